@@ -1,0 +1,203 @@
+//! What it means when one of conntrack's functions returns what it returns.
+//!
+//! Each function here is named for the kernel's function whose return it
+//! judges (all in `net/netfilter/nf_conntrack_core.c`). However a program got
+//! at the arguments and the return value, the judgement is the same; it is
+//! made in [`conntrack_ebpf::judge`].
+
+use conntrack_ebpf::{
+    Fault, FlowKey, Phase, Reason,
+    judge::{self, Mark, Refusal, Refused},
+};
+
+use crate::{
+    count,
+    join::{self, JoinKey, Witness},
+    kernel::{self, Conntrack, Locks, Net, Read, Skb, Tuple},
+    sender,
+};
+
+/// `NF_DROP` (`include/uapi/linux/netfilter.h`).
+const NF_DROP: u32 = 0;
+
+/// `early_drop`: if it found no victim, the allocation that called it will be
+/// refused for a full table. At rest nobody sees that, so it is counted here;
+/// while armed one of the witnesses counts it besides.
+pub fn early_drop(net: Net, hash: u32, found_victim: bool, witness: Witness) {
+    if found_victim {
+        return;
+    }
+    let at_rest = count::epoch().is(Phase::AtRest);
+    let by_other = join::leave(JoinKey::allocation(net, hash), at_rest, witness);
+    if is_no_packet(hash) {
+        return;
+    }
+    // The other may have run before the phase changed.
+    let was_at_rest = by_other.map_or(at_rest, |mark| mark == Mark::AtRest);
+    if was_at_rest {
+        if by_other.is_none() {
+            count::refused_at_rest(net.inum().unwrap_or(0));
+        }
+    } else if witness == Witness::One {
+        count::early_drop_failed(net.inum().unwrap_or(0));
+    }
+}
+
+/// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 where
+/// a packet's path passes the tuple's hash.
+const fn is_no_packet(hash: u32) -> bool {
+    hash == 0
+}
+
+/// What `__nf_conntrack_alloc` was called with, as far as it matters.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Allocation {
+    /// `struct net *net`
+    pub net: u64,
+    /// `const struct nf_conntrack_zone *zone`
+    pub zone: u64,
+    /// `const struct nf_conntrack_tuple *orig`
+    pub orig: u64,
+    /// `u32 hash`, in the low half
+    pub hash: u64,
+}
+
+/// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for
+/// each new flow, so it is left at once if all is well.
+pub fn alloc(entry: u64, arguments: impl FnOnce() -> Allocation) {
+    if is_err(entry) {
+        refused_allocation(&arguments());
+    }
+}
+
+/// `IS_ERR` (`include/linux/err.h`): the last 4095 addresses are error numbers.
+const fn is_err(pointer: u64) -> bool {
+    pointer >= 4095_u64.wrapping_neg()
+}
+
+fn refused_allocation(asked: &Allocation) {
+    let (net, hash) = (Net::at(asked.net), kernel::low(asked.hash));
+    let mark = join::take(JoinKey::allocation(net, hash));
+    let Refusal::Count(reason) = judge::allocation(hash, mark) else {
+        return;
+    };
+    let netns = net.inum().unwrap_or(0);
+    if is_no_packet(hash) {
+        return count::total(netns, reason);
+    }
+    let Ok(zone) = kernel::zone_id(asked.zone) else {
+        return unreadable(netns, reason);
+    };
+    let Ok(tuple) = Tuple::at(asked.orig) else {
+        return unreadable(netns, reason);
+    };
+    let sender = sender::of(Locks::None);
+    count::flow(&flow_key(&tuple, netns, zone, reason, sender));
+}
+
+/// `nf_ct_resolve_clash`: two entries want the same tuple. The packet carries
+/// the loser, except after a merge, when it carries the winner.
+pub fn resolve_clash(skb: Skb, verdict: u32) {
+    if verdict == NF_DROP {
+        let at_rest = count::epoch().is(Phase::AtRest);
+        join::leave(JoinKey::confirmation(skb), at_rest, Witness::One);
+        join::ring();
+        count_packet(skb, Reason::Clash, Locks::Buckets, |loser| {
+            Ok(judge::clash(loser.status()?))
+        });
+    } else {
+        let resolved = Reason::ClashResolved;
+        count_packet(skb, resolved, Locks::Buckets, |_| Ok(resolved));
+    }
+}
+
+/// `__nf_conntrack_confirm`: the first packet of a flow has passed all hooks,
+/// and its entry is to be inserted.
+pub fn confirm(skb: impl FnOnce() -> Skb, verdict: u32) {
+    if verdict == NF_DROP {
+        let skb = skb();
+        // A clash was counted by the program that sees clashes.
+        if join::take(JoinKey::confirmation(skb)).is_none() {
+            count_packet(skb, Reason::ChainTooLong, Locks::None, refused_confirmation);
+        }
+    }
+}
+
+fn refused_confirmation(entry: Conntrack) -> Read<Reason> {
+    Ok(judge::confirmation(Refused {
+        status: entry.status()?,
+        inserted: entry.was_inserted()?,
+        stale: entry.extensions_are_stale().unwrap_or(false),
+    }))
+}
+
+/// Counts a packet by the flow of the entry it carries; if that cannot be read,
+/// without a flow, for the reason `otherwise`.
+fn count_packet(
+    skb: Skb,
+    otherwise: Reason,
+    locks: Locks,
+    reason: impl FnOnce(Conntrack) -> Read<Reason>,
+) {
+    let counted = skb
+        .conntrack()
+        .and_then(|entry| count_entry(entry, reason(entry)?, sender::of(locks)));
+    if counted.is_err() {
+        unreadable(0, otherwise);
+    }
+}
+
+/// `nf_ct_delete`: an entry dies. It is a victim if `early_drop` killed it for
+/// room, and not because its time was over.
+pub fn delete(killed: bool, frame: u32, entry: impl FnOnce() -> Conntrack) {
+    if killed && join::inside_eviction(frame) {
+        let victim = entry();
+        let evicted = Reason::Evicted;
+        if !victim.is_expired().unwrap_or(false)
+            && count_entry(victim, evicted, sender::NONE).is_err()
+        {
+            unreadable(0, evicted);
+        }
+    }
+}
+
+/// `nf_conntrack_hash_check_insert`: how ctnetlink and BPF programs insert;
+/// never runs for a packet.
+pub fn hash_check_insert(entry: Conntrack, result: i32) {
+    /// `-ENOSPC`: the chain is too long.
+    const CHAIN_TOO_LONG: i32 = -28;
+
+    if result == CHAIN_TOO_LONG {
+        let netns = entry.net().and_then(Net::inum);
+        count::total(netns.unwrap_or(0), Reason::NonPacketChain);
+    }
+}
+
+fn count_entry(entry: Conntrack, reason: Reason, sender: u32) -> Read<()> {
+    let netns = entry.net()?.inum()?;
+    let key = flow_key(&entry.tuple()?, netns, entry.zone()?, reason, sender);
+    count::flow(&key);
+    Ok(())
+}
+
+fn flow_key(tuple: &Tuple, netns: u32, zone: u16, reason: Reason, sender: u32) -> FlowKey {
+    FlowKey {
+        src: tuple.src,
+        dst: tuple.dst,
+        netns,
+        sport: u16::from_be_bytes(tuple.src_port),
+        dport: u16::from_be_bytes(tuple.dst_port),
+        zone,
+        family: tuple.family.to_le_bytes()[0],
+        protocol: tuple.protocol,
+        reason: reason as u32,
+        sender,
+    }
+}
+
+/// Counts a packet whose flow cannot be read: the total stays exact.
+fn unreadable(netns: u32, reason: Reason) {
+    count::fault(Fault::Unreadable);
+    count::total(netns, reason);
+}

@@ -1,0 +1,195 @@
+//! The kprobe rung: the same functions, where the kernel has no trampolines.
+//!
+//! A kretprobe does not know the arguments, so a kprobe at the entry keeps
+//! them. The pair is found by the position on the stack, which no other call
+//! can have at the same time: not by process, since a softirq can interrupt
+//! one inside the function and call it again, and not by CPU, since a process
+//! can be moved to another one.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the macros that make entry points pass the context by value"
+)]
+
+use aya_ebpf::{
+    bindings::BPF_ANY,
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use conntrack_ebpf::Fault;
+
+use crate::{
+    count,
+    join::{self, Witness},
+    kernel::{self, Conntrack, Net, Skb},
+    maps,
+    outcome::{self, Allocation},
+};
+
+/// A call under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Call {
+    /// A [`Function`].
+    function: u64,
+    /// Arguments, as far as they matter; an [`Allocation`] takes all four.
+    arguments: [u64; 4],
+}
+
+/// The functions whose calls are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+enum Function {
+    EarlyDrop,
+    Alloc,
+    ResolveClash,
+    Confirm,
+    Delete,
+    HashCheckInsert,
+}
+
+/// Keeps the arguments with these numbers until the call returns.
+fn keep<const N: usize>(ctx: &ProbeContext, function: Function, numbers: [usize; N]) {
+    let mut arguments = [0; 4];
+    for (argument, number) in arguments.iter_mut().zip(numbers) {
+        *argument = ctx.arg(number).unwrap_or(0);
+    }
+    let call = Call {
+        function: function as u64,
+        arguments,
+    };
+    let position = kernel::position_at_entry(ctx);
+    if maps::CALLS
+        .insert(position, call, u64::from(BPF_ANY))
+        .is_err()
+    {
+        count::fault(Fault::JoinLost);
+    }
+}
+
+/// Takes the arguments of the call that returns. None if the entry was not
+/// seen: it came before the programs were attached, or its program was
+/// skipped.
+fn take(ctx: &RetProbeContext, function: Function) -> Option<[u64; 4]> {
+    let position = kernel::position_at_return(ctx);
+    let call = maps::CALLS.get_ptr_mut(position).map(kernel::peek)?;
+    // Nobody else is at this position.
+    let _ = maps::CALLS.remove(position);
+    (call.function == function as u64).then_some(call.arguments)
+}
+
+/// See [`super::fexit::early_drop_enter`].
+#[kprobe]
+pub fn early_drop_call(ctx: ProbeContext) -> u32 {
+    keep(&ctx, Function::EarlyDrop, [0, 1]);
+    join::enter_eviction(kernel::low(kernel::position_at_entry(&ctx)));
+    0
+}
+
+/// See [`super::fexit::early_drop_exit`].
+#[kretprobe]
+pub fn early_drop_return(ctx: RetProbeContext) -> u32 {
+    join::leave_eviction(kernel::low(kernel::position_at_return(&ctx)));
+    if let Some([net, hash, ..]) = take(&ctx, Function::EarlyDrop) {
+        let found_victim = ctx.ret::<u8>() != 0;
+        outcome::early_drop(Net::at(net), kernel::low(hash), found_victim, Witness::One);
+    }
+    0
+}
+
+/// See [`super::fexit::alloc_exit`].
+#[kprobe]
+pub fn alloc_call(ctx: ProbeContext) -> u32 {
+    keep(&ctx, Function::Alloc, [0, 1, 2, 5]);
+    0
+}
+
+/// See [`super::fexit::alloc_exit`].
+#[kretprobe]
+pub fn alloc_return(ctx: RetProbeContext) -> u32 {
+    if let Some([net, zone, orig, hash]) = take(&ctx, Function::Alloc) {
+        outcome::alloc(ctx.ret(), || Allocation {
+            net,
+            zone,
+            orig,
+            hash,
+        });
+    }
+    0
+}
+
+/// See [`super::fexit::resolve_clash_exit`].
+#[kprobe]
+pub fn resolve_clash_call(ctx: ProbeContext) -> u32 {
+    keep(&ctx, Function::ResolveClash, [0]);
+    0
+}
+
+/// See [`super::fexit::resolve_clash_exit`].
+#[kretprobe]
+pub fn resolve_clash_return(ctx: RetProbeContext) -> u32 {
+    if let Some([skb, ..]) = take(&ctx, Function::ResolveClash) {
+        outcome::resolve_clash(Skb::at(skb), ctx.ret());
+    }
+    0
+}
+
+/// See [`super::fexit::confirm_exit`].
+#[kprobe]
+pub fn confirm_call(ctx: ProbeContext) -> u32 {
+    keep(&ctx, Function::Confirm, [0]);
+    0
+}
+
+/// See [`super::fexit::confirm_exit`].
+#[kretprobe]
+pub fn confirm_return(ctx: RetProbeContext) -> u32 {
+    if let Some([skb, ..]) = take(&ctx, Function::Confirm) {
+        outcome::confirm(|| Skb::at(skb), ctx.ret());
+    }
+    0
+}
+
+/// See [`super::fexit::delete_exit`]. Only calls inside `early_drop` matter.
+#[kprobe]
+pub fn delete_call(ctx: ProbeContext) -> u32 {
+    if join::inside_eviction(kernel::low(kernel::position_at_entry(&ctx))) {
+        keep(&ctx, Function::Delete, [0]);
+    }
+    0
+}
+
+/// See [`super::fexit::delete_exit`].
+#[kretprobe]
+pub fn delete_return(ctx: RetProbeContext) -> u32 {
+    if let Some([entry, ..]) = take(&ctx, Function::Delete) {
+        let position = kernel::low(kernel::position_at_return(&ctx));
+        outcome::delete(ctx.ret::<u8>() != 0, position, || Conntrack::at(entry));
+    }
+    0
+}
+
+/// See [`super::fexit::delete_from_lists_enter`]. Before 5.19 the function has
+/// no underscores.
+#[kprobe]
+pub fn delete_from_lists_call(ctx: ProbeContext) -> u32 {
+    let position = kernel::low(kernel::position_at_entry(&ctx));
+    outcome::delete(true, position, || Conntrack::at(ctx.arg(0).unwrap_or(0)));
+    0
+}
+
+/// See [`super::fexit::hash_check_insert_exit`].
+#[kprobe]
+pub fn hash_check_insert_call(ctx: ProbeContext) -> u32 {
+    keep(&ctx, Function::HashCheckInsert, [0]);
+    0
+}
+
+/// See [`super::fexit::hash_check_insert_exit`].
+#[kretprobe]
+pub fn hash_check_insert_return(ctx: RetProbeContext) -> u32 {
+    if let Some([entry, ..]) = take(&ctx, Function::HashCheckInsert) {
+        outcome::hash_check_insert(Conntrack::at(entry), ctx.ret());
+    }
+    0
+}

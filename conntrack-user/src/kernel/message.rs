@@ -1,0 +1,228 @@
+//! What conntrack says in the kernel log, in the words of every kernel.
+//!
+//! Each message is a whole line, as the kernel wrote it: without the time and
+//! the host that a log file puts before it.
+
+/// A message that has to do with refused packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A table was full and an entry was refused; mostly, but not always, for a
+    /// packet.
+    TableFull {
+        /// Inode of the network namespace. Kernels before 6.16 or so name none,
+        /// later ones all but the host's.
+        netns: Option<u32>,
+    },
+    /// There were more expected connections than `nf_conntrack_expect_max`.
+    ExpectationsFull,
+    /// The kernel has kept network messages back, of conntrack or of others.
+    Suppressed {
+        /// How many.
+        messages: u64,
+    },
+}
+
+impl Message {
+    /// Recognises a line; blanks at its end do not matter.
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        let line = line.trim_ascii_end();
+        table_full(line)
+            .or_else(|| expectations_full(line))
+            .or_else(|| suppressed(line))
+    }
+}
+
+/// `net/netfilter/nf_conntrack_core.c: __nf_conntrack_alloc`, before 2.6.20
+/// `net/ipv4/netfilter/ip_conntrack_core.c`:
+///
+/// - 2.4, 2.6.18: `ip_conntrack: table full, dropping packet.`
+/// - 2.6.32: `nf_conntrack: table full, dropping packet.`
+/// - 3.10, 4.4: the same without the full stop
+/// - 4.9 and later: with the prefix twice, by the format and by `pr_fmt`
+/// - 6.16 and later: `table full in netns 4026532114, dropping packet`
+fn table_full(line: &[u8]) -> Option<Message> {
+    let rest = prefix(line)?;
+    let rest = prefix(rest).unwrap_or(rest).strip_prefix(b"table full")?;
+    let (netns, rest) = match rest.strip_prefix(b" in netns ") {
+        Some(rest) => {
+            let (netns, rest) = number(rest)?;
+            (Some(u32::try_from(netns).ok()?), rest)
+        }
+        None => (None, rest),
+    };
+    matches!(rest, b", dropping packet" | b", dropping packet.")
+        .then_some(Message::TableFull { netns })
+}
+
+fn prefix(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(b"nf_conntrack: ")
+        .or_else(|| line.strip_prefix(b"ip_conntrack: "))
+}
+
+/// `net/netfilter/nf_conntrack_expect.c: nf_ct_expect_related_report`, 2.6.32
+/// to 7.3.
+fn expectations_full(line: &[u8]) -> Option<Message> {
+    (line == b"nf_conntrack: expectation table full").then_some(Message::ExpectationsFull)
+}
+
+/// - 2.6.18, `kernel/printk.c`: `printk: 5990 messages suppressed.`
+/// - 2.6.32, `lib/ratelimit.c`: `__ratelimit: 510 callbacks suppressed`
+/// - later, the same: `net_ratelimit: 510 callbacks suppressed`
+///
+/// All network messages share one limit.
+fn suppressed(line: &[u8]) -> Option<Message> {
+    let (rest, end) = match line.strip_prefix(b"printk: ") {
+        Some(rest) => (rest, b" messages suppressed.".as_slice()),
+        None => (
+            line.strip_prefix(b"net_ratelimit: ")
+                .or_else(|| line.strip_prefix(b"__ratelimit: "))?,
+            b" callbacks suppressed".as_slice(),
+        ),
+    };
+    let (messages, rest) = number(rest)?;
+    (rest == end).then_some(Message::Suppressed { messages })
+}
+
+/// The decimal number a text begins with, and what follows it.
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let end = text
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some((number, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Message;
+
+    const FULL: Option<Message> = Some(Message::TableFull { netns: None });
+
+    fn parse(line: &str) -> Option<Message> {
+        Message::parse(line.as_bytes())
+    }
+
+    #[test]
+    fn a_full_table_in_the_words_of_every_kernel() {
+        for line in [
+            "ip_conntrack: table full, dropping packet.",
+            "nf_conntrack: table full, dropping packet.",
+            "nf_conntrack: table full, dropping packet",
+            "nf_conntrack: nf_conntrack: table full, dropping packet",
+        ] {
+            assert_eq!(parse(line), FULL, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_namespace_is_read_where_it_is_named() {
+        let named = |netns| Some(Message::TableFull { netns: Some(netns) });
+        assert_eq!(
+            parse("nf_conntrack: nf_conntrack: table full in netns 4026532114, dropping packet"),
+            named(4_026_532_114)
+        );
+        assert_eq!(
+            parse("nf_conntrack: table full in netns 4294967295, dropping packet"),
+            named(u32::MAX)
+        );
+    }
+
+    #[test]
+    fn blanks_at_the_end_do_not_matter() {
+        for end in ["\n", "\r\n", " ", "\t \n"] {
+            let line = format!("nf_conntrack: table full, dropping packet{end}");
+            assert_eq!(parse(&line), FULL, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn near_misses_are_no_full_table() {
+        for line in [
+            "",
+            "nf_conntrack: ",
+            "table full, dropping packet",
+            " nf_conntrack: table full, dropping packet",
+            "nf_conntrack: table full",
+            "nf_conntrack: table full, dropping packets",
+            "nf_conntrack: table full, dropping packet..",
+            "nf_conntrack: table full, dropping packet. More",
+            "nf_conntrack: Table full, dropping packet",
+            "nf_conntrack:table full, dropping packet",
+            "nf_conntrack: nf_conntrack: nf_conntrack: table full, dropping packet",
+            "xf_conntrack: table full, dropping packet",
+            "nf_conntrack: table full in netns , dropping packet",
+            "nf_conntrack: table full in netns -1, dropping packet",
+            "nf_conntrack: table full in netns 4294967296, dropping packet",
+            "nf_conntrack: table full in netns 99999999999999999999, dropping packet",
+            "nf_conntrack: table full in netns 40265x, dropping packet",
+            "nf_conntrack: table full in netns 4026532114 dropping packet",
+            "Neighbour: table full, dropping packet",
+            "neighbour: arp_cache: neighbor table overflow!",
+            "TCP: request_sock_TCP: Possible SYN flooding on port 80.",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_full_table_of_expectations_is_another_one() {
+        assert_eq!(
+            parse("nf_conntrack: expectation table full"),
+            Some(Message::ExpectationsFull)
+        );
+        for line in [
+            "nf_conntrack: nf_conntrack: expectation table full",
+            "nf_ct_expect: expectation table full",
+            "nf_conntrack: expectation table full, dropping packet",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn suppressed_messages_in_the_words_of_every_kernel() {
+        for (line, messages) in [
+            ("printk: 5990 messages suppressed.", 5990),
+            ("__ratelimit: 510 callbacks suppressed", 510),
+            ("net_ratelimit: 1 callbacks suppressed\n", 1),
+        ] {
+            assert_eq!(
+                parse(line),
+                Some(Message::Suppressed { messages }),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_others_suppress_is_not_ours() {
+        for line in [
+            "printk: 5990 messages suppressed",
+            "printk: 5990 callbacks suppressed",
+            "net_ratelimit: 5 messages suppressed.",
+            "net_ratelimit: 5 callbacks suppressed.",
+            "net_ratelimit:  callbacks suppressed",
+            "net_ratelimit: -5 callbacks suppressed",
+            "net_ratelimit: 99999999999999999999 callbacks suppressed",
+            "audit_printk_skb: 5 callbacks suppressed",
+            "show_signal_msg: 5 callbacks suppressed",
+            "ratelimit: 5 callbacks suppressed",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_no_message() {
+        assert_eq!(
+            Message::parse(b"\xff\xfe nf_conntrack: table full, dropping packet"),
+            None
+        );
+        assert_eq!(
+            Message::parse(b"nf_conntrack: table full\0, dropping packet"),
+            None
+        );
+    }
+}

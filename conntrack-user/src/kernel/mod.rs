@@ -1,0 +1,18 @@
+//! The kernel's own numbers, read without eBPF and never written: its release,
+//! whether it has conntrack, as which load of the module, conntrack's counters and limits, and the network
+//! namespaces that each have counters and entries of their own.
+//!
+//! Parsing and naming are pure functions over text; only the `read`,
+//! `running` and `discover` functions touch `/proc` and `/sys`.
+
+pub mod container;
+pub mod counters;
+pub mod kmsg;
+pub mod limits;
+pub mod message;
+pub mod module;
+pub mod netns;
+pub mod presence;
+pub mod release;
+pub mod surroundings;
+pub mod symbols;

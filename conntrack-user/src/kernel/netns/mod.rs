@@ -1,0 +1,195 @@
+//! The network namespaces of this host: which there are, what to call them,
+//! and how to read conntrack's numbers inside each.
+//!
+//! A namespace is known by its inode number, which is what eBPF reads from
+//! `net->ns.inum` and what `lsns -t net` shows. The kernel gives a dead
+//! namespace's number to the next one it makes, so a number only means the same
+//! namespace while that one lives.
+//!
+//! Nothing here keeps a namespace alive: an open file of a namespace pins it,
+//! with its interfaces, routes and conntrack entries, long after its container
+//! is gone. So each reading opens it again and says [`Unreadable::Gone`] when
+//! nothing leads to it any more.
+//!
+//! What only an open file of another process keeps alive, or a bind mount in
+//! another mount namespace, cannot be found. Nor can the namespace of a single
+//! thread that has left the one of its process.
+
+mod discover;
+mod enter;
+mod name;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use super::container::Container;
+
+pub use enter::Unreadable;
+
+/// How many namespaces an error message lists.
+const LISTED: usize = 10;
+
+/// All network namespaces that can be found from here.
+#[derive(Clone, Debug, Serialize)]
+pub struct Namespaces {
+    /// The namespaces: the host's first, then by name.
+    pub list: Vec<Namespace>,
+    /// Why the list may be incomplete, each as a sentence for the user.
+    pub warnings: Vec<String>,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, Serialize)]
+pub struct Namespace {
+    /// The inode number of its file, `net->ns.inum` in the kernel.
+    pub inode: u32,
+    /// What to call it; see [`Namespaces::discover`].
+    pub name: String,
+    /// Whether it is that of PID 1.
+    pub host: bool,
+    /// The process inside that has the lowest number, at the time of discovery.
+    pub pid: Option<u32>,
+    /// Where its file is mounted, as `ip netns` and container runtimes do.
+    pub mounts: Vec<PathBuf>,
+    /// The container that the process belongs to.
+    pub container: Option<Container>,
+    /// When the kernel made the file that is mounted, in seconds and
+    /// nanoseconds: a later namespace can be mounted at the same place, and
+    /// have the same number.
+    #[serde(skip)]
+    made: Option<(i64, i64)>,
+}
+
+impl Namespaces {
+    /// Finds all network namespaces: those of processes, and those mounted in
+    /// this mount namespace.
+    ///
+    /// The name is the first of these that is known: `host` for that of PID 1;
+    /// the name given to `ip netns add`; `pod/UID` of a Kubernetes pod, or
+    /// `docker/ID` and so on of another container; where it is mounted;
+    /// `comm[pid]` of a process inside; `net:[inode]`.
+    pub fn discover() -> Result<Self> {
+        discover::discover()
+    }
+
+    /// The namespace of that number.
+    pub fn by_inode(&self, inode: u32) -> Option<&Namespace> {
+        self.list.iter().find(|namespace| namespace.inode == inode)
+    }
+
+    /// Resolves what a user calls a namespace: its name, its number (also as
+    /// `net:[number]`), `pid:PID` of a process inside, a path to its file, a
+    /// container's id or a pod's uid.
+    pub fn find(&self, wanted: &str) -> Result<Namespace> {
+        let by_name = |namespace: &&Namespace| namespace.is_called(wanted);
+        if let Some(namespace) = self.list.iter().find(by_name) {
+            return Ok(namespace.clone());
+        }
+        if let Some(pid) = wanted.strip_prefix("pid:") {
+            return self.of_process(pid);
+        }
+        if wanted.contains('/') && Path::new(wanted).exists() {
+            return self.of_file(Path::new(wanted));
+        }
+        bail!(
+            "no network namespace is called {wanted:?}; {}",
+            self.known()
+        )
+    }
+
+    /// The namespace of a process, which may be younger than the discovery.
+    fn of_process(&self, pid: &str) -> Result<Namespace> {
+        let pid: u32 = pid
+            .parse()
+            .with_context(|| format!("pid:{pid}: {pid:?} is no process number"))?;
+        let inode = match discover::inode_of_process(pid) {
+            Ok(inode) => inode,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                bail!("pid:{pid}: there is no process {pid}")
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("cannot see the network namespace of process {pid}: run as root")
+                });
+            }
+        };
+        Ok(self
+            .by_inode(inode)
+            .cloned()
+            .unwrap_or_else(|| discover::describe(inode, Some(pid), Vec::new(), false)))
+    }
+
+    /// The namespace whose file is at `path`.
+    fn of_file(&self, path: &Path) -> Result<Namespace> {
+        let inode = discover::inode_of_file(path)
+            .with_context(|| format!("cannot look at {}", path.display()))?
+            .with_context(|| {
+                format!("{} is not the file of a network namespace", path.display())
+            })?;
+        Ok(self
+            .by_inode(inode)
+            .cloned()
+            .unwrap_or_else(|| discover::describe(inode, None, vec![path.to_owned()], false)))
+    }
+
+    /// What could have been asked for, for an error message.
+    fn known(&self) -> String {
+        let names: Vec<&str> = self
+            .list
+            .iter()
+            .take(LISTED)
+            .map(|n| n.name.as_str())
+            .collect();
+        let more = match self.list.len().saturating_sub(LISTED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let hidden = if self.warnings.is_empty() {
+            ""
+        } else {
+            " (run as root on the host to see all)"
+        };
+        format!(
+            "known are {}{more}{hidden}; an inode number, pid:PID or a path will do too",
+            names.join(", ")
+        )
+    }
+}
+
+impl Namespace {
+    /// Whether `wanted` is one of the names of this namespace.
+    fn is_called(&self, wanted: &str) -> bool {
+        let number = wanted
+            .strip_prefix("net:[")
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(wanted);
+        let container = self.container.as_ref();
+        self.name == wanted
+            || number.parse() == Ok(self.inode)
+            // The id may be given in full: ours is the beginning of it.
+            || container.is_some_and(|container| wanted.starts_with(&container.id))
+            || container.is_some_and(|container| container.pod.as_deref() == Some(wanted))
+            || self.mounts.iter().any(|mount| mount == Path::new(wanted))
+    }
+
+    /// Whether a file is this namespace's.
+    fn is_file(&self, file: &fs::Metadata) -> bool {
+        file.ino() == u64::from(self.inode) && discover::is_namespace(file)
+    }
+
+    /// Whether the file mounted somewhere is the one that was there when this
+    /// namespace was found.
+    fn is_mounted_at(&self, place: &Path) -> bool {
+        fs::metadata(place)
+            .is_ok_and(|file| self.is_file(&file) && Some(discover::made(&file)) == self.made)
+    }
+}

@@ -1,0 +1,120 @@
+//! What to call a network namespace.
+
+use std::path::{Path, PathBuf};
+
+use crate::kernel::container::Container;
+
+/// Where `ip netns add NAME` mounts a namespace's file, as `NAME`.
+pub(super) const IP_NETNS: &str = "/run/netns";
+
+/// What is known about a namespace.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Facts<'a> {
+    /// Its number.
+    pub(super) inode: u32,
+    /// Whether it is that of PID 1.
+    pub(super) host: bool,
+    /// Where its file is mounted.
+    pub(super) mounts: &'a [PathBuf],
+    /// The container of a process inside.
+    pub(super) container: Option<&'a Container>,
+    /// A process inside, by command name and number.
+    pub(super) process: Option<(&'a str, u32)>,
+}
+
+/// The best name that the facts allow.
+pub(super) fn name(facts: Facts<'_>) -> String {
+    if facts.host {
+        return "host".to_owned();
+    }
+    let given = facts.mounts.iter().find_map(|mount| given_name(mount));
+    let container = || facts.container.map(ToString::to_string);
+    let mount = || Some(facts.mounts.first()?.display().to_string());
+    let process = || facts.process.map(|(comm, pid)| format!("{comm}[{pid}]"));
+    let name = given
+        .or_else(container)
+        .or_else(mount)
+        .or_else(process)
+        .unwrap_or_else(|| format!("net:[{}]", facts.inode));
+    printable(&name)
+}
+
+/// The name under which `ip netns` knows a mount. Kubernetes' runtimes mount in
+/// the same directory, but by random names that tell less than the pod does.
+fn given_name(mount: &Path) -> Option<String> {
+    let directory = mount.parent()?;
+    let name = mount.file_name()?.to_str()?;
+    let by_ip = directory == Path::new(IP_NETNS) || directory == Path::new("/var/run/netns");
+    (by_ip && !name.starts_with("cni-")).then(|| name.to_owned())
+}
+
+/// Processes and files choose their names: a terminal must not obey them.
+fn printable(name: &str) -> String {
+    name.replace(char::is_control, "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Facts, name};
+    use crate::kernel::container::Container;
+
+    fn container(pod: Option<&str>) -> Container {
+        Container {
+            runtime: "docker",
+            id: "3f4e5d6c7b8a".into(),
+            pod: pod.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_first_known_of_the_names() {
+        let container = container(None);
+        let mounts = [
+            PathBuf::from("/run/docker/netns/1a2b"),
+            PathBuf::from("/run/netns/blue"),
+        ];
+        let mut facts = Facts {
+            inode: 4_026_532_177,
+            host: true,
+            mounts: &mounts,
+            container: Some(&container),
+            process: Some(("nginx", 12)),
+        };
+        assert_eq!(name(facts), "host");
+        facts.host = false;
+        assert_eq!(name(facts), "blue");
+        facts.mounts = &mounts[..1];
+        assert_eq!(name(facts), "docker/3f4e5d6c7b8a");
+        facts.container = None;
+        assert_eq!(name(facts), "/run/docker/netns/1a2b");
+        facts.mounts = &[];
+        assert_eq!(name(facts), "nginx[12]");
+        facts.process = None;
+        assert_eq!(name(facts), "net:[4026532177]");
+    }
+
+    #[test]
+    fn a_pod_is_preferred_to_the_random_name_of_its_mount() {
+        let mounts = [PathBuf::from("/var/run/netns/cni-5f6e-77")];
+        let container = container(Some("1b2c"));
+        let mut facts = Facts {
+            mounts: &mounts,
+            container: Some(&container),
+            ..Facts::default()
+        };
+        assert_eq!(name(facts), "pod/1b2c");
+        facts.container = None;
+        assert_eq!(name(facts), "/var/run/netns/cni-5f6e-77");
+    }
+
+    #[test]
+    fn names_cannot_command_a_terminal() {
+        let facts = Facts {
+            process: Some(("a\x1b[2Jb\n", 7)),
+            ..Facts::default()
+        };
+        assert_eq!(name(facts), "a?[2Jb?[7]");
+    }
+}

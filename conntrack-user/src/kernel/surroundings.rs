@@ -1,0 +1,349 @@
+//! What decides whether this process may load programs into the kernel, and how
+//! much it can see.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
+
+use super::{container::Container, release::Release};
+
+/// Capabilities that observing needs. The numbers are the kernel's
+/// (`include/uapi/linux/capability.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// To find the namespaces of other users' processes.
+    CapSysPtrace = 19,
+    /// To find the type information of modules, and to enter namespaces. It
+    /// stands for `CapPerfmon` and `CapBpf`, too.
+    CapSysAdmin = 21,
+    /// To read the kernel log, and addresses of kernel symbols.
+    CapSyslog = 34,
+    /// To load programs that trace.
+    CapPerfmon = 38,
+    /// To make maps and load programs.
+    CapBpf = 39,
+}
+
+impl Capability {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::CapSysPtrace,
+        Self::CapSysAdmin,
+        Self::CapSyslog,
+        Self::CapPerfmon,
+        Self::CapBpf,
+    ];
+}
+
+/// How far the kernel is locked down against its own root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lockdown {
+    /// Not at all.
+    None,
+    /// It must not be changed.
+    Integrity,
+    /// It must not be read either, which rules out all tracing.
+    Confidentiality,
+}
+
+/// Whether the kernel has probes at the entries of functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kprobes {
+    /// It is built without.
+    Absent,
+    /// They are switched off: they can be set, and nothing happens.
+    Off,
+    /// It has, as far as one may see.
+    On,
+}
+
+/// What decides whether this process may load programs.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each written out by its name"
+)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Surroundings {
+    /// Release of the kernel: major and minor number.
+    #[serde(skip)]
+    pub release: (u32, u32),
+    /// The capabilities that are in effect.
+    pub capabilities: Vec<Capability>,
+    /// Whether the kernel has `CAP_BPF` and `CAP_PERFMON` (5.8); before,
+    /// `CAP_SYS_ADMIN` is all there is.
+    #[serde(skip)]
+    pub has_cap_bpf: bool,
+    /// Whether this is not the first user namespace: capabilities then do not
+    /// reach the kernel.
+    pub user_namespace: bool,
+    /// What runs the container that this is in.
+    pub container: Option<String>,
+    /// Whether system calls are filtered.
+    pub seccomp: bool,
+    /// None if the kernel does not know of it, or may not be asked.
+    pub lockdown: Option<Lockdown>,
+    /// Whether `SELinux` enforces rules, and has some for `bpf(2)`.
+    pub selinux: bool,
+    /// `kernel.unprivileged_bpf_disabled`
+    pub unprivileged_bpf_disabled: Option<u32>,
+    /// `kernel.perf_event_paranoid`. Above 2, which only Debian and its kin
+    /// know, perf events are for `CAP_SYS_ADMIN`, and kprobes are such.
+    pub perf_event_paranoid: Option<i32>,
+    /// See [`Kprobes`].
+    pub kprobes: Kprobes,
+    /// Whether conntrack is built in or loaded, or on its way in or out.
+    #[serde(skip)]
+    pub conntrack: bool,
+    /// Whether the kernel shows its type information.
+    pub btf: bool,
+    /// Whether it shows that of the conntrack module; none if conntrack is built
+    /// in.
+    pub module_btf: Option<bool>,
+    /// Whether locked memory is limited, of which maps take before 5.11.
+    pub memory_lock_limited: bool,
+}
+
+/// Where the surroundings are read from.
+struct Files<'a> {
+    text: &'a dyn Fn(&str) -> Option<String>,
+    link: &'a dyn Fn(&str) -> Option<String>,
+    exists: &'a dyn Fn(&str) -> bool,
+}
+
+/// The number of the first user namespace, fixed in the kernel since 3.8
+/// (`PROC_USER_INIT_INO`).
+const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
+
+/// What container engines leave in their containers.
+const MARKS: [(&str, &str); 2] = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
+
+impl Surroundings {
+    /// Looks around.
+    pub fn read() -> Result<Self> {
+        let Release { major, minor, .. } = Release::running()?;
+        let files = Files {
+            text: &|path| fs::read_to_string(path).ok(),
+            link: &|path| Some(fs::read_link(path).ok()?.display().to_string()),
+            exists: &|path| Path::new(path).exists(),
+        };
+        Ok(Self {
+            release: (major, minor),
+            memory_lock_limited: getrlimit(Resource::Memlock).current.is_some(),
+            ..Self::resolve(&files)
+        })
+    }
+
+    fn resolve(files: &Files<'_>) -> Self {
+        let trimmed = |path| Some((files.text)(path)?.trim().to_owned());
+        let number = |path| trimmed(path)?.parse().ok();
+        let status = (files.text)("/proc/self/status").unwrap_or_default();
+        let module = (files.exists)("/sys/module/nf_conntrack/initstate");
+        Self {
+            release: (0, 0),
+            capabilities: effective(&status),
+            has_cap_bpf: number("/proc/sys/kernel/cap_last_cap")
+                .is_none_or(|last| last >= Capability::CapBpf as u32),
+            user_namespace: (files.link)("/proc/self/ns/user")
+                .is_some_and(|link| link != FIRST_USER_NAMESPACE),
+            container: container(files),
+            seccomp: field(&status, "Seccomp") == Some("2"),
+            lockdown: (files.text)("/sys/kernel/security/lockdown")
+                .and_then(|text| lockdown(&text)),
+            selinux: trimmed("/sys/fs/selinux/enforce").as_deref() == Some("1")
+                && (files.exists)("/sys/fs/selinux/class/bpf"),
+            unprivileged_bpf_disabled: number("/proc/sys/kernel/unprivileged_bpf_disabled"),
+            perf_event_paranoid: trimmed("/proc/sys/kernel/perf_event_paranoid")
+                .and_then(|text| text.parse().ok()),
+            kprobes: if !(files.exists)("/sys/bus/event_source/devices/kprobe") {
+                Kprobes::Absent
+            } else if trimmed("/sys/kernel/debug/kprobes/enabled").as_deref() == Some("0") {
+                Kprobes::Off
+            } else {
+                Kprobes::On
+            },
+            conntrack: ["nf_conntrack", "ip_conntrack"]
+                .iter()
+                .any(|name| (files.exists)(&format!("/sys/module/{name}"))),
+            btf: (files.exists)("/sys/kernel/btf/vmlinux"),
+            module_btf: module.then(|| (files.exists)("/sys/kernel/btf/nf_conntrack")),
+            memory_lock_limited: false,
+        }
+    }
+
+    /// Whether a capability is in effect, by itself or by the one that stands
+    /// for it.
+    pub fn may(&self, capability: Capability) -> bool {
+        let implied = matches!(capability, Capability::CapBpf | Capability::CapPerfmon);
+        self.capabilities.contains(&capability)
+            || implied && self.capabilities.contains(&Capability::CapSysAdmin)
+    }
+}
+
+/// A field of `/proc/PID/status`.
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
+    status.lines().find_map(value).map(str::trim)
+}
+
+fn effective(status: &str) -> Vec<Capability> {
+    let bits = field(status, "CapEff")
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or(0);
+    Capability::ALL
+        .into_iter()
+        .filter(|&capability| bits & (1 << capability as u32) != 0)
+        .collect()
+}
+
+/// The level in brackets: `none [integrity] confidentiality`.
+fn lockdown(text: &str) -> Option<Lockdown> {
+    let (_, rest) = text.split_once('[')?;
+    match rest.split_once(']')?.0 {
+        "none" => Some(Lockdown::None),
+        "integrity" => Some(Lockdown::Integrity),
+        "confidentiality" => Some(Lockdown::Confidentiality),
+        _ => None,
+    }
+}
+
+fn container(files: &Files<'_>) -> Option<String> {
+    let of_cgroup = || {
+        let container = Container::from_cgroup(&(files.text)("/proc/self/cgroup")?)?;
+        Some(container.runtime.to_owned())
+    };
+    of_cgroup().or_else(|| {
+        MARKS
+            .iter()
+            .find(|(path, _)| (files.exists)(path))
+            .map(|&(_, engine)| engine.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that has only these files; a link is a file with its target.
+    fn resolve(present: &[(&str, &str)]) -> Surroundings {
+        let text = |wanted: &str| {
+            let file = present.iter().find(|(path, _)| *path == wanted);
+            file.map(|(_, text)| (*text).to_owned())
+        };
+        Surroundings::resolve(&Files {
+            text: &text,
+            link: &text,
+            exists: &|path| text(path).is_some(),
+        })
+    }
+
+    #[test]
+    fn a_bare_machine_has_nothing_and_forbids_nothing() {
+        let bare = resolve(&[]);
+        assert!(bare.capabilities.is_empty() && !bare.user_namespace && !bare.seccomp);
+        assert!(!bare.btf && bare.module_btf.is_none() && bare.has_cap_bpf);
+        assert_eq!((bare.lockdown, bare.kprobes), (None, Kprobes::Absent));
+        assert_eq!(bare.container, None);
+    }
+
+    #[test]
+    fn capabilities_in_effect_are_read_bit_by_bit() {
+        let with = |bits: &str| {
+            let status = format!("Name:\tctdrop\nCapPrm:\tffffffffffffffff\nCapEff:\t{bits}\n");
+            resolve(&[("/proc/self/status", &status)])
+        };
+        assert_eq!(with("000001fffeffffff").capabilities, Capability::ALL);
+        let only = with("000000c000000000");
+        assert_eq!(
+            only.capabilities,
+            [Capability::CapPerfmon, Capability::CapBpf]
+        );
+        assert!(only.may(Capability::CapBpf) && !only.may(Capability::CapSysAdmin));
+        let admin = with("0000000000200000");
+        assert!(admin.may(Capability::CapBpf) && admin.may(Capability::CapPerfmon));
+        assert!(!admin.may(Capability::CapSyslog) && !admin.may(Capability::CapSysPtrace));
+    }
+
+    #[test]
+    fn a_kernel_before_5_8_splits_no_capabilities() {
+        let last = |number| resolve(&[("/proc/sys/kernel/cap_last_cap", number)]).has_cap_bpf;
+        assert!(!last("37\n"));
+        assert!(last("39\n") && last("40\n"));
+    }
+
+    #[test]
+    fn filters_and_locks() {
+        let around = resolve(&[
+            ("/proc/self/status", "Seccomp:\t2\nSeccomp_filters:\t1\n"),
+            (
+                "/sys/kernel/security/lockdown",
+                "none [integrity] confidentiality\n",
+            ),
+            ("/sys/fs/selinux/enforce", "1"),
+            ("/sys/fs/selinux/class/bpf", ""),
+            ("/proc/sys/kernel/unprivileged_bpf_disabled", "2\n"),
+        ]);
+        assert!(around.seccomp && around.selinux);
+        assert_eq!(around.lockdown, Some(Lockdown::Integrity));
+        assert_eq!(around.unprivileged_bpf_disabled, Some(2));
+        let permissive = [
+            ("/sys/fs/selinux/enforce", "0"),
+            ("/sys/fs/selinux/class/bpf", ""),
+        ];
+        assert!(!resolve(&permissive).selinux);
+        assert!(!resolve(&[("/proc/self/status", "Seccomp:\t0\n")]).seccomp);
+        assert_eq!(
+            lockdown("none integrity [confidentiality]"),
+            Some(Lockdown::Confidentiality)
+        );
+        assert_eq!(
+            lockdown("[none] integrity confidentiality"),
+            Some(Lockdown::None)
+        );
+        assert_eq!(lockdown("[somewhat]"), None);
+    }
+
+    #[test]
+    fn user_namespaces_and_containers() {
+        let user = |link| resolve(&[("/proc/self/ns/user", link)]).user_namespace;
+        assert!(!user(FIRST_USER_NAMESPACE));
+        assert!(user("user:[4026532201]"));
+        let container = |path| resolve(&[(path, "")]).container;
+        assert_eq!(container("/.dockerenv").as_deref(), Some("docker"));
+        assert_eq!(container("/run/.containerenv").as_deref(), Some("podman"));
+        let cgroup = "0::/lxc.payload.web/init.scope\n";
+        let lxc = resolve(&[("/proc/self/cgroup", cgroup)]);
+        assert_eq!(lxc.container.as_deref(), Some("lxc"));
+    }
+
+    #[test]
+    fn kprobes_can_be_switched_off() {
+        let device = ("/sys/bus/event_source/devices/kprobe", "");
+        let switch = |text| ("/sys/kernel/debug/kprobes/enabled", text);
+        assert_eq!(resolve(&[device]).kprobes, Kprobes::On);
+        assert_eq!(resolve(&[device, switch("1\n")]).kprobes, Kprobes::On);
+        assert_eq!(resolve(&[device, switch("0\n")]).kprobes, Kprobes::Off);
+    }
+
+    #[test]
+    fn type_information_of_kernel_and_module() {
+        let module = ("/sys/module/nf_conntrack/initstate", "live\n");
+        assert_eq!(resolve(&[module]).module_btf, Some(false));
+        let shown = resolve(&[
+            module,
+            ("/sys/kernel/btf/vmlinux", ""),
+            ("/sys/kernel/btf/nf_conntrack", ""),
+        ]);
+        assert!(shown.btf);
+        assert_eq!(shown.module_btf, Some(true));
+    }
+
+    #[test]
+    fn this_machine_can_be_looked_at() {
+        assert!(Surroundings::read().unwrap().release.0 >= 2);
+    }
+}

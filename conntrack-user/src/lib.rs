@@ -1,0 +1,10 @@
+//! ctdrop: which flows conntrack refuses, how many packets exactly, and why.
+//!
+//! A library with one folder for each subject, and the binary `ctdrop` on top.
+
+pub mod btf;
+pub mod cli;
+pub mod kernel;
+pub mod observe;
+pub mod probe;
+pub mod watch;

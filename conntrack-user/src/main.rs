@@ -1,0 +1,98 @@
+//! The command `ctdrop`.
+
+use std::{io, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use conntrack_user::{
+    cli::{Cli, Command},
+    probe, watch,
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+
+/// The work runs on the main thread; signals are waited for on another one, so
+/// that they are heard while an output that nobody reads holds up the work.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ctdrop: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Watch(options) => watch::run(&options, shutdown()?).await,
+        Command::Probe(options) => probe::run(options.output),
+    }
+}
+
+/// Ends with the first signal that asks for an end. The second one ends the
+/// process at once.
+fn shutdown() -> Result<impl Future<Output = ()>> {
+    let mut signals = Signals::catch()?;
+    let (first, asked) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.any().await;
+        // Nobody listens any more if the work has ended by itself.
+        let _ = first.send(());
+        signals.any().await;
+        std::process::exit(1);
+    });
+    Ok(async move {
+        // An error means that the task has ended, which it does not.
+        let _ = asked.await;
+    })
+}
+
+/// The signals that ask for an end: of a terminal that hangs up, too, so that
+/// nothing is left on it.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self> {
+        let catch =
+            |kind, name: &str| signal(kind).with_context(|| format!("cannot wait for {name}"));
+        Ok(Self {
+            interrupt: catch(SignalKind::interrupt(), "SIGINT")?,
+            terminate: catch(SignalKind::terminate(), "SIGTERM")?,
+            hangup: catch(SignalKind::hangup(), "SIGHUP")?,
+            quit: catch(SignalKind::quit(), "SIGQUIT")?,
+        })
+    }
+
+    async fn any(&mut self) {
+        let Self {
+            interrupt,
+            terminate,
+            hangup,
+            quit,
+        } = self;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            _ = quit.recv() => {}
+        }
+    }
+}
+
+/// Whether the reader of our output has gone, which is its good right.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,153 @@
+//! When the programs that run for each new flow are attached: by pressure, or
+//! always.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// From this share of the limit on a namespace is under pressure.
+const ARM_AT: f64 = 0.90;
+
+/// Below this share of the limit it is calm.
+const REST_BELOW: f64 = 0.80;
+
+/// How long calm must last before the programs are detached.
+const CALM: Duration = Duration::from_secs(10);
+
+/// When to attach what runs for each new flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Arm {
+    /// Under pressure: a table is 90 % full, or something was refused or
+    /// evicted; until nothing of the kind was seen for 10 s
+    Auto,
+    /// Always: every refusal has its flow from the first on
+    Always,
+}
+
+/// What a look has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pressure {
+    /// The largest share of the limit that a namespace uses.
+    pub fill: f64,
+    /// Whether anything was refused or evicted since the last look.
+    pub refusing: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Attach.
+    Arm,
+    /// Detach.
+    Rest,
+}
+
+/// Decides, and remembers since when it is calm.
+#[derive(Debug)]
+pub(super) struct Arming {
+    arm: Arm,
+    calm_since: Option<Instant>,
+}
+
+impl Arming {
+    pub(super) const fn new(arm: Arm) -> Self {
+        Self {
+            arm,
+            calm_since: None,
+        }
+    }
+
+    /// Whether there is anything to decide.
+    pub(super) const fn is_automatic(&self) -> bool {
+        matches!(self.arm, Arm::Auto)
+    }
+
+    /// Whether to begin with everything attached, if the fullest namespace uses
+    /// this share of its limit.
+    pub(super) fn begins_armed(&self, fill: f64) -> bool {
+        !self.is_automatic() || fill >= ARM_AT
+    }
+
+    /// What is to be done now.
+    pub(super) fn decide(
+        &mut self,
+        armed: bool,
+        pressure: Pressure,
+        now: Instant,
+    ) -> Option<Change> {
+        if !self.is_automatic() {
+            return (!armed).then_some(Change::Arm);
+        }
+        if !armed {
+            self.calm_since = None;
+            return (pressure.refusing || pressure.fill >= ARM_AT).then_some(Change::Arm);
+        }
+        if pressure.refusing || pressure.fill >= REST_BELOW {
+            self.calm_since = None;
+            return None;
+        }
+        let since = *self.calm_since.get_or_insert(now);
+        (now.saturating_duration_since(since) >= CALM).then_some(Change::Rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(fill: f64) -> Pressure {
+        Pressure {
+            fill,
+            refusing: false,
+        }
+    }
+
+    const REFUSING: Pressure = Pressure {
+        fill: 0.0,
+        refusing: true,
+    };
+
+    #[test]
+    fn where_it_is_full_already_it_begins_armed() {
+        assert!(Arming::new(Arm::Auto).begins_armed(0.95));
+        assert!(!Arming::new(Arm::Auto).begins_armed(0.5));
+        assert!(Arming::new(Arm::Always).begins_armed(0.0));
+    }
+
+    #[test]
+    fn pressure_arms_at_once() {
+        let now = Instant::now();
+        let mut arming = Arming::new(Arm::Auto);
+        assert_eq!(arming.decide(false, fill(0.89), now), None);
+        assert_eq!(arming.decide(false, fill(0.90), now), Some(Change::Arm));
+        assert_eq!(arming.decide(false, REFUSING, now), Some(Change::Arm));
+    }
+
+    #[test]
+    fn calm_must_last_and_be_calmer_than_what_armed() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut arming = Arming::new(Arm::Auto);
+        // Between the two thresholds nothing changes, either way.
+        assert_eq!(arming.decide(true, fill(0.85), at(0)), None);
+        assert_eq!(arming.decide(true, fill(0.85), at(60)), None);
+        assert_eq!(arming.decide(true, fill(0.5), at(61)), None);
+        assert_eq!(arming.decide(true, fill(0.5), at(70)), None);
+        // Whatever comes between begins the wait anew.
+        assert_eq!(arming.decide(true, REFUSING, at(71)), None);
+        assert_eq!(arming.decide(true, fill(0.5), at(72)), None);
+        assert_eq!(arming.decide(true, fill(0.5), at(81)), None);
+        assert_eq!(arming.decide(true, fill(0.5), at(82)), Some(Change::Rest));
+    }
+
+    #[test]
+    fn always_is_always() {
+        let now = Instant::now();
+        let mut arming = Arming::new(Arm::Always);
+        assert_eq!(arming.decide(false, fill(0.0), now), Some(Change::Arm));
+        let later = now + 2 * CALM;
+        assert_eq!(arming.decide(true, fill(0.0), now), None);
+        assert_eq!(arming.decide(true, fill(0.0), later), None);
+    }
+}

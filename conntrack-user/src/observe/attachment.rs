@@ -1,0 +1,210 @@
+//! Programs of one rung at their places, with the maps they count in.
+
+use anyhow::Result;
+use conntrack_ebpf::{ABSENT, Fault, Layout, Phase};
+
+use super::{
+    Faults,
+    backend::{Backend, Programs, Types, When},
+    bell::Bell,
+    counts::{Counts, Sink, TotalsByNetns},
+    layout,
+    object::Object,
+    senders::Senders,
+    verdict::Missed,
+};
+use crate::kernel::{module, symbols::Symbols};
+
+/// Flows that each of the two flow maps has room for. An entry takes some 130
+/// bytes of kernel memory, made available in advance.
+const FLOWS: u32 = 131_072;
+
+/// Everything that all rungs need, made ready for this kernel.
+pub(super) struct Ready {
+    types: Types,
+    layout: Layout,
+    counts: Counts,
+    bell: Bell,
+}
+
+impl Ready {
+    pub(super) fn prepare() -> Result<Self> {
+        let symbols = Symbols::read()?;
+        let types = Types::read(symbols)?;
+        let layout = layout::resolve(&types.kernel, types.symbols())?;
+        let mut object = Object::load(&layout, FLOWS)?;
+        let bell = Bell::new(&mut object)?;
+        Ok(Self {
+            types,
+            layout,
+            counts: Counts::new(object)?,
+            bell,
+        })
+    }
+
+    /// Loads the programs of a rung and attaches them, those that may rest only
+    /// if they are wanted `armed`. They count nothing yet.
+    pub(super) fn attach(&mut self, backend: Backend, armed: bool) -> Result<Placed> {
+        let object = self.counts.object();
+        let mut programs = Programs::load(backend, object, &self.layout, &self.types)?;
+        let armed = armed || !backend.can_rest();
+        if armed {
+            programs.attach(When::Armed, object)?;
+        }
+        programs.attach(When::Always, object)?;
+        Ok(Placed { programs, armed })
+    }
+}
+
+/// The module that the functions are in, where it is one.
+const MODULE: &str = "nf_conntrack";
+
+/// Programs of a rung, attached.
+pub(super) struct Placed {
+    programs: Programs,
+    armed: bool,
+}
+
+impl Placed {
+    const fn phase(&self) -> Phase {
+        if self.armed {
+            Phase::Armed
+        } else {
+            Phase::AtRest
+        }
+    }
+}
+
+/// Programs at their places, counting.
+pub(super) struct Attachment {
+    ready: Ready,
+    placed: Placed,
+}
+
+impl Attachment {
+    /// Lets them count.
+    pub(super) fn begin(mut ready: Ready, placed: Placed) -> Result<Self> {
+        ready.counts.begin(placed.phase())?;
+        ready.bell.set()?;
+        Ok(Self { ready, placed })
+    }
+
+    /// Whether those are attached that run for each new flow.
+    pub(super) const fn is_armed(&self) -> bool {
+        self.placed.armed
+    }
+
+    /// Attaches those that run for each new flow. When this returns, they have
+    /// seen every packet that is on its way.
+    pub(super) fn arm(&mut self) -> Result<()> {
+        let counts = &mut self.ready.counts;
+        self.placed.programs.attach(When::Armed, counts.object())?;
+        counts.begin(Phase::Arming)?;
+        counts.begin(Phase::Armed)?;
+        self.placed.armed = true;
+        Ok(())
+    }
+
+    /// Detaches them, when no packet is on its way whose count was left to
+    /// them.
+    pub(super) fn rest(&mut self) -> Result<()> {
+        self.ready.counts.begin(Phase::AtRest)?;
+        self.placed.programs.detach(When::Armed);
+        self.placed.armed = false;
+        self.ready.bell.set()
+    }
+
+    /// Waits until every packet has left conntrack that the programs have
+    /// counted before. At rest they count it before the kernel does, which may
+    /// write a message to a slow console in between.
+    pub(super) fn wait_for_packets(&mut self) -> Result<()> {
+        self.ready.counts.begin(self.placed.phase())
+    }
+
+    /// Ends when the programs see the first sign of pressure since they were
+    /// attached, or came to rest.
+    pub(super) async fn pressure(&mut self) -> Result<()> {
+        self.ready.bell.rung().await
+    }
+
+    /// Hands what was counted since the last time to `sink`; gives all totals.
+    pub(super) fn drain(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
+        self.ready.counts.turn(sink)
+    }
+
+    /// Counts no more, and hands the rest to `sink`; gives all totals.
+    pub(super) fn end(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
+        self.ready.counts.end(sink)
+    }
+
+    /// Notes who has sent packets that were refused.
+    pub(super) fn learn(&self, senders: &mut Senders) -> Result<()> {
+        self.ready
+            .counts
+            .senders(|process, sender| senders.learn(process, sender))
+    }
+
+    /// What was counted until now.
+    pub(super) fn totals_now(&self) -> Result<TotalsByNetns> {
+        self.ready.counts.totals_now()
+    }
+
+    /// CPUs of this host, plugged in or not.
+    pub(super) const fn cpus(&self) -> u64 {
+        self.ready.counts.cpus()
+    }
+
+    pub(super) fn missed(&self) -> Result<Missed> {
+        self.placed.programs.missed()
+    }
+
+    pub(super) fn faults(&self) -> Result<Faults> {
+        let counts = &self.ready.counts;
+        Ok(Faults {
+            unreadable: counts.faults(Fault::Unreadable)?,
+            join_lost: counts.faults(Fault::JoinLost)?,
+        })
+    }
+
+    /// Entries have generations, but which is the current one is hidden.
+    pub(super) const fn cannot_tell_stale(&self) -> bool {
+        let Layout {
+            ext_gen_id,
+            ext_genid_address,
+            ..
+        } = self.ready.layout;
+        ext_gen_id != ABSENT && ext_genid_address == 0
+    }
+
+    /// Nothing says whether a task runs on its own account.
+    pub(super) const fn cannot_tell_senders(&self, backend: Backend) -> bool {
+        let Layout {
+            per_cpu_offset_address,
+            task_preempt_count,
+            ..
+        } = self.ready.layout;
+        backend.can_rest() && per_cpu_offset_address == 0 && task_preempt_count == ABSENT
+    }
+
+    /// Whether nobody but these programs keeps the module loaded. Each loaded
+    /// program holds it (`check_attach_btf_id`, `kernel/bpf/verifier.c`,
+    /// 6.2 and later), or each function that one is
+    /// attached to (`bpf_trampoline_module_get`, `kernel/bpf/trampoline.c`, 5.11
+    /// to 6.1).
+    pub(super) fn is_all_that_holds(&self) -> bool {
+        let programs = &self.placed.programs;
+        [programs.count(), programs.functions()]
+            .into_iter()
+            .any(|ours| module::is_idle(MODULE, ours))
+    }
+}
+
+/// Which load of the module is there now; none if it is not loaded.
+pub(super) fn instance() -> Option<u64> {
+    module::instance(MODULE)
+}
+
+/// Whether conntrack is loaded as a module that nobody needs.
+pub(super) fn is_idle() -> bool {
+    module::is_idle(MODULE, 0)
+}

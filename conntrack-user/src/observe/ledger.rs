@@ -1,0 +1,676 @@
+//! Holds what the programs counted against the kernel's own counters, all the
+//! time.
+//!
+//! For each namespace and counter the *surplus* is what the kernel counted
+//! since just before the programs were attached, less what they counted. It
+//! starts at what happened before they were attached, and must not change
+//! after that. Kernel and programs cannot be read at the same instant, so each
+//! reading gives the surplus only as a range: the programs are read before and
+//! after the counter. While packets pour in the range is wide; whenever they
+//! pause it is a single number. The ranges of all readings together bound how
+//! far the surplus has moved, and a window edge can never look like a loss.
+//!
+//! While not all programs are attached the surplus may grow: by what only the
+//! counters show ([`Coverage`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use conntrack_ebpf::Reason;
+use serde::Serialize;
+
+use super::{
+    backend::Backend,
+    counts::Totals,
+    verdict::{self, Missed, Unseen, Verdict},
+};
+
+/// A counter of `/proc/net/stat/nf_conntrack` that refusals move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counter {
+    /// `drop`
+    Drop,
+    /// `insert_failed`
+    InsertFailed,
+    /// `early_drop`: entries evicted
+    EarlyDrop,
+    /// `clashres`, in conntrack-tools `clash_resolve`
+    ClashResolve,
+    /// `chainlength`, in conntrack-tools `chaintoolong`
+    ChainTooLong,
+}
+
+impl Counter {
+    /// Every counter that refusals move.
+    pub const ALL: [Self; 5] = [
+        Self::Drop,
+        Self::InsertFailed,
+        Self::EarlyDrop,
+        Self::ClashResolve,
+        Self::ChainTooLong,
+    ];
+
+    /// The reasons that move it, each by one (5.10 to 7.3;
+    /// `net/netfilter/nf_conntrack_core.c`: `nf_conntrack_in`, `early_drop`,
+    /// `nf_ct_resolve_clash`, `__nf_conntrack_confirm`,
+    /// `nf_conntrack_hash_check_insert`). A clash moves two;
+    /// `already_confirmed` moves none.
+    const fn moved_by(self) -> &'static [Reason] {
+        match self {
+            Self::Drop => &[
+                Reason::TableFull,
+                Reason::NoMemory,
+                Reason::Clash,
+                Reason::NatExhausted,
+                Reason::StaleExtensionLate,
+            ],
+            Self::InsertFailed => &[
+                Reason::Clash,
+                Reason::NatExhausted,
+                Reason::ChainTooLong,
+                Reason::Dying,
+                Reason::StaleExtension,
+            ],
+            Self::EarlyDrop => &[Reason::Evicted],
+            Self::ClashResolve => &[Reason::ClashResolved],
+            Self::ChainTooLong => &[Reason::ChainTooLong, Reason::NonPacketChain],
+        }
+    }
+
+    /// What it must have grown by, for what the programs counted.
+    fn expected(self, totals: &Totals) -> i64 {
+        let sum: u64 = self
+            .moved_by()
+            .iter()
+            .map(|&reason| totals.of(reason))
+            .sum();
+        sum.cast_signed()
+    }
+}
+
+/// How much each counter has grown since the start. A counter that the kernel
+/// does not have is not in it.
+pub type Growth = BTreeMap<Counter, u64>;
+
+/// One look at a namespace.
+#[derive(Clone, Debug)]
+pub struct Reading<'a> {
+    /// The programs' totals, read before the counters.
+    pub before: &'a Totals,
+    /// The counters.
+    pub kernel: &'a Growth,
+    /// The programs' totals, read after the counters.
+    pub after: &'a Totals,
+    /// Packets that may be between a counter and a program at this moment: at
+    /// most two for each CPU, 0 if nothing at all moved during the look.
+    pub in_flight: u64,
+}
+
+/// Which refusals the programs see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coverage {
+    /// All: the surplus must not change.
+    #[default]
+    Full,
+    /// At rest: only a full table and clashes.
+    AtRest,
+    /// None: no program is attached.
+    None,
+}
+
+/// What all readings of one counter in one namespace say together.
+#[derive(Clone, Copy, Debug)]
+struct Surplus {
+    /// It has been at least this; while it may grow, at the last reading.
+    at_least: i64,
+    /// It has been at most this; while it may grow, at the last reading.
+    at_most: i64,
+    /// How far it has surely grown while it must not: counted by the kernel, by
+    /// no program.
+    unseen: u64,
+    /// How far it has surely shrunk: counted by a program, not by the kernel.
+    invented: u64,
+    /// The most it can have been when it last began to grow.
+    foot: i64,
+    /// How far it has surely grown at rest, and with no program attached, in
+    /// earlier periods.
+    grown: [u64; 2],
+    /// What the kernel can have counted before it was watched, if no later
+    /// reading can say more about that.
+    before: Option<u64>,
+}
+
+impl Surplus {
+    /// Before the programs were attached, the kernel alone counted.
+    const START: Self = Self {
+        at_least: 0,
+        at_most: i64::MAX,
+        unseen: 0,
+        invented: 0,
+        foot: i64::MAX,
+        grown: [0; 2],
+        before: None,
+    };
+
+    /// It is taken as it comes from here on: as the next reading has it.
+    fn reopen(&mut self, last: Coverage) {
+        self.before = Some(self.before());
+        self.settle(last);
+        self.at_least = i64::MIN;
+        self.at_most = i64::MAX;
+        self.foot = i64::MAX;
+    }
+
+    /// Takes in a reading while it must not change.
+    fn narrow(&mut self, (low, high): (i64, i64)) {
+        self.unseen = self.unseen.max(positive(low.saturating_sub(self.at_most)));
+        self.invented = self
+            .invented
+            .max(positive(self.at_least.saturating_sub(high)));
+        self.at_least = self.at_least.max(low);
+        self.at_most = self.at_most.min(high);
+    }
+
+    /// Takes in a reading while it may grow.
+    fn rise(&mut self, (low, high): (i64, i64)) {
+        self.invented = self
+            .invented
+            .max(positive(self.at_least.saturating_sub(high)));
+        self.at_least = self.at_least.max(low);
+        self.at_most = high.max(self.at_least);
+        // The first reading ever has nothing to be held against.
+        self.foot = self.foot.min(self.at_most);
+    }
+
+    /// How far it has surely grown since it last began to. Every reading after
+    /// that bounds it, also when it may not grow any more.
+    fn growing(&self) -> u64 {
+        positive(self.at_least.saturating_sub(self.foot))
+    }
+
+    /// Keeps what the last period of growth has come to, and begins another.
+    fn settle(&mut self, last: Coverage) {
+        if let Some(place) = place(last) {
+            self.grown[place] += self.growing();
+        }
+        self.foot = self.at_most;
+    }
+
+    /// How far it has surely grown, in all, in periods of that coverage, if the
+    /// last one was `last`.
+    fn grown(&self, of: Coverage, last: Coverage) -> u64 {
+        let Some(place) = place(of) else { return 0 };
+        self.grown[place] + if of == last { self.growing() } else { 0 }
+    }
+
+    /// What the kernel can have counted before it was watched.
+    fn before(&self) -> u64 {
+        self.before.unwrap_or_else(|| {
+            let since = self.grown.iter().sum::<u64>() + self.growing();
+            positive(self.at_most).saturating_sub(since)
+        })
+    }
+}
+
+fn positive(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// Where growth is kept; none where there must not be any.
+const fn place(coverage: Coverage) -> Option<usize> {
+    match coverage {
+        Coverage::Full => None,
+        Coverage::AtRest => Some(0),
+        Coverage::None => Some(1),
+    }
+}
+
+/// All readings so far.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    surplus: BTreeMap<(u32, Counter), Surplus>,
+    growth: BTreeMap<u32, Growth>,
+    /// Drops that the programs had counted at the last reading.
+    drops: BTreeMap<u32, u64>,
+    /// Drops that were never checked, of namespaces that had ended.
+    gone: BTreeMap<u32, u64>,
+    /// Namespaces that the next reading is to be taken of as it comes.
+    open: BTreeSet<u32>,
+    coverage: Coverage,
+    /// That of the last period in which not all programs were attached.
+    last_partial: Coverage,
+}
+
+impl Ledger {
+    /// Takes in a look at a namespace.
+    ///
+    /// Where the first one shows more than the kernel has counted, the rest was
+    /// lost in other namespaces, which had the same number and ended before
+    /// anybody looked.
+    pub fn read(&mut self, netns: u32, reading: &Reading<'_>) {
+        let in_flight = reading.in_flight.cast_signed();
+        let first = !self.growth.contains_key(&netns);
+        let mut of_others = 0;
+        for (&counter, &grown) in reading.kernel {
+            let grown = grown.cast_signed();
+            let low = grown - counter.expected(reading.after) - in_flight;
+            let high = grown - counter.expected(reading.before) + in_flight;
+            let surplus = self
+                .surplus
+                .entry((netns, counter))
+                .or_insert(Surplus::START);
+            if first && high < 0 {
+                surplus.reopen(self.last_partial);
+                surplus.before = Some(0);
+                if matches!(counter, Counter::Drop | Counter::InsertFailed) {
+                    of_others += high.unsigned_abs();
+                }
+            }
+            match self.coverage {
+                Coverage::Full => surplus.narrow((low, high)),
+                Coverage::AtRest | Coverage::None => surplus.rise((low, high)),
+            }
+        }
+        if self.open.remove(&netns) && !first {
+            let gone = self.unchecked(netns, reading.before);
+            self.gone.insert(netns, gone);
+        }
+        if of_others > 0 {
+            // A clash moves two counters, and is one packet.
+            let packets = of_others.min(reading.before.drops());
+            let gone = self.gone.entry(netns).or_default();
+            *gone = packets.max(*gone);
+        }
+        self.growth.insert(netns, reading.kernel.clone());
+        self.drops.insert(netns, reading.before.drops());
+    }
+
+    /// From now on the programs see this much. Belongs right after a reading of
+    /// every namespace.
+    pub fn cover(&mut self, coverage: Coverage) {
+        if coverage != Coverage::Full && coverage != self.coverage {
+            for surplus in self.surplus.values_mut() {
+                surplus.settle(self.last_partial);
+            }
+            self.last_partial = coverage;
+        }
+        self.coverage = coverage;
+    }
+
+    /// A namespace has ended, or may have: what follows under its number is
+    /// taken as it comes, and what was lost there since its last reading stays
+    /// unchecked.
+    pub fn reopen(&mut self, netns: u32, counted: Option<&Totals>) {
+        if let Some(counted) = counted {
+            // With what was gone before.
+            self.gone.insert(netns, self.unchecked(netns, counted));
+            self.drops.insert(netns, counted.drops());
+        }
+        self.open.insert(netns);
+        for (_, surplus) in self
+            .surplus
+            .range_mut((netns, Counter::Drop)..=(netns, Counter::ChainTooLong))
+        {
+            surplus.reopen(self.last_partial);
+        }
+    }
+
+    /// The counters of a namespace, which begin at zero, are followed from
+    /// there; what was lost there since the last reading stays unchecked.
+    pub fn restart(&mut self, netns: u32, counted: &Totals) {
+        self.reopen(netns, Some(counted));
+        self.open.remove(&netns);
+        let growth = self.growth.entry(netns).or_default();
+        for (&counter, &grown) in growth.iter() {
+            let now = grown.cast_signed() - counter.expected(counted);
+            if let Some(surplus) = self.surplus.get_mut(&(netns, counter)) {
+                surplus.at_least = now;
+                surplus.at_most = now;
+                surplus.foot = now;
+            }
+        }
+    }
+
+    /// Packets that the programs have counted in a namespace, and that no
+    /// reading of its counters has been held against.
+    pub fn unchecked(&self, netns: u32, counted: &Totals) -> u64 {
+        let checked = self.drops.get(&netns).copied().unwrap_or(0);
+        let gone = self.gone.get(&netns).copied().unwrap_or(0);
+        gone + counted.drops().saturating_sub(checked)
+    }
+
+    /// The growth of each counter while the programs were attached, summed
+    /// over namespaces, at the last reading of each. What a counter can have
+    /// grown by before they were attached is taken off.
+    pub fn growth(&self, of: impl Fn(u32) -> bool) -> Growth {
+        let mut sum = Growth::new();
+        for (&netns, growth) in self.growth.iter().filter(|&(&netns, _)| of(netns)) {
+            for (&counter, &grown) in growth {
+                let before = self
+                    .surplus
+                    .get(&(netns, counter))
+                    .map_or(0, Surplus::before);
+                *sum.entry(counter).or_default() += grown.saturating_sub(before);
+            }
+        }
+        sum
+    }
+
+    /// What the readings prove, over the namespaces chosen.
+    pub fn verdict(&self, backend: Backend, missed: &Missed, of: impl Fn(u32) -> bool) -> Verdict {
+        let unseen = self
+            .growth
+            .keys()
+            .copied()
+            .filter(|&netns| of(netns))
+            .map(|netns| self.unseen(netns));
+        verdict::judge(backend, missed, unseen)
+    }
+
+    fn unseen(&self, netns: u32) -> Unseen {
+        let mut unseen = Unseen::default();
+        for counter in Counter::ALL {
+            if let Some(surplus) = self.surplus.get(&(netns, counter)) {
+                let grown = |of| surplus.grown(of, self.last_partial);
+                unseen.by_counter.insert(counter, surplus.unseen);
+                unseen.at_rest.insert(counter, grown(Coverage::AtRest));
+                unseen.unwatched.insert(counter, grown(Coverage::None));
+                unseen.invented += surplus.invented;
+            }
+        }
+        unseen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conntrack_ebpf::TotalCounts;
+
+    use super::*;
+
+    fn totals(packets: &[(Reason, u64)]) -> Totals {
+        let mut counts = TotalCounts::default();
+        for &(reason, amount) in packets {
+            counts.slots[reason as usize] = amount;
+        }
+        let mut totals = Totals::default();
+        totals.add(&counts);
+        totals
+    }
+
+    fn growth(drop: u64, insert_failed: u64) -> Growth {
+        [
+            (Counter::Drop, drop),
+            (Counter::InsertFailed, insert_failed),
+        ]
+        .into()
+    }
+
+    /// A look while nothing moves.
+    fn quiet(ledger: &mut Ledger, totals: &Totals, kernel: &Growth) {
+        let reading = Reading {
+            before: totals,
+            kernel,
+            after: totals,
+            in_flight: 0,
+        };
+        ledger.read(1, &reading);
+    }
+
+    fn unexplained(ledger: &Ledger) -> u64 {
+        ledger
+            .verdict(Backend::Fexit, &Missed::default(), |_| true)
+            .unexplained
+    }
+
+    #[test]
+    fn a_clash_in_two_counters_is_one_drop() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        let seen = totals(&[
+            (Reason::TableFull, 5),
+            (Reason::Clash, 3),
+            (Reason::Dying, 1),
+        ]);
+        quiet(&mut ledger, &seen, &growth(8, 4));
+        assert_eq!(unexplained(&ledger), 0);
+    }
+
+    #[test]
+    fn what_came_before_the_programs_is_no_loss() {
+        let mut ledger = Ledger::default();
+        quiet(
+            &mut ledger,
+            &totals(&[(Reason::TableFull, 2)]),
+            &growth(40, 0),
+        );
+        quiet(
+            &mut ledger,
+            &totals(&[(Reason::TableFull, 12)]),
+            &growth(50, 0),
+        );
+        assert_eq!(unexplained(&ledger), 0);
+        assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 12);
+    }
+
+    #[test]
+    fn one_packet_too_few_or_too_many_is_found() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        quiet(
+            &mut ledger,
+            &totals(&[(Reason::TableFull, 9)]),
+            &growth(10, 0),
+        );
+        assert_eq!(unexplained(&ledger), 1);
+        assert_eq!(
+            ledger
+                .verdict(Backend::Fexit, &Missed::default(), |_| true)
+                .other,
+            1
+        );
+
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        quiet(
+            &mut ledger,
+            &totals(&[(Reason::TableFull, 11)]),
+            &growth(10, 0),
+        );
+        assert_eq!(unexplained(&ledger), 1);
+    }
+
+    #[test]
+    fn a_skipped_program_explains_as_many_as_it_was_skipped() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        quiet(
+            &mut ledger,
+            &totals(&[(Reason::TableFull, 7)]),
+            &growth(10, 0),
+        );
+        let missed = Missed {
+            allocations: 2,
+            ..Missed::default()
+        };
+        let verdict = ledger.verdict(Backend::Fexit, &missed, |_| true);
+        assert_eq!((verdict.other, verdict.unexplained), (3, 1));
+    }
+
+    #[test]
+    fn no_moment_of_a_flood_looks_like_a_loss() {
+        // A true count that grows between the three readings of every look,
+        // and starts before the programs do.
+        let mut ledger = Ledger::default();
+        let mut truth = 1000;
+        let before_attach = truth;
+        for step in 0..200_u64 {
+            let seen = |truth: u64| totals(&[(Reason::TableFull, truth - before_attach)]);
+            let before = seen(truth);
+            truth += step % 7 * 100;
+            let kernel = growth(truth, 0);
+            truth += step % 5 * 100;
+            let after = seen(truth);
+            let reading = Reading {
+                before: &before,
+                kernel: &kernel,
+                after: &after,
+                in_flight: 4,
+            };
+            ledger.read(1, &reading);
+            assert_eq!(unexplained(&ledger), 0, "step {step}");
+        }
+    }
+
+    #[test]
+    fn the_tracepoint_learns_the_rest_from_the_counters() {
+        let mut ledger = Ledger::default();
+        let mut kernel: Growth = Counter::ALL.map(|counter| (counter, 0)).into();
+        quiet(&mut ledger, &totals(&[]), &kernel);
+        kernel.insert(Counter::Drop, 105);
+        kernel.insert(Counter::InsertFailed, 12);
+        kernel.insert(Counter::ChainTooLong, 6);
+        kernel.insert(Counter::EarlyDrop, 3);
+        quiet(&mut ledger, &totals(&[(Reason::TableFull, 100)]), &kernel);
+        let verdict = ledger.verdict(Backend::Tracepoint, &Missed::default(), |_| true);
+        let proved: Vec<_> = verdict.from_counters.into_iter().collect();
+        assert_eq!(
+            proved,
+            [
+                (Reason::Clash, 5),
+                (Reason::ChainTooLong, 6),
+                (Reason::Evicted, 3)
+            ]
+        );
+        assert_eq!((verdict.other, verdict.unexplained), (1, 0));
+    }
+
+    #[test]
+    fn a_namespace_that_ends_leaves_what_was_not_checked_and_no_alarm() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        quiet(
+            &mut ledger,
+            &totals(&[(Reason::TableFull, 10)]),
+            &growth(10, 0),
+        );
+        // Five more packets, then the end; another namespace gets the number.
+        let last = totals(&[(Reason::TableFull, 15)]);
+        ledger.reopen(1, Some(&last));
+        quiet(&mut ledger, &last, &growth(10, 0));
+        let next = totals(&[(Reason::TableFull, 18)]);
+        quiet(&mut ledger, &next, &growth(13, 0));
+        assert_eq!(unexplained(&ledger), 0);
+        assert_eq!(ledger.unchecked(1, &next), 5);
+        // However often the namespace may have ended.
+        ledger.reopen(1, Some(&next));
+        ledger.reopen(1, Some(&next));
+        quiet(&mut ledger, &next, &growth(13, 0));
+        assert_eq!(ledger.unchecked(1, &next), 5);
+        // What was lost until the first reading after that is unchecked, too.
+        ledger.reopen(1, Some(&next));
+        let next = totals(&[(Reason::TableFull, 20)]);
+        quiet(&mut ledger, &next, &growth(13, 0));
+        assert_eq!(ledger.unchecked(1, &next), 7);
+        // And a loss in the new one is still seen.
+        quiet(&mut ledger, &next, &growth(14, 0));
+        assert_eq!(unexplained(&ledger), 1);
+    }
+
+    #[test]
+    fn what_the_counters_of_an_ended_namespace_showed_stays_known() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(40, 0));
+        let last = totals(&[(Reason::TableFull, 10)]);
+        quiet(&mut ledger, &last, &growth(50, 0));
+        ledger.reopen(1, Some(&last));
+        assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 10);
+    }
+
+    #[test]
+    fn packets_of_namespaces_that_nobody_saw_are_unchecked() {
+        let mut ledger = Ledger::default();
+        // Seven packets in one namespace, then three in the next of its number.
+        let seen = totals(&[(Reason::TableFull, 10)]);
+        quiet(&mut ledger, &seen, &growth(3, 0));
+        assert_eq!(unexplained(&ledger), 0);
+        assert_eq!(ledger.unchecked(1, &seen), 7);
+        assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 3);
+        // A loss in that one is still seen.
+        quiet(&mut ledger, &seen, &growth(4, 0));
+        assert_eq!(unexplained(&ledger), 1);
+    }
+
+    /// A ledger at rest that saw three packets refused by programs and seven
+    /// for the length of their chain by counters alone, then was armed, in the
+    /// middle of a flood.
+    #[test]
+    fn what_only_counters_show_at_rest_is_explained_and_exact_at_the_next_quiet_moment() {
+        let kernel = |drop, failed, chains| -> Growth {
+            [
+                (Counter::Drop, drop),
+                (Counter::InsertFailed, failed),
+                (Counter::ChainTooLong, chains),
+            ]
+            .into()
+        };
+        let full = |packets| totals(&[(Reason::TableFull, packets)]);
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &full(0), &kernel(40, 2, 2));
+        ledger.cover(Coverage::AtRest);
+        quiet(&mut ledger, &full(3), &kernel(43, 9, 9));
+        // The flood goes on while the programs are attached.
+        let reading = Reading {
+            before: &full(5),
+            kernel: &kernel(46, 9, 9),
+            after: &full(9),
+            in_flight: 4,
+        };
+        ledger.read(1, &reading);
+        ledger.cover(Coverage::Full);
+        quiet(&mut ledger, &full(20), &kernel(60, 9, 9));
+        let verdict = ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
+        let proved: Vec<_> = verdict.from_counters.into_iter().collect();
+        assert_eq!(proved, [(Reason::ChainTooLong, 7)]);
+        assert_eq!((verdict.other, verdict.unexplained), (0, 0));
+        let growth = ledger.growth(|_| true);
+        assert_eq!(
+            (growth[&Counter::Drop], growth[&Counter::ChainTooLong]),
+            (20, 7)
+        );
+        // A second rest keeps the first one's.
+        ledger.cover(Coverage::AtRest);
+        quiet(&mut ledger, &full(20), &kernel(61, 10, 10));
+        let verdict = ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
+        assert_eq!(verdict.from_counters[&Reason::ChainTooLong], 8);
+        assert_eq!((verdict.other, verdict.unexplained), (1, 0));
+        // Armed again, a loss is a loss.
+        ledger.cover(Coverage::Full);
+        quiet(&mut ledger, &full(20), &kernel(62, 10, 10));
+        let verdict = ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
+        assert_eq!(verdict.unexplained, 1);
+    }
+
+    #[test]
+    fn a_packet_that_no_counter_confirms_is_found_at_rest_too() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        ledger.cover(Coverage::AtRest);
+        let seen = totals(&[(Reason::TableFull, 1)]);
+        quiet(&mut ledger, &seen, &growth(0, 0));
+        assert_eq!(unexplained(&ledger), 1);
+    }
+
+    #[test]
+    fn packets_that_a_rule_dropped_are_not_taken_for_refusals() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        quiet(
+            &mut ledger,
+            &totals(&[(Reason::TableFull, 30)]),
+            &growth(10, 0),
+        );
+        let verdict = ledger.verdict(Backend::Tracepoint, &Missed::default(), |_| true);
+        assert_eq!(verdict.unexplained, 20);
+    }
+}

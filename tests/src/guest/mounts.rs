@@ -1,0 +1,55 @@
+//! The file systems of a guest.
+
+use std::{ffi::CString, fs, io, ptr};
+
+use anyhow::{Context as _, Result};
+
+/// Type and place of a file system, in the order of mounting.
+const ALL: [(&str, &str); 9] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/run"),
+    ("tmpfs", "/tmp"),
+    ("bpf", "/sys/fs/bpf"),
+    ("cgroup2", "/sys/fs/cgroup"),
+    ("debugfs", "/sys/kernel/debug"),
+    ("tracefs", "/sys/kernel/tracing"),
+];
+
+/// Mounts everything that a distribution mounts too.
+pub(super) fn mount_all() -> Result<()> {
+    for (kind, place) in ALL {
+        // Directories below /sys are the kernel's: they exist or cannot be made.
+        if !place.starts_with("/sys/") {
+            fs::create_dir_all(place).with_context(|| format!("cannot create {place}"))?;
+        }
+        mount(kind, place).with_context(|| format!("cannot mount {kind} at {place}"))?;
+    }
+    Ok(())
+}
+
+/// Mounts one file system.
+pub fn mount(kind: &str, place: &str) -> Result<()> {
+    let (kind, place) = (CString::new(kind)?, CString::new(place)?);
+    // SAFETY: all pointers are strings that end with NUL and outlive the call;
+    // mount(2) allows a null pointer for the data.
+    let done = unsafe { libc::mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, ptr::null()) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error().into())
+    }
+}
+
+/// Takes the topmost file system at a place away.
+pub fn unmount(place: &str) -> Result<()> {
+    let at = CString::new(place)?;
+    // SAFETY: the pointer is a string that ends with NUL and outlives the call.
+    let done = unsafe { libc::umount(at.as_ptr()) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error()).with_context(|| format!("cannot unmount {place}"))
+    }
+}

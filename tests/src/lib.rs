@@ -1,0 +1,10 @@
+//! Everything of ctdrop that needs a kernel: scenarios, and the virtual machines
+//! and namespaces they run in.
+
+pub mod confine;
+pub mod guest;
+pub mod host;
+pub mod net;
+pub mod scenario;
+pub mod vm;
+pub mod watch;

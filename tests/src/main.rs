@@ -1,0 +1,205 @@
+//! Runs scenarios: as `/init` inside a guest, as a command outside.
+
+use std::{env, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use ctdrop_tests::{
+    guest, host,
+    scenario::{self, Machine},
+    vm::{self, Binaries, console::Show, image::Image, kernels},
+};
+
+/// Tries ctdrop on real kernels.
+#[derive(Debug, Parser)]
+#[command(name = "ctdrop-tests")]
+struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// List kernels and scenarios
+    List,
+    /// Download and prepare kernels
+    Images {
+        /// Only this kernel; may be repeated
+        #[arg(long = "kernel", value_name = "NAME")]
+        kernels: Vec<String>,
+    },
+    /// Run a scenario in a virtual machine
+    Vm {
+        /// The scenario's name
+        scenario: String,
+        /// The kernel to boot
+        #[arg(long, value_name = "NAME")]
+        kernel: String,
+        /// Show the console while the guest runs
+        #[arg(long)]
+        console: bool,
+        /// What the guest runs
+        #[command(flatten)]
+        under_test: UnderTest,
+    },
+    /// Run a scenario on this machine's own kernel; needs root
+    Here {
+        /// The scenario's name
+        scenario: String,
+        /// What the scenario runs
+        #[command(flatten)]
+        under_test: UnderTest,
+    },
+    /// Show ctdrop at work in a virtual machine
+    Demo {
+        /// The kernel to boot
+        #[arg(long, value_name = "NAME", default_value = "6.12")]
+        kernel: String,
+        /// What the guest runs
+        #[command(flatten)]
+        under_test: UnderTest,
+    },
+    /// Run a scenario in a guest; what init starts
+    #[command(name = guest::CHILD, hide = true)]
+    Guest {
+        /// The scenario's name
+        scenario: String,
+    },
+}
+
+/// The program under test.
+#[derive(Args, Debug)]
+struct UnderTest {
+    /// The ctdrop to try [default: the one beside this program]
+    #[arg(long, value_name = "PATH", env = "CTDROP_BIN")]
+    ctdrop: Option<PathBuf>,
+}
+
+impl UnderTest {
+    /// The two programs of a guest; this one is its init.
+    fn binaries(self) -> Result<Binaries> {
+        let init = env::current_exe().context("cannot find the path of this program")?;
+        let ctdrop = self.ctdrop.unwrap_or_else(|| init.with_file_name("ctdrop"));
+        Ok(Binaries { ctdrop, init })
+    }
+}
+
+fn main() -> ExitCode {
+    if guest::is_init() {
+        guest::init();
+    }
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ctdrop-tests: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what was asked for.
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::List => {
+            list();
+            Ok(())
+        }
+        Task::Images { kernels } => images(&kernels),
+        Task::Vm {
+            scenario,
+            kernel,
+            console,
+            under_test,
+        } => {
+            let mut watch = |line: &str| {
+                if console {
+                    println!("{line}");
+                }
+            };
+            let took = in_vm(&kernel, &scenario, under_test, &mut watch)?;
+            println!("{kernel}::{scenario}: ok ({:.1} s)", took.as_secs_f64());
+            Ok(())
+        }
+        Task::Here {
+            scenario,
+            under_test,
+        } => {
+            let ctdrop = under_test.binaries()?.ctdrop;
+            let machine = Machine {
+                ctdrop,
+                rung: host::RUNG,
+                forced: false,
+                auto: false,
+                guest: false,
+            };
+            let scenario = scenario::find(&scenario)?;
+            // The others change the machine, which only a guest is for.
+            ensure!(
+                scenario.rungs.contains(&machine.rung),
+                "scenario {} is for guests: ctdrop-tests vm --kernel 6.12 {0}",
+                scenario.name
+            );
+            scenario.on(&machine)
+        }
+        Task::Demo { kernel, under_test } => {
+            let mut show = Show::default();
+            let mut watch = |line: &str| {
+                if let Some(line) = show.pick(line) {
+                    println!("{line}");
+                }
+            };
+            in_vm(&kernel, "demo", under_test, &mut watch).map(|_| ())
+        }
+        Task::Guest { scenario } => guest::child(&scenario),
+    }
+}
+
+/// Runs a scenario in a virtual machine and says how long it took.
+fn in_vm(
+    kernel: &str,
+    scenario: &str,
+    under_test: UnderTest,
+    watch: &mut dyn FnMut(&str),
+) -> Result<Duration> {
+    let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
+    vm::run(&stand, scenario, &under_test.binaries()?, watch)
+}
+
+/// Lists what there is.
+fn list() {
+    for kernel in kernels::ALL {
+        println!(
+            "kernel {:12} {} of Debian {}",
+            kernel.name, kernel.package, kernel.suite
+        );
+    }
+    for scenario in scenario::ALL {
+        println!("scenario {:10} {}", scenario.name, scenario.about);
+    }
+}
+
+/// Prepares kernels; no name means all of them.
+fn images(names: &[String]) -> Result<()> {
+    let chosen: Vec<_> = names
+        .iter()
+        .map(|name| Ok(kernels::find(name)?.kernel.name))
+        .collect::<Result<_>>()?;
+    let wanted = |kernel: &&kernels::Kernel| chosen.is_empty() || chosen.contains(&kernel.name);
+    for kernel in kernels::ALL.iter().filter(wanted) {
+        let image = Image::provide(kernel)?;
+        let missing = image.missing()?;
+        let without = if missing.is_empty() {
+            String::new()
+        } else {
+            format!(" (without {missing})")
+        };
+        println!(
+            "kernel {}: {}{without}",
+            kernel.name,
+            image.kernel().display()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! A kernel made ready to boot: its `vmlinuz` and the part of the initial file
+//! system that no scenario changes.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    apt::{Apt, packages_in},
+    cache, command, initramfs,
+    kernels::Kernel,
+    modules,
+    tools::Tools,
+};
+
+/// A bootable kernel in the cache.
+#[derive(Debug)]
+pub struct Image {
+    /// Its directory.
+    directory: PathBuf,
+}
+
+impl Image {
+    /// Provides the image of a kernel: downloads it if this has never been done,
+    /// unpacks it if what guests need from it or from this machine has changed.
+    pub fn provide(kernel: &Kernel) -> Result<Self> {
+        let root = cache::root()?;
+        let download = root.join("packages").join(kernel.name);
+        cache::provide(&download, |directory| {
+            Apt::open(kernel.suite)?.download(kernel.package, directory)
+        })?;
+        let packages = packages_in(&download)?;
+        let tools = Tools::find()?;
+        let key = key(&packages, &tools)?;
+        let directory = root
+            .join("images")
+            .join(format!("{}-{key:016x}", kernel.name));
+        cache::provide(&directory, |directory| unpack(&packages, &tools, directory))?;
+        Ok(Self { directory })
+    }
+
+    /// The compressed kernel.
+    pub fn kernel(&self) -> PathBuf {
+        self.directory.join("vmlinuz")
+    }
+
+    /// The initial file system without the binaries under test.
+    pub fn base(&self) -> PathBuf {
+        self.directory.join("base.cpio")
+    }
+
+    /// Modules that were wanted and that this kernel does not have.
+    pub fn missing(&self) -> Result<String> {
+        let path = self.directory.join("missing");
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+}
+
+/// A number that changes with whatever an image is made of. A standard library
+/// that hashes otherwise costs one more unpacking.
+fn key(packages: &[PathBuf], tools: &Tools) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    for package in packages {
+        package.file_name().hash(&mut hasher);
+    }
+    modules::wanted().hash(&mut hasher);
+    initramfs::LAYOUT.hash(&mut hasher);
+    for file in tools.files() {
+        file.hash(&mut hasher);
+        let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        content.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+/// Fills the directory of an image.
+fn unpack(packages: &[PathBuf], tools: &Tools, directory: &Path) -> Result<()> {
+    let all = directory.join("all");
+    for package in packages {
+        command::output(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(package)
+                .arg(&all),
+        )?;
+    }
+    let merged = all.join("usr/lib/modules");
+    if merged.exists() {
+        fs::create_dir_all(all.join("lib"))?;
+        fs::rename(&merged, all.join("lib/modules"))?;
+    }
+    let release = release(&all)?;
+    fs::rename(vmlinuz(&all, &release)?, directory.join("vmlinuz"))?;
+    let chosen = directory.join("chosen");
+    let missing = modules::select(&all, &chosen, &release)?;
+    fs::write(directory.join("missing"), missing.join(" "))?;
+    initramfs::write_base(&chosen, tools, &directory.join("base.cpio"))?;
+    for tree in [all, chosen] {
+        fs::remove_dir_all(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
+    }
+    Ok(())
+}
+
+/// The release, such as `6.1.0-56-amd64`, of the one kernel in unpacked packages.
+fn release(unpacked: &Path) -> Result<String> {
+    let modules = unpacked.join("lib/modules");
+    let mut entries = modules
+        .read_dir()
+        .with_context(|| format!("no modules in {}", modules.display()))?;
+    let entry = entries
+        .next()
+        .context("the kernel's packages have no modules")??;
+    entry
+        .file_name()
+        .into_string()
+        .ok()
+        .context("the kernel release is not UTF-8")
+}
+
+/// The compressed kernel in unpacked packages: in /boot, or with the modules.
+fn vmlinuz(unpacked: &Path, release: &str) -> Result<PathBuf> {
+    let places = [
+        format!("boot/vmlinuz-{release}"),
+        format!("lib/modules/{release}/vmlinuz"),
+    ];
+    let mut paths = places.into_iter().map(|place| unpacked.join(place));
+    paths
+        .find(|path| path.exists())
+        .with_context(|| format!("no vmlinuz of kernel {release}"))
+}

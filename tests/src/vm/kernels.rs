@@ -1,0 +1,127 @@
+//! The kernels that scenarios are tried on, and the rungs they are tried from.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+
+use crate::scenario::{
+    Rung::{self, Fexit, Kprobe},
+    Scenario,
+};
+
+/// A stock Debian kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// What tests and commands call it: its series, or the suite whose newest
+    /// kernel it is.
+    pub name: &'static str,
+    /// The Debian suite that ships it.
+    pub suite: &'static str,
+    /// The package that stands for the newest image of that series.
+    pub package: &'static str,
+    /// The rungs of the attach ladder to be tried: first the one that ctdrop
+    /// must reach by itself, then those it must stand on when told to.
+    pub rungs: &'static [Rung],
+}
+
+/// All kernels, oldest first.
+pub const ALL: &[Kernel] = &[
+    Kernel {
+        name: "5.10",
+        suite: "bullseye",
+        package: "linux-image-amd64",
+        rungs: &[Kprobe],
+    },
+    Kernel {
+        name: "6.1",
+        suite: "bookworm",
+        package: "linux-image-amd64",
+        rungs: &[Fexit],
+    },
+    Kernel {
+        name: "6.12",
+        suite: "bookworm",
+        package: "linux-image-6.12-amd64",
+        rungs: &[Fexit, Kprobe],
+    },
+    // No package here stands for a series: the newest kernel of the suite.
+    Kernel {
+        name: "backports",
+        suite: "trixie-backports",
+        package: "linux-image-amd64",
+        rungs: &[Fexit, Kprobe],
+    },
+];
+
+/// A kernel, and the rung to be tried there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// One of its rungs.
+    pub rung: Rung,
+    /// Whether pressure attaches what runs for each new flow.
+    pub auto: bool,
+}
+
+impl Stand {
+    /// Whether ctdrop must be told to stand there.
+    pub fn is_forced(&self) -> bool {
+        self.kernel.rungs.first() != Some(&self.rung)
+    }
+}
+
+/// `6.12`, or `6.12-kprobe` for a rung that ctdrop must be told; with `-auto`
+/// where pressure attaches what runs for each new flow.
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kernel.name)?;
+        if self.is_forced() {
+            write!(f, "-{}", self.rung)?;
+        }
+        if self.auto {
+            f.write_str("-auto")?;
+        }
+        Ok(())
+    }
+}
+
+/// Every rung of every kernel, with programs attached always and by pressure.
+pub fn stands() -> impl Iterator<Item = Stand> {
+    let rungs = ALL
+        .iter()
+        .flat_map(|kernel| kernel.rungs.iter().map(move |&rung| (kernel, rung)));
+    rungs.flat_map(|(kernel, rung)| [false, true].map(|auto| Stand { kernel, rung, auto }))
+}
+
+impl Stand {
+    /// Whether a scenario is tried there.
+    pub fn fits(&self, scenario: &Scenario) -> bool {
+        scenario.rungs.contains(&self.rung) && (scenario.auto || !self.auto)
+    }
+}
+
+/// The kernel and rung of that name.
+pub fn find(name: &str) -> Result<Stand> {
+    stands()
+        .find(|stand| stand.to_string() == name)
+        .with_context(|| {
+            let names: Vec<_> = stands().map(|stand| stand.to_string()).collect();
+            format!("no kernel {name}: there are {}", names.join(", "))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rung_that_must_be_told_is_in_the_name() {
+        assert_eq!(find("6.12").unwrap().rung, Fexit);
+        let told = find("6.12-kprobe").unwrap();
+        assert_eq!((told.rung, told.is_forced()), (Kprobe, true));
+        assert!(!find("5.10").unwrap().is_forced());
+        assert!(find("6.12-tracepoint").is_err());
+        assert!(find("6.12-kprobe-auto").unwrap().auto);
+    }
+}

@@ -1,0 +1,186 @@
+//! Runs scenarios in virtual machines with stock kernels.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use tempfile::TempDir;
+
+use self::{
+    console::Verdict,
+    image::Image,
+    kernels::Stand,
+    qemu::{Boot, End, Run},
+};
+use crate::scenario::Scenario;
+
+mod apt;
+mod cache;
+mod command;
+pub mod console;
+mod cpio;
+pub mod image;
+pub mod initramfs;
+pub mod kernels;
+mod modules;
+pub mod qemu;
+mod shared;
+mod tools;
+
+pub use shared::Shared;
+
+/// Wall-clock time that a scenario may take, boot included: a guard against one
+/// that hangs, ample for the slowest on a busy machine.
+pub const LIMIT: Duration = Duration::from_mins(10);
+
+/// How many lines of a console a failure shows.
+const TAIL: usize = 80;
+
+/// The two static programs of a guest.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    /// The program under test.
+    pub ctdrop: PathBuf,
+    /// The program of this crate, which is the guest's `/init`.
+    pub init: PathBuf,
+}
+
+/// Runs a scenario on a kernel, in a guest of its own that ends with it, with
+/// `watch` called for every console line. The error of a failed one holds the
+/// end of the console and says where the rest is.
+pub fn run(
+    stand: &Stand,
+    scenario: &Scenario,
+    binaries: &Binaries,
+    watch: &mut dyn FnMut(&str),
+) -> Result<Duration> {
+    let (boot, _files) = prepare(
+        stand,
+        binaries,
+        &format!("ctdrop.scenario={}", scenario.name),
+    )?;
+    judge(stand, scenario, &boot.run(watch)?)
+}
+
+/// What a guest boots, and the directory that must last until it has; its
+/// kernel parameters say where it stands and what it is to do.
+fn prepare(stand: &Stand, binaries: &Binaries, task: &str) -> Result<(Boot, TempDir)> {
+    tools::ensure_static(&binaries.ctdrop)?;
+    tools::ensure_static(&binaries.init)?;
+    let image = Image::provide(stand.kernel)?;
+    let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
+    let initramfs = files.path().join("initramfs.cpio");
+    initramfs::write(&image.base(), &binaries.init, &binaries.ctdrop, &initramfs)?;
+    let boot = Boot {
+        kernel: image.kernel(),
+        initramfs,
+        parameters: format!("ctdrop.kernel={stand} {task}"),
+        limit: LIMIT,
+    };
+    Ok((boot, files))
+}
+
+/// Keeps the console of a run, and says how long it took or why it failed.
+fn judge(stand: &Stand, scenario: &Scenario, run: &Run) -> Result<Duration> {
+    let log = write_log(stand, scenario, &run.console)?;
+    match failure(run) {
+        None => Ok(run.took),
+        Some(reason) => Err(anyhow!("{}", report(&reason, run, &log))),
+    }
+}
+
+/// Why a run failed, if it did.
+fn failure(run: &Run) -> Option<String> {
+    match &run.end {
+        End::Verdict(Verdict::Ok) => None,
+        End::Verdict(Verdict::Failed(reason)) => Some(reason.clone()),
+        End::Trouble(line) => Some(format!("the guest's kernel broke: {line}")),
+        End::Silent => Some("the guest ended without a result".to_owned()),
+        End::Late => Some(format!("no result within {} s", LIMIT.as_secs())),
+    }
+}
+
+/// The message about a failed run.
+fn report(reason: &str, run: &Run, log: &Path) -> String {
+    let tail = &run.console[run.console.len().saturating_sub(TAIL)..];
+    format!(
+        "{reason}\n--- last {} of {} console lines after {:.1} s; all of them: {}\n{}\n---",
+        tail.len(),
+        run.console.len(),
+        run.took.as_secs_f64(),
+        log.display(),
+        tail.join("\n"),
+    )
+}
+
+/// Writes a console to a file and returns its path.
+fn write_log(stand: &Stand, scenario: &Scenario, console: &[String]) -> Result<PathBuf> {
+    let directory = log_directory()?;
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let path = directory.join(format!("{stand}.{}.log", scenario.name));
+    fs::write(&path, console.join("\n") + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// Where consoles are kept: `$CTDROP_VM_LOGS`, by default `target/vm-logs`.
+fn log_directory() -> Result<PathBuf> {
+    match env::var_os("CTDROP_VM_LOGS") {
+        Some(directory) => Ok(directory.into()),
+        None => Ok(env::current_dir()?.join("target/vm-logs")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run that ended so, with a console of `lines` numbered lines.
+    fn ended(end: End, lines: usize) -> Run {
+        let console = (1..=lines).map(|number| format!("line {number}")).collect();
+        Run {
+            end,
+            console,
+            took: Duration::from_secs(9),
+        }
+    }
+
+    #[test]
+    fn only_an_ok_is_no_failure() {
+        let failed = Verdict::Failed("4 flows, expected 5".to_owned());
+        assert_eq!(failure(&ended(End::Verdict(Verdict::Ok), 1)), None);
+        assert_eq!(
+            failure(&ended(End::Verdict(failed), 1)).unwrap(),
+            "4 flows, expected 5"
+        );
+        assert!(
+            failure(&ended(End::Silent, 0))
+                .unwrap()
+                .contains("without a result")
+        );
+        assert!(
+            failure(&ended(End::Late, 0))
+                .unwrap()
+                .contains("within 600 s")
+        );
+        let trouble = End::Trouble("Kernel panic - not syncing".to_owned());
+        assert!(
+            failure(&ended(trouble, 0))
+                .unwrap()
+                .contains("Kernel panic")
+        );
+    }
+
+    #[test]
+    fn a_failure_shows_the_end_of_the_console_and_where_the_rest_is() {
+        let report = report("boom", &ended(End::Silent, 100), Path::new("/logs/x.log"));
+        let lines: Vec<_> = report.lines().collect();
+        assert_eq!(lines[0], "boom");
+        assert!(lines[1].contains("last 80 of 100") && lines[1].ends_with("/logs/x.log"));
+        assert_eq!((lines[2], lines[81]), ("line 21", "line 100"));
+    }
+}

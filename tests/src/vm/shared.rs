@@ -1,0 +1,44 @@
+//! A guest that scenarios share, one after the other: most of them need no
+//! untouched machine, and booting takes longer than many of them.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use super::{Binaries, LIMIT, judge, kernels::Stand, prepare, qemu::Guest};
+use crate::scenario::Scenario;
+
+/// A guest that waits for scenarios. One in which a scenario has failed is not
+/// to be used again.
+#[derive(Debug)]
+pub struct Shared {
+    stand: Stand,
+    guest: Guest,
+    /// What it boots from.
+    _files: TempDir,
+}
+
+impl Shared {
+    /// Boots one.
+    pub fn boot(stand: &Stand, binaries: &Binaries) -> Result<Self> {
+        let (boot, files) = prepare(stand, binaries, "")?;
+        Ok(Self {
+            stand: *stand,
+            guest: boot.start()?,
+            _files: files,
+        })
+    }
+
+    /// Where it stands.
+    pub fn stand(&self) -> &Stand {
+        &self.stand
+    }
+
+    /// Runs a scenario in it, like [`super::run`]; the console begins where
+    /// that of the scenario before ended.
+    pub fn run(&mut self, scenario: &Scenario) -> Result<Duration> {
+        let run = self.guest.ask(scenario.name, LIMIT, &mut |_| {})?;
+        judge(&self.stand, scenario, &run)
+    }
+}
