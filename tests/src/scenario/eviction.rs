@@ -77,8 +77,7 @@ fn evict(machine: &Machine) -> Result<bool> {
         summary.evicted
     );
 
-    // Each flow of the flood has one packet, so nobody is evicted twice, and
-    // whoever is missing now was a victim, and nobody else.
+    // Each flow of the flood has one packet, so nobody is evicted twice.
     let victims = summary.flows_of("evicted", netns)?;
     ensure!(
         victims.values().all(|&times| times == 1) && victims.len() as u64 == summary.evicted,
@@ -95,13 +94,19 @@ fn evict(machine: &Machine) -> Result<bool> {
     let were: BTreeSet<String> = before.into_iter().chain(accepted).collect();
     let are = occupants(&lan.firewall)?;
     let missing: BTreeSet<String> = were.difference(&are).cloned().collect();
+    let not_missing = victims.difference(&missing).next();
     ensure!(
-        missing == victims,
-        "{} entries are missing, {} were named; not named: {:?}; still there: {:?}",
+        not_missing.is_none(),
+        "{} entries are missing, {} were named, among them {not_missing:?}, which is still there",
         missing.len(),
         victims.len(),
-        missing.difference(&victims).next(),
-        victims.difference(&missing).next()
+    );
+    // In the background `gc_worker` takes unassured entries of a table 95 % full, and
+    // counts none (`net/netfilter/nf_conntrack_core.c`, 4.12 and later). As many victims as
+    // the kernel counted have a name, so these are all that can be without one.
+    println!(
+        "{} more went in the background",
+        missing.len() - victims.len()
     );
     Ok(true)
 }
