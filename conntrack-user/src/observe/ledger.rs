@@ -193,7 +193,8 @@ impl Surplus {
         if let Some(place) = place(last) {
             self.grown[place] += self.growing();
         }
-        self.foot = self.at_most;
+        // Where it has grown though it must not, the bounds have crossed.
+        self.foot = self.at_most.max(self.at_least);
     }
 
     /// How far it has surely grown, in all, in periods of that coverage, if the
@@ -495,6 +496,24 @@ mod tests {
         };
         let verdict = ledger.verdict(Backend::Fexit, &missed, |_| true);
         assert_eq!((verdict.other, verdict.unexplained), (3, 1));
+    }
+
+    #[test]
+    fn what_a_skipped_program_left_is_not_told_again_when_all_are_detached() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        let seen = totals(&[(Reason::TableFull, 7)]);
+        quiet(&mut ledger, &seen, &growth(10, 0));
+        let missed = Missed {
+            allocations: 3,
+            ..Missed::default()
+        };
+        let other = |ledger: &Ledger| ledger.verdict(Backend::Fexit, &missed, |_| true).other;
+        assert_eq!(other(&ledger), 3);
+        ledger.cover(Coverage::None);
+        assert_eq!(other(&ledger), 3);
+        quiet(&mut ledger, &seen, &growth(12, 0));
+        assert_eq!(other(&ledger), 5);
     }
 
     #[test]
