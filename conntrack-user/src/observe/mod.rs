@@ -449,8 +449,12 @@ impl Observer {
             self.ledger.read(netns, &reading);
         }
         self.missed = self.carried.missed;
-        if let Some(attachment) = &self.attachment {
-            self.missed.add(&attachment.missed()?);
+        if let Some(attachment) = &mut self.attachment {
+            let missed = attachment.missed()?;
+            if missed != Missed::default() {
+                attachment.reinforce()?;
+            }
+            self.missed.add(&missed);
         }
         self.looked = Instant::now();
         Ok(())

@@ -106,14 +106,14 @@ impl Machine {
         arguments
     }
 
-    /// Whether the kernel may skip programs here: kprobes, while user space
-    /// takes counts out of a map on the same CPU and an interrupt comes, or a
-    /// preemption. A kernel that does not preempt itself has not been seen to.
+    /// Whether the kernel may skip programs here. One that preempts itself skips a
+    /// program while a task is preempted inside of it, and kprobes while user space
+    /// takes counts out of a map on the same CPU.
     pub fn skips_runs(&self) -> bool {
         // Such as `full (lazy)`; only kernels with a choice have the file.
         let preemption = fs::read_to_string("/sys/kernel/debug/sched/preempt").unwrap_or_default();
         let preempts = preemption.contains("(full)") || preemption.contains("(lazy)");
-        self.rung == Rung::Kprobe && preempts
+        self.rung != Rung::Tracepoint && preempts
     }
 }
 
