@@ -351,6 +351,10 @@ impl Observer {
         };
         let armed = self.arming.begins_armed(self.watched.fill());
         let (_, attachment, _) = attach(wanted, armed, || ())?;
+        // Else its counters are not the ones that are followed.
+        if attachment::instance() != self.instance {
+            bail!("the module was loaded anew meanwhile");
+        }
         self.warnings = warnings(&attachment, self.backend);
         self.attachment = Some(attachment);
         self.look()?;
