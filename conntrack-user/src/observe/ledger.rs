@@ -515,6 +515,21 @@ mod tests {
     }
 
     #[test]
+    fn an_eviction_whose_program_was_skipped_is_told_by_its_counter() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &[(Counter::EarlyDrop, 0)].into());
+        let seen = totals(&[(Reason::Evicted, 8)]);
+        quiet(&mut ledger, &seen, &[(Counter::EarlyDrop, 9)].into());
+        let missed = Missed {
+            evictions: 1,
+            ..Missed::default()
+        };
+        let verdict = ledger.verdict(Backend::Kprobe, &missed, |_| true);
+        assert_eq!(verdict.from_counters, [(Reason::Evicted, 1)].into());
+        assert_eq!((verdict.other, verdict.unexplained), (0, 0));
+    }
+
+    #[test]
     fn what_a_skipped_program_left_is_not_told_again_when_all_are_detached() {
         let mut ledger = Ledger::default();
         quiet(&mut ledger, &totals(&[]), &growth(0, 0));
