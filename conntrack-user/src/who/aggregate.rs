@@ -12,7 +12,7 @@ use super::{
     timeouts::Timeouts,
 };
 
-/// Keys of each of the four great groups: 7/8 of 2^17, some 6 MiB each.
+/// Keys of each of the three great groups: 7/8 of 2^17, some 6 MiB each.
 const KEYS: usize = 114_688;
 
 /// Zones and marks that have a count of their own.
@@ -100,8 +100,6 @@ pub struct Aggregate {
     pub established: u64,
     /// By source address.
     pub sources: Hitters<Address>,
-    /// By source address, only entries that saw no reply.
-    pub unreplied_sources: Hitters<Address>,
     /// By destination address.
     pub destinations: Hitters<Address>,
     /// By service.
@@ -143,7 +141,6 @@ impl Aggregate {
             idle_established: 0,
             established: 0,
             sources: Hitters::with_capacity(KEYS),
-            unreplied_sources: Hitters::with_capacity(KEYS),
             destinations: Hitters::with_capacity(KEYS),
             services: Hitters::with_capacity(KEYS),
             zones: Hitters::with_capacity(FEW_KEYS),
@@ -177,9 +174,6 @@ impl Aggregate {
             idle: u32::from(idle_established),
         };
         self.sources.add(entry.src, count);
-        if progress == Progress::Unreplied {
-            self.unreplied_sources.add(entry.src, count);
-        }
         self.destinations.add(entry.dst, count);
         let service = Service {
             address: entry.dst,

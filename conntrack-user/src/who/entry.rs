@@ -5,7 +5,7 @@ use std::{fmt, net::Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-// `enum ip_conntrack_status`, linux/netfilter/nf_conntrack_common.h.
+// `enum ip_conntrack_status`, `linux/netfilter/nf_conntrack_common.h`.
 const SEEN_REPLY: u32 = 1 << 1;
 const ASSURED: u32 = 1 << 2;
 const DYING: u32 = 1 << 9;
@@ -24,7 +24,7 @@ const SCTP: u8 = 132;
 /// `TCP_CONNTRACK_ESTABLISHED`.
 pub const TCP_ESTABLISHED: u8 = 3;
 
-/// Names of `enum tcp_conntrack`, linux/netfilter/nf_conntrack_tcp.h, as
+/// Names of `enum tcp_conntrack`, `linux/netfilter/nf_conntrack_tcp.h`, as
 /// `conntrack -L` writes them.
 const TCP_STATES: [&str; 10] = [
     "NONE",
@@ -39,7 +39,7 @@ const TCP_STATES: [&str; 10] = [
     "SYN_SENT2",
 ];
 
-/// Names of `enum sctp_conntrack`, linux/netfilter/nf_conntrack_sctp.h.
+/// Names of `enum sctp_conntrack`, `linux/netfilter/nf_conntrack_sctp.h`.
 const SCTP_STATES: [&str; 10] = [
     "NONE",
     "CLOSED",
@@ -53,7 +53,7 @@ const SCTP_STATES: [&str; 10] = [
     "HEARTBEAT_ACKED",
 ];
 
-/// Names of `enum ct_dccp_states`, linux/netfilter/nf_conntrack_dccp.h.
+/// Names of `enum ct_dccp_states`, `linux/netfilter/nf_conntrack_dccp.h`.
 const DCCP_STATES: [&str; 10] = [
     "NONE", "REQUEST", "RESPOND", "PARTOPEN", "OPEN", "CLOSEREQ", "CLOSING", "TIMEWAIT", "IGNORE",
     "INVALID",

@@ -6,6 +6,11 @@ use serde::Serialize;
 
 use super::entry::{Address, Entry};
 
+/// `AF_INET`, as a `struct nfgenmsg` has it.
+pub(super) const IPV4: u8 = 2;
+/// `AF_INET6`.
+pub(super) const IPV6: u8 = 10;
+
 /// Bits of a mark that must have a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -131,12 +136,11 @@ impl Filter {
 
     /// The family as a `struct nfgenmsg` has it; 0 is both.
     pub fn family_number(&self) -> u8 {
-        let number = match self.wanted_family() {
+        match self.wanted_family() {
             None => 0,
-            Some(Family::Ipv4) => libc::AF_INET,
-            Some(Family::Ipv6) => libc::AF_INET6,
-        };
-        u8::try_from(number).expect("AF_INET is 2, AF_INET6 is 10")
+            Some(Family::Ipv4) => IPV4,
+            Some(Family::Ipv6) => IPV6,
+        }
     }
 
     /// The addresses asked for that are of IPv4.

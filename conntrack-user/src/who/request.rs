@@ -1,7 +1,7 @@
 //! The request for a dump, with what the kernel can filter by.
 
 use super::{
-    filter::Filter,
+    filter::{Filter, IPV4, IPV6},
     wire::{
         FILTER, HEADER, MARK, MARK_MASK, PROTO_NUM, TUPLE_IP, TUPLE_ORIG, TUPLE_PROTO, V4_DST,
         V4_SRC, ZONE,
@@ -31,17 +31,29 @@ pub enum Ask {
     Family,
 }
 
+/// The address families to ask for, one after the other; 0 is both. A kernel
+/// that can filter by protocol does it for one family only
+/// (`ctnetlink_parse_tuple_filter`).
+pub fn families(filter: &Filter) -> &'static [u8] {
+    match filter.family_number() {
+        0 if filter.protocol.is_some() => &[IPV4, IPV6],
+        0 => &[0],
+        IPV4 => &[IPV4],
+        _ => &[IPV6],
+    }
+}
+
 /// Builds the request. What the kernel leaves in is filtered again afterwards,
 /// so it does no harm to ask too much.
 ///
 /// An IPv6 address is not asked for: `ctnetlink_filter_match_tuple` (5.8 to at
 /// least 6.12) leaves out the entries that have it, instead of the others.
-pub fn dump(filter: &Filter, ask: Ask) -> Vec<u8> {
+pub fn dump(filter: &Filter, family: u8, ask: Ask) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     bytes[4..6].copy_from_slice(&CT_GET.to_ne_bytes());
     bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
     // struct nfgenmsg: family, version, resource.
-    bytes.extend([filter.family_number(), 0, 0, 0]);
+    bytes.extend([family, 0, 0, 0]);
     if ask == Ask::Everything {
         if let Some(mark) = filter.mark {
             put(&mut bytes, MARK, &(mark.value & mark.mask).to_be_bytes());
@@ -52,6 +64,11 @@ pub fn dump(filter: &Filter, ask: Ask) -> Vec<u8> {
         }
         tuple(&mut bytes, filter);
     }
+    finish(bytes)
+}
+
+/// Puts the length in.
+fn finish(mut bytes: Vec<u8>) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("a request has some hundred bytes");
     bytes[..4].copy_from_slice(&length.to_ne_bytes());
     bytes

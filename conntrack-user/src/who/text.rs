@@ -142,12 +142,11 @@ fn remaining(what: &str, ranges: &[Range]) -> String {
         .enumerate()
         .filter(|(_, range)| range.entries > 0)
         .map(|(place, range)| {
-            let time = match range.below {
-                Some(end) => format!("under {}", seconds(end)),
-                None => {
-                    let last = place.checked_sub(1).and_then(|it| ranges[it].below);
-                    format!("{} or more", seconds(last.unwrap_or(0)))
-                }
+            let time = if let Some(end) = range.below {
+                format!("under {}", seconds(end))
+            } else {
+                let last = place.checked_sub(1).and_then(|it| ranges[it].below);
+                format!("{} or more", seconds(last.unwrap_or(0)))
             };
             format!("{time}: {}", number(range.entries))
         })

@@ -44,10 +44,10 @@ impl Facts {
             entries: sums.entries,
             idle: sums.idle_established,
             unreplied: sums.progress.unreplied,
-            unreplied_sources: sums.unreplied_sources.distinct(),
+            unreplied_sources: sums.sources.distinct_unreplied(),
             source: sums.sources.most(|count| count.entries),
             idle_source: sums.sources.most(|count| count.idle),
-            unreplied_source: sums.unreplied_sources.most(|count| count.unreplied),
+            unreplied_source: sums.sources.most(|count| count.unreplied),
             unreplied_service: sums.services.most(|count| count.unreplied),
         }
     }

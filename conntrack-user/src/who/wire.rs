@@ -88,6 +88,14 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = (Message<'_>, bool)> {
     })
 }
 
+/// Whether a datagram is the last of a dump: it has the end, or an error.
+pub fn ends(datagram: &[u8]) -> bool {
+    messages(datagram).any(|(message, _)| {
+        matches!(message, Message::Done(_))
+            || matches!(message, Message::Error(error) if error != 0)
+    })
+}
+
 /// The header of the first message, and the length of that message.
 fn header(datagram: &[u8]) -> Option<(&[u8; HEADER], usize)> {
     let header = datagram.first_chunk::<HEADER>()?;
@@ -233,4 +241,159 @@ fn be16(value: &[u8]) -> Option<u16> {
 
 fn be32(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// Attributes of types that matter here, nested at random, each with its
+    /// right length.
+    fn attributes() -> impl Strategy<Value = Vec<u8>> {
+        let leaf = vec(any::<u8>(), 0..20).boxed();
+        leaf.prop_recursive(3, 24, 5, |inner| {
+            vec((0_u16..28, inner), 0..5).prop_map(|list| {
+                let mut bytes = Vec::new();
+                for (kind, value) in list {
+                    let length = u16::try_from(value.len() + 4).unwrap();
+                    bytes.extend(length.to_ne_bytes());
+                    bytes.extend(kind.to_ne_bytes());
+                    bytes.extend(value);
+                    bytes.resize(bytes.len().next_multiple_of(4), 0);
+                }
+                bytes
+            })
+        })
+    }
+
+    fn put(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(value.len() + 4).unwrap();
+        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// As `ctnetlink_fill_info` writes it.
+    fn write(entry: &Entry) -> Vec<u8> {
+        let v4 = u32::try_from(entry.src.0 & 0xffff_ffff).unwrap();
+        let v4_dst = u32::try_from(entry.dst.0 & 0xffff_ffff).unwrap();
+        let tuple = |src: u32, dst: u32, sport: u16, dport: u16| {
+            let ip = [put(1, &src.to_be_bytes()), put(2, &dst.to_be_bytes())].concat();
+            let ports = [
+                put(1, &[entry.protocol]),
+                put(2, &sport.to_be_bytes()),
+                put(3, &dport.to_be_bytes()),
+            ];
+            [put(0x8001, &ip), put(0x8002, &ports.concat())].concat()
+        };
+        let start = put(1, &entry.start.unwrap().to_be_bytes());
+        let state = put(0x8001, &put(1, &[entry.state.unwrap()]));
+        [
+            vec![entry.family, 0, 0, 0],
+            put(0x8001, &tuple(v4, v4_dst, entry.sport, entry.dport)),
+            put(0x8002, &tuple(v4_dst, v4, entry.dport, entry.sport)),
+            put(3, &entry.status.to_be_bytes()),
+            put(7, &entry.timeout.unwrap().to_be_bytes()),
+            put(0x8004, &state),
+            put(0x8014, &start),
+            put(8, &entry.mark.to_be_bytes()),
+            put(18, &entry.zone.to_be_bytes()),
+            put(12, &[1, 2, 3, 4]),
+        ]
+        .concat()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            (src, dst, sport, dport) in any::<([u8; 4], [u8; 4], u16, u16)>(),
+            (zone, mark, status, timeout) in any::<(u16, u32, u32, u32)>(),
+            (protocol, state, start) in any::<(u8, u8, u64)>(),
+        ) {
+            let expected = Entry {
+                family: 2,
+                protocol,
+                src: Address::v4(src),
+                dst: Address::v4(dst),
+                sport,
+                dport,
+                reply_src: Address::v4(dst),
+                zone,
+                mark,
+                status,
+                timeout: Some(timeout),
+                state: Some(state),
+                start: Some(start),
+            };
+            prop_assert_eq!(entry(&write(&expected)), Some(expected));
+        }
+
+        #[test]
+        fn a_cut_entry_never_reads_as_another(at in 0_usize..200) {
+            let whole = Entry {
+                family: 2,
+                protocol: 6,
+                reply_src: Address::v4([0; 4]),
+                src: Address::v4([0; 4]),
+                dst: Address::v4([0; 4]),
+                timeout: Some(1),
+                state: Some(3),
+                start: Some(1),
+                ..Entry::default()
+            };
+            let bytes = write(&whole);
+            prop_assume!(at < bytes.len());
+            // Only the end of an attribute is a possible end.
+            if let Some(read) = entry(&bytes[..at]) {
+                prop_assert_eq!(read.src, whole.src);
+                prop_assert_eq!(read.protocol, whole.protocol);
+            }
+        }
+
+        #[test]
+        fn whatever_comes_is_read_to_its_end(bytes in vec(any::<u8>(), 0..200)) {
+            let read = messages(&bytes).count();
+            prop_assert!(read <= bytes.len() / HEADER + 1);
+            entry(&bytes);
+        }
+
+        #[test]
+        fn whatever_is_nested_does_not_upset_it(nested in attributes()) {
+            entry(&[vec![10, 0, 0, 0], nested].concat());
+        }
+    }
+
+    #[test]
+    fn messages_are_told_apart() {
+        let message = |kind: u16, payload: &[u8]| {
+            let length = u32::try_from(HEADER + payload.len()).unwrap();
+            let mut bytes = length.to_ne_bytes().to_vec();
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend([0; 10]);
+            bytes.extend(payload);
+            bytes
+        };
+        let datagram = [
+            message(CT_NEW, &[2, 0, 0, 0]),
+            message(2, &(-1_i32).to_ne_bytes()),
+            message(3, &[0; 4]),
+            message(4, &[]),
+            message(99, &[]),
+            vec![1, 0, 0],
+        ];
+        let read: Vec<_> = datagram.iter().flat_map(|it| messages(it)).collect();
+        let expected = [
+            Message::Entry(&[2, 0, 0, 0]),
+            Message::Error(1),
+            Message::Done(0),
+            Message::Overrun,
+            Message::Other,
+            Message::Broken,
+        ];
+        assert_eq!(read, expected.map(|message| (message, false)));
+        assert!(!ends(&datagram[0]) && ends(&datagram[1]) && ends(&datagram[2]));
+    }
 }
