@@ -115,7 +115,7 @@ pub fn run(options: &Who) -> Result<()> {
     let look = Look {
         owners: Owners::find(&namespaces),
         rules: Rules::of((release.major, release.minor)),
-        filter: filter(options),
+        filter: asked_for(options),
         top: options.top,
     };
     summary.warnings.clone_from(&namespaces.warnings);
@@ -154,7 +154,7 @@ fn by_use(list: Vec<Namespace>, summary: &mut Summary) -> Vec<Namespace> {
     used.into_iter().map(|(_, namespace)| namespace).collect()
 }
 
-fn filter(options: &Who) -> Filter {
+fn asked_for(options: &Who) -> Filter {
     Filter {
         family: options.family,
         protocol: options.proto,
