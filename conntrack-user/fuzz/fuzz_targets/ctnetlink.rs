@@ -31,5 +31,5 @@ fuzz_target!(|datagram: &[u8]| {
     }
     assert!(messages <= datagram.len() / wire::HEADER + 1);
     let judged = judge(&Facts::of(&sums));
-    assert_eq!(sums.entries, judged.entries);
+    assert!(judged.entries <= sums.entries);
 });
