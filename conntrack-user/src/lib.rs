@@ -8,3 +8,4 @@ pub mod kernel;
 pub mod observe;
 pub mod probe;
 pub mod watch;
+pub mod who;

@@ -61,6 +61,17 @@ enum Task {
         #[command(flatten)]
         under_test: UnderTest,
     },
+    /// Measure: in a virtual machine, or on this machine's own kernel
+    Bench {
+        /// The scenario's name
+        scenario: String,
+        /// The kernel to boot; none: this machine's own
+        #[arg(long, value_name = "NAME")]
+        kernel: Option<String>,
+        /// What is measured
+        #[command(flatten)]
+        under_test: UnderTest,
+    },
     /// Run a scenario in a guest; what init starts
     #[command(name = guest::CHILD, hide = true)]
     Guest {
@@ -152,8 +163,34 @@ fn run(task: Task) -> Result<()> {
             };
             in_vm(&kernel, "demo", under_test, &mut watch).map(|_| ())
         }
+        Task::Bench {
+            scenario,
+            kernel,
+            under_test,
+        } => bench(&scenario, kernel.as_deref(), under_test),
         Task::Guest { scenario } => guest::child(&scenario),
     }
+}
+
+/// Runs a scenario that measures, and prints what it shows.
+fn bench(scenario: &str, kernel: Option<&str>, under_test: UnderTest) -> Result<()> {
+    let Some(kernel) = kernel else {
+        let machine = Machine {
+            ctdrop: under_test.binaries()?.ctdrop,
+            rung: host::RUNG,
+            forced: false,
+            auto: false,
+            guest: false,
+        };
+        return scenario::find(scenario)?.on(&machine);
+    };
+    let mut show = Show::default();
+    let mut watch = |line: &str| {
+        if let Some(line) = show.pick(line) {
+            println!("{line}");
+        }
+    };
+    in_vm(kernel, scenario, under_test, &mut watch).map(drop)
 }
 
 /// Runs a scenario in a virtual machine and says how long it took.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use needs::Purpose;
 
+mod bench;
 mod build;
 mod cargo;
 mod check;
@@ -51,6 +52,12 @@ enum Task {
         #[arg(long, value_name = "NAME", default_value = "6.12")]
         kernel: String,
     },
+    /// Measure ctdrop beside other programs, and write docs/benchmarks.md
+    Bench {
+        /// What to measure
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
     /// Check format, lints and documentation
     Check,
 }
@@ -78,6 +85,7 @@ fn run(task: Task) -> Result<()> {
         Task::Run { arguments } => run::run(&arguments),
         Task::Test(options) => test::test(&options),
         Task::Demo { kernel } => demo::demo(&kernel),
+        Task::Bench { bench } => bench::bench(bench),
         Task::Check => check::check(),
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 pub mod arming;
+pub mod bench_who;
 pub mod boots;
 pub mod churn;
 pub mod confirm;
@@ -25,6 +26,7 @@ pub mod senders;
 pub mod setup;
 pub mod table_full;
 pub mod unload;
+pub mod who;
 
 /// One thing to try on a kernel.
 #[derive(Debug)]
@@ -155,6 +157,10 @@ pub static ALL: &[&Scenario] = &[
     &probe::CONFINED,
     &probe::BENT,
     &demo::DEMO,
+    &who::WHO,
+    &who::CHOSEN,
+    &who::CHANGING,
+    &bench_who::BENCH_WHO,
 ];
 
 /// The scenario of that name.
