@@ -423,7 +423,7 @@ const fn counter_name(counter: Counter) -> &'static str {
 }
 
 /// Text from outside without what a terminal would act on.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() { '\u{fffd}' } else { char })
         .collect()
@@ -434,7 +434,7 @@ fn optional(value: Option<u64>) -> String {
 }
 
 /// `1,234,567`
-fn number(value: u64) -> String {
+pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
