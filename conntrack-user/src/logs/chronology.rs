@@ -112,15 +112,16 @@ impl Chronology {
         Some(moment.as_microsecond())
     }
 
-    /// The year in which a day comes closest to the stamp before; for the first
-    /// stamp the last year in which it is not later than the log was written.
+    /// The year in which a day comes closest to the stamp before: clocks are set
+    /// back at times, and lines are out of order at new year. For the first stamp the last year in which it is not later than the log was written.
     fn year_of(&mut self, month: i8, day: i8, time: jiff::civil::Time) -> Option<i16> {
         let in_year = |year| Some(Date::new(year, month, day).ok()?.to_datetime(time));
         if let Some(last) = self.last {
             let distance = |year| {
                 let local = in_year(year)?;
-                let days = local.date().duration_since(last.date()).as_hours().abs();
-                Some((days, year))
+                let hours = local.date().duration_since(last.date()).as_hours();
+                // Logs go on, mostly: a step back counts for more.
+                Some((if hours < 0 { hours * -2 } else { hours }, year))
             };
             return (last.year() - 1..=last.year() + 1)
                 .filter_map(distance)

@@ -16,6 +16,7 @@ mod progress;
 pub mod reading;
 pub mod report;
 pub mod scan;
+mod sieve;
 pub mod source;
 pub mod stamp;
 pub mod tally;

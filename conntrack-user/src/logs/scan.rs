@@ -5,6 +5,7 @@ use memchr::memmem::Finder;
 use super::{
     journal,
     line::{Line, Writer},
+    sieve::{Sieve, prefetch},
     stamp::Stamp,
 };
 use crate::kernel::message::Message;
@@ -78,17 +79,16 @@ impl Skipped {
 pub const LONGEST: usize = 64 * 1024;
 
 /// What every line about conntrack has in it.
-const CONNTRACK: &[u8] = b"_conntrack";
+pub(super) const CONNTRACK: &[u8] = b"_conntrack";
 
 /// What every line about messages held back has in it.
-const SUPPRESSED: &[u8] = b"s suppressed";
+pub(super) const SUPPRESSED: &[u8] = b"s suppressed";
 
 /// What a kernel says first.
 const BOOTED: &[u8] = b"Linux version ";
 
-/// Bytes that are searched for one thing after the other while they are in the
-/// processor's first cache.
-const CACHED: usize = 16 * 1024;
+/// Bytes that are searched while the next ones are brought into the cache.
+const CACHED: usize = 8 * 1024;
 
 /// The searchers.
 #[derive(Debug)]
@@ -96,6 +96,7 @@ pub struct Scanner {
     conntrack: Finder<'static>,
     suppressed: Finder<'static>,
     booted: Finder<'static>,
+    sieve: Sieve,
     /// Whether starts of the kernel are to be found, too.
     boots: bool,
 }
@@ -106,6 +107,7 @@ impl Default for Scanner {
     fn default() -> Self {
         Self {
             boots: false,
+            sieve: Sieve::default(),
             conntrack: Finder::new(CONNTRACK),
             suppressed: Finder::new(SUPPRESSED),
             booted: Finder::new(BOOTED),
@@ -129,7 +131,7 @@ impl Scanner {
         if end <= LONGEST {
             let first = Line::parse(&lines[..end]);
             found.first = Some(first.stamp);
-            found.events.extend(again(lines, offset));
+            again(lines, offset, &mut found.events);
         }
         self.each_candidate(lines, |start, end| {
             let line = &lines[start..end];
@@ -142,11 +144,9 @@ impl Scanner {
                 Judged::Said(event) => {
                     let full = matches!(event.what, What::Said(Message::TableFull { .. }, _));
                     found.events.push(event);
-                    if let Some(next) = lines.get(end + 1..)
-                        && full
-                        && !next.is_empty()
-                    {
-                        found.events.extend(again(next, at.1));
+                    if full {
+                        let next = lines.get(end + 1..).unwrap_or_default();
+                        again(next, at.1, &mut found.events);
                     }
                 }
                 Judged::Cut => found.skipped.cut += 1,
@@ -160,22 +160,28 @@ impl Scanner {
 
     /// Calls `each` with the bounds of every line that may matter, in order.
     fn each_candidate(&self, lines: &[u8], mut each: impl FnMut(usize, usize)) {
-        // Both kinds within a piece, in the order of the log.
         let mut hits: Vec<usize> = Vec::new();
         let mut done = 0;
         let mut from = 0;
         while from < lines.len() {
             let to = (from + CACHED).min(lines.len());
             prefetch(&lines[to..(to + CACHED).min(lines.len())]);
-            // What reaches over the edge is found with the piece it ends in.
-            let mut search = |finder: &Finder<'_>| {
-                let begin = from.saturating_sub(finder.needle().len() - 1);
-                hits.extend(finder.find_iter(&lines[begin..to]).map(|at| begin + at));
-            };
-            search(&self.conntrack);
-            search(&self.suppressed);
+            self.sieve.each(lines, from, to, |from, to| {
+                // What reaches over the edge is found with the piece it ends in.
+                let mut search = |finder: &Finder<'_>| {
+                    let begin = from.saturating_sub(finder.needle().len() - 1);
+                    hits.extend(finder.find_iter(&lines[begin..to]).map(|at| begin + at));
+                };
+                search(&self.conntrack);
+                search(&self.suppressed);
+            });
             if self.boots {
-                search(&self.booted);
+                let begin = from.saturating_sub(BOOTED.len() - 1);
+                hits.extend(
+                    self.booted
+                        .find_iter(&lines[begin..to])
+                        .map(|at| begin + at),
+                );
             }
             hits.sort_unstable();
             for hit in hits.drain(..) {
@@ -211,16 +217,23 @@ impl Scanner {
     }
 }
 
-/// What the syslog daemon says about a line just before these, if it does.
-fn again(lines: &[u8], offset: u64) -> Option<Event> {
-    let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
-    if end > LONGEST {
-        return None;
+/// What the syslog daemon says about the line just before these, as long as it
+/// says nothing else.
+fn again(mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
+    while !lines.is_empty() {
+        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+        if end > LONGEST {
+            return;
+        }
+        let line = Line::parse(&lines[..end]);
+        let Some(times) = line.repeats() else {
+            return;
+        };
+        let next = offset + end as u64 + 1;
+        events.push(event((offset, next), &line, What::Again(times)));
+        offset = next;
+        lines = lines.get(end + 1..).unwrap_or_default();
     }
-    let line = Line::parse(&lines[..end]);
-    let at = (offset, offset + end as u64 + 1);
-    line.repeats()
-        .map(|times| event(at, &line, What::Again(times)))
 }
 
 /// What a line that may matter is.
@@ -272,18 +285,4 @@ fn event(at: (u64, u64), line: &Line<'_>, what: What) -> Event {
         boot: None,
         what,
     }
-}
-
-/// Has bytes brought into the cache while others are searched: the processor
-/// does so by itself only up to the end of a page.
-fn prefetch(bytes: &[u8]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in bytes.chunks(64) {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing that the program can see, and faults
-        // at no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = bytes;
 }

@@ -1,7 +1,7 @@
 //! Logs from kernel to report: every generation of the lines, each with where
 //! it comes from. What is made up is said to be.
 
-use std::fs;
+use std::{fs, io::Write as _};
 
 use clap::Parser as _;
 use jiff::tz::TimeZone;
@@ -360,4 +360,370 @@ fn the_forms_of_syslog_dmesg_and_journalctl() {
 fn put(line: &str, message: &str) -> String {
     let at = line.rfind("M\"}").or_else(|| line.rfind('M')).unwrap();
     format!("{}{message}{}", &line[..at], &line[at + 1..])
+}
+
+const FULL: &str = "nf_conntrack: nf_conntrack: table full, dropping packet";
+
+/// Lines of host `gate`: made up, for the rules of attribution.
+fn gate(lines: &[(&str, &str)]) -> Value {
+    let text: String = lines
+        .iter()
+        .map(|(time, text)| format!("Mar 12 {time} gate kernel: {text}\n"))
+        .collect();
+    read(&text)
+}
+
+#[test]
+fn messages_held_back_belong_to_the_burst_before_however_late_they_are_reported() {
+    let report = gate(&[
+        ("10:00:01", FULL),
+        ("15:00:00", "net_ratelimit: 500 callbacks suppressed"),
+        ("15:00:00", "net_ratelimit: 7 callbacks suppressed"),
+    ]);
+    assert_drops(&report, 1, 501);
+    assert_eq!(report["suppressed_elsewhere"], 7);
+    assert_eq!(report["by_minute"].as_array().unwrap().len(), 1);
+    assert_eq!(report["by_minute"][0]["minute"], "2012-03-12T10:00:00Z");
+}
+
+#[test]
+fn messages_held_back_far_from_any_full_table_are_others() {
+    let report = gate(&[
+        ("09:00:00", "net_ratelimit: 100 callbacks suppressed"),
+        ("10:00:01", FULL),
+        ("10:00:30", "net_ratelimit: 20 callbacks suppressed"),
+        ("10:00:50", "net_ratelimit: 3 callbacks suppressed"),
+        ("10:02:00", "net_ratelimit: 5000 callbacks suppressed"),
+    ]);
+    assert_drops(&report, 1, 24);
+    assert_eq!(report["suppressed_elsewhere"], 5100);
+}
+
+#[test]
+fn bursts_are_told_apart_and_how_long_it_was_quiet() {
+    let report = gate(&[("10:00:01", FULL), ("10:04:59", FULL), ("12:00:00", FULL)]);
+    let bursts = report["bursts"].as_array().unwrap();
+    assert_eq!(bursts.len(), 2);
+    assert_eq!(bursts[0]["lines"], 2);
+    assert_eq!(bursts[1]["quiet_before"], 115 * 60);
+}
+
+#[test]
+fn hosts_of_one_log_are_held_apart() {
+    let report = read(
+        "Mar 12 10:00:01 a kernel: nf_conntrack: table full, dropping packet\n\
+         Mar 12 10:00:02 b kernel: net_ratelimit: 9 callbacks suppressed\n\
+         Mar 12 10:00:03 b kernel: martian source 10.0.0.1\n\
+         Mar 12 10:00:06 a kernel: net_ratelimit: 4 callbacks suppressed\n",
+    );
+    assert_drops(&report, 1, 5);
+    assert_eq!(report["suppressed_elsewhere"], 9);
+}
+
+#[test]
+fn lines_that_the_syslog_daemon_folded_are_counted() {
+    let sysklogd = "\
+Mar 12 10:00:01 gate kernel: ip_conntrack: table full, dropping packet.
+Mar 12 10:00:31 gate last message repeated 9 times
+Mar 12 10:01:31 gate last message repeated 20 times
+Mar 12 10:01:40 gate sshd[1]: bye
+Mar 12 10:01:50 gate last message repeated 70 times
+";
+    assert_drops(&read(sysklogd), 30, 30);
+    let rsyslog = "Mar 12 10:00:01 gate kernel: message repeated 5 times: [ [   12.000001] nf_conntrack: table full, dropping packet]\n";
+    assert_drops(&read(rsyslog), 5, 5);
+}
+
+const LOAD: &str = "nf_conntrack version 0.5.0 (16384 buckets, 65536 max)";
+
+fn reloads(text: &str) -> Vec<bool> {
+    let in_memory = read(text);
+    // A stream finds the starts of the kernel in another way.
+    let (streamed, _) = read_files(&[("messages.gz", &gzip(text))], &["--year", "2012"]);
+    assert_eq!(in_memory["module_loads"], streamed["module_loads"]);
+    in_memory["module_loads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|load| load["reload"].as_bool().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_second_load_in_one_boot_is_a_reload() {
+    let line = |text: &str| format!("Mar 12 10:00:01 gate kernel: {text}\n");
+    let boot = line("Linux version 2.6.32-754.el6.x86_64 (mockbuild@builder)");
+    let load = line(LOAD);
+    assert_eq!(reloads(&format!("{boot}{load}{load}")), [false, true]);
+    assert_eq!(reloads(&format!("{load}{boot}{load}")), [false, false]);
+    let quoted = "Mar 12 10:00:01 gate sshd[1]: Invalid user kernel: Linux version 9\n";
+    assert_eq!(reloads(&format!("{load}{quoted}{load}")), [false, true]);
+    let at = |uptime: &str| line(&format!("[{uptime:>12}] {LOAD}"));
+    assert_eq!(
+        reloads(&format!("{}{}", at("15.360619"), at("900.000001"))),
+        [false, true]
+    );
+    assert_eq!(
+        reloads(&format!("{}{}", at("900.000001"), at("15.360619"))),
+        [false, false]
+    );
+    let (report, text) = read_files(
+        &[("messages", format!("{load}{load}").as_bytes())],
+        &["--year", "2012"],
+    );
+    assert!(
+        text.contains("loaded AGAIN") && text.contains("the limit was reset"),
+        "{text}"
+    );
+    assert!(
+        report["advice"][0]["remedy"]
+            .to_string()
+            .contains(".nf_conntrack")
+    );
+}
+
+#[test]
+fn a_reload_is_seen_across_a_rotation_and_a_boot_hides_none() {
+    let line = |text: &str| format!("Mar 12 10:00:01 gate kernel: {text}\n");
+    let (load, boot) = (line(LOAD), line("Linux version 2.6.32"));
+    let reload = |old: &str, new: &str| {
+        let files = [("messages.1", old.as_bytes()), ("messages", new.as_bytes())];
+        let (report, _) = read_files(&files, &["--year", "2012"]);
+        report["module_loads"][1]["reload"].as_bool().unwrap()
+    };
+    assert!(reload(&load, &load));
+    assert!(!reload(&format!("{load}{boot}"), &load));
+    assert!(!reload(&load, &format!("{boot}{load}")));
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// The EL5 story, compressed by xz 5, zstd 1.5 and bzip2 1.0.
+const COMPRESSED: [(&str, &[u8]); 3] = [
+    ("messages.xz", include_bytes!("samples/el5.xz")),
+    ("messages.zst", include_bytes!("samples/el5.zst")),
+    ("messages.bz2", include_bytes!("samples/el5.bz2")),
+];
+
+#[test]
+fn compressed_logs_are_read_also_in_several_pieces() {
+    let gzip = gzip(EL5);
+    let mut all = COMPRESSED.to_vec();
+    all.push(("messages.gz", &gzip));
+    for (name, bytes) in all {
+        let year = ["--year", "2012"];
+        assert_drops(&read_files(&[(name, bytes)], &year).0, 1, 5991);
+        // Whatever it is called.
+        assert_drops(&read_files(&[("old", bytes)], &year).0, 1, 5991);
+        let twice = [bytes, bytes].concat();
+        assert_drops(&read_files(&[(name, &twice)], &year).0, 2, 2 * 5991);
+        // Cut off: what came before is kept, and the end is missed.
+        let (report, text) = read_files(&[(name, &bytes[..bytes.len() - 9])], &year);
+        let sources = report["skipped"]["sources"].as_array().unwrap();
+        assert_eq!(sources.len(), 1, "{name}: {report:#}");
+        assert!(text.contains("not read to its end"), "{text}");
+    }
+}
+
+/// Synthetic, after <https://systemd.io/JOURNAL_EXPORT_FORMATS>.
+const EXPORT: &[u8] = b"__CURSOR=s=1;i=1\n\
+__REALTIME_TIMESTAMP=1331559634000000\n\
+_TRANSPORT=kernel\n_HOSTNAME=gate\n_BOOT_ID=0123456789abcdef0123456789abcdef\n\
+MESSAGE=net_ratelimit: 12 callbacks suppressed\n\n\
+__CURSOR=s=1;i=2\n\
+__REALTIME_TIMESTAMP=1331559634000001\n\
+_TRANSPORT=kernel\n_HOSTNAME=gate\n_BOOT_ID=0123456789abcdef0123456789abcdef\n\
+MESSAGE\n\x37\0\0\0\0\0\0\0nf_conntrack: nf_conntrack: table full, dropping packet\n\n\
+__CURSOR=s=1;i=3\n\
+__REALTIME_TIMESTAMP=1331559634000002\n\
+_TRANSPORT=syslog\n_HOSTNAME=gate\n\
+MESSAGE=nf_conntrack: nf_conntrack: table full, dropping packet\n\n";
+
+#[test]
+fn the_journal_s_export_is_read() {
+    let (report, _) = read_files(&[("journal", EXPORT)], &[]);
+    assert_drops(&report, 1, 13);
+    assert_eq!(report["first"], "2012-03-12T13:40:34.000001Z");
+    assert_eq!(report["by_host"][0]["host"], "gate");
+    let inside = memchr::memmem::find(EXPORT, b"MESSAGE\n").unwrap() + 20;
+    let (cut, _) = read_files(&[("journal", &EXPORT[..inside])], &[]);
+    assert_eq!(
+        cut["skipped"]["sources"].as_array().unwrap().len(),
+        1,
+        "{cut:#}"
+    );
+}
+
+#[test]
+fn what_programs_quote_is_not_the_kernel_s() {
+    for line in [
+        "Mar 12 10:00:01 gate sshd[7]: Invalid user nf_conntrack: table full, dropping packet",
+        "Mar 12 10:00:01 gate sshd[7]: Invalid user kernel: nf_conntrack: table full, dropping packet",
+        "Mar 12 10:00:01 gate root: kernel: nf_conntrack: table full, dropping packet",
+        "<12>Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet",
+        "12,1,2,-;nf_conntrack: table full, dropping packet",
+        "10.0.0.1 - - [12/Mar/2012:10:00:01 +0000] \"GET /?q=nf_conntrack: table full, dropping packet\"",
+    ] {
+        let report = read(line);
+        assert_drops(&report, 0, 0);
+        assert_eq!(report["skipped"]["lines"]["not_kernel"], 1, "{line}");
+    }
+}
+
+#[test]
+fn broken_lines_are_counted_and_lose_nothing() {
+    let mut text = b"Mar 12 10:00:01 gate kernel: nf_conntrack: table full, drop\n".to_vec();
+    text.extend(
+        b"\0\0\0\0Mar 12 10:00:02 gate kernel: nf_conntrack: table full, dropping packet\n",
+    );
+    text.extend(b"Mar 12 10:00:03 gate kernel: nf_conntrack: table full\x1b[2J, dropping packet\n");
+    text.extend(b"\xff\xfe\x1b nf_conntrack: table full, dropping packet\n");
+    text.extend(b"Mar 99 10:00:03 gate kernel: nf_conntrack: table full, dropping packet\n");
+    text.extend(b"Mar 12 10:00:04 gate kernel: nf_conntrack: table full, dropping packet");
+    let (report, _) = read_files(&[("messages", &text)], &["--year", "2012"]);
+    assert_drops(&report, 2, 2);
+    let lines = &report["skipped"]["lines"];
+    assert_eq!(lines["cut"], 2, "{lines}");
+    assert_eq!(lines["binary"], 1, "{lines}");
+    assert_eq!(lines["not_kernel"], 1, "{lines}");
+}
+
+#[test]
+fn a_hostile_log_cannot_reach_the_terminal() {
+    let text = "Mar 12 10:00:01 ga\u{1b}]0;owned\u{7}te kernel: nf_conntrack: table full, dropping packet\n\
+                Mar 12 10:00:01 \u{9b}31mb kernel: nf_conntrack: table full, dropping packet\n\
+                [    1.000000] \u{1b}[31mred kernel: nf_conntrack: table full, dropping packet\n";
+    let name = "kern\u{1b}[2J.log";
+    let (report, text) = read_files(&[(name, text.as_bytes())], &["--year", "2012"]);
+    assert_drops(&report, 3, 3);
+    assert!(text.contains("HOST"), "{text}");
+    let control = |char: char| char.is_control() && char != '\n';
+    assert!(!text.chars().any(control), "{text:?}");
+    let json = serde_json::to_string(&report).unwrap();
+    assert!(
+        !json.bytes().any(|byte| byte.is_ascii_control()),
+        "{json:?}"
+    );
+}
+
+#[test]
+fn years_are_told_from_the_time_of_the_file_and_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = |text: &str, written: &str, year: Option<&str>| {
+        let path = directory.path().join("messages");
+        fs::write(&path, text).unwrap();
+        let written = humantime::parse_rfc3339(written).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(written).unwrap();
+        let path = path.display().to_string();
+        let mut line = vec!["ctdrop", "logs", path.as_str()];
+        line.extend(year.iter().flat_map(|year| ["--year", year]));
+        let Command::Logs(options) = Cli::try_parse_from(&line).unwrap().command else {
+            panic!("another command")
+        };
+        let mut reading = Reading::new(&options, TimeZone::UTC).unwrap();
+        reading.files(&options.files);
+        let report = Report::new(&reading.finish());
+        (
+            report.first.unwrap()[..10].to_owned(),
+            report.last.unwrap()[..10].to_owned(),
+        )
+    };
+    let days = |days: &[&str]| -> String {
+        days.iter()
+            .map(|day| {
+                format!("{day} 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n")
+            })
+            .collect()
+    };
+    let of = |first: &str, last: &str| (first.to_owned(), last.to_owned());
+    assert_eq!(
+        first(&days(&["Dec 31", "Jan  1"]), "2024-01-05T00:00:00Z", None),
+        of("2023-12-31", "2024-01-01")
+    );
+    assert_eq!(
+        first(
+            &days(&["Jan  1", "Jun  1", "Dec 1", "Jan  2"]),
+            "2024-01-05T00:00:00Z",
+            None
+        ),
+        of("2023-01-01", "2024-01-02")
+    );
+    // Three years in one file.
+    let long = days(&[
+        "Mar  1", "Aug  1", "Dec  1", "Mar  1", "Aug  1", "Dec  1", "Mar  1",
+    ]);
+    assert_eq!(
+        first(&long, "2024-03-05T00:00:00Z", None),
+        of("2022-03-01", "2024-03-01")
+    );
+    assert_eq!(
+        first(&days(&["Feb 29"]), "2026-01-01T00:00:00Z", None),
+        of("2024-02-29", "2024-02-29")
+    );
+    assert_eq!(
+        first(
+            &days(&["Dec 31", "Jan  1"]),
+            "2024-01-05T00:00:00Z",
+            Some("1999")
+        ),
+        of("1999-12-31", "2000-01-01")
+    );
+}
+
+#[test]
+fn time_and_host_can_be_asked_for() {
+    let text = "\
+Mar 12 10:00:01 a kernel: nf_conntrack: table full, dropping packet
+Mar 12 11:00:01 a kernel: nf_conntrack: table full, dropping packet
+Mar 12 11:00:01 b kernel: nf_conntrack: table full, dropping packet
+Mar 12 12:00:01 a kernel: nf_conntrack: table full, dropping packet
+";
+    let ask = |arguments: &[&str]| {
+        let mut all = vec!["--year", "2012"];
+        all.extend(arguments);
+        read_files(&[("messages", text.as_bytes())], &all).0["lines"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(ask(&[]), 4);
+    assert_eq!(ask(&["--since", "2012-03-12 11:00"]), 3);
+    assert_eq!(
+        ask(&[
+            "--since",
+            "2012-03-12 11:00",
+            "--until",
+            "2012-03-12T12:00:00Z"
+        ]),
+        2
+    );
+    assert_eq!(ask(&["--host", "a"]), 3);
+    assert_eq!(ask(&["--host", "b", "--since", "2012-03-12T11:30:00"]), 0);
+}
+
+#[test]
+fn two_writings_of_one_message_are_counted_once() {
+    let line = "Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n";
+    let both = [("kern.log", line.as_bytes()), ("syslog", line.as_bytes())];
+    assert_drops(&read_files(&both, &["--year", "2012"]).0, 1, 1);
+    // A name that any host may have says nothing.
+    let line = line.replace("gate", "localhost");
+    let both = [("a", line.as_bytes()), ("b", line.as_bytes())];
+    assert_drops(&read_files(&both, &["--year", "2012"]).0, 2, 2);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_the_rest_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let gone = directory.path().join("gone").display().to_string();
+    let (report, text) = read_files(&[("messages", EL5.as_bytes())], &["--year", "2012", &gone]);
+    assert_drops(&report, 1, 5991);
+    assert!(
+        text.contains("not read: ") && text.contains("gone"),
+        "{text}"
+    );
 }

@@ -1,0 +1,21 @@
+//! Measures, and writes what was measured into docs/benchmarks.md.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+mod logs;
+mod section;
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Scanning logs, beside ripgrep and grep
+    Logs(logs::Options),
+}
+
+/// Measures it.
+pub(crate) fn bench(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Logs(options) => logs::bench(options),
+    }
+}
