@@ -152,7 +152,7 @@ fn namespaces(count: usize) -> Advice {
 fn reloads(evidence: &Evidence<'_>) -> Option<Advice> {
     let reloads: Vec<&Load> = evidence.loads.iter().filter(|load| load.reload).collect();
     let last = reloads.last()?;
-    let list = if last.module == "ip_conntrack" {
+    let pattern = if last.module == "ip_conntrack" {
         ".ip_conntrack"
     } else {
         ".nf_conntrack"
@@ -173,7 +173,7 @@ fn reloads(evidence: &Evidence<'_>) -> Option<Advice> {
         ),
         remedy: vec![format!(
             "a restart of iptables or firewalld unloads it: let the restart set the limit again \
-                 (IPTABLES_SYSCTL_LOAD_LIST=\"{list}\"), or keep the module \
+                 (IPTABLES_SYSCTL_LOAD_LIST=\"{pattern}\"), or keep the module \
                  (IPTABLES_MODULES_UNLOAD=\"no\", CleanupModulesOnExit=no)"
         )],
     })

@@ -219,7 +219,7 @@ impl Bursts<'_> {
                 match message {
                     Message::Booted => self.boot(&mut host),
                     Message::Loaded(load) => {
-                        self.loaded(&mut host, event, moment, load, boot_between)
+                        self.loaded(&mut host, event, moment, load, boot_between);
                     }
                     Message::TableFull {
                         netns,

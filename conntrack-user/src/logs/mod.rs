@@ -50,7 +50,7 @@ pub fn run(options: &Logs) -> Result<()> {
     let zone = when::zone(options.root.as_deref())?;
     let mut reading = Reading::new(options, zone.clone())?;
     if options.files.is_empty() {
-        reading.host(options.root.as_deref().unwrap_or(Path::new("/")))?;
+        reading.host(options.root.as_deref().unwrap_or(Path::new("/")));
     } else {
         reading.files(&options.files);
     }

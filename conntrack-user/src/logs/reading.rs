@@ -153,7 +153,7 @@ impl Reading {
 
     /// Reads what the system below `root` has: the journal, before that the
     /// files; the kernel's own log if there is neither.
-    pub(super) fn host(&mut self, root: &Path) -> Result<()> {
+    pub(super) fn host(&mut self, root: &Path) {
         if let Some(directory) = source::journal(root) {
             self.journal(&directory);
         }
@@ -165,7 +165,6 @@ impl Reading {
         if root == Path::new("/") && self.read.sources.is_empty() {
             self.kernel_log();
         }
-        Ok(())
     }
 
     /// Ends.

@@ -176,7 +176,7 @@ fn the_lines_of_every_generation() {
     }
     let all: String = PUBLISHED
         .iter()
-        .map(|(_, line, _)| format!("{line}\n"))
+        .flat_map(|(_, line, _)| [line, "\n"])
         .collect();
     let report = read(&all);
     assert_drops(&report, PUBLISHED.len() as u64, PUBLISHED.len() as u64);
@@ -368,7 +368,7 @@ const FULL: &str = "nf_conntrack: nf_conntrack: table full, dropping packet";
 fn gate(lines: &[(&str, &str)]) -> Value {
     let text: String = lines
         .iter()
-        .map(|(time, text)| format!("Mar 12 {time} gate kernel: {text}\n"))
+        .flat_map(|(time, text)| ["Mar 12 ", time, " gate kernel: ", text, "\n"])
         .collect();
     read(&text)
 }
@@ -634,11 +634,8 @@ fn years_are_told_from_the_time_of_the_file_and_followed() {
         )
     };
     let days = |days: &[&str]| -> String {
-        days.iter()
-            .map(|day| {
-                format!("{day} 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n")
-            })
-            .collect()
+        let message = " 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n";
+        days.iter().flat_map(|day| [day, message]).collect()
     };
     let of = |first: &str, last: &str| (first.to_owned(), last.to_owned());
     assert_eq!(

@@ -52,7 +52,7 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
     ];
     match (&report.first, &report.last, report.uptime) {
         (Some(first), Some(last), _) if first == last => {
-            lines.push(format!("  at {}", local(first, zone)))
+            lines.push(format!("  at {}", local(first, zone)));
         }
         (Some(first), Some(last), _) => {
             lines.push(format!(

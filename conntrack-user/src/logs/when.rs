@@ -95,7 +95,7 @@ mod tests {
             When::parse("2026-03-12 13:40"),
             Ok(local("2026-03-12T13:40:00"))
         );
-        assert_eq!(When::parse("2h"), Ok(When::Ago(Duration::from_secs(7200))));
+        assert_eq!(When::parse("2h"), Ok(When::Ago(Duration::from_hours(2))));
         assert_eq!(
             When::parse("2026-03-12T13:40:34+01:00"),
             Ok(When::At("2026-03-12T12:40:34Z".parse().unwrap()))

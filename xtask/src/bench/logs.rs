@@ -246,14 +246,15 @@ fn table(log: &Log, ways: &[Way]) -> String {
     );
     let base = &ways[0];
     for way in ways {
-        text.push_str(&format!(
+        let row = format!(
             "| {} | {:.2} | {:.2} | {:.2} | {} |\n",
             way.name,
             rate(log.bytes, way.fastest),
             base.fastest.as_secs_f64() / way.fastest.as_secs_f64(),
             base.processor.as_secs_f64() / way.processor.as_secs_f64(),
             way.memory >> 20,
-        ));
+        );
+        text.push_str(&row);
     }
     text.push('\n');
     text
