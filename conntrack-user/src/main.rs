@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use conntrack_user::{
     cli::{Cli, Command},
-    probe, watch, who,
+    logs, probe, watch, who,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -32,6 +32,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Watch(options) => watch::run(&options, shutdown()?).await,
         Command::Probe(options) => probe::run(options.output),
         Command::Who(options) => who::run(&options),
+        Command::Logs(options) => logs::run(&options),
     }
 }
 

@@ -52,12 +52,9 @@ enum Task {
         #[arg(long, value_name = "NAME", default_value = "6.12")]
         kernel: String,
     },
-    /// Measure ctdrop beside other programs, and write docs/benchmarks.md
-    Bench {
-        /// What to measure
-        #[command(subcommand)]
-        bench: bench::Bench,
-    },
+    /// Measure, beside other programs, and write docs/benchmarks.md
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Check format, lints and documentation
     Check,
 }
@@ -85,7 +82,7 @@ fn run(task: Task) -> Result<()> {
         Task::Run { arguments } => run::run(&arguments),
         Task::Test(options) => test::test(&options),
         Task::Demo { kernel } => demo::demo(&kernel),
-        Task::Bench { bench } => bench::bench(bench),
+        Task::Bench(what) => bench::bench(&what),
         Task::Check => check::check(),
     }
 }

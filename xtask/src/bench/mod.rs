@@ -1,21 +1,25 @@
-//! Measures ctdrop beside other programs and writes docs/benchmarks.md.
+//! Measures, and writes what was measured into docs/benchmarks.md.
 
 use anyhow::Result;
 use clap::Subcommand;
 
+mod logs;
 mod section;
 mod who;
 
 /// What to measure.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    /// Scanning logs, beside ripgrep and grep
+    Logs(logs::Options),
     /// `ctdrop who` beside `conntrack -L` and a counting awk
     Who,
 }
 
-/// Measures, prints the figures, and writes their section.
-pub(crate) fn bench(bench: Bench) -> Result<()> {
+/// Measures it.
+pub(crate) fn bench(bench: &Bench) -> Result<()> {
     match bench {
+        Bench::Logs(options) => logs::bench(options),
         Bench::Who => who::bench(),
     }
 }

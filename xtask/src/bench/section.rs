@@ -1,4 +1,4 @@
-//! The sections of docs/benchmarks.md, each between two marks.
+//! One bench's section of docs/benchmarks.md, between two comments.
 
 use std::fs;
 
@@ -6,35 +6,48 @@ use anyhow::{Context as _, Result};
 
 use crate::cargo;
 
-/// Replaces the section of that name.
-pub(super) fn write(name: &str, section: &str) -> Result<()> {
+/// Replaces what a bench has written the last time, or adds it at the end.
+pub(crate) fn write(name: &str, text: &str) -> Result<()> {
     let path = cargo::root()?.join("docs/benchmarks.md");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = replace(&text, name, section)
-        .with_context(|| format!("{} lacks the marks of section {name}", path.display()))?;
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    let shown = path.display();
+    let page = fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
+    fs::write(&path, replaced(&page, name, text))
+        .with_context(|| format!("cannot write {shown}"))?;
+    eprintln!("bench: wrote {shown}");
+    Ok(())
 }
 
-/// The text with another section between the marks of that name.
-fn replace(text: &str, name: &str, section: &str) -> Option<String> {
-    let begin = format!("<!-- {name}: begin -->\n");
-    let end = format!("<!-- {name}: end -->");
-    let (before, rest) = text.split_once(&begin)?;
-    let (_, after) = rest.split_once(&end)?;
-    Some(format!("{before}{begin}{section}{end}{after}"))
+fn replaced(page: &str, name: &str, text: &str) -> String {
+    let (begin, end) = (
+        format!("<!-- bench {name} -->\n"),
+        format!("<!-- end {name} -->\n"),
+    );
+    let section = format!("{begin}{}\n{end}", text.trim_end());
+    match (page.find(&begin), page.find(&end)) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}{section}{}", &page[..from], &page[to + end.len()..])
+        }
+        _ => format!("{}\n\n{section}", page.trim_end()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::replaced;
 
     #[test]
-    fn only_what_is_between_the_marks_changes() {
-        let text = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n";
-        let expected = "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb\n";
-        assert_eq!(replace(text, "x", "new\n").as_deref(), Some(expected));
-        assert_eq!(replace(text, "y", "new\n"), None);
-        assert_eq!(replace("<!-- x: begin -->\n", "x", "new\n"), None);
+    fn a_section_is_replaced_or_added() {
+        let added = replaced("# Page\n", "logs", "one\n");
+        assert_eq!(
+            added,
+            "# Page\n\n<!-- bench logs -->\none\n<!-- end logs -->\n"
+        );
+        let other = replaced(&added, "observe", "two");
+        let again = replaced(&other, "logs", "three");
+        assert_eq!(
+            again,
+            "# Page\n\n<!-- bench logs -->\nthree\n<!-- end logs -->\n\n\
+             <!-- bench observe -->\ntwo\n<!-- end observe -->\n"
+        );
     }
 }
