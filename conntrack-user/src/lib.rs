@@ -4,7 +4,9 @@
 
 pub mod btf;
 pub mod cli;
+pub mod facts;
 pub mod kernel;
 pub mod observe;
 pub mod probe;
+pub mod survival;
 pub mod watch;

@@ -7,6 +7,7 @@
 
 pub mod container;
 pub mod counters;
+pub mod defaults;
 pub mod kmsg;
 pub mod limits;
 pub mod message;
