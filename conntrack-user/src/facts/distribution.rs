@@ -151,10 +151,7 @@ impl Distribution {
 }
 
 fn numbers(text: &str) -> (u32, u32) {
-    let mut parts = text
-        .trim()
-        .split('.')
-        .map(|part| part.parse().unwrap_or(0));
+    let mut parts = text.trim().split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
@@ -169,7 +166,9 @@ mod tests {
             (found.family, found.version)
         };
         assert_eq!(
-            of("NAME=\"Rocky Linux\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.4\"\n"),
+            of(
+                "NAME=\"Rocky Linux\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.4\"\n"
+            ),
             (Family::EnterpriseLinux, (9, 4))
         );
         assert_eq!(

@@ -29,8 +29,13 @@ impl Firewalld {
                 .is_some_and(|(name, _)| name.trim() == "CleanupModulesOnExit")
         });
         let cleanup = line.map(|source| {
-            let value = source.text.split_once('=').map_or("", |(_, value)| value.trim());
-            let yes = ["yes", "true"].iter().any(|word| value.eq_ignore_ascii_case(word));
+            let value = source
+                .text
+                .split_once('=')
+                .map_or("", |(_, value)| value.trim());
+            let yes = ["yes", "true"]
+                .iter()
+                .any(|word| value.eq_ignore_ascii_case(word));
             (yes, source)
         });
         Some(Self {
@@ -52,19 +57,23 @@ impl Firewalld {
 
 /// The version that its Python module says.
 fn installed_version(reader: &Reader<'_>) -> Option<(u32, u32)> {
-    let libraries = ["/usr/lib", "/usr/lib64"].into_iter().flat_map(|directory| {
-        let names = reader.names(directory).into_iter();
-        names
-            .filter(|name| name.starts_with("python"))
-            .map(move |name| format!("{directory}/{name}"))
-    });
+    let libraries = ["/usr/lib", "/usr/lib64"]
+        .into_iter()
+        .flat_map(|directory| {
+            let names = reader.names(directory).into_iter();
+            names
+                .filter(|name| name.starts_with("python"))
+                .map(move |name| format!("{directory}/{name}"))
+        });
     for library in libraries {
         for packages in ["site-packages", "dist-packages"] {
             let path = format!("{library}/{packages}/firewall/config/__init__.py");
             let Some(text) = reader.text(&path) else {
                 continue;
             };
-            let line = text.lines().find_map(|(_, line)| line.strip_prefix("VERSION"))?;
+            let line = text
+                .lines()
+                .find_map(|(_, line)| line.strip_prefix("VERSION"))?;
             let mut numbers = line
                 .split(|c: char| !c.is_ascii_digit())
                 .filter_map(|number| number.parse().ok());

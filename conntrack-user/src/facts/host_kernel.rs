@@ -99,10 +99,7 @@ impl HostKernel {
     }
 }
 
-fn find_release(
-    reader: &Reader<'_>,
-    distribution: &Distribution,
-) -> Option<(Release, KnownBy)> {
+fn find_release(reader: &Reader<'_>, distribution: &Distribution) -> Option<(Release, KnownBy)> {
     let text = |path| reader.text(path).map(|found| found.text);
     let by_proc = text("/proc/sys/kernel/osrelease").or_else(|| {
         let version = text("/proc/version")?;
@@ -141,7 +138,11 @@ fn form(reader: &Reader<'_>, release: Option<&Release>, generation: Generation) 
             .text(&list)
             .is_some_and(|found| found.text.lines().any(|line| line.ends_with(&name)))
     });
-    if built_in { Form::BuiltIn } else { Form::Module }
+    if built_in {
+        Form::BuiltIn
+    } else {
+        Form::Module
+    }
 }
 
 fn is_64_bit(reader: &Reader<'_>, release: Option<&Release>) -> bool {
@@ -160,7 +161,9 @@ fn is_64_bit(reader: &Reader<'_>, release: Option<&Release>) -> bool {
 
 /// Bytes of memory, by `/proc/meminfo`.
 fn memory(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -170,7 +173,11 @@ fn memory(text: &str) -> Option<u64> {
 fn processors(text: &str) -> Option<u32> {
     let count = text
         .lines()
-        .filter(|line| line.split(':').next().is_some_and(|name| name.trim() == "processor"))
+        .filter(|line| {
+            line.split(':')
+                .next()
+                .is_some_and(|name| name.trim() == "processor")
+        })
         .count();
     u32::try_from(count).ok().filter(|&count| count > 0)
 }

@@ -57,7 +57,12 @@ impl Init {
         if any(&["/etc/rc.d/rc.sysinit", "/etc/rc.sysinit"]) {
             return Self::rc_sysinit(reader);
         }
-        if any(&["/sbin/openrc", "/sbin/openrc-run", "/usr/bin/openrc", "/etc/runlevels"]) {
+        if any(&[
+            "/sbin/openrc",
+            "/sbin/openrc-run",
+            "/usr/bin/openrc",
+            "/etc/runlevels",
+        ]) {
             let busybox = reader
                 .resolve("/sbin/sysctl")
                 .is_some_and(|file| file.ends_with("busybox"));
@@ -70,7 +75,8 @@ impl Init {
         if distribution.is_el(5) || distribution.is_el(6) {
             return Self::rc_sysinit(reader);
         }
-        if distribution.family == Family::Debian && any(&["/etc/init.d/procps"])
+        if distribution.family == Family::Debian
+            && any(&["/etc/init.d/procps"])
             && !any(&["/etc/systemd"])
         {
             return Self::DebianSysV;

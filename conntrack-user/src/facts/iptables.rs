@@ -119,7 +119,13 @@ impl IptablesService {
         .iter()
         .find_map(|path| reader.text(path))
         // OpenRC has a service of this name, which does other things.
-        .filter(|script| !script.text.lines().next().is_some_and(|line| line.contains("openrc")))?;
+        .filter(|script| {
+            !script
+                .text
+                .lines()
+                .next()
+                .is_some_and(|line| line.contains("openrc"))
+        })?;
         let config = reader.text(&format!("/etc/sysconfig/{name}-config"));
         let rules = reader.text(&format!("/etc/sysconfig/{name}"));
         let prefix = name.to_ascii_uppercase();
@@ -202,9 +208,9 @@ fn is_code(line: &str) -> bool {
 /// Finds the line `fgrep … $item FILES | sysctl -p -`.
 fn load_sysctl(script: &Text) -> Option<LoadSysctl> {
     let lines: Vec<(u32, &str)> = script.lines().collect();
-    let at = lines
-        .iter()
-        .position(|(_, line)| is_code(line) && line.contains("sysctl -p -") && search(line).is_some())?;
+    let at = lines.iter().position(|(_, line)| {
+        is_code(line) && line.contains("sysctl -p -") && search(line).is_some()
+    })?;
     let (number, line) = lines[at];
     let words = search(line)?;
     let flags = || words.iter().skip(1).filter(|word| word.starts_with('-'));
@@ -249,20 +255,21 @@ fn search(line: &str) -> Option<Vec<&str>> {
 fn unload(script: &Text, prefix: &str, name: &str, generation: Generation) -> Option<Source> {
     let variable = format!("{prefix}_MODULES_UNLOAD");
     let asks = |line: &str| {
-        is_code(line)
-            && line.contains(&variable)
-            && (line.contains('[') || line.contains("test "))
+        is_code(line) && line.contains(&variable) && (line.contains('[') || line.contains("test "))
     };
     let asked = script.first(asks)?;
     let module = generation.module();
     // The oldest scripts name the module after the protocol: ip6_conntrack is
     // another one.
     let family = if name == "iptables" { "ip" } else { "ip6" };
-    let unloads = script.lines().filter(|(_, line)| is_code(line)).any(|(_, line)| {
-        line.replace("${IPV}", family)
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .any(|word| word == module)
-    });
+    let unloads = script
+        .lines()
+        .filter(|(_, line)| is_code(line))
+        .any(|(_, line)| {
+            line.replace("${IPV}", family)
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .any(|word| word == module)
+        });
     unloads.then_some(asked)
 }
 
@@ -291,11 +298,15 @@ mod tests {
         assert_eq!(el5.files, ["/etc/sysctl.conf"]);
         assert_eq!(el5.source.line, 4);
         assert!(!el5.prefixed && el5.failure_is_fatal);
-        let el6 = load("fgrep -hs $item /etc/sysctl.conf /etc/sysctl.d/*.conf | sysctl -p - >/dev/null");
+        let el6 =
+            load("fgrep -hs $item /etc/sysctl.conf /etc/sysctl.d/*.conf | sysctl -p - >/dev/null");
         assert_eq!(el6.files, ["/etc/sysctl.conf", "/etc/sysctl.d/*.conf"]);
         assert!(!el6.prefixed);
         let broken = load("fgrep $item /etc/sysctl.d/* | sysctl -p - >/dev/null");
-        assert!(broken.prefixed, "each line begins with the name of its file");
+        assert!(
+            broken.prefixed,
+            "each line begins with the name of its file"
+        );
         let quoted = load("grep -F -h \"$item\" /etc/sysctl.d/*.conf 2>/dev/null | sysctl -p -");
         assert_eq!(quoted.files, ["/etc/sysctl.d/*.conf"]);
         assert!(!quoted.prefixed);

@@ -21,9 +21,19 @@ use anyhow::{Result, bail};
 
 pub use self::reader::{Source, Unreadable};
 use self::{
-    distribution::Distribution, firewalld::Firewalld, host_kernel::HostKernel, init::{Init, Procps},
-    iptables::IptablesService, loaders::Loader, modules::Modules, reader::Reader, root::Root,
-    services::Services, sysctl::Sysctl, ufw::Ufw, writers::Writer,
+    distribution::Distribution,
+    firewalld::Firewalld,
+    host_kernel::HostKernel,
+    init::{Init, Procps},
+    iptables::IptablesService,
+    loaders::Loader,
+    modules::Modules,
+    reader::Reader,
+    root::Root,
+    services::Services,
+    sysctl::Sysctl,
+    ufw::Ufw,
+    writers::Writer,
 };
 use crate::kernel::limits::Limits;
 
@@ -90,7 +100,13 @@ impl Facts {
             sysctl: Sysctl::read(&reader),
             modules: Modules::read(&reader, &init, kernel.generation),
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
-            writers: writers::read(&reader, &services, &kernel, firewalld.as_ref(), ufw.as_ref()),
+            writers: writers::read(
+                &reader,
+                &services,
+                &kernel,
+                firewalld.as_ref(),
+                ufw.as_ref(),
+            ),
             limits: reader.limits(),
             procps: Procps::of(&distribution),
             distribution,

@@ -209,11 +209,7 @@ fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<Text> {
 
 /// Files of several directories by name; of those that have the same name the
 /// first counts.
-fn masking(
-    reader: &Reader<'_>,
-    directories: &[&str],
-    wanted: impl Fn(&str) -> bool,
-) -> Vec<Text> {
+fn masking(reader: &Reader<'_>, directories: &[&str], wanted: impl Fn(&str) -> bool) -> Vec<Text> {
     let mut names: Vec<(String, String)> = Vec::new();
     for directory in directories {
         for name in reader.names(directory) {
@@ -258,7 +254,8 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
             let text = reader.text("/etc/conf.d/modules")?;
             text.first(|line| {
                 let code = line.trim();
-                code.starts_with("modules") && code.split(['"', '\'', ' ', '=']).any(brings_conntrack)
+                code.starts_with("modules")
+                    && code.split(['"', '\'', ' ', '=']).any(brings_conntrack)
             })
         }),
         Init::RcSysinit { .. } => {
@@ -346,9 +343,23 @@ mod tests {
     fn options_that_do_not_exist_are_told() {
         let found = options("options nf_conntrack nf_conntrack_max=1048576\n");
         assert_eq!(found.unknown_options.len(), 1);
-        assert_eq!(options("options nf_conntrack hashsize=many\n").unknown_options.len(), 1);
-        assert_eq!(options("options ip_conntrack hashsize=9\n").other_generation.len(), 1);
-        assert!(options("install nf_conntrack /bin/true\n").install.is_some());
+        assert_eq!(
+            options("options nf_conntrack hashsize=many\n")
+                .unknown_options
+                .len(),
+            1
+        );
+        assert_eq!(
+            options("options ip_conntrack hashsize=9\n")
+                .other_generation
+                .len(),
+            1
+        );
+        assert!(
+            options("install nf_conntrack /bin/true\n")
+                .install
+                .is_some()
+        );
     }
 
     #[test]

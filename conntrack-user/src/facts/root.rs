@@ -147,11 +147,8 @@ impl Root {
                 executable: *executable,
             }));
         }
-        let flags = OFlags::RDONLY
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let parent = parent.unwrap_or(&self.directory);
         let status = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
@@ -187,7 +184,9 @@ impl Root {
             Some(Place::Directory { real, directory }) => (real, directory),
         };
         let mut names = BTreeSet::new();
-        let on_disk = directory.as_ref().or(real.parent().is_none().then_some(&self.directory));
+        let on_disk = directory
+            .as_ref()
+            .or(real.parent().is_none().then_some(&self.directory));
         if let Some(directory) = on_disk {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             for entry in Dir::new(openat(directory, ".", flags, Mode::empty())?)? {
@@ -417,7 +416,12 @@ mod tests {
         );
         assert_eq!(root.read("/etc/sysctl.d/50-masked.conf").unwrap(), None);
         assert_eq!(root.names("/etc/none").unwrap(), None);
-        assert!(root.names("/").unwrap().unwrap().contains(&"etc".to_owned()));
+        assert!(
+            root.names("/")
+                .unwrap()
+                .unwrap()
+                .contains(&"etc".to_owned())
+        );
     }
 
     #[test]

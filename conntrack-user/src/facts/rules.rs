@@ -16,8 +16,23 @@ pub(super) fn needs_conntrack(rules: &Text) -> Option<Source> {
             || line.contains("--state")
             || words(line).any(|(option, value)| {
                 let (matches, targets) = (
-                    ["state", "conntrack", "connlimit", "connmark", "helper", "connbytes"],
-                    ["CT", "NOTRACK", "MASQUERADE", "SNAT", "DNAT", "REDIRECT", "CONNMARK"],
+                    [
+                        "state",
+                        "conntrack",
+                        "connlimit",
+                        "connmark",
+                        "helper",
+                        "connbytes",
+                    ],
+                    [
+                        "CT",
+                        "NOTRACK",
+                        "MASQUERADE",
+                        "SNAT",
+                        "DNAT",
+                        "REDIRECT",
+                        "CONNMARK",
+                    ],
                 );
                 (option == "-m" && matches.contains(&value))
                     || (option == "-j" && targets.contains(&value))
@@ -35,9 +50,8 @@ pub(super) fn nft_needs_conntrack(rules: &Text) -> Option<Source> {
     rules.first(|line| {
         let code = line.split('#').next().unwrap_or_default();
         let mut words = code.split(|c: char| c.is_ascii_whitespace() || c == ';' || c == '{');
-        words.any(|word| {
-            ["ct", "masquerade", "snat", "dnat", "redirect", "notrack"].contains(&word)
-        })
+        words
+            .any(|word| ["ct", "masquerade", "snat", "dnat", "redirect", "notrack"].contains(&word))
     })
 }
 
@@ -64,7 +78,8 @@ mod tests {
             let found = needs_conntrack(&text(&format!("*filter\n{rule}\n")));
             assert_eq!(found.unwrap().line, 2, "{rule}");
         }
-        let plain = "# -m state\n*filter\n:INPUT ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n";
+        let plain =
+            "# -m state\n*filter\n:INPUT ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n";
         assert_eq!(needs_conntrack(&text(plain)), None);
     }
 
@@ -72,6 +87,9 @@ mod tests {
     fn nft_rules_that_track() {
         let found = nft_needs_conntrack(&text("table inet f {\n\tct state established accept\n"));
         assert_eq!(found.unwrap().line, 2);
-        assert_eq!(nft_needs_conntrack(&text("tcp dport 22 accept # ct\n")), None);
+        assert_eq!(
+            nft_needs_conntrack(&text("tcp dport 22 accept # ct\n")),
+            None
+        );
     }
 }

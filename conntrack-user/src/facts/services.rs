@@ -35,10 +35,9 @@ impl Services {
             Init::Systemd { .. } => systemd(reader),
             Init::RcSysinit { .. } => sysv(reader, &["/etc/rc.d/rc3.d", "/etc/rc3.d"]),
             Init::DebianSysV => sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]),
-            Init::OpenRc { .. } => directories(
-                reader,
-                &["/etc/runlevels/boot", "/etc/runlevels/default"],
-            ),
+            Init::OpenRc { .. } => {
+                directories(reader, &["/etc/runlevels/boot", "/etc/runlevels/default"])
+            }
             Init::Runit => directories(reader, &["/etc/runit/runsvdir/default"]),
         };
         enabled.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));

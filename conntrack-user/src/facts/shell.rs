@@ -85,7 +85,9 @@ impl Fragment {
                 words = rest;
             }
             let conditional = depth > 0 || command.conditional;
-            fragment.assignments.extend(assignments(words, conditional, &lines));
+            fragment
+                .assignments
+                .extend(assignments(words, conditional, &lines));
         }
         fragment.look_alikes = scanner.look_alikes;
         fragment
@@ -171,7 +173,9 @@ impl Word {
             None => (name, false),
         };
         let mut letters = name.chars();
-        let named = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        let named = letters
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
             && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
         // A name has no quotes, so the text without them begins with it, too.
         let (_, value) = self.text.split_once('=')?;
@@ -372,7 +376,8 @@ mod tests {
 
     #[test]
     fn the_last_assignment_counts() {
-        let text = format!("{LIST}=\".ip_conntrack\"\n# {LIST}=no\nOTHER=1\n{LIST}='.nf_conntrack'\n");
+        let text =
+            format!("{LIST}=\".ip_conntrack\"\n# {LIST}=no\nOTHER=1\n{LIST}='.nf_conntrack'\n");
         let fragment = Fragment::parse(&text);
         let last = fragment.last(LIST).unwrap();
         assert_eq!(last.literal(), Some(".nf_conntrack"));
@@ -393,9 +398,16 @@ mod tests {
             ("a\\ b; OTHER=2", "a b"),
             ("a#b", "a#b"),
         ] {
-            assert_eq!(value(&format!("{LIST}={right}\n")).as_deref(), Some(expected), "{right}");
+            assert_eq!(
+                value(&format!("{LIST}={right}\n")).as_deref(),
+                Some(expected),
+                "{right}"
+            );
         }
-        assert_eq!(value(&format!("export {LIST}=x OTHER\n")).as_deref(), Some("x"));
+        assert_eq!(
+            value(&format!("export {LIST}=x OTHER\n")).as_deref(),
+            Some("x")
+        );
         assert_eq!(value(&format!("true; {LIST}=x")).as_deref(), Some("x"));
     }
 
@@ -430,7 +442,13 @@ mod tests {
         assert_eq!(fragment.last(LIST), None);
         assert_eq!(fragment.lost(LIST).unwrap().line, 1);
         assert_eq!(fragment.look_alikes.len(), 2);
-        assert_eq!(fragment.look_alikes[0], LookAlike { line: 1, letter: '”' });
+        assert_eq!(
+            fragment.look_alikes[0],
+            LookAlike {
+                line: 1,
+                letter: '”'
+            }
+        );
         // A single word stays, with the quotes as a part of it.
         let single = format!("{LIST}=”.ip_conntrack”");
         assert_eq!(value(&single).as_deref(), Some("”.ip_conntrack”"));

@@ -27,12 +27,19 @@ pub(super) fn boot(facts: &Facts) -> Machine<'_> {
 fn start_by_number(machine: &mut Machine<'_>) {
     let facts = machine.facts;
     for service in &facts.services.enabled {
-        let iptables = facts.iptables.iter().find(|found| found.name == service.name);
+        let iptables = facts
+            .iptables
+            .iter()
+            .find(|found| found.name == service.name);
         if let Some(iptables) = iptables {
             restart::start_iptables(machine, iptables);
         } else if service.name == "network" {
             machine.run_boot_sysctl();
-        } else if facts.loaders.iter().any(|loader| loader.service == service.name) {
+        } else if facts
+            .loaders
+            .iter()
+            .any(|loader| loader.service == service.name)
+        {
             machine.load(&service.name);
         }
     }

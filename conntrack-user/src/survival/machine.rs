@@ -277,7 +277,10 @@ impl<'f> Machine<'f> {
 
     /// Before 220 systemd-sysctl kept settings in no order.
     fn check_order_of_names(&mut self, kept: &[(&Path, &Line)]) {
-        let Init::Systemd { version: Some(..220) } = self.facts.init else {
+        let Init::Systemd {
+            version: Some(..220),
+        } = self.facts.init
+        else {
             return;
         };
         let limits: Vec<&Line> = kept
@@ -440,11 +443,8 @@ fn caveats(facts: &Facts) -> Vec<String> {
         .iter()
         .map(|unreadable| format!("{unreadable}: what it says is not known"))
         .collect();
-    caveats.extend(
-        facts
-            .not_captured
-            .iter()
-            .map(|directory| format!("the tree has no {directory}, so what it would say is not known")),
-    );
+    caveats.extend(facts.not_captured.iter().map(|directory| {
+        format!("the tree has no {directory}, so what it would say is not known")
+    }));
     caveats
 }

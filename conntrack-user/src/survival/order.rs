@@ -1,7 +1,7 @@
 //! Which files of sysctls a program reads, and in which order: the last setting
 //! wins.
 
-use crate::facts::sysctl::{SysctlFile, Sysctl, key::matches};
+use crate::facts::sysctl::{Sysctl, SysctlFile, key::matches};
 
 /// Suffixes that `apply_sysctl` of Enterprise Linux 5 and 6 leaves out.
 const LEFT_OUT: [&str; 6] = ["~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave"];
@@ -31,9 +31,11 @@ pub fn procps_system(sysctl: &Sysctl, etc_before_run: bool) -> Vec<&SysctlFile> 
 pub fn rc_sysinit(sysctl: &Sysctl, reads_directory: bool) -> Vec<&SysctlFile> {
     let mut files: Vec<&SysctlFile> = sysctl.conf.iter().collect();
     if reads_directory {
-        files.extend(expand(sysctl, "/etc/sysctl.d/*").into_iter().filter(|file| {
-            !LEFT_OUT.iter().any(|suffix| file.name.ends_with(suffix))
-        }));
+        files.extend(
+            expand(sysctl, "/etc/sysctl.d/*")
+                .into_iter()
+                .filter(|file| !LEFT_OUT.iter().any(|suffix| file.name.ends_with(suffix))),
+        );
     }
     files
 }
@@ -63,7 +65,12 @@ pub fn void(sysctl: &Sysctl) -> Vec<&SysctlFile> {
 pub fn tuned(sysctl: &Sysctl) -> Vec<&SysctlFile> {
     let mut files: Vec<&SysctlFile> = Vec::new();
     for directory in ["/run/sysctl.d", "/etc/sysctl.d"] {
-        files.extend(sysctl.files.iter().filter(|file| file.directory == directory));
+        files.extend(
+            sysctl
+                .files
+                .iter()
+                .filter(|file| file.directory == directory),
+        );
     }
     let mut files = masked(files);
     files.extend(&sysctl.conf);
@@ -154,10 +161,17 @@ mod tests {
                 "/etc/sysctl.conf",
             ]
         );
-        assert_eq!(paths(&procps_system(&all, true))[2], "/etc/sysctl.d/50-a.conf");
+        assert_eq!(
+            paths(&procps_system(&all, true))[2],
+            "/etc/sysctl.d/50-a.conf"
+        );
         assert_eq!(
             paths(&rc_sysinit(&all, true)),
-            ["/etc/sysctl.conf", "/etc/sysctl.d/50-a.conf", "/etc/sysctl.d/90-x.conf"]
+            [
+                "/etc/sysctl.conf",
+                "/etc/sysctl.d/50-a.conf",
+                "/etc/sysctl.d/90-x.conf"
+            ]
         );
         assert_eq!(paths(&rc_sysinit(&all, false)), ["/etc/sysctl.conf"]);
         assert_eq!(paths(&void(&all)).len(), 1 + 2 + 2 + 2);
@@ -169,6 +183,9 @@ mod tests {
         let all = sysctl();
         assert_eq!(paths(&expand(&all, "/etc/sysctl.d/*")).len(), 3);
         assert_eq!(paths(&expand(&all, "/etc/sysctl.d/*.conf")).len(), 2);
-        assert_eq!(paths(&expand(&all, "/etc/sysctl.conf")), ["/etc/sysctl.conf"]);
+        assert_eq!(
+            paths(&expand(&all, "/etc/sysctl.conf")),
+            ["/etc/sysctl.conf"]
+        );
     }
 }

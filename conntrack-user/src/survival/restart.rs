@@ -1,6 +1,10 @@
 //! Restarts of services, and a reload of the module.
 
-use super::{Because, Outcome, ServiceRestart, machine::{Fate, Machine}, order};
+use super::{
+    Because, Outcome, ServiceRestart,
+    machine::{Fate, Machine},
+    order,
+};
 use crate::facts::{
     host_kernel::Form,
     iptables::{IptablesService, LoadSysctl},
@@ -28,7 +32,9 @@ pub(super) fn services(begin: &Machine<'_>) -> Vec<ServiceRestart> {
     for iptables in &facts.iptables {
         // Where firewalld does the work, the other one is only installed.
         if firewalld.is_none() || facts.services.starts(iptables.name) {
-            after(iptables.name, &|machine| restart_iptables(machine, iptables));
+            after(iptables.name, &|machine| {
+                restart_iptables(machine, iptables)
+            });
         }
     }
     if let Some(firewalld) = firewalld {
@@ -59,7 +65,10 @@ pub(super) fn reload(begin: &Machine<'_>) -> Outcome {
     if machine.facts.kernel.form == Form::BuiltIn {
         let mut outcome = none(begin);
         outcome.because = Because {
-            why: format!("conntrack is built in and cannot be unloaded; {}", outcome.because.why),
+            why: format!(
+                "conntrack is built in and cannot be unloaded; {}",
+                outcome.because.why
+            ),
             ..outcome.because
         };
         return outcome;
@@ -123,7 +132,12 @@ pub(super) fn start_iptables(machine: &mut Machine<'_>, service: &IptablesServic
 }
 
 /// Gives the lines that have a word in them to `sysctl -p -`.
-fn load_sysctl(machine: &mut Machine<'_>, service: &IptablesService, load: &LoadSysctl, word: &str) {
+fn load_sysctl(
+    machine: &mut Machine<'_>,
+    service: &IptablesService,
+    load: &LoadSysctl,
+    word: &str,
+) {
     let facts = machine.facts;
     let by = format!("load_sysctl of {}", service.name);
     let dash = machine.knows_dash();

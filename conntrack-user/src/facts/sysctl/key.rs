@@ -39,7 +39,9 @@ impl Key {
     ///
     /// procps `lib/sysctl: slashdot`, systemd `sysctl_normalize`.
     pub fn parse(text: &str) -> Self {
-        let dotted = text.find(['.', '/']).is_some_and(|at| text[at..].starts_with('.'));
+        let dotted = text
+            .find(['.', '/'])
+            .is_some_and(|at| text[at..].starts_with('.'));
         let mut path = String::with_capacity(text.len());
         for letter in text.chars() {
             let letter = match letter {
@@ -98,7 +100,12 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
         ([b'?', rest @ ..], [letter, name @ ..]) => *letter != b'/' && matches(rest, name),
         ([b'[', rest @ ..], [letter, name @ ..]) => {
             // A bracket that comes first is a member.
-            let Some(end) = rest.iter().skip(1).position(|&b| b == b']').map(|at| at + 1) else {
+            let Some(end) = rest
+                .iter()
+                .skip(1)
+                .position(|&b| b == b']')
+                .map(|at| at + 1)
+            else {
                 return false;
             };
             *letter != b'/' && in_set(&rest[..end], *letter) && matches(&rest[end + 1..], name)
@@ -150,13 +157,20 @@ mod tests {
     fn four_names_are_one_variable() {
         for name in MAX {
             let dotted = name.replace('/', ".");
-            assert_eq!(Key::parse(&dotted).variable(), Some(Variable::Max), "{name}");
+            assert_eq!(
+                Key::parse(&dotted).variable(),
+                Some(Variable::Max),
+                "{name}"
+            );
         }
         assert_eq!(
             Key::parse("net.netfilter.nf_conntrack_buckets").variable(),
             Some(Variable::Buckets)
         );
-        assert_eq!(Key::parse("net.netfilter.nf_conntrack_maxx").variable(), None);
+        assert_eq!(
+            Key::parse("net.netfilter.nf_conntrack_maxx").variable(),
+            None
+        );
     }
 
     #[test]

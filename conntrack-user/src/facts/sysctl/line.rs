@@ -73,7 +73,14 @@ mod tests {
         );
         let short: Vec<_> = lines
             .iter()
-            .map(|line| (line.number, line.key.path.as_str(), line.dash, line.value.as_str()))
+            .map(|line| {
+                (
+                    line.number,
+                    line.key.path.as_str(),
+                    line.dash,
+                    line.value.as_str(),
+                )
+            })
             .collect();
         assert_eq!(
             short,
@@ -92,7 +99,16 @@ mod tests {
         assert_eq!(number("010"), Some(8));
         assert_eq!(number("0"), Some(0));
         assert_eq!(number("262144 # many"), Some(262_144));
-        for refused in ["", "many", "1048576;", "256k", "-1", "+1", "2147483648", "”1”"] {
+        for refused in [
+            "",
+            "many",
+            "1048576;",
+            "256k",
+            "-1",
+            "+1",
+            "2147483648",
+            "”1”",
+        ] {
             assert_eq!(number(refused), None, "{refused:?}");
         }
     }

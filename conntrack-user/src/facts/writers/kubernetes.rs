@@ -37,7 +37,10 @@ const KINDS: [(&str, &str, &[&str]); 5] = [
     (
         "k3s",
         "k3s",
-        &["/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service"],
+        &[
+            "/etc/rancher/k3s/config.yaml",
+            "/etc/systemd/system/k3s.service",
+        ],
     ),
     (
         "k3s",
@@ -69,7 +72,14 @@ pub(super) fn read(
     kernel: &HostKernel,
 ) -> Option<Writer> {
     KINDS.iter().find_map(|&(name, service, files)| {
-        let process = process(reader, if name == "microk8s" { "kubelite" } else { service });
+        let process = process(
+            reader,
+            if name == "microk8s" {
+                "kubelite"
+            } else {
+                service
+            },
+        );
         let texts: Vec<Text> = files
             .iter()
             .filter_map(|path| reader.text(path))
@@ -192,10 +202,7 @@ fn process(reader: &Reader<'_>, name: &str) -> Option<(Source, Vec<Text>)> {
             if comm.text.trim() != name {
                 return None;
             }
-            let texts = [
-                "cmdline",
-                "root/var/lib/kube-proxy/config.conf",
-            ];
+            let texts = ["cmdline", "root/var/lib/kube-proxy/config.conf"];
             let texts = texts
                 .into_iter()
                 .filter_map(|path| reader.of_process(&pid, path));

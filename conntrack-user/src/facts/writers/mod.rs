@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::{
     firewalld::Firewalld,
+    host_kernel::HostKernel,
     reader::{Reader, Source},
     services::Services,
     ufw::Ufw,
-    host_kernel::HostKernel,
 };
 use crate::facts::sysctl::{Variable, line::number};
 

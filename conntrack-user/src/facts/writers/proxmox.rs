@@ -38,7 +38,9 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
     let nftables = host.as_ref().and_then(|text| option(text, "nftables"));
     let active = matches!(on, Some((1, _))) && !matches!(nftables, Some((1, _)));
     let (default, by_default) = default(reader);
-    let wanted = host.as_ref().and_then(|text| option(text, "nf_conntrack_max"));
+    let wanted = host
+        .as_ref()
+        .and_then(|text| option(text, "nf_conntrack_max"));
     let (max, source) = match wanted {
         Some((value, source)) if value > default => {
             (value.div_ceil(8192).saturating_mul(8192), source)

@@ -36,7 +36,11 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Vec<Writer> {
             .filter(move |name| directory != DIRECTORIES[0] || name.ends_with(".service"))
             .map(move |name| format!("{directory}/{name}"))
     });
-    let paths: Vec<String> = FILES.iter().map(|&path| path.to_owned()).chain(listed).collect();
+    let paths: Vec<String> = FILES
+        .iter()
+        .map(|&path| path.to_owned())
+        .chain(listed)
+        .collect();
     for path in paths {
         // A directory or a link to one is no script.
         let Some(text) = reader.file(&path) else {
@@ -74,7 +78,12 @@ fn of_script(text: &Text, enabled: bool) -> Option<Writer> {
             Some((variable, value, text.source(at, line)))
         })
         .collect();
-    let last = |wanted| found.iter().rev().find(|(variable, ..)| *variable == wanted);
+    let last = |wanted| {
+        found
+            .iter()
+            .rev()
+            .find(|(variable, ..)| *variable == wanted)
+    };
     let (_, max, source) = last(Variable::Max)?.clone();
     Some(Writer {
         name: "script",
@@ -84,7 +93,10 @@ fn of_script(text: &Text, enabled: bool) -> Option<Writer> {
         } else {
             "would set the limit, but is not run at boot".to_owned()
         },
-        knob: format!("change the line in {}, or take it out", source.file.display()),
+        knob: format!(
+            "change the line in {}, or take it out",
+            source.file.display()
+        ),
         evidence: found.iter().map(|(_, _, source)| source.clone()).collect(),
         sets: enabled.then(|| Sets {
             max,
@@ -109,7 +121,9 @@ fn command(line: &str) -> Option<(Variable, Option<u64>)> {
         let file = file.trim_matches(['"', '\'']).trim_end_matches(';');
         let variable = match file.strip_prefix("/proc/sys/") {
             Some(path) => assigned(path, "")?.0,
-            None if file.starts_with("/sys/module/") && file.ends_with("_conntrack/parameters/hashsize") => {
+            None if file.starts_with("/sys/module/")
+                && file.ends_with("_conntrack/parameters/hashsize") =>
+            {
                 Variable::Buckets
             }
             None => return None,
@@ -129,7 +143,9 @@ fn command(line: &str) -> Option<(Variable, Option<u64>)> {
 /// `calicoctl node run` sets a million, whatever it was.
 fn of_calico(text: &Text, enabled: bool) -> Option<Writer> {
     let source = text.first(|line| {
-        !line.trim_start().starts_with('#') && line.contains("calicoctl") && line.contains("node run")
+        !line.trim_start().starts_with('#')
+            && line.contains("calicoctl")
+            && line.contains("node run")
     })?;
     Some(Writer {
         name: "calicoctl",
@@ -176,8 +192,14 @@ mod tests {
     #[test]
     fn commands_that_set_the_limit() {
         let max = |value| Some((Variable::Max, value));
-        assert_eq!(command("sysctl -w net.netfilter.nf_conntrack_max=131072"), max(Some(131_072)));
-        assert_eq!(command("/sbin/sysctl -qw net.ipv4.ip_conntrack_max=\"$N\""), max(None));
+        assert_eq!(
+            command("sysctl -w net.netfilter.nf_conntrack_max=131072"),
+            max(Some(131_072))
+        );
+        assert_eq!(
+            command("/sbin/sysctl -qw net.ipv4.ip_conntrack_max=\"$N\""),
+            max(None)
+        );
         assert_eq!(
             command("echo 65536 > /proc/sys/net/ipv4/ip_conntrack_max"),
             max(Some(65_536))

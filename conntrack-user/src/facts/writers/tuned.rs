@@ -20,7 +20,12 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
     if settings.is_empty() {
         return None;
     }
-    let last = |wanted| settings.iter().rev().find(|setting| setting.variable == Some(wanted));
+    let last = |wanted| {
+        settings
+            .iter()
+            .rev()
+            .find(|setting| setting.variable == Some(wanted))
+    };
     let max = last(Variable::Max);
     let runs = services.starts("tuned");
     let reapplies = reapplies(reader);
@@ -29,11 +34,15 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
         name: "tuned",
         active: runs,
         behaviour: match (max, reapplies) {
-            (Some(_), true) => "its profile sets the limit after boot; then it applies the files \
-                                of /run/sysctl.d, /etc/sysctl.d and /etc/sysctl.conf once more",
+            (Some(_), true) => {
+                "its profile sets the limit after boot; then it applies the files \
+                                of /run/sysctl.d, /etc/sysctl.d and /etc/sysctl.conf once more"
+            }
             (Some(_), false) => "its profile sets the limit after boot, over all files",
-            (None, true) => "its profile sets other sysctls after boot, and then applies the \
-                             files of /run/sysctl.d, /etc/sysctl.d and /etc/sysctl.conf once more",
+            (None, true) => {
+                "its profile sets other sysctls after boot, and then applies the \
+                             files of /run/sysctl.d, /etc/sysctl.d and /etc/sysctl.conf once more"
+            }
             (None, false) => "its profile sets other sysctls",
         }
         .to_owned(),
@@ -60,16 +69,24 @@ struct Setting {
 /// The sysctls of a profile, those that it includes first.
 fn collect(reader: &Reader<'_>, profile: &str, depth: usize, settings: &mut Vec<Setting>) {
     let profile = profile.trim_start_matches('-');
-    let found = ["/etc/tuned", "/etc/tuned/profiles", "/usr/lib/tuned", "/usr/lib/tuned/profiles"]
-        .into_iter()
-        .find_map(|directory| reader.text(&format!("{directory}/{profile}/tuned.conf")));
+    let found = [
+        "/etc/tuned",
+        "/etc/tuned/profiles",
+        "/usr/lib/tuned",
+        "/usr/lib/tuned/profiles",
+    ]
+    .into_iter()
+    .find_map(|directory| reader.text(&format!("{directory}/{profile}/tuned.conf")));
     let Some(text) = found else {
         return;
     };
     if depth > 0
         && let Some(includes) = in_section(&text, "main").find(|(key, ..)| *key == "include")
     {
-        let names = includes.1.split([',', ';', ' ']).filter(|name| !name.is_empty());
+        let names = includes
+            .1
+            .split([',', ';', ' '])
+            .filter(|name| !name.is_empty());
         for name in names {
             collect(reader, name, depth - 1, settings);
         }
@@ -91,7 +108,10 @@ fn in_section<'t>(
     let mut inside = false;
     text.lines().filter_map(move |(number, line)| {
         let code = line.trim();
-        if let Some(name) = code.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(name) = code
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             inside = name == section;
             return None;
         }
