@@ -8,5 +8,6 @@ pub mod facts;
 pub mod kernel;
 pub mod observe;
 pub mod probe;
+pub mod status;
 pub mod survival;
 pub mod watch;

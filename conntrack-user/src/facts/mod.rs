@@ -8,6 +8,7 @@ pub mod init;
 pub mod iptables;
 pub mod loaders;
 pub mod modules;
+pub mod numbers;
 mod reader;
 pub mod root;
 mod rules;
@@ -28,6 +29,7 @@ use self::{
     iptables::IptablesService,
     loaders::Loader,
     modules::Modules,
+    numbers::Numbers,
     reader::Reader,
     root::Root,
     services::Services,
@@ -35,7 +37,6 @@ use self::{
     ufw::Ufw,
     writers::Writer,
 };
-use crate::kernel::limits::Limits;
 
 /// The facts of a host.
 #[derive(Clone, Debug)]
@@ -64,8 +65,8 @@ pub struct Facts {
     pub loaders: Vec<Loader>,
     /// Others that write the limit.
     pub writers: Vec<Writer>,
-    /// The limit as it is, or was when the tree was copied.
-    pub limits: Limits,
+    /// The kernel's numbers as they are, or were when the tree was copied.
+    pub numbers: Numbers,
     /// What is there and could not be read.
     pub unreadable: Vec<Unreadable>,
     /// Directories that the tree does not have, though every host has them, so
@@ -96,6 +97,10 @@ impl Facts {
         let iptables = iptables::read(&reader, kernel.generation);
         let mut not_captured = CAPTURED.to_vec();
         not_captured.retain(|directory| !reader.exists(directory));
+        if matches!(init, Init::RcSysinit { .. }) {
+            // These have nothing there that matters.
+            not_captured.retain(|directory| *directory != "/usr");
+        }
         Ok(Self {
             sysctl: Sysctl::read(&reader),
             modules: Modules::read(&reader, &init, kernel.generation),
@@ -107,7 +112,7 @@ impl Facts {
                 firewalld.as_ref(),
                 ufw.as_ref(),
             ),
-            limits: reader.limits(),
+            numbers: Numbers::read(Reader::new(root)),
             procps: Procps::of(&distribution),
             distribution,
             kernel,

@@ -2,10 +2,10 @@
 
 use std::{cell::RefCell, fmt, fs, io, path::PathBuf};
 
+use anyhow::Result;
 use serde::Serialize;
 
 use super::root::Root;
-use crate::kernel::limits::Limits;
 
 /// Something that is there and could not be read: what it says is not known,
 /// which is not the same as that it says nothing.
@@ -138,18 +138,14 @@ impl<'r> Reader<'r> {
         })
     }
 
-    /// Limit, buckets and entries as they are in `/proc`.
-    pub(crate) fn limits(&self) -> Limits {
-        let read = |name: &str| {
-            let path = format!("/proc/sys/net/{name}");
-            Ok(self.text(&path).map(|found| found.text))
-        };
-        Limits::resolve(read).unwrap_or_else(|error| {
+    /// What was made of a text; that it could not be understood is noted.
+    pub(crate) fn understood<T: Default>(&self, path: &str, outcome: Result<T>) -> T {
+        outcome.unwrap_or_else(|error| {
             self.unreadable.borrow_mut().push(Unreadable {
-                path: "/proc/sys/net".into(),
+                path: path.into(),
                 why: format!("{error:#}"),
             });
-            Limits::default()
+            T::default()
         })
     }
 

@@ -15,5 +15,6 @@ pub mod module;
 pub mod netns;
 pub mod presence;
 pub mod release;
+pub mod slab;
 pub mod surroundings;
 pub mod symbols;

@@ -133,10 +133,10 @@ pub enum Start {
 impl Start {
     /// What is in force, if the facts tell; what a boot leads to otherwise.
     pub fn of(facts: &Facts) -> Self {
-        match facts.limits.max {
+        match facts.numbers.limits.max {
             Some(max) => Self::Now {
                 max,
-                buckets: facts.limits.buckets,
+                buckets: facts.numbers.limits.buckets,
             },
             None => Self::AfterBoot,
         }
