@@ -13,7 +13,7 @@ use conntrack_user::{
 type Expected = (u64, &'static str);
 
 /// Tree, and what is in force after boot, service restart and module reload.
-const TABLE: [(&str, Expected, Expected, Expected); 22] = [
+const TABLE: [(&str, Expected, Expected, Expected); 27] = [
     (
         "el5",
         (1_048_576, "/etc/sysctl.conf:3"),
@@ -49,6 +49,13 @@ const TABLE: [(&str, Expected, Expected, Expected); 22] = [
         "el6-iptables-19",
         (222_222, "/etc/sysctl.d/90-conntrack.conf:2"),
         (222_222, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (65_536, ""),
+    ),
+    // The twin's own configuration has the list under the wrong name.
+    (
+        "el6-ip6tables",
+        (1_048_576, "/etc/sysctl.conf:1"),
+        (65_536, ""),
         (65_536, ""),
     ),
     (
@@ -116,6 +123,30 @@ const TABLE: [(&str, Expected, Expected, Expected); 22] = [
         (303_104, "/etc/pve/nodes/pve1/host.fw:4"),
         (303_104, "/etc/pve/nodes/pve1/host.fw:4"),
         (303_104, "/etc/pve/nodes/pve1/host.fw:4"),
+    ),
+    (
+        "tuned",
+        (800_000, "/etc/tuned/mine/tuned.conf:6"),
+        (800_000, "/etc/tuned/mine/tuned.conf:6"),
+        (262_144, ""),
+    ),
+    (
+        "tuned-reapplies",
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (262_144, ""),
+    ),
+    (
+        "k3s",
+        (200_000, "/etc/systemd/system/k3s.service:4"),
+        (200_000, "/etc/systemd/system/k3s.service:4"),
+        (65_536, ""),
+    ),
+    (
+        "rc-local",
+        (131_072, "/etc/rc.d/rc.local:3"),
+        (65_536, ""),
+        (65_536, ""),
     ),
     (
         "arch",

@@ -157,10 +157,9 @@ fn usual_systemd(distribution: &Distribution) -> Option<u32> {
     Some(match (distribution.family, distribution.version.0) {
         (Family::EnterpriseLinux, 7) => 219,
         (Family::EnterpriseLinux, 8) => 239,
-        (Family::EnterpriseLinux, 9) => 252,
         (Family::Debian, 10) => 241,
         (Family::Debian, 11) => 247,
-        (Family::Debian, 12) => 252,
+        (Family::EnterpriseLinux, 9) | (Family::Debian, 12) => 252,
         (Family::Debian, 13) => 257,
         (Family::Ubuntu, 18) => 237,
         (Family::Ubuntu, 20) => 245,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{
-    reader::{Reader, Source, Text},
+    reader::{Reader, Source, TextFile},
     rules,
     shell::{Assignment, Fragment},
 };
@@ -84,7 +84,7 @@ impl Setting {
         }
     }
 
-    fn of(fragment: &Fragment, name: &str, text: &Text) -> Self {
+    fn of(fragment: &Fragment, name: &str, text: &TextFile) -> Self {
         let source = |assignment: &Assignment| Source {
             file: text.file.clone(),
             line: assignment.line,
@@ -131,7 +131,7 @@ impl IptablesService {
         let prefix = name.to_ascii_uppercase();
         let setting = |variable: &str| {
             let name = format!("{prefix}_{variable}");
-            let of = |text: &Text| Setting::of(&Fragment::parse(&text.text), &name, text);
+            let of = |text: &TextFile| Setting::of(&Fragment::parse(&text.text), &name, text);
             let by_script = of(&script);
             // What a script does inside a function is no default.
             let by_script = Setting {
@@ -185,7 +185,7 @@ impl IptablesService {
     }
 }
 
-fn look_alikes(config: &Text) -> Vec<Source> {
+fn look_alikes(config: &TextFile) -> Vec<Source> {
     let mut lines: Vec<u32> = Fragment::parse(&config.text)
         .look_alikes
         .iter()
@@ -206,7 +206,7 @@ fn is_code(line: &str) -> bool {
 }
 
 /// Finds the line `fgrep … $item FILES | sysctl -p -`.
-fn load_sysctl(script: &Text) -> Option<LoadSysctl> {
+fn load_sysctl(script: &TextFile) -> Option<LoadSysctl> {
     let lines: Vec<(u32, &str)> = script.lines().collect();
     let at = lines.iter().position(|(_, line)| {
         is_code(line) && line.contains("sysctl -p -") && search(line).is_some()
@@ -252,7 +252,7 @@ fn search(line: &str) -> Option<Vec<&str>> {
 
 /// Finds what unloads conntrack, which only happens if
 /// `IPTABLES_MODULES_UNLOAD` is asked for.
-fn unload(script: &Text, prefix: &str, name: &str, generation: Generation) -> Option<Source> {
+fn unload(script: &TextFile, prefix: &str, name: &str, generation: Generation) -> Option<Source> {
     let variable = format!("{prefix}_MODULES_UNLOAD");
     let asks = |line: &str| {
         is_code(line) && line.contains(&variable) && (line.contains('[') || line.contains("test "))
@@ -277,8 +277,8 @@ fn unload(script: &Text, prefix: &str, name: &str, generation: Generation) -> Op
 mod tests {
     use super::*;
 
-    fn script(text: &str) -> Text {
-        Text {
+    fn script(text: &str) -> TextFile {
+        TextFile {
             file: "/etc/init.d/iptables".into(),
             text: text.to_owned(),
             executable: true,
@@ -334,7 +334,7 @@ mod tests {
         let el5 = script(
             "if [ \"x$IPTABLES_MODULES_UNLOAD\" = \"xyes\" ]; then\n    rmmod_r ${IPV}_tables\n    rmmod_r ${IPV}_conntrack\nfi\n",
         );
-        let of = |text: &Text, name: &str, generation| {
+        let of = |text: &TextFile, name: &str, generation| {
             unload(text, &name.to_ascii_uppercase(), name, generation).map(|source| source.line)
         };
         assert_eq!(of(&el5, "iptables", Generation::IpConntrack), Some(1));

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     firewalld::Firewalld,
-    reader::{Reader, Source, Text},
+    reader::{Reader, Source, TextFile},
     rules,
     services::Services,
     ufw::Ufw,
@@ -70,7 +70,7 @@ pub(super) fn read(
         }
     }
     for (service, file, nft) in SAVED {
-        let needs = |text: Text| {
+        let needs = |text: TextFile| {
             if nft {
                 rules::nft_needs_conntrack(&text)
             } else {

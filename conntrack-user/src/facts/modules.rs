@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     init::Init,
-    reader::{Reader, Source, Text},
+    reader::{Reader, Source, TextFile},
 };
 use crate::kernel::defaults::Generation;
 
@@ -103,7 +103,7 @@ impl Modules {
 
     /// modprobe.d(5). Options of several lines are put one after the other, and
     /// of one that comes twice the kernel keeps the last.
-    fn take_options(&mut self, text: &Text, generation: Generation) {
+    fn take_options(&mut self, text: &TextFile, generation: Generation) {
         let other = match generation {
             Generation::IpConntrack => Generation::NfConntrack,
             Generation::NfConntrack => Generation::IpConntrack,
@@ -143,7 +143,7 @@ impl Modules {
         }
     }
 
-    fn take_cmdline(&mut self, cmdline: &Text, generation: Generation) {
+    fn take_cmdline(&mut self, cmdline: &TextFile, generation: Generation) {
         for word in cmdline.text.split_ascii_whitespace() {
             let source = cmdline.source(1, word);
             let Some((name, value)) = word.split_once('=') else {
@@ -183,7 +183,7 @@ fn joined(text: &str) -> Vec<(u32, String)> {
 }
 
 /// The files with module options, in the order in which they are read.
-fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<Text> {
+fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<TextFile> {
     // module-init-tools read files of any suffix, kmod does not.
     let old = matches!(init, Init::RcSysinit { .. });
     let mut files = Vec::new();
@@ -201,7 +201,7 @@ fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<Text> {
         if old {
             !name.starts_with('.') && !name.ends_with('~') && !name.contains(".rpm")
         } else {
-            name.ends_with(".conf")
+            name.strip_suffix(".conf").is_some()
         }
     }));
     files
@@ -209,7 +209,11 @@ fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<Text> {
 
 /// Files of several directories by name; of those that have the same name the
 /// first counts.
-fn masking(reader: &Reader<'_>, directories: &[&str], wanted: impl Fn(&str) -> bool) -> Vec<Text> {
+fn masking(
+    reader: &Reader<'_>,
+    directories: &[&str],
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<TextFile> {
     let mut names: Vec<(String, String)> = Vec::new();
     for directory in directories {
         for name in reader.names(directory) {
@@ -228,7 +232,7 @@ fn masking(reader: &Reader<'_>, directories: &[&str], wanted: impl Fn(&str) -> b
 
 /// What loads conntrack before sysctls are set at boot.
 fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
-    let listed = |text: &Text| {
+    let listed = |text: &TextFile| {
         text.first(|line| {
             let name = line.split_ascii_whitespace().next().unwrap_or_default();
             !name.starts_with(['#', ';']) && brings_conntrack(name)
@@ -242,9 +246,11 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
             "/usr/lib/modules-load.d",
             "/lib/modules-load.d",
         ];
-        masking(reader, &directories, |name| name.ends_with(".conf"))
-            .iter()
-            .find_map(listed)
+        masking(reader, &directories, |name| {
+            name.strip_suffix(".conf").is_some()
+        })
+        .iter()
+        .find_map(listed)
     };
     let modules = || reader.text("/etc/modules").and_then(|text| listed(&text));
     match init {
@@ -288,7 +294,9 @@ fn udev(reader: &Reader<'_>) -> Vec<UdevRule> {
         "/usr/lib/udev/rules.d",
         "/lib/udev/rules.d",
     ];
-    let files = masking(reader, &directories, |name| name.ends_with(".rules"));
+    let files = masking(reader, &directories, |name| {
+        name.strip_suffix(".rules").is_some()
+    });
     let mut rules = Vec::new();
     for text in &files {
         for (number, line) in joined(&text.text) {
@@ -318,7 +326,7 @@ mod tests {
 
     fn options(text: &str) -> Modules {
         let mut modules = Modules::default();
-        let text = Text {
+        let text = TextFile {
             file: "/etc/modprobe.d/x.conf".into(),
             text: text.to_owned(),
             executable: false,

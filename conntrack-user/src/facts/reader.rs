@@ -42,7 +42,7 @@ impl fmt::Display for Source {
 
 /// A text file that was read.
 #[derive(Clone, Debug)]
-pub(crate) struct Text {
+pub(crate) struct TextFile {
     /// Path inside the tree, without symbolic links.
     pub(crate) file: PathBuf,
     /// What is in it; what is no UTF-8 is replaced.
@@ -51,7 +51,7 @@ pub(crate) struct Text {
     pub(crate) executable: bool,
 }
 
-impl Text {
+impl TextFile {
     /// The lines with their numbers.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (u32, &str)> {
         (1..).zip(self.text.lines())
@@ -104,9 +104,9 @@ impl<'r> Reader<'r> {
     }
 
     /// A file's text.
-    pub(crate) fn text(&self, path: &str) -> Option<Text> {
+    pub(crate) fn text(&self, path: &str) -> Option<TextFile> {
         let found = self.noted(path, self.root.read(path))?;
-        Some(Text {
+        Some(TextFile {
             file: found.file,
             text: String::from_utf8_lossy(&found.content).into_owned(),
             executable: found.executable,
@@ -114,7 +114,7 @@ impl<'r> Reader<'r> {
     }
 
     /// A file's text, as [`Reader::text`]; a directory is taken as no file.
-    pub(crate) fn file(&self, path: &str) -> Option<Text> {
+    pub(crate) fn file(&self, path: &str) -> Option<TextFile> {
         match self.root.names(path) {
             Ok(Some(_)) => None,
             _ => self.text(path),
@@ -124,14 +124,14 @@ impl<'r> Reader<'r> {
     /// A file of a process. It may end while it is looked at, or be somebody
     /// else's: then nothing is known of it. Of this host, `root/` is the
     /// process's own root.
-    pub(crate) fn of_process(&self, pid: &str, path: &str) -> Option<Text> {
+    pub(crate) fn of_process(&self, pid: &str, path: &str) -> Option<TextFile> {
         let path = format!("/proc/{pid}/{path}");
         let content = if self.root.is_this_host() {
             fs::read(&path).ok()?
         } else {
             self.root.read(&path).ok()??.content
         };
-        Some(Text {
+        Some(TextFile {
             file: path.into(),
             text: String::from_utf8_lossy(&content).replace('\0', " "),
             executable: false,

@@ -162,8 +162,8 @@ impl Root {
             file => File::from(file?),
         };
         let mut content = Vec::new();
-        let read = file.take(LARGEST + 1).read_to_end(&mut content)?;
-        if read as u64 > LARGEST {
+        let length = file.take(LARGEST + 1).read_to_end(&mut content)?;
+        if length as u64 > LARGEST {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 format!("larger than {} MiB", LARGEST >> 20),

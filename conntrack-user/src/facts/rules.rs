@@ -1,10 +1,10 @@
 //! Saved firewall rules: whether they need conntrack, so that loading them
 //! loads it.
 
-use super::reader::{Source, Text};
+use super::reader::{Source, TextFile};
 
 /// The first rule for `iptables-restore` that needs conntrack.
-pub(super) fn needs_conntrack(rules: &Text) -> Option<Source> {
+pub(super) fn needs_conntrack(rules: &TextFile) -> Option<Source> {
     rules.first(|line| {
         let line = line.trim();
         if line.starts_with('#') {
@@ -46,7 +46,7 @@ fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The first line of an nftables ruleset that needs conntrack.
-pub(super) fn nft_needs_conntrack(rules: &Text) -> Option<Source> {
+pub(super) fn nft_needs_conntrack(rules: &TextFile) -> Option<Source> {
     rules.first(|line| {
         let code = line.split('#').next().unwrap_or_default();
         let mut words = code.split(|c: char| c.is_ascii_whitespace() || c == ';' || c == '{');
@@ -59,8 +59,8 @@ pub(super) fn nft_needs_conntrack(rules: &Text) -> Option<Source> {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Text {
-        Text {
+    fn text(text: &str) -> TextFile {
+        TextFile {
             file: "/rules".into(),
             text: text.to_owned(),
             executable: false,

@@ -60,7 +60,10 @@ fn systemd(reader: &Reader<'_>) -> Vec<Enabled> {
     let mut enabled = Vec::new();
     for directory in SYSTEMD {
         for wants in reader.names(directory) {
-            if !wants.ends_with(".wants") && !wants.ends_with(".requires") {
+            if [".wants", ".requires"]
+                .iter()
+                .all(|suffix| !wants.ends_with(suffix))
+            {
                 continue;
             }
             for unit in reader.names(&format!("{directory}/{wants}")) {

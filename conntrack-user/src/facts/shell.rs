@@ -203,6 +203,9 @@ struct Scanner<'a> {
     look_alikes: Vec<LookAlike>,
     /// Whether the separator before binds.
     bound: bool,
+    /// How many parentheses are open: what is inside is a process of its own,
+    /// or an array.
+    parentheses: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -212,6 +215,7 @@ impl<'a> Scanner<'a> {
             line: 1,
             look_alikes: Vec::new(),
             bound: false,
+            parentheses: 0,
         }
     }
 
@@ -231,7 +235,7 @@ impl<'a> Scanner<'a> {
         self.rest.peek()?;
         let mut command = Command {
             words: Vec::new(),
-            conditional: self.bound,
+            conditional: self.bound || self.parentheses > 0,
         };
         self.bound = false;
         while let Some(&letter) = self.rest.peek() {
@@ -242,6 +246,13 @@ impl<'a> Scanner<'a> {
                 '#' => self.comment(),
                 '\n' | ';' | '(' | ')' => {
                     self.next();
+                    match letter {
+                        '(' => self.parentheses += 1,
+                        ')' => self.parentheses = self.parentheses.saturating_sub(1),
+                        _ => {}
+                    }
+                    // A line may end after `&&`.
+                    self.bound = command.words.is_empty() && command.conditional;
                     return Some(command);
                 }
                 '&' | '|' => {
@@ -270,7 +281,12 @@ impl<'a> Scanner<'a> {
         };
         while let Some(&letter) = self.rest.peek() {
             match letter {
-                ' ' | '\t' | '\r' | '\n' | ';' | '(' | ')' | '&' | '|' => break,
+                '(' => {
+                    // An array.
+                    word.computed |= word.raw.ends_with('=');
+                    break;
+                }
+                ' ' | '\t' | '\r' | '\n' | ';' | ')' | '&' | '|' => break,
                 _ => {}
             }
             self.next();
@@ -312,14 +328,13 @@ impl<'a> Scanner<'a> {
             match letter {
                 '"' => return,
                 '\\' => match self.next() {
-                    Some('\n') => {}
+                    Some('\n') | None => {}
                     Some(escaped) => {
                         if !['$', '`', '"', '\\'].contains(&escaped) {
                             word.text.push('\\');
                         }
                         word.push(escaped);
                     }
-                    None => {}
                 },
                 '$' | '`' => self.expansion(letter, word),
                 other => word.text.push(other),
@@ -423,6 +438,9 @@ mod tests {
             format!("f() {{\n{LIST}=x\n}}"),
             format!("[ -f /x ] && {LIST}=x"),
             format!("{LIST}=\"x"),
+            format!("{LIST}=(x y)"),
+            format!("({LIST}=x)"),
+            format!("false &&\n{LIST}=x"),
         ] {
             assert!(Fragment::parse(&text).last(LIST).is_some(), "{text}");
             assert_eq!(value(&text), None, "{text}");

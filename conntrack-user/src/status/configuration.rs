@@ -1,7 +1,11 @@
 //! Findings about files: what in them does not do what it seems to.
 
 use super::finding::{Finding, Severity};
-use crate::facts::{Facts, Source, iptables::IptablesService, sysctl::Variable};
+use crate::facts::{
+    Facts, Source,
+    iptables::IptablesService,
+    sysctl::{SysctlFile, Variable},
+};
 
 /// Everything that is found in files.
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
@@ -90,14 +94,14 @@ fn backups(facts: &Facts, service: &IptablesService) -> Option<Finding> {
         .iter()
         .filter(|file| {
             file.directory == "/etc/sysctl.d"
-                && !file.name.ends_with(".conf")
+                && file.name.strip_suffix(".conf").is_none()
                 && !file.name.starts_with('.')
                 && file
                     .lines
                     .iter()
                     .any(|line| line.key.variable() == Some(Variable::Max))
         })
-        .map(|file| file.path())
+        .map(SysctlFile::path)
         .collect();
     (!live.is_empty()).then(|| {
         Finding::new(

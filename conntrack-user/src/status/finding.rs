@@ -119,6 +119,7 @@ mod tests {
 
     #[test]
     fn the_worst_decides() {
+        use Severity::{Critical, Info, Unknown, Warning};
         let of = |severities: &[Severity]| {
             let findings: Vec<Finding> = severities
                 .iter()
@@ -126,7 +127,6 @@ mod tests {
                 .collect();
             State::of(&findings).code()
         };
-        use Severity::{Critical, Info, Unknown, Warning};
         assert_eq!(of(&[]), 0);
         assert_eq!(of(&[Info]), 0);
         assert_eq!(of(&[Info, Unknown]), 3);

@@ -79,7 +79,7 @@ impl Lasting<'_> {
                     number(wanted),
                     number(value)
                 ),
-                self.because(boot),
+                Self::because(boot),
                 self.remedy(boot),
             ))
         } else if in_force.is_some() && wanted != value {
@@ -90,7 +90,7 @@ impl Lasting<'_> {
                     number(wanted),
                     number(value)
                 ),
-                self.because(boot),
+                Self::because(boot),
                 "set it now, too, if that is what it should be",
             ))
         } else {
@@ -109,7 +109,7 @@ impl Lasting<'_> {
                     number(wanted),
                     number(value)
                 ),
-                self.because(outcome),
+                Self::because(outcome),
                 self.restart_remedy(service, outcome),
             )
         })
@@ -141,7 +141,7 @@ impl Lasting<'_> {
                 number(wanted),
                 number(value)
             ),
-            self.because(reload),
+            Self::because(reload),
             format!(
                 "options {} hashsize={} in {}: the module then begins with eight times that",
                 self.facts.kernel.generation.module(),
@@ -174,7 +174,7 @@ impl Lasting<'_> {
         }
     }
 
-    fn because(&self, outcome: &Outcome) -> String {
+    fn because(outcome: &Outcome) -> String {
         let because = &outcome.because;
         match (&because.file, because.line) {
             (Some(file), Some(line)) => {

@@ -30,14 +30,14 @@ pub(super) struct Pressure<'a> {
 }
 
 /// A table that is going to be full within this time is worth a warning.
-const SOON: Duration = Duration::from_secs(600);
+const SOON: Duration = Duration::from_mins(10);
 
 /// Of a table fuller than this the time until it is full is told: a look of a
 /// second at an almost empty one says nothing.
 const FILLING: f64 = 50.0;
 
 /// Per cent of the host's memory.
-const MUCH_MEMORY: u64 = 25;
+const MUCH_MEMORY: f64 = 25.0;
 
 /// The default of `tcp_timeout_established`, five days.
 const FIVE_DAYS: u64 = 432_000;
@@ -224,7 +224,7 @@ impl Pressure<'_> {
         let at_limit = self.memory.at_limit_with_extensions?;
         Some(Finding::new(
             Severity::Warning,
-            format!("a full table takes up to {share} % of the memory"),
+            format!("a full table takes up to {} of the memory", percent(share)),
             format!(
                 "{} of {}, which is never swapped out; and each network namespace may fill its own",
                 bytes(at_limit),

@@ -59,9 +59,15 @@ fn summary(report: &Report) -> String {
     };
     let what = match report.findings.first() {
         Some(worst) if worst.severity > Severity::Info => plain(&worst.what),
+        _ if matches!(report.conntrack, Some(Presence::Absent)) => {
+            "conntrack is not loaded, so nothing is refused".to_owned()
+        }
         _ => match report.namespaces.first() {
             Some(fullest) => used(fullest),
-            None => "conntrack is not loaded, so nothing is refused".to_owned(),
+            None => format!(
+                "the limit is {} after a boot, and lasts",
+                optional(report.survives.boot.value)
+            ),
         },
     };
     format!("{style}{}{style:#}: {what}", report.state)
@@ -180,9 +186,9 @@ fn memory(report: &Report) -> String {
     };
     let limit = match (memory.at_limit, memory.at_limit_with_extensions) {
         (Some(least), Some(most)) => {
-            let share = memory
-                .share()
-                .map_or_else(String::new, |share| format!(", {share} % of the memory"));
+            let share = memory.share().map_or_else(String::new, |share| {
+                format!(", up to {} of the memory,", percent(share))
+            });
             format!(
                 "; {} to {}{share} with a full table",
                 bytes(least),
@@ -288,6 +294,7 @@ fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
         "LIMIT",
         "FULL",
         "PER SECOND",
+        "FULL IN",
         "REFUSED NOW",
     ]);
     for namespace in namespaces.iter().take(NAMESPACES) {
@@ -300,6 +307,7 @@ fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
             namespace
                 .trend
                 .map_or_else(unknown, |trend| format!("{trend:+.0}")),
+            namespace.full_in.map_or_else(unknown, full_in),
             namespace.refused.map_or_else(unknown, |range| {
                 if range.at_least == range.at_most {
                     number(range.at_most)
@@ -324,6 +332,16 @@ fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// A time of which more than days are no news.
+fn full_in(seconds: f64) -> String {
+    const LONGEST: f64 = 365.0 * 86_400.0;
+    if seconds > LONGEST {
+        "years".to_owned()
+    } else {
+        duration(Duration::from_secs_f64(seconds))
+    }
 }
 
 fn survives(report: &Report) -> Vec<String> {

@@ -148,8 +148,9 @@ impl<'f> Machine<'f> {
                 because: Because::line(
                     &hashsize.source,
                     format!(
-                        "with the option hashsize the module makes {buckets} buckets, and its \
+                        "{}with the option hashsize the module makes {buckets} buckets, and its \
                          limit eight times that{}",
+                        self.unloaded(),
                         self.missed()
                     ),
                 ),
@@ -166,7 +167,8 @@ impl<'f> Machine<'f> {
             because: Because::no_line(
                 "the kernel's default",
                 format!(
-                    "the module begins with the kernel's default{unknown}{}",
+                    "{}the module begins with the kernel's default{unknown}{}",
+                    self.unloaded(),
                     self.missed()
                 ),
             ),
@@ -174,11 +176,29 @@ impl<'f> Machine<'f> {
         }
     }
 
+    /// Who has unloaded it just before.
+    fn unloaded(&self) -> String {
+        match self.steps.last() {
+            Some(Step {
+                by,
+                does: Action::Unloads,
+                source,
+                ..
+            }) => {
+                let place = source
+                    .as_ref()
+                    .map_or_else(String::new, |source| format!(" ({source})"));
+                format!("{by} unloads the module{place}; when it is loaded again, ")
+            }
+            _ => String::new(),
+        }
+    }
+
     /// What was to set the limit before, and came too early.
     fn missed(&self) -> String {
         let missed = self.steps.iter().rev().find_map(|step| {
             let source = step.source.as_ref()?;
-            (step.does == Action::TooEarly).then(|| (source, &step.by, step.value))
+            (step.does == Action::TooEarly).then_some((source, &step.by, step.value))
         });
         match missed {
             Some((source, by, Some(value))) => format!(

@@ -61,7 +61,7 @@ pub fn void(sysctl: &Sysctl) -> Vec<&SysctlFile> {
     files
 }
 
-/// TuneD, when it applies files once more (`plugin_sysctl.py`).
+/// `TuneD`, when it applies files once more (`plugin_sysctl.py`).
 pub fn tuned(sysctl: &Sysctl) -> Vec<&SysctlFile> {
     let mut files: Vec<&SysctlFile> = Vec::new();
     for directory in ["/run/sysctl.d", "/etc/sysctl.d"] {
@@ -97,7 +97,9 @@ pub fn expand<'s>(sysctl: &'s Sysctl, pattern: &str) -> Vec<&'s SysctlFile> {
 fn masked(files: Vec<&SysctlFile>) -> Vec<&SysctlFile> {
     let mut chosen: Vec<&SysctlFile> = Vec::new();
     for file in files {
-        if file.name.ends_with(".conf") && !chosen.iter().any(|known| known.name == file.name) {
+        if file.name.strip_suffix(".conf").is_some()
+            && !chosen.iter().any(|known| known.name == file.name)
+        {
             chosen.push(file);
         }
     }

@@ -33,7 +33,7 @@ pub(super) fn services(begin: &Machine<'_>) -> Vec<ServiceRestart> {
         // Where firewalld does the work, the other one is only installed.
         if firewalld.is_none() || facts.services.starts(iptables.name) {
             after(iptables.name, &|machine| {
-                restart_iptables(machine, iptables)
+                restart_iptables(machine, iptables);
             });
         }
     }

@@ -110,8 +110,9 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
             };
             *letter != b'/' && in_set(&rest[..end], *letter) && matches(&rest[end + 1..], name)
         }
-        ([b'\\', same, rest @ ..], [letter, name @ ..]) => same == letter && matches(rest, name),
-        ([same, rest @ ..], [letter, name @ ..]) => same == letter && matches(rest, name),
+        ([b'\\', same, rest @ ..] | [same, rest @ ..], [letter, name @ ..]) => {
+            same == letter && matches(rest, name)
+        }
         _ => false,
     }
 }
@@ -124,15 +125,10 @@ fn in_set(set: &[u8], letter: u8) -> bool {
     let mut rest = set;
     let mut found = false;
     while let Some((&first, after)) = rest.split_first() {
-        rest = match after {
-            [b'-', last, after @ ..] => {
-                found |= (first..=*last).contains(&letter);
-                after
-            }
-            _ => {
-                found |= first == letter;
-                after
-            }
+        (found, rest) = if let [b'-', last, after @ ..] = after {
+            (found || (first..=*last).contains(&letter), after)
+        } else {
+            (found || first == letter, after)
         };
     }
     found != negated

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::{Sets, Timing, Writer, value_of};
 use crate::facts::{
     host_kernel::HostKernel,
-    reader::{Reader, Source, Text},
+    reader::{Reader, Source, TextFile},
     services::Services,
 };
 
@@ -80,7 +80,7 @@ pub(super) fn read(
                 service
             },
         );
-        let texts: Vec<Text> = files
+        let texts: Vec<TextFile> = files
             .iter()
             .filter_map(|path| reader.text(path))
             .chain(process.iter().flat_map(|(_, texts)| texts.clone()))
@@ -93,8 +93,8 @@ pub(super) fn read(
         let by_process = process.map(|(source, _)| source);
         let by_log = (name == "kube-proxy").then(|| pod_log(reader)).flatten();
         let by_file = || {
-            let own = |text: &&Text| name == "kube-proxy" || value_of(text, FLAG).is_some();
-            texts.iter().find(own).map(Text::as_source)
+            let own = |text: &&TextFile| name == "kube-proxy" || value_of(text, FLAG).is_some();
+            texts.iter().find(own).map(TextFile::as_source)
         };
         let evidence: Vec<Source> = [by_process, by_service, by_log, by_file()]
             .into_iter()
@@ -111,7 +111,7 @@ fn judge(
     name: &'static str,
     first: Source,
     mut evidence: Vec<Source>,
-    texts: &[Text],
+    texts: &[TextFile],
     kernel: &HostKernel,
 ) -> Writer {
     let setting = |key, flag| {
@@ -166,7 +166,7 @@ fn judge(
 
 /// A number in the section `conntrack` of a configuration file in YAML, with
 /// its line.
-fn in_section(text: &Text, key: &str) -> Option<(u64, Source)> {
+fn in_section(text: &TextFile, key: &str) -> Option<(u64, Source)> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut section = None;
     for (number, line) in text.lines() {
@@ -192,7 +192,7 @@ fn in_section(text: &Text, key: &str) -> Option<(u64, Source)> {
 }
 
 /// A process of that name, with what it was started with and configured by.
-fn process(reader: &Reader<'_>, name: &str) -> Option<(Source, Vec<Text>)> {
+fn process(reader: &Reader<'_>, name: &str) -> Option<(Source, Vec<TextFile>)> {
     reader
         .names("/proc")
         .into_iter()
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_section_is_found() {
-        let text = Text {
+        let text = TextFile {
             file: "/var/lib/kube-proxy/config.conf".into(),
             text: "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nconntrack:\n  # min: 7\n  \
                    maxPerCore: 65536\n  min: null\nmode: iptables\nmin: 3\n"

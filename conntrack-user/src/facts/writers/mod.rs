@@ -124,7 +124,7 @@ fn of_firewalld(firewalld: &Firewalld, services: &Services) -> Option<Writer> {
 
 /// The number after a flag or a key, in any of the forms `--flag=N`, `flag: N`,
 /// `"flag=N"`; with the line. Comments are left out.
-fn value_of(text: &super::reader::Text, flag: &str) -> Option<(u64, Source)> {
+fn value_of(text: &super::reader::TextFile, flag: &str) -> Option<(u64, Source)> {
     text.lines()
         .filter(|(_, line)| !line.trim_start().starts_with('#'))
         .find_map(|(at, line)| {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::{Sets, Timing, Writer};
 use crate::facts::{
-    reader::{Reader, Source, Text},
+    reader::{Reader, Source, TextFile},
     services::Services,
 };
 
@@ -31,7 +31,7 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
         line: 1,
         text: "pve-firewall is started at boot".to_owned(),
     });
-    let first = enabled.or_else(|| unit.as_ref().map(Text::as_source))?;
+    let first = enabled.or_else(|| unit.as_ref().map(TextFile::as_source))?;
     let cluster = reader.text("/etc/pve/firewall/cluster.fw");
     let host = host_file(reader);
     let on = cluster.as_ref().and_then(|text| option(text, "enable"));
@@ -76,7 +76,7 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
 }
 
 /// `/etc/pve/local` is a link to the directory of the node's name.
-fn host_file(reader: &Reader<'_>) -> Option<Text> {
+fn host_file(reader: &Reader<'_>) -> Option<TextFile> {
     reader.text("/etc/pve/local/host.fw").or_else(|| {
         let name = reader.text("/etc/hostname")?;
         let name = name.text.trim().split('.').next()?.to_owned();
@@ -85,7 +85,7 @@ fn host_file(reader: &Reader<'_>) -> Option<Text> {
 }
 
 /// A number under `[OPTIONS]`, with its line.
-fn option(text: &Text, name: &str) -> Option<(u64, Source)> {
+fn option(text: &TextFile, name: &str) -> Option<(u64, Source)> {
     let mut inside = false;
     for (number, line) in text.lines() {
         let line = line.trim();

@@ -4,7 +4,7 @@
 
 use super::{Sets, Timing, Writer, assigned};
 use crate::facts::{
-    reader::{Reader, Source, Text},
+    reader::{Reader, Source, TextFile},
     services::Services,
     sysctl::{Variable, line::number},
 };
@@ -60,7 +60,7 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Vec<Writer> {
 
 /// Whether a unit is started at boot; of other scripts `rc.local` has to be
 /// executable.
-fn is_run(text: &Text, path: &str, services: &Services) -> bool {
+fn is_run(text: &TextFile, path: &str, services: &Services) -> bool {
     match path.strip_suffix(".service") {
         Some(unit) => {
             let name = unit.rsplit('/').next().unwrap_or(unit);
@@ -70,7 +70,7 @@ fn is_run(text: &Text, path: &str, services: &Services) -> bool {
     }
 }
 
-fn of_script(text: &Text, enabled: bool) -> Option<Writer> {
+fn of_script(text: &TextFile, enabled: bool) -> Option<Writer> {
     let found: Vec<(Variable, Option<u64>, Source)> = text
         .lines()
         .filter_map(|(at, line)| {
@@ -141,7 +141,7 @@ fn command(line: &str) -> Option<(Variable, Option<u64>)> {
 }
 
 /// `calicoctl node run` sets a million, whatever it was.
-fn of_calico(text: &Text, enabled: bool) -> Option<Writer> {
+fn of_calico(text: &TextFile, enabled: bool) -> Option<Writer> {
     let source = text.first(|line| {
         !line.trim_start().starts_with('#')
             && line.contains("calicoctl")

@@ -1,9 +1,9 @@
-//! TuneD: the active profile sets sysctls after boot, and then by default applies
+//! `TuneD`: the active profile sets sysctls after boot, and then by default applies
 //! the files of `/run` and `/etc` once more (`tuned/plugins/plugin_sysctl.py`).
 
 use super::{Sets, Timing, Writer, assigned};
 use crate::facts::{
-    reader::{Reader, Source, Text},
+    reader::{Reader, Source, TextFile},
     services::Services,
     sysctl::Variable,
 };
@@ -102,7 +102,7 @@ fn collect(reader: &Reader<'_>, profile: &str, depth: usize, settings: &mut Vec<
 }
 
 fn in_section<'t>(
-    text: &'t Text,
+    text: &'t TextFile,
     section: &'t str,
 ) -> impl Iterator<Item = (&'t str, &'t str, Source)> {
     let mut inside = false;
