@@ -30,7 +30,7 @@ fn run(fragment: &str) -> Outcome {
     {
         return Outcome::NotUnderstood;
     }
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let value = said
         .rsplit_once('<')
         .and_then(|(_, rest)| rest.strip_suffix('>'));

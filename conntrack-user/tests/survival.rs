@@ -2,6 +2,8 @@
 //! firewall service and a reload of the module, and the line that decides, for
 //! the trees in `trees/`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 
 use conntrack_user::{

@@ -120,33 +120,53 @@ impl Assignment {
     }
 }
 
-/// The assignments of a command.
+/// Commands that assign what follows them.
+const DECLARING: [&str; 5] = ["export", "readonly", "declare", "typeset", "local"];
+
+/// The assignments of a command: those before it are for it only, if there is
+/// one.
 fn assignments(words: &[Word], conditional: bool, lines: &[&str]) -> Vec<Assignment> {
-    let declares = words.first().is_some_and(|first| {
-        ["export", "readonly", "declare", "typeset", "local"].contains(&first.raw.as_str())
-    });
-    let leading = words
+    let command = words
         .iter()
-        .skip(usize::from(declares))
-        .take_while(|word| declares || word.assigned().is_some());
-    let all = declares || words.iter().all(|word| word.assigned().is_some());
-    let effect = match (all, conditional) {
-        (false, _) => Effect::OnlyForCommand,
-        (true, true) => Effect::Conditional,
-        (true, false) => Effect::Stays,
+        .position(|word| word.assigned().is_none())
+        .unwrap_or(words.len());
+    let (before, command) = words.split_at(command);
+    let stays = if conditional {
+        Effect::Conditional
+    } else {
+        Effect::Stays
     };
-    leading
-        .filter_map(|word| {
-            let (name, value) = word.assigned()?;
+    // What is expanded may be nothing at all.
+    let vanishing = command.iter().take_while(|word| word.computed).count();
+    let effect = if command.is_empty() {
+        stays
+    } else if vanishing == command.len() {
+        Effect::Conditional
+    } else {
+        Effect::OnlyForCommand
+    };
+    let stays = if vanishing > 0 {
+        Effect::Conditional
+    } else {
+        stays
+    };
+    let declared = match command[vanishing..].split_first() {
+        Some((first, rest)) if DECLARING.contains(&first.text.as_str()) => rest,
+        _ => &[],
+    };
+    let before = before.iter().map(|word| (word, word.assigned(), effect));
+    let declared = declared.iter().map(|word| (word, word.declared(), stays));
+    before
+        .chain(declared)
+        .filter_map(|(word, assigned, effect)| {
+            let (name, value) = assigned?;
+            let line = lines.get(word.line as usize - 1);
             Some(Assignment {
                 name,
                 value,
                 effect,
                 line: word.line,
-                text: lines
-                    .get(word.line as usize - 1)
-                    .map(|line| line.trim().to_owned())
-                    .unwrap_or_default(),
+                text: line.map(|line| line.trim().to_owned()).unwrap_or_default(),
             })
         })
         .collect()
@@ -165,9 +185,19 @@ struct Word {
 }
 
 impl Word {
-    /// Name and value, if this is an assignment.
+    /// Name and value, if this is an assignment: without quotes before the `=`.
     fn assigned(&self) -> Option<(String, Value)> {
-        let (name, _) = self.raw.split_once('=')?;
+        self.assigned_by(&self.raw)
+    }
+
+    /// Name and value, if this is one for `export` and its kin, which do not
+    /// see quotes.
+    fn declared(&self) -> Option<(String, Value)> {
+        self.assigned_by(&self.text)
+    }
+
+    fn assigned_by(&self, form: &str) -> Option<(String, Value)> {
+        let (name, _) = form.split_once('=')?;
         let (name, adds) = match name.strip_suffix('+') {
             Some(name) => (name, true),
             None => (name, false),
@@ -263,7 +293,13 @@ impl<'a> Scanner<'a> {
                     command.conditional |= !twice;
                     return Some(command);
                 }
-                _ => command.words.push(self.word()),
+                _ => {
+                    // Only a backslash before the end of a line leaves nothing.
+                    let word = self.word();
+                    if !word.raw.is_empty() {
+                        command.words.push(word);
+                    }
+                }
             }
         }
         Some(command)
