@@ -80,6 +80,12 @@ fn an_old_box_is_judged_from_its_files() {
     assert_eq!(report["survives"]["module_reload"]["value"], 65_536);
     let found = whats(&report);
     assert!(found[0].contains("100 % full"), "{found:?}");
+    for part in [
+        "set at boot is not in force: 65,536 in place of 1,048,576",
+        "a restart of iptables changes the limit from 1,048,576 to 65,536",
+    ] {
+        assert!(found.iter().any(|what| what.contains(part)), "{found:?}");
+    }
     assert!(
         found.iter().any(|what| what.contains("iptables-config:6")),
         "{found:?}"

@@ -20,6 +20,7 @@ pub(super) struct Lasting<'a> {
 impl Lasting<'_> {
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
+        findings.extend(self.not_in_force());
         findings.extend(self.lost_at_boot());
         for service in &self.survival.services {
             findings.extend(self.lost_by_restart(&service.service, &service.outcome));
@@ -32,25 +33,55 @@ impl Lasting<'_> {
         findings
     }
 
-    /// The limit that is to last: the one in force or, where that is not known,
-    /// what a boot leads to; and where that is only the kernel's default, what
+    /// The limit that is to last: the one in force, or what files lead to at
+    /// boot, if that is higher; and where that is only the kernel's default, what
     /// somebody wanted in vain.
     fn wanted(&self) -> Option<u64> {
-        self.facts.numbers.limits.max.or_else(|| {
-            let boot = &self.survival.boot;
-            let missed = missed(boot).and_then(|step| step.value);
-            if boot.because.file.is_none() {
-                missed.or(boot.value)
-            } else {
-                boot.value
-            }
-        })
+        let boot = &self.survival.boot;
+        let in_files = if boot.because.file.is_some() {
+            boot.value
+        } else {
+            missed(boot).and_then(|step| step.value)
+        };
+        match (self.facts.numbers.limits.max, in_files) {
+            (Some(now), Some(then)) if higher(then, now) => Some(then),
+            (now, then) => now.or(then).or(boot.value),
+        }
+    }
+
+    /// A limit that files set and that is not in force, whatever has lost it.
+    fn not_in_force(&self) -> Option<Finding> {
+        let boot = &self.survival.boot;
+        let now = self.facts.numbers.limits.max?;
+        let then = boot.value.filter(|_| boot.because.file.is_some())?;
+        if !higher(then, now) {
+            return None;
+        }
+        let restarts = self.survival.services.iter();
+        let by: Vec<&str> = restarts
+            .filter(|service| touches(&service.outcome) && service.outcome.value == Some(now))
+            .map(|service| service.service.as_str())
+            .collect();
+        let by = if by.is_empty() {
+            "it was set lower since, or the files are newer than the last boot".to_owned()
+        } else {
+            format!("a restart of {} has just this effect", by.join(" or "))
+        };
+        Some(Finding::new(
+            Severity::Warning,
+            format!(
+                "the limit that is set at boot is not in force: {} in place of {}",
+                number(now),
+                number(then)
+            ),
+            format!("{}; {by}", Self::because(boot)),
+            format!("set {} to {then} now", self.name()),
+        ))
     }
 
     fn lost_at_boot(&self) -> Option<Finding> {
         let boot = &self.survival.boot;
         let missed = missed(boot);
-        let in_force = self.facts.numbers.limits.max;
         if let Some(step) = missed
             && boot.because.file.is_none()
             && let Some(source) = &step.source
@@ -71,8 +102,8 @@ impl Lasting<'_> {
         }
         let wanted = self.wanted()?;
         let value = boot.value?;
-        if higher(wanted, value) {
-            Some(Finding::new(
+        higher(wanted, value).then(|| {
+            Finding::new(
                 Severity::Warning,
                 format!(
                     "the limit is lost at boot: {} now, {} then",
@@ -81,27 +112,14 @@ impl Lasting<'_> {
                 ),
                 Self::because(boot),
                 self.remedy(boot),
-            ))
-        } else if in_force.is_some() && wanted != value {
-            Some(Finding::new(
-                Severity::Info,
-                format!(
-                    "the next boot changes the limit: {} now, {} then",
-                    number(wanted),
-                    number(value)
-                ),
-                Self::because(boot),
-                "set it now, too, if that is what it should be",
-            ))
-        } else {
-            None
-        }
+            )
+        })
     }
 
     fn lost_by_restart(&self, service: &str, outcome: &Outcome) -> Option<Finding> {
         let wanted = self.wanted()?;
         let value = outcome.value?;
-        higher(wanted, value).then(|| {
+        (touches(outcome) && higher(wanted, value)).then(|| {
             Finding::new(
                 Severity::Warning,
                 format!(
@@ -408,6 +426,12 @@ impl Lasting<'_> {
         }));
         findings
     }
+}
+
+/// Whether anything happens to the limit.
+fn touches(outcome: &Outcome) -> bool {
+    let changes = |step: &Step| matches!(step.does, Action::Loads | Action::Sets);
+    outcome.steps.iter().any(changes)
 }
 
 /// What was to set the limit at boot, and came too early.

@@ -213,7 +213,7 @@ impl Pressure<'_> {
             ),
             format!("a full table has {load} entries in each bucket: {effect}"),
             format!(
-                "raise the buckets to {} or more, at once and as hashsize in /etc/modprobe.d",
+                "raise the buckets to {} or more, now and by the module option hashsize",
                 number(max.div_ceil(4))
             ),
         ))

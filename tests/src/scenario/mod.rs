@@ -23,6 +23,7 @@ pub mod net_check;
 pub mod probe;
 pub mod senders;
 pub mod setup;
+pub mod status;
 pub mod table_full;
 pub mod unload;
 
@@ -154,6 +155,8 @@ pub static ALL: &[&Scenario] = &[
     &probe::PROBE,
     &probe::CONFINED,
     &probe::BENT,
+    &status::STATUS,
+    &status::MODULE,
     &demo::DEMO,
 ];
 
