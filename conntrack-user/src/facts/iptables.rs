@@ -226,7 +226,7 @@ fn load_sysctl(script: &TextFile) -> Option<LoadSysctl> {
     let function = lines[..at]
         .iter()
         .rev()
-        .take_while(|(_, line)| !line.trim_end().ends_with('}'));
+        .take_while(|(_, line)| line.trim_end() != "}");
     let own_result = function
         .filter(|(_, line)| is_code(line))
         .any(|(_, line)| line.trim_start().starts_with("local ret"));

@@ -9,13 +9,13 @@ use super::{
     configuration,
     finding::{Finding, State, rank},
     lasting::Lasting,
-    live::{NamespaceUse, Seen},
+    live::{self, NamespaceUse, Seen},
     memory::{Memory, Table},
     pressure::{Bounds, Pressure},
 };
 use crate::{
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
-    kernel::{counters::Totals, defaults, presence::Presence},
+    kernel::{counters::Totals, defaults, presence::Presence, surroundings::Surroundings},
     observe::{NotUsed, backend::Backend, evidence::Range},
     survival::{Start, Survival, simulate},
     watch::names,
@@ -250,13 +250,20 @@ pub(super) fn backend() -> (Option<Backend>, Vec<NotUsed>) {
 /// Looks at a running host.
 pub(super) fn look(interval: Duration) -> Result<Running> {
     let (backend, not_used) = backend();
+    let mut seen = live::look(interval);
+    if let Some(engine) = Surroundings::read()?.container {
+        seen.warnings.push(format!(
+            "this is a container ({engine}): the limit is set on its host, whose files are not \
+             these"
+        ));
+    }
     Ok(Running {
         host: rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned(),
         conntrack: Presence::read()?,
-        seen: super::live::look(interval),
+        seen,
         backend,
         not_used,
     })

@@ -71,15 +71,17 @@ pub(super) fn read(
     services: &Services,
     kernel: &HostKernel,
 ) -> Option<Writer> {
+    let processes = processes(reader);
     KINDS.iter().find_map(|&(name, service, files)| {
-        let process = process(
-            reader,
-            if name == "microk8s" {
-                "kubelite"
-            } else {
-                service
-            },
-        );
+        let comm = if name == "microk8s" {
+            "kubelite"
+        } else {
+            service
+        };
+        let process = processes
+            .iter()
+            .find(|(_, found)| found.text.trim() == comm)
+            .map(|(pid, found)| (found.as_source(), started_with(reader, pid)));
         let texts: Vec<TextFile> = files
             .iter()
             .filter_map(|path| reader.text(path))
@@ -191,23 +193,25 @@ fn in_section(text: &TextFile, key: &str) -> Option<(u64, Source)> {
     None
 }
 
-/// A process of that name, with what it was started with and configured by.
-fn process(reader: &Reader<'_>, name: &str) -> Option<(Source, Vec<TextFile>)> {
+/// All processes, by number, with their names.
+fn processes(reader: &Reader<'_>) -> Vec<(String, TextFile)> {
     reader
         .names("/proc")
         .into_iter()
         .filter(|entry| entry.starts_with(|c: char| c.is_ascii_digit()))
-        .find_map(|pid| {
-            let comm = reader.of_process(&pid, "comm")?;
-            if comm.text.trim() != name {
-                return None;
-            }
-            let texts = ["cmdline", "root/var/lib/kube-proxy/config.conf"];
-            let texts = texts
-                .into_iter()
-                .filter_map(|path| reader.of_process(&pid, path));
-            Some((comm.as_source(), texts.collect()))
+        .filter_map(|pid| {
+            let name = reader.of_process(&pid, "comm")?;
+            Some((pid, name))
         })
+        .collect()
+}
+
+/// What a process was started with and configured by.
+fn started_with(reader: &Reader<'_>, pid: &str) -> Vec<TextFile> {
+    ["cmdline", "root/var/lib/kube-proxy/config.conf"]
+        .into_iter()
+        .filter_map(|path| reader.of_process(pid, path))
+        .collect()
 }
 
 /// The log of its pod, which the kubelet keeps.
