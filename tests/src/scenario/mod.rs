@@ -24,6 +24,7 @@ pub mod net_check;
 pub mod probe;
 pub mod senders;
 pub mod setup;
+pub mod status;
 pub mod table_full;
 pub mod unload;
 pub mod who;
@@ -156,6 +157,8 @@ pub static ALL: &[&Scenario] = &[
     &probe::PROBE,
     &probe::CONFINED,
     &probe::BENT,
+    &status::STATUS,
+    &status::MODULE,
     &demo::DEMO,
     &who::WHO,
     &who::CHOSEN,
