@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use ctdrop_tests::{
-    guest, host,
+    agent, guest, host,
     scenario::{self, Machine},
     vm::{self, Binaries, console::Show, image::Image, kernels},
 };
@@ -61,6 +61,9 @@ enum Task {
         #[command(flatten)]
         under_test: UnderTest,
     },
+    /// Do what the host asks for; what systemd of a disk guest starts
+    #[command(hide = true)]
+    Agent,
     /// Run a scenario in a guest; what init starts
     #[command(name = guest::CHILD, hide = true)]
     Guest {
@@ -152,6 +155,7 @@ fn run(task: Task) -> Result<()> {
             };
             in_vm(&kernel, "demo", under_test, &mut watch).map(|_| ())
         }
+        Task::Agent => agent::serve(),
         Task::Guest { scenario } => guest::child(&scenario),
     }
 }
