@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use ctdrop_tests::{
     agent, guest, host,
     scenario::{self, Machine},
-    vm::{self, Binaries, console::Show, image::Image, kernels},
+    vm::{self, Binaries, DiskGuest, console::Show, image::Image, kernels, systems},
 };
 
 /// Tries ctdrop on real kernels.
@@ -41,6 +41,16 @@ enum Task {
         #[arg(long)]
         console: bool,
         /// What the guest runs
+        #[command(flatten)]
+        under_test: UnderTest,
+    },
+    /// Boot a Debian system from a disk of its own and run a script there
+    System {
+        /// The system's name
+        system: String,
+        /// What its shell runs
+        script: String,
+        /// What the guest has
         #[command(flatten)]
         under_test: UnderTest,
     },
@@ -123,6 +133,19 @@ fn run(task: Task) -> Result<()> {
             };
             let took = in_vm(&kernel, &scenario, under_test, &mut watch)?;
             println!("{kernel}::{scenario}: ok ({:.1} s)", took.as_secs_f64());
+            Ok(())
+        }
+        Task::System {
+            system,
+            script,
+            under_test,
+        } => {
+            let system = systems::find(&system)?;
+            let mut guest = DiskGuest::boot(system, &under_test.binaries()?, &[])?;
+            let ended = guest.run(["sh", "-c", &script])?;
+            print!("{}", ended.stdout);
+            eprint!("{}", ended.stderr);
+            ensure!(ended.code == Some(0), "it ended with {:?}", ended.code);
             Ok(())
         }
         Task::Here {

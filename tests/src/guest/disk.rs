@@ -18,6 +18,9 @@ use super::mounts;
 /// Where the disk's file system is mounted before it becomes the root.
 const ROOT: &str = "/sysroot";
 
+/// Where the initial file system has files to be put onto the disk.
+pub const FILES: &str = "/files";
+
 /// How long the kernel may take to find the disk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -59,6 +62,9 @@ pub(super) fn enter(device: &str) -> Result<()> {
     wait_for(device)?;
     fs::create_dir_all(ROOT).with_context(|| format!("cannot create {ROOT}"))?;
     mounts::attach(device, ROOT, "ext4", 0)?;
+    if Path::new(FILES).exists() {
+        copy_tree(Path::new(FILES), Path::new(ROOT))?;
+    }
     provide_programs()?;
     switch_root()?;
     // systemd keeps the machine's parameters in mind, and mounts what is missing.
@@ -72,6 +78,22 @@ fn wait_for(device: &str) -> Result<()> {
     while !Path::new(device).exists() {
         ensure!(Instant::now() < deadline, "the kernel found no {device}");
         thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Copies the files below a directory, and makes the directories that are missing.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let to = to.join(path.file_name().context("an entry without a name")?);
+        if path.is_dir() {
+            copy_tree(&path, &to)?;
+        } else {
+            fs::copy(&path, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        }
     }
     Ok(())
 }

@@ -1,9 +1,16 @@
-//! What is tried on a Debian system that boots from a disk, each story in one
-//! function: what the limit is after a boot, a reload of the module, a restart.
+//! What is tried on a Debian system that boots from a disk: what the limit is after
+//! a boot, a reload of the module, the restart of a service.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::vm::DiskGuest;
+use crate::vm::{DiskGuest, File};
+
+mod boots;
+mod limit;
+mod service;
+mod sysctl;
+
+pub use limit::{Outcomes, Survival};
 
 /// One thing to try on a system.
 #[derive(Debug)]
@@ -12,42 +19,18 @@ pub struct Story {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
-    /// Runs it; an error is a failed assertion or a machine that does not work.
+    /// What is put onto the disk before the first boot.
+    pub files: &'static [File],
+    /// Runs it on the booted system; an error is a failed assertion or a machine
+    /// that does not work.
     pub run: fn(&mut DiskGuest) -> Result<()>,
 }
 
 /// All stories.
-pub static ALL: &[&Story] = &[&BOOTS];
-
-/// The guest is what every other story takes for granted.
-static BOOTS: Story = Story {
-    name: "boots",
-    about: "a disk boots without a failed unit, and keeps over a reboot what was written",
-    run: boots,
-};
-
-/// Demands a sound system that keeps its disk and nothing else.
-fn boots(host: &mut DiskGuest) -> Result<()> {
-    for round in 0..2 {
-        let failed = host.succeed(["systemctl", "--failed", "--plain", "--no-legend"])?;
-        ensure!(host.state() == "running", "{}: {failed}", host.state());
-        let modules = host.succeed(["lsmod"])?;
-        ensure!(
-            !modules.contains("nf_conntrack"),
-            "conntrack is loaded unasked: {modules}"
-        );
-        host.succeed(["ctdrop", "--version"])?;
-        if round == 0 {
-            host.write("/root/kept", "kept\n")?;
-            host.write("/run/lost", "lost\n")?;
-            host.reboot()?;
-        }
-    }
-    ensure!(
-        host.read("/root/kept")? == b"kept\n",
-        "the disk lost a file"
-    );
-    let lost = host.run(["test", "-e", "/run/lost"])?;
-    ensure!(lost.code == Some(1), "the reboot kept /run");
-    Ok(())
-}
+pub static ALL: &[&Story] = &[
+    &boots::BOOTS,
+    &sysctl::LOST_AT_BOOT,
+    &sysctl::KEPT_AT_BOOT,
+    &sysctl::APPLIERS,
+    &service::RESTART,
+];

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Number of what this file makes; a change of it remakes every disk.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Packages beside those of a minimal system.
 const PACKAGES: &str = "systemd,systemd-sysv,udev,procps,kmod,iptables,nftables,conntrack,iproute2";
@@ -35,7 +35,10 @@ const SIZE: &str = "1G";
 
 /// Names the machine, so that no boot counts as its first one, at which systemd
 /// would enable services that the release ships disabled.
-const MACHINE: &str = "63746472 6f70 7465 7374 73 00000000 0001";
+const MACHINE: &str = "637464726f702d746573740000000001\n";
+
+/// Files by whose age systemd knows that it has nothing to do after an update.
+const UPDATED: [&str; 2] = ["etc/.updated", "var/.updated"];
 
 /// A bootable system in the cache.
 #[derive(Debug)]
@@ -117,7 +120,7 @@ fn make(system: &System, packages: &[PathBuf], tools: &Tools, directory: &Path) 
     for wanted in [modules::DISK, modules::SCENARIOS] {
         modules::select(&all, &root, &release, &wanted)?;
     }
-    name(system, &root)?;
+    settle(system, &root)?;
     let mut mke2fs = Command::new(command::find("mke2fs")?);
     mke2fs.args(["-q", "-t", "ext4", "-J", "size=8", "-d"]);
     mke2fs.arg(&root).arg(directory.join("disk.ext4"));
@@ -148,15 +151,17 @@ fn install(system: &System, root: &Path) -> Result<()> {
     fs::remove_file(&sources).with_context(|| format!("cannot remove {}", sources.display()))
 }
 
-/// Gives the system names of its own; those of this machine came along.
-fn name(system: &System, root: &Path) -> Result<()> {
-    let machine = MACHINE.replace(' ', "") + "\n";
+/// Gives the system names of its own, where those of this machine came along, and
+/// makes it one that has been booted before.
+fn settle(system: &System, root: &Path) -> Result<()> {
     let hosts = format!("127.0.0.1 localhost {}\n::1 localhost\n", system.name);
     for (path, text) in [
         ("etc/hostname", format!("{}\n", system.name)),
         ("etc/hosts", hosts),
-        ("etc/machine-id", machine),
+        ("etc/machine-id", MACHINE.to_owned()),
         ("etc/resolv.conf", String::new()),
+        (UPDATED[0], String::new()),
+        (UPDATED[1], String::new()),
     ] {
         let path = root.join(path);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::Write as _,
     os::unix::net::{UnixListener, UnixStream},
-    path::Path,
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -31,6 +31,12 @@ use crate::{
 /// what hangs, ample for the slowest on a busy machine.
 const LIMIT: Duration = Duration::from_mins(5);
 
+/// Units that a guest does without: nobody logs in, and nothing scrubs the disk.
+const MASKED: [&str; 2] = ["getty.target", "e2scrub_reap.service"];
+
+/// A file to be put onto a disk: its absolute path and its text.
+pub type File = (&'static str, &'static str);
+
 /// How often a waiting host looks at the console.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -40,7 +46,7 @@ pub struct DiskGuest {
     /// What it boots, each time the same.
     boot: Boot,
     /// The disk, and the socket of the port.
-    files: TempDir,
+    place: TempDir,
     /// The machine that runs now.
     guest: Guest,
     /// The agent in it.
@@ -61,35 +67,41 @@ struct Port {
 }
 
 impl DiskGuest {
-    /// Boots a system with a new copy of its disk; returns when all is started.
-    pub fn boot(system: &System, binaries: &Binaries) -> Result<Self> {
+    /// Boots a system with a new copy of its disk, onto which `files` were put
+    /// before, each a path and a text; returns when all is started.
+    pub fn boot(system: &System, binaries: &Binaries, files: &[File]) -> Result<Self> {
         tools::ensure_static(&binaries.ctdrop)?;
         tools::ensure_static(&binaries.init)?;
         let disk = Disk::provide(system)?;
-        let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
-        let [copy, initramfs] = ["disk.ext4", "initramfs.cpio"].map(|name| files.path().join(name));
+        let place = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
+        let [copy, initramfs] = ["disk.ext4", "initramfs.cpio"].map(|name| place.path().join(name));
         disk.copy(&copy)?;
-        initramfs::write(&disk.base(), &binaries.init, &binaries.ctdrop, &initramfs)?;
+        let inside = |(path, text): &File| (format!("{}{path}", guest::disk::FILES), *text);
+        let inside: Vec<_> = files.iter().map(inside).collect();
+        initramfs::write(&disk.base(), binaries, &inside, &initramfs)?;
         let boot = Boot {
             kernel: disk.kernel(),
             initramfs,
             parameters: format!(
-                "{}=/dev/vda systemd.unit=multi-user.target systemd.show_status=yes",
-                guest::DISK
+                "{}=/dev/vda systemd.unit=multi-user.target systemd.show_status=yes {}",
+                guest::DISK,
+                MASKED.map(|unit| format!("systemd.mask={unit}")).join(" ")
             ),
-            devices: devices(&copy, &socket(&files)),
+            devices: devices(&copy, &socket(&place)),
             limit: LIMIT,
         };
-        let (guest, port) = start(&boot, &files)?;
+        let (guest, port) = start(&boot, &place)?;
         let mut machine = Self {
             boot,
-            files,
+            place,
             guest,
             port,
             transcript: Vec::new(),
             state: String::new(),
         };
         machine.await_boot()?;
+        // The files are there now, and the next boot must not bring them again.
+        initramfs::write(&disk.base(), binaries, &[], &machine.boot.initramfs)?;
         Ok(machine)
     }
 
@@ -170,7 +182,7 @@ impl DiskGuest {
             thread::sleep(GLANCE);
         }
         self.take_console()?;
-        (self.guest, self.port) = start(&self.boot, &self.files)?;
+        (self.guest, self.port) = start(&self.boot, &self.place)?;
         self.await_boot()
     }
 
@@ -249,8 +261,8 @@ impl DiskGuest {
 }
 
 /// Where the agent's port comes out.
-fn socket(files: &TempDir) -> std::path::PathBuf {
-    files.path().join("agent.socket")
+fn socket(place: &TempDir) -> PathBuf {
+    place.path().join("agent.socket")
 }
 
 /// The options of QEMU for disk and port. What the guest flushes need not reach the
@@ -272,8 +284,8 @@ fn devices(disk: &Path, socket: &Path) -> Vec<String> {
 }
 
 /// Starts a machine and waits until it has its port.
-fn start(boot: &Boot, files: &TempDir) -> Result<(Guest, Port)> {
-    let path = socket(files);
+fn start(boot: &Boot, place: &TempDir) -> Result<(Guest, Port)> {
+    let path = socket(place);
     if path.exists() {
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }

@@ -34,7 +34,7 @@ mod shared;
 pub mod systems;
 mod tools;
 
-pub use disk_guest::DiskGuest;
+pub use disk_guest::{DiskGuest, File};
 pub use shared::Shared;
 
 /// Wall-clock time that a scenario may take, boot included: a guard against one
@@ -73,7 +73,7 @@ pub fn run(
 /// Tells a story on a system, with a disk of its own. The error of a failed one
 /// holds the end of the console and says where the rest is.
 pub fn tell(system: &System, story: &Story, binaries: &Binaries) -> Result<()> {
-    let mut guest = DiskGuest::boot(system, binaries)?;
+    let mut guest = DiskGuest::boot(system, binaries, story.files)?;
     let start = Instant::now();
     let told = (story.run)(&mut guest);
     let console = guest.into_transcript();
@@ -94,7 +94,7 @@ fn prepare(stand: &Stand, binaries: &Binaries, task: &str) -> Result<(Boot, Temp
     let image = Image::provide(stand.kernel)?;
     let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
     let initramfs = files.path().join("initramfs.cpio");
-    initramfs::write(&image.base(), &binaries.init, &binaries.ctdrop, &initramfs)?;
+    initramfs::write(&image.base(), binaries, &[], &initramfs)?;
     let boot = Boot {
         kernel: image.kernel(),
         initramfs,
