@@ -2,7 +2,9 @@
 
 use std::{env, path::PathBuf, process::ExitCode};
 
+use anyhow::Result;
 use ctdrop_tests::{
+    host,
     system::{self, Story},
     vm::{
         self, Binaries,
@@ -14,11 +16,15 @@ use libtest_mimic::{Arguments, Trial};
 /// Guests that run at the same time.
 const GUESTS: usize = 2;
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(GUESTS);
-    let trials = binaries().map_or_else(|| vec![skipped()], |binaries| trials(&binaries));
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let trials = match binaries() {
+        None => vec![skipped("run `cargo xtask test`")],
+        Some(_) if !host::Facts::gather()?.root => vec![skipped("making a disk needs root")],
+        Some(binaries) => trials(&binaries),
+    };
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
 
 /// The static programs that `cargo xtask test` has built.
@@ -50,8 +56,8 @@ fn on(system: &'static System, story: &'static Story, binaries: Binaries) -> Tri
 }
 
 /// A trial that only says why nothing runs.
-fn skipped() -> Trial {
+fn skipped(reason: &str) -> Trial {
     Trial::test("systems", || Ok(()))
-        .with_kind("skipped: run `cargo xtask test`")
+        .with_kind(format!("skipped: {reason}"))
         .with_ignored_flag(true)
 }

@@ -34,3 +34,18 @@ pub static ALL: &[&Story] = &[
     &sysctl::APPLIERS,
     &service::RESTART,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn stories_have_names_of_their_own_and_absolute_paths() {
+        let names: BTreeSet<_> = ALL.iter().map(|story| story.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        let mut files = ALL.iter().flat_map(|story| story.files);
+        assert!(files.all(|(path, _)| path.starts_with('/')));
+    }
+}

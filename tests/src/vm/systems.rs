@@ -41,3 +41,30 @@ pub fn find(name: &str) -> Result<&'static System> {
             format!("no system {name}: there are {}", names.join(", "))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::kernels;
+
+    #[test]
+    fn a_name_means_one_system_and_no_kernel() {
+        for system in ALL {
+            assert_eq!(find(system.name).unwrap(), system);
+            assert!(kernels::find(system.name).is_err());
+        }
+        let error = find("debian4").unwrap_err().to_string();
+        assert!(error.ends_with("there are debian12, debian13"), "{error}");
+    }
+
+    #[test]
+    fn packages_of_two_kernels_are_not_kept_under_one_name() {
+        let kernels = kernels::ALL.iter();
+        let kept = kernels.map(|kernel| (kernel.name, (kernel.suite, kernel.package)));
+        let mut kept: std::collections::BTreeMap<_, _> = kept.collect();
+        for system in ALL {
+            let source = (system.suite, system.kernel);
+            assert_eq!(*kept.entry(system.packages).or_insert(source), source);
+        }
+    }
+}
