@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
+    Binaries,
     cpio::Archive,
     tools::{KMOD_NAMES, Tools},
 };
@@ -75,15 +76,24 @@ pub(super) fn write_base(modules: &Path, tools: &Tools, to: &Path) -> Result<()>
     Ok(())
 }
 
-/// Writes a complete file system: the base, and over it the binaries.
-pub(super) fn write(base: &Path, init: &Path, ctdrop: &Path, to: &Path) -> Result<()> {
+/// Writes a complete file system: the base, over it the binaries, and `files` with
+/// their paths and texts.
+pub(super) fn write(
+    base: &Path,
+    binaries: &Binaries,
+    files: &[(String, &str)],
+    to: &Path,
+) -> Result<()> {
     let mut out = create(to)?;
     let mut base_file =
         File::open(base).with_context(|| format!("cannot open {}", base.display()))?;
     io::copy(&mut base_file, &mut out).with_context(|| format!("cannot write {}", to.display()))?;
     let mut archive = Archive::new(out);
-    add_file(&mut archive, init, "/init")?;
-    add_file(&mut archive, ctdrop, CTDROP)?;
+    add_file(&mut archive, &binaries.init, "/init")?;
+    add_file(&mut archive, &binaries.ctdrop, CTDROP)?;
+    for (path, text) in files {
+        archive.file(path, 0o644, text.as_bytes())?;
+    }
     archive.finish()?;
     Ok(())
 }

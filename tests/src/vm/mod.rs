@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -14,22 +14,27 @@ use self::{
     image::Image,
     kernels::Stand,
     qemu::{Boot, End, Run},
+    systems::System,
 };
-use crate::scenario::Scenario;
+use crate::{scenario::Scenario, system::Story};
 
 mod apt;
 mod cache;
 mod command;
 pub mod console;
 mod cpio;
+pub mod disk;
+mod disk_guest;
 pub mod image;
 pub mod initramfs;
 pub mod kernels;
 mod modules;
 pub mod qemu;
 mod shared;
+pub mod systems;
 mod tools;
 
+pub use disk_guest::{DiskGuest, File};
 pub use shared::Shared;
 
 /// Wall-clock time that a scenario may take, boot included: a guard against one
@@ -65,6 +70,22 @@ pub fn run(
     judge(stand, scenario, &boot.run(watch)?)
 }
 
+/// Tells a story on a system, with a disk of its own. The error of a failed one
+/// holds the end of the console and says where the rest is.
+pub fn tell(system: &System, story: &Story, binaries: &Binaries) -> Result<()> {
+    let mut guest = DiskGuest::boot(system, binaries, story.files)?;
+    let start = Instant::now();
+    let told = (story.run)(&mut guest);
+    let console = guest.into_transcript();
+    let log = write_log(&format!("{}.{}", system.name, story.name), &console)?;
+    told.map_err(|error| {
+        anyhow!(
+            "{}",
+            report(&format!("{error:#}"), &console, start.elapsed(), &log)
+        )
+    })
+}
+
 /// What a guest boots, and the directory that must last until it has; its
 /// kernel parameters say where it stands and what it is to do.
 fn prepare(stand: &Stand, binaries: &Binaries, task: &str) -> Result<(Boot, TempDir)> {
@@ -73,11 +94,12 @@ fn prepare(stand: &Stand, binaries: &Binaries, task: &str) -> Result<(Boot, Temp
     let image = Image::provide(stand.kernel)?;
     let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
     let initramfs = files.path().join("initramfs.cpio");
-    initramfs::write(&image.base(), &binaries.init, &binaries.ctdrop, &initramfs)?;
+    initramfs::write(&image.base(), binaries, &[], &initramfs)?;
     let boot = Boot {
         kernel: image.kernel(),
         initramfs,
         parameters: format!("ctdrop.kernel={stand} {task}"),
+        devices: Vec::new(),
         limit: LIMIT,
     };
     Ok((boot, files))
@@ -85,10 +107,10 @@ fn prepare(stand: &Stand, binaries: &Binaries, task: &str) -> Result<(Boot, Temp
 
 /// Keeps the console of a run, and says how long it took or why it failed.
 fn judge(stand: &Stand, scenario: &Scenario, run: &Run) -> Result<Duration> {
-    let log = write_log(stand, scenario, &run.console)?;
+    let log = write_log(&format!("{stand}.{}", scenario.name), &run.console)?;
     match failure(run) {
         None => Ok(run.took),
-        Some(reason) => Err(anyhow!("{}", report(&reason, run, &log))),
+        Some(reason) => Err(anyhow!("{}", report(&reason, &run.console, run.took, &log))),
     }
 }
 
@@ -104,24 +126,24 @@ fn failure(run: &Run) -> Option<String> {
 }
 
 /// The message about a failed run.
-fn report(reason: &str, run: &Run, log: &Path) -> String {
-    let tail = &run.console[run.console.len().saturating_sub(TAIL)..];
+fn report(reason: &str, console: &[String], took: Duration, log: &Path) -> String {
+    let tail = &console[console.len().saturating_sub(TAIL)..];
     format!(
         "{reason}\n--- last {} of {} console lines after {:.1} s; all of them: {}\n{}\n---",
         tail.len(),
-        run.console.len(),
-        run.took.as_secs_f64(),
+        console.len(),
+        took.as_secs_f64(),
         log.display(),
         tail.join("\n"),
     )
 }
 
-/// Writes a console to a file and returns its path.
-fn write_log(stand: &Stand, scenario: &Scenario, console: &[String]) -> Result<PathBuf> {
+/// Writes the console of a trial to a file and returns its path.
+fn write_log(trial: &str, console: &[String]) -> Result<PathBuf> {
     let directory = log_directory()?;
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let path = directory.join(format!("{stand}.{}.log", scenario.name));
+    let path = directory.join(format!("{trial}.log"));
     fs::write(&path, console.join("\n") + "\n")
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
@@ -177,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_failure_shows_the_end_of_the_console_and_where_the_rest_is() {
-        let report = report("boom", &ended(End::Silent, 100), Path::new("/logs/x.log"));
+        let run = ended(End::Silent, 100);
+        let report = report("boom", &run.console, run.took, Path::new("/logs/x.log"));
         let lines: Vec<_> = report.lines().collect();
         assert_eq!(lines[0], "boom");
         assert!(lines[1].contains("last 80 of 100") && lines[1].ends_with("/logs/x.log"));
