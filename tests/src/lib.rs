@@ -1,6 +1,7 @@
 //! Everything of ctdrop that needs a kernel: scenarios, and the virtual machines
 //! and namespaces they run in.
 
+pub mod bench;
 pub mod confine;
 pub mod guest;
 pub mod host;

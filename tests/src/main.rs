@@ -5,9 +5,10 @@ use std::{env, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use ctdrop_tests::{
+    bench::Figure,
     guest, host,
     scenario::{self, Machine},
-    vm::{self, Binaries, console::Show, image::Image, kernels},
+    vm::{self, Binaries, console::Show, image::Image, kernels, qemu::Clock},
 };
 
 /// Tries ctdrop on real kernels.
@@ -57,6 +58,20 @@ enum Task {
         /// The kernel to boot
         #[arg(long, value_name = "NAME", default_value = "6.12")]
         kernel: String,
+        /// What the guest runs
+        #[command(flatten)]
+        under_test: UnderTest,
+    },
+    /// Measure in a virtual machine; each line of the output is a figure
+    Bench {
+        /// The scenario that measures
+        scenario: String,
+        /// The kernel to boot
+        #[arg(long, value_name = "NAME", default_value = "6.12")]
+        kernel: String,
+        /// Whether the guest's clock counts its instructions
+        #[arg(long)]
+        instructions: bool,
         /// What the guest runs
         #[command(flatten)]
         under_test: UnderTest,
@@ -152,6 +167,19 @@ fn run(task: Task) -> Result<()> {
             };
             in_vm(&kernel, "demo", under_test, &mut watch).map(|_| ())
         }
+        Task::Bench {
+            scenario,
+            kernel,
+            instructions,
+            under_test,
+        } => {
+            let clock = if instructions {
+                Clock::Instructions
+            } else {
+                Clock::Time
+            };
+            bench(&kernel, &scenario, clock, under_test)
+        }
         Task::Guest { scenario } => guest::child(&scenario),
     }
 }
@@ -165,6 +193,17 @@ fn in_vm(
 ) -> Result<Duration> {
     let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
     vm::run(&stand, scenario, &under_test.binaries()?, watch)
+}
+
+/// Measures in a virtual machine and prints the figures.
+fn bench(kernel: &str, scenario: &str, clock: Clock, under_test: UnderTest) -> Result<()> {
+    let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
+    let mut print = |line: &str| {
+        if let Some(figure) = Figure::text_in(line) {
+            println!("{figure}");
+        }
+    };
+    vm::bench(&stand, scenario, clock, &under_test.binaries()?, &mut print).map(drop)
 }
 
 /// Lists what there is.

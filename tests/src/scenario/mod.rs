@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bench::packets;
+
 pub mod arming;
 pub mod boots;
 pub mod churn;
@@ -33,7 +35,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
-    /// The rungs of the attach ladder it is for.
+    /// The rungs of the attach ladder it is tried on; none for one that is no
+    /// test.
     pub rungs: &'static [Rung],
     /// Whether it has a guest to itself, because it wants one that nothing was
     /// done to, or does to it what others should not find.
@@ -155,6 +158,7 @@ pub static ALL: &[&Scenario] = &[
     &probe::CONFINED,
     &probe::BENT,
     &demo::DEMO,
+    &packets::PACKETS,
 ];
 
 /// The scenario of that name.

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
+    Binaries,
     cpio::Archive,
     tools::{KMOD_NAMES, Tools},
 };
@@ -56,35 +57,40 @@ pub(super) fn write_base(modules: &Path, tools: &Tools, to: &Path) -> Result<()>
     for (path, text) in NAMES {
         archive.file(path, 0o644, text.as_bytes())?;
     }
-    for program in &tools.programs {
-        let name = program.file_name().context("a program without a name")?;
-        add_file(
-            &mut archive,
-            program,
-            &format!("/sbin/{}", name.to_string_lossy()),
-        )?;
-    }
+    add_tools(&mut archive, tools)?;
     for name in KMOD_NAMES {
         archive.symlink(&format!("/sbin/{name}"), "kmod")?;
-    }
-    for library in &tools.libraries {
-        add_file(&mut archive, library, &library.to_string_lossy())?;
     }
     add_tree(&mut archive, modules, "")?;
     archive.finish()?;
     Ok(())
 }
 
-/// Writes a complete file system: the base, and over it the binaries.
-pub(super) fn write(base: &Path, init: &Path, ctdrop: &Path, to: &Path) -> Result<()> {
+/// Writes a complete file system: the base, and over it the binaries and more
+/// of this machine's `tools`.
+pub(super) fn write(base: &Path, binaries: &Binaries, tools: &Tools, to: &Path) -> Result<()> {
     let mut out = create(to)?;
     let mut base_file =
         File::open(base).with_context(|| format!("cannot open {}", base.display()))?;
     io::copy(&mut base_file, &mut out).with_context(|| format!("cannot write {}", to.display()))?;
     let mut archive = Archive::new(out);
-    add_file(&mut archive, init, "/init")?;
-    add_file(&mut archive, ctdrop, CTDROP)?;
+    add_file(&mut archive, &binaries.init, "/init")?;
+    add_file(&mut archive, &binaries.ctdrop, CTDROP)?;
+    add_tools(&mut archive, tools)?;
     archive.finish()?;
+    Ok(())
+}
+
+/// Adds programs and the libraries that they need.
+fn add_tools<W: Write>(archive: &mut Archive<W>, tools: &Tools) -> Result<()> {
+    for program in &tools.programs {
+        let name = program.file_name().context("a program without a name")?;
+        let inside = format!("/sbin/{}", name.to_string_lossy());
+        add_file(archive, program, &inside)?;
+    }
+    for library in &tools.libraries {
+        add_file(archive, library, &library.to_string_lossy())?;
+    }
     Ok(())
 }
 

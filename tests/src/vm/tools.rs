@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 
 use super::command;
 
-/// Programs that a guest has.
+/// Programs that every guest has.
 const PROGRAMS: [&str; 4] = ["nft", "ip", "conntrack", "kmod"];
 
 /// Names under which kmod does the work of that name. The kernel itself calls
@@ -18,7 +18,7 @@ const PROGRAMS: [&str; 4] = ["nft", "ip", "conntrack", "kmod"];
 pub(super) const KMOD_NAMES: [&str; 5] = ["modprobe", "lsmod", "rmmod", "insmod", "modinfo"];
 
 /// Everything that a guest needs to run programs of this machine.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tools {
     /// Paths of the programs here; guests have them in `/sbin`.
     pub(super) programs: Vec<PathBuf>,
@@ -27,10 +27,16 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Finds the programs of this machine.
+    /// Finds the programs that every guest has.
     pub(super) fn find() -> Result<Self> {
-        let programs: Vec<_> = PROGRAMS
-            .into_iter()
+        Self::of(&PROGRAMS)
+    }
+
+    /// Finds these programs of this machine.
+    pub(super) fn of(programs: &[&str]) -> Result<Self> {
+        let programs: Vec<_> = programs
+            .iter()
+            .copied()
             .map(command::find)
             .collect::<Result<_>>()?;
         let mut libraries = BTreeSet::new();

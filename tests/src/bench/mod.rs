@@ -1,0 +1,73 @@
+//! What observing costs: figures that `cargo xtask bench observe` makes ratios of.
+//!
+//! A bench is a scenario that fits no rung, so that no test runs it; it states
+//! each [`Figure`] in a line of its own.
+
+use anyhow::Result;
+use serde::Serialize;
+
+pub mod observers;
+pub mod packets;
+
+/// Starts the line of a figure.
+const FIGURE: &str = "ctdrop-figure: ";
+
+/// One number that was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// What was measured, its unit at the end: `new_instructions`.
+    pub what: String,
+    /// What observed meanwhile: `fexit armed`.
+    pub observer: String,
+    /// The number.
+    pub value: f64,
+}
+
+impl Figure {
+    /// States it, for whoever reads this process or the console of this guest.
+    pub fn state(what: &str, observer: &str, value: f64) -> Result<()> {
+        let figure = Self {
+            what: what.to_owned(),
+            observer: observer.to_owned(),
+            value,
+        };
+        println!("\n{FIGURE}{}", serde_json::to_string(&figure)?);
+        Ok(())
+    }
+
+    /// The figure that a line states, if it does, as the JSON that it is.
+    pub fn text_in(line: &str) -> Option<&str> {
+        Some(line.split_once(FIGURE)?.1)
+    }
+}
+
+/// The middle of some numbers; the kernel's own work now and then disturbs a
+/// few of them.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    if numbers.len() % 2 == 1 {
+        numbers[middle]
+    } else {
+        f64::midpoint(numbers[middle - 1], numbers[middle])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_survives_the_console() {
+        let line = r#"[   12.3] x ctdrop-figure: {"what":"new","observer":"none","value":7860.5}"#;
+        let figure = Figure::text_in(line).unwrap();
+        assert!(figure.starts_with(r#"{"what""#) && figure.ends_with('}'));
+        assert!(Figure::text_in("ctdrop-result: ok").is_none());
+    }
+
+    #[test]
+    fn the_median_is_not_moved_by_a_few() {
+        assert_eq!(median(vec![9000.0, 1.0, 3.0]), 3.0);
+        assert_eq!(median(vec![2.0, 9000.0, 1.0, 4.0]), 3.0);
+    }
+}

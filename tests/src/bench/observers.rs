@@ -1,0 +1,217 @@
+//! ctdrop, and what else people would count refused packets with.
+
+use std::{
+    fmt,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    scenario::{Machine, Rung},
+    watch::{self, Summary, Watch},
+};
+
+/// Who watches while packets are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observer {
+    /// Nobody.
+    None,
+    /// `ctdrop watch` on a rung, with all its programs or at rest.
+    Ctdrop(Rung, Arm),
+    /// A script for bpftrace that counts refused packets by flow.
+    Bpftrace(Rung),
+}
+
+/// Whether what runs for each new flow is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arm {
+    /// `--arm auto`, before any pressure.
+    AtRest,
+    /// `--arm always`.
+    Armed,
+}
+
+/// As figures name it.
+impl fmt::Display for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Ctdrop(rung, Arm::AtRest) => write!(f, "ctdrop {rung} at rest"),
+            Self::Ctdrop(rung, Arm::Armed) => write!(f, "ctdrop {rung}"),
+            Self::Bpftrace(rung) => write!(f, "bpftrace {rung}"),
+        }
+    }
+}
+
+/// An observer at work.
+#[derive(Debug)]
+pub enum Observing {
+    /// Nobody.
+    Nobody,
+    /// ctdrop.
+    Ctdrop(Box<Watch>),
+    /// bpftrace.
+    Bpftrace(Script),
+}
+
+/// What an observer says in the end.
+#[derive(Debug)]
+pub enum Said {
+    /// Nothing.
+    Nothing,
+    /// ctdrop's totals.
+    Summary(Box<Summary>),
+    /// Packets in all flows that bpftrace printed.
+    Packets(u64),
+}
+
+impl Observer {
+    /// Starts it, and waits until it sees what happens.
+    pub fn start(self, machine: &Machine) -> Result<Observing> {
+        Ok(match self {
+            Self::None => Observing::Nobody,
+            Self::Ctdrop(rung, arm) => {
+                let standing = Machine {
+                    rung,
+                    forced: true,
+                    auto: arm == Arm::AtRest,
+                    ..machine.clone()
+                };
+                Observing::Ctdrop(Box::new(Watch::start(&standing, &["--quiet"])?))
+            }
+            Self::Bpftrace(rung) => Observing::Bpftrace(Script::start(&script(rung)?)?),
+        })
+    }
+}
+
+impl Observing {
+    /// Its process.
+    pub fn pid(&self) -> Option<i32> {
+        match self {
+            Self::Nobody => None,
+            Self::Ctdrop(watch) => Some(watch.pid()),
+            Self::Bpftrace(script) => Some(script.child.id().cast_signed()),
+        }
+    }
+
+    /// Ends it.
+    pub fn finish(self) -> Result<Said> {
+        Ok(match self {
+            Self::Nobody => Said::Nothing,
+            Self::Ctdrop(watch) => Said::Summary(Box::new(watch.finish()?)),
+            Self::Bpftrace(script) => Said::Packets(script.finish()?),
+        })
+    }
+}
+
+impl Said {
+    /// Demands that it has counted each refused packet.
+    pub fn expect_refused(&self, packets: u64) -> Result<()> {
+        let counted = match self {
+            Self::Nothing => return Ok(()),
+            Self::Summary(summary) => {
+                summary.expect_reconciled()?;
+                summary.total()
+            }
+            Self::Packets(counted) => *counted,
+        };
+        ensure!(counted == packets, "{counted} of {packets} refusals counted");
+        Ok(())
+    }
+}
+
+/// A script that bpftrace runs.
+#[derive(Debug)]
+pub struct Script {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+/// Printed by scripts once they are attached.
+const ATTACHED: &str = "attached";
+
+impl Script {
+    fn start(script: &str) -> Result<Self> {
+        let mut child = Command::new("bpftrace")
+            .args(["-e", script])
+            // As many flows as ctdrop counts between two drains.
+            .env("BPFTRACE_MAP_KEYS_MAX", "131072")
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start bpftrace")?;
+        let mut output = BufReader::new(child.stdout.take().context("the output of bpftrace")?);
+        let mut line = String::new();
+        while line.trim() != ATTACHED {
+            line.clear();
+            if output.read_line(&mut line)? == 0 {
+                bail!("bpftrace ended with {}", child.wait()?);
+            }
+        }
+        Ok(Self { child, output })
+    }
+
+    /// Ends it; the sum of the counts in the map that it prints then.
+    fn finish(mut self) -> Result<u64> {
+        watch::signal(self.child.id().cast_signed(), libc::SIGINT)?;
+        let mut text = String::new();
+        self.output.read_to_string(&mut text)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "bpftrace ended with {status}");
+        Ok(sum_of_counts(&text))
+    }
+}
+
+/// Adds up lines such as `@refused[4026531840, 10.0.0.1, 1, 10.0.0.2, 2]: 7`.
+fn sum_of_counts(text: &str) -> u64 {
+    let refused = text.lines().filter(|line| line.starts_with("@refused["));
+    refused
+        .filter_map(|line| line.rsplit_once("]: ")?.1.trim().parse::<u64>().ok())
+        .sum()
+}
+
+/// The script that counts by flow what ctdrop counts on that rung.
+fn script(rung: Rung) -> Result<String> {
+    let begin = format!("BEGIN {{ printf(\"{ATTACHED}\\n\"); }}\n");
+    let count = |net: &str, tuple: &str| {
+        format!(
+            "$net = (struct net *){net};
+             $tuple = (struct nf_conntrack_tuple *){tuple};
+             @refused[$net->ns.inum, $tuple->dst.protonum,
+                      ntop($tuple->src.u3.ip), $tuple->src.u.all,
+                      ntop($tuple->dst.u3.ip), $tuple->dst.u.all] = count();"
+        )
+    };
+    let refused = "(int64)retval < 0 && (int64)retval > -4096";
+    Ok(match rung {
+        Rung::Fexit => format!(
+            "{begin}kretfunc:nf_conntrack:__nf_conntrack_alloc /{refused}/ {{ {} }}",
+            count("args->net", "args->orig")
+        ),
+        Rung::Kprobe => format!(
+            "{begin}kprobe:__nf_conntrack_alloc {{ @net[tid] = arg0; @tuple[tid] = arg2; }}
+             kretprobe:__nf_conntrack_alloc {{
+                 if ({refused}) {{ {} }}
+                 delete(@net[tid]);
+                 delete(@tuple[tid]);
+             }}
+             END {{ clear(@net); clear(@tuple); }}",
+            count("@net[tid]", "@tuple[tid]")
+        ),
+        Rung::Tracepoint | Rung::Counters => bail!("no script for the rung {rung}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_added_up() {
+        let text = "Attaching 3 probes...\nattached\n\n@net[12]: 5\n\
+                    @refused[4026532, 17, 172.16.0.1, 1, 172.16.0.2, 2]: 7\n\
+                    @refused[4026532, 17, 172.16.0.1, 1, 172.16.0.2, 3]: 11\n";
+        assert_eq!(sum_of_counts(text), 18);
+    }
+}
