@@ -8,6 +8,7 @@ use serde::Serialize;
 
 pub mod observers;
 pub mod packets;
+mod programs;
 
 /// Starts the line of a figure.
 const FIGURE: &str = "ctdrop-figure: ";

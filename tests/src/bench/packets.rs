@@ -16,6 +16,7 @@ use super::{
         Arm::{Armed, AtRest},
         Observer,
     },
+    programs,
 };
 use crate::{
     net::{Fill, Netns},
@@ -52,16 +53,16 @@ const OBSERVERS: [Observer; 9] = [
 
 /// Packets between two looks at the clock: few, so that most batches see no
 /// tick of the scheduler.
-const BATCH: u16 = 100;
+pub(super) const BATCH: u16 = 100;
 
 /// How many of them.
-const BATCHES: u16 = 41;
+pub(super) const BATCHES: u16 = 41;
 
 /// Entries allowed in times of calm: far from pressure.
-const ROOM: u32 = 60_000;
+pub(super) const ROOM: u32 = 60_000;
 
 /// Entries allowed under pressure.
-const FULL: u32 = 2_000;
+pub(super) const FULL: u32 = 2_000;
 
 fn run(machine: &Machine) -> Result<()> {
     setup::load_conntrack(machine)?;
@@ -84,11 +85,11 @@ fn run(machine: &Machine) -> Result<()> {
         Figure::state("refused_first_instructions", &name, cost.refused_first)?;
         Figure::state("refused_again_instructions", &name, cost.refused_again)?;
     }
-    Ok(())
+    programs::measure(&netns, machine)
 }
 
 /// A namespace that sends its packets nowhere, and tracks them.
-fn sender() -> Result<Netns> {
+pub(super) fn sender() -> Result<Netns> {
     let netns = Netns::create("bench")?;
     netns.set_sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
     netns.ip("link add out type dummy
@@ -155,7 +156,7 @@ fn measure(netns: &Netns, machine: &Machine, observer: Observer) -> Result<Cost>
 }
 
 /// The destination ports of a batch in which each packet is a flow of its own.
-fn flows(batch: u16) -> Range<u16> {
+pub(super) fn flows(batch: u16) -> Range<u16> {
     let first = 1024 + batch * BATCH;
     first..first + BATCH
 }
@@ -174,7 +175,7 @@ fn timed(mut batch: impl FnMut(u16) -> Result<()>) -> Result<f64> {
 }
 
 /// Sends packets to these ports, which take turns; gives how many were refused.
-fn send(socket: &UdpSocket, ports: Range<u16>, packets: u16) -> Result<u64> {
+pub(super) fn send(socket: &UdpSocket, ports: Range<u16>, packets: u16) -> Result<u64> {
     let server = IpAddr::V4(Ipv4Addr::new(172, 16, 0, 2));
     let mut refused = 0;
     for port in ports.cycle().take(packets.into()) {
@@ -188,7 +189,7 @@ fn send(socket: &UdpSocket, ports: Range<u16>, packets: u16) -> Result<u64> {
 }
 
 /// Removes every entry.
-fn empty(netns: &Netns) -> Result<()> {
+pub(super) fn empty(netns: &Netns) -> Result<()> {
     let output = netns.command("conntrack").arg("-F").output()?;
     ensure!(
         output.status.success(),
