@@ -1,7 +1,7 @@
 //! ctdrop, and what else people would count refused packets with.
 
 use std::{
-    fmt,
+    fmt, fs,
     io::{self, BufRead as _, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -194,34 +194,87 @@ fn counted() -> Result<u64> {
     Ok(packets)
 }
 
-/// The script that counts by flow what ctdrop counts on that rung.
+/// The script that counts by flow what ctdrop counts on that rung: only packets
+/// refused for a full table, only IPv4, and without first and last time.
 fn script(rung: Rung) -> Result<String> {
-    let begin = format!("BEGIN {{ printf(\"{ATTACHED}\\n\"); }}\nEND {{ clear(@refused); }}\n");
-    let count = |net: &str, tuple: &str| {
-        format!(
-            "$net = (struct net *){net};
-             $tuple = (struct nf_conntrack_tuple *){tuple};
-             @refused[$net->ns.inum, $tuple->dst.protonum,
-                      ntop($tuple->src.u3.ip), $tuple->src.u.all,
-                      ntop($tuple->dst.u3.ip), $tuple->dst.u.all] = count();"
-        )
-    };
     let refused = "(int64)retval < 0 && (int64)retval > -4096";
-    Ok(match rung {
-        Rung::Fexit => format!(
-            "{begin}kretfunc:nf_conntrack:__nf_conntrack_alloc /{refused}/ {{ {} }}",
-            count("args->net", "args->orig")
-        ),
-        Rung::Kprobe => format!(
-            "{begin}kprobe:__nf_conntrack_alloc {{ @net[tid] = arg0; @tuple[tid] = arg2; }}
-             kretprobe:__nf_conntrack_alloc {{
-                 if ({refused}) {{ {} }}
-                 delete(@net[tid]);
-                 delete(@tuple[tid]);
+    let (probes, end) = match rung {
+        Rung::Fexit => {
+            let count = by_tuple("args->net", "args->orig");
+            let probe = "kretfunc:nf_conntrack:__nf_conntrack_alloc";
+            (format!("{probe} /{refused}/ {{ {count} }}"), "")
+        }
+        Rung::Kprobe => {
+            let count = by_tuple("@net[tid]", "@tuple[tid]");
+            let probes = format!(
+                "kprobe:__nf_conntrack_alloc {{ @net[tid] = arg0; @tuple[tid] = arg2; }}
+                 kretprobe:__nf_conntrack_alloc {{
+                     if ({refused}) {{ {count} }}
+                     delete(@net[tid]);
+                     delete(@tuple[tid]);
+                 }}"
+            );
+            (probes, "clear(@net); clear(@tuple);")
+        }
+        Rung::Tracepoint => (by_header(netfilter_drop()?), ""),
+        Rung::Counters => bail!("no program runs on the rung {rung}"),
+    };
+    Ok(format!(
+        "BEGIN {{ printf(\"{ATTACHED}\\n\"); }}
+         END {{ clear(@refused); {end} }}
+         {probes}"
+    ))
+}
+
+/// Counts by the tuple that conntrack made of the packet.
+fn by_tuple(net: &str, tuple: &str) -> String {
+    format!(
+        "$net = (struct net *){net};
+         $tuple = (struct nf_conntrack_tuple *){tuple};
+         @refused[$net->ns.inum, $tuple->dst.protonum,
+                  ntop($tuple->src.u3.ip), $tuple->src.u.all,
+                  ntop($tuple->dst.u3.ip), $tuple->dst.u.all] = count();"
+    )
+}
+
+/// Counts packets that netfilter dropped without an entry, by their headers.
+fn by_header(reason: u32) -> String {
+    format!(
+        "tracepoint:skb:kfree_skb /args->reason == {reason}/ {{
+             $skb = (struct sk_buff *)args->skbaddr;
+             if (($skb->_nfct >> 3) == 0) {{
+                 $ip = (struct iphdr *)($skb->head + $skb->network_header);
+                 $udp = (struct udphdr *)($skb->head + $skb->transport_header);
+                 @refused[$skb->dev->nd_net.net->ns.inum, $ip->protocol,
+                          ntop($ip->saddr), $udp->source,
+                          ntop($ip->daddr), $udp->dest] = count();
              }}
-             END {{ clear(@net); clear(@tuple); }}",
-            count("@net[tid]", "@tuple[tid]")
-        ),
-        Rung::Tracepoint | Rung::Counters => bail!("no script for the rung {rung}"),
-    })
+         }}"
+    )
+}
+
+/// The number that this kernel has for drops by netfilter, from the description of
+/// its tracepoint.
+fn netfilter_drop() -> Result<u32> {
+    let path = "/sys/kernel/debug/tracing/events/skb/kfree_skb/format";
+    let format = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    number_of(&format, "NETFILTER_DROP").with_context(|| format!("no NETFILTER_DROP in {path}"))
+}
+
+/// The number that stands before a name, as in `{ 8, "NETFILTER_DROP" }`.
+fn number_of(format: &str, name: &str) -> Option<u32> {
+    let (before, _) = format.split_once(&format!(", \"{name}\" }}"))?;
+    before.rsplit_once("{ ")?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_read_from_the_format() {
+        let format = r#"__print_symbolic(REC->reason, { 2, "NOT_SPECIFIED" }, { 8, "NETFILTER_DROP" }, { 9, "OTHERHOST" })"#;
+        assert_eq!(number_of(format, "NETFILTER_DROP"), Some(8));
+        assert_eq!(number_of(format, "NETFILTER"), None);
+    }
 }

@@ -39,7 +39,7 @@ pub static PACKETS: Scenario = Scenario {
 };
 
 /// Nobody comes first and last: what the two differ by is the method's error.
-const OBSERVERS: [Observer; 9] = [
+const OBSERVERS: [Observer; 10] = [
     Observer::None,
     Observer::Ctdrop(Fexit, AtRest),
     Observer::Ctdrop(Fexit, Armed),
@@ -48,6 +48,7 @@ const OBSERVERS: [Observer; 9] = [
     Observer::Ctdrop(Tracepoint, Armed),
     Observer::Bpftrace(Fexit),
     Observer::Bpftrace(Kprobe),
+    Observer::Bpftrace(Tracepoint),
     Observer::None,
 ];
 

@@ -77,6 +77,8 @@ pub(super) fn write(base: &Path, binaries: &Binaries, tools: &Tools, to: &Path) 
     add_file(&mut archive, &binaries.init, "/init")?;
     add_file(&mut archive, &binaries.ctdrop, CTDROP)?;
     add_tools(&mut archive, tools)?;
+    // Leads nowhere unless there is one among the tools.
+    archive.symlink("/bin/sh", "/sbin/sh")?;
     archive.finish()?;
     Ok(())
 }

@@ -72,7 +72,8 @@ pub fn bench(
     watch: &mut dyn FnMut(&str),
 ) -> Result<Duration> {
     let task = format!("ctdrop.scenario={}", scenario.name);
-    let peers = Tools::of(&["bpftrace", "dropwatch"])?;
+    // bpftrace asks a shell where clang has its headers, and crashes without one.
+    let peers = Tools::of(&["bpftrace", "dropwatch", "sh"])?;
     let (mut boot, _files) = prepare(stand, binaries, &peers, &task)?;
     boot.clock = clock;
     judge(stand, scenario, &boot.run(watch)?)
