@@ -8,7 +8,7 @@ use ctdrop_tests::{
     bench::Figure,
     guest, host,
     scenario::{self, Machine},
-    vm::{self, Binaries, console::Show, image::Image, kernels, qemu::Clock},
+    vm::{self, Binaries, console::Show, image::Image, kernels},
 };
 
 /// Tries ctdrop on real kernels.
@@ -62,16 +62,13 @@ enum Task {
         #[command(flatten)]
         under_test: UnderTest,
     },
-    /// Measure in a virtual machine; each line of the output is a figure
+    /// Measure; each line of the output is a figure
     Bench {
         /// The scenario that measures
         scenario: String,
-        /// The kernel to boot
-        #[arg(long, value_name = "NAME", default_value = "6.12")]
-        kernel: String,
-        /// Whether the guest's clock counts its instructions
-        #[arg(long)]
-        instructions: bool,
+        /// The kernel to boot; without it this machine's own is used
+        #[arg(long, value_name = "NAME")]
+        kernel: Option<String>,
         /// What the guest runs
         #[command(flatten)]
         under_test: UnderTest,
@@ -141,14 +138,7 @@ fn run(task: Task) -> Result<()> {
             scenario,
             under_test,
         } => {
-            let ctdrop = under_test.binaries()?.ctdrop;
-            let machine = Machine {
-                ctdrop,
-                rung: host::RUNG,
-                forced: false,
-                auto: false,
-                guest: false,
-            };
+            let machine = here(under_test)?;
             let scenario = scenario::find(&scenario)?;
             // The others change the machine, which only a guest is for.
             ensure!(
@@ -169,17 +159,14 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Bench {
             scenario,
-            kernel,
-            instructions,
+            kernel: Some(kernel),
             under_test,
-        } => {
-            let clock = if instructions {
-                Clock::Instructions
-            } else {
-                Clock::Time
-            };
-            bench(&kernel, &scenario, clock, under_test)
-        }
+        } => bench(&kernel, &scenario, under_test),
+        Task::Bench {
+            scenario,
+            kernel: None,
+            under_test,
+        } => scenario::find(&scenario)?.on(&here(under_test)?),
         Task::Guest { scenario } => guest::child(&scenario),
     }
 }
@@ -195,15 +182,26 @@ fn in_vm(
     vm::run(&stand, scenario, &under_test.binaries()?, watch)
 }
 
-/// Measures in a virtual machine and prints the figures.
-fn bench(kernel: &str, scenario: &str, clock: Clock, under_test: UnderTest) -> Result<()> {
+/// This machine, with its own kernel.
+fn here(under_test: UnderTest) -> Result<Machine> {
+    Ok(Machine {
+        ctdrop: under_test.binaries()?.ctdrop,
+        rung: host::RUNG,
+        forced: false,
+        auto: false,
+        guest: false,
+    })
+}
+
+/// Measures in a virtual machine and prints the lines with figures.
+fn bench(kernel: &str, scenario: &str, under_test: UnderTest) -> Result<()> {
     let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
     let mut print = |line: &str| {
-        if let Some(figure) = Figure::text_in(line) {
-            println!("{figure}");
+        if Figure::is_stated_in(line) {
+            println!("{line}");
         }
     };
-    vm::bench(&stand, scenario, clock, &under_test.binaries()?, &mut print).map(drop)
+    vm::bench(&stand, scenario, &under_test.binaries()?, &mut print).map(drop)
 }
 
 /// Lists what there is.

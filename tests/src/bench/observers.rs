@@ -2,32 +2,35 @@
 
 use std::{
     fmt, fs,
-    io::{self, BufRead as _, BufReader},
-    process::{Child, ChildStdout, Command, Stdio},
+    io::{self, BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{MapData, PerCpuHashMap, loaded_maps};
 
 use crate::{
+    net::Netns,
     scenario::{Machine, Rung},
-    watch::{self, Summary, Watch},
+    watch::{self, Watch},
 };
 
 /// Who watches while packets are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observer {
+pub(super) enum Observer {
     /// Nobody.
     None,
     /// `ctdrop watch` on a rung, with all its programs or at rest.
     Ctdrop(Rung, Arm),
     /// A script for bpftrace that counts refused packets by flow.
     Bpftrace(Rung),
+    /// dropwatch, which counts lost packets by the place that drops them.
+    Dropwatch,
 }
 
 /// Whether what runs for each new flow is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arm {
+pub(super) enum Arm {
     /// `--arm auto`, before any pressure.
     AtRest,
     /// `--arm always`.
@@ -42,35 +45,27 @@ impl fmt::Display for Observer {
             Self::Ctdrop(rung, Arm::AtRest) => write!(f, "ctdrop {rung} at rest"),
             Self::Ctdrop(rung, Arm::Armed) => write!(f, "ctdrop {rung}"),
             Self::Bpftrace(rung) => write!(f, "bpftrace {rung}"),
+            Self::Dropwatch => f.write_str("dropwatch"),
         }
     }
 }
 
 /// An observer at work.
 #[derive(Debug)]
-pub enum Observing {
+pub(super) enum Observing {
     /// Nobody.
     Nobody,
     /// ctdrop.
     Ctdrop(Box<Watch>),
     /// bpftrace.
     Bpftrace(Script),
-}
-
-/// What an observer says in the end.
-#[derive(Debug)]
-pub enum Said {
-    /// Nothing.
-    Nothing,
-    /// ctdrop's totals.
-    Summary(Box<Summary>),
-    /// Packets in all flows of a script.
-    Packets(u64),
+    /// dropwatch.
+    Dropwatch(Dropwatch),
 }
 
 impl Observer {
     /// Starts it, and waits until it sees what happens.
-    pub fn start(self, machine: &Machine) -> Result<Observing> {
+    pub(super) fn start(self, machine: &Machine) -> Result<Observing> {
         Ok(match self {
             Self::None => Observing::Nobody,
             Self::Ctdrop(rung, arm) => {
@@ -83,44 +78,31 @@ impl Observer {
                 Observing::Ctdrop(Box::new(Watch::start(&standing, &["--quiet"])?))
             }
             Self::Bpftrace(rung) => Observing::Bpftrace(Script::start(&script(rung)?)?),
+            Self::Dropwatch => Observing::Dropwatch(Dropwatch::start()?),
         })
     }
 }
 
 impl Observing {
-    /// Its process.
-    pub fn pid(&self) -> Option<i32> {
-        match self {
-            Self::Nobody => None,
-            Self::Ctdrop(watch) => Some(watch.pid()),
-            Self::Bpftrace(script) => Some(script.child.id().cast_signed()),
-        }
-    }
-
-    /// Ends it.
-    pub fn finish(self) -> Result<Said> {
-        Ok(match self {
-            Self::Nobody => Said::Nothing,
-            Self::Ctdrop(watch) => Said::Summary(Box::new(watch.finish()?)),
-            Self::Bpftrace(script) => Said::Packets(script.finish()?),
-        })
-    }
-}
-
-impl Said {
-    /// Demands that it has counted each refused packet.
-    pub fn expect_refused(&self, packets: u64) -> Result<()> {
+    /// Ends it, and demands that it has counted each packet that was refused in
+    /// this namespace, if it counts those.
+    pub(super) fn finish(self, netns: &Netns, refused: u64) -> Result<()> {
+        let netns = netns.inode()?;
         let counted = match self {
-            Self::Nothing => return Ok(()),
-            Self::Summary(summary) => {
+            Self::Nobody => return Ok(()),
+            Self::Ctdrop(watch) => {
+                let summary = watch.finish()?;
                 summary.expect_reconciled()?;
-                summary.total()
+                let mut namespaces = summary.namespaces.iter();
+                let found = namespaces.find(|found| found.netns == netns);
+                found.map_or(0, |found| found.drops)
             }
-            Self::Packets(counted) => *counted,
+            Self::Bpftrace(script) => script.finish(netns)?,
+            Self::Dropwatch(dropwatch) => return dropwatch.finish(),
         };
         ensure!(
-            counted == packets,
-            "{counted} of {packets} refusals counted"
+            counted == refused,
+            "{counted} of {refused} refusals counted"
         );
         Ok(())
     }
@@ -128,7 +110,7 @@ impl Said {
 
 /// A script that bpftrace runs.
 #[derive(Debug)]
-pub struct Script {
+pub(super) struct Script {
     child: Child,
     output: BufReader<ChildStdout>,
 }
@@ -162,9 +144,9 @@ impl Script {
         Ok(Self { child, output })
     }
 
-    /// Ends it; the sum of its counts.
-    fn finish(mut self) -> Result<u64> {
-        let counted = counted()?;
+    /// Ends it; the sum of its counts in a namespace.
+    fn finish(mut self, netns: u64) -> Result<u64> {
+        let counted = counted(netns)?;
         watch::signal(self.child.id().cast_signed(), libc::SIGINT)?;
         io::copy(&mut self.output, &mut io::sink())?;
         let status = self.child.wait()?;
@@ -175,7 +157,7 @@ impl Script {
 
 /// Adds up a script's counts, which the script cannot do, and does not print:
 /// bpftrace 0.17 crashes while it sorts thousands that are equal.
-fn counted() -> Result<u64> {
+fn counted(netns: u64) -> Result<u64> {
     let maps = loaded_maps().collect::<Result<Vec<_>, _>>()?;
     let map = maps.iter().find(|map| map.name_as_str() == Some(MAP));
     let map = map.with_context(|| format!("bpftrace has no map {MAP}"))?;
@@ -187,11 +169,58 @@ fn counted() -> Result<u64> {
     let map = aya::maps::Map::PerCpuHashMap(MapData::from_id(map.id())?);
     let flows = PerCpuHashMap::<MapData, [u8; KEY], u64>::try_from(map)?;
     let mut packets = 0;
-    for flow in flows.iter() {
-        let (_, counts) = flow?;
-        packets += counts.iter().sum::<u64>();
+    for flow in &flows {
+        let (key, counts) = flow?;
+        // The namespace is the first part of the key.
+        if key[..8] == netns.to_ne_bytes() {
+            packets += counts.iter().sum::<u64>();
+        }
     }
     Ok(packets)
+}
+
+/// A dropwatch that monitors.
+#[derive(Debug)]
+pub(super) struct Dropwatch {
+    child: Child,
+    commands: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Dropwatch {
+    fn start() -> Result<Self> {
+        let mut child = Command::new("dropwatch")
+            .args(["-l", "kas"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start dropwatch")?;
+        let mut commands = child.stdin.take().context("the input of dropwatch")?;
+        let mut output = BufReader::new(child.stdout.take().context("the output of dropwatch")?);
+        writeln!(commands, "start")?;
+        let mut line = String::new();
+        while !line.contains("monitoring activated") {
+            line.clear();
+            if output.read_line(&mut line)? == 0 {
+                bail!("dropwatch ended with {}", child.wait()?);
+            }
+        }
+        Ok(Self {
+            child,
+            commands,
+            output,
+        })
+    }
+
+    /// Ends it: the signal ends its monitoring, and lets it read commands again.
+    fn finish(mut self) -> Result<()> {
+        watch::signal(self.child.id().cast_signed(), libc::SIGINT)?;
+        writeln!(self.commands, "stop\nexit")?;
+        drop(self.commands);
+        io::copy(&mut self.output, &mut io::sink())?;
+        self.child.wait()?;
+        Ok(())
+    }
 }
 
 /// The script that counts by flow what ctdrop counts on that rung: only packets

@@ -14,7 +14,7 @@ use super::{
     Figure, median,
     observers::{
         Arm::{Armed, AtRest},
-        Observer,
+        Observer, Observing,
     },
     programs,
 };
@@ -127,8 +127,11 @@ fn measure(netns: &Netns, machine: &Machine, observer: Observer) -> Result<Cost>
     let established = timed(|_| send(&socket, 1..2, BATCH).map(drop))?;
     let new = timed(|batch| send(&socket, flows(batch), BATCH).map(drop))?;
     // Whoever is at rest must not learn of the pressure before all is measured.
-    let stopped = matches!(observer, Observer::Ctdrop(_, AtRest));
-    if let (true, Some(pid)) = (stopped, observing.pid()) {
+    let resting = match &observing {
+        Observing::Ctdrop(watch) if watch.start.arm == "auto" => Some(watch.pid()),
+        _ => None,
+    };
+    if let Some(pid) = resting {
         watch::signal(pid, libc::SIGSTOP)?;
     }
     empty(netns)?;
@@ -143,10 +146,10 @@ fn measure(netns: &Netns, machine: &Machine, observer: Observer) -> Result<Cost>
     };
     let refused_first = timed(|batch| refuse(flows(batch)))?;
     let refused_again = timed(|_| refuse(flows(0)))?;
-    if let (true, Some(pid)) = (stopped, observing.pid()) {
+    if let Some(pid) = resting {
         watch::signal(pid, libc::SIGCONT)?;
     }
-    observing.finish()?.expect_refused(refused)?;
+    observing.finish(netns, refused)?;
     setup::set_conntrack("max", ROOM)?;
     Ok(Cost {
         established,

@@ -92,7 +92,7 @@ pub(super) fn measure(netns: &Netns, machine: &Machine) -> Result<()> {
         }
         let runs = Runs::read()?.since(&before);
         runs.state("refused", observer, packets)?;
-        observing.finish()?.expect_refused(refused)?;
+        observing.finish(netns, refused)?;
         setup::set_conntrack("max", ROOM)?;
     }
     Ok(())

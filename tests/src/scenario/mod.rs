@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bench::packets;
+use crate::bench::{footprint, packets, rate};
 
 pub mod arming;
 pub mod boots;
@@ -159,6 +159,8 @@ pub static ALL: &[&Scenario] = &[
     &probe::BENT,
     &demo::DEMO,
     &packets::PACKETS,
+    &rate::RATE,
+    &footprint::FOOTPRINT,
 ];
 
 /// The scenario of that name.

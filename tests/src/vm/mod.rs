@@ -63,11 +63,11 @@ pub fn run(
     judge(stand, scenario, &boot.run(watch)?)
 }
 
-/// Runs a bench likewise, in a guest that has bpftrace and dropwatch too.
+/// Runs a bench likewise, in a guest that has bpftrace and dropwatch too, and whose
+/// clock counts instructions: these do not depend on what else this machine does.
 pub fn bench(
     stand: &Stand,
     scenario: &Scenario,
-    clock: Clock,
     binaries: &Binaries,
     watch: &mut dyn FnMut(&str),
 ) -> Result<Duration> {
@@ -75,7 +75,7 @@ pub fn bench(
     // bpftrace asks a shell where clang has its headers, and crashes without one.
     let peers = Tools::of(&["bpftrace", "dropwatch", "sh"])?;
     let (mut boot, _files) = prepare(stand, binaries, &peers, &task)?;
-    boot.clock = clock;
+    boot.clock = Clock::Instructions;
     judge(stand, scenario, &boot.run(watch)?)
 }
 

@@ -21,12 +21,13 @@ const DIRECTORIES: [&str; 4] = [
 
 /// Modules outside of these directories. A kernel may have some of them built
 /// in, or not at all.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "af_packet",
     "br_netfilter",
     "bridge",
     "crc32c_generic",
     "crc32c_intel",
+    "drop_monitor",
     "dummy",
     "libcrc32c",
     "macvlan",
