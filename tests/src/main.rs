@@ -199,6 +199,8 @@ fn bench(kernel: &str, scenario: &str, under_test: UnderTest) -> Result<()> {
     let mut print = |line: &str| {
         if Figure::is_stated_in(line) {
             println!("{line}");
+        } else if !line.is_empty() {
+            eprintln!("{line}");
         }
     };
     vm::bench(&stand, scenario, &under_test.binaries()?, &mut print).map(drop)

@@ -99,5 +99,6 @@ fn rate(machine: &Machine, lan: &Lan, observer: Observer) -> Result<f64> {
     let observing = observer.start(machine)?;
     let sent = flood().send(lan)?;
     observing.finish(&lan.firewall, sent.delivered)?;
+    println!("{observer}: {:.0} packets/s", sent.rate());
     Ok(sent.rate())
 }
