@@ -56,18 +56,26 @@ const GOOD_FOR: u64 = 60_000_000_000;
 pub struct Left {
     /// When, in nanoseconds of `CLOCK_MONOTONIC`.
     at: u64,
-    /// Whether it was left at rest.
-    at_rest: u32,
+    /// A [`Mark`].
+    mark: u32,
     /// A [`Witness`] whose mark the other one has not seen yet, or 0.
     unseen: u32,
 }
 
 impl Left {
+    fn new(mark: Mark, unseen: u32) -> Self {
+        Self {
+            at: kernel::now(),
+            mark: mark as u32,
+            unseen,
+        }
+    }
+
     const fn mark(self) -> Mark {
-        if self.at_rest == 0 {
-            Mark::Armed
-        } else {
-            Mark::AtRest
+        match self.mark {
+            0 => Mark::Armed,
+            1 => Mark::AtRest,
+            _ => Mark::Counted,
         }
     }
 }
@@ -97,15 +105,21 @@ pub fn leave(key: JoinKey, at_rest: bool, witness: Witness) -> Option<Mark> {
             return Some(first.mark());
         }
     }
-    let left = Left {
-        at: kernel::now(),
-        at_rest: u32::from(at_rest),
-        unseen: witness as u32,
-    };
+    let mark = if at_rest { Mark::AtRest } else { Mark::Armed };
+    put(key, Left::new(mark, witness as u32));
+    None
+}
+
+/// Leaves word for a program that runs later at the same place: the packet is
+/// counted.
+pub fn leave_counted(key: JoinKey) {
+    put(key, Left::new(Mark::Counted, 0));
+}
+
+fn put(key: JoinKey, left: Left) {
     if maps::JOINS.insert(key, left, u64::from(BPF_ANY)).is_err() {
         count::fault(Fault::JoinLost);
     }
-    None
 }
 
 /// Takes the mark away, if there is one. At rest nobody takes marks, so one

@@ -17,6 +17,9 @@ pub enum Mark {
     Armed,
     /// Left at rest, by a program that counted the packet itself.
     AtRest,
+    /// Left while armed, by the second program that sees a refused allocation
+    /// when it came before the first.
+    Counted,
 }
 
 /// What to do about a refused allocation.
@@ -29,16 +32,29 @@ pub enum Refusal {
 }
 
 /// A refused allocation (`__nf_conntrack_alloc`), by the tuple's hash that it
-/// was called with, and what `early_drop` has left.
+/// was called with, what `early_drop` has left, and, in case the kernel has
+/// skipped the programs that would have left something, whether the table is
+/// full.
 ///
 /// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 for
 /// the hash.
-pub const fn allocation(hash: u32, mark: Option<Mark>) -> Refusal {
+pub const fn allocation(hash: u32, mark: Option<Mark>, full: bool) -> Refusal {
     match (hash, mark) {
         (0, _) => Refusal::Count(Reason::NonPacket),
         (_, Some(Mark::Armed)) => Refusal::Count(Reason::TableFull),
-        (_, Some(Mark::AtRest)) => Refusal::Counted,
+        (_, Some(Mark::AtRest | Mark::Counted)) => Refusal::Counted,
+        (_, None) if full => Refusal::Count(Reason::TableFull),
         (_, None) => Refusal::Count(Reason::NoMemory),
+    }
+}
+
+/// The same allocation, seen by a second program in case the kernel skipped the
+/// first. Whichever takes the mark of `early_drop` counts the packet; without
+/// one, the first has done so, or it was no full table.
+pub const fn allocation_again(hash: u32, mark: Option<Mark>) -> Refusal {
+    match (hash, mark) {
+        (1.., Some(Mark::Armed)) => Refusal::Count(Reason::TableFull),
+        _ => Refusal::Counted,
     }
 }
 
@@ -85,12 +101,30 @@ mod tests {
     #[test]
     fn an_allocation_is_refused_for_a_full_table_only_if_early_drop_failed() {
         use Refusal::{Count, Counted};
-        assert_eq!(allocation(7, Some(Mark::Armed)), Count(Reason::TableFull));
-        assert_eq!(allocation(7, Some(Mark::AtRest)), Counted);
-        assert_eq!(allocation(7, None), Count(Reason::NoMemory));
-        for mark in [None, Some(Mark::Armed), Some(Mark::AtRest)] {
-            assert_eq!(allocation(0, mark), Count(Reason::NonPacket));
+        for full in [false, true] {
+            let marked = |mark| allocation(7, Some(mark), full);
+            assert_eq!(marked(Mark::Armed), Count(Reason::TableFull));
+            assert_eq!(marked(Mark::AtRest), Counted);
+            assert_eq!(marked(Mark::Counted), Counted);
+            for mark in [None, Some(Mark::Armed), Some(Mark::AtRest)] {
+                assert_eq!(allocation(0, mark, full), Count(Reason::NonPacket));
+            }
         }
+        assert_eq!(allocation(7, None, false), Count(Reason::NoMemory));
+        assert_eq!(allocation(7, None, true), Count(Reason::TableFull));
+    }
+
+    #[test]
+    fn of_two_programs_that_see_an_allocation_one_counts_it() {
+        use Refusal::{Count, Counted};
+        assert_eq!(
+            allocation_again(7, Some(Mark::Armed)),
+            Count(Reason::TableFull)
+        );
+        for mark in [None, Some(Mark::AtRest), Some(Mark::Counted)] {
+            assert_eq!(allocation_again(7, mark), Counted);
+        }
+        assert_eq!(allocation_again(0, Some(Mark::Armed)), Counted);
     }
 
     #[test]

@@ -305,6 +305,11 @@ pub struct Layout {
     /// Where the preemption count lies in each CPU's own memory, to be added to
     /// that CPU's offset.
     pub preempt_count_address: u64,
+    /// Address of `nf_conntrack_max`, 0 if it is hidden.
+    pub max_address: u64,
+    /// Address of `nf_conntrack_net_id`, 0 if it is hidden or this kernel has
+    /// none.
+    pub net_id_address: u64,
     /// `task_struct.thread_info.preempt_count`, where the task holds it; absent
     /// where [`Self::per_cpu_offset_address`] tells, or if nothing does.
     pub task_preempt_count: u32,
@@ -316,6 +321,15 @@ pub struct Layout {
     pub task_flags: u32,
     /// `net.ns.inum`.
     pub net_inum: u32,
+    /// `net.ct.count`; absent since 5.13.
+    pub net_count: u32,
+    /// `net.gen`.
+    pub net_gen: u32,
+    /// `net_generic.ptr`.
+    pub generic_ptr: u32,
+    /// `nf_conntrack_net.count`, in which conntrack counts the entries of a
+    /// namespace since 5.13.
+    pub generic_count: u32,
     /// `nf_conn.status`.
     pub ct_status: u32,
     /// `nf_conn.timeout`.
@@ -363,7 +377,7 @@ pub struct Layout {
     /// `SKB_DROP_REASON_NETFILTER_DROP`; absent before 5.18.
     pub reason_netfilter_drop: u32,
 }
-const _: () = assert!(size_of::<Layout>() == 136);
+const _: () = assert!(size_of::<Layout>() == 168);
 
 impl Layout {
     /// A layout that knows nothing: the value in the object before it is
@@ -372,11 +386,17 @@ impl Layout {
         ext_genid_address: 0,
         per_cpu_offset_address: 0,
         preempt_count_address: 0,
+        max_address: 0,
+        net_id_address: 0,
         task_preempt_count: ABSENT,
         task_softirq_disable: ABSENT,
         task_stack: ABSENT,
         task_flags: ABSENT,
         net_inum: ABSENT,
+        net_count: ABSENT,
+        net_gen: ABSENT,
+        generic_ptr: ABSENT,
+        generic_count: ABSENT,
         ct_status: ABSENT,
         ct_timeout: ABSENT,
         ct_zone: ABSENT,

@@ -71,6 +71,15 @@ pub fn alloc(entry: u64, arguments: impl FnOnce() -> Allocation) {
     }
 }
 
+/// The same once more, by a program that is attached besides where the kernel
+/// skips the first: a kernel that preempts itself does so for as long as a task
+/// is preempted inside of it.
+pub fn alloc_again(entry: u64, arguments: impl FnOnce() -> Allocation) {
+    if is_err(entry) {
+        refused_allocation_again(&arguments());
+    }
+}
+
 /// `IS_ERR` (`include/linux/err.h`): the last 4095 addresses are error numbers.
 const fn is_err(pointer: u64) -> bool {
     pointer >= 4095_u64.wrapping_neg()
@@ -79,13 +88,32 @@ const fn is_err(pointer: u64) -> bool {
 fn refused_allocation(asked: &Allocation) {
     let (net, hash) = (Net::at(asked.net), kernel::low(asked.hash));
     let mark = join::take(JoinKey::allocation(net, hash));
-    let Refusal::Count(reason) = judge::allocation(hash, mark) else {
+    let full = mark.is_none() && net.is_full().unwrap_or(false);
+    let Refusal::Count(reason) = judge::allocation(hash, mark, full) else {
         return;
     };
-    let netns = net.inum().unwrap_or(0);
     if is_no_packet(hash) {
-        return count::total(netns, reason);
+        return count::total(net.inum().unwrap_or(0), reason);
     }
+    count_allocation(asked, reason);
+}
+
+fn refused_allocation_again(asked: &Allocation) {
+    let hash = kernel::low(asked.hash);
+    if is_no_packet(hash) {
+        return;
+    }
+    let key = JoinKey::allocation(Net::at(asked.net), hash);
+    if let Refusal::Count(reason) = judge::allocation_again(hash, join::take(key)) {
+        // The other program may come after this one.
+        join::leave_counted(key);
+        count_allocation(asked, reason);
+    }
+}
+
+/// Counts a packet by the flow that it wanted an entry for.
+fn count_allocation(asked: &Allocation, reason: Reason) {
+    let netns = Net::at(asked.net).inum().unwrap_or(0);
     let Ok(zone) = kernel::zone_id(asked.zone) else {
         return unreadable(netns, reason);
     };

@@ -1,11 +1,15 @@
 //! The command line.
 
-use std::time::Duration;
+use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use conntrack_ebpf::Reason;
 
-use crate::observe::{arming::Arm, backend::Backend, flow};
+use crate::{
+    logs::when::When,
+    observe::{arming::Arm, backend::Backend, flow},
+    who::filter::{Family, Mark},
+};
 
 /// Which flows conntrack refuses, how many packets exactly, and why.
 #[derive(Debug, Parser)]
@@ -32,6 +36,20 @@ pub enum Command {
     /// Each way is tried: its programs are loaded and attached, counting
     /// nothing, and taken away again. Fails if none works.
     Probe(Probe),
+
+    /// Show who fills the conntrack table, in every network namespace
+    ///
+    /// Dumps the table once, through ctnetlink, and adds it up: by source,
+    /// destination, service, state and so on; what may be evicted; what would
+    /// free most. Never changes anything.
+    Who(Who),
+    /// Scan kernel logs for refused packets, with what the kernel held back
+    ///
+    /// Reads the given files, compressed or not, or what this host has: the
+    /// journal, the syslog daemon's file with its rotations, else the kernel's
+    /// own memory. The kernel writes few of the lines that it has to say; the
+    /// ones it held back are attributed to the bursts they belong to.
+    Logs(Logs),
 }
 
 /// Options of `ctdrop probe`.
@@ -40,6 +58,45 @@ pub struct Probe {
     /// Output: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
+}
+
+/// Options of `ctdrop logs`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Logs {
+    /// Logs: syslog files, output of dmesg or journalctl; gz, bz2, xz or zst;
+    /// - for standard input. Parts of one log are read together
+    #[arg(value_name = "FILE", conflicts_with = "root")]
+    pub files: Vec<PathBuf>,
+
+    /// Output: text for people, json for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Read the logs of the system below this directory
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+
+    /// Only from this time on: 2026-03-12, "2026-03-12 13:40", RFC 3339, or 2h
+    /// for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub since: Option<When>,
+
+    /// Only before this time
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub until: Option<When>,
+
+    /// Only this host, by its name in the log; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+
+    /// The year that each log begins in, where its times have none; by default
+    /// told from the time that the file was written last
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1970..=9998))]
+    pub year: Option<i16>,
+
+    /// Threads that search; by default one for each processor
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Options of `ctdrop watch`.
@@ -109,6 +166,50 @@ pub struct Watch {
     pub quiet: bool,
 }
 
+/// Options of `ctdrop who`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Who {
+    /// Output: text for people, json for programs (one object a line)
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Only this network namespace: its name, inode number, pid:PID or path
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
+
+    /// Only entries of this address family
+    #[arg(long, value_enum)]
+    pub family: Option<Family>,
+
+    /// Only entries of this IP protocol, by name or number
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
+    pub proto: Option<u8>,
+
+    /// Only entries with this source of the original direction
+    #[arg(long, value_name = "ADDRESS")]
+    pub src: Option<IpAddr>,
+
+    /// Only entries with this destination of the original direction
+    #[arg(long, value_name = "ADDRESS")]
+    pub dst: Option<IpAddr>,
+
+    /// Only entries of this zone
+    #[arg(long, value_name = "N")]
+    pub zone: Option<u16>,
+
+    /// Only entries with this mark, such as 0x10 or 0x10/0xf0
+    #[arg(long, value_name = "VALUE[/MASK]", value_parser = mark)]
+    pub mark: Option<Mark>,
+
+    /// Rows of each table, the ones with the most entries
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub top: usize,
+
+    /// Name service ports, from /etc/services
+    #[arg(long)]
+    pub service_names: bool,
+}
+
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -157,6 +258,20 @@ fn reason(text: &str) -> Result<ReasonName, String> {
 fn protocol(text: &str) -> Result<u8, String> {
     flow::protocol_number(text)
         .ok_or_else(|| "not a protocol: give a name such as udp, or a number up to 255".to_owned())
+}
+
+fn mark(text: &str) -> Result<Mark, String> {
+    let number = |text: &str| {
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+        digits
+            .map_or_else(|| text.parse(), |digits| u32::from_str_radix(digits, 16))
+            .map_err(|_| format!("{text:?} is no number of 32 bits; give one such as 16 or 0x10"))
+    };
+    let (value, mask) = text.split_once('/').unwrap_or((text, "0xffffffff"));
+    Ok(Mark {
+        value: number(value)?,
+        mask: number(mask)?,
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -213,6 +328,20 @@ mod tests {
             );
         }
         assert!(watch(&["--interval", "1ms"]).unwrap_err().contains("100ms"));
+    }
+
+    #[test]
+    fn marks_have_a_mask_if_it_is_given() {
+        let whole = Mark {
+            value: 16,
+            mask: u32::MAX,
+        };
+        assert_eq!(mark("0x10"), Ok(whole));
+        assert_eq!(mark("16"), Ok(whole));
+        assert_eq!(mark("0x10/0xF0").unwrap().mask, 0xf0);
+        for bad in ["", "x", "1/", "0x1ffffffff", "-1"] {
+            assert!(mark(bad).is_err(), "{bad:?} is no mark");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 pub mod btf;
 pub mod cli;
 pub mod kernel;
+pub mod logs;
 pub mod observe;
 pub mod probe;
 pub mod watch;
+pub mod who;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use conntrack_user::{
     cli::{Cli, Command},
-    probe, watch,
+    logs, probe, watch, who,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -31,6 +31,8 @@ async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Watch(options) => watch::run(&options, shutdown()?).await,
         Command::Probe(options) => probe::run(options.output),
+        Command::Who(options) => who::run(&options),
+        Command::Logs(options) => logs::run(&options),
     }
 }
 

@@ -62,14 +62,18 @@ enum Task {
         #[command(flatten)]
         under_test: UnderTest,
     },
-    /// Measure; each line of the output is a figure
+    /// Measure: in a virtual machine, or on this machine's own kernel
     Bench {
-        /// The scenario that measures
+        /// The scenario's name
         scenario: String,
-        /// The kernel to boot; without it this machine's own is used
+        /// The kernel to boot; none: this machine's own
         #[arg(long, value_name = "NAME")]
         kernel: Option<String>,
-        /// What the guest runs
+        /// Give the guest bpftrace and dropwatch, and a clock that counts the
+        /// instructions it executes
+        #[arg(long, requires = "kernel")]
+        instructions: bool,
+        /// What is measured
         #[command(flatten)]
         under_test: UnderTest,
     },
@@ -159,16 +163,37 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Bench {
             scenario,
-            kernel: Some(kernel),
+            kernel,
+            instructions,
             under_test,
-        } => bench(&kernel, &scenario, under_test),
-        Task::Bench {
-            scenario,
-            kernel: None,
-            under_test,
-        } => scenario::find(&scenario)?.on(&here(under_test)?),
+        } => bench(&scenario, kernel.as_deref(), instructions, under_test),
         Task::Guest { scenario } => guest::child(&scenario),
     }
+}
+
+/// Runs a scenario that measures, and prints what it shows and its figures.
+fn bench(
+    scenario: &str,
+    kernel: Option<&str>,
+    instructions: bool,
+    under_test: UnderTest,
+) -> Result<()> {
+    let Some(kernel) = kernel else {
+        return scenario::find(scenario)?.on(&here(under_test)?);
+    };
+    let mut show = Show::default();
+    let mut watch = |line: &str| {
+        if show.pick(line).is_some() || Figure::is_stated_in(line) {
+            println!("{line}");
+        } else if instructions && !line.is_empty() {
+            eprintln!("{line}");
+        }
+    };
+    if instructions {
+        let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
+        return vm::bench(&stand, scenario, &under_test.binaries()?, &mut watch).map(drop);
+    }
+    in_vm(kernel, scenario, under_test, &mut watch).map(drop)
 }
 
 /// Runs a scenario in a virtual machine and says how long it took.
@@ -191,19 +216,6 @@ fn here(under_test: UnderTest) -> Result<Machine> {
         auto: false,
         guest: false,
     })
-}
-
-/// Measures in a virtual machine and prints the lines with figures.
-fn bench(kernel: &str, scenario: &str, under_test: UnderTest) -> Result<()> {
-    let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
-    let mut print = |line: &str| {
-        if Figure::is_stated_in(line) {
-            println!("{line}");
-        } else if !line.is_empty() {
-            eprintln!("{line}");
-        }
-    };
-    vm::bench(&stand, scenario, &under_test.binaries()?, &mut print).map(drop)
 }
 
 /// Lists what there is.

@@ -415,7 +415,7 @@ pub fn signal(pid: i32, signal: i32) -> Result<()> {
 }
 
 /// Waits for a child; its exit code (128 + signal), and the most memory it had.
-fn wait(pid: i32) -> Result<(i32, u64)> {
+pub(crate) fn wait(pid: i32) -> Result<(i32, u64)> {
     let mut status = 0;
     // SAFETY: integers only; all zero is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };

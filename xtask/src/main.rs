@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use needs::Purpose;
 
+mod bench;
 mod build;
 mod cargo;
 mod check;
@@ -51,6 +52,9 @@ enum Task {
         #[arg(long, value_name = "NAME", default_value = "6.12")]
         kernel: String,
     },
+    /// Measure, beside other programs, and write docs/benchmarks.md
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Check format, lints and documentation
     Check,
 }
@@ -78,6 +82,7 @@ fn run(task: Task) -> Result<()> {
         Task::Run { arguments } => run::run(&arguments),
         Task::Test(options) => test::test(&options),
         Task::Demo { kernel } => demo::demo(&kernel),
+        Task::Bench(what) => bench::bench(&what),
         Task::Check => check::check(),
     }
 }

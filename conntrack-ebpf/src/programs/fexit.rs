@@ -72,6 +72,18 @@ pub fn alloc_exit(ctx: FExitContext) -> i32 {
     0
 }
 
+/// The same exit, seen by a second program.
+#[fexit(function = "__nf_conntrack_alloc")]
+pub fn alloc_exit_again(ctx: FExitContext) -> i32 {
+    outcome::alloc_again(ctx.arg(6), || Allocation {
+        net: ctx.arg(0),
+        zone: ctx.arg(1),
+        orig: ctx.arg(2),
+        hash: ctx.arg(5),
+    });
+    0
+}
+
 /// `static __cold noinline int nf_ct_resolve_clash(struct sk_buff *skb, struct
 /// nf_conntrack_tuple_hash *h, u32 reply_hash)`, 5.7 to 7.3.
 #[fexit(function = "nf_ct_resolve_clash")]

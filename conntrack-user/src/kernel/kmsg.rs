@@ -22,7 +22,7 @@ const LONGEST: usize = 8192;
 /// Records read at once, at most. What is written faster is read the next time.
 const AT_ONCE: usize = 100_000;
 
-/// What follows the log: records from the time it was opened.
+/// What reads the log: what it holds, or what follows.
 pub struct KernelLog<R = File> {
     source: R,
     buffer: Box<[u8; LONGEST]>,
@@ -32,15 +32,22 @@ pub struct KernelLog<R = File> {
 }
 
 impl KernelLog {
-    /// Opens the log at its end.
+    /// Opens the log at its end: records from now on.
     pub fn open() -> Result<Self> {
-        let mut file = OpenOptions::new()
+        let mut log = Self::from_start()?;
+        log.source
+            .seek(SeekFrom::End(0))
+            .with_context(|| format!("cannot go to the end of {PATH}"))?;
+        Ok(log)
+    }
+
+    /// Opens the log at the oldest record that the kernel still holds.
+    pub fn from_start() -> Result<Self> {
+        let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(PATH)
             .map_err(explain)?;
-        file.seek(SeekFrom::End(0))
-            .with_context(|| format!("cannot go to the end of {PATH}"))?;
         Ok(Self::over(file))
     }
 }
@@ -55,9 +62,9 @@ impl<R: Read> KernelLog<R> {
         }
     }
 
-    /// Calls `each` with the text of every record that the kernel itself has
-    /// written since the last time.
-    pub fn read(&mut self, mut each: impl FnMut(&[u8])) -> Result<()> {
+    /// Calls `each` with every record that the kernel itself has written since
+    /// the last time.
+    pub fn read(&mut self, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
         for _ in 0..AT_ONCE {
             let length = match self.source.read(self.buffer.as_mut_slice()) {
                 Ok(0) => return Ok(()),
@@ -81,7 +88,7 @@ impl<R: Read> KernelLog<R> {
             }
             self.next = Some(record.sequence + 1);
             if record.by_kernel {
-                each(record.text);
+                each(&record);
             }
         }
         Ok(())
@@ -107,23 +114,29 @@ fn explain(error: io::Error) -> anyhow::Error {
 }
 
 /// One record.
-#[derive(Debug, PartialEq, Eq)]
-struct Record<'a> {
-    sequence: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its number, of all since the kernel has started.
+    pub sequence: u64,
+    /// Microseconds since the kernel has started, without time asleep.
+    pub uptime: u64,
     /// Not written into `/dev/kmsg` by a process: such a record never has the
     /// kernel's facility, 0.
-    by_kernel: bool,
-    text: &'a [u8],
+    pub by_kernel: bool,
+    /// Its first line.
+    pub text: &'a [u8],
 }
 
 impl<'a> Record<'a> {
-    fn parse(bytes: &'a [u8]) -> Option<Self> {
+    /// Reads one as the device gives it.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let semicolon = bytes.iter().position(|&byte| byte == b';')?;
         let (head, rest) = bytes.split_at(semicolon);
         let mut numbers = head.split(|&byte| byte == b',').map(number);
         let (priority, sequence) = (numbers.next()??, numbers.next()??);
         Some(Self {
             sequence,
+            uptime: numbers.next()??,
             by_kernel: priority >> 3 == 0,
             text: rest[1..].split(|&byte| byte == b'\n').next()?,
         })
@@ -145,6 +158,7 @@ mod tests {
         let bytes = b"4,1234,5678901,-,caller=T99;nf_conntrack: x; y\n SUBSYSTEM=net\n";
         let expected = Record {
             sequence: 1234,
+            uptime: 5_678_901,
             by_kernel: true,
             text: b"nf_conntrack: x; y",
         };
@@ -161,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_left_out() {
-        for bytes in [&b""[..], b"4,1,2,-", b"x,1,2,-;text\n", b"4;text\n"] {
+        for bytes in [&b""[..], b"4,1,2,-", b"x,1,2,-;text\n", b"4,1;text\n"] {
             assert_eq!(Record::parse(bytes), None, "{bytes:?}");
         }
     }
@@ -181,7 +195,7 @@ mod tests {
     fn read(items: &[Result<&'static str, i32>]) -> (Vec<String>, u64) {
         let mut log = KernelLog::over(Device(items.iter().copied().collect()));
         let mut texts = Vec::new();
-        log.read(|text| texts.push(String::from_utf8_lossy(text).into_owned()))
+        log.read(|record| texts.push(String::from_utf8_lossy(record.text).into_owned()))
             .unwrap();
         (texts, log.lost())
     }

@@ -6,12 +6,21 @@
 /// A message that has to do with refused packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
+    /// The kernel has started.
+    Booted,
+    /// Conntrack has started, with its module or with the kernel. The module
+    /// begins with the limit said here, whatever was in force before.
+    Loaded(Load),
     /// A table was full and an entry was refused; mostly, but not always, for a
     /// packet.
     TableFull {
         /// Inode of the network namespace. Kernels before 6.16 or so name none,
         /// later ones all but the host's.
         netns: Option<u32>,
+        /// Number of the container, on OpenVZ's kernels.
+        container: Option<u32>,
+        /// Whether it is `ip_conntrack`, of 2.4 and of 2.6 before 2.6.20 or so.
+        ip_conntrack: bool,
     },
     /// There were more expected connections than `nf_conntrack_expect_max`.
     ExpectationsFull,
@@ -22,13 +31,39 @@ pub enum Message {
     },
 }
 
+/// What conntrack says when it starts. Kernels since 4.18 or so say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Whether it is `ip_conntrack`, of 2.4 and of 2.6 before 2.6.20 or so.
+    pub ip_conntrack: bool,
+    /// Buckets of the hash table.
+    pub buckets: u64,
+    /// Entries allowed.
+    pub max: u64,
+}
+
+/// How the message of a full table goes on after the name of the module.
+const FULL: &[u8] = b"table full, dropping packet";
+
 impl Message {
     /// Recognises a line; blanks at its end do not matter.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let line = line.trim_ascii_end();
         table_full(line)
-            .or_else(|| expectations_full(line))
             .or_else(|| suppressed(line))
+            .or_else(|| loaded(line))
+            .or_else(|| expectations_full(line))
+            .or_else(|| line.starts_with(b"Linux version ").then_some(Self::Booted))
+    }
+
+    /// Whether a line, which [`Message::parse`] does not know, is what is left
+    /// of a message about a full table.
+    pub fn is_cut(line: &[u8]) -> bool {
+        let Some(rest) = prefix(line) else {
+            return false;
+        };
+        let rest = prefix(rest).unwrap_or(rest);
+        rest.starts_with(b"table full") || (!rest.is_empty() && FULL.starts_with(rest))
     }
 }
 
@@ -36,13 +71,23 @@ impl Message {
 /// `net/ipv4/netfilter/ip_conntrack_core.c`:
 ///
 /// - 2.4, 2.6.18: `ip_conntrack: table full, dropping packet.`
+/// - OpenVZ's kernels: `ip_conntrack: VPS 101 table full, dropping packet.`
 /// - 2.6.32: `nf_conntrack: table full, dropping packet.`
 /// - 3.10, 4.4: the same without the full stop
 /// - 4.9 and later: with the prefix twice, by the format and by `pr_fmt`
 /// - 6.16 and later: `table full in netns 4026532114, dropping packet`
 fn table_full(line: &[u8]) -> Option<Message> {
     let rest = prefix(line)?;
-    let rest = prefix(rest).unwrap_or(rest).strip_prefix(b"table full")?;
+    let rest = prefix(rest).unwrap_or(rest);
+    let (container, rest) = match rest.strip_prefix(b"VPS ") {
+        Some(rest) => {
+            let (container, rest) = number(rest)?;
+            let container = u32::try_from(container).ok()?;
+            (Some(container), rest.strip_prefix(b" ")?)
+        }
+        None => (None, rest),
+    };
+    let rest = rest.strip_prefix(b"table full")?;
     let (netns, rest) = match rest.strip_prefix(b" in netns ") {
         Some(rest) => {
             let (netns, rest) = number(rest)?;
@@ -50,8 +95,31 @@ fn table_full(line: &[u8]) -> Option<Message> {
         }
         None => (None, rest),
     };
-    matches!(rest, b", dropping packet" | b", dropping packet.")
-        .then_some(Message::TableFull { netns })
+    matches!(rest, b", dropping packet" | b", dropping packet.").then_some(Message::TableFull {
+        netns,
+        container,
+        ip_conntrack: line.starts_with(b"ip_"),
+    })
+}
+
+/// - 2.4, 2.6.18, `net/ipv4/netfilter/ip_conntrack_core.c`: `ip_conntrack version
+///   2.4 (8189 buckets, 65512 max) - 232 bytes per conntrack`
+/// - until 4.17 or so, `net/netfilter/nf_conntrack_core.c`: `nf_conntrack version
+///   0.5.0 (16384 buckets, 65536 max)`
+fn loaded(line: &[u8]) -> Option<Message> {
+    let rest = prefix(line).unwrap_or(line);
+    let ip_conntrack = rest.starts_with(b"ip_");
+    let rest = rest
+        .strip_prefix(b"nf_conntrack version ")
+        .or_else(|| rest.strip_prefix(b"ip_conntrack version "))?;
+    let parenthesis = rest.iter().position(|&byte| byte == b'(')?;
+    let (buckets, rest) = number(&rest[parenthesis + 1..])?;
+    let (max, rest) = number(rest.strip_prefix(b" buckets, ")?)?;
+    rest.starts_with(b" max)").then_some(Message::Loaded(Load {
+        ip_conntrack,
+        buckets,
+        max,
+    }))
 }
 
 fn prefix(line: &[u8]) -> Option<&[u8]> {
@@ -96,9 +164,15 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::Message;
+    use super::{Load, Message};
 
-    const FULL: Option<Message> = Some(Message::TableFull { netns: None });
+    const fn full(ip_conntrack: bool) -> Message {
+        Message::TableFull {
+            netns: None,
+            container: None,
+            ip_conntrack,
+        }
+    }
 
     fn parse(line: &str) -> Option<Message> {
         Message::parse(line.as_bytes())
@@ -112,13 +186,19 @@ mod tests {
             "nf_conntrack: table full, dropping packet",
             "nf_conntrack: nf_conntrack: table full, dropping packet",
         ] {
-            assert_eq!(parse(line), FULL, "{line}");
+            assert_eq!(parse(line), Some(full(line.starts_with("ip_"))), "{line}");
         }
     }
 
     #[test]
     fn the_namespace_is_read_where_it_is_named() {
-        let named = |netns| Some(Message::TableFull { netns: Some(netns) });
+        let named = |netns| {
+            Some(Message::TableFull {
+                netns: Some(netns),
+                container: None,
+                ip_conntrack: false,
+            })
+        };
         assert_eq!(
             parse("nf_conntrack: nf_conntrack: table full in netns 4026532114, dropping packet"),
             named(4_026_532_114)
@@ -130,10 +210,75 @@ mod tests {
     }
 
     #[test]
+    fn an_openvz_container_is_read_where_it_is_named() {
+        let expected = Some(Message::TableFull {
+            netns: None,
+            container: Some(101),
+            ip_conntrack: true,
+        });
+        let line = "ip_conntrack: VPS 101 table full, dropping packet.";
+        assert_eq!(parse(line), expected);
+        assert_eq!(
+            parse("ip_conntrack: VPS table full, dropping packet."),
+            None
+        );
+    }
+
+    #[test]
+    fn a_start_of_conntrack_says_its_size() {
+        let load = |ip_conntrack, buckets, max| {
+            Some(Message::Loaded(Load {
+                ip_conntrack,
+                buckets,
+                max,
+            }))
+        };
+        for (line, expected) in [
+            (
+                "ip_conntrack version 2.4 (8189 buckets, 65512 max) - 232 bytes per conntrack",
+                load(true, 8189, 65_512),
+            ),
+            (
+                "nf_conntrack version 0.5.0 (16384 buckets, 65536 max)",
+                load(false, 16_384, 65_536),
+            ),
+            ("nf_conntrack version 0.5.0", None),
+            ("nf_conntrack version 0.5.0 (16384 buckets, 65536", None),
+            ("xf_conntrack version 0.5.0 (1 buckets, 1 max)", None),
+        ] {
+            assert_eq!(parse(line), expected, "{line}");
+        }
+        assert_eq!(
+            parse("Linux version 2.6.18-398.el5 (mockbuild@builder)"),
+            Some(Message::Booted)
+        );
+    }
+
+    #[test]
+    fn what_is_left_of_a_message_is_told_from_other_messages() {
+        for line in [
+            "nf_conntrack: table full, drop",
+            "ip_conntrack: t",
+            "nf_conntrack: nf_conntrack: table full in netns 40265",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+            assert!(Message::is_cut(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "nf_conntrack: default automatic helper assignment has been turned off",
+            "nf_conntrack: ",
+            "table full, drop",
+            "",
+        ] {
+            assert!(!Message::is_cut(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
     fn blanks_at_the_end_do_not_matter() {
         for end in ["\n", "\r\n", " ", "\t \n"] {
             let line = format!("nf_conntrack: table full, dropping packet{end}");
-            assert_eq!(parse(&line), FULL, "{line:?}");
+            assert_eq!(parse(&line), Some(full(false)), "{line:?}");
         }
     }
 

@@ -31,7 +31,7 @@ impl Ready {
     pub(super) fn prepare() -> Result<Self> {
         let symbols = Symbols::read()?;
         let types = Types::read(symbols)?;
-        let layout = layout::resolve(&types.kernel, types.symbols())?;
+        let layout = layout::resolve(&types.kernel, types.module.as_ref(), types.symbols())?;
         let mut object = Object::load(&layout, FLOWS)?;
         let bell = Bell::new(&mut object)?;
         Ok(Self {
@@ -105,10 +105,21 @@ impl Attachment {
         Ok(())
     }
 
+    /// Attaches those besides that see what others of these see, since the
+    /// kernel skips programs.
+    pub(super) fn reinforce(&mut self) -> Result<()> {
+        if !self.placed.armed {
+            return Ok(());
+        }
+        let object = self.ready.counts.object();
+        self.placed.programs.attach(When::Skipping, object)
+    }
+
     /// Detaches them, when no packet is on its way whose count was left to
     /// them.
     pub(super) fn rest(&mut self) -> Result<()> {
         self.ready.counts.begin(Phase::AtRest)?;
+        self.placed.programs.detach(When::Skipping);
         self.placed.programs.detach(When::Armed);
         self.placed.armed = false;
         self.ready.bell.set()

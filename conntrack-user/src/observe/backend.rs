@@ -26,7 +26,7 @@ use crate::{
     },
 };
 use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
-use When::{Always, Armed};
+use When::{Always, Armed, Skipping};
 
 /// A way to see refused packets, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -151,6 +151,9 @@ pub enum When {
     Always,
     /// Only while armed: its function runs for each new flow.
     Armed,
+    /// The same, and only once the kernel has skipped programs: it sees what
+    /// another one sees.
+    Skipping,
 }
 
 const fn program(name: &'static str, hook: Hook, sees: Sees, when: When) -> Program {
@@ -187,6 +190,12 @@ static FEXIT: &[Program] = &[
         Always,
     ),
     fexit("alloc_exit", "__nf_conntrack_alloc", Allocations, Armed),
+    fexit(
+        "alloc_exit_again",
+        "__nf_conntrack_alloc",
+        Nothing,
+        Skipping,
+    ),
     fexit(
         "confirm_exit",
         "__nf_conntrack_confirm",

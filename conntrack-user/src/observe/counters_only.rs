@@ -184,8 +184,8 @@ impl Log {
     fn read(&mut self) -> Result<Said> {
         let mut said = Said::default();
         if let Self::Open(log, logged) = self {
-            log.read(|line| match Message::parse(line) {
-                Some(Message::TableFull { netns }) => {
+            log.read(|record| match Message::parse(record.text) {
+                Some(Message::TableFull { netns, .. }) => {
                     logged.lines += 1;
                     match netns {
                         Some(netns) => said.full.extend([netns]),
@@ -193,7 +193,7 @@ impl Log {
                     }
                 }
                 Some(Message::Suppressed { messages }) => logged.suppressed += messages,
-                Some(Message::ExpectationsFull) | None => {}
+                _ => {}
             })?;
             logged.lost = log.lost();
         }

@@ -6,8 +6,8 @@ use conntrack_ebpf::{ABSENT, Layout};
 use crate::{btf::Btf, kernel::symbols::Symbols};
 
 /// Resolves the layout from the kernel's type information. Every structure
-/// the programs read is in vmlinux's own, even where conntrack is a module.
-pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Layout> {
+/// the programs must read is in vmlinux's own, even where conntrack is a module.
+pub fn resolve(btf: &Btf, module: Option<&Btf>, symbols: &Symbols) -> Result<Layout> {
     let mut fields = Fields {
         btf,
         missing: Vec::new(),
@@ -27,7 +27,13 @@ pub fn resolve(btf: &Btf, symbols: &Symbols) -> Result<Layout> {
         task_softirq_disable: fields.optional("task_struct.softirq_disable_cnt", 4),
         task_stack: fields.required("task_struct.stack", 8),
         task_flags: fields.required("task_struct.flags", 4),
+        max_address: symbols.address("nf_conntrack_max").unwrap_or(0),
+        net_id_address: symbols.address("nf_conntrack_net_id").unwrap_or(0),
         net_inum: fields.required("net.ns.inum", 4),
+        net_count: fields.optional("net.ct.count", 4),
+        net_gen: fields.optional("net.gen", 8),
+        generic_ptr: fields.optional("net_generic.ptr", 0),
+        generic_count: optional(module.unwrap_or(btf), "nf_conntrack_net.count", 4),
         ct_status: fields.required("nf_conn.status", 8),
         ct_timeout: fields.required("nf_conn.timeout", 4),
         ct_zone: fields.optional("nf_conn.zone.id", 2),
@@ -83,6 +89,12 @@ fn per_cpu_preempt_count(btf: &Btf, symbols: &Symbols) -> Option<(u64, u64)> {
     Some((offsets, hot + u64::from(field.offset)))
 }
 
+fn optional(btf: &Btf, path: &str, size: u32) -> u32 {
+    btf.optional_field(path)
+        .filter(|field| field.size == size)
+        .map_or(ABSENT, |field| field.offset)
+}
+
 struct Fields<'a> {
     btf: &'a Btf,
     missing: Vec<String>,
@@ -90,10 +102,7 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn optional(&self, path: &str, size: u32) -> u32 {
-        self.btf
-            .optional_field(path)
-            .filter(|field| field.size == size)
-            .map_or(ABSENT, |field| field.offset)
+        optional(self.btf, path, size)
     }
 
     fn required(&mut self, path: &str, size: u32) -> u32 {
@@ -123,8 +132,8 @@ mod tests {
             return;
         };
         let symbols = Symbols::read().unwrap();
-        let layout =
-            resolve(&btf, &symbols).expect("a kernel with BTF has the structures of conntrack");
+        let layout = resolve(&btf, None, &symbols)
+            .expect("a kernel with BTF has the structures of conntrack");
         assert_ne!(layout.net_inum, 0, "net.ns is not the first field of net");
         assert!(layout.ct_tuple >= 16);
     }

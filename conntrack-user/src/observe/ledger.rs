@@ -13,7 +13,10 @@
 //! While not all programs are attached the surplus may grow: by what only the
 //! counters show ([`Coverage`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use conntrack_ebpf::Reason;
 use serde::Serialize;
@@ -128,8 +131,12 @@ struct Surplus {
     /// How far it has surely grown while it must not: counted by the kernel, by
     /// no program.
     unseen: u64,
+    /// The same in earlier periods.
+    unseen_before: u64,
     /// How far it has surely shrunk: counted by a program, not by the kernel.
     invented: u64,
+    /// The same in namespaces of the same number before.
+    invented_before: u64,
     /// The most it can have been when it last began to grow.
     foot: i64,
     /// How far it has surely grown at rest, and with no program attached, in
@@ -146,7 +153,9 @@ impl Surplus {
         at_least: 0,
         at_most: i64::MAX,
         unseen: 0,
+        unseen_before: 0,
         invented: 0,
+        invented_before: 0,
         foot: i64::MAX,
         grown: [0; 2],
         before: None,
@@ -156,6 +165,7 @@ impl Surplus {
     fn reopen(&mut self, last: Coverage) {
         self.before = Some(self.before());
         self.settle(last);
+        self.invented_before += mem::take(&mut self.invented);
         self.at_least = i64::MIN;
         self.at_most = i64::MAX;
         self.foot = i64::MAX;
@@ -183,9 +193,11 @@ impl Surplus {
     }
 
     /// How far it has surely grown since it last began to. Every reading after
-    /// that bounds it, also when it may not grow any more.
+    /// that bounds it, also when it may not grow any more; what it has grown then
+    /// all the same is unseen.
     fn growing(&self) -> u64 {
-        positive(self.at_least.saturating_sub(self.foot))
+        let now = self.at_least.min(self.at_most);
+        positive(now.saturating_sub(self.foot))
     }
 
     /// Keeps what the last period of growth has come to, and begins another.
@@ -193,6 +205,9 @@ impl Surplus {
         if let Some(place) = place(last) {
             self.grown[place] += self.growing();
         }
+        self.unseen_before += mem::take(&mut self.unseen);
+        // Where it has grown though it must not, the bounds have crossed.
+        self.at_most = self.at_most.max(self.at_least);
         self.foot = self.at_most;
     }
 
@@ -206,7 +221,7 @@ impl Surplus {
     /// What the kernel can have counted before it was watched.
     fn before(&self) -> u64 {
         self.before.unwrap_or_else(|| {
-            let since = self.grown.iter().sum::<u64>() + self.growing();
+            let since = self.grown.iter().sum::<u64>() + self.growing() + self.unseen_before;
             positive(self.at_most).saturating_sub(since)
         })
     }
@@ -372,10 +387,12 @@ impl Ledger {
         for counter in Counter::ALL {
             if let Some(surplus) = self.surplus.get(&(netns, counter)) {
                 let grown = |of| surplus.grown(of, self.last_partial);
-                unseen.by_counter.insert(counter, surplus.unseen);
+                unseen
+                    .by_counter
+                    .insert(counter, surplus.unseen_before + surplus.unseen);
                 unseen.at_rest.insert(counter, grown(Coverage::AtRest));
                 unseen.unwatched.insert(counter, grown(Coverage::None));
-                unseen.invented += surplus.invented;
+                unseen.invented += surplus.invented_before + surplus.invented;
             }
         }
         unseen
@@ -495,6 +512,52 @@ mod tests {
         };
         let verdict = ledger.verdict(Backend::Fexit, &missed, |_| true);
         assert_eq!((verdict.other, verdict.unexplained), (3, 1));
+    }
+
+    #[test]
+    fn an_eviction_whose_program_was_skipped_is_told_by_its_counter() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &[(Counter::EarlyDrop, 0)].into());
+        let seen = totals(&[(Reason::Evicted, 8)]);
+        quiet(&mut ledger, &seen, &[(Counter::EarlyDrop, 9)].into());
+        let missed = Missed {
+            evictions: 1,
+            ..Missed::default()
+        };
+        let verdict = ledger.verdict(Backend::Kprobe, &missed, |_| true);
+        assert_eq!(verdict.from_counters, [(Reason::Evicted, 1)].into());
+        assert_eq!((verdict.other, verdict.unexplained), (0, 0));
+    }
+
+    #[test]
+    fn what_a_skipped_program_left_is_not_told_again_when_all_are_detached() {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        let seen = totals(&[(Reason::TableFull, 7)]);
+        quiet(&mut ledger, &seen, &growth(10, 0));
+        let missed = Missed {
+            allocations: 3,
+            ..Missed::default()
+        };
+        let other = |ledger: &Ledger| ledger.verdict(Backend::Fexit, &missed, |_| true).other;
+        assert_eq!(other(&ledger), 3);
+        ledger.cover(Coverage::None);
+        assert_eq!(other(&ledger), 3);
+        quiet(&mut ledger, &seen, &growth(12, 0));
+        assert_eq!(other(&ledger), 5);
+        // All are attached again, and another run is skipped.
+        ledger.cover(Coverage::Full);
+        quiet(&mut ledger, &seen, &growth(13, 0));
+        assert_eq!(other(&ledger), 6);
+        assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 13);
+        // The module goes, with its counters, and comes back.
+        ledger.cover(Coverage::None);
+        ledger.restart(1, &seen);
+        quiet(&mut ledger, &seen, &growth(14, 0));
+        ledger.cover(Coverage::Full);
+        quiet(&mut ledger, &seen, &growth(16, 0));
+        assert_eq!(other(&ledger), 9);
+        assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 16);
     }
 
     #[test]

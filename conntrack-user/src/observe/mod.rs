@@ -351,6 +351,10 @@ impl Observer {
         };
         let armed = self.arming.begins_armed(self.watched.fill());
         let (_, attachment, _) = attach(wanted, armed, || ())?;
+        // Else its counters are not the ones that are followed.
+        if attachment::instance() != self.instance {
+            bail!("the module was loaded anew meanwhile");
+        }
         self.warnings = warnings(&attachment, self.backend);
         self.attachment = Some(attachment);
         self.look()?;
@@ -449,8 +453,12 @@ impl Observer {
             self.ledger.read(netns, &reading);
         }
         self.missed = self.carried.missed;
-        if let Some(attachment) = &self.attachment {
-            self.missed.add(&attachment.missed()?);
+        if let Some(attachment) = &mut self.attachment {
+            let missed = attachment.missed()?;
+            if missed != Missed::default() {
+                attachment.reinforce()?;
+            }
+            self.missed.add(&missed);
         }
         self.looked = Instant::now();
         Ok(())

@@ -117,11 +117,16 @@ impl Verdict {
 }
 
 /// Programs see every reason here: what only a counter shows is a packet whose
-/// program was skipped, or a mystery.
+/// program was skipped, or a mystery. Two counters have one reason each, and so
+/// tell it.
 fn explain_by_misses(unseen: &Unseen, missed: &Missed) -> Verdict {
     let beyond = |counter, misses: u64| unseen.of(counter).saturating_sub(misses);
+    let told = [
+        (Reason::Evicted, unseen.of(Counter::EarlyDrop)),
+        (Reason::ClashResolved, unseen.of(Counter::ClashResolve)),
+    ];
     Verdict {
-        from_counters: BTreeMap::new(),
+        from_counters: told.into_iter().filter(|&(_, times)| times > 0).collect(),
         other: unseen.of(Counter::Drop) + unseen.of(Counter::InsertFailed),
         unexplained: unseen.invented
             + beyond(Counter::Drop, missed.allocations + missed.clashes)

@@ -387,7 +387,7 @@ fn flow(key: &FlowKey, services: &Services) -> String {
 }
 
 /// A destination port, or ICMP type and code.
-fn place(protocol: u8, port: u16, services: &Services) -> String {
+pub(crate) fn place(protocol: u8, port: u16, services: &Services) -> String {
     if is_icmp(protocol) {
         let [kind, code] = port.to_be_bytes();
         return format!("type {kind} code {code}");
@@ -399,7 +399,7 @@ fn place(protocol: u8, port: u16, services: &Services) -> String {
     }
 }
 
-fn endpoint(address: &str, place: &str) -> String {
+pub(crate) fn endpoint(address: &str, place: &str) -> String {
     if place.is_empty() {
         address.to_owned()
     } else if place.contains(' ') {
@@ -423,18 +423,18 @@ const fn counter_name(counter: Counter) -> &'static str {
 }
 
 /// Text from outside without what a terminal would act on.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() { '\u{fffd}' } else { char })
         .collect()
 }
 
-fn optional(value: Option<u64>) -> String {
+pub(crate) fn optional(value: Option<u64>) -> String {
     value.map_or_else(|| "?".to_owned(), number)
 }
 
 /// `1,234,567`
-fn number(value: u64) -> String {
+pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

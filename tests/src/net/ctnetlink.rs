@@ -25,6 +25,7 @@ const DELETE: u16 = SUBSYSTEM | 2;
 const TUPLE_ORIG: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
 const STATUS: u16 = 3;
+const PROTOINFO: u16 = 4;
 const TIMEOUT: u16 = 7;
 const ZONE: u16 = 18;
 // `enum ctattr_tuple`.
@@ -54,6 +55,9 @@ pub struct Entry {
     pub assured: bool,
     /// Seconds until it expires.
     pub timeout: u32,
+    /// State of a TCP connection, `TCP_CONNTRACK_ESTABLISHED` is 3; none for
+    /// other protocols.
+    pub state: Option<u8>,
 }
 
 /// What became of the entries.
@@ -143,6 +147,14 @@ impl Entry {
                 .put(STATUS, &status.to_be_bytes())
                 .put(TIMEOUT, &self.timeout.to_be_bytes())
                 .put(ZONE, &self.zone.to_be_bytes());
+            if let Some(state) = self.state {
+                // CTA_PROTOINFO_TCP, CTA_PROTOINFO_TCP_STATE.
+                attributes.nest(PROTOINFO, |nested| {
+                    nested.nest(1, |tcp| {
+                        tcp.put(1, &[state]);
+                    });
+                });
+            }
         });
     }
 }

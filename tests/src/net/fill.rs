@@ -63,6 +63,7 @@ impl Fill {
             zone: self.zone,
             assured: self.assured,
             timeout: self.timeout,
+            state: None,
         }
     }
 

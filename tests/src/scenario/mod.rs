@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::bench::{footprint, packets, rate};
 
 pub mod arming;
+pub mod bench_who;
 pub mod boots;
 pub mod churn;
 pub mod confirm;
@@ -27,6 +28,7 @@ pub mod senders;
 pub mod setup;
 pub mod table_full;
 pub mod unload;
+pub mod who;
 
 /// One thing to try on a kernel.
 #[derive(Debug)]
@@ -109,14 +111,14 @@ impl Machine {
         arguments
     }
 
-    /// Whether the kernel may skip programs here: kprobes, while user space
-    /// takes counts out of a map on the same CPU and an interrupt comes, or a
-    /// preemption. A kernel that does not preempt itself has not been seen to.
+    /// Whether the kernel may skip programs here. One that preempts itself skips a
+    /// program while a task is preempted inside of it, and kprobes while user space
+    /// takes counts out of a map on the same CPU.
     pub fn skips_runs(&self) -> bool {
         // Such as `full (lazy)`; only kernels with a choice have the file.
         let preemption = fs::read_to_string("/sys/kernel/debug/sched/preempt").unwrap_or_default();
         let preempts = preemption.contains("(full)") || preemption.contains("(lazy)");
-        self.rung == Rung::Kprobe && preempts
+        self.rung != Rung::Tracepoint && preempts
     }
 }
 
@@ -158,6 +160,10 @@ pub static ALL: &[&Scenario] = &[
     &probe::CONFINED,
     &probe::BENT,
     &demo::DEMO,
+    &who::WHO,
+    &who::CHOSEN,
+    &who::CHANGING,
+    &bench_who::BENCH_WHO,
     &packets::PACKETS,
     &rate::RATE,
     &footprint::FOOTPRINT,

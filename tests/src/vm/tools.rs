@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use super::command;
 
 /// Programs that every guest has.
-const PROGRAMS: [&str; 4] = ["nft", "ip", "conntrack", "kmod"];
+const PROGRAMS: [&str; 5] = ["nft", "ip", "conntrack", "kmod", "awk"];
 
 /// Names under which kmod does the work of that name. The kernel itself calls
 /// `/sbin/modprobe` when it wants a module.

@@ -1,0 +1,27 @@
+//! A line of a log: whatever it is, what is taken from it is part of it, and its
+//! time can be placed.
+
+#![no_main]
+
+use conntrack_user::{
+    kernel::message::Message,
+    logs::{chronology::Chronology, line::Line},
+};
+use jiff::tz::TimeZone;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let line = Line::parse(bytes);
+    let inside = |part: &[u8]| {
+        let all = bytes.as_ptr_range();
+        part.is_empty() || (part.as_ptr() >= all.start && part.as_ptr_range().end <= all.end)
+    };
+    assert!(inside(line.text) && line.host.is_none_or(inside));
+    let message = Message::parse(line.text);
+    assert!(message.is_none() || !Message::is_cut(line.text) || line.text.is_empty());
+    let mut chronology = Chronology::new(TimeZone::UTC);
+    chronology.begin_part(1_700_000_000_000_000, None);
+    let first = chronology.place(line.stamp);
+    chronology.place(line.stamp);
+    let _ = (first.minute(), chronology.overshoot());
+});

@@ -1,0 +1,95 @@
+//! `ctdrop logs`: what kernel logs say of refused packets, with what the
+//! kernel held back.
+//!
+//! [`source`] finds the logs, [`part`] opens a file, [`blocks`] and [`scan`]
+//! search it, [`line`], [`stamp`] and [`journal`] take apart what was found,
+//! [`burst`] and [`tally`] add it up, [`report`], [`advice`] and [`text`] say it.
+
+pub mod advice;
+pub mod blocks;
+pub mod burst;
+pub mod chronology;
+pub mod journal;
+pub mod line;
+pub mod part;
+mod progress;
+pub mod reading;
+pub mod report;
+pub mod scan;
+mod sieve;
+pub mod source;
+pub mod stamp;
+pub mod tally;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod when;
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use self::{reading::Reading, report::Report};
+use crate::cli::{Logs, Output};
+
+/// This moment, in microseconds since 1970.
+pub(crate) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
+}
+
+/// Searches the logs and says what they say.
+pub fn run(options: &Logs) -> Result<()> {
+    let zone = when::zone(options.root.as_deref())?;
+    let mut reading = Reading::new(options, zone.clone())?;
+    if options.files.is_empty() {
+        reading.host(options.root.as_deref().unwrap_or(Path::new("/")));
+    } else {
+        reading.files(&options.files);
+    }
+    let read = reading.finish();
+    if read.sources.is_empty() {
+        let why: Vec<_> = read
+            .unreadable
+            .iter()
+            .map(|source| format!("{}: {}", source.source, source.why))
+            .collect();
+        if why.is_empty() {
+            bail!("found no kernel log: give its files, or - for standard input");
+        }
+        bail!("no log could be read: {}", why.join("; "));
+    }
+    let failed = !options.files.is_empty() && !read.unreadable.is_empty();
+    let report = Report::new(&read);
+    match options.output {
+        Output::Json => {
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            serde_json::to_writer(&mut out, &report)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(out))
+                .and_then(|()| out.flush())
+                .context("cannot write to standard output")?;
+        }
+        Output::Text => {
+            let mut out = anstream::stdout().lock();
+            for line in text::report(&report, &zone) {
+                writeln!(out, "{line}").context("cannot write to standard output")?;
+            }
+            out.flush().context("cannot write to standard output")?;
+        }
+    }
+    if failed {
+        bail!(
+            "{} of the logs asked for could not be read",
+            read.unreadable.len()
+        );
+    }
+    Ok(())
+}

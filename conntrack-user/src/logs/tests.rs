@@ -1,0 +1,726 @@
+//! Logs from kernel to report: every generation of the lines, each with where
+//! it comes from. What is made up is said to be.
+
+use std::{fs, io::Write as _};
+
+use clap::Parser as _;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::{reading::Reading, report::Report, text};
+use crate::cli::{Cli, Command};
+
+/// Reads files with these names and texts, and gives the JSON and the text.
+fn read_files(files: &[(&str, &[u8])], arguments: &[&str]) -> (Value, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut line = vec!["ctdrop".to_owned(), "logs".to_owned()];
+    line.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        line.push(path.display().to_string());
+    }
+    let Command::Logs(options) = Cli::try_parse_from(&line).unwrap().command else {
+        panic!("another command")
+    };
+    let mut reading = Reading::new(&options, TimeZone::UTC).unwrap();
+    reading.files(&options.files);
+    let report = Report::new(&reading.finish());
+    let text = text::report(&report, &TimeZone::UTC).join("\n");
+    (serde_json::to_value(&report).unwrap(), text)
+}
+
+fn read(text: &str) -> Value {
+    read_files(&[("messages", text.as_bytes())], &["--year", "2012"]).0
+}
+
+#[track_caller]
+fn assert_drops(report: &Value, at_least: u64, at_most: u64) {
+    let drops = serde_json::json!({"at_least": at_least, "at_most": at_most});
+    assert_eq!(report["drops"], drops, "{report:#}");
+}
+
+/// An EL5 host's own log, as its operator published it.
+const EL5: &str = "\
+Mar 12 13:40:34 localhost kernel: printk: 5990 messages suppressed.
+Mar 12 13:40:34 localhost kernel: ip_conntrack: table full, dropping packet.
+";
+
+#[test]
+fn the_story_of_an_el5_box() {
+    let (report, text) = read_files(&[("messages", EL5.as_bytes())], &["--year", "2012"]);
+    assert_drops(&report, 1, 5991);
+    assert_eq!(report["lines"], 1);
+    assert_eq!(report["suppressed"], 5990);
+    assert_eq!(report["first"], "2012-03-12T13:40:34Z");
+    assert_eq!(report["last"], report["first"]);
+    let minutes = report["by_minute"].as_array().unwrap();
+    assert_eq!(minutes.len(), 1);
+    assert_eq!(minutes[0]["minute"], "2012-03-12T13:40:00Z");
+    assert_eq!(minutes[0]["drops"], report["drops"]);
+    assert_eq!(report["by_host"][0]["host"], "localhost");
+    assert!(
+        text.starts_with("1 to 5,991 packets refused: table full\n"),
+        "{text}"
+    );
+    // What fits that box, and nothing that does not.
+    let advice = report["advice"].as_array().unwrap();
+    assert_eq!(advice.len(), 1, "{advice:#?}");
+    let remedy = advice[0]["remedy"].to_string();
+    for needed in [
+        "/etc/sysctl.conf",
+        "net.ipv4.ip_conntrack_max = 131072",
+        "net.ipv4.netfilter.ip_conntrack_max",
+        "IPTABLES_SYSCTL_LOAD_LIST=\\\".ip_conntrack\\\"",
+        "/etc/sysconfig/iptables-config",
+        "options ip_conntrack hashsize=32768",
+        "/etc/modprobe.conf",
+        "1.3.5-9.1.el5",
+    ] {
+        assert!(remedy.contains(needed), "{needed} in {remedy}");
+    }
+    for wrong in ["nf_conntrack", "sysctl.d", "modules-load", "ctdrop watch"] {
+        assert!(!remedy.contains(wrong), "{wrong} in {remedy}");
+    }
+}
+
+/// Lines as they were published, with where. Each stands for one message.
+const PUBLISHED: &[(&str, &str, &str)] = &[
+    (
+        "linux-kernel mailing list, 2001, with a blank at the end",
+        "Nov  6 02:39:55 doom kernel: ip_conntrack: table full, dropping packet. ",
+        "doom",
+    ),
+    (
+        "a Red Hat host, with a blank at the end",
+        "Jun 18 12:43:36 red-hat kernel: ip_conntrack: table full, dropping packet. ",
+        "red-hat",
+    ),
+    (
+        "a 2.6 host",
+        "Mar 31 12:34:24 garden kernel: ip_conntrack: table full, dropping packet.",
+        "garden",
+    ),
+    (
+        "a 2.6 host",
+        "Jun 20 04:08:00 xsell1 kernel: ip_conntrack: table full, dropping packet.",
+        "xsell1",
+    ),
+    (
+        "ex1.m-yabe.com, without the full stop",
+        "Jul  7 10:00:46 testsv kernel: ip_conntrack: table full, dropping packet",
+        "testsv",
+    ),
+    (
+        "ex1.m-yabe.com, the same host with its next kernel",
+        "Jul  7 10:00:46 testsv kernel: nf_conntrack: table full, dropping packet.",
+        "testsv",
+    ),
+    (
+        "a 2.6.32 host",
+        "May  1 12:30:13 svn kernel: nf_conntrack: table full, dropping packet.",
+        "svn",
+    ),
+    (
+        "pc-freak.net, dmesg",
+        "[1737157.057528] nf_conntrack: table full, dropping packet.",
+        "",
+    ),
+    (
+        "kubernetes issue 18604, dmesg",
+        "[1454500.910215] nf_conntrack: table full, dropping packet",
+        "",
+    ),
+    (
+        "kubernetes issue 71261, dmesg -T",
+        "[Tue Nov 20 22:30:22 2018] nf_conntrack: table full, dropping packet",
+        "",
+    ),
+    (
+        "hotsos issue 101, the prefix twice",
+        "kernel: [1694413.644132] nf_conntrack: nf_conntrack: table full, dropping packet",
+        "",
+    ),
+    (
+        "a tuning guide, dmesg, the prefix twice",
+        "[104235.156774] nf_conntrack: nf_conntrack: table full, dropping packet",
+        "",
+    ),
+    (
+        "jaanhio.me, an EKS node",
+        "[ 3590.416157] nf_conntrack: nf_conntrack: table full, dropping packet",
+        "",
+    ),
+    (
+        "Linux 6.18.44, in a namespace",
+        "[ 1281.489259] nf_conntrack: nf_conntrack: table full in netns 4026532246, dropping packet",
+        "",
+    ),
+    (
+        "techytrois.com, an OpenVZ host; its number, which was left out there, is made up",
+        "Mar 12 13:40:34 host kernel: ip_conntrack: VPS 101 table full, dropping packet.",
+        "host",
+    ),
+];
+
+#[test]
+fn the_lines_of_every_generation() {
+    for (from, line, host) in PUBLISHED {
+        for end in ["\n", "\r\n", ""] {
+            let report = read(&format!("{line}{end}"));
+            assert_drops(&report, 1, 1);
+            let name = report["by_host"][0]["host"].as_str().unwrap_or_default();
+            assert_eq!(name, *host, "{from}");
+            assert_eq!(report["skipped"]["lines"]["cut"], 0, "{from}");
+        }
+    }
+    let all: String = PUBLISHED
+        .iter()
+        .flat_map(|(_, line, _)| [line, "\n"])
+        .collect();
+    let report = read(&all);
+    assert_drops(&report, PUBLISHED.len() as u64, PUBLISHED.len() as u64);
+    let netns = report["by_netns"].as_array().unwrap();
+    assert!(
+        netns
+            .iter()
+            .any(|place| place["netns"] == 4_026_532_246_u32 && place["lines"] == 1)
+    );
+    assert!(netns.iter().any(|place| place["container"] == 101));
+}
+
+#[test]
+fn messages_held_back_in_the_words_of_every_generation() {
+    for (from, text, messages) in [
+        ("the EL5 host above", EL5, 5990),
+        (
+            "a 2.6 host; the line about the table is the one of doom above",
+            "kernel: printk: 443 messages suppressed.\nkernel: ip_conntrack: table full, dropping packet.\n",
+            443,
+        ),
+        (
+            "pc-freak.net, dmesg, 2.6.32",
+            "[1737157.057528] nf_conntrack: table full, dropping packet.\n\
+             [1737162.214084] __ratelimit: 83 callbacks suppressed\n",
+            83,
+        ),
+        (
+            "a tuning guide, dmesg",
+            "[104235.156774] nf_conntrack: nf_conntrack: table full, dropping packet\n\
+             [104243.800401] net_ratelimit: 3939 callbacks suppressed\n",
+            3939,
+        ),
+        (
+            "jaanhio.me, an EKS node",
+            "[ 3590.416157] nf_conntrack: nf_conntrack: table full, dropping packet\n\
+             [ 3592.882524] net_ratelimit: 4 callbacks suppressed\n",
+            4,
+        ),
+    ] {
+        let report = read(text);
+        assert_drops(&report, 1, 1 + messages);
+        assert_eq!(report["suppressed"], messages, "{from}");
+        assert_eq!(report["suppressed_elsewhere"], 0, "{from}");
+    }
+}
+
+#[test]
+fn module_loads_as_they_were_published() {
+    for (line, module, buckets, max) in [
+        (
+            "ip_conntrack version 2.4 (8189 buckets, 65512 max) - 232 bytes per conntrack",
+            "ip_conntrack",
+            8189,
+            65_512,
+        ),
+        (
+            "ip_conntrack version 2.1 (8192 buckets, 65536 max) - 212 bytes per conntrack",
+            "ip_conntrack",
+            8192,
+            65_536,
+        ),
+        (
+            "[   15.360619] nf_conntrack version 0.5.0 (16384 buckets, 65536 max)",
+            "nf_conntrack",
+            16_384,
+            65_536,
+        ),
+        (
+            "nf_conntrack version 0.5.0 (65536 buckets, 262144 max)",
+            "nf_conntrack",
+            65_536,
+            262_144,
+        ),
+    ] {
+        let report = read(line);
+        let loads = report["module_loads"].as_array().unwrap();
+        assert_eq!(loads.len(), 1, "{line}");
+        assert_eq!(loads[0]["module"], module);
+        assert_eq!(loads[0]["buckets"], buckets);
+        assert_eq!(loads[0]["max"], max);
+        assert_eq!(loads[0]["reload"], false);
+    }
+}
+
+/// The forms in which the same message can be found; made up after the
+/// programs' documentation.
+#[test]
+fn the_forms_of_syslog_dmesg_and_journalctl() {
+    let at = Some("2012-03-12T13:40:34Z");
+    for (line, host, first) in [
+        ("Mar 12 13:40:34 gate kernel: M", Some("gate"), at),
+        (
+            "Mar 12 13:40:34.123456 gate kernel: M",
+            Some("gate"),
+            Some("2012-03-12T13:40:34.123456Z"),
+        ),
+        ("Mar 12 2012 13:40:34 gate kernel: M", Some("gate"), at),
+        ("<4>Mar 12 13:40:34 gate kernel: M", Some("gate"), at),
+        (
+            "Mar 12 13:40:34 gate kernel: [ 1281.489259] M",
+            Some("gate"),
+            at,
+        ),
+        (
+            "Mar 12 13:40:34 gate kernel:[ 1281.489259] M",
+            Some("gate"),
+            at,
+        ),
+        (
+            "Mar 12 13:40:34 gate kernel: [ 1281.489259] [    T99] M",
+            Some("gate"),
+            at,
+        ),
+        ("Mar 12 13:40:34 gate kern.warn kernel: M", Some("gate"), at),
+        ("Mar 12 13:40:34 kernel: M", None, at),
+        ("2012-03-12T14:40:34+01:00 gate kernel: M", Some("gate"), at),
+        (
+            "2012-03-12T13:40:34.5Z gate kernel: M",
+            Some("gate"),
+            Some("2012-03-12T13:40:34.5Z"),
+        ),
+        ("2012-03-12T14:40:34+0100 gate kernel: M", Some("gate"), at),
+        ("2012-03-12 13:40:34 gate kernel: M", Some("gate"), at),
+        (
+            "<4>1 2012-03-12T13:40:34Z gate kernel - - - M",
+            Some("gate"),
+            at,
+        ),
+        (
+            "<4>1 2012-03-12T13:40:34Z gate kernel - - [x@1 y=\"z\"] M",
+            Some("gate"),
+            at,
+        ),
+        (
+            "Mon 2012-03-12 13:40:34 UTC gate kernel: M",
+            Some("gate"),
+            at,
+        ),
+        ("1331559634.000000 gate kernel: M", Some("gate"), at),
+        (
+            "Mon Mar 12 13:40:34 2012 kern.warn kernel: [ 1281.489259] M",
+            None,
+            at,
+        ),
+        ("[Mon Mar 12 13:40:34 2012] M", None, at),
+        (
+            "2012-03-12T13:40:34,123456+00:00 M",
+            None,
+            Some("2012-03-12T13:40:34.123456Z"),
+        ),
+        ("[Mar12 13:40] M", None, Some("2012-03-12T13:40:00Z")),
+        ("[ 1281.489259] M", None, None),
+        ("[ 1281.489259] [   C3] M", None, None),
+        ("[ 1281.489259 <    0.000012>] M", None, None),
+        ("[  +0.000012] M", None, None),
+        ("<4>[ 1281.489259] M", None, None),
+        ("kern  :warn  : [ 1281.489259] M", None, None),
+        ("[ 1281.489259] gate kernel: M", Some("gate"), None),
+        ("M", None, None),
+        ("kernel: M", None, None),
+        // Synthetic, after Documentation/ABI/testing/dev-kmsg.
+        ("4,1234,1281489259,-,caller=T99;M", None, None),
+        // Synthetic, after systemd.io/JOURNAL_EXPORT_FORMATS.
+        (
+            "{\"__REALTIME_TIMESTAMP\":\"1331559634000000\",\"_TRANSPORT\":\"kernel\",\"_HOSTNAME\":\"gate\",\"MESSAGE\":\"M\"}",
+            Some("gate"),
+            at,
+        ),
+    ] {
+        let message = "nf_conntrack: nf_conntrack: table full, dropping packet";
+        let text = put(line, message);
+        let report = read(&text);
+        assert_drops(&report, 1, 1);
+        assert_eq!(report["by_host"][0]["host"].as_str(), host, "{text}");
+        assert_eq!(report["first"].as_str(), first, "{text}");
+    }
+}
+
+/// Puts the message where the last `M` is that stands by itself.
+fn put(line: &str, message: &str) -> String {
+    let at = line.rfind("M\"}").or_else(|| line.rfind('M')).unwrap();
+    format!("{}{message}{}", &line[..at], &line[at + 1..])
+}
+
+const FULL: &str = "nf_conntrack: nf_conntrack: table full, dropping packet";
+
+/// Lines of host `gate`: made up, for the rules of attribution.
+fn gate(lines: &[(&str, &str)]) -> Value {
+    let text: String = lines
+        .iter()
+        .flat_map(|(time, text)| ["Mar 12 ", time, " gate kernel: ", text, "\n"])
+        .collect();
+    read(&text)
+}
+
+#[test]
+fn messages_held_back_belong_to_the_burst_before_however_late_they_are_reported() {
+    let report = gate(&[
+        ("10:00:01", FULL),
+        ("15:00:00", "net_ratelimit: 500 callbacks suppressed"),
+        ("15:00:00", "net_ratelimit: 7 callbacks suppressed"),
+    ]);
+    assert_drops(&report, 1, 501);
+    assert_eq!(report["suppressed_elsewhere"], 7);
+    assert_eq!(report["by_minute"].as_array().unwrap().len(), 1);
+    assert_eq!(report["by_minute"][0]["minute"], "2012-03-12T10:00:00Z");
+}
+
+#[test]
+fn messages_held_back_far_from_any_full_table_are_others() {
+    let report = gate(&[
+        ("09:00:00", "net_ratelimit: 100 callbacks suppressed"),
+        ("10:00:01", FULL),
+        ("10:00:30", "net_ratelimit: 20 callbacks suppressed"),
+        ("10:00:50", "net_ratelimit: 3 callbacks suppressed"),
+        ("10:02:00", "net_ratelimit: 5000 callbacks suppressed"),
+    ]);
+    assert_drops(&report, 1, 24);
+    assert_eq!(report["suppressed_elsewhere"], 5100);
+}
+
+#[test]
+fn bursts_are_told_apart_and_how_long_it_was_quiet() {
+    let report = gate(&[("10:00:01", FULL), ("10:04:59", FULL), ("12:00:00", FULL)]);
+    let bursts = report["bursts"].as_array().unwrap();
+    assert_eq!(bursts.len(), 2);
+    assert_eq!(bursts[0]["lines"], 2);
+    assert_eq!(bursts[1]["quiet_before"], 115 * 60);
+}
+
+#[test]
+fn hosts_of_one_log_are_held_apart() {
+    let report = read(
+        "Mar 12 10:00:01 a kernel: nf_conntrack: table full, dropping packet\n\
+         Mar 12 10:00:02 b kernel: net_ratelimit: 9 callbacks suppressed\n\
+         Mar 12 10:00:03 b kernel: martian source 10.0.0.1\n\
+         Mar 12 10:00:06 a kernel: net_ratelimit: 4 callbacks suppressed\n",
+    );
+    assert_drops(&report, 1, 5);
+    assert_eq!(report["suppressed_elsewhere"], 9);
+}
+
+#[test]
+fn lines_that_the_syslog_daemon_folded_are_counted() {
+    let sysklogd = "\
+Mar 12 10:00:01 gate kernel: ip_conntrack: table full, dropping packet.
+Mar 12 10:00:31 gate last message repeated 9 times
+Mar 12 10:01:31 gate last message repeated 20 times
+Mar 12 10:01:40 gate sshd[1]: bye
+Mar 12 10:01:50 gate last message repeated 70 times
+";
+    assert_drops(&read(sysklogd), 30, 30);
+    let rsyslog = "Mar 12 10:00:01 gate kernel: message repeated 5 times: [ [   12.000001] nf_conntrack: table full, dropping packet]\n";
+    assert_drops(&read(rsyslog), 5, 5);
+}
+
+const LOAD: &str = "nf_conntrack version 0.5.0 (16384 buckets, 65536 max)";
+
+fn reloads(text: &str) -> Vec<bool> {
+    let in_memory = read(text);
+    // A stream finds the starts of the kernel in another way.
+    let (streamed, _) = read_files(&[("messages.gz", &gzip(text))], &["--year", "2012"]);
+    assert_eq!(in_memory["module_loads"], streamed["module_loads"]);
+    in_memory["module_loads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|load| load["reload"].as_bool().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_second_load_in_one_boot_is_a_reload() {
+    let line = |text: &str| format!("Mar 12 10:00:01 gate kernel: {text}\n");
+    let boot = line("Linux version 2.6.32-754.el6.x86_64 (mockbuild@builder)");
+    let load = line(LOAD);
+    assert_eq!(reloads(&format!("{boot}{load}{load}")), [false, true]);
+    assert_eq!(reloads(&format!("{load}{boot}{load}")), [false, false]);
+    let quoted = "Mar 12 10:00:01 gate sshd[1]: Invalid user kernel: Linux version 9\n";
+    assert_eq!(reloads(&format!("{load}{quoted}{load}")), [false, true]);
+    let at = |uptime: &str| line(&format!("[{uptime:>12}] {LOAD}"));
+    assert_eq!(
+        reloads(&format!("{}{}", at("15.360619"), at("900.000001"))),
+        [false, true]
+    );
+    assert_eq!(
+        reloads(&format!("{}{}", at("900.000001"), at("15.360619"))),
+        [false, false]
+    );
+    let (report, text) = read_files(
+        &[("messages", format!("{load}{load}").as_bytes())],
+        &["--year", "2012"],
+    );
+    assert!(
+        text.contains("loaded AGAIN") && text.contains("the limit was reset"),
+        "{text}"
+    );
+    assert!(
+        report["advice"][0]["remedy"]
+            .to_string()
+            .contains(".nf_conntrack")
+    );
+}
+
+#[test]
+fn a_reload_is_seen_across_a_rotation_and_a_boot_hides_none() {
+    let line = |text: &str| format!("Mar 12 10:00:01 gate kernel: {text}\n");
+    let (load, boot) = (line(LOAD), line("Linux version 2.6.32"));
+    let reload = |old: &str, new: &str| {
+        let files = [("messages.1", old.as_bytes()), ("messages", new.as_bytes())];
+        let (report, _) = read_files(&files, &["--year", "2012"]);
+        report["module_loads"][1]["reload"].as_bool().unwrap()
+    };
+    assert!(reload(&load, &load));
+    assert!(!reload(&format!("{load}{boot}"), &load));
+    assert!(!reload(&load, &format!("{boot}{load}")));
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// The EL5 story, compressed by xz 5, zstd 1.5 and bzip2 1.0.
+const COMPRESSED: [(&str, &[u8]); 3] = [
+    ("messages.xz", include_bytes!("samples/el5.xz")),
+    ("messages.zst", include_bytes!("samples/el5.zst")),
+    ("messages.bz2", include_bytes!("samples/el5.bz2")),
+];
+
+#[test]
+fn compressed_logs_are_read_also_in_several_pieces() {
+    let gzip = gzip(EL5);
+    let mut all = COMPRESSED.to_vec();
+    all.push(("messages.gz", &gzip));
+    for (name, bytes) in all {
+        let year = ["--year", "2012"];
+        assert_drops(&read_files(&[(name, bytes)], &year).0, 1, 5991);
+        // Whatever it is called.
+        assert_drops(&read_files(&[("old", bytes)], &year).0, 1, 5991);
+        let twice = [bytes, bytes].concat();
+        assert_drops(&read_files(&[(name, &twice)], &year).0, 2, 2 * 5991);
+        // Cut off: what came before is kept, and the end is missed.
+        let (report, text) = read_files(&[(name, &bytes[..bytes.len() - 9])], &year);
+        let sources = report["skipped"]["sources"].as_array().unwrap();
+        assert_eq!(sources.len(), 1, "{name}: {report:#}");
+        assert!(text.contains("not read to its end"), "{text}");
+    }
+}
+
+/// Synthetic, after <https://systemd.io/JOURNAL_EXPORT_FORMATS>.
+const EXPORT: &[u8] = b"__CURSOR=s=1;i=1\n\
+__REALTIME_TIMESTAMP=1331559634000000\n\
+_TRANSPORT=kernel\n_HOSTNAME=gate\n_BOOT_ID=0123456789abcdef0123456789abcdef\n\
+MESSAGE=net_ratelimit: 12 callbacks suppressed\n\n\
+__CURSOR=s=1;i=2\n\
+__REALTIME_TIMESTAMP=1331559634000001\n\
+_TRANSPORT=kernel\n_HOSTNAME=gate\n_BOOT_ID=0123456789abcdef0123456789abcdef\n\
+MESSAGE\n\x37\0\0\0\0\0\0\0nf_conntrack: nf_conntrack: table full, dropping packet\n\n\
+__CURSOR=s=1;i=3\n\
+__REALTIME_TIMESTAMP=1331559634000002\n\
+_TRANSPORT=syslog\n_HOSTNAME=gate\n\
+MESSAGE=nf_conntrack: nf_conntrack: table full, dropping packet\n\n";
+
+#[test]
+fn the_journal_s_export_is_read() {
+    let (report, _) = read_files(&[("journal", EXPORT)], &[]);
+    assert_drops(&report, 1, 13);
+    assert_eq!(report["first"], "2012-03-12T13:40:34.000001Z");
+    assert_eq!(report["by_host"][0]["host"], "gate");
+    let inside = memchr::memmem::find(EXPORT, b"MESSAGE\n").unwrap() + 20;
+    let (cut, _) = read_files(&[("journal", &EXPORT[..inside])], &[]);
+    assert_eq!(
+        cut["skipped"]["sources"].as_array().unwrap().len(),
+        1,
+        "{cut:#}"
+    );
+}
+
+#[test]
+fn what_programs_quote_is_not_the_kernel_s() {
+    for line in [
+        "Mar 12 10:00:01 gate sshd[7]: Invalid user nf_conntrack: table full, dropping packet",
+        "Mar 12 10:00:01 gate sshd[7]: Invalid user kernel: nf_conntrack: table full, dropping packet",
+        "Mar 12 10:00:01 gate root: kernel: nf_conntrack: table full, dropping packet",
+        "<12>Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet",
+        "12,1,2,-;nf_conntrack: table full, dropping packet",
+        "10.0.0.1 - - [12/Mar/2012:10:00:01 +0000] \"GET /?q=nf_conntrack: table full, dropping packet\"",
+    ] {
+        let report = read(line);
+        assert_drops(&report, 0, 0);
+        assert_eq!(report["skipped"]["lines"]["not_kernel"], 1, "{line}");
+    }
+}
+
+#[test]
+fn broken_lines_are_counted_and_lose_nothing() {
+    let mut text = b"Mar 12 10:00:01 gate kernel: nf_conntrack: table full, drop\n".to_vec();
+    text.extend(
+        b"\0\0\0\0Mar 12 10:00:02 gate kernel: nf_conntrack: table full, dropping packet\n",
+    );
+    text.extend(b"Mar 12 10:00:03 gate kernel: nf_conntrack: table full\x1b[2J, dropping packet\n");
+    text.extend(b"\xff\xfe\x1b nf_conntrack: table full, dropping packet\n");
+    text.extend(b"Mar 99 10:00:03 gate kernel: nf_conntrack: table full, dropping packet\n");
+    text.extend(b"Mar 12 10:00:04 gate kernel: nf_conntrack: table full, dropping packet");
+    let (report, _) = read_files(&[("messages", &text)], &["--year", "2012"]);
+    assert_drops(&report, 2, 2);
+    let lines = &report["skipped"]["lines"];
+    assert_eq!(lines["cut"], 2, "{lines}");
+    assert_eq!(lines["binary"], 1, "{lines}");
+    assert_eq!(lines["not_kernel"], 1, "{lines}");
+}
+
+#[test]
+fn a_hostile_log_cannot_reach_the_terminal() {
+    let text = "Mar 12 10:00:01 ga\u{1b}]0;owned\u{7}te kernel: nf_conntrack: table full, dropping packet\n\
+                Mar 12 10:00:01 \u{9b}31mb kernel: nf_conntrack: table full, dropping packet\n\
+                [    1.000000] \u{1b}[31mred kernel: nf_conntrack: table full, dropping packet\n";
+    let name = "kern\u{1b}[2J.log";
+    let (report, text) = read_files(&[(name, text.as_bytes())], &["--year", "2012"]);
+    assert_drops(&report, 3, 3);
+    assert!(text.contains("HOST"), "{text}");
+    let control = |char: char| char.is_control() && char != '\n';
+    assert!(!text.chars().any(control), "{text:?}");
+    let json = serde_json::to_string(&report).unwrap();
+    assert!(
+        !json.bytes().any(|byte| byte.is_ascii_control()),
+        "{json:?}"
+    );
+}
+
+#[test]
+fn years_are_told_from_the_time_of_the_file_and_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = |text: &str, written: &str, year: Option<&str>| {
+        let path = directory.path().join("messages");
+        fs::write(&path, text).unwrap();
+        let written = humantime::parse_rfc3339(written).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(written).unwrap();
+        let path = path.display().to_string();
+        let mut line = vec!["ctdrop", "logs", path.as_str()];
+        line.extend(year.iter().flat_map(|year| ["--year", year]));
+        let Command::Logs(options) = Cli::try_parse_from(&line).unwrap().command else {
+            panic!("another command")
+        };
+        let mut reading = Reading::new(&options, TimeZone::UTC).unwrap();
+        reading.files(&options.files);
+        let report = Report::new(&reading.finish());
+        (
+            report.first.unwrap()[..10].to_owned(),
+            report.last.unwrap()[..10].to_owned(),
+        )
+    };
+    let days = |days: &[&str]| -> String {
+        let message = " 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n";
+        days.iter().flat_map(|day| [day, message]).collect()
+    };
+    let of = |first: &str, last: &str| (first.to_owned(), last.to_owned());
+    assert_eq!(
+        first(&days(&["Dec 31", "Jan  1"]), "2024-01-05T00:00:00Z", None),
+        of("2023-12-31", "2024-01-01")
+    );
+    assert_eq!(
+        first(
+            &days(&["Jan  1", "Jun  1", "Dec 1", "Jan  2"]),
+            "2024-01-05T00:00:00Z",
+            None
+        ),
+        of("2023-01-01", "2024-01-02")
+    );
+    // Three years in one file.
+    let long = days(&[
+        "Mar  1", "Aug  1", "Dec  1", "Mar  1", "Aug  1", "Dec  1", "Mar  1",
+    ]);
+    assert_eq!(
+        first(&long, "2024-03-05T00:00:00Z", None),
+        of("2022-03-01", "2024-03-01")
+    );
+    assert_eq!(
+        first(&days(&["Feb 29"]), "2026-01-01T00:00:00Z", None),
+        of("2024-02-29", "2024-02-29")
+    );
+    assert_eq!(
+        first(
+            &days(&["Dec 31", "Jan  1"]),
+            "2024-01-05T00:00:00Z",
+            Some("1999")
+        ),
+        of("1999-12-31", "2000-01-01")
+    );
+}
+
+#[test]
+fn time_and_host_can_be_asked_for() {
+    let text = "\
+Mar 12 10:00:01 a kernel: nf_conntrack: table full, dropping packet
+Mar 12 11:00:01 a kernel: nf_conntrack: table full, dropping packet
+Mar 12 11:00:01 b kernel: nf_conntrack: table full, dropping packet
+Mar 12 12:00:01 a kernel: nf_conntrack: table full, dropping packet
+";
+    let ask = |arguments: &[&str]| {
+        let mut all = vec!["--year", "2012"];
+        all.extend(arguments);
+        read_files(&[("messages", text.as_bytes())], &all).0["lines"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(ask(&[]), 4);
+    assert_eq!(ask(&["--since", "2012-03-12 11:00"]), 3);
+    assert_eq!(
+        ask(&[
+            "--since",
+            "2012-03-12 11:00",
+            "--until",
+            "2012-03-12T12:00:00Z"
+        ]),
+        2
+    );
+    assert_eq!(ask(&["--host", "a"]), 3);
+    assert_eq!(ask(&["--host", "b", "--since", "2012-03-12T11:30:00"]), 0);
+}
+
+#[test]
+fn two_writings_of_one_message_are_counted_once() {
+    let line = "Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n";
+    let both = [("kern.log", line.as_bytes()), ("syslog", line.as_bytes())];
+    assert_drops(&read_files(&both, &["--year", "2012"]).0, 1, 1);
+    // A name that any host may have says nothing.
+    let line = line.replace("gate", "localhost");
+    let both = [("a", line.as_bytes()), ("b", line.as_bytes())];
+    assert_drops(&read_files(&both, &["--year", "2012"]).0, 2, 2);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_the_rest_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let gone = directory.path().join("gone").display().to_string();
+    let (report, text) = read_files(&[("messages", EL5.as_bytes())], &["--year", "2012", &gone]);
+    assert_drops(&report, 1, 5991);
+    assert!(
+        text.contains("not read: ") && text.contains("gone"),
+        "{text}"
+    );
+}

@@ -1,0 +1,353 @@
+//! `ctdrop who`: who fills the conntrack table.
+//!
+//! The table of each namespace is dumped once through ctnetlink and added up
+//! while it comes in, in memory that does not grow with it. [`wire`], [`entry`],
+//! [`filter`], [`aggregate`], [`verdict`] and [`free`] decide, on plain data;
+//! [`socket`] and [`owners`] ask the kernel.
+
+pub mod aggregate;
+pub mod dump;
+pub mod entry;
+pub mod filter;
+pub mod free;
+pub mod hitters;
+pub mod owners;
+pub mod report;
+pub mod request;
+pub mod socket;
+pub mod text;
+pub mod timeouts;
+pub mod verdict;
+pub mod wire;
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use self::{
+    aggregate::{Aggregate, Circumstances},
+    dump::Outcome,
+    entry::Rules,
+    filter::Filter,
+    owners::Owners,
+    report::Report,
+    socket::Socket,
+    timeouts::Timeouts,
+};
+use crate::{
+    cli::{Output, Who},
+    kernel::{
+        limits::Limits,
+        netns::{Namespace, Namespaces},
+        presence::Presence,
+        release::Release,
+    },
+    watch::{
+        names::{self, Services},
+        text::{number, plain},
+    },
+};
+
+/// How often a dump is begun anew, if the kernel says that it has lost
+/// something.
+const ATTEMPTS: u32 = 3;
+
+/// Time between two lines of progress.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+const STDOUT: &str = "cannot write to standard output";
+
+/// The last line: what was looked at.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    /// Release of the kernel.
+    release: String,
+    /// Whether the kernel has conntrack.
+    conntrack: Presence,
+    /// Namespaces whose tables were dumped.
+    namespaces: usize,
+    /// Entries of all these that were asked for.
+    entries: u64,
+    /// Namespaces whose tables have no entry, which are not shown.
+    empty: usize,
+    /// Namespaces that could not be looked into.
+    unreadable: Vec<Unreadable>,
+    /// Why namespaces may be missing.
+    warnings: Vec<String>,
+}
+
+/// A namespace that could not be looked into.
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    netns: u32,
+    name: String,
+    why: String,
+}
+
+/// Dumps the tables that are asked for, and says what is in them. Fails if none
+/// could be looked into.
+pub fn run(options: &Who) -> Result<()> {
+    let release = Release::running()?;
+    let services = if options.service_names {
+        Services::read()?
+    } else {
+        Services::default()
+    };
+    let mut summary = Summary {
+        release: release.text.clone(),
+        conntrack: Presence::read()?,
+        namespaces: 0,
+        entries: 0,
+        empty: 0,
+        unreadable: Vec::new(),
+        warnings: Vec::new(),
+    };
+    // To ask would load the modules.
+    if summary.conntrack == Presence::Absent {
+        return summary.say(options.output);
+    }
+    let namespaces = Namespaces::discover()?;
+    let look = Look {
+        owners: Owners::find(&namespaces),
+        rules: Rules::of((release.major, release.minor)),
+        filter: asked_for(options),
+        top: options.top,
+    };
+    summary.warnings.clone_from(&namespaces.warnings);
+    let wanted = match &options.netns {
+        Some(wanted) => vec![namespaces.find(wanted)?],
+        None => by_use(namespaces.list, &mut summary),
+    };
+    for namespace in &wanted {
+        match look.at(namespace) {
+            Ok(report) => {
+                summary.namespaces += 1;
+                summary.entries += report.entries;
+                say(&report, options.output, &services, summary.namespaces > 1)?;
+            }
+            Err(error) => summary.unreadable(namespace, &error),
+        }
+    }
+    summary.say(options.output)?;
+    if summary.namespaces == 0 && !summary.unreadable.is_empty() {
+        bail!("no conntrack table could be looked into: {}", summary.why());
+    }
+    Ok(())
+}
+
+/// The namespaces that have entries, those with most first.
+fn by_use(list: Vec<Namespace>, summary: &mut Summary) -> Vec<Namespace> {
+    let mut used = Vec::new();
+    for namespace in list {
+        match namespace.limits() {
+            Ok(limits) if limits.entries == Some(0) => summary.empty += 1,
+            Ok(limits) => used.push((limits.entries, namespace)),
+            Err(error) => summary.unreadable(&namespace, &error.into()),
+        }
+    }
+    used.sort_by_key(|(entries, _)| std::cmp::Reverse(*entries));
+    used.into_iter().map(|(_, namespace)| namespace).collect()
+}
+
+fn asked_for(options: &Who) -> Filter {
+    Filter {
+        family: options.family,
+        protocol: options.proto,
+        src: options.src,
+        dst: options.dst,
+        zone: options.zone,
+        mark: options.mark,
+    }
+}
+
+/// How tables are looked into.
+struct Look {
+    owners: Owners,
+    rules: Rules,
+    filter: Filter,
+    top: usize,
+}
+
+impl Look {
+    /// Dumps the table of a namespace.
+    fn at(&self, namespace: &Namespace) -> Result<Report> {
+        Ok(namespace.inside(|| self.here(namespace))?)
+    }
+
+    /// The same, in a thread inside it. A dump that lost something is begun
+    /// anew; if the last one did so too, the report says it.
+    fn here(&self, namespace: &Namespace) -> Result<Report> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let time = names::now();
+            let before = Limits::read()?;
+            let began = Instant::now();
+            let (sums, outcome) = self.once(namespace, before.entries)?;
+            if !outcome.is_whole() && attempts < ATTEMPTS {
+                continue;
+            }
+            let context = report::Context {
+                namespace,
+                owners: &self.owners,
+                filter: &self.filter,
+                time,
+                seconds: began.elapsed().as_secs_f64(),
+                attempts,
+                before,
+                after: Limits::read()?,
+                top: self.top,
+            };
+            return Ok(Report::new(&sums, &outcome, &context));
+        }
+    }
+
+    fn once(&self, namespace: &Namespace, expected: Option<u64>) -> Result<(Aggregate, Outcome)> {
+        let mut socket = Socket::open().context("cannot open a netfilter netlink socket")?;
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut sums = Aggregate::new(Circumstances {
+            rules: self.rules,
+            timeouts: Timeouts::read(),
+            now: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
+        });
+        let mut progress = Progress::new(&namespace.name, expected);
+        let outcome = dump::dump(
+            &mut socket,
+            &self.filter,
+            &mut |entry| sums.add(entry, &self.owners),
+            &mut |received| progress.say(received),
+        )?;
+        Ok((sums, outcome))
+    }
+}
+
+/// Tells a person how far a long dump has come; leaves nothing behind.
+struct Progress<'a> {
+    name: &'a str,
+    expected: Option<u64>,
+    next: Option<Instant>,
+    shown: bool,
+}
+
+impl<'a> Progress<'a> {
+    fn new(name: &'a str, expected: Option<u64>) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            name,
+            expected,
+            next: terminal.then(|| Instant::now() + PROGRESS),
+            shown: false,
+        }
+    }
+
+    fn say(&mut self, received: u64) {
+        let now = Instant::now();
+        if self.next.is_none_or(|next| now < next) {
+            return;
+        }
+        self.next = Some(now + PROGRESS);
+        self.shown = true;
+        let of = self
+            .expected
+            .map(|expected| format!(" of {}", number(expected)))
+            .unwrap_or_default();
+        eprint!(
+            "\r\x1b[K{}: {}{of} entries",
+            plain(self.name),
+            number(received)
+        );
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+impl Summary {
+    fn unreadable(&mut self, namespace: &Namespace, error: &anyhow::Error) {
+        self.unreadable.push(Unreadable {
+            netns: namespace.inode,
+            name: namespace.name.clone(),
+            why: format!("{error:#}"),
+        });
+    }
+
+    /// Why the first namespace could not be looked into.
+    fn why(&self) -> String {
+        let first = self.unreadable.first();
+        first.map_or_else(String::new, |it| format!("{}: {}", plain(&it.name), it.why))
+    }
+
+    fn say(&self, output: Output) -> Result<()> {
+        if output == Output::Json {
+            return print_json(self);
+        }
+        let mut lines = Vec::new();
+        if self.conntrack == Presence::Absent {
+            lines.push("conntrack is not loaded: there is no table".to_owned());
+        } else if self.namespaces == 0 && self.unreadable.is_empty() {
+            lines.push(format!(
+                "no entries in any of {} network namespaces",
+                self.empty
+            ));
+        } else if self.empty > 0 {
+            lines.push(format!(
+                "without entries: {} more network namespaces",
+                self.empty
+            ));
+        }
+        print(&lines)?;
+        for Unreadable { name, why, .. } in &self.unreadable {
+            anstream::eprintln!(
+                "ctdrop: {} was not looked into: {}",
+                plain(name),
+                plain(why)
+            );
+        }
+        for warning in &self.warnings {
+            anstream::eprintln!("ctdrop: {warning}");
+        }
+        Ok(())
+    }
+}
+
+fn say(report: &Report, output: Output, services: &Services, apart: bool) -> Result<()> {
+    match output {
+        Output::Json => print_json(report),
+        Output::Text => {
+            let mut lines = text::lines(report, services);
+            if apart {
+                lines.insert(0, String::new());
+            }
+            print(&lines)
+        }
+    }
+}
+
+fn print(lines: &[String]) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}").context(STDOUT)?;
+    }
+    out.flush().context(STDOUT)
+}
+
+fn print_json(line: &impl Serialize) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    serde_json::to_writer(&mut out, line)
+        .map_err(io::Error::from)
+        .and_then(|()| writeln!(out))
+        .and_then(|()| out.flush())
+        .context(STDOUT)
+}

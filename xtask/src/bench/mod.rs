@@ -1,0 +1,25 @@
+//! Measures, and writes what was measured into docs/benchmarks.md.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+mod logs;
+mod section;
+mod who;
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Scanning logs, beside ripgrep and grep
+    Logs(logs::Options),
+    /// `ctdrop who` beside `conntrack -L` and a counting awk
+    Who,
+}
+
+/// Measures it.
+pub(crate) fn bench(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Logs(options) => logs::bench(options),
+        Bench::Who => who::bench(),
+    }
+}
