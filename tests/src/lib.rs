@@ -2,6 +2,7 @@
 //! and namespaces they run in.
 
 pub mod agent;
+pub mod bench;
 pub mod confine;
 pub mod guest;
 pub mod host;

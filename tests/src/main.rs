@@ -11,7 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use ctdrop_tests::{
-    agent, guest, host,
+    agent,
+    bench::Figure,
+    guest, host,
     scenario::{self, Machine},
     system,
     vm::{
@@ -92,6 +94,10 @@ enum Task {
         /// The kernel to boot; none: this machine's own
         #[arg(long, value_name = "NAME")]
         kernel: Option<String>,
+        /// Give the guest bpftrace and dropwatch, and a clock that counts the
+        /// instructions it executes
+        #[arg(long, requires = "kernel")]
+        instructions: bool,
         /// What is measured
         #[command(flatten)]
         under_test: UnderTest,
@@ -177,14 +183,7 @@ fn run(task: Task) -> Result<()> {
             scenario,
             under_test,
         } => {
-            let ctdrop = under_test.binaries()?.ctdrop;
-            let machine = Machine {
-                ctdrop,
-                rung: host::RUNG,
-                forced: false,
-                auto: false,
-                guest: false,
-            };
+            let machine = here(under_test)?;
             let scenario = scenario::find(&scenario)?;
             // The others change the machine, which only a guest is for.
             ensure!(
@@ -206,31 +205,36 @@ fn run(task: Task) -> Result<()> {
         Task::Bench {
             scenario,
             kernel,
+            instructions,
             under_test,
-        } => bench(&scenario, kernel.as_deref(), under_test),
+        } => bench(&scenario, kernel.as_deref(), instructions, under_test),
         Task::Agent => agent::serve(),
         Task::Guest { scenario } => guest::child(&scenario),
     }
 }
 
-/// Runs a scenario that measures, and prints what it shows.
-fn bench(scenario: &str, kernel: Option<&str>, under_test: UnderTest) -> Result<()> {
+/// Runs a scenario that measures, and prints what it shows and its figures.
+fn bench(
+    scenario: &str,
+    kernel: Option<&str>,
+    instructions: bool,
+    under_test: UnderTest,
+) -> Result<()> {
     let Some(kernel) = kernel else {
-        let machine = Machine {
-            ctdrop: under_test.binaries()?.ctdrop,
-            rung: host::RUNG,
-            forced: false,
-            auto: false,
-            guest: false,
-        };
-        return scenario::find(scenario)?.on(&machine);
+        return scenario::find(scenario)?.on(&here(under_test)?);
     };
     let mut show = Show::default();
     let mut watch = |line: &str| {
-        if let Some(line) = show.pick(line) {
+        if show.pick(line).is_some() || Figure::is_stated_in(line) {
             println!("{line}");
+        } else if instructions && !line.is_empty() {
+            eprintln!("{line}");
         }
     };
+    if instructions {
+        let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
+        return vm::bench(&stand, scenario, &under_test.binaries()?, &mut watch).map(drop);
+    }
     in_vm(kernel, scenario, under_test, &mut watch).map(drop)
 }
 
@@ -243,6 +247,17 @@ fn in_vm(
 ) -> Result<Duration> {
     let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
     vm::run(&stand, scenario, &under_test.binaries()?, watch)
+}
+
+/// This machine, with its own kernel.
+fn here(under_test: UnderTest) -> Result<Machine> {
+    Ok(Machine {
+        ctdrop: under_test.binaries()?.ctdrop,
+        rung: host::RUNG,
+        forced: false,
+        auto: false,
+        guest: false,
+    })
 }
 
 /// Lists what there is.

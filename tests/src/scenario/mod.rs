@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bench::{footprint, packets, rate};
+
 pub mod arming;
 pub mod bench_who;
 pub mod boots;
@@ -36,7 +38,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
-    /// The rungs of the attach ladder it is for.
+    /// The rungs of the attach ladder it is tried on; none for one that is no
+    /// test.
     pub rungs: &'static [Rung],
     /// Whether it has a guest to itself, because it wants one that nothing was
     /// done to, or does to it what others should not find.
@@ -164,6 +167,9 @@ pub static ALL: &[&Scenario] = &[
     &who::CHOSEN,
     &who::CHANGING,
     &bench_who::BENCH_WHO,
+    &packets::PACKETS,
+    &rate::RATE,
+    &footprint::FOOTPRINT,
 ];
 
 /// The scenario of that name.

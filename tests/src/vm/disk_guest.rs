@@ -18,9 +18,9 @@ use super::{
     Binaries, console,
     disk::Disk,
     initramfs,
-    qemu::{self, Boot, Guest},
+    qemu::{self, Boot, Clock, Guest},
     systems::System,
-    tools,
+    tools::{self, Tools},
 };
 use crate::{
     agent::{Answer, Ended, PORT, Request},
@@ -95,7 +95,13 @@ impl DiskGuest {
         disk.copy(&copy)?;
         let inside = |(path, text): &File| (format!("{}{path}", guest::disk::FILES), *text);
         let inside: Vec<_> = files.iter().map(inside).collect();
-        initramfs::write(&disk.base(), binaries, &inside, &initramfs)?;
+        initramfs::write(
+            &disk.base(),
+            binaries,
+            &Tools::default(),
+            &inside,
+            &initramfs,
+        )?;
         let boot = Boot {
             kernel: disk.kernel(),
             initramfs,
@@ -105,6 +111,7 @@ impl DiskGuest {
                 MASKED.map(|unit| format!("systemd.mask={unit}")).join(" ")
             ),
             devices: devices(&copy, &socket(&place)),
+            clock: Clock::Time,
             limit: LIMIT,
         };
         let (guest, port) = start(&boot, &place)?;
@@ -118,7 +125,13 @@ impl DiskGuest {
         };
         machine.await_boot()?;
         // The files are there now, and the next boot must not bring them again.
-        initramfs::write(&disk.base(), binaries, &[], &machine.boot.initramfs)?;
+        initramfs::write(
+            &disk.base(),
+            binaries,
+            &Tools::default(),
+            &[],
+            &machine.boot.initramfs,
+        )?;
         Ok(machine)
     }
 

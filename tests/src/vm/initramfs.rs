@@ -57,30 +57,21 @@ pub(super) fn write_base(modules: &Path, tools: &Tools, to: &Path) -> Result<()>
     for (path, text) in NAMES {
         archive.file(path, 0o644, text.as_bytes())?;
     }
-    for program in &tools.programs {
-        let name = program.file_name().context("a program without a name")?;
-        add_file(
-            &mut archive,
-            program,
-            &format!("/sbin/{}", name.to_string_lossy()),
-        )?;
-    }
+    add_tools(&mut archive, tools)?;
     for name in KMOD_NAMES {
         archive.symlink(&format!("/sbin/{name}"), "kmod")?;
-    }
-    for library in &tools.libraries {
-        add_file(&mut archive, library, &library.to_string_lossy())?;
     }
     add_tree(&mut archive, modules, "")?;
     archive.finish()?;
     Ok(())
 }
 
-/// Writes a complete file system: the base, over it the binaries, and `files` with
-/// their paths and texts.
+/// Writes a complete file system: the base, over it the binaries, more of this
+/// machine's `tools`, and `files` with their paths and texts.
 pub(super) fn write(
     base: &Path,
     binaries: &Binaries,
+    tools: &Tools,
     files: &[(String, &str)],
     to: &Path,
 ) -> Result<()> {
@@ -91,10 +82,26 @@ pub(super) fn write(
     let mut archive = Archive::new(out);
     add_file(&mut archive, &binaries.init, "/init")?;
     add_file(&mut archive, &binaries.ctdrop, CTDROP)?;
+    add_tools(&mut archive, tools)?;
+    // Leads nowhere unless there is one among the tools.
+    archive.symlink("/bin/sh", "/sbin/sh")?;
     for (path, text) in files {
         archive.file(path, 0o644, text.as_bytes())?;
     }
     archive.finish()?;
+    Ok(())
+}
+
+/// Adds programs and the libraries that they need.
+fn add_tools<W: Write>(archive: &mut Archive<W>, tools: &Tools) -> Result<()> {
+    for program in &tools.programs {
+        let name = program.file_name().context("a program without a name")?;
+        let inside = format!("/sbin/{}", name.to_string_lossy());
+        add_file(archive, program, &inside)?;
+    }
+    for library in &tools.libraries {
+        add_file(archive, library, &library.to_string_lossy())?;
+    }
     Ok(())
 }
 

@@ -13,8 +13,9 @@ use self::{
     console::Verdict,
     image::Image,
     kernels::Stand,
-    qemu::{Boot, End, Run},
+    qemu::{Boot, Clock, End, Run},
     systems::System,
+    tools::Tools,
 };
 use crate::{scenario::Scenario, system::Story};
 
@@ -62,11 +63,8 @@ pub fn run(
     binaries: &Binaries,
     watch: &mut dyn FnMut(&str),
 ) -> Result<Duration> {
-    let (boot, _files) = prepare(
-        stand,
-        binaries,
-        &format!("ctdrop.scenario={}", scenario.name),
-    )?;
+    let task = format!("ctdrop.scenario={}", scenario.name);
+    let (boot, _files) = prepare(stand, binaries, &Tools::default(), &task)?;
     judge(stand, scenario, &boot.run(watch)?)
 }
 
@@ -86,20 +84,42 @@ pub fn tell(system: &System, story: &Story, binaries: &Binaries) -> Result<()> {
     })
 }
 
-/// What a guest boots, and the directory that must last until it has; its
-/// kernel parameters say where it stands and what it is to do.
-fn prepare(stand: &Stand, binaries: &Binaries, task: &str) -> Result<(Boot, TempDir)> {
+/// Runs a bench likewise, in a guest that has bpftrace and dropwatch too, and whose
+/// clock counts instructions: these do not depend on what else this machine does.
+pub fn bench(
+    stand: &Stand,
+    scenario: &Scenario,
+    binaries: &Binaries,
+    watch: &mut dyn FnMut(&str),
+) -> Result<Duration> {
+    let task = format!("ctdrop.scenario={}", scenario.name);
+    // bpftrace asks a shell where clang has its headers, and crashes without one.
+    let peers = Tools::find(&["bpftrace", "dropwatch", "sh"])?;
+    let (mut boot, _files) = prepare(stand, binaries, &peers, &task)?;
+    boot.clock = Clock::Instructions;
+    judge(stand, scenario, &boot.run(watch)?)
+}
+
+/// What a guest boots, with `more` programs than every guest has, and the
+/// directory that must last until it has; its kernel parameters say where it stands and what it is to do.
+fn prepare(
+    stand: &Stand,
+    binaries: &Binaries,
+    more: &Tools,
+    task: &str,
+) -> Result<(Boot, TempDir)> {
     tools::ensure_static(&binaries.ctdrop)?;
     tools::ensure_static(&binaries.init)?;
     let image = Image::provide(stand.kernel)?;
     let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
     let initramfs = files.path().join("initramfs.cpio");
-    initramfs::write(&image.base(), binaries, &[], &initramfs)?;
+    initramfs::write(&image.base(), binaries, more, &[], &initramfs)?;
     let boot = Boot {
         kernel: image.kernel(),
         initramfs,
         parameters: format!("ctdrop.kernel={stand} {task}"),
         devices: Vec::new(),
+        clock: Clock::Time,
         limit: LIMIT,
     };
     Ok((boot, files))

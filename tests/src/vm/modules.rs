@@ -35,6 +35,7 @@ pub(super) const SCENARIOS: Wanted = Wanted {
         "bridge",
         "crc32c_generic",
         "crc32c_intel",
+        "drop_monitor",
         "dummy",
         "libcrc32c",
         "macvlan",

@@ -33,8 +33,20 @@ pub struct Boot {
     pub parameters: String,
     /// Options of QEMU for devices that not every guest has.
     pub devices: Vec<String>,
+    /// What its clock shows.
+    pub clock: Clock,
     /// Wall-clock time after which the guest is ended.
     pub limit: Duration,
+}
+
+/// What a guest's clock shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The time that passes here.
+    Time,
+    /// A nanosecond for each instruction that its one CPU executes; while that
+    /// has nothing to do, the clock jumps to its next timer.
+    Instructions,
 }
 
 /// What came of it.
@@ -115,16 +127,11 @@ impl Boot {
         let parameters = format!("console=ttyS0 quiet panic=-1 {}", self.parameters);
         let mut command = Command::new(command::find("qemu-system-x86_64")?);
         command
-            .args([
-                "-accel",
-                "tcg,thread=single",
-                "-cpu",
-                "max",
-                "-m",
-                "2048",
-                "-smp",
-                "2",
-            ])
+            .args(["-accel", "tcg,thread=single", "-cpu", "max", "-m", "2048"])
+            .args(match self.clock {
+                Clock::Time => ["-smp", "2"].as_slice(),
+                Clock::Instructions => &["-smp", "1", "-icount", "shift=0,sleep=off"],
+            })
             .args([
                 "-no-user-config",
                 "-nodefaults",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tempfile::TempDir;
 
-use super::{Binaries, LIMIT, judge, kernels::Stand, prepare, qemu::Guest};
+use super::{Binaries, LIMIT, judge, kernels::Stand, prepare, qemu::Guest, tools::Tools};
 use crate::scenario::Scenario;
 
 /// A guest that waits for scenarios. One in which a scenario has failed is not
@@ -22,7 +22,7 @@ pub struct Shared {
 impl Shared {
     /// Boots one.
     pub fn boot(stand: &Stand, binaries: &Binaries) -> Result<Self> {
-        let (boot, files) = prepare(stand, binaries, "")?;
+        let (boot, files) = prepare(stand, binaries, &Tools::default(), "")?;
         Ok(Self {
             stand: *stand,
             guest: boot.start()?,

@@ -21,7 +21,7 @@ pub(super) const DISK: &[&str] = &["kmod"];
 pub(super) const KMOD_NAMES: [&str; 5] = ["modprobe", "lsmod", "rmmod", "insmod", "modinfo"];
 
 /// Everything that a guest needs to run programs of this machine.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tools {
     /// Paths of the programs here; guests have them in `/sbin`.
     pub(super) programs: Vec<PathBuf>,
