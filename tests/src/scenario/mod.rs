@@ -46,6 +46,9 @@ pub struct Scenario {
     pub alone: bool,
     /// Whether it is tried, too, with programs that pressure attaches.
     pub auto: bool,
+    /// Whether it does not depend on the rung, so that one stand of each kernel is
+    /// enough.
+    pub once: bool,
     /// Runs it; an error is a failed assertion or a machine that does not work.
     pub run: fn(&Machine) -> Result<()>,
 }
@@ -217,6 +220,7 @@ mod tests {
             rungs: &[Rung::Fexit],
             alone: false,
             auto: false,
+            once: false,
             run: |_| panic!("expected {}", 5),
         };
         let machine = Machine {

@@ -19,6 +19,7 @@ pub static STATUS: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: numbers,
 };
 
@@ -29,6 +30,7 @@ pub static MODULE: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: true,
     run: module,
 };
 
