@@ -17,7 +17,7 @@ use ctdrop_tests::{
     scenario::{self, Machine},
     system,
     vm::{
-        self, Binaries, DiskGuest,
+        self, Binaries,
         console::Show,
         disk::Disk,
         image::Image,
@@ -171,9 +171,10 @@ fn run(task: Task) -> Result<()> {
             script,
             under_test,
         } => {
-            let system = systems::find(&system)?;
-            let mut guest = DiskGuest::boot(system, &under_test.binaries()?, &[])?;
-            let ended = guest.run(["sh", "-c", &script])?;
+            let (system, binaries) = (systems::find(&system)?, under_test.binaries()?);
+            let ended = vm::on_system(system, &binaries, &[], "script", |guest| {
+                guest.run(["sh", "-c", &script])
+            })?;
             print!("{}", ended.stdout);
             eprint!("{}", ended.stderr);
             ensure!(ended.code == Some(0), "it ended with {:?}", ended.code);

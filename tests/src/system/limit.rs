@@ -137,8 +137,8 @@ pub(super) fn reload(host: &mut DiskGuest) -> Result<()> {
     host.succeed(["modprobe", "nf_conntrack"]).map(drop)
 }
 
-/// Takes out the modules that hold conntrack, then conntrack. The kernel lets go of
-/// a removed rule only a moment later.
+/// Takes out the modules that hold conntrack, then conntrack. Where rules are
+/// nftables, the kernel lets go of a removed one only a moment later.
 const UNLOAD: &str = "
 release() {
     for user in $(awk -v name=\"$1\" '$1 == name { gsub(\",\", \" \", $4); print $4 }' /proc/modules); do

@@ -60,7 +60,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// A running system, and the disk that its reboots keep.
 #[derive(Debug)]
 pub struct DiskGuest {
-    /// What it boots, each time the same.
+    /// What it boots the next time.
     boot: Boot,
     /// The disk, and the socket of the port.
     place: TempDir,
@@ -84,27 +84,24 @@ struct Port {
 }
 
 impl DiskGuest {
-    /// Boots a system with a new copy of its disk, onto which `files` were put
-    /// before, each a path and a text; returns when all is started.
-    pub fn boot(system: &System, binaries: &Binaries, files: &[File]) -> Result<Self> {
+    /// Starts a system with a new copy of its disk, onto which `files` are put
+    /// before anything there runs.
+    pub(super) fn start(system: &System, binaries: &Binaries, files: &[File]) -> Result<Self> {
         tools::ensure_static(&binaries.ctdrop)?;
         tools::ensure_static(&binaries.init)?;
         let disk = Disk::provide(system)?;
         let place = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
-        let [copy, initramfs] = ["disk.ext4", "initramfs.cpio"].map(|name| place.path().join(name));
+        let paths =
+            ["disk.ext4", "first.cpio", "initramfs.cpio"].map(|name| place.path().join(name));
+        let [copy, first, later] = paths;
         disk.copy(&copy)?;
         let inside = |(path, text): &File| (format!("{}{path}", guest::disk::FILES), *text);
         let inside: Vec<_> = files.iter().map(inside).collect();
-        initramfs::write(
-            &disk.base(),
-            binaries,
-            &Tools::default(),
-            &inside,
-            &initramfs,
-        )?;
-        let boot = Boot {
+        initramfs::write(&disk.base(), binaries, &Tools::default(), &inside, &first)?;
+        initramfs::write(&disk.base(), binaries, &Tools::default(), &[], &later)?;
+        let mut boot = Boot {
             kernel: disk.kernel(),
-            initramfs,
+            initramfs: first,
             parameters: format!(
                 "{}=/dev/vda systemd.unit=multi-user.target systemd.show_status=yes {}",
                 guest::DISK,
@@ -115,47 +112,45 @@ impl DiskGuest {
             limit: LIMIT,
         };
         let (guest, port) = start(&boot, &place)?;
-        let mut machine = Self {
+        // It has the files, and must not get them again.
+        boot.initramfs = later;
+        Ok(Self {
             boot,
             place,
             guest,
             port,
             transcript: Vec::new(),
             state: String::new(),
-        };
-        machine.await_boot()?;
-        // The files are there now, and the next boot must not bring them again.
-        initramfs::write(
-            &disk.base(),
-            binaries,
-            &Tools::default(),
-            &[],
-            &machine.boot.initramfs,
-        )?;
-        Ok(machine)
+        })
     }
 
     /// Runs a program to its end, whatever its exit code; it is found in PATH, as
-    /// ctdrop is.
-    pub fn run<const N: usize>(&mut self, command: [&str; N]) -> Result<Ended> {
+    /// ctdrop is. It must not leave a process behind that keeps its stdout open: such
+    /// a one is for `systemd-run`.
+    pub fn run<'a>(&mut self, command: impl IntoIterator<Item = &'a str>) -> Result<Ended> {
         self.run_with(command, "")
     }
 
     /// Runs a program that reads `input`.
-    pub fn run_with<const N: usize>(&mut self, command: [&str; N], input: &str) -> Result<Ended> {
+    pub fn run_with<'a>(
+        &mut self,
+        command: impl IntoIterator<Item = &'a str>,
+        input: &str,
+    ) -> Result<Ended> {
         let request = Request::Run {
-            command: command.map(str::to_owned).to_vec(),
+            command: command.into_iter().map(str::to_owned).collect(),
             input: input.to_owned(),
         };
         match self.ask(&request)? {
             Answer::Ended(ended) => Ok(ended),
-            other => bail!("{command:?}: {other:?}"),
+            other => bail!("unexpected {other:?}"),
         }
     }
 
     /// Runs a program that must succeed and returns what it wrote to stdout.
-    pub fn succeed<const N: usize>(&mut self, command: [&str; N]) -> Result<String> {
-        let ended = self.run(command)?;
+    pub fn succeed<'a>(&mut self, command: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        let command: Vec<_> = command.into_iter().collect();
+        let ended = self.run(command.iter().copied())?;
         ensure!(
             ended.code == Some(0),
             "{command:?} ended with {:?}: {}",
@@ -224,7 +219,7 @@ impl DiskGuest {
     }
 
     /// Waits until the agent says that the system has started.
-    fn await_boot(&mut self) -> Result<()> {
+    pub(super) fn await_boot(&mut self) -> Result<()> {
         let start = Instant::now();
         match self.answer().context("the system did not boot")? {
             Answer::Ready { state } => self.state = state,

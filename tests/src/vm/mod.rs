@@ -68,20 +68,28 @@ pub fn run(
     judge(stand, scenario, &boot.run(watch)?)
 }
 
-/// Tells a story on a system, with a disk of its own. The error of a failed one
-/// holds the end of the console and says where the rest is.
-pub fn tell(system: &System, story: &Story, binaries: &Binaries) -> Result<()> {
-    let mut guest = DiskGuest::boot(system, binaries, story.files)?;
+/// Boots a system from a disk of its own, onto which `files` were put before, and
+/// acts on it. The error of what failed holds the end of the console and says where
+/// the rest is: under the name of the `trial`.
+pub fn on_system<T>(
+    system: &System,
+    binaries: &Binaries,
+    files: &[File],
+    trial: &str,
+    act: impl FnOnce(&mut DiskGuest) -> Result<T>,
+) -> Result<T> {
     let start = Instant::now();
-    let told = (story.run)(&mut guest);
+    let mut guest = DiskGuest::start(system, binaries, files)?;
+    let done = guest.await_boot().and_then(|()| act(&mut guest));
     let console = guest.into_transcript();
-    let log = write_log(&format!("{}.{}", system.name, story.name), &console)?;
-    told.map_err(|error| {
-        anyhow!(
-            "{}",
-            report(&format!("{error:#}"), &console, start.elapsed(), &log)
-        )
-    })
+    let log = write_log(&format!("{}.{trial}", system.name), &console)?;
+    let told = |error| report(&format!("{error:#}"), &console, start.elapsed(), &log);
+    done.map_err(|error| anyhow!("{}", told(error)))
+}
+
+/// Tells a story on a system.
+pub fn tell(system: &System, story: &Story, binaries: &Binaries) -> Result<()> {
+    on_system(system, binaries, story.files, story.name, story.run)
 }
 
 /// Runs a bench likewise, in a guest that has bpftrace and dropwatch too, and whose
