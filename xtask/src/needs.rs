@@ -32,6 +32,9 @@ pub(crate) const TESTS: [&str; 6] = [
     "kmod",
 ];
 
+/// Debian packages whose programs do what ctdrop does, as far as they can.
+pub(crate) const PEERS: [&str; 2] = ["bpftrace", "dropwatch"];
+
 /// The programs that the tests use; the last two fetch and unpack kernels.
 pub(crate) const PROGRAMS: [&str; 7] = [
     "qemu-system-x86_64",
@@ -52,6 +55,8 @@ pub(crate) enum Purpose {
     Check,
     /// Building and running every test.
     Test,
+    /// Building and running benches beside other programs.
+    Bench,
 }
 
 /// What a machine has and has not.
@@ -107,6 +112,7 @@ pub(crate) fn packages(purpose: Purpose) -> Vec<&'static str> {
         Purpose::Build => {}
         Purpose::Check => packages.extend(LINTS),
         Purpose::Test => packages.extend(TESTS),
+        Purpose::Bench => packages.extend(TESTS.into_iter().chain(PEERS)),
     }
     packages
 }
@@ -144,7 +150,8 @@ pub(crate) fn plan(facts: &Facts, purpose: Purpose) -> Result<Vec<Step>> {
         }
         steps.push(Step::Components);
     }
-    if purpose == Purpose::Test && (!facts.apt || !TESTS.iter().all(offered)) {
+    let tests = matches!(purpose, Purpose::Test | Purpose::Bench);
+    if tests && (!facts.apt || !TESTS.iter().all(offered)) {
         let programs = &facts.programs;
         if !programs.is_empty() {
             bail!(
