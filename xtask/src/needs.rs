@@ -34,6 +34,9 @@ pub(crate) const TESTS: [&str; 8] = [
     "e2fsprogs",
 ];
 
+/// Debian packages whose programs do what ctdrop does, as far as they can.
+pub(crate) const PEERS: [&str; 2] = ["bpftrace", "dropwatch"];
+
 /// The programs that the tests use; the last four fetch and unpack kernels, and make
 /// disks with Debian systems.
 pub(crate) const PROGRAMS: [&str; 9] = [
@@ -57,6 +60,8 @@ pub(crate) enum Purpose {
     Check,
     /// Building and running every test.
     Test,
+    /// Building and running benches beside other programs.
+    Bench,
 }
 
 /// What a machine has and has not.
@@ -112,6 +117,7 @@ pub(crate) fn packages(purpose: Purpose) -> Vec<&'static str> {
         Purpose::Build => {}
         Purpose::Check => packages.extend(LINTS),
         Purpose::Test => packages.extend(TESTS),
+        Purpose::Bench => packages.extend(TESTS.into_iter().chain(PEERS)),
     }
     packages
 }
@@ -149,7 +155,8 @@ pub(crate) fn plan(facts: &Facts, purpose: Purpose) -> Result<Vec<Step>> {
         }
         steps.push(Step::Components);
     }
-    if purpose == Purpose::Test && (!facts.apt || !TESTS.iter().all(offered)) {
+    let tests = matches!(purpose, Purpose::Test | Purpose::Bench);
+    if tests && (!facts.apt || !TESTS.iter().all(offered)) {
         let programs = &facts.programs;
         if !programs.is_empty() {
             bail!(

@@ -2,8 +2,10 @@
 
 use std::{
     fmt, fs,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -179,12 +181,15 @@ fn counted(netns: u64) -> Result<u64> {
     Ok(packets)
 }
 
+/// How long dropwatch is given to begin and to end its monitoring.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// A dropwatch that monitors.
 #[derive(Debug)]
 pub(super) struct Dropwatch {
     child: Child,
     commands: ChildStdin,
-    output: BufReader<ChildStdout>,
+    output: ChildStdout,
 }
 
 impl Dropwatch {
@@ -196,15 +201,10 @@ impl Dropwatch {
             .spawn()
             .context("cannot start dropwatch")?;
         let mut commands = child.stdin.take().context("the input of dropwatch")?;
-        let mut output = BufReader::new(child.stdout.take().context("the output of dropwatch")?);
+        let output = child.stdout.take().context("the output of dropwatch")?;
         writeln!(commands, "start")?;
-        let mut line = String::new();
-        while !line.contains("monitoring activated") {
-            line.clear();
-            if output.read_line(&mut line)? == 0 {
-                bail!("dropwatch ended with {}", child.wait()?);
-            }
-        }
+        // It says that it monitors, but not before its output is flushed.
+        thread::sleep(SETTLE);
         Ok(Self {
             child,
             commands,
@@ -215,10 +215,15 @@ impl Dropwatch {
     /// Ends it: the signal ends its monitoring, and lets it read commands again.
     fn finish(mut self) -> Result<()> {
         watch::signal(self.child.id().cast_signed(), libc::SIGINT)?;
-        writeln!(self.commands, "stop\nexit")?;
-        drop(self.commands);
-        io::copy(&mut self.output, &mut io::sink())?;
+        thread::sleep(SETTLE);
+        writeln!(self.commands, "exit")?;
+        let mut said = String::new();
+        self.output.read_to_string(&mut said)?;
         self.child.wait()?;
+        ensure!(
+            said.contains(" drops at "),
+            "dropwatch saw nothing: {said:?}"
+        );
         Ok(())
     }
 }

@@ -3,8 +3,12 @@
 use anyhow::Result;
 use clap::Subcommand;
 
+mod aims;
+mod figures;
 mod logs;
+mod observe;
 mod section;
+mod tables;
 mod who;
 
 /// What to measure.
@@ -12,6 +16,8 @@ mod who;
 pub(crate) enum Bench {
     /// Scanning logs, beside ripgrep and grep
     Logs(logs::Options),
+    /// What watching costs packets and the host, beside bpftrace and dropwatch
+    Observe,
     /// `ctdrop who` beside `conntrack -L` and a counting awk
     Who,
 }
@@ -20,6 +26,7 @@ pub(crate) enum Bench {
 pub(crate) fn bench(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Logs(options) => logs::bench(options),
+        Bench::Observe => observe::bench(),
         Bench::Who => who::bench(),
     }
 }
