@@ -1,0 +1,23 @@
+//! `ctdrop fix` and `ctdrop undo`: make the right limit stick, and take it back.
+
+pub mod apply;
+pub mod diagnosis;
+pub mod diff;
+mod draft;
+pub mod edit;
+pub mod file;
+pub mod live;
+pub mod notes;
+pub mod occupants;
+mod places;
+pub mod plan;
+pub mod record;
+mod services;
+pub mod sizing;
+pub mod undo;
+
+pub use self::{
+    apply::apply,
+    plan::{Plan, plan},
+    undo::undo,
+};
