@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use conntrack_user::{
     cli::{self, Cli, Command},
-    probe, status, watch,
+    fix, probe, status, watch,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -45,6 +45,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Watch(options) => watch::run(&options, shutdown()?).await?,
         Command::Probe(options) => probe::run(options.output)?,
         Command::Status(options) => return Ok(status::run(&options)?.code().into()),
+        Command::Fix(options) => fix::command::fix(&options)?,
+        Command::Undo(options) => fix::command::take_back(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -387,12 +387,12 @@ impl Place {
             let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
             self.failed(error, "write the new content of")
         })?;
-        let attributes = restored.or_else(|| {
+        let wanted = restored.or_else(|| {
             let original = original?;
-            Some(self::attributes(&original.status))
+            Some(attributes(&original.status))
         });
         let now = fstat(file).map_err(failed)?;
-        if let Some(wanted) = attributes
+        if let Some(wanted) = wanted
             && (wanted.uid, wanted.gid) != (now.st_uid, now.st_gid)
         {
             fchown(
@@ -403,7 +403,7 @@ impl Place {
             .map_err(|error| self.failed(error, "keep the owner of"))?;
         }
         // After the owner, whose change takes special bits away.
-        let mode = attributes.map_or(mode, |wanted| wanted.mode);
+        let mode = wanted.map_or(mode, |wanted| wanted.mode);
         fchmod(file, Mode::from_raw_mode(mode))
             .map_err(|error| self.failed(error, "keep the mode of"))?;
         if let Some(original) = original {

@@ -1,6 +1,7 @@
 //! `ctdrop fix` and `ctdrop undo`: make the right limit stick, and take it back.
 
 pub mod apply;
+pub mod command;
 pub mod diagnosis;
 pub mod diff;
 mod draft;
@@ -12,8 +13,11 @@ pub mod occupants;
 mod places;
 pub mod plan;
 pub mod record;
+mod report;
+mod script;
 mod services;
 pub mod sizing;
+mod text;
 pub mod undo;
 
 pub use self::{

@@ -57,14 +57,13 @@ pub(super) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
             sets.source.file.display()
         ),
     };
-    let cpus = facts
-        .kernel
-        .cpus
-        .map_or_else(String::new, |cpus| format!(" on {cpus} processors"));
+    let cpus = facts.kernel.cpus.map_or_else(String::new, |cpus| {
+        format!("; this host has {cpus} processors")
+    });
     Some(Note {
         what: format!("set the limit in {}: {}", owner.name, owner.knob),
         why: format!(
-            "{}{cpus} ({}); files of the host have no say, so none is changed",
+            "it {} ({}){cpus}; files of the host have no say, so none is changed",
             owner.behaviour, sets.source
         ),
         snippet,
@@ -78,7 +77,7 @@ pub(super) fn undone_at_once(facts: &Facts, size: &Size) -> Option<Note> {
     let undone = sets.timing == Timing::Always && sets.max != Some(size.max);
     undone.then(|| Note {
         what: "the running kernel is left alone".to_owned(),
-        why: format!("{} {}", owner.name, owner.behaviour),
+        why: format!("{}: it {}", owner.name, owner.behaviour),
         snippet: String::new(),
     })
 }
@@ -149,7 +148,7 @@ pub(super) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             .iter()
             .filter(|writer| writer.active && writer.name == "firewalld")
             .map(|writer| Note {
-                what: format!("firewalld {}", writer.behaviour),
+                what: format!("firewalld: {}", writer.behaviour),
                 why: format!(
                     "with the module's option the limit is then {}",
                     8 * size.buckets

@@ -141,7 +141,9 @@ pub(super) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         size.buckets
     );
     if !is_module(facts) {
-        draft.notes.push(super::notes::built_in(size.buckets));
+        if !sets_buckets(facts) {
+            draft.notes.push(super::notes::built_in(size.buckets));
+        }
         return Ok(());
     }
     if let Some(hashsize) = facts.modules.hashsize.clone() {

@@ -98,9 +98,6 @@ const ROUNDS: usize = 32;
 pub struct Options {
     /// Lines that say something else and do not count are made comments.
     pub edit_conflicts: bool,
-    /// The kernel's own variables are planned for a tree, too: for a script that
-    /// is run on the host itself.
-    pub live_of_tree: bool,
 }
 
 /// Makes a plan.
@@ -119,7 +116,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
         draft_files(&mut draft, &size, options)?;
         notes.extend(notes::advice(&draft.facts, &size));
     }
-    let live = if root.is_this_host() || options.live_of_tree {
+    let live = if root.is_this_host() {
         live(facts, &size, &mut notes)
     } else {
         Vec::new()

@@ -226,7 +226,7 @@ fn buckets(facts: &Facts, max: u64, diagnosis: &Diagnosis, why: &mut Vec<String>
     let rounded = kernel
         .machine()
         .map_or(wanted, |machine| machine.rounded(wanted));
-    why.push(if rounded > least {
+    why.push(if wanted > least {
         format!("buckets: {rounded}, {said}, and not fewer than there are")
     } else {
         format!("buckets: {rounded}, {said}")

@@ -43,7 +43,8 @@ pub fn add_word(content: &[u8], variable: &str, word: &str, also: &[String]) -> 
         }
         None => match fragment.lost(variable) {
             Some(lost) if !lost.text.is_ascii() => {
-                let list: Vec<&str> = also.iter().map(String::as_str).chain([word]).collect();
+                let kept = also.iter().map(String::as_str).filter(|kept| *kept != word);
+                let list: Vec<&str> = [word].into_iter().chain(kept).collect();
                 rewrite(content, lost.line, variable, &list)
                     .with_context(|| format!("there is no line {}", lost.line))?
             }
