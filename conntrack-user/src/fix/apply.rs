@@ -1,7 +1,11 @@
 //! Bringing a plan about: what is needed to take it back goes to the disk first,
 //! then the running kernel, then file by file.
 
-use std::{env, path::Path};
+use std::{
+    cmp::Reverse,
+    env,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::getuid;
@@ -10,7 +14,10 @@ use super::{
     file::{Attributes, Tree, Wanted},
     live,
     plan::{FileChange, Plan, shortfalls},
-    record::{Backup, Contents, FileRecord, Live, Manifest, Record, Records, State, Who, digest},
+    record::{
+        Backup, Contents, FileRecord, Live, Manifest, Record, Records, State, TEMPORARY, Who,
+        digest,
+    },
     undo,
 };
 use crate::{
@@ -154,7 +161,7 @@ fn begin(
             after: digest(&item.change.after),
             mode: item.change.mode,
             // Hidden, and of no suffix that anything reads.
-            temporary: format!(".ctdrop-{id}-{number}"),
+            temporary: format!("{TEMPORARY}{id}-{number}"),
             why: item.change.why.clone(),
         })
         .collect();
@@ -205,8 +212,8 @@ fn begin(
 }
 
 /// Directories that the changes need and that are not there.
-fn missing_directories(tree: &Tree, items: &[Item]) -> Result<Vec<std::path::PathBuf>> {
-    let mut missing = Vec::new();
+fn missing_directories(tree: &Tree, items: &[Item]) -> Result<Vec<PathBuf>> {
+    let mut missing: Vec<PathBuf> = Vec::new();
     for item in items {
         for directory in item.change.path.ancestors().skip(1) {
             if tree.has_directory(directory)? {
@@ -217,6 +224,8 @@ fn missing_directories(tree: &Tree, items: &[Item]) -> Result<Vec<std::path::Pat
             }
         }
     }
+    // What is inside goes first when they are taken away.
+    missing.sort_by_key(|directory| Reverse(directory.components().count()));
     Ok(missing)
 }
 

@@ -142,9 +142,10 @@ impl Tree {
                 }
                 Err(Errno::EXIST) => {}
                 Err(error) => {
-                    return Err(Error::new(error).context(format!(
-                        "cannot make the directory {}",
-                        self.outside(&here).display()
+                    return Err(Error::new(io::Error::from(error)).context(format!(
+                        "cannot make the directory {}{}",
+                        self.outside(&here).display(),
+                        hint(error)
                     )));
                 }
             }
@@ -166,10 +167,14 @@ impl Tree {
 
     /// Removes a directory if it is empty.
     pub fn remove_directory(&self, path: &Path) -> Result<()> {
-        let (parent, name) = self.parent(path)?;
+        let (parent, name) = match self.parent(path) {
+            // What it was in is gone, too.
+            Err(error) if is(&error, Errno::NOENT) => return Ok(()),
+            parent => parent?,
+        };
         match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
-            Err(error) => Err(Error::new(error).context(format!(
+            Err(error) => Err(Error::new(io::Error::from(error)).context(format!(
                 "cannot remove the directory {}",
                 self.outside(path).display()
             ))),
@@ -327,10 +332,7 @@ impl Place {
             Errno::PERM | Errno::ACCESS if self.is_immutable() => {
                 ": it is immutable; chattr -i lifts that"
             }
-            Errno::ROFS => ": its file system is mounted read-only",
-            Errno::NOSPC | Errno::DQUOT => ": there is no room left; nothing has changed there",
-            Errno::ACCESS | Errno::PERM => ": run as root",
-            _ => "",
+            _ => hint(error),
         };
         Error::new(io::Error::from(error))
             .context(format!("cannot {doing} {}{hint}", self.shown.display()))
@@ -569,6 +571,16 @@ impl Place {
         } else {
             Err(self.changed())
         }
+    }
+}
+
+/// What to do about an error.
+const fn hint(error: Errno) -> &'static str {
+    match error {
+        Errno::ROFS => ": its file system is mounted read-only",
+        Errno::NOSPC | Errno::DQUOT => ": there is no room left",
+        Errno::ACCESS | Errno::PERM => ": run as root",
+        _ => "",
     }
 }
 

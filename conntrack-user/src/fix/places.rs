@@ -1,7 +1,7 @@
 //! Where on this host a setting goes: which file is read by what, and which name
 //! the setting has there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -9,12 +9,13 @@ use super::{
     draft::Draft,
     edit::{self, MARK, modprobe},
     plan::{Event, has_systemd, is_module},
+    record::TEMPORARY,
     services,
     sizing::Size,
 };
 use crate::{
     facts::{
-        Facts,
+        Facts, Source,
         init::Init,
         iptables::IptablesService,
         sysctl::{SYSCTL_CONF, SysctlFile, Variable, line::number},
@@ -37,9 +38,10 @@ pub(super) fn key(facts: &Facts) -> &'static str {
 }
 
 /// Whether a file belongs to the host, not to a package or to the time until the
-/// next boot.
+/// next boot; nor to a fix that was cut off.
 pub(super) fn is_ours_to_edit(file: &Path) -> bool {
-    file.starts_with("/etc")
+    let name = file.file_name().unwrap_or_default();
+    file.starts_with("/etc") && !name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
 }
 
 /// Whether something reads settings then, so that one more would have an effect.
@@ -281,7 +283,26 @@ pub(super) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
             "fewer buckets make chains too long",
         )?;
     }
+    let facts = &draft.facts;
+    let boot = simulate(facts, Start::AfterBoot).boot;
+    if is_module(facts) || !sets_buckets(facts) || boot.buckets >= Some(size.buckets) {
+        return Ok(());
+    }
+    let Some(name) = drop_in(facts) else {
+        return Ok(());
+    };
+    let (file, content) = draft.read(&format!("/etc/sysctl.d/{name}"))?;
+    let line = format!("net.netfilter.nf_conntrack_buckets = {}", size.buckets);
+    let after = edit::append(&content.unwrap_or_default(), &line);
+    let why = "conntrack is built into this kernel, so that there is no option of a module";
+    draft.put(&file, after, 0o644, why)?;
     Ok(())
+}
+
+/// Whether buckets can be set as limits are.
+fn sets_buckets(facts: &Facts) -> bool {
+    let machine = facts.kernel.machine();
+    machine.is_some_and(|machine| machine.buckets_are_writable())
 }
 
 /// systemd before 220 set names of one variable in no order: all must say the
@@ -310,11 +331,11 @@ pub(super) fn aliases(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     Ok(())
 }
 
-/// Lines that say something else, and do not count: told, or made comments.
-pub(super) fn losers(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Result<()> {
+/// Lines that were to set the limit to something else, and do not count.
+fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
     let survival = simulate(&draft.facts, Start::AfterBoot);
     let services = survival.services.iter().map(|service| &service.outcome);
-    let mut losers = Vec::new();
+    let mut sources = Vec::new();
     for outcome in [&survival.boot, &survival.module_reload]
         .into_iter()
         .chain(services)
@@ -323,18 +344,56 @@ pub(super) fn losers(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> R
             if let Some(source) = &step.source
                 && matches!(step.does, Action::Sets | Action::TooEarly)
                 && step.value != Some(size.max)
-                && draft
-                    .facts
-                    .sysctl
-                    .all()
-                    .any(|file| file.file == source.file)
-                && !losers.contains(source)
+                && is_of_settings(&draft.facts, source)
+                && !sources.contains(source)
             {
-                losers.push(source.clone());
+                sources.push(source.clone());
             }
         }
     }
-    for source in losers {
+    sources
+}
+
+fn is_of_settings(facts: &Facts, source: &Source) -> bool {
+    facts.sysctl.all().any(|file| file.file == source.file)
+}
+
+/// Backups and leftovers that decide as something reads files of any suffix: the
+/// limit does not rest on them alone.
+pub(super) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
+    let survival = simulate(&draft.facts, Start::AfterBoot);
+    let is_leftover = |file: &Path| file.extension().is_none_or(|suffix| suffix != "conf");
+    let services = survival.services.iter().map(|service| &service.outcome);
+    let mut decide: Vec<PathBuf> = [&survival.boot]
+        .into_iter()
+        .chain(services)
+        .filter_map(|outcome| outcome.because.file.clone())
+        .filter(|file| file.starts_with("/etc/sysctl.d") && is_leftover(file))
+        .collect();
+    decide.dedup();
+    if decide.is_empty() {
+        return Ok(());
+    }
+    for file in decide {
+        draft.warnings.push(format!(
+            "{} is read although its name does not end in .conf, and counts more than what it was \
+             left from: move it out of /etc/sysctl.d",
+            file.display()
+        ));
+    }
+    let proper = overridden(draft, size)
+        .into_iter()
+        .filter(|source| is_ours_to_edit(&source.file) && !is_leftover(&source.file));
+    for source in proper {
+        let why = "so that the limit does not rest on a file that was only left there";
+        draft.set_value(&source.file, source.line, size.max, why)?;
+    }
+    Ok(())
+}
+
+/// Lines that say something else, and do not count: told, or made comments.
+pub(super) fn losers(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Result<()> {
+    for source in overridden(draft, size) {
         if comment_out && is_ours_to_edit(&source.file) {
             let why = "the line says something else than the one that counts";
             draft.edit(&source.file, why, |content| {

@@ -287,6 +287,7 @@ fn draft_files(draft: &mut Draft<'_>, size: &Size, options: Options) -> Result<(
         );
     }
     places::aliases(draft, size)?;
+    places::leftovers(draft, size)?;
     places::losers(draft, size, options.edit_conflicts)
 }
 

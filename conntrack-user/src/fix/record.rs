@@ -24,6 +24,9 @@ use super::file::Attributes;
 /// Where fixes are kept, inside a tree.
 pub const DIRECTORY: &str = "/var/lib/ctdrop/fixes";
 
+/// How the hidden names begin that are used while files are replaced.
+pub const TEMPORARY: &str = ".ctdrop-";
+
 /// What is known of a fix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -64,7 +64,28 @@ pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
     let _lock = records.lock()?;
     // Nobody may have been quicker.
     let mut record = choose()?;
+    if let Some(later) = built_upon(&records, &record)? {
+        bail!(
+            "{} cannot be taken back before {later}, which changed some of the same files: take that \
+             one back first; nothing was changed",
+            record.manifest.id
+        );
+    }
     take_back(root, &Tree::open(root)?, &mut record)
+}
+
+/// The last fix in force that has changed files after this one had.
+fn built_upon(records: &Records, record: &Record) -> Result<Option<String>> {
+    let touches = |later: &Record| {
+        let mut paths = later.manifest.files.iter().map(|file| &file.path);
+        paths.any(|path| record.manifest.files.iter().any(|file| file.path == *path))
+    };
+    let later = records.all()?.into_iter().rev().find(|later| {
+        later.manifest.id > record.manifest.id
+            && matches!(later.state, State::Applied | State::Unfinished)
+            && touches(later)
+    });
+    Ok(later.map(|later| later.manifest.id))
 }
 
 /// Takes back a fix, as far as that can be done without a loss.
