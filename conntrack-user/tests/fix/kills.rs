@@ -4,8 +4,8 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
-    process::Stdio,
+    path::PathBuf,
+    process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -18,10 +18,15 @@ use conntrack_user::fix::{
 use crate::tree::{KEPT, Node, Snapshot, Tree};
 
 /// The trees that are worked on, one for each thread.
-const TREES: [&str; 2] = ["el7-iptables-24", "debian12"];
+const TREES: [&str; 4] = [
+    "el6-iptables-16",
+    "el7-iptables-24",
+    "debian12",
+    "ubuntu-ufw",
+];
 
 /// Kills for each of them.
-const KILLS: u32 = 500;
+const KILLS: u32 = 250;
 
 /// What became of the fixes.
 #[derive(Debug, Default)]
@@ -38,16 +43,7 @@ struct Tally {
 
 #[test]
 fn every_file_is_whole() {
-    let place = Path::new("/dev/shm");
-    let place = if place.is_dir() {
-        place.to_owned()
-    } else {
-        std::env::temp_dir()
-    };
-    let threads = TREES.map(|name| {
-        let place = place.clone();
-        thread::spawn(move || killed(name, &place))
-    });
+    let threads = TREES.map(|name| thread::spawn(move || killed(name)));
     let mut sum = Tally::default();
     for thread in threads {
         let tally = thread.join().unwrap();
@@ -57,7 +53,7 @@ fn every_file_is_whole() {
         sum.mixed += tally.mixed;
     }
     println!("{sum:?}");
-    assert_eq!(sum.before + sum.within + sum.after, KILLS * 2);
+    assert_eq!(sum.before + sum.within + sum.after, KILLS * 4);
     // Else nothing was tried.
     assert!(
         sum.within >= 20 && sum.mixed >= 5,
@@ -65,48 +61,43 @@ fn every_file_is_whole() {
     );
 }
 
-fn killed(name: &str, place: &Path) -> Tally {
-    let tree = Tree::copy_in(name, place);
+fn killed(name: &str) -> Tally {
+    let tree = Tree::copy_of(name);
     let old = tree.snapshot();
-    let began = Instant::now();
-    tree.fix();
-    let whole = began.elapsed();
+    let (reading, writing) = phases(&tree);
     let new = files(&tree.snapshot());
     tree.done("undo", &[]);
     assert_eq!(tree.snapshot(), old);
 
     let mut tally = Tally::default();
-    // Where the fix is at work is found out as it goes.
-    let (mut earliest, mut latest) = (Duration::ZERO, whole);
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for turn in 0..KILLS {
         fs::remove_dir_all(tree.at(KEPT)).unwrap();
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let span = u64::try_from((latest.saturating_sub(earliest)).as_micros())
-            .unwrap()
-            .max(1);
-        let delay = earliest + Duration::from_micros(random % span);
-        kill_after(&tree, delay);
+        let share = |time: Duration| {
+            let micros = u64::try_from(time.as_micros()).unwrap() * 5 / 4;
+            Duration::from_micros((random >> 8) % micros.max(1))
+        };
+        // Nearly all of them while it writes, which is the shorter time by far.
+        if random.is_multiple_of(16) {
+            kill(&tree, false, share(reading));
+        } else {
+            kill(&tree, true, share(writing));
+        }
         check(&tree, &files(&old), &new, &mut tally);
         match state(&tree) {
             None => {
                 tally.before += 1;
-                earliest = (earliest * 7 + delay) / 8;
-                latest = (latest * 31 + delay * 5 / 4) / 32;
                 fs::create_dir_all(tree.at(KEPT)).unwrap();
                 assert_eq!(tree.snapshot(), old, "turn {turn}");
                 continue;
             }
-            Some(State::Applied) => {
-                tally.after += 1;
-                latest = (latest * 7 + delay) / 8;
-                earliest = earliest * 15 / 16;
-            }
+            Some(State::Applied) => tally.after += 1,
             Some(_) => tally.within += 1,
         }
-        if turn % 8 == 0 {
+        if turn % 12 == 0 {
             // The next one carries on, and one undo takes all back.
             tree.fix();
             assert_eq!(files(&tree.snapshot()), new, "turn {turn}");
@@ -118,14 +109,54 @@ fn killed(name: &str, place: &Path) -> Tally {
     tally
 }
 
-fn kill_after(tree: &Tree, delay: Duration) {
-    let mut child = tree
-        .command("fix", &["--to", "1500000", "--yes"])
+/// Whether it has begun to write: the first thing it makes is its lock.
+fn writes(tree: &Tree) -> bool {
+    tree.at(KEPT).join("fixes/lock").exists()
+}
+
+fn start(tree: &Tree) -> Child {
+    tree.command("fix", &["--to", "1500000", "--yes"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
-    thread::sleep(delay);
+        .unwrap()
+}
+
+/// Whether it has written all, and goes on to look at it.
+fn is_written(tree: &Tree) -> bool {
+    let fixes = fs::read_dir(tree.at(KEPT).join("fixes"));
+    fixes.is_ok_and(|mut fixes| {
+        fixes.any(|fix| fix.is_ok_and(|fix| fix.path().join("applied").exists()))
+    })
+}
+
+/// How long it reads and plans, and how long it writes.
+fn phases(tree: &Tree) -> (Duration, Duration) {
+    let began = Instant::now();
+    let mut child = start(tree);
+    while !writes(tree) {
+        thread::yield_now();
+    }
+    let reading = began.elapsed();
+    while !is_written(tree) {
+        thread::yield_now();
+    }
+    let writing = began.elapsed() - reading;
+    assert!(child.wait().unwrap().success());
+    (reading, writing)
+}
+
+/// Kills it some time after its start, or after it has begun to write.
+fn kill(tree: &Tree, writing: bool, delay: Duration) {
+    let mut child = start(tree);
+    while writing && !writes(tree) && child.try_wait().unwrap().is_none() {
+        thread::yield_now();
+    }
+    let began = Instant::now();
+    while began.elapsed() < delay {
+        // To sleep is too coarse for what takes some milliseconds.
+        thread::yield_now();
+    }
     // It may have ended by itself.
     child.kill().unwrap();
     child.wait().unwrap();

@@ -41,14 +41,10 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn copy_of(name: &str) -> Self {
-        Self::copy_in(name, &std::env::temp_dir())
-    }
-
-    pub(crate) fn copy_in(name: &str, place: &Path) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/trees")
             .join(name);
-        let directory = tempfile::tempdir_in(place).unwrap();
+        let directory = tempfile::tempdir().unwrap();
         copy(&source, directory.path());
         Self { directory }
     }
