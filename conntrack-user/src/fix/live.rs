@@ -109,20 +109,104 @@ pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
             if now == before {
                 return Ok(());
             }
-            if now < write.after {
+            if !is_ours(now, write) {
                 bail!("{path} holds {now} by now: it is left");
             }
-            if write.path.ends_with("nf_conntrack_max") || write.path.ends_with("ip_conntrack_max") {
-                if let Some(entries) = entries.filter(|&entries| before > 0 && entries >= before) {
-                    bail!(
-                        "{path} is left at {now}: with {before} new flows would be refused, as there \
-                         are {entries} entries"
-                    );
-                }
+            if !is_buckets(write)
+                && let Some(entries) = entries.filter(|&entries| before > 0 && entries >= before)
+            {
+                bail!(
+                    "{path} is left at {now}: with {before} new flows would be refused, as there \
+                     are {entries} entries"
+                );
             }
             self::write(&write.path, before)
         });
         left.extend(outcome.err().map(|error| format!("{error:#}")));
     }
     left
+}
+
+fn is_buckets(write: &LiveWrite) -> bool {
+    let name = write.path.file_name().unwrap_or_default();
+    name == "hashsize" || name == "nf_conntrack_buckets"
+}
+
+/// Whether a value is the one that was written. Buckets are rounded up to whole
+/// pages, of up to 1024.
+fn is_ours(now: u64, write: &LiveWrite) -> bool {
+    now == write.after || (is_buckets(write) && now.checked_sub(write.after) < Some(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Two files that stand for the kernel's.
+    fn kernel() -> (tempfile::TempDir, Knobs) {
+        let directory = tempfile::tempdir().unwrap();
+        let knobs = Knobs {
+            buckets: directory.path().join("nf_conntrack_buckets"),
+            max: directory.path().join("nf_conntrack_max"),
+        };
+        fs::write(&knobs.buckets, "512\n").unwrap();
+        fs::write(&knobs.max, "1000\n").unwrap();
+        (directory, knobs)
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn what_is_less_is_raised_buckets_first() {
+        let (_directory, knobs) = kernel();
+        let writes = knobs.raise(4000, 1024).unwrap();
+        let paths: Vec<&PathBuf> = writes.iter().map(|write| &write.path).collect();
+        assert_eq!(paths, [&knobs.buckets, &knobs.max]);
+        assert_eq!(
+            (text(&knobs.buckets), text(&knobs.max)),
+            ("1024\n".into(), "4000\n".into())
+        );
+        assert!(
+            knobs.raise(2000, 512).unwrap().is_empty(),
+            "nothing is made less"
+        );
+        assert_eq!(take_back(&writes, Some(10)), [""; 0]);
+        assert_eq!(
+            (text(&knobs.buckets), text(&knobs.max)),
+            ("512\n".into(), "1000\n".into())
+        );
+    }
+
+    #[test]
+    fn what_others_have_set_is_left() {
+        let (_directory, knobs) = kernel();
+        let writes = knobs.raise(4000, 1024).unwrap();
+        for other in ["3000\n", "5000\n"] {
+            fs::write(&knobs.max, other).unwrap();
+            let left = take_back(&writes, None);
+            assert!(left[0].contains("by now: it is left"), "{left:?}");
+            assert_eq!(text(&knobs.max), other);
+        }
+        fs::write(&knobs.max, "4000\n").unwrap();
+        let left = take_back(&writes, Some(2000));
+        assert!(left[0].contains("new flows would be refused"), "{left:?}");
+        assert_eq!(text(&knobs.max), "4000\n");
+    }
+
+    #[test]
+    fn a_kernel_without_conntrack_is_told() {
+        let knobs = Knobs {
+            buckets: "/nowhere/buckets".into(),
+            max: "/nowhere/max".into(),
+        };
+        let error = format!("{:#}", knobs.raise(1, 1).unwrap_err());
+        assert!(
+            error.contains("/nowhere/buckets") && error.contains("is conntrack loaded"),
+            "{error}"
+        );
+    }
 }

@@ -125,6 +125,11 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let mut warnings = size.warnings.clone();
     warnings.append(&mut draft.warnings);
     warnings.extend(shortfalls(&after, size.max));
+    for caveat in caveats(&after) {
+        if !warnings.contains(caveat) {
+            warnings.push(caveat.clone());
+        }
+    }
     notes.append(&mut draft.notes);
     Ok(Plan {
         current: Current {
@@ -213,6 +218,15 @@ pub(super) fn shortfalls(survival: &Survival, max: u64) -> Vec<String> {
         format!("{event} still leads to {value}: {}", outcome.because.why)
     })
     .collect()
+}
+
+/// What it rests on that it holds.
+fn caveats(survival: &Survival) -> impl Iterator<Item = &String> {
+    let services = survival.services.iter().map(|service| &service.outcome);
+    [&survival.boot, &survival.module_reload]
+        .into_iter()
+        .chain(services)
+        .flat_map(|outcome| &outcome.caveats)
 }
 
 /// Whether a limit is at least the wanted one; 0 is none.

@@ -141,6 +141,7 @@ pub struct Record {
 /// All fixes of a host or of a tree.
 #[derive(Debug)]
 pub struct Records {
+    root: PathBuf,
     directory: PathBuf,
 }
 
@@ -158,6 +159,7 @@ impl Records {
     pub fn of(root: &Path) -> Self {
         let inside = DIRECTORY.trim_start_matches('/');
         Self {
+            root: root.to_owned(),
             directory: root.join(inside),
         }
     }
@@ -170,6 +172,7 @@ impl Records {
     /// Keeps others away while something is changed; until what is returned is
     /// dropped.
     pub fn lock(&self) -> Result<File> {
+        self.stay_inside()?;
         make_private(&self.directory)?;
         let path = self.directory.join("lock");
         let file = File::options()
@@ -186,6 +189,26 @@ impl Records {
             )
         })?;
         Ok(file)
+    }
+
+    /// A link in a copied tree could lead out of it, to the host that it is on.
+    fn stay_inside(&self) -> Result<()> {
+        if self.root == Path::new("/") {
+            return Ok(());
+        }
+        for directory in self.directory.ancestors() {
+            if directory == self.root {
+                break;
+            }
+            if fs::symlink_metadata(directory).is_ok_and(|status| status.is_symlink()) {
+                bail!(
+                    "{} is a symbolic link, which may lead out of the tree, and nothing is kept \
+                     through it: put a directory in its place; nothing was changed",
+                    directory.display()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// All that are kept, the oldest first.

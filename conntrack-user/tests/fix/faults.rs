@@ -439,3 +439,18 @@ fn a_wrong_root_is_named() {
         .unwrap();
     failed(&output, &["/nowhere/at/all"]);
 }
+
+#[test]
+fn a_link_does_not_lead_out_of_the_tree() {
+    let tree = Tree::copy_of("debian12");
+    let outside = tempfile::tempdir().unwrap();
+    symlink(outside.path(), tree.at("/var")).unwrap();
+    let before = tree.whole();
+    tree.fails(
+        "fix",
+        &["--to", "1500000", "--yes"],
+        &["/var is a symbolic link", "nothing was changed"],
+    );
+    assert_eq!(tree.whole(), before);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}

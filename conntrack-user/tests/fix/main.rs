@@ -4,4 +4,5 @@ mod faults;
 mod kills;
 mod platforms;
 mod script;
+mod sizes;
 mod tree;
