@@ -427,7 +427,7 @@ impl Place {
         fsync(file).map_err(|error| self.failed(error, "write the new content of"))
     }
 
-    /// Extended attributes: the label of SELinux, access control lists.
+    /// Extended attributes: the label of `SELinux`, access control lists.
     fn copy_extended(&self, from: &File, to: &File) -> Result<()> {
         let failed = |error| self.failed(error, "keep the extended attributes of");
         let mut names = vec![0_u8; 1 << 16];

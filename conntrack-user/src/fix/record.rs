@@ -147,11 +147,7 @@ pub struct Records {
 
 /// SHA-256 in hexadecimal.
 pub fn digest(content: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(content) {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    format!("{:x}", Sha256::digest(content))
 }
 
 impl Records {

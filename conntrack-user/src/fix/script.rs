@@ -34,10 +34,7 @@ pub(super) fn of(facts: &Facts, plan: &Plan) -> Result<Vec<u8>> {
 
 fn head(facts: &Facts, plan: &Plan) -> String {
     let time = names::now();
-    let id: String = time
-        .chars()
-        .filter(|letter| letter.is_ascii_alphanumeric())
-        .collect();
+    let id: String = time.chars().filter(char::is_ascii_alphanumeric).collect();
     let knobs = Knobs::of(facts);
     let (max, buckets) = (plan.target.max, plan.target.buckets);
     let why: String = plan
@@ -45,7 +42,7 @@ fn head(facts: &Facts, plan: &Plan) -> String {
         .why
         .iter()
         .chain(&plan.warnings)
-        .map(|why| format!("#   {}\n", one_line(why)))
+        .flat_map(|why| ["#   ".to_owned(), one_line(why), "\n".to_owned()])
         .collect();
     format!(
         "#!/bin/sh\n\

@@ -17,6 +17,7 @@ use conntrack_user::{
         self, Plan,
         diagnosis::{Load, diagnose},
         plan::Options,
+        record::{DIRECTORY, Records},
         sizing::{Request, size},
     },
 };
@@ -219,7 +220,7 @@ fn a_backup_that_was_spoilt_is_not_used() {
     let tree = Tree::copy_of("debian12");
     tree.fix();
     let fixed = tree.snapshot();
-    let kept = fs::read_dir(tree.at(conntrack_user::fix::record::DIRECTORY)).unwrap();
+    let kept = fs::read_dir(tree.at(DIRECTORY)).unwrap();
     for entry in kept {
         let directory = entry.unwrap().path();
         for file in fs::read_dir(&directory).into_iter().flatten() {
@@ -242,22 +243,24 @@ fn a_backup_that_was_spoilt_is_not_used() {
 /// A file that may not be larger than this stands for a disk that is full.
 fn limited(tree: &Tree, bytes: u64) -> std::process::Output {
     let mut command = tree.command("fix", &["--to", "1500000", "--yes"]);
-    // SAFETY: both functions only change the process that is about to be replaced,
-    // and may be called after a fork.
+    let before_it_runs = move || {
+        let limit = libc::rlimit {
+            rlim_cur: bytes,
+            rlim_max: bytes,
+        };
+        // SAFETY: the limit is a valid one, on the stack.
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+        if set != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // SAFETY: to ignore a signal is always possible; the error is what counts.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        Ok(())
+    };
+    // SAFETY: both calls only change the process that is about to be replaced, and
+    // may be made after a fork.
     unsafe {
-        command.pre_exec(move || {
-            let limit = libc::rlimit {
-                rlim_cur: bytes,
-                rlim_max: bytes,
-            };
-            // SAFETY: the limit is a valid one, on the stack.
-            if unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) } != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            // SAFETY: to ignore a signal is always possible; the error is what counts.
-            unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-            Ok(())
-        });
+        command.pre_exec(before_it_runs);
     }
     command.output().unwrap()
 }
@@ -417,9 +420,7 @@ fn without_permission_nothing_is_changed() {
 #[test]
 fn two_at_once_do_not_meet() {
     let tree = Tree::copy_of("debian12");
-    let lock = conntrack_user::fix::record::Records::of(tree.path())
-        .lock()
-        .unwrap();
+    let lock = Records::of(tree.path()).lock().unwrap();
     let before = tree.snapshot();
     tree.fails(
         "fix",

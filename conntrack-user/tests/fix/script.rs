@@ -2,8 +2,9 @@
 //! program, and takes it back.
 
 use std::{
+    collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -37,7 +38,10 @@ fn run(shell: &str, script: &Path, tree: &Tree, what: &str) -> Output {
         .unwrap()
 }
 
-fn contents(snapshot: Snapshot) -> Vec<(std::path::PathBuf, Option<(u32, Vec<u8>)>)> {
+/// Mode and content of a file; none of what is no file.
+type Content = Option<(u32, Vec<u8>)>;
+
+fn contents(snapshot: Snapshot) -> BTreeMap<PathBuf, Content> {
     let of = |node| match node {
         Node::File { mode, content, .. } => Some((mode, content)),
         Node::Link(_) | Node::Directory(_) => None,

@@ -26,26 +26,26 @@ pub fn add_word(content: &[u8], variable: &str, word: &str, also: &[String]) -> 
                     last.line, last.text
                 )
             };
-            let (Value::Literal(list), Effect::Stays) = (&last.value, last.effect) else {
+            let (Value::Literal(value), Effect::Stays) = (&last.value, last.effect) else {
                 bail!(refuse());
             };
-            let words: Vec<&str> = list.split_ascii_whitespace().collect();
-            if words.contains(&word) {
+            let held: Vec<&str> = value.split_ascii_whitespace().collect();
+            if held.contains(&word) {
                 return Ok(content.to_vec());
             }
             // What is not plain ASCII is a quote that is none, most likely.
-            let plain = words.iter().copied().filter(|word| word.is_ascii());
-            let list: Vec<&str> = plain
+            let plain = held.iter().copied().filter(|word| word.is_ascii());
+            let words: Vec<&str> = plain
                 .chain(also.iter().map(String::as_str))
                 .chain([word])
                 .collect();
-            assign(content, last.line, variable, &list).with_context(refuse)?
+            assign(content, last.line, variable, &words).with_context(refuse)?
         }
         None => match fragment.lost(variable) {
             Some(lost) if !lost.text.is_ascii() => {
                 let kept = also.iter().map(String::as_str).filter(|kept| *kept != word);
-                let list: Vec<&str> = [word].into_iter().chain(kept).collect();
-                rewrite(content, lost.line, variable, &list)
+                let words: Vec<&str> = [word].into_iter().chain(kept).collect();
+                rewrite(content, lost.line, variable, &words)
                     .with_context(|| format!("there is no line {}", lost.line))?
             }
             _ => insert(text, variable, word),
