@@ -58,6 +58,19 @@ pub enum Command {
     /// eBPF, nothing is changed. Exit codes as of a monitoring plugin: 0 ok, 1
     /// warning, 2 critical, 3 unknown (also after wrong usage).
     Status(Status),
+
+    /// Make the right limit stick: plan it, show the plan, and carry it out
+    ///
+    /// Works out limit and buckets from the load, bounded by memory, and what must
+    /// change for them to be in force now, after a boot, after a restart of the
+    /// firewall and after a reload of the module. Shows all of it as a diff, and
+    /// asks before anything is changed.
+    Fix(Fix),
+
+    /// Take a fix back, file by file
+    ///
+    /// Files that somebody has changed since are left, and told.
+    Undo(Undo),
 }
 
 /// Options of `ctdrop probe`.
@@ -105,6 +118,68 @@ pub struct Logs {
     /// Threads that search; by default one for each processor
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// Options of `ctdrop fix`.
+#[derive(Clone, Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
+pub struct Fix {
+    /// Output: text for people, json for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Change the files of this mounted or copied tree in place of the running
+    /// host's
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// This limit, whatever the load
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
+    pub to: Option<u64>,
+
+    /// Show the plan and change nothing
+    #[arg(long, conflicts_with_all = ["yes", "emit_script"])]
+    pub dry_run: bool,
+
+    /// Carry the plan out without asking
+    #[arg(short, long)]
+    pub yes: bool,
+
+    /// Print a shell script that does the same on the host that the tree was
+    /// copied from, and takes it back; change nothing here
+    #[arg(long, conflicts_with = "yes")]
+    pub emit_script: bool,
+
+    /// Make lines comments that say something else and do not count
+    #[arg(long)]
+    pub edit_conflicts: bool,
+
+    /// Time between the two looks at the running kernel's counters
+    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
+    pub interval: Duration,
+}
+
+/// Options of `ctdrop undo`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Undo {
+    /// The fix to take back; the last one if none is given
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+
+    /// Output: text for people, json for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Of this mounted or copied tree in place of the running host
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// Show all fixes that are kept, and change nothing
+    #[arg(long, conflicts_with = "id")]
+    pub list: bool,
 }
 
 /// Options of `ctdrop status`.

@@ -5,6 +5,7 @@
 pub mod btf;
 pub mod cli;
 pub mod facts;
+pub mod fix;
 pub mod kernel;
 pub mod logs;
 pub mod observe;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use conntrack_user::{
     cli::{self, Cli, Command},
-    logs, probe, status, watch, who,
+    fix, logs, probe, status, watch, who,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -47,6 +47,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Who(options) => who::run(&options)?,
         Command::Logs(options) => logs::run(&options)?,
         Command::Status(options) => return Ok(status::run(&options)?.code().into()),
+        Command::Fix(options) => fix::command::fix(&options)?,
+        Command::Undo(options) => fix::command::take_back(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

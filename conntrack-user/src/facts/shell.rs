@@ -333,8 +333,9 @@ impl<'a> Scanner<'a> {
                 '\\' => match self.next() {
                     Some('\n') => {
                         word.raw.pop();
+                        // What follows begins anew: it may be a comment.
                         if word.raw.is_empty() {
-                            word.line = self.line;
+                            return word;
                         }
                     }
                     Some(escaped) => word.push(escaped),

@@ -56,13 +56,13 @@ impl NamespaceUse {
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The fullest first.
-    pub(super) namespaces: Vec<NamespaceUse>,
+    pub(crate) namespaces: Vec<NamespaceUse>,
     /// Time between the two looks.
-    pub(super) apart: Duration,
+    pub(crate) apart: Duration,
     /// What could not be seen, each as a sentence.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A look at a namespace.
@@ -87,7 +87,7 @@ impl Look {
 }
 
 /// Looks twice.
-pub(super) fn look(interval: Duration) -> Seen {
+pub(crate) fn look(interval: Duration) -> Seen {
     let namespaces = match Namespaces::discover() {
         Ok(namespaces) => namespaces,
         Err(error) => {

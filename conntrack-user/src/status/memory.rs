@@ -5,11 +5,11 @@ use serde::Serialize;
 use crate::kernel::{defaults::Generation, slab::Slab};
 
 /// Bytes of an entry where they cannot be measured: a common rule.
-const USUAL_ENTRY: u64 = 320;
+pub(crate) const USUAL_ENTRY: u64 = 320;
 
 /// Bytes for the extensions of an entry: NAT, accounting, helpers, events. They
 /// are allocated at once for the first of them (`NF_CT_EXT_PREALLOC`).
-const EXTENSIONS: u64 = 128;
+pub(crate) const EXTENSIONS: u64 = 128;
 
 /// Memory of the table, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

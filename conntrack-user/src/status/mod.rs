@@ -13,7 +13,7 @@ pub mod memory;
 pub mod pressure;
 pub mod report;
 mod text;
-mod words;
+pub(crate) mod words;
 
 use std::io::{self, Write as _};
 

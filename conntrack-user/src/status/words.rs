@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `1,234,567`
-pub(super) fn number(value: u64) -> String {
+pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -16,12 +16,12 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// A number that may not be known.
-pub(super) fn optional(value: Option<u64>) -> String {
+pub(crate) fn optional(value: Option<u64>) -> String {
     value.map_or_else(|| "unknown".to_owned(), number)
 }
 
 /// A share; of less than ten per cent with a digit more.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     if share > 0.0 && share < 10.0 {
         format!("{share:.1} %")
     } else {
@@ -34,7 +34,7 @@ pub(super) fn percent(share: f64) -> String {
     clippy::cast_precision_loss,
     reason = "shown with three digits at most"
 )]
-pub(super) fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut size = value as f64;
     let mut unit = 0;
@@ -50,7 +50,7 @@ pub(super) fn bytes(value: u64) -> String {
 }
 
 /// `1.0s`, `30s`, `2h`, `5days`: without parts too small to matter.
-pub(super) fn duration(time: Duration) -> String {
+pub(crate) fn duration(time: Duration) -> String {
     if time < Duration::from_secs(10) {
         return format!("{:.1}s", time.as_secs_f64());
     }
@@ -64,7 +64,7 @@ pub(super) fn duration(time: Duration) -> String {
 }
 
 /// Text of others, without what would move a terminal.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() { '\u{fffd}' } else { char })
         .collect()

@@ -1,0 +1,27 @@
+//! `ctdrop fix` and `ctdrop undo`: make the right limit stick, and take it back.
+
+pub mod apply;
+pub mod command;
+pub mod diagnosis;
+pub mod diff;
+mod draft;
+pub mod edit;
+pub mod file;
+pub mod live;
+pub mod notes;
+pub mod occupants;
+mod places;
+pub mod plan;
+pub mod record;
+mod report;
+mod script;
+mod services;
+pub mod sizing;
+mod text;
+pub mod undo;
+
+pub use self::{
+    apply::apply,
+    plan::{Plan, plan},
+    undo::undo,
+};

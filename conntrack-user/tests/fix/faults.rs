@@ -1,0 +1,457 @@
+//! What goes wrong while a fix is made: no room, no permission, a file that
+//! somebody else changes. Every file is whole afterwards, nothing is lost, and
+//! the error names the object.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
+        process::CommandExt as _,
+    },
+    process::Command,
+};
+
+use conntrack_user::{
+    facts::{Facts, root::Root},
+    fix::{
+        self, Plan,
+        diagnosis::{Load, diagnose},
+        plan::Options,
+        record::{DIRECTORY, Records},
+        sizing::{Request, size},
+    },
+};
+use rustix::{
+    fs::{IFlags, XattrFlags, fgetxattr, fsetxattr, ioctl_getflags, ioctl_setflags},
+    process::getuid,
+};
+
+use crate::tree::{Tree, failed, texts};
+
+fn plan(tree: &Tree) -> Plan {
+    let root = Root::open(tree.path()).unwrap();
+    let facts = Facts::read(&root).unwrap();
+    let load = Load::of(&facts);
+    let diagnosis = diagnose(&load, &facts.numbers.timeouts);
+    let request = Request {
+        to: Some(crate::tree::LIMIT),
+        ceiling: None,
+    };
+    let size = size(&facts, &load, &diagnosis, request).unwrap();
+    fix::plan(&root, &facts, size, Options::default()).unwrap()
+}
+
+fn apply(tree: &Tree, plan: &Plan) -> Result<(), String> {
+    fix::apply(tree.path(), plan)
+        .map(|_| ())
+        .map_err(|error| format!("{error:#}"))
+}
+
+const CONF: &str = "/etc/sysctl.d/50-conntrack.conf";
+
+#[test]
+fn a_file_edited_under_its_hands_is_left() {
+    let tree = Tree::copy_of("debian12");
+    let plan = plan(&tree);
+    let mine = format!("{}# mine\n", tree.text(CONF));
+    tree.write(CONF, &mine);
+    let before = tree.snapshot();
+    let error = apply(&tree, &plan).unwrap_err();
+    assert!(
+        error.contains("50-conntrack.conf has changed since"),
+        "{error}"
+    );
+    assert_eq!(tree.snapshot(), before);
+    // A new plan takes it as it is.
+    tree.fix();
+    assert!(tree.text(CONF).ends_with("# mine\n"));
+}
+
+#[test]
+fn a_file_that_has_come_meanwhile_is_left() {
+    let tree = Tree::copy_of("debian13");
+    let plan = plan(&tree);
+    tree.write("/etc/sysctl.d/90-ctdrop.conf", "mine = 1\n");
+    let before = tree.snapshot();
+    let error = apply(&tree, &plan).unwrap_err();
+    assert!(error.contains("90-ctdrop.conf"), "{error}");
+    assert_eq!(tree.snapshot(), before);
+}
+
+#[test]
+fn a_link_swapped_in_is_not_followed() {
+    let tree = Tree::copy_of("debian12");
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    fs::write(outside.path(), "theirs\n").unwrap();
+    let plan = plan(&tree);
+    fs::remove_file(tree.at(CONF)).unwrap();
+    symlink(outside.path(), tree.at(CONF)).unwrap();
+    let before = tree.snapshot();
+    let error = apply(&tree, &plan).unwrap_err();
+    assert!(
+        error.contains("50-conntrack.conf is a symbolic link now"),
+        "{error}"
+    );
+    assert_eq!(tree.snapshot(), before);
+    assert_eq!(fs::read_to_string(outside.path()).unwrap(), "theirs\n");
+}
+
+#[test]
+fn a_directory_swapped_for_a_link_is_not_followed() {
+    let tree = Tree::copy_of("debian12");
+    let outside = tempfile::tempdir().unwrap();
+    fs::copy(tree.at(CONF), outside.path().join("50-conntrack.conf")).unwrap();
+    let theirs = fs::read(outside.path().join("50-conntrack.conf")).unwrap();
+    let plan = plan(&tree);
+    fs::rename(tree.at("/etc/sysctl.d"), tree.at("/etc/elsewhere")).unwrap();
+    symlink(outside.path(), tree.at("/etc/sysctl.d")).unwrap();
+    let before = tree.snapshot();
+    let error = apply(&tree, &plan).unwrap_err();
+    assert!(
+        error.contains("a symbolic link has taken the place"),
+        "{error}"
+    );
+    assert_eq!(tree.snapshot(), before);
+    assert_eq!(
+        fs::read(outside.path().join("50-conntrack.conf")).unwrap(),
+        theirs
+    );
+}
+
+#[test]
+fn the_target_of_a_link_is_replaced_and_not_the_link() {
+    let tree = Tree::copy_of("debian12");
+    fs::rename(tree.at(CONF), tree.at("/etc/mine.conf")).unwrap();
+    symlink("../mine.conf", tree.at(CONF)).unwrap();
+    tree.fix();
+    assert!(fs::symlink_metadata(tree.at(CONF)).unwrap().is_symlink());
+    let text = tree.text("/etc/mine.conf");
+    assert!(text.contains("= 1500000"), "{text}");
+}
+
+#[test]
+fn owner_mode_and_attributes_are_kept() {
+    let tree = Tree::copy_of("debian12");
+    let path = tree.at(CONF);
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    let as_root = getuid().is_root();
+    if as_root {
+        chown(&path, Some(12), Some(34)).unwrap();
+    }
+    let file = fs::File::open(&path).unwrap();
+    let extended = fsetxattr(&file, "user.mine", b"kept", XattrFlags::empty());
+    let before = fs::metadata(&path).unwrap();
+    tree.fix();
+    let after = fs::metadata(&path).unwrap();
+    assert_ne!(before.ino(), after.ino(), "it is a new file");
+    assert_eq!(
+        (before.mode(), before.uid(), before.gid()),
+        (after.mode(), after.uid(), after.gid())
+    );
+    if as_root {
+        assert_eq!((after.uid(), after.gid()), (12, 34));
+    }
+    if extended.is_ok() {
+        let mut value = [0; 16];
+        let file = fs::File::open(&path).unwrap();
+        let length = fgetxattr(&file, "user.mine", &mut value).unwrap();
+        assert_eq!(&value[..length], b"kept");
+    } else {
+        eprintln!("skipped: extended attributes ({extended:?})");
+    }
+}
+
+#[test]
+fn undo_leaves_what_somebody_has_changed_since() {
+    let tree = Tree::copy_of("debian12");
+    let before = tree.snapshot();
+    tree.fix();
+    let fixed = tree.text(CONF);
+    tree.write(CONF, &format!("{fixed}# mine\n"));
+    tree.fails(
+        "undo",
+        &[],
+        &["50-conntrack.conf was changed since", "before-"],
+    );
+    assert!(tree.text(CONF).ends_with("# mine\n"));
+    assert!(
+        !tree.at("/etc/modules-load.d/ctdrop.conf").exists(),
+        "the others are taken back"
+    );
+    assert!(tree.done("undo", &["--list"]).contains("in force"));
+    // Once it is as the fix had left it, the rest can be taken back, too.
+    tree.write(CONF, &fixed);
+    tree.done("undo", &[]);
+    assert_eq!(tree.snapshot(), before);
+    assert!(tree.done("undo", &["--list"]).contains("taken back"));
+    tree.fails("undo", &[], &["there is no fix to take back"]);
+}
+
+#[test]
+fn fixes_are_taken_back_one_after_the_other() {
+    let tree = Tree::copy_of("debian12");
+    let first = tree.snapshot();
+    tree.done("fix", &["--to", "600000", "--yes"]);
+    let second = tree.snapshot();
+    tree.fix();
+    let ids: Vec<String> = tree
+        .done("undo", &["--list", "-o", "json"])
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|kept| kept["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), 2);
+    let third = tree.snapshot();
+    tree.fails(
+        "undo",
+        &[&ids[0]],
+        &["cannot be taken back before", &ids[1]],
+    );
+    assert_eq!(tree.snapshot(), third);
+    tree.fails("undo", &["2001-01-01"], &["there is no fix 2001-01-01"]);
+    tree.done("undo", &[]);
+    assert_eq!(tree.snapshot(), second);
+    tree.done("undo", &[]);
+    assert_eq!(tree.snapshot(), first);
+}
+
+#[test]
+fn a_backup_that_was_spoilt_is_not_used() {
+    let tree = Tree::copy_of("debian12");
+    tree.fix();
+    let fixed = tree.snapshot();
+    let kept = fs::read_dir(tree.at(DIRECTORY)).unwrap();
+    for entry in kept {
+        let directory = entry.unwrap().path();
+        for file in fs::read_dir(&directory).into_iter().flatten() {
+            let path = file.unwrap().path();
+            if path
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("before-")
+            {
+                fs::write(path, "spoilt\n").unwrap();
+            }
+        }
+    }
+    tree.fails("undo", &[], &["is not what it was when it was written"]);
+    assert_eq!(tree.snapshot(), fixed);
+}
+
+/// A file that may not be larger than this stands for a disk that is full.
+fn limited(tree: &Tree, bytes: u64) -> std::process::Output {
+    let mut command = tree.command("fix", &["--to", "1500000", "--yes"]);
+    let before_it_runs = move || {
+        let limit = libc::rlimit {
+            rlim_cur: bytes,
+            rlim_max: bytes,
+        };
+        // SAFETY: the limit is a valid one, on the stack.
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+        if set != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // SAFETY: to ignore a signal is always possible; the error is what counts.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        Ok(())
+    };
+    // SAFETY: both calls only change the process that is about to be replaced, and
+    // may be made after a fork.
+    unsafe {
+        command.pre_exec(before_it_runs);
+    }
+    command.output().unwrap()
+}
+
+#[test]
+fn a_write_that_fails_changes_nothing() {
+    let tree = Tree::copy_of("debian12");
+    // One file is large, so that keeping the others works, and changing it fails.
+    let large = format!("{}{}", "# filler\n".repeat(8000), tree.text(CONF));
+    tree.write(CONF, &large);
+    let before = tree.snapshot();
+    for bytes in [0, 10, 100, 2000, 60_000] {
+        let output = limited(&tree, bytes);
+        let (_, err) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{bytes}: {err}");
+        assert!(
+            err.contains(tree.path().to_str().unwrap()),
+            "{bytes}: {err}"
+        );
+        assert_eq!(tree.snapshot(), before, "{bytes}: {err}");
+    }
+    tree.fix();
+    tree.done("undo", &[]);
+    assert_eq!(tree.snapshot(), before);
+}
+
+/// Runs a shell script in mount namespaces of its own, with a copy of a tree at
+/// `$T`; none if namespaces are not to be had here.
+fn in_namespace(script: &str) -> Option<std::process::Output> {
+    let private = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script]);
+        command.output()
+    };
+    let place = tempfile::tempdir().unwrap();
+    let prepare = format!("mount -t tmpfs -o size=1m none {}", place.path().display());
+    match private(&prepare) {
+        Ok(output) if output.status.success() => {}
+        other => {
+            eprintln!("skipped: no mount namespace here ({other:?})");
+            return None;
+        }
+    }
+    let tree = Tree::copy_of("debian12");
+    let script = format!(
+        "T={0}\n{prepare}\ncp -a {1}/. $T\nctdrop={2}\n{script}",
+        place.path().display(),
+        tree.path().display(),
+        env!("CARGO_BIN_EXE_ctdrop")
+    );
+    Some(private(&script).unwrap())
+}
+
+#[test]
+fn a_full_disk_changes_nothing() {
+    let script = "
+        cp -a $T/etc /tmp/etc.$$
+        trap 'rm -rf /tmp/etc.$$' EXIT
+        dd if=/dev/zero of=$T/filler bs=4k 2>/dev/null || :
+        for free in 0 1 2 3 4 5 6 7 8 9 10 11 12; do
+            truncate -s -$((free * 4096)) $T/filler
+            code=0
+            $ctdrop fix --root $T --to 1500000 --yes >/dev/null 2>$T/../err.$$ || code=$?
+            if [ $code = 0 ]; then
+                [ $free -ge 3 ]
+                rm $T/../err.$$
+                $ctdrop undo --root $T >/dev/null
+                rm $T/filler
+                diff -r $T/etc /tmp/etc.$$
+                echo enough with $free pages
+                exit 0
+            fi
+            grep -q \"$T\" $T/../err.$$
+            grep -q 'No space left' $T/../err.$$
+            rm $T/../err.$$
+            diff -r $T/etc /tmp/etc.$$
+        done
+        exit 3";
+    let Some(output) = in_namespace(script) else {
+        return;
+    };
+    let (out, err) = texts(&output);
+    assert!(output.status.success(), "{:?} {out} {err}", output.status);
+    assert!(out.contains("enough with"), "{out}");
+}
+
+#[test]
+fn a_directory_mounted_read_only_is_named() {
+    let script = "
+        mkdir -p $T/var
+        mount --bind $T/etc/sysctl.d $T/etc/sysctl.d
+        mount -o remount,bind,ro $T/etc/sysctl.d
+        find $T/etc -type f | sort | xargs cat > /dev/shm/before.$$
+        code=0
+        $ctdrop fix --root $T --to 1500000 --yes 2>&1 >/dev/null || code=$?
+        find $T/etc -type f | sort | xargs cat | cmp - /dev/shm/before.$$
+        rm /dev/shm/before.$$
+        exit $code";
+    let Some(output) = in_namespace(script) else {
+        return;
+    };
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{out} {err}");
+    assert!(
+        out.contains("etc/sysctl.d/50-conntrack.conf"),
+        "{out} {err}"
+    );
+    assert!(out.contains("mounted read-only"), "{out} {err}");
+}
+
+#[test]
+fn an_immutable_file_is_named() {
+    let tree = Tree::copy_of("debian12");
+    let file = fs::File::open(tree.at(CONF)).unwrap();
+    let set = ioctl_getflags(&file)
+        .and_then(|flags| ioctl_setflags(&file, flags | IFlags::IMMUTABLE).map(|()| flags));
+    let flags = match set {
+        Ok(flags) => flags,
+        Err(error) => {
+            eprintln!("skipped: no file can be made immutable here ({error})");
+            return;
+        }
+    };
+    let before = tree.snapshot();
+    let output = tree.run("fix", &["--to", "1500000", "--yes"]);
+    let after = tree.snapshot();
+    ioctl_setflags(&file, flags).unwrap();
+    failed(&output, &["50-conntrack.conf", "immutable", "chattr -i"]);
+    assert_eq!(after, before);
+}
+
+#[test]
+fn without_permission_nothing_is_changed() {
+    let tree = Tree::copy_of("debian12");
+    fs::set_permissions(tree.path(), Permissions::from_mode(0o755)).unwrap();
+    let kept = tree.at("/var/lib/ctdrop");
+    fs::create_dir_all(&kept).unwrap();
+    let mut command = tree.command("fix", &["--to", "1500000", "--yes"]);
+    if getuid().is_root() {
+        command.uid(65_534).gid(65_534);
+        chown(&kept, Some(65_534), Some(65_534)).unwrap();
+    } else {
+        for directory in ["/etc/sysctl.d", "/etc", "/"] {
+            fs::set_permissions(tree.at(directory), Permissions::from_mode(0o555)).unwrap();
+        }
+    }
+    let before = tree.snapshot();
+    let output = command.output().unwrap();
+    let after = tree.snapshot();
+    for directory in ["/", "/etc", "/etc/sysctl.d"] {
+        fs::set_permissions(tree.at(directory), Permissions::from_mode(0o755)).unwrap();
+    }
+    failed(&output, &["/etc", "run as root"]);
+    assert_eq!(after, before);
+}
+
+#[test]
+fn two_at_once_do_not_meet() {
+    let tree = Tree::copy_of("debian12");
+    let lock = Records::of(tree.path()).lock().unwrap();
+    let before = tree.snapshot();
+    tree.fails(
+        "fix",
+        &["--to", "1500000", "--yes"],
+        &["another ctdrop fix or undo is at work"],
+    );
+    assert_eq!(tree.snapshot(), before);
+    drop(lock);
+    tree.fix();
+}
+
+#[test]
+fn a_wrong_root_is_named() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+        .args(["fix", "--root", "/nowhere/at/all", "--dry-run"])
+        .output()
+        .unwrap();
+    failed(&output, &["/nowhere/at/all"]);
+}
+
+#[test]
+fn a_link_does_not_lead_out_of_the_tree() {
+    let tree = Tree::copy_of("debian12");
+    let outside = tempfile::tempdir().unwrap();
+    symlink(outside.path(), tree.at("/var")).unwrap();
+    let before = tree.whole();
+    tree.fails(
+        "fix",
+        &["--to", "1500000", "--yes"],
+        &["/var is a symbolic link", "nothing was changed"],
+    );
+    assert_eq!(tree.whole(), before);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}

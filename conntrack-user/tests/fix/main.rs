@@ -1,0 +1,10 @@
+//! `ctdrop fix` and `ctdrop undo` on copies of the trees in `tests/trees`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod faults;
+mod kills;
+mod platforms;
+mod script;
+mod sizes;
+mod tree;
