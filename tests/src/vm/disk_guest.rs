@@ -51,6 +51,10 @@ const MASKED: [&str; 14] = [
     "timers.target",
 ];
 
+/// Seconds until the kernel takes a processor for stuck: on a busy machine one may
+/// get no time for as long as the defaults, 20 and 21. What hangs meets [`LIMIT`].
+const PATIENCE: &str = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120";
+
 /// A file to be put onto a disk: its absolute path and its text.
 pub type File = (&'static str, &'static str);
 
@@ -103,7 +107,7 @@ impl DiskGuest {
             kernel: disk.kernel(),
             initramfs: first,
             parameters: format!(
-                "{}=/dev/vda systemd.unit=multi-user.target systemd.show_status=yes {}",
+                "{}=/dev/vda systemd.unit=multi-user.target systemd.show_status=yes {PATIENCE} {}",
                 guest::DISK,
                 MASKED.map(|unit| format!("systemd.mask={unit}")).join(" ")
             ),
