@@ -1,13 +1,14 @@
 //! The command line.
 
-use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_parser};
 use conntrack_ebpf::Reason;
 
 use crate::{
     logs::when::When,
     observe::{arming::Arm, backend::Backend, flow},
+    status::finding,
     who::filter::{Family, Mark},
 };
 
@@ -50,6 +51,13 @@ pub enum Command {
     /// own memory. The kernel writes few of the lines that it has to say; the
     /// ones it held back are attributed to the bursts they belong to.
     Logs(Logs),
+
+    /// Show limit, use, what survives a boot, and what to do
+    ///
+    /// Reads the kernel's numbers twice, and all files that decide the limit; no
+    /// eBPF, nothing is changed. Exit codes as of a monitoring plugin: 0 ok, 1
+    /// warning, 2 critical, 3 unknown (also after wrong usage).
+    Status(Status),
 }
 
 /// Options of `ctdrop probe`.
@@ -97,6 +105,50 @@ pub struct Logs {
     /// Threads that search; by default one for each processor
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// Options of `ctdrop status`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Status {
+    /// Output: text for people, json for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Judge this mounted or copied tree in place of the running host: its etc,
+    /// usr and, for the kernel's numbers, what was copied of its proc
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// Time between the two looks at the kernel's numbers
+    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
+    pub interval: Duration,
+
+    /// A table this full is a warning, in per cent of the limit
+    #[arg(long, value_name = "PERCENT", default_value_t = 75, value_parser = percent())]
+    pub warning: u8,
+
+    /// A table this full is critical
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
+    pub critical: u8,
+}
+
+fn percent() -> RangedI64ValueParser<u8> {
+    value_parser!(u8).range(1..=100)
+}
+
+/// The exit code of a command line that clap refuses, or of help: clap's own
+/// but for `status`, of which 2 would mean that packets are being refused.
+pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> u8 {
+    let asked = arguments.skip(1).find(|argument| {
+        argument
+            .to_str()
+            .is_none_or(|argument| !argument.starts_with('-'))
+    });
+    match error.exit_code() {
+        0 => 0,
+        _ if asked.is_some_and(|command| command == "status") => finding::UNKNOWN,
+        code => u8::try_from(code).unwrap_or(2),
+    }
 }
 
 /// Options of `ctdrop watch`.
@@ -314,6 +366,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_of_status_is_unknown_not_critical() {
+        let code = |line: &[&str]| {
+            let error = Cli::try_parse_from(line).unwrap_err();
+            refused_code(&error, line.iter().map(OsString::from))
+        };
+        assert_eq!(code(&["ctdrop", "status", "--warning", "0"]), 3);
+        assert_eq!(code(&["ctdrop", "status", "--nonsense"]), 3);
+        assert_eq!(code(&["ctdrop", "status", "--help"]), 0);
+        assert_eq!(code(&["ctdrop", "watch", "--nonsense"]), 2);
+        assert_eq!(code(&["ctdrop", "statusx"]), 2);
+        assert_eq!(code(&["ctdrop"]), 2);
     }
 
     #[test]

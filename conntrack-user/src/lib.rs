@@ -4,9 +4,12 @@
 
 pub mod btf;
 pub mod cli;
+pub mod facts;
 pub mod kernel;
 pub mod logs;
 pub mod observe;
 pub mod probe;
+pub mod status;
+pub mod survival;
 pub mod watch;
 pub mod who;

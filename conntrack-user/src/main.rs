@@ -1,12 +1,12 @@
 //! The command `ctdrop`.
 
-use std::{io, process::ExitCode};
+use std::{env, io, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use conntrack_user::{
-    cli::{Cli, Command},
-    logs, probe, watch, who,
+    cli::{self, Cli, Command},
+    logs, probe, status, watch, who,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -17,23 +17,38 @@ use tokio::{
 /// that they are heard while an output that nobody reads holds up the work.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Whoever does not read it does not want it.
+            let _ = error.print();
+            return cli::refused_code(&error, env::args_os()).into();
+        }
+    };
+    // Of a monitoring plugin 1 and 2 say something about the host.
+    let failed = match cli.command {
+        Command::Status(_) => status::finding::UNKNOWN,
+        _ => 1,
+    };
+    match run(cli).await {
+        Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ctdrop: {error:#}");
-            ExitCode::FAILURE
+            failed.into()
         }
     }
 }
 
-async fn run(cli: Cli) -> Result<()> {
+async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Watch(options) => watch::run(&options, shutdown()?).await,
-        Command::Probe(options) => probe::run(options.output),
-        Command::Who(options) => who::run(&options),
-        Command::Logs(options) => logs::run(&options),
+        Command::Watch(options) => watch::run(&options, shutdown()?).await?,
+        Command::Probe(options) => probe::run(options.output)?,
+        Command::Who(options) => who::run(&options)?,
+        Command::Logs(options) => logs::run(&options)?,
+        Command::Status(options) => return Ok(status::run(&options)?.code().into()),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Ends with the first signal that asks for an end. The second one ends the

@@ -1,14 +1,29 @@
 //! Runs scenarios: as `/init` inside a guest, as a command outside.
 
-use std::{env, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    env, panic,
+    path::PathBuf,
+    process::ExitCode,
+    thread::{self, ScopedJoinHandle},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use ctdrop_tests::{
+    agent,
     bench::Figure,
     guest, host,
     scenario::{self, Machine},
-    vm::{self, Binaries, console::Show, image::Image, kernels},
+    system,
+    vm::{
+        self, Binaries,
+        console::Show,
+        disk::Disk,
+        image::Image,
+        kernels,
+        systems::{self, System},
+    },
 };
 
 /// Tries ctdrop on real kernels.
@@ -23,11 +38,11 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// List kernels and scenarios
+    /// List kernels and scenarios, systems and stories
     List,
-    /// Download and prepare kernels
+    /// Download and prepare kernels, and the disks of systems
     Images {
-        /// Only this kernel; may be repeated
+        /// Only this kernel or system; may be repeated
         #[arg(long = "kernel", value_name = "NAME")]
         kernels: Vec<String>,
     },
@@ -42,6 +57,16 @@ enum Task {
         #[arg(long)]
         console: bool,
         /// What the guest runs
+        #[command(flatten)]
+        under_test: UnderTest,
+    },
+    /// Boot a Debian system from a disk of its own and run a script there
+    System {
+        /// The system's name
+        system: String,
+        /// What its shell runs
+        script: String,
+        /// What the guest has
         #[command(flatten)]
         under_test: UnderTest,
     },
@@ -77,6 +102,9 @@ enum Task {
         #[command(flatten)]
         under_test: UnderTest,
     },
+    /// Do what the host asks for; what systemd of a disk guest starts
+    #[command(hide = true)]
+    Agent,
     /// Run a scenario in a guest; what init starts
     #[command(name = guest::CHILD, hide = true)]
     Guest {
@@ -138,6 +166,20 @@ fn run(task: Task) -> Result<()> {
             println!("{kernel}::{scenario}: ok ({:.1} s)", took.as_secs_f64());
             Ok(())
         }
+        Task::System {
+            system,
+            script,
+            under_test,
+        } => {
+            let (system, binaries) = (systems::find(&system)?, under_test.binaries()?);
+            let ended = vm::on_system(system, &binaries, &[], "script", |guest| {
+                guest.run(["sh", "-c", &script])
+            })?;
+            print!("{}", ended.stdout);
+            eprint!("{}", ended.stderr);
+            ensure!(ended.code == Some(0), "it ended with {:?}", ended.code);
+            Ok(())
+        }
         Task::Here {
             scenario,
             under_test,
@@ -167,6 +209,7 @@ fn run(task: Task) -> Result<()> {
             instructions,
             under_test,
         } => bench(&scenario, kernel.as_deref(), instructions, under_test),
+        Task::Agent => agent::serve(),
         Task::Guest { scenario } => guest::child(&scenario),
     }
 }
@@ -229,28 +272,71 @@ fn list() {
     for scenario in scenario::ALL {
         println!("scenario {:10} {}", scenario.name, scenario.about);
     }
+    for system in systems::ALL {
+        println!("system {:8} Debian {} on a disk", system.name, system.suite);
+    }
+    for story in system::ALL {
+        println!("story {:15} {}", story.name, story.about);
+    }
 }
 
-/// Prepares kernels; no name means all of them.
+/// Prepares kernels and systems; no name means all of them.
 fn images(names: &[String]) -> Result<()> {
-    let chosen: Vec<_> = names
-        .iter()
-        .map(|name| Ok(kernels::find(name)?.kernel.name))
-        .collect::<Result<_>>()?;
-    let wanted = |kernel: &&kernels::Kernel| chosen.is_empty() || chosen.contains(&kernel.name);
-    for kernel in kernels::ALL.iter().filter(wanted) {
-        let image = Image::provide(kernel)?;
-        let missing = image.missing()?;
-        let without = if missing.is_empty() {
-            String::new()
-        } else {
-            format!(" (without {missing})")
-        };
-        println!(
-            "kernel {}: {}{without}",
-            kernel.name,
-            image.kernel().display()
-        );
+    let (mut kernels, mut systems) = (Vec::new(), Vec::new());
+    for name in names {
+        match systems::find(name) {
+            Ok(system) => systems.push(system),
+            Err(_) => kernels.push(kernels::find(name)?.kernel.name),
+        }
     }
+    if names.is_empty() {
+        kernels.extend(kernels::ALL.iter().map(|kernel| kernel.name));
+        systems.extend(systems::ALL);
+    }
+    for kernel in kernels::ALL {
+        if kernels.contains(&kernel.name) {
+            prepare_kernel(kernel)?;
+        }
+    }
+    prepare_systems(&systems)
+}
+
+/// Prepares a kernel.
+fn prepare_kernel(kernel: &kernels::Kernel) -> Result<()> {
+    let image = Image::provide(kernel)?;
+    let missing = image.missing()?;
+    let without = if missing.is_empty() {
+        String::new()
+    } else {
+        format!(" (without {missing})")
+    };
+    println!(
+        "kernel {}: {}{without}",
+        kernel.name,
+        image.kernel().display()
+    );
     Ok(())
+}
+
+/// Prepares systems, all at once: most of it is one program after the other.
+fn prepare_systems(systems: &[&'static System]) -> Result<()> {
+    if !systems.is_empty() && !host::Facts::gather()?.root {
+        println!("systems: made by the first trial on each, which is root");
+        return Ok(());
+    }
+    let provide = |system: &'static System| {
+        let start = Instant::now();
+        let disk = Disk::provide(system)?;
+        let (path, took) = (disk.kernel(), start.elapsed().as_secs_f64());
+        println!("system {}: {} ({took:.1} s)", system.name, path.display());
+        anyhow::Ok(())
+    };
+    thread::scope(|scope| {
+        let started: Vec<_> = systems
+            .iter()
+            .map(|&system| scope.spawn(move || provide(system)))
+            .collect();
+        let mut ended = started.into_iter().map(ScopedJoinHandle::join);
+        ended.try_for_each(|ended| ended.unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    })
 }

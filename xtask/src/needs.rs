@@ -23,20 +23,23 @@ pub(crate) const COMPILER: [&str; 5] = [
 pub(crate) const LINTS: [&str; 1] = ["rust-web-clippy"];
 
 /// Debian packages for tests in virtual machines and network namespaces.
-pub(crate) const TESTS: [&str; 6] = [
+pub(crate) const TESTS: [&str; 8] = [
     "qemu-system-x86",
     "seabios",
     "nftables",
     "iproute2",
     "conntrack",
     "kmod",
+    "mmdebstrap",
+    "e2fsprogs",
 ];
 
 /// Debian packages whose programs do what ctdrop does, as far as they can.
 pub(crate) const PEERS: [&str; 2] = ["bpftrace", "dropwatch"];
 
-/// The programs that the tests use; the last two fetch and unpack kernels.
-pub(crate) const PROGRAMS: [&str; 7] = [
+/// The programs that the tests use; the last four fetch and unpack kernels, and make
+/// disks with Debian systems.
+pub(crate) const PROGRAMS: [&str; 9] = [
     "qemu-system-x86_64",
     "nft",
     "ip",
@@ -44,6 +47,8 @@ pub(crate) const PROGRAMS: [&str; 7] = [
     "depmod",
     "apt-get",
     "dpkg-deb",
+    "mmdebstrap",
+    "mke2fs",
 ];
 
 /// What a machine is prepared for.

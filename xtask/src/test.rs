@@ -29,7 +29,8 @@ pub(crate) struct Options {
     /// Only the unit tests: no root, no virtual machines
     #[arg(long)]
     unit: bool,
-    /// Scenarios only on this kernel, or on `host`; may be repeated
+    /// Only on this kernel, on `host`, or on a system such as `debian12`; may be
+    /// repeated
     #[arg(long = "kernel", value_name = "NAME")]
     kernels: Vec<String>,
     /// Only tests with this text in their name, such as `6.12::boots`
@@ -53,9 +54,9 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     }
     eprintln!("test: building the static programs");
     let (ctdrop, tests) = build::ctdrop_and_tests()?;
-    eprintln!("test: preparing kernels");
+    eprintln!("test: preparing kernels and systems");
     prepare(&tests, &options.kernels)?;
-    eprintln!("test: scenarios");
+    eprintln!("test: scenarios, then stories of whole systems");
     host::run(&mut scenarios(options, &ctdrop, &tests)?)
 }
 
@@ -76,7 +77,8 @@ fn prepare(tests: &Path, kernels: &[String]) -> Result<()> {
 fn scenarios(options: &Options, ctdrop: &Path, tests: &Path) -> Result<Command> {
     let mut cargo = cargo::cargo()?;
     cargo
-        .args(["test", "--package", "ctdrop-tests", "--test", "kernels"])
+        .args(["test", "--package", "ctdrop-tests", "--no-fail-fast"])
+        .args(["--test", "kernels", "--test", "systems"])
         .args(&options.filter)
         .env("CTDROP_BIN", ctdrop)
         .env("CTDROP_TESTS_BIN", tests)

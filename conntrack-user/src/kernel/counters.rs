@@ -70,6 +70,27 @@ pub struct Totals {
     pub chaintoolong: Option<u64>,
 }
 
+impl Totals {
+    /// Adds those of another namespace. A counter that one of them does not have
+    /// is not in the sum.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let add = |one: Option<u64>, other: Option<u64>| Some(one? + other?);
+        Self {
+            found: add(self.found, other.found),
+            invalid: add(self.invalid, other.invalid),
+            insert: add(self.insert, other.insert),
+            insert_failed: add(self.insert_failed, other.insert_failed),
+            drop: add(self.drop, other.drop),
+            early_drop: add(self.early_drop, other.early_drop),
+            error: add(self.error, other.error),
+            search_restart: add(self.search_restart, other.search_restart),
+            clash_resolve: add(self.clash_resolve, other.clash_resolve),
+            chaintoolong: add(self.chaintoolong, other.chaintoolong),
+        }
+    }
+}
+
 impl Counters {
     /// Reads the counters from a `net/stat` directory, such as
     /// `/proc/self/net/stat`. `None`: conntrack is not loaded, or the kernel is

@@ -56,7 +56,7 @@ impl Limits {
     }
 
     /// Takes of each number the newest name that `read` has a text for.
-    fn resolve(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
+    pub(crate) fn resolve(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
         let number = |names: &[&str]| {
             for name in names {
                 if let Some(text) = read(name)? {

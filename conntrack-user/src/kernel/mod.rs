@@ -7,6 +7,7 @@
 
 pub mod container;
 pub mod counters;
+pub mod defaults;
 pub mod kmsg;
 pub mod limits;
 pub mod message;
@@ -14,5 +15,6 @@ pub mod module;
 pub mod netns;
 pub mod presence;
 pub mod release;
+pub mod slab;
 pub mod surroundings;
 pub mod symbols;

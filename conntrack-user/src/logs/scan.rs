@@ -5,7 +5,7 @@ use memchr::memmem::Finder;
 use super::{
     journal,
     line::{Line, Writer},
-    sieve::{Sieve, prefetch},
+    sieve::Sieve,
     stamp::Stamp,
 };
 use crate::kernel::message::Message;
@@ -87,9 +87,6 @@ pub(super) const SUPPRESSED: &[u8] = b"s suppressed";
 /// What a kernel says first.
 const BOOTED: &[u8] = b"Linux version ";
 
-/// Bytes that are searched while the next ones are brought into the cache.
-const CACHED: usize = 8 * 1024;
-
 /// The searchers.
 #[derive(Debug)]
 pub struct Scanner {
@@ -161,41 +158,30 @@ impl Scanner {
     /// Calls `each` with the bounds of every line that may matter, in order.
     fn each_candidate(&self, lines: &[u8], mut each: impl FnMut(usize, usize)) {
         let mut hits: Vec<usize> = Vec::new();
+        self.sieve.each(lines, |from, to| {
+            let mut search = |finder: &Finder<'_>| {
+                // What reaches over the edge of a group is found with this one.
+                let begin = from.saturating_sub(finder.needle().len() - 1);
+                hits.extend(finder.find_iter(&lines[begin..to]).map(|at| begin + at));
+            };
+            search(&self.conntrack);
+            search(&self.suppressed);
+        });
+        if self.boots {
+            hits.extend(self.booted.find_iter(lines));
+        }
+        hits.sort_unstable();
         let mut done = 0;
-        let mut from = 0;
-        while from < lines.len() {
-            let to = (from + CACHED).min(lines.len());
-            prefetch(&lines[to..(to + CACHED).min(lines.len())]);
-            self.sieve.each(lines, from, to, |from, to| {
-                // What reaches over the edge is found with the piece it ends in.
-                let mut search = |finder: &Finder<'_>| {
-                    let begin = from.saturating_sub(finder.needle().len() - 1);
-                    hits.extend(finder.find_iter(&lines[begin..to]).map(|at| begin + at));
-                };
-                search(&self.conntrack);
-                search(&self.suppressed);
-            });
-            if self.boots {
-                let begin = from.saturating_sub(BOOTED.len() - 1);
-                hits.extend(
-                    self.booted
-                        .find_iter(&lines[begin..to])
-                        .map(|at| begin + at),
-                );
+        for hit in hits {
+            if hit < done {
+                continue;
             }
-            hits.sort_unstable();
-            for hit in hits.drain(..) {
-                if hit < done {
-                    continue;
-                }
-                let start = memchr::memrchr(b'\n', &lines[done..hit])
-                    .map_or(done, |newline| done + newline + 1);
-                let end = memchr::memchr(b'\n', &lines[hit..])
-                    .map_or(lines.len(), |newline| hit + newline);
-                done = end + 1;
-                each(start, end);
-            }
-            from = to;
+            let start = memchr::memrchr(b'\n', &lines[done..hit])
+                .map_or(done, |newline| done + newline + 1);
+            let end =
+                memchr::memchr(b'\n', &lines[hit..]).map_or(lines.len(), |newline| hit + newline);
+            done = end + 1;
+            each(start, end);
         }
     }
 

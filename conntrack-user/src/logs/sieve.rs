@@ -11,6 +11,9 @@ use super::scan::{CONNTRACK, SUPPRESSED};
 /// Bytes that are told apart from others as a whole.
 const GROUP: usize = 256;
 
+/// How far ahead of the search memory is asked for: a page.
+const AHEAD: usize = 4096;
+
 /// How far beyond its place a comparison looks.
 const BEYOND: usize = 16;
 
@@ -49,47 +52,46 @@ impl Default for Sieve {
 }
 
 impl Sieve {
-    /// Calls `each` with the bounds of every group between `from` and `to` in
-    /// which something may begin that is searched for. What begins there can end
-    /// beyond `to`.
-    pub(super) fn each(
-        self,
-        bytes: &[u8],
-        from: usize,
-        to: usize,
-        mut each: impl FnMut(usize, usize),
-    ) {
-        let mut at = from;
-        while at < to {
-            let end = (at + GROUP).min(to);
-            // What is left at the very end is looked at anyway.
-            let may = bytes
-                .get(at..at + GROUP + BEYOND)
-                .is_none_or(|group| self.may(group));
-            if may {
-                each(at, (end + SUPPRESSED.len()).min(bytes.len()));
-            }
-            at = end;
+    /// Calls `each` with the bounds of every group in which something may begin
+    /// that is searched for; with room to the right for what begins there.
+    pub(super) fn each(self, bytes: &[u8], mut each: impl FnMut(usize, usize)) {
+        let mut at = 0;
+        while let Some(group) = self.next(bytes, at) {
+            at = group + GROUP;
+            each(group, (at + SUPPRESSED.len()).min(bytes.len()));
         }
     }
 
-    fn may(self, group: &[u8]) -> bool {
+    /// Where the next such group begins.
+    fn next(self, bytes: &[u8], from: usize) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
         if self.avx2 {
             // SAFETY: the processor has AVX2, as was found out before.
-            return unsafe { may_avx2(group) };
+            return unsafe { next_avx2(bytes, from) };
         }
-        may(group)
+        next(bytes, from)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn may_avx2(group: &[u8]) -> bool {
-    may(group)
+fn next_avx2(bytes: &[u8], from: usize) -> Option<usize> {
+    next(bytes, from)
 }
 
-/// Whether a group has what two of three bytes are compared for.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "to be compiled for AVX2, too")]
+fn next(bytes: &[u8], from: usize) -> Option<usize> {
+    (from..bytes.len()).step_by(GROUP).find(|&at| {
+        if let Some(ahead) = bytes.get(at + AHEAD..at + AHEAD + GROUP) {
+            prefetch(ahead);
+        }
+        // What is left at the very end is looked at anyway.
+        bytes.get(at..at + GROUP + BEYOND).is_none_or(may)
+    })
+}
+
+/// Whether a group has what two or three bytes are compared for.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "to be compiled for AVX2, too")]
 fn may(group: &[u8]) -> bool {
@@ -108,7 +110,9 @@ fn may(group: &[u8]) -> bool {
 
 /// Has bytes brought into the cache while others are searched: the processor
 /// does so by itself only up to the end of a page.
-pub(super) fn prefetch(bytes: &[u8]) {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a few instructions of a hot loop")]
+fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     for line in bytes.chunks(64) {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -133,7 +137,7 @@ mod tests {
                 bytes.extend(needle);
                 bytes.extend([b'x'; 2 * GROUP]);
                 let mut found = false;
-                Sieve::default().each(&bytes, 0, bytes.len(), |from, to| {
+                Sieve::default().each(&bytes, |from, to| {
                     let from = from.saturating_sub(needle.len() - 1);
                     found |= memchr::memmem::find(&bytes[from..to], needle).is_some();
                 });
@@ -146,13 +150,13 @@ mod tests {
     fn with_vectors_or_without_the_same_is_found() {
         let mut random = 1_u32;
         for _ in 0..2000 {
-            let group: Vec<u8> = (0..GROUP + BEYOND)
+            let groups: Vec<u8> = (0..4 * GROUP)
                 .map(|_| {
                     random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    b"_kpprxyzabcdefgh"[(random >> 28) as usize]
+                    b"_kprxyzabcdefghijlmnoqstuvw01234"[(random >> 27) as usize]
                 })
                 .collect();
-            assert_eq!(Sieve::default().may(&group), may(&group));
+            assert_eq!(Sieve::default().next(&groups, 0), next(&groups, 0));
         }
     }
 }

@@ -18,8 +18,10 @@ use serde::Serialize;
 
 use super::{
     ledger::{Counter, Growth},
+    namespaces::growth,
     verdict::Verdict,
 };
+use crate::kernel::counters::Totals;
 
 /// The rules by which a kernel counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,16 @@ pub struct Range {
 }
 
 impl Range {
+    /// How many packets a growth of counters stands for, if nothing else is
+    /// known.
+    pub fn of(totals: &Totals) -> Self {
+        let span = Span {
+            growth: growth(totals),
+            while_full: 0,
+        };
+        span.proof().range
+    }
+
     /// What has been added since an earlier range.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {

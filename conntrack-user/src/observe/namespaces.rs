@@ -209,7 +209,7 @@ pub(super) fn same_refusals(one: &Counters, other: &Counters) -> bool {
 }
 
 /// By counter; without those that this kernel does not have.
-fn growth(since: &Totals) -> Growth {
+pub(super) fn growth(since: &Totals) -> Growth {
     Counter::ALL
         .into_iter()
         .filter_map(|counter| Some((counter, value(since, counter)?)))

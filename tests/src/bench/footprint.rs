@@ -22,6 +22,7 @@ pub static FOOTPRINT: Scenario = Scenario {
     rungs: &[],
     alone: true,
     auto: false,
+    once: false,
     run,
 };
 

@@ -35,6 +35,7 @@ pub static PACKETS: Scenario = Scenario {
     rungs: &[],
     alone: true,
     auto: false,
+    once: false,
     run,
 };
 

@@ -25,6 +25,7 @@ pub static RATE: Scenario = Scenario {
     rungs: &[],
     alone: true,
     auto: false,
+    once: false,
     run,
 };
 

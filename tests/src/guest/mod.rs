@@ -17,6 +17,7 @@ use crate::{
     },
 };
 
+pub mod disk;
 mod init;
 mod mounts;
 
@@ -24,6 +25,10 @@ pub use mounts::{mount, unmount};
 
 /// The argument by which init starts the process that runs the scenario.
 pub const CHILD: &str = "guest";
+
+/// The kernel parameter with the disk to boot from. The kernel gives those that it
+/// does not know to init as variables, unless they have a dot in their name.
+pub const DISK: &str = "ctdrop_disk";
 
 /// Where a guest's programs are.
 const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
@@ -46,7 +51,11 @@ pub fn init() -> ! {
 
 /// Prepares the machine and runs the scenario that the kernel's command line
 /// names; if it names none, those that the console asks for, one after the other.
+/// If it names a disk, boots that.
 fn prepare_and_serve() -> Result<()> {
+    if let Some(disk) = env::var_os(DISK) {
+        return disk::enter(&disk.to_string_lossy());
+    }
     prepare()?;
     let command_line = command_line()?;
     if let Ok(scenario) = parameter(&command_line, "ctdrop.scenario") {

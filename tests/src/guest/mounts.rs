@@ -24,21 +24,27 @@ pub(super) fn mount_all() -> Result<()> {
         if !place.starts_with("/sys/") {
             fs::create_dir_all(place).with_context(|| format!("cannot create {place}"))?;
         }
-        mount(kind, place).with_context(|| format!("cannot mount {kind} at {place}"))?;
+        mount(kind, place)?;
     }
     Ok(())
 }
 
-/// Mounts one file system.
+/// Mounts one file system of the kernel's own.
 pub fn mount(kind: &str, place: &str) -> Result<()> {
-    let (kind, place) = (CString::new(kind)?, CString::new(place)?);
+    attach(kind, place, kind, 0)
+}
+
+/// Mounts the file system of type `kind` that `source` holds; `flags` as in mount(2).
+pub(super) fn attach(source: &str, place: &str, kind: &str, flags: libc::c_ulong) -> Result<()> {
+    let [from, at, of] = [source, place, kind].map(CString::new);
+    let (from, at, of) = (from?, at?, of?);
     // SAFETY: all pointers are strings that end with NUL and outlive the call;
     // mount(2) allows a null pointer for the data.
-    let done = unsafe { libc::mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, ptr::null()) };
+    let done = unsafe { libc::mount(from.as_ptr(), at.as_ptr(), of.as_ptr(), flags, ptr::null()) };
     if done == 0 {
         Ok(())
     } else {
-        Err(io::Error::last_os_error().into())
+        Err(io::Error::last_os_error()).with_context(|| format!("cannot mount {source} at {place}"))
     }
 }
 

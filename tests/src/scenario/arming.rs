@@ -18,6 +18,7 @@ pub static ARMING: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: false,
+    once: false,
     run,
 };
 

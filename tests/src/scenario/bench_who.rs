@@ -23,6 +23,7 @@ pub static BENCH_WHO: Scenario = Scenario {
     rungs: &[],
     alone: true,
     auto: false,
+    once: false,
     run,
 };
 

@@ -13,6 +13,7 @@ pub static BOOTS: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: false,
     run,
 };
 

@@ -24,6 +24,7 @@ pub static NETNS_CHURN: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: false,
+    once: false,
     run: netns_churn,
 };
 
@@ -34,6 +35,7 @@ pub static CPU_HOTPLUG: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: false,
     run: cpu_hotplug,
 };
 

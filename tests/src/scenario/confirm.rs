@@ -19,6 +19,7 @@ pub static CLASH: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: true,
+    once: false,
     run: clash,
 };
 
@@ -29,6 +30,7 @@ pub static CLASH_BY_COUNTERS: Scenario = Scenario {
     rungs: &[Rung::Tracepoint],
     alone: false,
     auto: false,
+    once: false,
     run: clash_by_counters,
 };
 
@@ -39,6 +41,7 @@ pub static NAT_EXHAUSTED: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: true,
+    once: false,
     run: nat_exhausted,
 };
 
@@ -49,6 +52,7 @@ pub static CHAIN_TOO_LONG: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: true,
+    once: false,
     run: chain_too_long,
 };
 
@@ -59,6 +63,7 @@ pub static NON_PACKET: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: true,
+    once: false,
     run: non_packet,
 };
 

@@ -18,6 +18,7 @@ pub static TABLE_FULL: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: |machine| {
         let flood = Flood {
             flows: 100_000,
@@ -35,6 +36,7 @@ pub static PROTOCOLS: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: protocols,
 };
 
@@ -45,6 +47,7 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: namespaces,
 };
 
@@ -55,6 +58,7 @@ pub static CLASH: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: clash,
 };
 
@@ -65,6 +69,7 @@ pub static REFUSALS: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: true,
     run: refusals,
 };
 

@@ -22,6 +22,7 @@ pub static DEMO: Scenario = Scenario {
     rungs: &[Rung::Fexit],
     alone: true,
     auto: false,
+    once: false,
     run,
 };
 

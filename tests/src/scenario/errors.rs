@@ -22,6 +22,7 @@ pub static ERRORS: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: false,
     run: errors,
 };
 
@@ -32,6 +33,7 @@ pub static NO_KERNEL_SUPPORT: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: true,
     run: no_kernel_support,
 };
 

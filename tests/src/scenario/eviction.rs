@@ -18,6 +18,7 @@ pub static EVICTION: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: true,
+    once: false,
     run,
 };
 

@@ -31,6 +31,7 @@ pub static LEAVES_NOTHING: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: false,
     run: leaves_nothing,
 };
 
@@ -41,6 +42,7 @@ pub static EDGES: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: true,
+    once: false,
     run: edges,
 };
 
@@ -51,6 +53,7 @@ pub static PINS_MODULE: Scenario = Scenario {
     rungs: &[Rung::Fexit],
     alone: true,
     auto: false,
+    once: false,
     run: pins_module,
 };
 

@@ -26,6 +26,7 @@ pub mod net_check;
 pub mod probe;
 pub mod senders;
 pub mod setup;
+pub mod status;
 pub mod table_full;
 pub mod unload;
 pub mod who;
@@ -45,6 +46,9 @@ pub struct Scenario {
     pub alone: bool,
     /// Whether it is tried, too, with programs that pressure attaches.
     pub auto: bool,
+    /// Whether it does not depend on the rung, so that one stand of each kernel is
+    /// enough.
+    pub once: bool,
     /// Runs it; an error is a failed assertion or a machine that does not work.
     pub run: fn(&Machine) -> Result<()>,
 }
@@ -159,6 +163,8 @@ pub static ALL: &[&Scenario] = &[
     &probe::PROBE,
     &probe::CONFINED,
     &probe::BENT,
+    &status::STATUS,
+    &status::MODULE,
     &demo::DEMO,
     &who::WHO,
     &who::CHOSEN,
@@ -214,6 +220,7 @@ mod tests {
             rungs: &[Rung::Fexit],
             alone: false,
             auto: false,
+            once: false,
             run: |_| panic!("expected {}", 5),
         };
         let machine = Machine {

@@ -25,6 +25,7 @@ pub static WAITS: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: false,
     run: waits,
 };
 
@@ -35,6 +36,7 @@ pub static RELOADS: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: false,
     run: reloads,
 };
 

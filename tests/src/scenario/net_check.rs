@@ -17,6 +17,7 @@ pub static NET_CHECK: Scenario = Scenario {
     rungs: &[Rung::Fexit],
     alone: true,
     auto: false,
+    once: false,
     run,
 };
 

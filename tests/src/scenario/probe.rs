@@ -25,6 +25,7 @@ pub static PROBE: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run,
 };
 
@@ -35,6 +36,7 @@ pub static CONFINED: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: confined,
 };
 
@@ -45,6 +47,7 @@ pub static BENT: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: true,
     auto: false,
+    once: true,
     run: bent,
 };
 

@@ -17,6 +17,7 @@ pub static SENDERS: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: true,
+    once: false,
     run,
 };
 

@@ -18,6 +18,7 @@ pub static TABLE_FULL: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: true,
+    once: false,
     run: |machine| {
         let flood = Flood {
             flows: 100_000,
@@ -36,6 +37,7 @@ pub static MANY_FLOWS: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: false,
     run: many_flows,
 };
 
@@ -46,6 +48,7 @@ pub static PROTOCOLS: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: true,
+    once: false,
     run: protocols,
 };
 
@@ -56,6 +59,7 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: true,
+    once: false,
     run: two_namespaces,
 };
 
@@ -66,6 +70,7 @@ pub static LOCAL: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: true,
+    once: false,
     run: local_senders,
 };
 
@@ -76,6 +81,7 @@ pub static ZONES: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: true,
+    once: false,
     run: zones,
 };
 

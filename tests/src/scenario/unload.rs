@@ -29,6 +29,7 @@ pub static DYING: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: false,
+    once: false,
     run: dying,
 };
 
@@ -39,6 +40,7 @@ pub static STALE_EXTENSION: Scenario = Scenario {
     rungs: Rung::INSIDE,
     alone: false,
     auto: false,
+    once: false,
     run: stale_extension,
 };
 

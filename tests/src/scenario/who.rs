@@ -23,6 +23,7 @@ pub static WHO: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: staged,
 };
 
@@ -33,6 +34,7 @@ pub static CHOSEN: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: chosen,
 };
 
@@ -43,6 +45,7 @@ pub static CHANGING: Scenario = Scenario {
     rungs: Rung::ALL,
     alone: false,
     auto: false,
+    once: true,
     run: changing,
 };
 

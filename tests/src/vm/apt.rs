@@ -49,7 +49,6 @@ pub(super) struct Apt {
 impl Apt {
     /// Opens a view on `suite` whose lists are as new as the archive's.
     pub(super) fn open(suite: &str) -> Result<Self> {
-        let archive = Archive::of_this_machine()?;
         let directory = cache::root()?.join("apt").join(suite);
         for below in ["lists/partial", "cache/archives/partial"] {
             let path = directory.join(below);
@@ -57,10 +56,9 @@ impl Apt {
                 .with_context(|| format!("cannot create {}", path.display()))?;
         }
         let lock = cache::lock(&directory.join("lock"))?;
-        let sources = directory.join("sources.list");
-        let signed_by = Path::new(KEYRING).exists().then_some(KEYRING);
-        fs::write(&sources, archive.sources(suite, signed_by))
-            .with_context(|| format!("cannot write {}", sources.display()))?;
+        let list = directory.join("sources.list");
+        fs::write(&list, sources(suite)?)
+            .with_context(|| format!("cannot write {}", list.display()))?;
         let apt = Self {
             _lock: lock,
             directory,
@@ -119,6 +117,12 @@ impl Apt {
         }
         command
     }
+}
+
+/// Lines for a sources.list that lead to a suite of Debian.
+pub(super) fn sources(suite: &str) -> Result<String> {
+    let signed_by = Path::new(KEYRING).exists().then_some(KEYRING);
+    Ok(Archive::of_this_machine()?.sources(suite, signed_by))
 }
 
 impl Archive {

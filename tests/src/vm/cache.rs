@@ -56,7 +56,7 @@ pub(super) fn lock(path: &Path) -> Result<File> {
 }
 
 /// Removes a directory with all that it holds, if it exists.
-fn remove(directory: &Path) -> Result<()> {
+pub(super) fn remove(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", directory.display()))

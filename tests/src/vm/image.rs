@@ -15,7 +15,7 @@ use super::{
     cache, command, initramfs,
     kernels::Kernel,
     modules,
-    tools::Tools,
+    tools::{self, Tools},
 };
 
 /// A bootable kernel in the cache.
@@ -30,12 +30,8 @@ impl Image {
     /// unpacks it if what guests need from it or from this machine has changed.
     pub fn provide(kernel: &Kernel) -> Result<Self> {
         let root = cache::root()?;
-        let download = root.join("packages").join(kernel.name);
-        cache::provide(&download, |directory| {
-            Apt::open(kernel.suite)?.download(kernel.package, directory)
-        })?;
-        let packages = packages_in(&download)?;
-        let tools = Tools::find()?;
+        let packages = packages(kernel.name, kernel.suite, kernel.package)?;
+        let tools = Tools::find(tools::SCENARIOS)?;
         let key = key(&packages, &tools)?;
         let directory = root
             .join("images")
@@ -61,6 +57,16 @@ impl Image {
     }
 }
 
+/// The packages of the newest kernel that `package` stands for in `suite`, downloaded
+/// under `name` if this has never been done.
+pub(super) fn packages(name: &str, suite: &str, package: &str) -> Result<Vec<PathBuf>> {
+    let download = cache::root()?.join("packages").join(name);
+    cache::provide(&download, |directory| {
+        Apt::open(suite)?.download(package, directory)
+    })?;
+    packages_in(&download)
+}
+
 /// A number that changes with whatever an image is made of. A standard library
 /// that hashes otherwise costs one more unpacking.
 fn key(packages: &[PathBuf], tools: &Tools) -> Result<u64> {
@@ -68,7 +74,7 @@ fn key(packages: &[PathBuf], tools: &Tools) -> Result<u64> {
     for package in packages {
         package.file_name().hash(&mut hasher);
     }
-    modules::wanted().hash(&mut hasher);
+    modules::SCENARIOS.text().hash(&mut hasher);
     initramfs::LAYOUT.hash(&mut hasher);
     for file in tools.files() {
         file.hash(&mut hasher);
@@ -80,30 +86,29 @@ fn key(packages: &[PathBuf], tools: &Tools) -> Result<u64> {
 
 /// Fills the directory of an image.
 fn unpack(packages: &[PathBuf], tools: &Tools, directory: &Path) -> Result<()> {
-    let all = directory.join("all");
+    let (all, chosen) = (directory.join("all"), directory.join("chosen"));
+    let release = extract(packages, &all)?;
+    fs::rename(vmlinuz(&all, &release)?, directory.join("vmlinuz"))?;
+    let missing = modules::select(&all, &chosen, &release, &modules::SCENARIOS)?;
+    fs::write(directory.join("missing"), missing.join(" "))?;
+    initramfs::write_base(&chosen, tools, &directory.join("base.cpio"))?;
+    cache::remove(&all)?;
+    cache::remove(&chosen)
+}
+
+/// Unpacks a kernel's packages into a directory, with the modules in `lib/modules`,
+/// and returns the kernel's release.
+pub(super) fn extract(packages: &[PathBuf], all: &Path) -> Result<String> {
     for package in packages {
-        command::output(
-            Command::new("dpkg-deb")
-                .arg("--extract")
-                .arg(package)
-                .arg(&all),
-        )?;
+        let mut dpkg = Command::new("dpkg-deb");
+        command::output(dpkg.arg("--extract").arg(package).arg(all))?;
     }
     let merged = all.join("usr/lib/modules");
     if merged.exists() {
         fs::create_dir_all(all.join("lib"))?;
         fs::rename(&merged, all.join("lib/modules"))?;
     }
-    let release = release(&all)?;
-    fs::rename(vmlinuz(&all, &release)?, directory.join("vmlinuz"))?;
-    let chosen = directory.join("chosen");
-    let missing = modules::select(&all, &chosen, &release)?;
-    fs::write(directory.join("missing"), missing.join(" "))?;
-    initramfs::write_base(&chosen, tools, &directory.join("base.cpio"))?;
-    for tree in [all, chosen] {
-        fs::remove_dir_all(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
-    }
-    Ok(())
+    release(all)
 }
 
 /// The release, such as `6.1.0-56-amd64`, of the one kernel in unpacked packages.
@@ -123,7 +128,7 @@ fn release(unpacked: &Path) -> Result<String> {
 }
 
 /// The compressed kernel in unpacked packages: in /boot, or with the modules.
-fn vmlinuz(unpacked: &Path, release: &str) -> Result<PathBuf> {
+pub(super) fn vmlinuz(unpacked: &Path, release: &str) -> Result<PathBuf> {
     let places = [
         format!("boot/vmlinuz-{release}"),
         format!("lib/modules/{release}/vmlinuz"),

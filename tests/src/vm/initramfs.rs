@@ -66,9 +66,15 @@ pub(super) fn write_base(modules: &Path, tools: &Tools, to: &Path) -> Result<()>
     Ok(())
 }
 
-/// Writes a complete file system: the base, and over it the binaries and more
-/// of this machine's `tools`.
-pub(super) fn write(base: &Path, binaries: &Binaries, tools: &Tools, to: &Path) -> Result<()> {
+/// Writes a complete file system: the base, over it the binaries, more of this
+/// machine's `tools`, and `files` with their paths and texts.
+pub(super) fn write(
+    base: &Path,
+    binaries: &Binaries,
+    tools: &Tools,
+    files: &[(String, &str)],
+    to: &Path,
+) -> Result<()> {
     let mut out = create(to)?;
     let mut base_file =
         File::open(base).with_context(|| format!("cannot open {}", base.display()))?;
@@ -79,6 +85,9 @@ pub(super) fn write(base: &Path, binaries: &Binaries, tools: &Tools, to: &Path) 
     add_tools(&mut archive, tools)?;
     // Leads nowhere unless there is one among the tools.
     archive.symlink("/bin/sh", "/sbin/sh")?;
+    for (path, text) in files {
+        archive.file(path, 0o644, text.as_bytes())?;
+    }
     archive.finish()?;
     Ok(())
 }

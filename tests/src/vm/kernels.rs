@@ -97,7 +97,9 @@ pub fn stands() -> impl Iterator<Item = Stand> {
 impl Stand {
     /// Whether a scenario is tried there.
     pub fn fits(&self, scenario: &Scenario) -> bool {
-        scenario.rungs.contains(&self.rung) && (scenario.auto || !self.auto)
+        scenario.rungs.contains(&self.rung)
+            && (scenario.auto || !self.auto)
+            && !(scenario.once && self.is_forced())
     }
 }
 

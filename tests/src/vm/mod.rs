@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -14,23 +14,28 @@ use self::{
     image::Image,
     kernels::Stand,
     qemu::{Boot, Clock, End, Run},
+    systems::System,
     tools::Tools,
 };
-use crate::scenario::Scenario;
+use crate::{scenario::Scenario, system::Story};
 
 mod apt;
 mod cache;
 mod command;
 pub mod console;
 mod cpio;
+pub mod disk;
+mod disk_guest;
 pub mod image;
 pub mod initramfs;
 pub mod kernels;
 mod modules;
 pub mod qemu;
 mod shared;
+pub mod systems;
 mod tools;
 
+pub use disk_guest::{DiskGuest, File};
 pub use shared::Shared;
 
 /// Wall-clock time that a scenario may take, boot included: a guard against one
@@ -63,6 +68,30 @@ pub fn run(
     judge(stand, scenario, &boot.run(watch)?)
 }
 
+/// Boots a system from a disk of its own, onto which `files` were put before, and
+/// acts on it. The error of what failed holds the end of the console and says where
+/// the rest is: under the name of the `trial`.
+pub fn on_system<T>(
+    system: &System,
+    binaries: &Binaries,
+    files: &[File],
+    trial: &str,
+    act: impl FnOnce(&mut DiskGuest) -> Result<T>,
+) -> Result<T> {
+    let start = Instant::now();
+    let mut guest = DiskGuest::start(system, binaries, files)?;
+    let done = guest.await_boot().and_then(|()| act(&mut guest));
+    let console = guest.into_transcript();
+    let log = write_log(&format!("{}.{trial}", system.name), &console)?;
+    let told = |error| report(&format!("{error:#}"), &console, start.elapsed(), &log);
+    done.map_err(|error| anyhow!("{}", told(error)))
+}
+
+/// Tells a story on a system.
+pub fn tell(system: &System, story: &Story, binaries: &Binaries) -> Result<()> {
+    on_system(system, binaries, story.files, story.name, story.run)
+}
+
 /// Runs a bench likewise, in a guest that has bpftrace and dropwatch too, and whose
 /// clock counts instructions: these do not depend on what else this machine does.
 pub fn bench(
@@ -73,7 +102,7 @@ pub fn bench(
 ) -> Result<Duration> {
     let task = format!("ctdrop.scenario={}", scenario.name);
     // bpftrace asks a shell where clang has its headers, and crashes without one.
-    let peers = Tools::of(&["bpftrace", "dropwatch", "sh"])?;
+    let peers = Tools::find(&["bpftrace", "dropwatch", "sh"])?;
     let (mut boot, _files) = prepare(stand, binaries, &peers, &task)?;
     boot.clock = Clock::Instructions;
     judge(stand, scenario, &boot.run(watch)?)
@@ -92,11 +121,12 @@ fn prepare(
     let image = Image::provide(stand.kernel)?;
     let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
     let initramfs = files.path().join("initramfs.cpio");
-    initramfs::write(&image.base(), binaries, more, &initramfs)?;
+    initramfs::write(&image.base(), binaries, more, &[], &initramfs)?;
     let boot = Boot {
         kernel: image.kernel(),
         initramfs,
         parameters: format!("ctdrop.kernel={stand} {task}"),
+        devices: Vec::new(),
         clock: Clock::Time,
         limit: LIMIT,
     };
@@ -105,10 +135,10 @@ fn prepare(
 
 /// Keeps the console of a run, and says how long it took or why it failed.
 fn judge(stand: &Stand, scenario: &Scenario, run: &Run) -> Result<Duration> {
-    let log = write_log(stand, scenario, &run.console)?;
+    let log = write_log(&format!("{stand}.{}", scenario.name), &run.console)?;
     match failure(run) {
         None => Ok(run.took),
-        Some(reason) => Err(anyhow!("{}", report(&reason, run, &log))),
+        Some(reason) => Err(anyhow!("{}", report(&reason, &run.console, run.took, &log))),
     }
 }
 
@@ -124,24 +154,24 @@ fn failure(run: &Run) -> Option<String> {
 }
 
 /// The message about a failed run.
-fn report(reason: &str, run: &Run, log: &Path) -> String {
-    let tail = &run.console[run.console.len().saturating_sub(TAIL)..];
+fn report(reason: &str, console: &[String], took: Duration, log: &Path) -> String {
+    let tail = &console[console.len().saturating_sub(TAIL)..];
     format!(
         "{reason}\n--- last {} of {} console lines after {:.1} s; all of them: {}\n{}\n---",
         tail.len(),
-        run.console.len(),
-        run.took.as_secs_f64(),
+        console.len(),
+        took.as_secs_f64(),
         log.display(),
         tail.join("\n"),
     )
 }
 
-/// Writes a console to a file and returns its path.
-fn write_log(stand: &Stand, scenario: &Scenario, console: &[String]) -> Result<PathBuf> {
+/// Writes the console of a trial to a file and returns its path.
+fn write_log(trial: &str, console: &[String]) -> Result<PathBuf> {
     let directory = log_directory()?;
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let path = directory.join(format!("{stand}.{}.log", scenario.name));
+    let path = directory.join(format!("{trial}.log"));
     fs::write(&path, console.join("\n") + "\n")
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
@@ -197,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_failure_shows_the_end_of_the_console_and_where_the_rest_is() {
-        let report = report("boom", &ended(End::Silent, 100), Path::new("/logs/x.log"));
+        let run = ended(End::Silent, 100);
+        let report = report("boom", &run.console, run.took, Path::new("/logs/x.log"));
         let lines: Vec<_> = report.lines().collect();
         assert_eq!(lines[0], "boom");
         assert!(lines[1].contains("last 80 of 100") && lines[1].ends_with("/logs/x.log"));

@@ -11,33 +11,61 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::command;
 
-/// Directories of the module tree that scenarios may autoload anything from.
-const DIRECTORIES: [&str; 4] = [
-    "kernel/net/netfilter/",
-    "kernel/net/ipv4/netfilter/",
-    "kernel/net/ipv6/netfilter/",
-    "kernel/net/bridge/netfilter/",
-];
+/// Modules to choose, with all that they need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Directories of the module tree that anything may be autoloaded from.
+    directories: &'static [&'static str],
+    /// Modules outside of these directories. A kernel may have some of them built
+    /// in, or not at all.
+    names: &'static [&'static str],
+}
 
-/// Modules outside of these directories. A kernel may have some of them built
-/// in, or not at all.
-const NAMES: [&str; 15] = [
-    "af_packet",
-    "br_netfilter",
-    "bridge",
-    "crc32c_generic",
-    "crc32c_intel",
-    "drop_monitor",
-    "dummy",
-    "libcrc32c",
-    "macvlan",
-    "sch_netem",
-    "sch_tbf",
-    "sctp",
-    "tun",
-    "veth",
-    "vrf",
-];
+/// What scenarios need.
+pub(super) const SCENARIOS: Wanted = Wanted {
+    directories: &[
+        "kernel/net/netfilter/",
+        "kernel/net/ipv4/netfilter/",
+        "kernel/net/ipv6/netfilter/",
+        "kernel/net/bridge/netfilter/",
+    ],
+    names: &[
+        "af_packet",
+        "br_netfilter",
+        "bridge",
+        "crc32c_generic",
+        "crc32c_intel",
+        "drop_monitor",
+        "dummy",
+        "libcrc32c",
+        "macvlan",
+        "sch_netem",
+        "sch_tbf",
+        "sctp",
+        "tun",
+        "veth",
+        "vrf",
+    ],
+};
+
+/// What a guest needs to boot from a disk, and for the port of its agent.
+pub(super) const DISK: Wanted = Wanted {
+    directories: &[],
+    names: &[
+        "crc32c_generic",
+        "ext4",
+        "virtio_blk",
+        "virtio_console",
+        "virtio_pci",
+    ],
+};
+
+impl Wanted {
+    /// The text that decides the choice, for the key of a cached image.
+    pub(super) fn text(&self) -> String {
+        [self.directories, self.names].concat().join(" ")
+    }
+}
 
 /// Index files that `depmod` reads, as the package ships them.
 const INDICES: [&str; 3] = [
@@ -51,29 +79,37 @@ const INDICES: [&str; 3] = [
 struct Choice {
     /// Paths of module files below the tree, in order.
     files: BTreeSet<String>,
-    /// The [`NAMES`] that this kernel has neither as a module nor built in.
+    /// The names that this kernel has neither as a module nor built in.
     missing: Vec<&'static str>,
-}
-
-/// The text that decides the choice, for the key of a cached image.
-pub(super) fn wanted() -> String {
-    [DIRECTORIES.as_slice(), &NAMES].concat().join(" ")
 }
 
 /// Copies what guests need from the unpacked package `from` to `to`, both with
 /// `lib/modules/RELEASE` below them, and indexes it. Returns the missing names.
-pub(super) fn select(from: &Path, to: &Path, release: &str) -> Result<Vec<&'static str>> {
-    depmod(from, release)?;
+pub(super) fn select(
+    from: &Path,
+    to: &Path,
+    release: &str,
+    wanted: &Wanted,
+) -> Result<Vec<&'static str>> {
+    if !from
+        .join("lib/modules")
+        .join(release)
+        .join("modules.dep")
+        .exists()
+    {
+        depmod(from, release)?;
+    }
     let tree = |base: &Path| base.join("lib/modules").join(release);
     let (from, tree_to) = (tree(from), tree(to));
     let text = |index| {
         let path = from.join(index);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let Choice { files, missing } = choose(&text("modules.dep")?, &text("modules.builtin")?);
+    let Choice { files, missing } =
+        choose(&text("modules.dep")?, &text("modules.builtin")?, wanted);
     ensure!(
         !files.is_empty(),
-        "no netfilter modules in {}",
+        "none of the wanted modules in {}",
         from.display()
     );
     for file in files.iter().map(String::as_str).chain(INDICES) {
@@ -84,7 +120,7 @@ pub(super) fn select(from: &Path, to: &Path, release: &str) -> Result<Vec<&'stat
 }
 
 /// Chooses by the text of `modules.dep` and `modules.builtin`.
-fn choose(dependencies: &str, builtin: &str) -> Choice {
+fn choose(dependencies: &str, builtin: &str, wanted: &Wanted) -> Choice {
     let modules: BTreeMap<&str, Vec<&str>> = dependencies
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -93,10 +129,8 @@ fn choose(dependencies: &str, builtin: &str) -> Choice {
     let mut choice = Choice::default();
     // `modules.dep` lists the dependencies of dependencies too.
     for (module, needs) in &modules {
-        let wanted = DIRECTORIES
-            .iter()
-            .any(|directory| module.starts_with(directory));
-        if wanted || NAMES.contains(&name(module).as_str()) {
+        let inside = |directory: &&str| module.starts_with(directory);
+        if wanted.directories.iter().any(inside) || wanted.names.contains(&name(module).as_str()) {
             choice
                 .files
                 .extend(needs.iter().chain([module]).map(|&file| file.to_owned()));
@@ -108,9 +142,11 @@ fn choose(dependencies: &str, builtin: &str) -> Choice {
         .chain(builtin.lines())
         .map(name)
         .collect();
-    choice.missing = NAMES
-        .into_iter()
-        .filter(|&wanted| !known.contains(wanted))
+    choice.missing = wanted
+        .names
+        .iter()
+        .copied()
+        .filter(|&name| !known.contains(name))
         .collect();
     choice
 }
@@ -158,6 +194,7 @@ kernel/drivers/gpu/card.ko.xz:
         let choice = choose(
             dependencies,
             "kernel/net/packet/af_packet.ko\nkernel/arch/x86/crc32c-intel.ko\n",
+            &SCENARIOS,
         );
         let files: Vec<_> = choice.files.iter().map(String::as_str).collect();
         assert_eq!(

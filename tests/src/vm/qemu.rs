@@ -31,6 +31,8 @@ pub struct Boot {
     pub initramfs: PathBuf,
     /// Kernel parameters, after those that every guest has.
     pub parameters: String,
+    /// Options of QEMU for devices that not every guest has.
+    pub devices: Vec<String>,
     /// What its clock shows.
     pub clock: Clock,
     /// Wall-clock time after which the guest is ended.
@@ -143,6 +145,7 @@ impl Boot {
             .arg("-initrd")
             .arg(&self.initramfs)
             .args(["-append", &parameters])
+            .args(&self.devices)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
@@ -173,6 +176,19 @@ impl Guest {
     }
 }
 
+impl Guest {
+    /// The next line of the console, if there is one already.
+    pub(super) fn console_line(&mut self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
+    /// Whether the machine is off.
+    pub(super) fn has_ended(&mut self) -> Result<bool> {
+        let status = self.process.try_wait().context("cannot wait for qemu")?;
+        Ok(status.is_some())
+    }
+}
+
 /// Lets the kernel end this process when the thread that started it is gone.
 fn end_with_parent() -> std::io::Result<()> {
     // SAFETY: PR_SET_PDEATHSIG takes a signal number and no pointer.
@@ -186,7 +202,7 @@ fn end_with_parent() -> std::io::Result<()> {
 
 /// Reads lines in a thread of its own, so that the reader can have a deadline.
 /// The thread ends with the process that writes.
-fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
+pub(super) fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut output = BufReader::new(output);

@@ -10,8 +10,11 @@ use anyhow::{Result, ensure};
 
 use super::command;
 
-/// Programs that every guest has.
-const PROGRAMS: [&str; 5] = ["nft", "ip", "conntrack", "kmod", "awk"];
+/// Programs that scenarios use.
+pub(super) const SCENARIOS: &[&str] = &["nft", "ip", "conntrack", "kmod", "awk"];
+
+/// The program that a guest needs to boot from a disk; the disk has its own.
+pub(super) const DISK: &[&str] = &["kmod"];
 
 /// Names under which kmod does the work of that name. The kernel itself calls
 /// `/sbin/modprobe` when it wants a module.
@@ -27,17 +30,11 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Finds the programs that every guest has.
-    pub(super) fn find() -> Result<Self> {
-        Self::of(&PROGRAMS)
-    }
-
-    /// Finds these programs of this machine.
-    pub(super) fn of(programs: &[&str]) -> Result<Self> {
-        let programs: Vec<_> = programs
+    /// Finds programs of this machine by their names.
+    pub(super) fn find(names: &[&str]) -> Result<Self> {
+        let programs: Vec<_> = names
             .iter()
-            .copied()
-            .map(command::find)
+            .map(|name| command::find(name))
             .collect::<Result<_>>()?;
         let mut libraries = BTreeSet::new();
         for program in &programs {

@@ -1,0 +1,128 @@
+//! Everything that decides which limit will be in force, read from the files of
+//! a host or of a copied tree. Nothing is changed, and nothing is run.
+
+pub mod distribution;
+pub mod firewalld;
+pub mod host_kernel;
+pub mod init;
+pub mod iptables;
+pub mod loaders;
+pub mod modules;
+pub mod numbers;
+mod reader;
+pub mod root;
+mod rules;
+pub mod services;
+pub mod shell;
+pub mod sysctl;
+pub mod ufw;
+pub mod writers;
+
+use anyhow::{Result, bail};
+
+pub use self::reader::{Source, Unreadable};
+use self::{
+    distribution::Distribution,
+    firewalld::Firewalld,
+    host_kernel::HostKernel,
+    init::{Init, Procps},
+    iptables::IptablesService,
+    loaders::Loader,
+    modules::Modules,
+    numbers::Numbers,
+    reader::Reader,
+    root::Root,
+    services::Services,
+    sysctl::Sysctl,
+    ufw::Ufw,
+    writers::Writer,
+};
+
+/// The facts of a host.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Distribution.
+    pub distribution: Distribution,
+    /// Kernel.
+    pub kernel: HostKernel,
+    /// What sets sysctls at boot.
+    pub init: Init,
+    /// What the `sysctl` command knows.
+    pub procps: Procps,
+    /// Services that are started at boot.
+    pub services: Services,
+    /// Sysctl settings.
+    pub sysctl: Sysctl,
+    /// Configuration of the module.
+    pub modules: Modules,
+    /// Services `iptables` and `ip6tables`, if installed.
+    pub iptables: Vec<IptablesService>,
+    /// firewalld, if installed.
+    pub firewalld: Option<Firewalld>,
+    /// ufw, if installed.
+    pub ufw: Option<Ufw>,
+    /// Services that load conntrack at boot, after sysctls have been set.
+    pub loaders: Vec<Loader>,
+    /// Others that write the limit.
+    pub writers: Vec<Writer>,
+    /// The kernel's numbers as they are, or were when the tree was copied.
+    pub numbers: Numbers,
+    /// What is there and could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Directories that the tree does not have, though every host has them, so
+    /// that what they would say is not known.
+    pub not_captured: Vec<&'static str>,
+}
+
+/// Directories that every host has something in.
+const CAPTURED: [&str; 3] = ["/etc", "/usr", "/proc"];
+
+impl Facts {
+    /// Reads a host or a tree.
+    pub fn read(root: &Root) -> Result<Self> {
+        let reader = Reader::new(root);
+        if !root.is_this_host() && !reader.exists("/etc") {
+            bail!(
+                "{} has no etc/: give the root of a mounted or copied tree, so that etc/sysctl.conf \
+                 is below it",
+                root.path().display()
+            );
+        }
+        let distribution = Distribution::read(&reader);
+        let kernel = HostKernel::read(&reader, &distribution);
+        let init = Init::read(&reader, &distribution);
+        let services = Services::read(&reader, &init);
+        let firewalld = Firewalld::read(&reader, &distribution);
+        let ufw = Ufw::read(&reader);
+        let iptables = iptables::read(&reader, kernel.generation);
+        let mut not_captured = CAPTURED.to_vec();
+        not_captured.retain(|directory| !reader.exists(directory));
+        if matches!(init, Init::RcSysinit { .. }) {
+            // These have nothing there that matters.
+            not_captured.retain(|directory| *directory != "/usr");
+        }
+        Ok(Self {
+            sysctl: Sysctl::read(&reader),
+            modules: Modules::read(&reader, &init, kernel.generation),
+            loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
+            writers: writers::read(
+                &reader,
+                &services,
+                &kernel,
+                firewalld.as_ref(),
+                ufw.as_ref(),
+            ),
+            numbers: Numbers::read(Reader::new(root)),
+            procps: Procps::of(&distribution),
+            distribution,
+            kernel,
+            init,
+            services,
+            iptables,
+            firewalld,
+            ufw,
+            not_captured,
+            unreadable: reader.unreadable(),
+        })
+    }
+}

@@ -1,0 +1,381 @@
+//! Module options, modules that are loaded early at boot, and what is done when
+//! a module has been loaded.
+
+use serde::Serialize;
+
+use super::{
+    init::Init,
+    reader::{Reader, Source, TextFile},
+};
+use crate::kernel::defaults::Generation;
+
+/// What is configured about the conntrack module.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Modules {
+    /// Its option `hashsize`, the one that counts.
+    pub hashsize: Option<Hashsize>,
+    /// Options that the module does not have.
+    pub unknown_options: Vec<Source>,
+    /// Options for the module under the name that it has on other kernels.
+    pub other_generation: Vec<Source>,
+    /// A command that is run instead of loading it.
+    pub install: Option<Source>,
+    /// What loads it before sysctls are set at boot.
+    pub early: Option<Source>,
+    /// udev rules that set sysctls when it has been loaded.
+    pub udev: Vec<UdevRule>,
+}
+
+/// The option `hashsize`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hashsize {
+    /// Buckets wanted.
+    pub buckets: u64,
+    /// The line.
+    pub source: Source,
+}
+
+/// A udev rule that sets sysctls when the module has been loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UdevRule {
+    /// The rule.
+    pub source: Source,
+    /// Only settings below these paths are set; all if there are none.
+    pub prefixes: Vec<String>,
+}
+
+/// Parameters of module `nf_conntrack`, and of `ip_conntrack`, which has the
+/// first only.
+const PARAMETERS: [&str; 8] = [
+    "hashsize",
+    "expect_hashsize",
+    "acct",
+    "nf_conntrack_helper",
+    "tstamp",
+    "enable_hooks",
+    "events",
+    "dyndbg",
+];
+
+/// Modules that cannot be loaded without conntrack, apart from those whose
+/// names begin like its own.
+const DEPENDENT: [&str; 16] = [
+    "xt_conntrack",
+    "xt_state",
+    "xt_CT",
+    "xt_NOTRACK",
+    "xt_nat",
+    "xt_MASQUERADE",
+    "ipt_MASQUERADE",
+    "iptable_nat",
+    "ip6table_nat",
+    "ip_nat",
+    "ip_vs",
+    "nft_ct",
+    "nft_nat",
+    "nft_masq",
+    "openvswitch",
+    "act_ct",
+];
+
+/// Whether loading a module loads conntrack.
+pub fn brings_conntrack(module: &str) -> bool {
+    let module = module.replace('-', "_");
+    ["nf_conntrack", "ip_conntrack", "nf_nat"]
+        .iter()
+        .any(|prefix| module.starts_with(prefix))
+        || DEPENDENT.contains(&module.as_str())
+}
+
+impl Modules {
+    pub(super) fn read(reader: &Reader<'_>, init: &Init, generation: Generation) -> Self {
+        let mut modules = Self::default();
+        for text in option_files(reader, init) {
+            modules.take_options(&text, generation);
+        }
+        if let Some(cmdline) = reader.text("/proc/cmdline") {
+            modules.take_cmdline(&cmdline, generation);
+        }
+        modules.early = modules.early.take().or_else(|| early(reader, init));
+        modules.udev = udev(reader);
+        modules
+    }
+
+    /// modprobe.d(5). Options of several lines are put one after the other, and
+    /// of one that comes twice the kernel keeps the last.
+    fn take_options(&mut self, text: &TextFile, generation: Generation) {
+        let other = match generation {
+            Generation::IpConntrack => Generation::NfConntrack,
+            Generation::NfConntrack => Generation::IpConntrack,
+        };
+        for (number, line) in joined(&text.text) {
+            let mut words = line.split_ascii_whitespace();
+            let command = words.next();
+            let module = words.next().unwrap_or_default().replace('-', "_");
+            let source = || text.source(number, &line);
+            match command {
+                Some("options") if module == generation.module() => {
+                    for option in words {
+                        self.take_option(option, source());
+                    }
+                }
+                Some("options") if module == other.module() => {
+                    self.other_generation.push(source());
+                }
+                Some("install") if module == generation.module() => self.install = Some(source()),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_option(&mut self, option: &str, source: Source) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        if name == "hashsize" {
+            if let Ok(buckets) = value.parse()
+                && buckets > 0
+            {
+                self.hashsize = Some(Hashsize { buckets, source });
+            } else {
+                self.unknown_options.push(source);
+            }
+        } else if !PARAMETERS.contains(&name) {
+            self.unknown_options.push(source);
+        }
+    }
+
+    fn take_cmdline(&mut self, cmdline: &TextFile, generation: Generation) {
+        for word in cmdline.text.split_ascii_whitespace() {
+            let source = cmdline.source(1, word);
+            let Some((name, value)) = word.split_once('=') else {
+                continue;
+            };
+            if name == "modules-load" || name == "modules_load" {
+                if value.split(',').any(brings_conntrack) {
+                    self.early = Some(source);
+                }
+            } else if let Some((module, option)) = name.split_once('.')
+                && module.replace('-', "_") == generation.module()
+            {
+                self.take_option(&format!("{option}={value}"), source);
+            }
+        }
+    }
+}
+
+/// Lines without comments, those that end with a backslash put together with
+/// the next.
+fn joined(text: &str) -> Vec<(u32, String)> {
+    let mut lines = Vec::new();
+    let mut begun: Option<(u32, String)> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        let (first, mut whole) = begun.take().unwrap_or((number, String::new()));
+        if let Some(part) = line.strip_suffix('\\') {
+            whole.push_str(part);
+            begun = Some((first, whole));
+        } else {
+            whole.push_str(line);
+            lines.push((first, whole));
+        }
+    }
+    lines.extend(begun);
+    lines.retain(|(_, line)| !line.trim_start().starts_with('#'));
+    lines
+}
+
+/// The files with module options, in the order in which they are read.
+fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<TextFile> {
+    // module-init-tools read files of any suffix, kmod does not.
+    let old = matches!(init, Init::RcSysinit { .. });
+    let mut files = Vec::new();
+    if old {
+        files.extend(reader.text("/etc/modprobe.conf"));
+    }
+    let directories = [
+        "/etc/modprobe.d",
+        "/run/modprobe.d",
+        "/usr/local/lib/modprobe.d",
+        "/usr/lib/modprobe.d",
+        "/lib/modprobe.d",
+    ];
+    files.extend(masking(reader, &directories, |name| {
+        if old {
+            !name.starts_with('.') && !name.ends_with('~') && !name.contains(".rpm")
+        } else {
+            name.strip_suffix(".conf").is_some()
+        }
+    }));
+    files
+}
+
+/// Files of several directories by name; of those that have the same name the
+/// first counts.
+fn masking(
+    reader: &Reader<'_>,
+    directories: &[&str],
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<TextFile> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    for directory in directories {
+        for name in reader.names(directory) {
+            if wanted(&name) && !names.iter().any(|(known, _)| *known == name) {
+                let path = format!("{directory}/{name}");
+                names.push((name, path));
+            }
+        }
+    }
+    names.sort();
+    names
+        .iter()
+        .filter_map(|(_, path)| reader.text(path))
+        .collect()
+}
+
+/// What loads conntrack before sysctls are set at boot.
+fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
+    let listed = |text: &TextFile| {
+        text.first(|line| {
+            let name = line.split_ascii_whitespace().next().unwrap_or_default();
+            !name.starts_with(['#', ';']) && brings_conntrack(name)
+        })
+    };
+    let load_d = || {
+        let directories = [
+            "/etc/modules-load.d",
+            "/run/modules-load.d",
+            "/usr/local/lib/modules-load.d",
+            "/usr/lib/modules-load.d",
+            "/lib/modules-load.d",
+        ];
+        masking(reader, &directories, |name| {
+            name.strip_suffix(".conf").is_some()
+        })
+        .iter()
+        .find_map(listed)
+    };
+    let modules = || reader.text("/etc/modules").and_then(|text| listed(&text));
+    match init {
+        Init::Systemd { .. } | Init::Runit => load_d(),
+        Init::DebianSysV => modules(),
+        Init::OpenRc { .. } => load_d().or_else(modules).or_else(|| {
+            let text = reader.text("/etc/conf.d/modules")?;
+            text.first(|line| {
+                let code = line.trim();
+                code.starts_with("modules")
+                    && code.split(['"', '\'', ' ', '=']).any(brings_conntrack)
+            })
+        }),
+        Init::RcSysinit { .. } => {
+            let scripts = reader.names("/etc/sysconfig/modules");
+            let scripts = scripts
+                .iter()
+                .filter(|name| name.ends_with(".modules"))
+                .map(|name| format!("/etc/sysconfig/modules/{name}"))
+                .chain(["/etc/rc.modules".to_owned()]);
+            scripts
+                .filter_map(|script| reader.text(&script))
+                .filter(|text| text.executable)
+                .find_map(|text| {
+                    text.first(|line| {
+                        let mut words = line.split_ascii_whitespace();
+                        let command = words.next().unwrap_or_default();
+                        command.ends_with("modprobe") && words.any(brings_conntrack)
+                    })
+                })
+        }
+    }
+}
+
+/// Rules that run systemd-sysctl when module `nf_conntrack` has been added.
+fn udev(reader: &Reader<'_>) -> Vec<UdevRule> {
+    let directories = [
+        "/etc/udev/rules.d",
+        "/run/udev/rules.d",
+        "/usr/local/lib/udev/rules.d",
+        "/usr/lib/udev/rules.d",
+        "/lib/udev/rules.d",
+    ];
+    let files = masking(reader, &directories, |name| {
+        name.strip_suffix(".rules").is_some()
+    });
+    let mut rules = Vec::new();
+    for text in &files {
+        for (number, line) in joined(&text.text) {
+            let compact: String = line.chars().filter(|letter| *letter != ' ').collect();
+            if compact.contains("SUBSYSTEM==\"module\"")
+                && line.contains("nf_conntrack")
+                && line.contains("systemd-sysctl")
+            {
+                let prefixes = line
+                    .split(['"', ' ', '\t'])
+                    .filter_map(|word| word.strip_prefix("--prefix="))
+                    .map(str::to_owned)
+                    .collect();
+                rules.push(UdevRule {
+                    source: text.source(number, &line),
+                    prefixes,
+                });
+            }
+        }
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(text: &str) -> Modules {
+        let mut modules = Modules::default();
+        let text = TextFile {
+            file: "/etc/modprobe.d/x.conf".into(),
+            text: text.to_owned(),
+            executable: false,
+        };
+        modules.take_options(&text, Generation::NfConntrack);
+        modules
+    }
+
+    #[test]
+    fn the_last_hashsize_counts() {
+        let found = options(
+            "options nf_conntrack hashsize=1024 acct=1\n#options nf_conntrack hashsize=1\n\
+             options nf-conntrack \\\n  hashsize=65536\noptions other hashsize=7\n",
+        );
+        let hashsize = found.hashsize.unwrap();
+        assert_eq!(hashsize.buckets, 65_536);
+        assert_eq!(hashsize.source.line, 3);
+        assert!(found.unknown_options.is_empty());
+    }
+
+    #[test]
+    fn options_that_do_not_exist_are_told() {
+        let found = options("options nf_conntrack nf_conntrack_max=1048576\n");
+        assert_eq!(found.unknown_options.len(), 1);
+        assert_eq!(
+            options("options nf_conntrack hashsize=many\n")
+                .unknown_options
+                .len(),
+            1
+        );
+        assert_eq!(
+            options("options ip_conntrack hashsize=9\n")
+                .other_generation
+                .len(),
+            1
+        );
+        assert!(
+            options("install nf_conntrack /bin/true\n")
+                .install
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn modules_that_bring_conntrack() {
+        assert!(brings_conntrack("nf_conntrack"));
+        assert!(brings_conntrack("nf-conntrack-netlink"));
+        assert!(brings_conntrack("ip_vs"));
+        assert!(!brings_conntrack("br_netfilter"));
+        assert!(!brings_conntrack(""));
+    }
+}

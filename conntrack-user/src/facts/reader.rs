@@ -1,0 +1,178 @@
+//! Reading a tree and keeping account of what could not be read.
+
+use std::{cell::RefCell, fmt, fs, io, path::PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::root::Root;
+
+/// Something that is there and could not be read: what it says is not known,
+/// which is not the same as that it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Unreadable {
+    /// Path inside the tree.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.why)
+    }
+}
+
+/// A line of a file, as what something was found or decided by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Path inside the tree, without symbolic links.
+    pub file: PathBuf,
+    /// Number of the line, from 1.
+    pub line: u32,
+    /// The line, without white space around it.
+    pub text: String,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// A text file that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct TextFile {
+    /// Path inside the tree, without symbolic links.
+    pub(crate) file: PathBuf,
+    /// What is in it; what is no UTF-8 is replaced.
+    pub(crate) text: String,
+    /// Whether anybody may execute it.
+    pub(crate) executable: bool,
+}
+
+impl TextFile {
+    /// The lines with their numbers.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (u32, &str)> {
+        (1..).zip(self.text.lines())
+    }
+
+    /// A line as a source.
+    pub(crate) fn source(&self, line: u32, text: &str) -> Source {
+        Source {
+            file: self.file.clone(),
+            line,
+            text: text.trim().to_owned(),
+        }
+    }
+
+    /// The first line that does.
+    pub(crate) fn first(&self, does: impl Fn(&str) -> bool) -> Option<Source> {
+        self.lines()
+            .find(|(_, line)| does(line))
+            .map(|(number, line)| self.source(number, line))
+    }
+
+    /// The first line, for a file that is evidence by being there.
+    pub(crate) fn as_source(&self) -> Source {
+        let first = self.text.lines().next().unwrap_or_default();
+        self.source(1, first)
+    }
+}
+
+/// Reads a tree; what cannot be read is noted, and taken as absent by the
+/// caller.
+pub(crate) struct Reader<'r> {
+    root: &'r Root,
+    unreadable: RefCell<Vec<Unreadable>>,
+}
+
+impl<'r> Reader<'r> {
+    pub(crate) const fn new(root: &'r Root) -> Self {
+        Self {
+            root,
+            unreadable: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// What could not be read so far.
+    pub(crate) fn unreadable(self) -> Vec<Unreadable> {
+        let mut unreadable = self.unreadable.into_inner();
+        unreadable.sort();
+        unreadable.dedup();
+        unreadable
+    }
+
+    /// A file's text.
+    pub(crate) fn text(&self, path: &str) -> Option<TextFile> {
+        let found = self.noted(path, self.root.read(path))?;
+        Some(TextFile {
+            file: found.file,
+            text: String::from_utf8_lossy(&found.content).into_owned(),
+            executable: found.executable,
+        })
+    }
+
+    /// A file's text, as [`Reader::text`]; a directory is taken as no file.
+    pub(crate) fn file(&self, path: &str) -> Option<TextFile> {
+        match self.root.names(path) {
+            Ok(Some(_)) => None,
+            _ => self.text(path),
+        }
+    }
+
+    /// A file of a process. It may end while it is looked at, or be somebody
+    /// else's: then nothing is known of it. Of this host, `root/` is the
+    /// process's own root.
+    pub(crate) fn of_process(&self, pid: &str, path: &str) -> Option<TextFile> {
+        let path = format!("/proc/{pid}/{path}");
+        let content = if self.root.is_this_host() {
+            fs::read(&path).ok()?
+        } else {
+            self.root.read(&path).ok()??.content
+        };
+        Some(TextFile {
+            file: path.into(),
+            text: String::from_utf8_lossy(&content).replace('\0', " "),
+            executable: false,
+        })
+    }
+
+    /// What was made of a text; that it could not be understood is noted.
+    pub(crate) fn understood<T: Default>(&self, path: &str, outcome: Result<T>) -> T {
+        outcome.unwrap_or_else(|error| {
+            self.unreadable.borrow_mut().push(Unreadable {
+                path: path.into(),
+                why: format!("{error:#}"),
+            });
+            T::default()
+        })
+    }
+
+    /// Names in a directory, sorted by byte; none if there is no such
+    /// directory.
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
+        self.noted(path, self.root.names(path)).unwrap_or_default()
+    }
+
+    /// Whether something is there.
+    pub(crate) fn exists(&self, path: &str) -> bool {
+        self.noted(path, self.root.exists(path).map(|is| is.then_some(())))
+            .is_some()
+    }
+
+    /// Where a path leads to.
+    pub(crate) fn resolve(&self, path: &str) -> Option<PathBuf> {
+        self.noted(path, self.root.resolve(path))
+    }
+
+    fn noted<T>(&self, path: &str, outcome: io::Result<Option<T>>) -> Option<T> {
+        outcome.unwrap_or_else(|error| {
+            self.unreadable.borrow_mut().push(Unreadable {
+                path: path.into(),
+                why: error.to_string(),
+            });
+            None
+        })
+    }
+}

@@ -1,0 +1,432 @@
+//! The files of a host: of this one, or of a copied or mounted tree, with
+//! changes laid over them that are only planned.
+//!
+//! Symbolic links are followed by hand, so that one that says `/etc/x` means
+//! the tree's own, and none leads out of the tree. Only regular files are
+//! opened.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ffi::{OsStr, OsString},
+    fs::File,
+    io::{self, Read as _},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+    path::{Component, Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat},
+    io::Errno,
+};
+
+/// No file that is of interest is larger.
+const LARGEST: u64 = 16 << 20;
+
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// The files of a host.
+#[derive(Debug)]
+pub struct Root {
+    path: PathBuf,
+    directory: OwnedFd,
+    overlay: Overlay,
+}
+
+/// Changes that are planned, by the path inside the tree, without any symbolic
+/// link in it (as [`Found::file`] is).
+pub type Overlay = BTreeMap<PathBuf, Planned>;
+
+/// What a file is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// A regular file.
+    File {
+        /// What is in it.
+        content: Vec<u8>,
+        /// Whether it can be executed.
+        executable: bool,
+    },
+    /// Nothing.
+    Removed,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is inside the tree, without any symbolic link: `/dev/null` for
+    /// what is masked.
+    pub file: PathBuf,
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// Whether anybody may execute it.
+    pub executable: bool,
+}
+
+/// What a path leads to.
+enum Place {
+    Directory {
+        real: PathBuf,
+        /// None for a directory that is only planned.
+        directory: Option<OwnedFd>,
+    },
+    File {
+        real: PathBuf,
+        parent: Option<OwnedFd>,
+        name: OsString,
+    },
+}
+
+impl Root {
+    /// Opens a tree; `/` is this host.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::with_overlay(path, Overlay::new())
+    }
+
+    /// Opens a tree as it would be after some changes.
+    pub fn with_overlay(path: &Path, overlay: Overlay) -> Result<Self> {
+        let directory = rustix::fs::open(
+            path,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .with_context(|| {
+            format!(
+                "cannot open {} as the root of a tree: give a directory that holds etc/",
+                path.display()
+            )
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            directory,
+            overlay,
+        })
+    }
+
+    /// Where the tree is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether this is the running host itself.
+    pub fn is_this_host(&self) -> bool {
+        self.path == Path::new("/")
+    }
+
+    /// Reads a file. `None`: there is none.
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Option<Found>> {
+        match self.find(path.as_ref())? {
+            None => Ok(None),
+            Some(Place::Directory { .. }) => Err(Errno::ISDIR.into()),
+            Some(Place::File { real, parent, name }) => self.read_at(real, parent.as_ref(), &name),
+        }
+    }
+
+    fn read_at(
+        &self,
+        real: PathBuf,
+        parent: Option<&OwnedFd>,
+        name: &OsStr,
+    ) -> io::Result<Option<Found>> {
+        if real == Path::new("/dev/null") {
+            return Ok(Some(Found {
+                file: real,
+                content: Vec::new(),
+                executable: false,
+            }));
+        }
+        if let Some(Planned::File {
+            content,
+            executable,
+        }) = self.overlay.get(&real)
+        {
+            return Ok(Some(Found {
+                file: real,
+                content: content.clone(),
+                executable: *executable,
+            }));
+        }
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let parent = parent.unwrap_or(&self.directory);
+        let status = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        let file = match openat(parent, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            file => File::from(file?),
+        };
+        let mut content = Vec::new();
+        let length = file.take(LARGEST + 1).read_to_end(&mut content)?;
+        if length as u64 > LARGEST {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("larger than {} MiB", LARGEST >> 20),
+            ));
+        }
+        Ok(Some(Found {
+            file: real,
+            content,
+            executable: status.st_mode & 0o111 != 0,
+        }))
+    }
+
+    /// Names in a directory, sorted by byte. `None`: there is none.
+    pub fn names(&self, path: impl AsRef<Path>) -> io::Result<Option<Vec<String>>> {
+        let (real, directory) = match self.find(path.as_ref())? {
+            None => return Ok(None),
+            Some(Place::File { .. }) => return Err(Errno::NOTDIR.into()),
+            Some(Place::Directory { real, directory }) => (real, directory),
+        };
+        let mut names = BTreeSet::new();
+        let on_disk = directory
+            .as_ref()
+            .or(real.parent().is_none().then_some(&self.directory));
+        if let Some(directory) = on_disk {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            for entry in Dir::new(openat(directory, ".", flags, Mode::empty())?)? {
+                names.insert(entry?.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.remove(".");
+        names.remove("..");
+        for (path, planned) in &self.overlay {
+            let Some(name) = first_below(path, &real) else {
+                continue;
+            };
+            match planned {
+                Planned::File { .. } => names.insert(name),
+                Planned::Removed => path.parent() == Some(&real) && names.remove(&name),
+            };
+        }
+        Ok(Some(names.into_iter().collect()))
+    }
+
+    /// Whether something is there, be it a file or a directory.
+    pub fn exists(&self, path: impl AsRef<Path>) -> io::Result<bool> {
+        self.find(path.as_ref()).map(|place| place.is_some())
+    }
+
+    /// Where a path leads to, without any symbolic link. `None`: nowhere.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> io::Result<Option<PathBuf>> {
+        Ok(self.find(path.as_ref())?.map(|place| match place {
+            Place::Directory { real, .. } | Place::File { real, .. } => real,
+        }))
+    }
+
+    /// Follows a path, link by link.
+    fn find(&self, path: &Path) -> io::Result<Option<Place>> {
+        let mut ahead: VecDeque<OsString> = names_of(path);
+        let mut entered: Vec<(OsString, Option<OwnedFd>)> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = ahead.pop_front() {
+            if name == ".." {
+                entered.pop();
+                continue;
+            }
+            let real = real_path(&entered, &name);
+            match self.overlay.get(&real) {
+                Some(Planned::Removed) => return Ok(None),
+                Some(Planned::File { .. }) => {
+                    return Ok(ahead.is_empty().then_some(Place::File {
+                        real,
+                        parent: None,
+                        name,
+                    }));
+                }
+                None => {}
+            }
+            if real == Path::new("/dev/null") {
+                return Ok(Some(Place::File {
+                    real,
+                    parent: None,
+                    name,
+                }));
+            }
+            let parent = match entered.last() {
+                None => Some(&self.directory),
+                Some((_, directory)) => directory.as_ref(),
+            };
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = parent.map_or(Err(Errno::NOENT), |parent| {
+                openat(parent, &name, flags, Mode::empty())
+            });
+            let opened = match opened {
+                // A copied tree has no devices, but links to this one: masked files.
+                Err(Errno::NOENT)
+                    if self.plans_below(&real)
+                        || (real == Path::new("/dev") && ahead.iter().eq(["null"])) =>
+                {
+                    entered.push((name, None));
+                    continue;
+                }
+                Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+                opened => opened?,
+            };
+            match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
+                FileType::Directory => entered.push((name, Some(opened))),
+                FileType::Symlink => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno::LOOP.into());
+                    }
+                    let target = readlinkat(&opened, "", Vec::new())?;
+                    let target = Path::new(OsStr::from_bytes(target.as_bytes()));
+                    if target.is_absolute() {
+                        entered.clear();
+                    }
+                    for name in names_of(target).into_iter().rev() {
+                        ahead.push_front(name);
+                    }
+                }
+                _ if ahead.is_empty() => {
+                    let parent = entered.pop().and_then(|(_, directory)| directory);
+                    return Ok(Some(Place::File { real, parent, name }));
+                }
+                _ => return Ok(None),
+            }
+        }
+        let mut real = PathBuf::from("/");
+        real.extend(entered.iter().map(|(name, _)| name));
+        let directory = entered.pop().and_then(|(_, directory)| directory);
+        Ok(Some(Place::Directory { real, directory }))
+    }
+
+    /// Whether a file is planned somewhere below a directory that is not there.
+    fn plans_below(&self, directory: &Path) -> bool {
+        self.overlay.iter().any(|(path, planned)| {
+            matches!(planned, Planned::File { .. }) && first_below(path, directory).is_some()
+        })
+    }
+}
+
+/// The names that a path is made of.
+fn names_of(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn real_path(entered: &[(OsString, Option<OwnedFd>)], name: &OsStr) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    path.extend(entered.iter().map(|(name, _)| name));
+    path.push(name);
+    path
+}
+
+/// The name in `directory` that leads to `path`, if it is below it.
+fn first_below(path: &Path, directory: &Path) -> Option<String> {
+    let below = path.strip_prefix(directory).ok()?;
+    let first = below.components().next()?;
+    Some(first.as_os_str().to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    fn tree() -> tempfile::TempDir {
+        let tree = tempfile::tempdir().unwrap();
+        let at = |path: &str| tree.path().join(path);
+        fs::create_dir_all(at("etc/sysctl.d")).unwrap();
+        fs::write(at("etc/sysctl.conf"), "a = 1\n").unwrap();
+        symlink("../sysctl.conf", at("etc/sysctl.d/99-sysctl.conf")).unwrap();
+        symlink("/etc/sysctl.conf", at("etc/absolute")).unwrap();
+        symlink("../../../../../../etc/hostname", at("etc/out")).unwrap();
+        symlink("/dev/null", at("etc/sysctl.d/50-masked.conf")).unwrap();
+        symlink("loop", at("etc/loop")).unwrap();
+        symlink("etc", at("conf")).unwrap();
+        tree
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        let tree = tree();
+        let root = Root::open(tree.path()).unwrap();
+        let file = |path: &str| root.read(path).unwrap().map(|found| found.file);
+        let real = Some(PathBuf::from("/etc/sysctl.conf"));
+        for path in [
+            "/etc/sysctl.conf",
+            "etc/sysctl.conf",
+            "/etc/sysctl.d/99-sysctl.conf",
+            "/etc/absolute",
+            "/conf/sysctl.d/../absolute",
+            "/../etc/absolute",
+        ] {
+            assert_eq!(file(path), real, "{path}");
+        }
+        assert_eq!(file("/etc/out"), None, "leads out of the tree");
+        assert_eq!(file("/etc/sysctl.conf/x"), None);
+        let masked = root.read("/etc/sysctl.d/50-masked.conf").unwrap().unwrap();
+        assert_eq!(masked.file, Path::new("/dev/null"));
+        assert!(root.read("/etc/loop").is_err(), "a loop is no absence");
+        assert!(root.read("/etc").is_err(), "a directory is no absence");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let tree = tree();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            tree.path().join("etc/pipe"),
+            FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let root = Root::open(tree.path()).unwrap();
+        let error = root.read("/etc/pipe").unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn plans_are_laid_over() {
+        let tree = tree();
+        let planned = |text: &str| Planned::File {
+            content: text.into(),
+            executable: false,
+        };
+        let overlay = Overlay::from([
+            ("/etc/sysctl.conf".into(), planned("b = 2\n")),
+            ("/etc/modprobe.d/x.conf".into(), planned("")),
+            ("/etc/sysctl.d/50-masked.conf".into(), Planned::Removed),
+        ]);
+        let root = Root::with_overlay(tree.path(), overlay).unwrap();
+        let through_link = root.read("/etc/sysctl.d/99-sysctl.conf").unwrap().unwrap();
+        assert_eq!(through_link.content, b"b = 2\n");
+        assert_eq!(
+            root.names("/etc/modprobe.d").unwrap().unwrap(),
+            ["x.conf"],
+            "the directory is planned, too"
+        );
+        assert_eq!(
+            root.names("/etc/sysctl.d").unwrap().unwrap(),
+            ["99-sysctl.conf"]
+        );
+        assert_eq!(root.read("/etc/sysctl.d/50-masked.conf").unwrap(), None);
+        assert_eq!(root.names("/etc/none").unwrap(), None);
+        assert!(
+            root.names("/")
+                .unwrap()
+                .unwrap()
+                .contains(&"etc".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_tree_must_be_a_directory() {
+        let error = Root::open(Path::new("/proc/version")).unwrap_err();
+        assert!(format!("{error:#}").contains("root of a tree"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Which services a host starts at boot, and in which order where that is
+//! written down.
+
+use serde::Serialize;
+
+use super::{init::Init, reader::Reader};
+
+/// A service that is started at boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Enabled {
+    /// Name, without suffix or number.
+    pub name: String,
+    /// What says so: a link, in most cases.
+    pub by: String,
+    /// Place in the order of System V.
+    pub order: u32,
+}
+
+/// The services that are started at boot.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Services {
+    /// In the order in which they are started, where that is known.
+    pub enabled: Vec<Enabled>,
+}
+
+const SYSTEMD: [&str; 3] = [
+    "/etc/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+impl Services {
+    pub(super) fn read(reader: &Reader<'_>, init: &Init) -> Self {
+        let mut enabled = match init {
+            Init::Systemd { .. } => systemd(reader),
+            Init::RcSysinit { .. } => sysv(reader, &["/etc/rc.d/rc3.d", "/etc/rc3.d"]),
+            Init::DebianSysV => sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]),
+            Init::OpenRc { .. } => {
+                directories(reader, &["/etc/runlevels/boot", "/etc/runlevels/default"])
+            }
+            Init::Runit => directories(reader, &["/etc/runit/runsvdir/default"]),
+        };
+        enabled.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
+        enabled.dedup_by(|a, b| a.name == b.name);
+        Self { enabled }
+    }
+
+    /// Whether a service is started at boot.
+    pub fn starts(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The entry of a service that is started at boot.
+    pub fn get(&self, name: &str) -> Option<&Enabled> {
+        self.enabled.iter().find(|service| service.name == name)
+    }
+}
+
+fn systemd(reader: &Reader<'_>) -> Vec<Enabled> {
+    let mut enabled = Vec::new();
+    for directory in SYSTEMD {
+        for wants in reader.names(directory) {
+            if [".wants", ".requires"]
+                .iter()
+                .all(|suffix| !wants.ends_with(suffix))
+            {
+                continue;
+            }
+            for unit in reader.names(&format!("{directory}/{wants}")) {
+                let Some(name) = unit.strip_suffix(".service") else {
+                    continue;
+                };
+                if !is_masked(reader, &unit) {
+                    enabled.push(Enabled {
+                        name: name.to_owned(),
+                        by: format!("{directory}/{wants}/{unit}"),
+                        order: 0,
+                    });
+                }
+            }
+        }
+    }
+    enabled
+}
+
+fn is_masked(reader: &Reader<'_>, unit: &str) -> bool {
+    reader
+        .resolve(&format!("{}/{unit}", SYSTEMD[0]))
+        .is_some_and(|file| file == std::path::Path::new("/dev/null"))
+}
+
+/// Links such as `S08iptables`.
+fn sysv(reader: &Reader<'_>, levels: &[&str]) -> Vec<Enabled> {
+    let mut enabled = Vec::new();
+    for (level, directory) in (0..).zip(levels) {
+        for link in reader.names(directory) {
+            let order_and_name = link.strip_prefix('S').and_then(|rest| {
+                let (order, name) = rest.split_at_checked(2)?;
+                Some((order.parse::<u32>().ok()?, name.to_owned()))
+            });
+            if let Some((order, name)) = order_and_name {
+                enabled.push(Enabled {
+                    name,
+                    by: format!("{directory}/{link}"),
+                    order: level * 100 + order,
+                });
+            }
+        }
+    }
+    enabled
+}
+
+fn directories(reader: &Reader<'_>, levels: &[&str]) -> Vec<Enabled> {
+    let mut enabled = Vec::new();
+    for (order, directory) in (0..).zip(levels) {
+        for name in reader.names(directory) {
+            enabled.push(Enabled {
+                by: format!("{directory}/{name}"),
+                name,
+                order,
+            });
+        }
+    }
+    enabled
+}

@@ -1,0 +1,187 @@
+//! Names of sysctl settings, of which one variable can have several.
+
+use serde::Serialize;
+
+/// What conntrack's names stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variable {
+    /// The limit.
+    Max,
+    /// The buckets.
+    Buckets,
+}
+
+/// The names of the limit, as paths below `/proc/sys`: one variable.
+const MAX: [&str; 4] = [
+    "net/netfilter/nf_conntrack_max",
+    "net/nf_conntrack_max",
+    "net/ipv4/netfilter/ip_conntrack_max",
+    "net/ipv4/ip_conntrack_max",
+];
+
+/// The names of the number of buckets.
+const BUCKETS: [&str; 2] = [
+    "net/netfilter/nf_conntrack_buckets",
+    "net/ipv4/netfilter/ip_conntrack_buckets",
+];
+
+/// The name of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// As a path below `/proc/sys`.
+    pub path: String,
+}
+
+impl Key {
+    /// Reads a name in either form: the first separator decides which one it
+    /// is, `net.ipv4.conf.eth0/1.x` or `net/ipv4/conf/eth0.1/x`.
+    ///
+    /// procps `lib/sysctl: slashdot`, systemd `sysctl_normalize`.
+    pub fn parse(text: &str) -> Self {
+        let dotted = text
+            .find(['.', '/'])
+            .is_some_and(|at| text[at..].starts_with('.'));
+        let mut path = String::with_capacity(text.len());
+        for letter in text.chars() {
+            let letter = match letter {
+                '.' if dotted => '/',
+                '/' if dotted => '.',
+                other => other,
+            };
+            if letter != '/' || !(path.is_empty() || path.ends_with('/')) {
+                path.push(letter);
+            }
+        }
+        Self { path }
+    }
+
+    /// Whether it stands for all names that match it, where such are known.
+    pub fn is_pattern(&self) -> bool {
+        self.path.contains(['*', '?', '['])
+    }
+
+    /// What it stands for; none for a setting that is not of interest, and for
+    /// a pattern.
+    pub fn variable(&self) -> Option<Variable> {
+        let is = |names: &[&str]| names.contains(&self.path.as_str());
+        if is(&MAX) {
+            Some(Variable::Max)
+        } else if is(&BUCKETS) {
+            Some(Variable::Buckets)
+        } else {
+            None
+        }
+    }
+
+    /// Names of a variable that a pattern matches.
+    pub fn matches(&self, variable: Variable) -> impl Iterator<Item = &'static str> {
+        let names: &[&str] = match variable {
+            Variable::Max => &MAX,
+            Variable::Buckets => &BUCKETS,
+        };
+        let names = if self.is_pattern() { names } else { &[] };
+        names
+            .iter()
+            .copied()
+            .filter(|name| matches(self.path.as_bytes(), name.as_bytes()))
+    }
+}
+
+/// Whether a name matches a pattern of `*`, `?` and `[…]`, none of which stands
+/// for a slash, as in glob(7). A bracket that is not closed matches nothing.
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            let end = name.iter().position(|&b| b == b'/').unwrap_or(name.len());
+            (0..=end).any(|taken| matches(rest, &name[taken..]))
+        }
+        ([b'?', rest @ ..], [letter, name @ ..]) => *letter != b'/' && matches(rest, name),
+        ([b'[', rest @ ..], [letter, name @ ..]) => {
+            // A bracket that comes first is a member.
+            let Some(end) = rest
+                .iter()
+                .skip(1)
+                .position(|&b| b == b']')
+                .map(|at| at + 1)
+            else {
+                return false;
+            };
+            *letter != b'/' && in_set(&rest[..end], *letter) && matches(&rest[end + 1..], name)
+        }
+        ([b'\\', same, rest @ ..] | [same, rest @ ..], [letter, name @ ..]) => {
+            same == letter && matches(rest, name)
+        }
+        _ => false,
+    }
+}
+
+fn in_set(set: &[u8], letter: u8) -> bool {
+    let (set, negated) = match set {
+        [b'!' | b'^', rest @ ..] => (rest, true),
+        set => (set, false),
+    };
+    let mut rest = set;
+    let mut found = false;
+    while let Some((&first, after)) = rest.split_first() {
+        (found, rest) = if let [b'-', last, after @ ..] = after {
+            (found || (first..=*last).contains(&letter), after)
+        } else {
+            (found || first == letter, after)
+        };
+    }
+    found != negated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_separator_decides() {
+        let path = |text| Key::parse(text).path;
+        assert_eq!(path("net.netfilter.nf_conntrack_max"), MAX[0]);
+        assert_eq!(path("net/netfilter/nf_conntrack_max"), MAX[0]);
+        assert_eq!(path("/net//netfilter/nf_conntrack_max"), MAX[0]);
+        assert_eq!(path("net.ipv4.conf.eth0/1.x"), "net/ipv4/conf/eth0.1/x");
+        assert_eq!(path("net/ipv4/conf/eth0.1/x"), "net/ipv4/conf/eth0.1/x");
+        assert_eq!(path(""), "");
+    }
+
+    #[test]
+    fn four_names_are_one_variable() {
+        for name in MAX {
+            let dotted = name.replace('/', ".");
+            assert_eq!(
+                Key::parse(&dotted).variable(),
+                Some(Variable::Max),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            Key::parse("net.netfilter.nf_conntrack_buckets").variable(),
+            Some(Variable::Buckets)
+        );
+        assert_eq!(
+            Key::parse("net.netfilter.nf_conntrack_maxx").variable(),
+            None
+        );
+    }
+
+    #[test]
+    fn patterns() {
+        let hits = |text| Key::parse(text).matches(Variable::Max).count();
+        assert_eq!(hits("net.netfilter.*"), 1);
+        assert_eq!(hits("net.*"), 1, "no star stands for a slash");
+        assert_eq!(hits("net.ipv4.*.ip_conntrack_max"), 1);
+        assert_eq!(hits("net.netfilter.nf_conntrack_ma[wx]"), 1);
+        assert_eq!(hits("net.netfilter.nf_conntrack_ma[!a-w]"), 1);
+        assert_eq!(hits("net.netfilter.nf_conntrack_ma[!x]"), 0);
+        assert_eq!(hits("net.netfilter.nf_conntrack_ma[x"), 0);
+        assert_eq!(hits("net.netfilter.nf_conntrack_ma?"), 1);
+        assert_eq!(hits("net.netfilter.nf_conntrack_max"), 0, "no pattern");
+        assert!(matches(b"*.conf", b"a.conf") && !matches(b"*.conf", b"a.conf.bak"));
+        assert!(matches(b"[]]", b"]") && matches(b"\\*", b"*"));
+    }
+}

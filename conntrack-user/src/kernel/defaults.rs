@@ -1,0 +1,221 @@
+//! What the kernel chooses by itself: buckets and limit of a table that nobody
+//! has set, by generation, memory and module option.
+
+use serde::Serialize;
+
+use super::release::Release;
+
+/// Which code tracks connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Generation {
+    /// Module `ip_conntrack`: 2.4, and 2.6 as Enterprise Linux 4 and 5 have it.
+    IpConntrack,
+    /// Module `nf_conntrack`: 2.6.20 and later.
+    NfConntrack,
+}
+
+impl Generation {
+    /// Name of the module.
+    pub const fn module(self) -> &'static str {
+        match self {
+            Self::IpConntrack => "ip_conntrack",
+            Self::NfConntrack => "nf_conntrack",
+        }
+    }
+
+    /// The one that distributions used with a release.
+    pub fn of(release: &Release) -> Self {
+        if (release.major, release.minor, release.patch) < (2, 6, 20) {
+            Self::IpConntrack
+        } else {
+            Self::NfConntrack
+        }
+    }
+}
+
+/// Size of the hash table, and the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// Buckets.
+    pub buckets: u64,
+    /// Entries allowed in each network namespace.
+    pub max: u64,
+}
+
+/// What the choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    /// Release of the kernel.
+    pub release: &'a Release,
+    /// Which code.
+    pub generation: Generation,
+    /// Whether it is a kernel of 64 bits.
+    pub is_64_bit: bool,
+}
+
+const GIB: u64 = 1 << 30;
+
+impl Machine<'_> {
+    /// Buckets and limit after the module is loaded without options, with that
+    /// much memory in bytes.
+    ///
+    /// `net/ipv4/netfilter/ip_conntrack_core.c: ip_conntrack_init` (2.6.18),
+    /// `net/netfilter/nf_conntrack_core.c: nf_conntrack_init_init_net` (2.6.32),
+    /// `nf_conntrack_init_start` (3.10 and later); other bounds since 5.15.
+    pub fn default_table(&self, memory: u64) -> Table {
+        let pointer = if self.is_64_bit { 8 } else { 4 };
+        if self.generation == Generation::IpConntrack {
+            // A list head is two pointers.
+            let buckets = if memory > GIB {
+                8192
+            } else {
+                (memory / 16384 / (2 * pointer)).max(16)
+            };
+            return Table {
+                buckets,
+                max: 8 * buckets,
+            };
+        }
+        let by_memory = memory / 16384 / pointer;
+        let at = |release| self.is_at_least(release);
+        let (buckets, factor) = if at((5, 15)) {
+            let buckets = match memory {
+                _ if self.is_64_bit && memory > 4 * GIB => 262_144,
+                _ if memory > GIB => 65_536,
+                _ => by_memory.max(1024),
+            };
+            (buckets, 1)
+        } else {
+            let buckets = match memory {
+                _ if at((3, 10)) && memory > 4 * GIB => 65_536,
+                _ if memory > GIB => 16_384,
+                _ => by_memory.max(32),
+            };
+            (buckets, 4)
+        };
+        let buckets = self.rounded(buckets);
+        Table {
+            buckets,
+            max: factor * buckets,
+        }
+    }
+
+    /// Buckets and limit after the module is loaded with that `hashsize`: the
+    /// limit is then eight times the buckets, in every version.
+    pub fn table_of_hashsize(&self, hashsize: u64) -> Table {
+        let buckets = self.rounded(hashsize);
+        Table {
+            buckets,
+            max: 8 * buckets,
+        }
+    }
+
+    /// Buckets as the kernel makes them: since 4.8 whole pages of bucket heads
+    /// (`nf_ct_alloc_hashtable`), before that any number.
+    pub fn rounded(&self, buckets: u64) -> u64 {
+        if !self.is_at_least((4, 8)) {
+            return buckets;
+        }
+        let in_page = if self.is_64_bit { 512 } else { 1024 };
+        buckets.div_ceil(in_page).saturating_mul(in_page)
+    }
+
+    /// Whether `nf_conntrack_buckets` can be written (4.8 and later).
+    pub fn buckets_are_writable(&self) -> bool {
+        self.is_at_least((4, 8))
+    }
+
+    /// Whether a chain of the hash table may be too long for one more entry
+    /// (5.15 and later).
+    pub fn bounds_chains(&self) -> bool {
+        self.is_at_least((5, 15))
+    }
+
+    /// Whether a sysctl below `/proc/sys`, in slash form, is there once the
+    /// module is loaded; only of conntrack's limit and buckets.
+    ///
+    /// `nf_conntrack` had the name of its predecessor, too, until 4.9.
+    pub fn has_sysctl(&self, path: &str) -> bool {
+        match path {
+            "net/ipv4/ip_conntrack_max" => self.generation == Generation::IpConntrack,
+            "net/ipv4/netfilter/ip_conntrack_max" | "net/ipv4/netfilter/ip_conntrack_buckets" => {
+                self.generation == Generation::IpConntrack || !self.is_at_least((4, 9))
+            }
+            _ => self.generation == Generation::NfConntrack,
+        }
+    }
+
+    fn is_at_least(&self, release: (u32, u32)) -> bool {
+        self.generation == Generation::NfConntrack
+            && (self.release.major, self.release.minor) >= release
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn with<T>(release: &str, f: impl FnOnce(&Machine<'_>) -> T) -> T {
+        let release = Release::parse(release).unwrap();
+        f(&Machine {
+            generation: Generation::of(&release),
+            release: &release,
+            is_64_bit: true,
+        })
+    }
+
+    fn default(release: &str, memory: u64) -> (u64, u64) {
+        let Table { buckets, max } = with(release, |machine| machine.default_table(memory));
+        (buckets, max)
+    }
+
+    #[test]
+    fn ip_conntrack() {
+        assert_eq!(default("2.6.18-274.el5", 4 * GIB), (8192, 65_536));
+        assert_eq!(default("2.6.18-274.el5", 512 * MIB), (2048, 16_384));
+        assert_eq!(default("2.6.18-274.el5", MIB), (16, 128));
+    }
+
+    #[test]
+    fn nf_conntrack_until_5_14() {
+        assert_eq!(default("2.6.32-642.el6", 16 * GIB), (16_384, 65_536));
+        assert_eq!(default("3.10.0-1160.el7", 2 * GIB), (16_384, 65_536));
+        assert_eq!(default("3.10.0-1160.el7", 16 * GIB), (65_536, 262_144));
+        // Seen in a virtual machine with 987 MiB.
+        assert_eq!(default("5.10.0-30-amd64", 987 * MIB), (8192, 32_768));
+    }
+
+    #[test]
+    fn nf_conntrack_from_5_15() {
+        assert_eq!(default("6.1.0-50-amd64", 16 * GIB), (262_144, 262_144));
+        assert_eq!(default("6.1.0-50-amd64", 2 * GIB), (65_536, 65_536));
+        assert_eq!(default("6.1.0-50-amd64", 100 * MIB), (1024, 1024));
+        // Seen in a virtual machine with about 950 MiB.
+        assert_eq!(default("6.1.0-50-amd64", 950 * MIB), (7680, 7680));
+    }
+
+    #[test]
+    fn hashsize_makes_the_limit_eight_times_as_much() {
+        let of = |release, hashsize| {
+            let table = with(release, |machine| machine.table_of_hashsize(hashsize));
+            (table.buckets, table.max)
+        };
+        assert_eq!(of("2.6.18-274.el5", 8189), (8189, 65_512));
+        assert_eq!(of("2.6.32-642.el6", 131_072), (131_072, 1_048_576));
+        assert_eq!(of("6.1.0-50-amd64", 1000), (1024, 8192));
+    }
+
+    #[test]
+    fn names_come_and_go() {
+        let has = |release, path| with(release, |machine| machine.has_sysctl(path));
+        assert!(has("2.6.18-274.el5", "net/ipv4/ip_conntrack_max"));
+        assert!(!has("2.6.18-274.el5", "net/netfilter/nf_conntrack_max"));
+        assert!(has("2.6.32-642.el6", "net/ipv4/netfilter/ip_conntrack_max"));
+        assert!(!has("2.6.32-642.el6", "net/ipv4/ip_conntrack_max"));
+        assert!(has("6.1.0", "net/nf_conntrack_max"));
+        assert!(!has("6.1.0", "net/ipv4/netfilter/ip_conntrack_max"));
+    }
+}

@@ -1,0 +1,60 @@
+//! `ctdrop status`: the limit, how it is used, what survives, who else writes it,
+//! and what to do about all this. It changes nothing, and leaves nothing behind.
+//!
+//! [`report`] puts numbers, facts and [`finding`]s together; what they say is
+//! decided by pure functions over [`crate::facts`], [`crate::survival`] and two
+//! looks at the running kernel.
+
+mod configuration;
+pub mod finding;
+mod lasting;
+pub mod live;
+pub mod memory;
+pub mod pressure;
+pub mod report;
+mod text;
+mod words;
+
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, Result};
+
+pub use self::finding::State;
+use self::{pressure::Bounds, report::Report};
+use crate::{
+    cli::{Output, Status},
+    facts::{Facts, root::Root},
+};
+
+/// Looks at this host, or at a tree, and says what there is to say.
+pub fn run(options: &Status) -> Result<State> {
+    let bounds = Bounds {
+        warning: options.warning,
+        critical: options.critical,
+    };
+    let root = Root::open(&options.root)?;
+    let facts = Facts::read(&root)?;
+    let report = if root.is_this_host() {
+        Report::of_host(facts, report::look(options.interval)?, bounds)
+    } else {
+        Report::of_tree(facts, options.root.clone(), bounds)
+    };
+    say(&report, options.output).context("cannot write to standard output")?;
+    Ok(report.state)
+}
+
+fn say(report: &Report, output: Output) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    match output {
+        Output::Json => {
+            serde_json::to_writer(&mut out, report)?;
+            writeln!(out)?;
+        }
+        Output::Text => {
+            for line in text::lines(report) {
+                writeln!(out, "{line}")?;
+            }
+        }
+    }
+    out.flush()
+}

@@ -1,0 +1,95 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+/// `1,234,567`
+pub(super) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number that may not be known.
+pub(super) fn optional(value: Option<u64>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), number)
+}
+
+/// A share; of less than ten per cent with a digit more.
+pub(super) fn percent(share: f64) -> String {
+    if share > 0.0 && share < 10.0 {
+        format!("{share:.1} %")
+    } else {
+        format!("{share:.0} %")
+    }
+}
+
+/// `400 MiB`
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "shown with three digits at most"
+)]
+pub(super) fn bytes(value: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut size = value as f64;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit > 0 && size < 10.0 {
+        format!("{size:.1} {}", UNITS[unit])
+    } else {
+        format!("{size:.0} {}", UNITS[unit])
+    }
+}
+
+/// `1.0s`, `30s`, `2h`, `5days`: without parts too small to matter.
+pub(super) fn duration(time: Duration) -> String {
+    if time < Duration::from_secs(10) {
+        return format!("{:.1}s", time.as_secs_f64());
+    }
+    let seconds = time.as_secs();
+    let whole = match seconds {
+        0..600 => seconds,
+        600..86_400 => seconds / 60 * 60,
+        _ => seconds / 3600 * 3600,
+    };
+    humantime::format_duration(Duration::from_secs(whole)).to_string()
+}
+
+/// Text of others, without what would move a terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_people_read_them() {
+        assert_eq!([0, 999, 1_234_567].map(number), ["0", "999", "1,234,567"]);
+        assert_eq!(
+            [0.0, 0.04, 9.94, 75.4].map(percent),
+            ["0 %", "0.0 %", "9.9 %", "75 %"]
+        );
+        assert_eq!(
+            [320, 2048, 419_430_400, 1 << 40].map(bytes),
+            ["320 B", "2.0 KiB", "400 MiB", "1.0 TiB"]
+        );
+        let seconds = |seconds| duration(Duration::from_millis(seconds));
+        assert_eq!(
+            [1004, 30_000, 7_210_000, 432_000_000].map(seconds),
+            ["1.0s", "30s", "2h", "5days"]
+        );
+        assert_eq!(plain("a\u{1b}[31m\n"), "a\u{fffd}[31m\u{fffd}");
+    }
+}

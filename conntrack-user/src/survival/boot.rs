@@ -1,0 +1,62 @@
+//! A boot: modules that are loaded early, sysctls, services, and whoever writes
+//! afterwards.
+
+use super::{machine::Machine, restart};
+use crate::facts::{Facts, init::Init, writers::Timing};
+
+/// Boots.
+pub(super) fn boot(facts: &Facts) -> Machine<'_> {
+    let mut machine = Machine::off(facts);
+    if let Some(early) = &facts.modules.early {
+        machine.load(&early.to_string());
+    }
+    machine.run_boot_sysctl();
+    if matches!(facts.init, Init::RcSysinit { .. }) {
+        start_by_number(&mut machine);
+    } else {
+        start_firewalls(&mut machine);
+    }
+    // Nobody needs conntrack until a rule or a program does.
+    machine.load("whatever needs it first");
+    machine.run_writers(Timing::AtStart);
+    machine.run_writers(Timing::Always);
+    machine
+}
+
+/// Services in the order of their numbers; `network` sets sysctls once more.
+fn start_by_number(machine: &mut Machine<'_>) {
+    let facts = machine.facts;
+    for service in &facts.services.enabled {
+        let iptables = facts
+            .iptables
+            .iter()
+            .find(|found| found.name == service.name);
+        if let Some(iptables) = iptables {
+            restart::start_iptables(machine, iptables);
+        } else if service.name == "network" {
+            machine.run_boot_sysctl();
+        } else if facts
+            .loaders
+            .iter()
+            .any(|loader| loader.service == service.name)
+        {
+            machine.load(&service.name);
+        }
+    }
+}
+
+/// Firewalls, which start before the network, then what loads conntrack later.
+fn start_firewalls(machine: &mut Machine<'_>) {
+    let facts = machine.facts;
+    for iptables in &facts.iptables {
+        if facts.services.starts(iptables.name) {
+            restart::start_iptables(machine, iptables);
+        }
+    }
+    for loader in &facts.loaders {
+        machine.load(&loader.service);
+        if loader.service == "ufw" {
+            restart::start_ufw(machine);
+        }
+    }
+}

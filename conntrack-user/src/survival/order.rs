@@ -1,0 +1,193 @@
+//! Which files of sysctls a program reads, and in which order: the last setting
+//! wins.
+
+use crate::facts::sysctl::{Sysctl, SysctlFile, key::matches};
+
+/// Suffixes that `apply_sysctl` of Enterprise Linux 5 and 6 leaves out.
+const LEFT_OUT: [&str; 6] = ["~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave"];
+
+/// systemd-sysctl: files by name, of those that share one the first of `/etc`,
+/// `/run`, `/usr/local/lib`, `/usr/lib` (`src/basic/conf-files.c`).
+pub fn systemd(sysctl: &Sysctl) -> Vec<&SysctlFile> {
+    let visible = |file: &&SysctlFile| !file.name.starts_with('.');
+    masked(sysctl.files.iter().filter(visible).collect())
+}
+
+/// `sysctl --system` of procps: as systemd-sysctl, but hidden files count, and
+/// `/etc/sysctl.conf` comes last (`src/sysctl.c: PreloadSystem`). Before 3.3.17
+/// `/run` came before `/etc`.
+pub fn procps_system(sysctl: &Sysctl, etc_before_run: bool) -> Vec<&SysctlFile> {
+    let mut files: Vec<&SysctlFile> = sysctl.files.iter().collect();
+    if !etc_before_run {
+        files.sort_by_key(|file| file.directory != "/run/sysctl.d");
+    }
+    let mut files = masked(files);
+    files.extend(&sysctl.conf);
+    files
+}
+
+/// `apply_sysctl` of Enterprise Linux 5 and 6 (initscripts
+/// `rc.d/init.d/functions`).
+pub fn rc_sysinit(sysctl: &Sysctl, reads_directory: bool) -> Vec<&SysctlFile> {
+    let mut files: Vec<&SysctlFile> = sysctl.conf.iter().collect();
+    if reads_directory {
+        files.extend(
+            expand(sysctl, "/etc/sysctl.d/*")
+                .into_iter()
+                .filter(|file| !LEFT_OUT.iter().any(|suffix| file.name.ends_with(suffix))),
+        );
+    }
+    files
+}
+
+/// `OpenRC` with the `sysctl` of busybox.
+pub fn busybox(sysctl: &Sysctl) -> Vec<&SysctlFile> {
+    let mut files: Vec<&SysctlFile> = sysctl.conf.iter().collect();
+    files.extend(expand(sysctl, "/etc/sysctl.d/*.conf"));
+    files
+}
+
+/// Void Linux (`core-services/08-sysctl.sh`): nothing is masked.
+pub fn void(sysctl: &Sysctl) -> Vec<&SysctlFile> {
+    let mut files: Vec<&SysctlFile> = sysctl.conf.iter().collect();
+    for directory in [
+        "/usr/lib/sysctl.d",
+        "/usr/local/lib/sysctl.d",
+        "/etc/sysctl.d",
+        "/run/sysctl.d",
+    ] {
+        files.extend(expand(sysctl, &format!("{directory}/*.conf")));
+    }
+    files
+}
+
+/// `TuneD`, when it applies files once more (`plugin_sysctl.py`).
+pub fn tuned(sysctl: &Sysctl) -> Vec<&SysctlFile> {
+    let mut files: Vec<&SysctlFile> = Vec::new();
+    for directory in ["/run/sysctl.d", "/etc/sysctl.d"] {
+        files.extend(
+            sysctl
+                .files
+                .iter()
+                .filter(|file| file.directory == directory),
+        );
+    }
+    let mut files = masked(files);
+    files.extend(&sysctl.conf);
+    files
+}
+
+/// The files that a pattern of the shell stands for: `/etc/sysctl.d/*.conf`. The
+/// last part only may have wildcards, and hidden files match none.
+pub fn expand<'s>(sysctl: &'s Sysctl, pattern: &str) -> Vec<&'s SysctlFile> {
+    let Some((directory, pattern)) = pattern.rsplit_once('/') else {
+        return Vec::new();
+    };
+    sysctl
+        .all()
+        .filter(|file| {
+            file.directory == directory
+                && (pattern.starts_with('.') || !file.name.starts_with('.'))
+                && matches(pattern.as_bytes(), file.name.as_bytes())
+        })
+        .collect()
+}
+
+/// Of the files that share a name the first, all sorted by name.
+fn masked(files: Vec<&SysctlFile>) -> Vec<&SysctlFile> {
+    let mut chosen: Vec<&SysctlFile> = Vec::new();
+    for file in files {
+        if file.name.strip_suffix(".conf").is_some()
+            && !chosen.iter().any(|known| known.name == file.name)
+        {
+            chosen.push(file);
+        }
+    }
+    chosen.sort_by(|a, b| a.name.cmp(&b.name));
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(directory: &'static str, name: &str) -> SysctlFile {
+        SysctlFile {
+            directory,
+            name: name.to_owned(),
+            file: format!("{directory}/{name}").into(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn sysctl() -> Sysctl {
+        Sysctl {
+            conf: Some(file("/etc", "sysctl.conf")),
+            files: vec![
+                file("/etc/sysctl.d", ".hidden.conf"),
+                file("/etc/sysctl.d", "50-a.conf"),
+                file("/etc/sysctl.d", "90-x.conf"),
+                file("/etc/sysctl.d", "90-x.conf.bak"),
+                file("/run/sysctl.d", "50-a.conf"),
+                file("/run/sysctl.d", "95-run.conf"),
+                file("/usr/lib/sysctl.d", "10-first.conf"),
+                file("/usr/lib/sysctl.d", "50-a.conf"),
+            ],
+        }
+    }
+
+    fn paths(files: &[&SysctlFile]) -> Vec<String> {
+        files.iter().map(|file| file.path()).collect()
+    }
+
+    #[test]
+    fn each_program_has_its_order() {
+        let all = sysctl();
+        assert_eq!(
+            paths(&systemd(&all)),
+            [
+                "/usr/lib/sysctl.d/10-first.conf",
+                "/etc/sysctl.d/50-a.conf",
+                "/etc/sysctl.d/90-x.conf",
+                "/run/sysctl.d/95-run.conf",
+            ]
+        );
+        assert_eq!(
+            paths(&procps_system(&all, false)),
+            [
+                "/etc/sysctl.d/.hidden.conf",
+                "/usr/lib/sysctl.d/10-first.conf",
+                "/run/sysctl.d/50-a.conf",
+                "/etc/sysctl.d/90-x.conf",
+                "/run/sysctl.d/95-run.conf",
+                "/etc/sysctl.conf",
+            ]
+        );
+        assert_eq!(
+            paths(&procps_system(&all, true))[2],
+            "/etc/sysctl.d/50-a.conf"
+        );
+        assert_eq!(
+            paths(&rc_sysinit(&all, true)),
+            [
+                "/etc/sysctl.conf",
+                "/etc/sysctl.d/50-a.conf",
+                "/etc/sysctl.d/90-x.conf"
+            ]
+        );
+        assert_eq!(paths(&rc_sysinit(&all, false)), ["/etc/sysctl.conf"]);
+        assert_eq!(paths(&void(&all)).len(), 1 + 2 + 2 + 2);
+        assert_eq!(paths(&tuned(&all)).last().unwrap(), "/etc/sysctl.conf");
+    }
+
+    #[test]
+    fn backups_are_live_where_any_suffix_is_read() {
+        let all = sysctl();
+        assert_eq!(paths(&expand(&all, "/etc/sysctl.d/*")).len(), 3);
+        assert_eq!(paths(&expand(&all, "/etc/sysctl.d/*.conf")).len(), 2);
+        assert_eq!(
+            paths(&expand(&all, "/etc/sysctl.conf")),
+            ["/etc/sysctl.conf"]
+        );
+    }
+}

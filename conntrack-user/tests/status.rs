@@ -1,0 +1,270 @@
+//! `ctdrop status` as a program: exit codes, JSON, text, and trees that cannot be
+//! read.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+fn status(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+        .arg("status")
+        .args(arguments)
+        .env_remove("CLICOLOR_FORCE")
+        .output()
+        .unwrap()
+}
+
+fn tree(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/trees")
+        .join(name)
+}
+
+fn of_root(root: &Path) -> (Value, i32) {
+    let output = status(&["-o", "json", "--root", root.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    (
+        serde_json::from_str(&text).unwrap(),
+        output.status.code().unwrap(),
+    )
+}
+
+fn whats(report: &Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .map(|finding| finding["what"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn an_old_box_is_judged_from_its_files() {
+    let (report, code) = of_root(&tree("el5-curly-quotes"));
+    assert_eq!(code, 2, "its table is full");
+    assert_eq!(report["type"], "status");
+    assert_eq!(report["state"], "critical");
+    assert_eq!(report["limit"]["max"], 65_536);
+    assert_eq!(report["limit"]["buckets"], 8192);
+    assert_eq!(report["limit"]["default"]["max"], 65_536);
+    let namespace = &report["namespaces"][0];
+    assert_eq!(namespace["netns"], Value::Null);
+    assert_eq!(namespace["entries"], 65_530);
+    assert_eq!(namespace["max"], 65_536);
+    assert_eq!(report["counters"]["drop"], 0x1767);
+    assert_eq!(
+        report["counters"]["chaintoolong"],
+        Value::Null,
+        "it has no such counter"
+    );
+    assert_eq!(report["memory"]["entry"], 316);
+    assert_eq!(report["memory"]["measured"], true);
+    assert_eq!(report["memory"]["buckets"], 8192 * 16);
+    assert_eq!(report["timeouts"]["tcp_timeout_established"], 432_000);
+    assert_eq!(report["backend"], Value::Null);
+    let boot = &report["survives"]["boot"];
+    assert_eq!(boot["value"], 1_048_576);
+    assert_eq!(boot["because"]["file"], "/etc/sysctl.conf");
+    assert_eq!(boot["because"]["line"], 3);
+    assert_eq!(
+        boot["because"]["text"],
+        "net.ipv4.netfilter.ip_conntrack_max = 1048576"
+    );
+    assert_eq!(report["survives"]["service_restart"]["value"], 65_536);
+    assert_eq!(report["survives"]["module_reload"]["value"], 65_536);
+    let found = whats(&report);
+    assert!(found[0].contains("100 % full"), "{found:?}");
+    for part in [
+        "set at boot is not in force: 65,536 in place of 1,048,576",
+        "a restart of iptables changes the limit from 1,048,576 to 65,536",
+    ] {
+        assert!(found.iter().any(|what| what.contains(part)), "{found:?}");
+    }
+    assert!(
+        found.iter().any(|what| what.contains("iptables-config:6")),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|what| what.contains("5,991 packets have been refused since boot")),
+        "{found:?}"
+    );
+}
+
+/// What is found in each tree, as a part of the sentence, and the exit code.
+const FOUND: [(&str, i32, &str); 13] = [
+    (
+        "el5-old-iptables",
+        1,
+        "IPTABLES_SYSCTL_LOAD_LIST in /etc/sysconfig/iptables-config:6 has no effect",
+    ),
+    (
+        "el6-iptables-16",
+        1,
+        "a restart of iptables changes the limit from 222,222 to 111,111",
+    ),
+    (
+        "el6-ip6tables",
+        1,
+        "a restart of ip6tables changes the limit from 1,048,576 to 65,536",
+    ),
+    (
+        "el7-iptables-24",
+        1,
+        "/etc/sysctl.d/90-conntrack.conf.bak is applied by iptables",
+    ),
+    (
+        "el7-firewalld",
+        1,
+        "the limit of 1,048,576 in /etc/sysctl.d/90-conntrack.conf:1 is lost at boot",
+    ),
+    ("el9-iptables", 0, ""),
+    (
+        "debian11",
+        0,
+        "1 other settings of the limit are overridden at boot",
+    ),
+    (
+        "debian12",
+        1,
+        "the limit of 1,048,576 in /etc/sysctl.d/50-conntrack.conf:1 is lost at boot",
+    ),
+    ("debian13", 1, "/etc/sysctl.conf:1 is not read at boot"),
+    ("ubuntu-ufw", 0, "ufw sets the sysctls of its own file"),
+    (
+        "kube-proxy",
+        0,
+        "kube-proxy sets the limit when it starts: 65536 for each processor",
+    ),
+    (
+        "proxmox",
+        0,
+        "pve-firewall sets the limit to 303104 every 10 s",
+    ),
+    ("arch", 1, "/etc/sysctl.conf:1 is not read at boot"),
+];
+
+#[test]
+fn each_tree_has_its_findings() {
+    for (name, code, part) in FOUND {
+        let (report, exit) = of_root(&tree(name));
+        let found = whats(&report);
+        assert_eq!(exit, code, "{name}: {found:?}");
+        assert!(
+            part.is_empty() || found.iter().any(|what| what.contains(part)),
+            "{name}: {found:#?}"
+        );
+        for finding in report["findings"].as_array().unwrap() {
+            assert_ne!(finding["why"], "", "{name}: {finding}");
+        }
+    }
+}
+
+#[test]
+fn writers_are_named_with_evidence() {
+    for (name, writer) in [
+        ("ubuntu-ufw", "ufw"),
+        ("kube-proxy", "kube-proxy"),
+        ("k3s", "k3s"),
+        ("proxmox", "pve-firewall"),
+        ("tuned", "tuned"),
+        ("rc-local", "script"),
+        ("el7-firewalld", "firewalld"),
+    ] {
+        let (report, _) = of_root(&tree(name));
+        let writers = report["writers"].as_array().unwrap();
+        let found = writers.iter().find(|found| found["name"] == writer);
+        let found = found.unwrap_or_else(|| panic!("{name}: {writers:?}"));
+        let evidence = found["evidence"].as_array().unwrap();
+        assert!(!evidence.is_empty(), "{found}");
+        assert!(
+            evidence[0]["file"].as_str().unwrap().starts_with('/'),
+            "{found}"
+        );
+        assert_ne!(found["knob"], "", "{found}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_absent() {
+    let tree = tempfile::tempdir().unwrap();
+    // A directory in the place of a file cannot be read even by root.
+    fs::create_dir_all(tree.path().join("etc/sysctl.conf")).unwrap();
+    fs::create_dir_all(tree.path().join("usr")).unwrap();
+    fs::create_dir_all(tree.path().join("proc")).unwrap();
+    let (report, code) = of_root(tree.path());
+    assert_eq!(code, 3, "{report}");
+    assert_eq!(report["state"], "unknown");
+    assert_eq!(report["unreadable"][0]["path"], "/etc/sysctl.conf");
+    assert_eq!(report["survives"]["boot"]["value"], Value::Null);
+    assert!(whats(&report)[0].contains("/etc/sysctl.conf cannot be read"));
+}
+
+#[test]
+fn text_says_the_same_and_moves_no_terminal() {
+    let copy = tempfile::tempdir().unwrap();
+    let at = |path: &str| copy.path().join(path);
+    fs::create_dir_all(at("etc/sysctl.d")).unwrap();
+    fs::write(
+        at("etc/os-release"),
+        "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian \u{1b}]0;x\u{7}\"\n",
+    )
+    .unwrap();
+    fs::write(
+        at("etc/sysctl.d/x.conf"),
+        "net.nf_conntrack_max = many\u{1b}[2J\n",
+    )
+    .unwrap();
+    let output = status(&["--root", copy.path().to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("WARNING: /etc/sysctl.d/x.conf:1 has no effect"),
+        "{text}"
+    );
+    assert!(
+        !text.contains('\u{1b}') && !text.contains('\u{7}'),
+        "{text:?}"
+    );
+    for when in ["boot", "service restart", "module reload"] {
+        assert!(text.contains(when), "{text}");
+    }
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn wrong_usage_and_failure_are_unknown() {
+    for (arguments, said) in [
+        (&["--interval", "soon"][..], "--interval"),
+        (&["--critical", "101"][..], "--critical"),
+        (&["--root", "/nowhere"][..], "/nowhere"),
+        (&["--root", "/proc/self"][..], "has no etc/"),
+    ] {
+        let output = status(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {error}");
+        assert!(error.contains(said), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+        .args(["status", "-o", "json", "--root"])
+        .arg(tree("debian12"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -1,0 +1,215 @@
+//! What survives on each platform: the value after a boot, a restart of its
+//! firewall service and a reload of the module, and the line that decides, for
+//! the trees in `trees/`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+
+use conntrack_user::{
+    facts::{Facts, root::Root},
+    survival::{Outcome, Start, simulate},
+};
+
+/// A value and the place that decides it; empty if it is the kernel's default.
+type Expected = (u64, &'static str);
+
+/// Tree, and what is in force after boot, service restart and module reload.
+const TABLE: [(&str, Expected, Expected, Expected); 27] = [
+    (
+        "el5",
+        (1_048_576, "/etc/sysctl.conf:3"),
+        (1_048_576, "/etc/sysctl.conf:3"),
+        (65_536, ""),
+    ),
+    // The shell takes the list for one command's only.
+    (
+        "el5-curly-quotes",
+        (1_048_576, "/etc/sysctl.conf:3"),
+        (65_536, ""),
+        (65_536, ""),
+    ),
+    (
+        "el5-old-iptables",
+        (1_048_576, "/etc/sysctl.conf:3"),
+        (65_536, ""),
+        (65_536, ""),
+    ),
+    (
+        "el6-iptables-6",
+        (222_222, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (65_536, ""),
+        (65_536, ""),
+    ),
+    (
+        "el6-iptables-16",
+        (222_222, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (111_111, "/etc/sysctl.conf:2"),
+        (65_536, ""),
+    ),
+    (
+        "el6-iptables-19",
+        (222_222, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (222_222, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (65_536, ""),
+    ),
+    // The twin's own configuration has the list under the wrong name.
+    (
+        "el6-ip6tables",
+        (1_048_576, "/etc/sysctl.conf:1"),
+        (65_536, ""),
+        (65_536, ""),
+    ),
+    (
+        "el7-iptables-18",
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (262_144, ""),
+        (262_144, ""),
+    ),
+    // The script reads files of any suffix, also the backup.
+    (
+        "el7-iptables-24",
+        (333_333, "/etc/sysctl.d/90-conntrack.conf.bak:1"),
+        (333_333, "/etc/sysctl.d/90-conntrack.conf.bak:1"),
+        (262_144, ""),
+    ),
+    ("el7-firewalld", (262_144, ""), (262_144, ""), (262_144, "")),
+    (
+        "el8-iptables",
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (262_144, ""),
+    ),
+    (
+        "el8-firewalld",
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:2"),
+        (2_097_152, "/etc/modprobe.d/conntrack.conf:1"),
+        (2_097_152, "/etc/modprobe.d/conntrack.conf:1"),
+    ),
+    (
+        "el9-iptables",
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+    ),
+    (
+        "debian11",
+        (400_000, "/etc/sysctl.conf:3"),
+        (400_000, "/etc/sysctl.conf:3"),
+        (262_144, ""),
+    ),
+    // The module is loaded after sysctls have been set.
+    ("debian12", (65_536, ""), (65_536, ""), (65_536, "")),
+    // /etc/sysctl.conf is not read any more.
+    ("debian13", (262_144, ""), (262_144, ""), (262_144, "")),
+    (
+        "ubuntu-ufw",
+        (131_072, "/etc/ufw/sysctl.conf:3"),
+        (131_072, "/etc/ufw/sysctl.conf:3"),
+        (65_536, ""),
+    ),
+    (
+        "kube-proxy",
+        (524_288, "/var/lib/kube-proxy/config.conf:4"),
+        (524_288, "/var/lib/kube-proxy/config.conf:4"),
+        (262_144, ""),
+    ),
+    (
+        "kube-proxy-left-alone",
+        (2_097_152, "/etc/sysctl.d/99-kubernetes.conf:1"),
+        (2_097_152, "/etc/sysctl.d/99-kubernetes.conf:1"),
+        (262_144, ""),
+    ),
+    (
+        "proxmox",
+        (303_104, "/etc/pve/nodes/pve1/host.fw:4"),
+        (303_104, "/etc/pve/nodes/pve1/host.fw:4"),
+        (303_104, "/etc/pve/nodes/pve1/host.fw:4"),
+    ),
+    (
+        "tuned",
+        (800_000, "/etc/tuned/mine/tuned.conf:6"),
+        (800_000, "/etc/tuned/mine/tuned.conf:6"),
+        (262_144, ""),
+    ),
+    (
+        "tuned-reapplies",
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (1_048_576, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (262_144, ""),
+    ),
+    (
+        "k3s",
+        (200_000, "/etc/systemd/system/k3s.service:4"),
+        (200_000, "/etc/systemd/system/k3s.service:4"),
+        (65_536, ""),
+    ),
+    (
+        "rc-local",
+        (131_072, "/etc/rc.d/rc.local:3"),
+        (65_536, ""),
+        (65_536, ""),
+    ),
+    (
+        "arch",
+        (600_000, "/usr/lib/sysctl.d/80-conntrack.conf:1"),
+        (600_000, "/usr/lib/sysctl.d/80-conntrack.conf:1"),
+        (262_144, ""),
+    ),
+    (
+        "openrc-busybox",
+        (90_000, "/etc/sysctl.d/10-conntrack.conf:1"),
+        (90_000, "/etc/sysctl.d/10-conntrack.conf:1"),
+        (8192, ""),
+    ),
+    (
+        "built-in",
+        (524_288, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (524_288, "/etc/sysctl.d/90-conntrack.conf:1"),
+        (524_288, "/etc/sysctl.d/90-conntrack.conf:1"),
+    ),
+];
+
+fn facts(tree: &str) -> Facts {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/trees")
+        .join(tree);
+    Facts::read(&Root::open(&path).unwrap()).unwrap()
+}
+
+fn check(tree: &str, event: &str, outcome: &Outcome, (value, place): Expected) {
+    let because = &outcome.because;
+    let found = match (&because.file, because.line) {
+        (Some(file), Some(line)) => format!("{}:{line}", file.display()),
+        _ => String::new(),
+    };
+    assert_eq!(
+        (outcome.value, found.as_str()),
+        (Some(value), place),
+        "{tree}, {event}: {because:?}\n{:#?}\n{:#?}",
+        outcome.steps,
+        outcome.caveats
+    );
+}
+
+#[test]
+fn each_platform() {
+    for (tree, boot, restart, reload) in TABLE {
+        let survival = simulate(&facts(tree), Start::AfterBoot);
+        check(tree, "boot", &survival.boot, boot);
+        check(tree, "service restart", &survival.service_restart, restart);
+        check(tree, "module reload", &survival.module_reload, reload);
+    }
+}
+
+#[test]
+fn every_tree_is_in_the_table() {
+    let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
+    for entry in std::fs::read_dir(trees).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            assert!(TABLE.iter().any(|(tree, ..)| *tree == name), "{name}");
+        }
+    }
+}

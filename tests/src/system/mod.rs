@@ -1,0 +1,51 @@
+//! What is tried on a Debian system that boots from a disk: what the limit is after
+//! a boot, a reload of the module, the restart of a service.
+
+use anyhow::Result;
+
+use crate::vm::{DiskGuest, File};
+
+mod boots;
+mod limit;
+mod service;
+mod sysctl;
+
+pub use limit::{Outcomes, Survival};
+
+/// One thing to try on a system.
+#[derive(Debug)]
+pub struct Story {
+    /// What tests and commands call it.
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub about: &'static str,
+    /// What is put onto the disk before the first boot.
+    pub files: &'static [File],
+    /// Runs it on the booted system; an error is a failed assertion or a machine
+    /// that does not work.
+    pub run: fn(&mut DiskGuest) -> Result<()>,
+}
+
+/// All stories.
+pub static ALL: &[&Story] = &[
+    &boots::BOOTS,
+    &sysctl::LOST_AT_BOOT,
+    &sysctl::KEPT_AT_BOOT,
+    &sysctl::APPLIERS,
+    &service::RESTART,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn stories_have_names_of_their_own_and_absolute_paths() {
+        let names: BTreeSet<_> = ALL.iter().map(|story| story.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        let mut files = ALL.iter().flat_map(|story| story.files);
+        assert!(files.all(|(path, _)| path.starts_with('/')));
+    }
+}

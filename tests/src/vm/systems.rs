@@ -1,0 +1,70 @@
+//! The Debian releases whose systems are booted from a disk.
+
+use anyhow::{Context as _, Result};
+
+/// A Debian release with its own systemd, procps, kmod and iptables, on its own
+/// kernel.
+#[derive(Debug, PartialEq, Eq)]
+pub struct System {
+    /// What tests and commands call it.
+    pub name: &'static str,
+    /// The suite of the archive that it is made from.
+    pub suite: &'static str,
+    /// The package that stands for its newest kernel.
+    pub kernel: &'static str,
+    /// The name under which the packages of that kernel are kept.
+    pub packages: &'static str,
+}
+
+/// All systems, oldest first.
+pub const ALL: &[System] = &[
+    System {
+        name: "debian12",
+        suite: "bookworm",
+        kernel: "linux-image-amd64",
+        packages: "6.1",
+    },
+    System {
+        name: "debian13",
+        suite: "trixie",
+        kernel: "linux-image-amd64",
+        packages: "trixie",
+    },
+];
+
+/// The system of that name.
+pub fn find(name: &str) -> Result<&'static System> {
+    ALL.iter()
+        .find(|system| system.name == name)
+        .with_context(|| {
+            let names: Vec<_> = ALL.iter().map(|system| system.name).collect();
+            format!("no system {name}: there are {}", names.join(", "))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::kernels;
+
+    #[test]
+    fn a_name_means_one_system_and_no_kernel() {
+        for system in ALL {
+            assert_eq!(find(system.name).unwrap(), system);
+            assert!(kernels::find(system.name).is_err());
+        }
+        let error = find("debian4").unwrap_err().to_string();
+        assert!(error.ends_with("there are debian12, debian13"), "{error}");
+    }
+
+    #[test]
+    fn packages_of_two_kernels_are_not_kept_under_one_name() {
+        let kernels = kernels::ALL.iter();
+        let kept = kernels.map(|kernel| (kernel.name, (kernel.suite, kernel.package)));
+        let mut kept: std::collections::BTreeMap<_, _> = kept.collect();
+        for system in ALL {
+            let source = (system.suite, system.kernel);
+            assert_eq!(*kept.entry(system.packages).or_insert(source), source);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Every story on every Debian system, each a trial with a disk of its own.
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use ctdrop_tests::{
+    host,
+    system::{self, Story},
+    vm::{
+        self, Binaries,
+        systems::{self, System},
+    },
+};
+use libtest_mimic::{Arguments, Trial};
+
+/// Guests that run at the same time.
+const GUESTS: usize = 2;
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(GUESTS);
+    let trials = match binaries() {
+        None => vec![skipped("run `cargo xtask test`")],
+        Some(_) if !host::Facts::gather()?.root => vec![skipped("making a disk needs root")],
+        Some(binaries) => trials(&binaries),
+    };
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+}
+
+/// The static programs that `cargo xtask test` has built.
+fn binaries() -> Option<Binaries> {
+    let path = |name| env::var_os(name).map(PathBuf::from);
+    Some(Binaries {
+        ctdrop: path("CTDROP_BIN")?,
+        init: path("CTDROP_TESTS_BIN")?,
+    })
+}
+
+/// All trials on the systems that `$CTDROP_KERNELS` names; without it on all.
+fn trials(binaries: &Binaries) -> Vec<Trial> {
+    let named = env::var("CTDROP_KERNELS").unwrap_or_default();
+    let wanted =
+        |system: &&System| named.is_empty() || named.split(',').any(|name| name == system.name);
+    let systems = systems::ALL.iter().filter(wanted);
+    let stories = systems.flat_map(|system| system::ALL.iter().map(move |story| (system, *story)));
+    stories
+        .map(|(system, story)| on(system, story, binaries.clone()))
+        .collect()
+}
+
+/// A trial of a story on a system.
+fn on(system: &'static System, story: &'static Story, binaries: Binaries) -> Trial {
+    Trial::test(format!("{}::{}", system.name, story.name), move || {
+        vm::tell(system, story, &binaries).map_err(|error| format!("{error:#}").into())
+    })
+}
+
+/// A trial that only says why nothing runs.
+fn skipped(reason: &str) -> Trial {
+    Trial::test("systems", || Ok(()))
+        .with_kind(format!("skipped: {reason}"))
+        .with_ignored_flag(true)
+}
