@@ -7,6 +7,8 @@
 
 #![cfg_attr(not(test), no_std)]
 
+use core::hash::{Hash, Hasher};
+
 pub mod judge;
 
 /// Marks a field that the running kernel does not have.
@@ -102,7 +104,7 @@ impl TryFrom<u32> for Reason {
 /// One direction of a flow in one namespace, with what happened to it.
 ///
 /// The tuple is the original one, as the sender wrote it, before NAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowKey {
     /// Source address, network order; IPv4 uses the first four bytes.
@@ -128,6 +130,20 @@ pub struct FlowKey {
     pub sender: u32,
 }
 const _: () = assert!(size_of::<FlowKey>() == 52);
+
+/// In words, which hashers take much faster than field by field.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.src));
+        state.write_u128(u128::from_ne_bytes(self.dst));
+        let ports = u32::from(self.sport) << 16 | u32::from(self.dport);
+        state.write_u64(u64::from(self.netns) << 32 | u64::from(ports));
+        let [zone_high, zone_low] = self.zone.to_be_bytes();
+        let kind = u32::from_be_bytes([zone_high, zone_low, self.family, self.protocol]);
+        state.write_u64(u64::from(self.reason) << 32 | u64::from(kind));
+        state.write_u32(self.sender);
+    }
+}
 
 /// What is counted for one [`FlowKey`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,10 @@
 //! stay counted. A flow that was given up and comes back starts anew, so its
 //! count can be too low, by at most [`Tally::error_bound`] packets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry as Place};
 
 use conntrack_ebpf::{FlowCount, FlowKey, Reason, ServiceKey};
+use foldhash::fast::RandomState;
 
 use super::counts::Sink;
 
@@ -31,8 +32,9 @@ pub struct Entry {
 /// Flows and services, bounded.
 #[derive(Debug)]
 pub struct Tally {
-    flows: HashMap<FlowKey, Entry>,
-    services: HashMap<ServiceKey, Entry>,
+    // Seeded at random, so that it is hard to choose flows that collide.
+    flows: HashMap<FlowKey, Entry, RandomState>,
+    services: HashMap<ServiceKey, Entry, RandomState>,
     error_bound: u64,
     capacity: usize,
 }
@@ -46,8 +48,8 @@ impl Default for Tally {
 impl Tally {
     fn with_capacity(capacity: usize) -> Self {
         Self {
-            flows: HashMap::new(),
-            services: HashMap::new(),
+            flows: HashMap::default(),
+            services: HashMap::default(),
             error_bound: 0,
             capacity,
         }
@@ -110,17 +112,21 @@ impl Tally {
 
 impl Sink for Tally {
     fn flow(&mut self, key: FlowKey, count: FlowCount) {
-        if let Some(entry) = self.flows.get_mut(&key) {
-            entry.count.packets += count.packets;
-            entry.count.last = entry.count.last.max(count.last);
-            entry.recent += count.packets;
-            return;
-        }
-        if self.flows.len() >= self.capacity {
+        if self.flows.len() >= self.capacity && !self.flows.contains_key(&key) {
             self.give_up_half();
         }
         let recent = count.packets;
-        self.flows.insert(key, Entry { count, recent });
+        match self.flows.entry(key) {
+            Place::Occupied(mut known) => {
+                let entry = known.get_mut();
+                entry.count.packets += count.packets;
+                entry.count.last = entry.count.last.max(count.last);
+                entry.recent += recent;
+            }
+            Place::Vacant(place) => {
+                place.insert(Entry { count, recent });
+            }
+        }
     }
 
     fn service(&mut self, key: ServiceKey, packets: u64) {
@@ -131,7 +137,7 @@ impl Sink for Tally {
 /// Adds to a service, if it has a count or can get one. Otherwise its packets
 /// are in the totals alone.
 fn add_service(
-    services: &mut HashMap<ServiceKey, Entry>,
+    services: &mut HashMap<ServiceKey, Entry, RandomState>,
     key: ServiceKey,
     packets: u64,
     recent: u64,

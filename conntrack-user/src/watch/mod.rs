@@ -167,18 +167,19 @@ impl Session<'_> {
     fn report_interval(&mut self) -> Result<()> {
         self.observer.drain(&mut self.tally)?;
         self.observer.look()?;
-        let figures = Figures::collect(&self.observer, &self.tally, &self.select);
-        if !self.options.quiet {
-            let (since, earlier) = &self.last;
-            let asked = Asked {
-                period: Period::Interval,
-                length: since.elapsed(),
-                figures: figures.since(earlier),
-                ..self.asked()
-            };
-            let report = Report::collect(&self.observer, &self.tally, asked)?;
-            self.output.interval(&report, &self.observer)?;
+        if self.options.quiet {
+            return Ok(());
         }
+        let figures = Figures::collect(&self.observer, &self.tally, &self.select);
+        let (since, earlier) = &self.last;
+        let asked = Asked {
+            period: Period::Interval,
+            length: since.elapsed(),
+            figures: figures.since(earlier),
+            ..self.asked()
+        };
+        let report = Report::collect(&self.observer, &self.tally, asked)?;
+        self.output.interval(&report, &self.observer)?;
         self.last = (Instant::now(), figures);
         self.tally.start_interval();
         Ok(())

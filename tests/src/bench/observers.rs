@@ -214,6 +214,8 @@ impl Dropwatch {
 
     /// Ends it: the signal ends its monitoring, and lets it read commands again.
     fn finish(mut self) -> Result<()> {
+        // The kernel tells it what was lost once a second.
+        thread::sleep(SETTLE);
         watch::signal(self.child.id().cast_signed(), libc::SIGINT)?;
         thread::sleep(SETTLE);
         writeln!(self.commands, "exit")?;
