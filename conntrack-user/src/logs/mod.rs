@@ -2,7 +2,7 @@
 //! kernel held back.
 //!
 //! [`source`] finds the logs, [`part`] opens a file, [`blocks`] and [`scan`]
-//! search it, [`line`], [`stamp`] and [`journal`] take apart what was found,
+//! search it, [`mod@line`], [`stamp`] and [`journal`] take apart what was found,
 //! [`burst`] and [`tally`] add it up, [`report`], [`advice`] and [`text`] say it.
 
 pub mod advice;
