@@ -1,7 +1,7 @@
 //! One file of a log: plain or compressed.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, BufRead, BufReader, Read},
     path::Path,
     time::UNIX_EPOCH,
@@ -59,12 +59,7 @@ impl Part {
                 shown()
             );
         }
-        let written = metadata
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .and_then(|since| i64::try_from(since.as_micros()).ok())
-            .unwrap_or_else(super::now);
+        let written = written(&metadata);
         let length = metadata.len();
         let mut reader = BufReader::with_capacity(64 << 10, file);
         let magic = reader
@@ -111,6 +106,16 @@ impl Part {
             Content::Stream(_) => None,
         }
     }
+}
+
+/// When a file was written last, in microseconds since 1970.
+pub(super) fn written(metadata: &Metadata) -> i64 {
+    metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or_else(super::now)
 }
 
 fn stream(reader: impl Read + 'static) -> Content {

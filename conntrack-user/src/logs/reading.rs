@@ -182,14 +182,15 @@ impl Reading {
         let filter = self.filter.clone();
         let mut bursts = Bursts::new(&filter, Chronology::new(self.zone.clone()));
         let mut years = self.year;
-        for path in &log.parts {
-            let part = match Part::open(path) {
+        for (path, latest) in log.parts.iter().zip(latest(&log.parts)) {
+            let mut part = match Part::open(path) {
                 Ok(part) => part,
                 Err(error) => {
                     self.unreadable(shown(path), &error);
                     continue;
                 }
             };
+            part.written = part.written.min(latest);
             let (length, written) = (part.length, part.written);
             let begins = years.or_else(|| self.begin_year(&part));
             bursts.begin_part(written, begins);
@@ -389,6 +390,25 @@ impl Reading {
             Err(error) => self.unreadable("/dev/kmsg".to_owned(), &error),
         }
     }
+}
+
+/// For each part the time that it was written last at the latest: no later than
+/// the parts after it, whatever was done to the file since.
+fn latest(parts: &[PathBuf]) -> Vec<i64> {
+    let mut latest: Vec<i64> = parts
+        .iter()
+        .rev()
+        .map(|path| {
+            path.metadata()
+                .map_or(i64::MAX, |metadata| part::written(&metadata))
+        })
+        .scan(i64::MAX, |bound, written| {
+            *bound = written.min(*bound);
+            Some(*bound)
+        })
+        .collect();
+    latest.reverse();
+    latest
 }
 
 fn shown(path: &Path) -> String {

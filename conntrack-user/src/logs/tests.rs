@@ -673,6 +673,25 @@ fn years_are_told_from_the_time_of_the_file_and_followed() {
 }
 
 #[test]
+fn an_old_part_is_not_of_a_later_year_than_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, written) in [
+        ("messages.1", "2026-06-01T00:00:00Z"),
+        ("messages", "2012-03-12T14:00:00Z"),
+    ] {
+        let path = directory.path().join(name);
+        fs::write(&path, EL5).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        let written = humantime::parse_rfc3339(written).unwrap();
+        file.set_modified(written).unwrap();
+    }
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (report, _) = read_files(&[], &[&path("messages"), &path("messages.1")]);
+    assert_eq!(report["first"], "2012-03-12T13:40:34Z");
+    assert_eq!(report["last"], report["first"]);
+}
+
+#[test]
 fn time_and_host_can_be_asked_for() {
     let text = "\
 Mar 12 10:00:01 a kernel: nf_conntrack: table full, dropping packet

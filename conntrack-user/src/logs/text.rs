@@ -78,7 +78,7 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
             report.bursts.len(),
             humantime::format_duration(std::time::Duration::from_secs(
                 longest
-                    .and_then(|seconds| u64::try_from(seconds).ok())
+                    .and_then(|seconds| u64::try_from(seconds / 60 * 60).ok())
                     .unwrap_or(0)
             ))
         ));
