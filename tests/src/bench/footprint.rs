@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Figure, median};
 use crate::{
     net::{Flood, LanOptions},
-    scenario::{Machine, Scenario, setup},
+    scenario::{Auto, Machine, Scenario, setup},
     watch::Watch,
 };
 
@@ -21,7 +21,7 @@ pub static FOOTPRINT: Scenario = Scenario {
     about: "time to start, processor and memory of ctdrop, at rest and for a million flows",
     rungs: &[],
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

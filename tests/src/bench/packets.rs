@@ -21,7 +21,7 @@ use super::{
 use crate::{
     net::{Fill, Netns},
     scenario::{
-        Machine,
+        Auto, Machine,
         Rung::{Fexit, Kprobe, Tracepoint},
         Scenario, setup,
     },
@@ -34,7 +34,7 @@ pub static PACKETS: Scenario = Scenario {
     about: "instructions of an established, a new and a refused packet, by observer",
     rungs: &[],
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

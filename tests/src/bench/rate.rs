@@ -11,7 +11,7 @@ use super::{
 use crate::{
     net::{Flood, Lan, LanOptions},
     scenario::{
-        Machine,
+        Auto, Machine,
         Rung::{Fexit, Kprobe, Tracepoint},
         Scenario,
         setup::{self, modprobe},
@@ -24,7 +24,7 @@ pub static RATE: Scenario = Scenario {
     about: "received packets that a full table refuses each second, by observer",
     rungs: &[],
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

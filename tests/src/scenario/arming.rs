@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{Machine, Rung, Scenario, setup};
+use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     net::{Fill, Flood, Lan, LanOptions},
     watch::{Summary, Watch},
@@ -17,7 +17,7 @@ pub static ARMING: Scenario = Scenario {
     about: "refused at rest, while it is armed, and after: exact in total, by flow once armed",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Machine, Scenario, setup};
+use super::{Auto, Machine, Scenario, setup};
 use crate::{
     net::{Conntrack, Entry, Netns, Tuple},
     vm::console::{SHOW_BEGIN, SHOW_END},
@@ -22,7 +22,7 @@ pub static BENCH_WHO: Scenario = Scenario {
     about: "a million entries: ctdrop who beside conntrack -L and a counting awk",
     rungs: &[],
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

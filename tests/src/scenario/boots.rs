@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 
 /// Runs only in guests: it loads modules.
 pub static BOOTS: Scenario = Scenario {
@@ -12,7 +12,7 @@ pub static BOOTS: Scenario = Scenario {
     about: "a guest loads nf_conntrack, has its BTF, and its tools run",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use super::{Machine, Rung, Scenario, lifecycle::Loaded, setup};
+use super::{Auto, Machine, Rung, Scenario, lifecycle::Loaded, setup};
 use crate::{
     net::{Family, Flood, LanOptions, LocalFlood},
     watch::{Summary, Watch},
@@ -23,7 +23,7 @@ pub static NETNS_CHURN: Scenario = Scenario {
     about: "12 namespaces made, flooded and destroyed: every packet counted, none unexplained",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: netns_churn,
 };
@@ -34,7 +34,7 @@ pub static CPU_HOTPLUG: Scenario = Scenario {
     about: "a processor taken away and given back under flood: exact before, meanwhile and after",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: cpu_hotplug,
 };

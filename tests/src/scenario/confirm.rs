@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Conntrack, Family, Fill, Flood, Lan, LanOptions, Protocol, Twins, ZoneClash, chains},
     scenario::setup,
@@ -18,7 +18,7 @@ pub static CLASH: Scenario = Scenario {
     about: "TCP twins and flows with one reply between them: the loser is named, to the packet",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run: clash,
 };
@@ -29,7 +29,7 @@ pub static CLASH_BY_COUNTERS: Scenario = Scenario {
     about: "without programs in conntrack, clashes and merges are told by the counters alone",
     rungs: &[Rung::Tracepoint],
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: clash_by_counters,
 };
@@ -40,7 +40,7 @@ pub static NAT_EXHAUSTED: Scenario = Scenario {
     about: "flows that find no free port are refused under a name of their own",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run: nat_exhausted,
 };
@@ -51,7 +51,7 @@ pub static CHAIN_TOO_LONG: Scenario = Scenario {
     about: "too few buckets refuse packets that no `drop` counter shows",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run: chain_too_long,
 };
@@ -62,7 +62,7 @@ pub static NON_PACKET: Scenario = Scenario {
     about: "entries that ctnetlink wanted and a full table refused are no drops",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run: non_packet,
 };

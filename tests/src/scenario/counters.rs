@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Conntrack, Family, Fill, Flood, Lan, LanOptions, Protocol, Twins, chains},
     scenario::setup,
@@ -17,7 +17,7 @@ pub static TABLE_FULL: Scenario = Scenario {
     about: "counters alone: 1,000,000 packets, each counted, none with a flow",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: |machine| {
         let flood = Flood {
@@ -35,7 +35,7 @@ pub static PROTOCOLS: Scenario = Scenario {
     about: "counters alone: every protocol over IPv4 and IPv6 is in the totals",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: protocols,
 };
@@ -46,7 +46,7 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
     about: "counters alone: two namespaces flooded at once among many, each with its own total",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: namespaces,
 };
@@ -57,7 +57,7 @@ pub static CLASH: Scenario = Scenario {
     about: "counters alone: clashes are no full table, and lie within the bounds",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: clash,
 };
@@ -68,7 +68,7 @@ pub static REFUSALS: Scenario = Scenario {
     about: "counters alone: long chains are told, and entries that no packet wanted are no loss",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: refusals,
 };

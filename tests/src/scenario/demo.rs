@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use super::{Machine, Rung, Scenario, setup};
+use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     guest::kernel_log,
     net::{Family, Flood, Lan, LanOptions, LocalFlood, Protocol},
@@ -21,7 +21,7 @@ pub static DEMO: Scenario = Scenario {
     about: "a full table under flood, as an operator sees it with ctdrop watch",
     rungs: &[Rung::Fexit],
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     confine::{Confinement, Public},
     guest::{mount, unmount},
@@ -21,7 +21,7 @@ pub static ERRORS: Scenario = Scenario {
     about: "no root, no such namespace, a bad duration, a full disk: each named, with a remedy",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: errors,
 };
@@ -32,7 +32,7 @@ pub static NO_KERNEL_SUPPORT: Scenario = Scenario {
     about: "no conntrack, no type information: each named, with a remedy",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: no_kernel_support,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Fill, Flood, LanOptions, Netns},
     scenario::setup,
@@ -17,7 +17,7 @@ pub static EVICTION: Scenario = Scenario {
     about: "each entry that a new flow displaced is named once, as many as the kernel counted",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run,
 };

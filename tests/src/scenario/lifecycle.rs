@@ -17,7 +17,7 @@ use aya::{
     programs::{loaded_links, loaded_programs},
 };
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Flood, LanOptions},
     scenario::setup,
@@ -30,7 +30,7 @@ pub static LEAVES_NOTHING: Scenario = Scenario {
     about: "kill -9, 100 times on and off (in guests 20), a reader that goes away: nothing stays",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: leaves_nothing,
 };
@@ -41,7 +41,7 @@ pub static EDGES: Scenario = Scenario {
     about: "attaching and detaching under flood raises no false alarm, and never overcounts",
     rungs: Rung::ALL,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run: edges,
 };
@@ -52,7 +52,7 @@ pub static PINS_MODULE: Scenario = Scenario {
     about: "while fexit programs are attached the module stays, and the header says so",
     rungs: &[Rung::Fexit],
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: pins_module,
 };

@@ -44,13 +44,24 @@ pub struct Scenario {
     /// Whether it has a guest to itself, because it wants one that nothing was
     /// done to, or does to it what others should not find.
     pub alone: bool,
-    /// Whether it is tried, too, with programs that pressure attaches.
-    pub auto: bool,
-    /// Whether it does not depend on the rung, so that one stand of each kernel is
-    /// enough.
+    /// Where it is tried, too, with programs that pressure attaches.
+    pub auto: Auto,
+    /// Whether it does not depend on the rung, so that one stand of the oldest and
+    /// the newest kernel is enough.
     pub once: bool,
     /// Runs it; an error is a failed assertion or a machine that does not work.
     pub run: fn(&Machine) -> Result<()>,
+}
+
+/// On which rungs a scenario is tried with programs that pressure attaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auto {
+    /// On none.
+    No,
+    /// On the one that ctdrop reaches by itself.
+    OneRung,
+    /// On each.
+    EachRung,
 }
 
 /// A rung of the ladder by which ctdrop attaches to a kernel.
@@ -219,7 +230,7 @@ mod tests {
             about: "fails",
             rungs: &[Rung::Fexit],
             alone: false,
-            auto: false,
+            auto: Auto::No,
             once: false,
             run: |_| panic!("expected {}", 5),
         };

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::{Machine, Rung, Scenario, setup};
+use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     net::{Counters, Fill, Flood, Lan, LanOptions},
     watch::{Summary, Watch},
@@ -24,7 +24,7 @@ pub static WAITS: Scenario = Scenario {
     about: "started before conntrack is loaded it waits, attaches, and is exact from then on",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: waits,
 };
@@ -35,7 +35,7 @@ pub static RELOADS: Scenario = Scenario {
     about: "the module unloaded and loaded ten times under flood: no count lost, none invented",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: reloads,
 };

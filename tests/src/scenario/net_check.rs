@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 use crate::net::{
     Counters, Family, Fill, Flood, Lan, LanOptions, LocalFlood, Protocol, Twins, ZoneClash, chains,
 };
@@ -16,7 +16,7 @@ pub static NET_CHECK: Scenario = Scenario {
     about: "floods, clashes and chains do what they say, to the packet",
     rungs: &[Rung::Fexit],
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run,
 };

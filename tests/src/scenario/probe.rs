@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-use super::{Machine, Rung, Scenario, setup};
+use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     confine::{
         Capability::{Bpf, Perfmon, SysAdmin, SysPtrace, Syslog},
@@ -24,7 +24,7 @@ pub static PROBE: Scenario = Scenario {
     about: "the ladder as this kernel has it: what works, and why the rest does not",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run,
 };
@@ -35,7 +35,7 @@ pub static CONFINED: Scenario = Scenario {
     about: "capabilities, user namespaces and filters: what is missing is named, one by one",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: confined,
 };
@@ -46,7 +46,7 @@ pub static BENT: Scenario = Scenario {
     about: "no type information, kprobes off, lockdown: what is missing is named, one by one",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: bent,
 };

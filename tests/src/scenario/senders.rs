@@ -4,7 +4,7 @@ use std::{fs, process, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use super::{Machine, Rung, Scenario, setup};
+use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     net::{Family, Flood, LanOptions, LocalFlood},
     watch::Watch,
@@ -16,7 +16,7 @@ pub static SENDERS: Scenario = Scenario {
     about: "local packets carry the process that sent them and its unit, received ones nobody",
     rungs: Rung::ALL,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run,
 };

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Deserialize;
 
-use super::{Machine, Rung, Scenario, lifecycle::Loaded, setup};
+use super::{Auto, Machine, Rung, Scenario, lifecycle::Loaded, setup};
 use crate::net::{Flood, LanOptions};
 
 /// Numbers.
@@ -18,7 +18,7 @@ pub static STATUS: Scenario = Scenario {
     about: "status: a full table is critical, what is refused is counted, nothing is left behind",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: numbers,
 };
@@ -29,7 +29,7 @@ pub static MODULE: Scenario = Scenario {
     about: "status: default, module option and reload are foretold as the kernel then does it",
     rungs: Rung::INSIDE,
     alone: true,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: module,
 };

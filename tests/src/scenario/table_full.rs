@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use anyhow::{Result, ensure};
 
-use super::{Machine, Rung, Scenario};
+use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Family, Flood, Lan, LanOptions, LocalFlood, Protocol},
     scenario::setup,
@@ -17,7 +17,7 @@ pub static TABLE_FULL: Scenario = Scenario {
     about: "1,000,000 packets over 100,000 flows, each counted to the packet",
     rungs: Rung::ALL,
     alone: false,
-    auto: true,
+    auto: Auto::EachRung,
     once: false,
     run: |machine| {
         let flood = Flood {
@@ -36,7 +36,7 @@ pub static MANY_FLOWS: Scenario = Scenario {
     about: "2,000,000 flows of one packet in under 128 MiB, none lost from the totals",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: many_flows,
 };
@@ -47,7 +47,7 @@ pub static PROTOCOLS: Scenario = Scenario {
     about: "UDP, TCP, ICMP, SCTP, GRE and an unknown protocol, over IPv4 and IPv6",
     rungs: Rung::ALL,
     alone: false,
-    auto: true,
+    auto: Auto::EachRung,
     once: false,
     run: protocols,
 };
@@ -58,7 +58,7 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
     about: "two namespaces flooded at once, each with its own exact figures",
     rungs: Rung::ALL,
     alone: false,
-    auto: true,
+    auto: Auto::EachRung,
     once: false,
     run: two_namespaces,
 };
@@ -69,7 +69,7 @@ pub static LOCAL: Scenario = Scenario {
     about: "local senders and received packets at once: refusals told to senders are counted",
     rungs: Rung::ALL,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run: local_senders,
 };
@@ -80,7 +80,7 @@ pub static ZONES: Scenario = Scenario {
     about: "refused flows carry the zone they would have been in",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: true,
+    auto: Auto::OneRung,
     once: false,
     run: zones,
 };

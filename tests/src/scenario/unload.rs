@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::{Machine, Rung, Scenario, eviction::occupants, setup};
+use super::{Auto, Machine, Rung, Scenario, eviction::occupants, setup};
 use crate::{
     net::{
         Family, Flood, Lan, LanOptions,
@@ -28,7 +28,7 @@ pub static DYING: Scenario = Scenario {
     about: "entries marked as dying before they were in the table, each named (before 5.19)",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: dying,
 };
@@ -39,7 +39,7 @@ pub static STALE_EXTENSION: Scenario = Scenario {
     about: "entries older than a helper's unloading are refused, each named (5.19 to 6.11)",
     rungs: Rung::INSIDE,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: false,
     run: stale_extension,
 };

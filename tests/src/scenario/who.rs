@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-use super::{Machine, Rung, Scenario, setup};
+use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     confine::{Confinement, Public},
     net::{Conntrack, Entry, Fill, Netns, Tuple},
@@ -22,7 +22,7 @@ pub static WHO: Scenario = Scenario {
     about: "honest load, a leak, a spoofed flood: each with its culprit, in its namespace",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: staged,
 };
@@ -33,7 +33,7 @@ pub static CHOSEN: Scenario = Scenario {
     about: "entries by address, protocol, zone and family, whoever filters; and what goes wrong",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: chosen,
 };
@@ -44,7 +44,7 @@ pub static CHANGING: Scenario = Scenario {
     about: "a table that changes while it is dumped, and one of more sources than have room",
     rungs: Rung::ALL,
     alone: false,
-    auto: false,
+    auto: Auto::No,
     once: true,
     run: changing,
 };

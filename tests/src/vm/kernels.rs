@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::{Context as _, Result};
 
 use crate::scenario::{
+    Auto,
     Rung::{self, Fexit, Kprobe},
     Scenario,
 };
@@ -97,9 +98,15 @@ pub fn stands() -> impl Iterator<Item = Stand> {
 impl Stand {
     /// Whether a scenario is tried there.
     pub fn fits(&self, scenario: &Scenario) -> bool {
+        let edge = Some(self.kernel) == ALL.first() || Some(self.kernel) == ALL.last();
+        let auto = match scenario.auto {
+            Auto::No => !self.auto,
+            Auto::OneRung => !(self.auto && self.is_forced()),
+            Auto::EachRung => true,
+        };
         scenario.rungs.contains(&self.rung)
-            && (scenario.auto || !self.auto)
-            && !(scenario.once && self.is_forced())
+            && auto
+            && !(scenario.once && (self.is_forced() || !edge))
     }
 }
 
