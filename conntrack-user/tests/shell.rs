@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use conntrack_user::facts::shell::Fragment;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 /// What a shell makes of a fragment.
 enum Outcome {
@@ -73,7 +73,8 @@ fn piece() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    // The same fragments each time: another seed (PROPTEST_RNG_SEED) is for who looks for more.
+    #![proptest_config(ProptestConfig { cases: 500, rng_seed: RngSeed::Fixed(5), ..ProptestConfig::default() })]
 
     #[test]
     fn a_value_that_is_told_is_the_shell_s(pieces in prop::collection::vec(piece(), 0..12)) {
