@@ -246,7 +246,7 @@ fn local_senders(machine: &Machine) -> Result<()> {
         family: Family::V4,
         threads: 2,
         flows: 500,
-        packets: 100_000,
+        packets: 50_000,
     };
     let watch = Watch::all_flows(machine)?;
     let alone = local.send(&lan.firewall)?;
@@ -256,7 +256,7 @@ fn local_senders(machine: &Machine) -> Result<()> {
     );
     let received = Flood {
         flows: 1_000,
-        packets: 200_000,
+        packets: 100_000,
         ..Flood::default()
     };
     let (together, sent) = std::thread::scope(|scope| {
