@@ -97,7 +97,8 @@ impl Observing {
                 summary.expect_reconciled()?;
                 let mut namespaces = summary.namespaces.iter();
                 let found = namespaces.find(|found| found.netns == netns);
-                found.map_or(0, |found| found.drops)
+                // Those of a namespace are those with a flow.
+                found.map_or(0, |found| found.drops) + summary.unattributed
             }
             Self::Bpftrace(script) => script.finish(netns)?,
             Self::Dropwatch(dropwatch) => return dropwatch.finish(),
@@ -279,9 +280,13 @@ fn by_header(reason: u32) -> String {
         "tracepoint:skb:kfree_skb /args->reason == {reason}/ {{
              $skb = (struct sk_buff *)args->skbaddr;
              if (($skb->_nfct >> 3) == 0) {{
+                 $net = $skb->sk->__sk_common.skc_net.net;
+                 if ((uint64)$skb->dev != 0) {{
+                     $net = $skb->dev->nd_net.net;
+                 }}
                  $ip = (struct iphdr *)($skb->head + $skb->network_header);
                  $udp = (struct udphdr *)($skb->head + $skb->transport_header);
-                 @refused[$skb->dev->nd_net.net->ns.inum, $ip->protocol,
+                 @refused[$net->ns.inum, $ip->protocol,
                           ntop($ip->saddr), $udp->source,
                           ntop($ip->daddr), $udp->dest] = count();
              }}
