@@ -7,7 +7,9 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
     macros::btf_map,
 };
-use conntrack_ebpf::{Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey};
+use conntrack_ebpf::{
+    Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey, slots::Set,
+};
 
 use crate::{
     join::{Frames, JoinKey, Left},
@@ -64,17 +66,19 @@ pub static BELL: Array<u32, 1> = Array::new();
 #[btf_map]
 pub static PRESSURE: RingBuf<u64, 65_536> = RingBuf::new();
 
+/// Sets of slots in each of the following maps, a power of two.
+pub const SETS: u32 = 4096;
+
 /// Marks left by one program for another about the same packet. Each is taken
-/// away when it is read; LRU, so that marks whose reader was skipped cannot
-/// fill the map.
+/// away when it is read.
 #[btf_map]
-pub static JOINS: LruHashMap<JoinKey, Left, 16_384> = LruHashMap::new();
+pub static JOINS: Array<Set<JoinKey, Left>, { SETS as usize }> = Array::new();
 
 /// Calls under way of the functions that kprobes are at, by position on the
-/// stack. LRU for the same reason.
+/// stack.
 #[btf_map]
-pub static CALLS: LruHashMap<u64, Call, 16_384> = LruHashMap::new();
+pub static CALLS: Array<Set<u64, Call>, { SETS as usize }> = Array::new();
 
-/// Calls of `early_drop` under way, by task. LRU for the same reason.
+/// Calls of `early_drop` under way, by task.
 #[btf_map]
-pub static EVICTING: LruHashMap<u64, Frames, 8192> = LruHashMap::new();
+pub static EVICTING: Array<Set<u64, Frames>, { SETS as usize }> = Array::new();
