@@ -5,19 +5,13 @@
 //! can be moved to another CPU. What does is the pair of values that both
 //! functions are called with, and the task whose stack they run on.
 
-use conntrack_ebpf::{
-    Fault, Phase,
-    judge::Mark,
-    slots::{Set, Words, mixed, set_of},
-};
+use aya_ebpf::bindings::BPF_ANY;
+use conntrack_ebpf::{Fault, Phase, judge::Mark};
 
-use crate::{
-    count, kernel,
-    maps::{self, SETS},
-};
+use crate::{count, kernel, maps};
 
 /// Identifies one packet while it is inside the conntrack code.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct JoinKey {
     /// First value that both programs know: a namespace or a packet.
@@ -33,8 +27,8 @@ impl JoinKey {
     /// `__nf_conntrack_alloc` that are the same.
     pub fn allocation(net: kernel::Net, hash: u32) -> Self {
         Self {
-            subject: net.identity().into(),
-            hash: hash.into(),
+            subject: net.address(),
+            hash: u64::from(hash),
             task: kernel::current_task(),
         }
     }
@@ -43,16 +37,10 @@ impl JoinKey {
     /// is this large, so it cannot be taken for an allocation.
     pub fn confirmation(skb: kernel::Skb) -> Self {
         Self {
-            subject: skb.identity().into(),
+            subject: skb.address(),
             hash: u64::MAX,
             task: kernel::current_task(),
         }
-    }
-}
-
-impl Words for JoinKey {
-    fn mix(&self) -> u64 {
-        mixed(mixed(self.subject, self.task), self.hash)
     }
 }
 
@@ -63,7 +51,7 @@ impl Words for JoinKey {
 const GOOD_FOR: u64 = 60_000_000_000;
 
 /// What is left for the program that runs later for the same packet.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Left {
     /// When, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -74,12 +62,6 @@ pub struct Left {
     unseen: u32,
 }
 
-impl Words for Left {
-    fn mix(&self) -> u64 {
-        mixed(self.at, u64::from(self.mark) << 32 | u64::from(self.unseen))
-    }
-}
-
 impl Left {
     fn new(mark: Mark, unseen: u32) -> Self {
         Self {
@@ -87,11 +69,6 @@ impl Left {
             mark: mark as u32,
             unseen,
         }
-    }
-
-    /// Whether it is young enough to be believed.
-    fn is_good(self) -> bool {
-        kernel::now().wrapping_sub(self.at) < GOOD_FOR
     }
 
     const fn mark(self) -> Mark {
@@ -121,36 +98,26 @@ pub enum Witness {
 /// skipped in favour of a packet of the same flow, the marks of two calls are
 /// taken for one another, but still as many come first as there are calls.
 pub fn leave(key: JoinKey, at_rest: bool, witness: Witness) -> Option<Mark> {
-    let set = marks(key)?;
-    if let Some(first) = kernel::consult(set, |set| set.get(&key))
-        && first.unseen != 0
-        && first.unseen != witness as u32
-    {
-        put(set, key, Left { unseen: 0, ..first });
-        return Some(first.mark());
+    if let Some(left) = maps::JOINS.get_ptr_mut(key) {
+        let first = kernel::peek(left);
+        if first.unseen != 0 && first.unseen != witness as u32 {
+            kernel::update(left, |left| left.unseen = 0);
+            return Some(first.mark());
+        }
     }
     let mark = if at_rest { Mark::AtRest } else { Mark::Armed };
-    put(set, key, Left::new(mark, witness as u32));
+    put(key, Left::new(mark, witness as u32));
     None
 }
 
 /// Leaves word for a program that runs later at the same place: the packet is
 /// counted.
 pub fn leave_counted(key: JoinKey) {
-    if let Some(set) = marks(key) {
-        put(set, key, Left::new(Mark::Counted, 0));
-    }
+    put(key, Left::new(Mark::Counted, 0));
 }
 
-/// The set in which the mark of a packet is. There always is one.
-fn marks(key: JoinKey) -> Option<*mut Set<JoinKey, Left>> {
-    maps::JOINS.get_ptr_mut(set_of(&key, SETS))
-}
-
-fn put(set: *mut Set<JoinKey, Left>, key: JoinKey, left: Left) {
-    let displaced = kernel::update(set, |set| set.put(key, left, kernel::cpu()));
-    // Nobody comes for those of a time at rest.
-    if displaced.is_some_and(|left| left.mark() != Mark::AtRest && left.is_good()) {
+fn put(key: JoinKey, left: Left) {
+    if maps::JOINS.insert(key, left, u64::from(BPF_ANY)).is_err() {
         count::fault(Fault::JoinLost);
     }
 }
@@ -159,9 +126,12 @@ fn put(set: *mut Set<JoinKey, Left>, key: JoinKey, left: Left) {
 /// that was left then is not believed once all programs have been attached for
 /// longer than a packet can be on its way.
 pub fn take(key: JoinKey) -> Option<Mark> {
-    let left = kernel::update(marks(key)?, |set| set.take(&key))?;
+    let left = maps::JOINS.get_ptr_mut(key).map(kernel::peek)?;
+    // Nobody else has this key, so nobody else can have removed it.
+    let _ = maps::JOINS.remove(key);
+    let old = kernel::now().wrapping_sub(left.at) >= GOOD_FOR;
     match left.mark() {
-        _ if !left.is_good() => None,
+        _ if old => None,
         Mark::AtRest if count::epoch().is(Phase::Armed) => None,
         mark => Some(mark),
     }
@@ -182,75 +152,58 @@ pub fn ring() {
 /// position on its stack; 0 is a free place. Two, because a softirq can
 /// interrupt a task inside `early_drop` and call it again, and no further
 /// nesting exists.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Frames {
     places: [u32; 2],
-}
-
-impl Words for Frames {
-    fn mix(&self) -> u64 {
-        u64::from(self.places[0]) << 32 | u64::from(self.places[1])
-    }
 }
 
 /// How far below the position of `early_drop` that of `nf_ct_delete` can lie,
 /// in bytes. A softirq runs on a stack of its own, megabytes away.
 const NESTED_WITHIN: u32 = 4096;
 
-/// The set in which the calls on behalf of a task are. There always is one.
-fn evicting(task: u64) -> Option<*mut Set<u64, Frames>> {
-    maps::EVICTING.get_ptr_mut(set_of(&task, SETS))
-}
-
-/// Keeps something of a call under way; what it displaces may be under way too.
-pub fn keep<V: Words>(set: *mut Set<u64, V>, key: u64, value: V) {
-    let displaced = kernel::update(set, |set| set.put(key, value, kernel::cpu()));
-    if displaced.is_some() {
-        count::fault(Fault::JoinLost);
-    }
-}
-
 /// Notes that `early_drop` is entered, with its position on the stack.
 pub fn enter_eviction(frame: u32) {
     ring();
     let task = kernel::current_task();
-    let Some(set) = evicting(task) else {
+    let Some(frames) = maps::EVICTING.get_ptr_mut(task) else {
+        let first = Frames { places: [frame, 0] };
+        if maps::EVICTING
+            .insert(task, first, u64::from(BPF_ANY))
+            .is_err()
+        {
+            count::fault(Fault::JoinLost);
+        }
         return;
     };
-    let outer = kernel::consult(set, |set| set.get(&task));
-    let mut frames = outer.unwrap_or(Frames { places: [0; 2] });
-    let place = usize::from(frames.places[0] != 0);
-    frames.places[place] = frame;
-    keep(set, task, frames);
+    kernel::update(frames, |frames| {
+        let place = usize::from(frames.places[0] != 0);
+        frames.places[place] = frame;
+    });
 }
 
 /// Notes that `early_drop` is left, with the position that it was entered with.
 pub fn leave_eviction(frame: u32) {
-    let task = kernel::current_task();
-    let Some(set) = evicting(task) else {
-        return;
-    };
-    let Some(mut frames) = kernel::update(set, |set| set.take(&task)) else {
-        return;
-    };
-    for place in &mut frames.places {
-        if *place == frame {
-            *place = 0;
-        }
-    }
-    if frames.places != [0; 2] {
-        keep(set, task, frames);
+    if let Some(frames) = maps::EVICTING.get_ptr_mut(kernel::current_task()) {
+        kernel::update(frames, |frames| {
+            for place in &mut frames.places {
+                if *place == frame {
+                    *place = 0;
+                }
+            }
+        });
     }
 }
 
 /// Whether the function at this position was called, on this very stack, by an
 /// `early_drop`.
 pub fn inside_eviction(frame: u32) -> bool {
-    let task = kernel::current_task();
-    let frames = evicting(task).and_then(|set| kernel::consult(set, |set| set.get(&task)));
-    frames.is_some_and(|frames| {
-        let mut outer = frames.places.iter();
-        outer.any(|&outer| outer != 0 && outer.wrapping_sub(frame) < NESTED_WITHIN)
-    })
+    maps::EVICTING
+        .get_ptr_mut(kernel::current_task())
+        .is_some_and(|frames| {
+            kernel::peek(frames)
+                .places
+                .iter()
+                .any(|&outer| outer != 0 && outer.wrapping_sub(frame) < NESTED_WITHIN)
+        })
 }

@@ -55,9 +55,9 @@ impl Net {
         Self(address)
     }
 
-    /// The low half of its address, an identity while it lives.
-    pub fn identity(self) -> u32 {
-        low_of_address(self.0)
+    /// Its address, an identity while it lives.
+    pub const fn address(self) -> u64 {
+        self.0
     }
 
     /// `net->ns.inum`, the inode of the namespace.
@@ -225,9 +225,9 @@ impl Skb {
         Self(address)
     }
 
-    /// The low half of its address, an identity while it lives.
-    pub fn identity(self) -> u32 {
-        low_of_address(self.0)
+    /// Its address, an identity while it lives.
+    pub const fn address(self) -> u64 {
+        self.0
     }
 
     /// `skb->_nfct`: the entry's address, and in the lowest three bits the
@@ -378,7 +378,10 @@ fn preempt_count() -> Read<u32> {
     if layout.per_cpu_offset_address == 0 {
         return read(current_task(), layout.task_preempt_count);
     }
-    let own: u64 = read(layout.per_cpu_offset_address, cpu().wrapping_mul(8))?;
+    // SAFETY: the helper has no preconditions. Programs are not moved to
+    // another CPU while they run.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let own: u64 = read(layout.per_cpu_offset_address, cpu.wrapping_mul(8))?;
     read(own.wrapping_add(layout.preempt_count_address), 0)
 }
 
@@ -396,34 +399,29 @@ pub fn now() -> u64 {
 
 /// The low half of the address of the trampoline's frame, which lies on the
 /// stack of the traced function.
-pub fn stack_position(context: &impl EbpfContext) -> u32 {
-    low_of_address(context.as_ptr() as u64)
-}
-
-/// The low half of an address, as a number to reckon with.
 ///
-/// The verifier allows no arithmetic on pointers of some kinds, but it takes
-/// their 32-bit copy for a plain number (`check_alu_op` in
-/// `kernel/bpf/verifier.c`, 4.9 to 7.3). The compiler would copy by shifting, so
-/// the instruction is spelled out: `w2 = w2`.
+/// The verifier allows no arithmetic on this pointer, but it takes its 32-bit
+/// copy for a plain number (`check_alu_op` in `kernel/bpf/verifier.c`, 4.9 to
+/// 7.3). The compiler would copy by shifting, so the instruction is spelled
+/// out: `w2 = w2`.
 #[cfg(target_arch = "bpf")]
-fn low_of_address(address: u64) -> u32 {
-    let number: u64;
+pub fn stack_position(context: &impl EbpfContext) -> u32 {
+    let position: u64;
     // SAFETY: the instruction touches no memory.
     unsafe {
         core::arch::asm!(
             ".byte 0xbc, 0x22, 0, 0, 0, 0, 0, 0",
-            inout("r2") address => number,
+            inout("r2") context.as_ptr() as u64 => position,
             options(pure, nomem, nostack),
         );
     }
-    low(number)
+    low(position)
 }
 
 /// The same on the host, where the programs are only checked.
 #[cfg(not(target_arch = "bpf"))]
-fn low_of_address(address: u64) -> u32 {
-    low(address)
+pub fn stack_position(context: &impl EbpfContext) -> u32 {
+    low(context.as_ptr() as u64)
 }
 
 /// What a call pushes on the stack: on x86-64 the return address, elsewhere
@@ -515,23 +513,11 @@ pub fn store(slot: *mut u32, number: u32) {
 
 /// Changes a map value that only the current task's stack of interrupts
 /// touches.
-pub fn update<T, R>(value: *mut T, change: impl FnOnce(&mut T) -> R) -> R {
+pub fn update<T: Copy>(value: *mut T, change: impl FnOnce(&mut T)) {
     // SAFETY: `value` is a map value just looked up: valid for this run. Only
     // programs nested on this CPU use the same one, and they put back what
     // they found.
-    change(unsafe { &mut *value })
-}
-
-/// Looks into such a value.
-pub fn consult<T, R>(value: *mut T, look: impl FnOnce(&T) -> R) -> R {
-    // SAFETY: as in `update`.
-    look(unsafe { &*value })
-}
-
-/// The CPU that this runs on, to which it keeps.
-pub fn cpu() -> u32 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_smp_processor_id() }
+    change(unsafe { &mut *value });
 }
 
 /// Copies such a value.

@@ -10,7 +10,6 @@
 use core::hash::{Hash, Hasher};
 
 pub mod judge;
-pub mod slots;
 
 /// Marks a field that the running kernel does not have.
 pub const ABSENT: u32 = u32::MAX;

@@ -7,9 +7,7 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
     macros::btf_map,
 };
-use conntrack_ebpf::{
-    Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey, slots::Set,
-};
+use conntrack_ebpf::{Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey};
 
 use crate::{
     join::{Frames, JoinKey, Left},
@@ -66,19 +64,17 @@ pub static BELL: Array<u32, 1> = Array::new();
 #[btf_map]
 pub static PRESSURE: RingBuf<u64, 65_536> = RingBuf::new();
 
-/// Sets of slots in each of the following maps, a power of two.
-pub const SETS: u32 = 4096;
-
 /// Marks left by one program for another about the same packet. Each is taken
-/// away when it is read.
+/// away when it is read; LRU, so that marks whose reader was skipped cannot
+/// fill the map.
 #[btf_map]
-pub static JOINS: Array<Set<JoinKey, Left>, { SETS as usize }> = Array::new();
+pub static JOINS: LruHashMap<JoinKey, Left, 16_384> = LruHashMap::new();
 
 /// Calls under way of the functions that kprobes are at, by position on the
-/// stack.
+/// stack. LRU for the same reason.
 #[btf_map]
-pub static CALLS: Array<Set<u64, Call>, { SETS as usize }> = Array::new();
+pub static CALLS: LruHashMap<u64, Call, 16_384> = LruHashMap::new();
 
-/// Calls of `early_drop` under way, by task.
+/// Calls of `early_drop` under way, by task. LRU for the same reason.
 #[btf_map]
-pub static EVICTING: Array<Set<u64, Frames>, { SETS as usize }> = Array::new();
+pub static EVICTING: LruHashMap<u64, Frames, 8192> = LruHashMap::new();

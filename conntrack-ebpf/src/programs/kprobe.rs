@@ -12,34 +12,28 @@
 )]
 
 use aya_ebpf::{
+    bindings::BPF_ANY,
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use conntrack_ebpf::slots::{Words, mixed, set_of};
+use conntrack_ebpf::Fault;
 
 use crate::{
+    count,
     join::{self, Witness},
     kernel::{self, Conntrack, Net, Skb},
-    maps::{self, SETS},
+    maps,
     outcome::{self, Allocation},
 };
 
 /// A call under way.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Call {
     /// A [`Function`].
     function: u64,
     /// Arguments, as far as they matter; an [`Allocation`] takes all four.
     arguments: [u64; 4],
-}
-
-impl Words for Call {
-    fn mix(&self) -> u64 {
-        let [one, two, three, four] = self.arguments;
-        let arguments = mixed(mixed(one, two), mixed(three, four));
-        mixed(arguments, self.function)
-    }
 }
 
 /// The functions whose calls are kept.
@@ -65,8 +59,11 @@ fn keep<const N: usize>(ctx: &ProbeContext, function: Function, numbers: [usize;
         arguments,
     };
     let position = kernel::position_at_entry(ctx);
-    if let Some(set) = maps::CALLS.get_ptr_mut(set_of(&position, SETS)) {
-        join::keep(set, position, call);
+    if maps::CALLS
+        .insert(position, call, u64::from(BPF_ANY))
+        .is_err()
+    {
+        count::fault(Fault::JoinLost);
     }
 }
 
@@ -75,8 +72,9 @@ fn keep<const N: usize>(ctx: &ProbeContext, function: Function, numbers: [usize;
 /// skipped.
 fn take(ctx: &RetProbeContext, function: Function) -> Option<[u64; 4]> {
     let position = kernel::position_at_return(ctx);
-    let set = maps::CALLS.get_ptr_mut(set_of(&position, SETS))?;
-    let call = kernel::update(set, |set| set.take(&position))?;
+    let call = maps::CALLS.get_ptr_mut(position).map(kernel::peek)?;
+    // Nobody else is at this position.
+    let _ = maps::CALLS.remove(position);
     (call.function == function as u64).then_some(call.arguments)
 }
 
