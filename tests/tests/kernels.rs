@@ -42,15 +42,17 @@ fn binaries() -> Option<Binaries> {
     })
 }
 
-/// All trials on the kernels that `$CTDROP_KERNELS` names; without it on all.
+/// All trials on the kernels that `$CTDROP_KERNELS` names; without it on all, and
+/// all that there are only with `$CTDROP_ALL`.
 fn trials(binaries: &Binaries) -> Result<Vec<Trial>> {
     let named = env::var("CTDROP_KERNELS").unwrap_or_default();
     let wanted = |name: &str| named.is_empty() || named.split(',').any(|wanted| wanted == name);
+    let all = !named.is_empty() || env::var_os("CTDROP_ALL").is_some();
     let mut trials = Vec::new();
     for stand in kernels::stands().filter(|stand| wanted(&stand.to_string())) {
         let mut fitting: Vec<_> = scenario::ALL
             .iter()
-            .filter(|scenario| stand.fits(scenario))
+            .filter(|scenario| stand.fits(scenario, all))
             .collect();
         // Those that need a guest to themselves first: the others can then share.
         fitting.sort_by_key(|scenario| !scenario.alone);

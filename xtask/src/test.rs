@@ -13,10 +13,11 @@ use crate::{
 };
 
 /// What the scenarios are told through the environment.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 8] = [
     "CTDROP_BIN",
     "CTDROP_TESTS_BIN",
     "CTDROP_KERNELS",
+    "CTDROP_ALL",
     "CTDROP_VM_LOGS",
     "HOME",
     "XDG_CACHE_HOME",
@@ -33,6 +34,10 @@ pub(crate) struct Options {
     /// repeated
     #[arg(long = "kernel", value_name = "NAME")]
     kernels: Vec<String>,
+    /// Every scenario on every rung, which takes half as long again: by default a
+    /// second rung, and arming by pressure, are tried with few
+    #[arg(long)]
+    all: bool,
     /// Only tests with this text in their name, such as `6.12::boots`
     filter: Option<String>,
 }
@@ -84,6 +89,9 @@ fn scenarios(options: &Options, ctdrop: &Path, tests: &Path) -> Result<Command> 
         .env("CTDROP_TESTS_BIN", tests)
         .env("CTDROP_KERNELS", options.kernels.join(","))
         .env("CTDROP_VM_LOGS", cargo::target()?.join("vm-logs"));
+    if options.all {
+        cargo.env("CTDROP_ALL", "1");
+    }
     if let Some(runner) = runner(is_root()?, has("sudo")?) {
         cargo.env(runner_variable(&cargo::host_triple()?), runner);
     }

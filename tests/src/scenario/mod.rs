@@ -46,8 +46,8 @@ pub struct Scenario {
     pub alone: bool,
     /// Where it is tried, too, with programs that pressure attaches.
     pub auto: Auto,
-    /// Whether it does not depend on the rung, so that one stand of the oldest and
-    /// the newest kernel is enough.
+    /// Whether it does not depend on the rung, so that one stand of a kernel is
+    /// enough.
     pub once: bool,
     /// Runs it; an error is a failed assertion or a machine that does not work.
     pub run: fn(&Machine) -> Result<()>,

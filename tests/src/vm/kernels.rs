@@ -96,17 +96,20 @@ pub fn stands() -> impl Iterator<Item = Stand> {
 }
 
 impl Stand {
-    /// Whether a scenario is tried there.
-    pub fn fits(&self, scenario: &Scenario) -> bool {
-        let edge = Some(self.kernel) == ALL.first() || Some(self.kernel) == ALL.last();
-        let auto = match scenario.auto {
-            Auto::No => !self.auto,
-            Auto::OneRung => !(self.auto && self.is_forced()),
-            Auto::EachRung => true,
+    /// Whether a scenario is tried there: `all` of them, or where packets are held
+    /// against the counters, and whatever else only on the rung that ctdrop reaches
+    /// by itself, with programs always attached.
+    pub fn fits(&self, scenario: &Scenario, all: bool) -> bool {
+        let second_look = self.auto || self.is_forced();
+        let chosen = match scenario.auto {
+            Auto::No => !self.auto && (all || !second_look),
+            Auto::OneRung => !(self.auto && self.is_forced()) && (all || !second_look),
+            Auto::EachRung => all || !(self.auto && self.is_forced()),
         };
+        let newest = Some(self.kernel) == ALL.last();
         scenario.rungs.contains(&self.rung)
-            && auto
-            && !(scenario.once && (self.is_forced() || !edge))
+            && chosen
+            && !(scenario.once && (self.is_forced() || !(all || newest)))
     }
 }
 
@@ -123,6 +126,20 @@ pub fn find(name: &str) -> Result<Stand> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_look_is_short_unless_all_is_asked_for() {
+        use crate::scenario::{churn::CPU_HOTPLUG, table_full::TABLE_FULL, who::WHO};
+        let fits = |name, scenario, all| find(name).unwrap().fits(scenario, all);
+        assert!(fits("6.12", &CPU_HOTPLUG, false));
+        assert!(!fits("6.12-kprobe", &CPU_HOTPLUG, false));
+        assert!(fits("6.12-kprobe", &CPU_HOTPLUG, true));
+        assert!(fits("6.12-kprobe", &TABLE_FULL, false));
+        assert!(!fits("6.12-kprobe-auto", &TABLE_FULL, false));
+        assert!(fits("6.12-kprobe-auto", &TABLE_FULL, true));
+        assert!(fits("backports", &WHO, false) && !fits("6.1", &WHO, false));
+        assert!(fits("6.1", &WHO, true) && !fits("6.12-kprobe", &WHO, true));
+    }
 
     #[test]
     fn a_rung_that_must_be_told_is_in_the_name() {
