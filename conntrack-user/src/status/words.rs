@@ -2,18 +2,7 @@
 
 use std::time::Duration;
 
-/// `1,234,567`
-pub(crate) fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(crate) use crate::watch::text::number;
 
 /// A number that may not be known.
 pub(crate) fn optional(value: Option<u64>) -> String {
