@@ -3,46 +3,36 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use conntrack_ebpf::{
-    EARLY_DROP_FAILED, Epoch, Fault, FlowCount, FlowKey, Reason, ServiceKey, TABLE_FULL_AT_REST,
-    TOTAL_SLOTS, TotalCounts, TotalKey,
+    Epoch, Fault, FlowCount, FlowKey, Reason, ServiceKey, TOTAL_SLOTS, TotalCounts, TotalKey,
 };
 
 use crate::{kernel, maps};
 
 /// Counts one packet of `flow`, in the totals and by itself.
-pub fn flow(flow: &FlowKey) {
-    let Some(epoch) = epoch().index() else {
+pub fn flow(epoch: Epoch, flow: &FlowKey) {
+    let Some(index) = epoch.index() else {
         return;
     };
-    total_in(epoch, flow.netns, flow.reason);
-    let counted = if epoch == 0 {
+    total_in(index, flow.netns, flow.reason);
+    let counted = if index == 0 {
         flow_in(&maps::FLOWS_0, flow)
     } else {
         flow_in(&maps::FLOWS_1, flow)
     };
     if !counted {
-        service(epoch, &ServiceKey::from(flow));
+        service(index, &ServiceKey::from(flow));
     }
 }
 
 /// Counts one packet, or one refusal that is none, without a flow.
-pub fn total(netns: u32, reason: Reason) {
-    in_slot(netns, reason as u32);
+pub fn total(epoch: Epoch, netns: u32, reason: Reason) {
+    in_slot(epoch, netns, reason as u32);
 }
 
-/// Counts a packet for which `early_drop` found no victim while armed.
-pub fn early_drop_failed(netns: u32) {
-    in_slot(netns, EARLY_DROP_FAILED);
-}
-
-/// Counts a packet that a full table refuses at rest.
-pub fn refused_at_rest(netns: u32) {
-    in_slot(netns, TABLE_FULL_AT_REST);
-}
-
-fn in_slot(netns: u32, slot: u32) {
-    if let Some(epoch) = epoch().index() {
-        total_in(epoch, netns, slot);
+/// Counts in one of the slots of the totals that are no reason's.
+pub fn in_slot(epoch: Epoch, netns: u32, slot: u32) {
+    if let Some(index) = epoch.index() {
+        total_in(index, netns, slot);
     }
 }
 

@@ -2,139 +2,82 @@
 //!
 //! Neither the CPU nor the process identifies a packet: a task in the middle
 //! of sending one can be interrupted by a softirq that handles another, and
-//! can be moved to another CPU. What does is the pair of values that both
-//! functions are called with, and the task whose stack they run on.
+//! can be moved to another CPU. What does is what both functions are called with,
+//! and the task whose stack they run on.
 
 use aya_ebpf::bindings::BPF_ANY;
-use conntrack_ebpf::{Fault, Phase, judge::Mark};
+use conntrack_ebpf::{
+    Fault, Phase,
+    early_drops::{Asked, EarlyDrops, Noted, Witness},
+    judge::Mark,
+    slots::{Set, set_of},
+};
 
-use crate::{count, kernel, maps};
+use crate::{
+    count, kernel,
+    maps::{self, SETS},
+};
 
 /// Identifies one packet while it is inside the conntrack code.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct JoinKey {
-    /// First value that both programs know: a namespace or a packet.
-    subject: u64,
-    /// Second one: a tuple's hash.
-    hash: u64,
+    /// Address of the packet.
+    skb: u64,
     /// Address of the current task.
     task: u64,
 }
 
 impl JoinKey {
-    /// Key for an allocation: the arguments of `early_drop` and
-    /// `__nf_conntrack_alloc` that are the same.
-    pub fn allocation(net: kernel::Net, hash: u32) -> Self {
+    fn of(skb: kernel::Skb) -> Self {
         Self {
-            subject: net.address(),
-            hash: u64::from(hash),
-            task: kernel::current_task(),
-        }
-    }
-
-    /// Key for a packet on its way through `__nf_conntrack_confirm`. No hash
-    /// is this large, so it cannot be taken for an allocation.
-    pub fn confirmation(skb: kernel::Skb) -> Self {
-        Self {
-            subject: skb.address(),
-            hash: u64::MAX,
+            skb: skb.address(),
             task: kernel::current_task(),
         }
     }
 }
 
-/// How long a mark is good for, in nanoseconds. Its reader runs a moment
+/// How long word of a clash is good for, in nanoseconds. Its reader runs a moment
 /// later, but that can be after kernel messages have gone out to a slow
-/// console. A mark whose reader was skipped must not be taken for that of a
+/// console. If the reader was skipped, the word must not be taken for that of a
 /// later packet that happens to have the same key.
 const GOOD_FOR: u64 = 60_000_000_000;
 
-/// What is left for the program that runs later for the same packet.
+/// Leaves word for the program that runs at the end of `__nf_conntrack_confirm`:
+/// the packet is counted.
+pub fn leave_clash(skb: kernel::Skb) {
+    let left = Left {
+        at: kernel::now(),
+        at_rest: u64::from(count::epoch().is(Phase::AtRest)),
+    };
+    let key = JoinKey::of(skb);
+    if maps::CLASHES.insert(key, left, u64::from(BPF_ANY)).is_err() {
+        count::fault(Fault::JoinLost);
+    }
+}
+
+/// What is left of a clash.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Left {
     /// When, in nanoseconds of `CLOCK_MONOTONIC`.
     at: u64,
-    /// A [`Mark`].
-    mark: u32,
-    /// A [`Witness`] whose mark the other one has not seen yet, or 0.
-    unseen: u32,
+    /// 1 if it was left at rest.
+    at_rest: u64,
 }
 
-impl Left {
-    fn new(mark: Mark, unseen: u32) -> Self {
-        Self {
-            at: kernel::now(),
-            mark: mark as u32,
-            unseen,
-        }
-    }
-
-    const fn mark(self) -> Mark {
-        match self.mark {
-            0 => Mark::Armed,
-            1 => Mark::AtRest,
-            _ => Mark::Counted,
-        }
-    }
-}
-
-/// One of two programs that see the same call and leave the same mark, in
-/// whichever order. The kernel skips one if it was interrupted on this CPU by
-/// the softirq whose packet this is; it never skips both.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Witness {
-    One = 1,
-    Other = 2,
-}
-
-/// Leaves a mark for the program that runs later for the same packet. Gives
-/// the one that the other witness has left for the same call, if it came first;
-/// that one stays.
-///
-/// Whoever comes second notes that it has seen the first's mark. Where one is
-/// skipped in favour of a packet of the same flow, the marks of two calls are
-/// taken for one another, but still as many come first as there are calls.
-pub fn leave(key: JoinKey, at_rest: bool, witness: Witness) -> Option<Mark> {
-    if let Some(left) = maps::JOINS.get_ptr_mut(key) {
-        let first = kernel::peek(left);
-        if first.unseen != 0 && first.unseen != witness as u32 {
-            kernel::update(left, |left| left.unseen = 0);
-            return Some(first.mark());
-        }
-    }
-    let mark = if at_rest { Mark::AtRest } else { Mark::Armed };
-    put(key, Left::new(mark, witness as u32));
-    None
-}
-
-/// Leaves word for a program that runs later at the same place: the packet is
-/// counted.
-pub fn leave_counted(key: JoinKey) {
-    put(key, Left::new(Mark::Counted, 0));
-}
-
-fn put(key: JoinKey, left: Left) {
-    if maps::JOINS.insert(key, left, u64::from(BPF_ANY)).is_err() {
-        count::fault(Fault::JoinLost);
-    }
-}
-
-/// Takes the mark away, if there is one. At rest nobody takes marks, so one
-/// that was left then is not believed once all programs have been attached for
-/// longer than a packet can be on its way.
-pub fn take(key: JoinKey) -> Option<Mark> {
-    let left = maps::JOINS.get_ptr_mut(key).map(kernel::peek)?;
+/// Takes such word away; whether there was any. At rest nobody takes it, so what
+/// was left then is not believed once all programs have been attached for longer
+/// than a packet can be on its way.
+pub fn take_clash(skb: kernel::Skb) -> bool {
+    let key = JoinKey::of(skb);
+    let Some(left) = maps::CLASHES.get_ptr_mut(key).map(kernel::peek) else {
+        return false;
+    };
     // Nobody else has this key, so nobody else can have removed it.
-    let _ = maps::JOINS.remove(key);
-    let old = kernel::now().wrapping_sub(left.at) >= GOOD_FOR;
-    match left.mark() {
-        _ if old => None,
-        Mark::AtRest if count::epoch().is(Phase::Armed) => None,
-        mark => Some(mark),
-    }
+    let _ = maps::CLASHES.remove(key);
+    kernel::now().wrapping_sub(left.at) < GOOD_FOR
+        && !(left.at_rest != 0 && count::epoch().is(Phase::Armed))
 }
 
 /// Wakes user space, if it has asked to be woken by the first sign of pressure.
@@ -148,62 +91,105 @@ pub fn ring() {
     }
 }
 
-/// Calls of `early_drop` on behalf of one task, each by the low half of a
-/// position on its stack; 0 is a free place. Two, because a softirq can
-/// interrupt a task inside `early_drop` and call it again, and no further
-/// nesting exists.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Frames {
-    places: [u32; 2],
+/// The calls of `early_drop` on behalf of the current task, and whose they are.
+struct OfTask {
+    task: u64,
+    set: *mut Set<EarlyDrops>,
 }
 
-/// How far below the position of `early_drop` that of `nf_ct_delete` can lie,
-/// in bytes. A softirq runs on a stack of its own, megabytes away.
-const NESTED_WITHIN: u32 = 4096;
+impl OfTask {
+    /// There always is a set.
+    fn current() -> Option<Self> {
+        let task = kernel::current_task();
+        let set = maps::EARLY_DROPS.get_ptr_mut(set_of(task, SETS))?;
+        Some(Self { task, set })
+    }
 
-/// Notes that `early_drop` is entered, with its position on the stack.
-pub fn enter_eviction(frame: u32) {
-    ring();
-    let task = kernel::current_task();
-    let Some(frames) = maps::EVICTING.get_ptr_mut(task) else {
-        let first = Frames { places: [frame, 0] };
-        if maps::EVICTING
-            .insert(task, first, u64::from(BPF_ANY))
-            .is_err()
-        {
+    /// Looks at them, or changes them; gives up the slot if none are left.
+    fn revise<R>(&self, change: impl FnOnce(&mut EarlyDrops) -> R) -> Option<R> {
+        kernel::update(self.set, |set| {
+            let drops = set.find(self.task)?;
+            let result = change(drops);
+            if drops.are_none() {
+                set.release(self.task, kernel::add_to_owner);
+            }
+            Some(result)
+        })
+    }
+
+    /// Begins with these.
+    fn leave(&self, drops: EarlyDrops) {
+        let room = kernel::update(self.set, |set| {
+            set.leave(self.task, drops, kernel::add_to_owner)
+        });
+        if !room {
             count::fault(Fault::JoinLost);
         }
-        return;
-    };
-    kernel::update(frames, |frames| {
-        let place = usize::from(frames.places[0] != 0);
-        frames.places[place] = frame;
-    });
+    }
 }
 
-/// Notes that `early_drop` is left, with the position that it was entered with.
-pub fn leave_eviction(frame: u32) {
-    if let Some(frames) = maps::EVICTING.get_ptr_mut(kernel::current_task()) {
-        kernel::update(frames, |frames| {
-            for place in &mut frames.places {
-                if *place == frame {
-                    *place = 0;
-                }
-            }
-        });
+/// Notes that `early_drop` is entered, at this position on the stack.
+pub fn enter_early_drop(frame: u32, asked: Asked) {
+    ring();
+    let Some(of_task) = OfTask::current() else {
+        return;
+    };
+    match of_task.revise(|drops| drops.enter(frame, &asked)) {
+        Some(true) => {}
+        Some(false) => count::fault(Fault::JoinLost),
+        None => {
+            let mut drops = EarlyDrops::default();
+            drops.enter(frame, &asked);
+            of_task.leave(drops);
+        }
     }
+}
+
+/// What `early_drop` was called with that was entered at this position; none if
+/// nobody saw that.
+pub fn early_drop_at(frame: u32) -> Option<Asked> {
+    OfTask::current()?.revise(|drops| drops.asked(frame))?
+}
+
+/// Notes that `early_drop` is left, and that there is nothing to say to anybody.
+pub fn forget(frame: u32) {
+    if let Some(of_task) = OfTask::current() {
+        of_task.revise(|drops| drops.forget(frame));
+    }
+}
+
+/// Notes that it is left without: the allocation that called it will be refused.
+/// Gives the mark that the other witness has left for the same call, if it came
+/// first.
+pub fn found_none(frame: u32, asked: Asked, mark: Mark, witness: Witness) -> Option<Mark> {
+    let of_task = OfTask::current()?;
+    match of_task.revise(|drops| drops.found_none(frame, &asked, mark, witness)) {
+        Some(Noted::Second(first)) => return Some(first),
+        Some(Noted::First) => {}
+        Some(Noted::Displacing) => count::fault(Fault::JoinLost),
+        None => {
+            let mut drops = EarlyDrops::default();
+            drops.found_none(frame, &asked, mark, witness);
+            of_task.leave(drops);
+        }
+    }
+    None
+}
+
+/// Takes the mark that was left for an allocation.
+pub fn take(asked: Asked) -> Option<Mark> {
+    OfTask::current()?.revise(|drops| drops.take(&asked))?
+}
+
+/// The same, by the second program at the end of the allocation.
+pub fn take_again(asked: Asked) -> Option<Mark> {
+    OfTask::current()?.revise(|drops| drops.take_again(&asked))?
 }
 
 /// Whether the function at this position was called, on this very stack, by an
 /// `early_drop`.
-pub fn inside_eviction(frame: u32) -> bool {
-    maps::EVICTING
-        .get_ptr_mut(kernel::current_task())
-        .is_some_and(|frames| {
-            kernel::peek(frames)
-                .places
-                .iter()
-                .any(|&outer| outer != 0 && outer.wrapping_sub(frame) < NESTED_WITHIN)
-        })
+pub fn inside_early_drop(frame: u32) -> bool {
+    OfTask::current()
+        .and_then(|of_task| of_task.revise(|drops| drops.contain(frame)))
+        .unwrap_or(false)
 }

@@ -1,7 +1,7 @@
 //! The decisions: what it means when one of conntrack's functions returns
 //! what it returns. Pure, so that they can be tried without a kernel.
 
-use crate::Reason;
+use crate::{Phase, Reason};
 
 /// Bits of `enum ip_conntrack_status` (`IPS_SRC_NAT`, `IPS_DYING`;
 /// `include/uapi/linux/netfilter/nf_conntrack_common.h`).
@@ -32,19 +32,26 @@ pub enum Refusal {
 }
 
 /// A refused allocation (`__nf_conntrack_alloc`), by the tuple's hash that it
-/// was called with, what `early_drop` has left, and, in case the kernel has
-/// skipped the programs that would have left something, whether the table is
-/// full.
+/// was called with and what `early_drop` has left. Without a mark of a time when
+/// all programs are attached, it was counted at rest, if that is not yet over;
+/// else the kernel has skipped the programs that would have left one, and it
+/// matters whether the table is `full`, or it was no full table.
 ///
 /// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 for
 /// the hash.
-pub const fn allocation(hash: u32, mark: Option<Mark>, full: bool) -> Refusal {
+pub fn allocation(
+    hash: u32,
+    mark: Option<Mark>,
+    phase: Phase,
+    full: impl FnOnce() -> bool,
+) -> Refusal {
     match (hash, mark) {
         (0, _) => Refusal::Count(Reason::NonPacket),
         (_, Some(Mark::Armed)) => Refusal::Count(Reason::TableFull),
-        (_, Some(Mark::AtRest | Mark::Counted)) => Refusal::Counted,
-        (_, None) if full => Refusal::Count(Reason::TableFull),
-        (_, None) => Refusal::Count(Reason::NoMemory),
+        (_, Some(Mark::Counted)) => Refusal::Counted,
+        _ if !matches!(phase, Phase::Armed) => Refusal::Counted,
+        _ if full() => Refusal::Count(Reason::TableFull),
+        _ => Refusal::Count(Reason::NoMemory),
     }
 }
 
@@ -101,17 +108,24 @@ mod tests {
     #[test]
     fn an_allocation_is_refused_for_a_full_table_only_if_early_drop_failed() {
         use Refusal::{Count, Counted};
-        for full in [false, true] {
-            let marked = |mark| allocation(7, Some(mark), full);
-            assert_eq!(marked(Mark::Armed), Count(Reason::TableFull));
-            assert_eq!(marked(Mark::AtRest), Counted);
-            assert_eq!(marked(Mark::Counted), Counted);
-            for mark in [None, Some(Mark::Armed), Some(Mark::AtRest)] {
-                assert_eq!(allocation(0, mark, full), Count(Reason::NonPacket));
+        for phase in [Phase::AtRest, Phase::Arming, Phase::Armed] {
+            for full in [false, true] {
+                let marked = |hash, mark| allocation(hash, mark, phase, || full);
+                assert_eq!(marked(7, Some(Mark::Armed)), Count(Reason::TableFull));
+                assert_eq!(marked(7, Some(Mark::Counted)), Counted);
+                for mark in [None, Some(Mark::Armed), Some(Mark::AtRest)] {
+                    assert_eq!(marked(0, mark), Count(Reason::NonPacket));
+                }
             }
         }
-        assert_eq!(allocation(7, None, false), Count(Reason::NoMemory));
-        assert_eq!(allocation(7, None, true), Count(Reason::TableFull));
+        for mark in [None, Some(Mark::AtRest)] {
+            for phase in [Phase::AtRest, Phase::Arming] {
+                assert_eq!(allocation(7, mark, phase, || true), Counted);
+            }
+            let armed = |full| allocation(7, mark, Phase::Armed, || full);
+            assert_eq!(armed(false), Count(Reason::NoMemory));
+            assert_eq!(armed(true), Count(Reason::TableFull));
+        }
     }
 
     #[test]

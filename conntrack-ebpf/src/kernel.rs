@@ -5,19 +5,21 @@
 //! frozen before the programs are loaded, the verifier sees constants, and
 //! what depends on an absent field folds away.
 
+use core::marker::PhantomData;
+
 use aya_ebpf::{
     EbpfContext, Global,
     bindings::pt_regs,
     helpers::{
         bpf_probe_read_kernel,
         generated::{
-            bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_smp_processor_id,
-            bpf_jiffies64, bpf_ktime_get_ns,
+            bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_current_task_btf,
+            bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns,
         },
     },
     programs::{ProbeContext, RetProbeContext},
 };
-use conntrack_ebpf::{ABSENT, FlowCount, Layout, TOTAL_SLOTS, TotalCounts};
+use conntrack_ebpf::{ABSENT, FlowCount, Layout, TOTAL_SLOTS, TotalCounts, early_drops::Asked};
 
 /// Kernel memory that could not be read, or a field this kernel lacks.
 pub struct Unreadable;
@@ -45,24 +47,94 @@ fn layout() -> Layout {
     LAYOUT.load()
 }
 
-/// A `struct net *`.
-#[derive(Clone, Copy)]
-pub struct Net(u64);
+/// How an address is followed.
+pub trait Reach: Copy {
+    /// Copies a number out of a structure.
+    fn number<T: Copy>(base: u64, offset: u32) -> Read<T>;
 
-impl Net {
-    /// The namespace at an address.
-    pub const fn at(address: u64) -> Self {
-        Self(address)
+    /// Copies a tuple.
+    fn tuple(address: u64) -> Read<Tuple>;
+}
+
+/// By a helper, which takes any address.
+#[derive(Clone, Copy)]
+pub struct Probed;
+
+impl Reach for Probed {
+    fn number<T: Copy>(base: u64, offset: u32) -> Read<T> {
+        read(base, offset)
     }
 
-    /// Its address, an identity while it lives.
-    pub const fn address(self) -> u64 {
-        self.0
+    fn tuple(address: u64) -> Read<Tuple> {
+        read(address, 0)
+    }
+}
+
+/// By plain loads, a few instructions instead of a hundred. Only an argument of
+/// a program of type tracing is such an address, and what is loaded from one:
+/// the verifier knows which structure is there and, where the address turns out
+/// to be bad, the load gives 0 (`btf_struct_access` in `kernel/bpf/verifier.c`,
+/// 5.5 and later).
+#[derive(Clone, Copy)]
+pub struct Typed;
+
+impl Reach for Typed {
+    fn number<T: Copy>(base: u64, offset: u32) -> Read<T> {
+        if offset == ABSENT {
+            return Err(Unreadable);
+        }
+        let source = base.wrapping_add(u64::from(offset)) as *const T;
+        // SAFETY: the kernel gives the address of a structure of that type; a
+        // bad one is caught by the kernel.
+        Ok(unsafe { source.read_volatile() })
+    }
+
+    fn tuple(address: u64) -> Read<Tuple> {
+        let word = |offset| Self::number::<u32>(address, offset).map(u32::to_ne_bytes);
+        let half = |offset| Self::number::<u16>(address, offset);
+        let address_at = |offset| {
+            let words = [
+                word(offset)?,
+                word(offset + 4)?,
+                word(offset + 8)?,
+                word(offset + 12)?,
+            ];
+            Ok(*words.as_flattened().first_chunk().ok_or(Unreadable)?)
+        };
+        Ok(Tuple {
+            src: address_at(0)?,
+            src_port: half(16)?.to_ne_bytes(),
+            family: half(18)?,
+            dst: address_at(20)?,
+            dst_port: half(36)?.to_ne_bytes(),
+            protocol: Self::number(address, 38)?,
+            direction: Self::number(address, 39)?,
+        })
+    }
+}
+
+/// A `struct net *`.
+#[derive(Clone, Copy)]
+pub struct Net<R = Probed>(u64, PhantomData<R>);
+
+impl<R: Reach> Net<R> {
+    /// The namespace at an address.
+    pub const fn at(address: u64) -> Self {
+        Self(address, PhantomData)
+    }
+
+    /// What an allocation in it is told by, with its tuple's hash.
+    pub fn asked(self, hash: u32) -> Asked {
+        Asked {
+            net: self.0,
+            net_low: low_of_address(self.0),
+            hash,
+        }
     }
 
     /// `net->ns.inum`, the inode of the namespace.
     pub fn inum(self) -> Read<u32> {
-        read(self.0, layout().net_inum)
+        R::number(self.0, layout().net_inum)
     }
 
     /// Whether its table holds as many entries as the limit allows, at this
@@ -125,14 +197,14 @@ const _: () = assert!(size_of::<Tuple>() == 40);
 
 impl Tuple {
     /// The tuple at an address.
-    pub fn at(address: u64) -> Read<Self> {
-        read(address, 0)
+    pub fn at<R: Reach>(address: u64) -> Read<Self> {
+        R::tuple(address)
     }
 }
 
 /// `zone->id` of the `struct nf_conntrack_zone *` at `address`.
-pub fn zone_id(address: u64) -> Read<u16> {
-    read(address, layout().zone_id)
+pub fn zone_id<R: Reach>(address: u64) -> Read<u16> {
+    R::number(address, layout().zone_id)
 }
 
 /// A `struct nf_conn *`.
@@ -147,7 +219,7 @@ impl Conntrack {
 
     /// The namespace it belongs to.
     pub fn net(self) -> Read<Net> {
-        read(self.0, layout().ct_net).map(Net)
+        read(self.0, layout().ct_net).map(Net::at)
     }
 
     /// Its original tuple.
@@ -217,12 +289,12 @@ impl Conntrack {
 
 /// A `struct sk_buff *`.
 #[derive(Clone, Copy)]
-pub struct Skb(u64);
+pub struct Skb<R = Probed>(u64, PhantomData<R>);
 
-impl Skb {
+impl<R: Reach> Skb<R> {
     /// The packet at an address.
     pub const fn at(address: u64) -> Self {
-        Self(address)
+        Self(address, PhantomData)
     }
 
     /// Its address, an identity while it lives.
@@ -234,7 +306,7 @@ impl Skb {
     /// state (`NFCT_PTRMASK`, `include/linux/skbuff.h`). 0 if no entry was made;
     /// 7 for an untracked packet.
     pub fn nfct(self) -> Read<u64> {
-        read(self.0, layout().skb_nfct)
+        R::number(self.0, layout().skb_nfct)
     }
 
     /// The conntrack entry it carries.
@@ -245,45 +317,45 @@ impl Skb {
         }
     }
 
-    /// The namespace it is in: of its device, else of its socket, else of the
-    /// device it is routed to. A packet on its way out has no device yet in
-    /// the output hook.
-    pub fn net(self) -> Read<Net> {
+    /// The inode of the namespace it is in: that of its device, else of its
+    /// socket, else of the device it is routed to. A packet on its way out has no
+    /// device yet in the output hook.
+    pub fn netns(self) -> Read<u32> {
         let layout = layout();
-        let device: u64 = read(self.0, layout.skb_dev)?;
+        let device: u64 = R::number(self.0, layout.skb_dev)?;
         if device != 0 {
-            return read(device, layout.dev_net).map(Net);
+            return Net::<R>::at(R::number(device, layout.dev_net)?).inum();
         }
-        let socket: u64 = read(self.0, layout.skb_sk)?;
+        let socket: u64 = R::number(self.0, layout.skb_sk)?;
         if socket != 0 {
-            return read(socket, layout.sk_net).map(Net);
+            return Net::<R>::at(R::number(socket, layout.sk_net)?).inum();
         }
         // The lowest bit says whether the reference is counted (SKB_DST_NOREF).
-        let route: u64 = read(self.0, layout.skb_dst)?;
+        let route: u64 = R::number(self.0, layout.skb_dst)?;
         let device: u64 = read(route & !1, layout.dst_dev)?;
-        read(device, layout.dev_net).map(Net)
+        Net::<Probed>::at(read(device, layout.dev_net)?).inum()
     }
 
     /// Whether it belongs to a socket, as one on its way out does.
     pub fn has_socket(self) -> Read<bool> {
-        let socket: u64 = read(self.0, layout().skb_sk)?;
+        let socket: u64 = R::number(self.0, layout().skb_sk)?;
         Ok(socket != 0)
     }
 
     /// `skb->protocol`, host order: 0x0800 or 0x86dd.
     pub fn protocol(self) -> Read<u16> {
-        read(self.0, layout().skb_protocol).map(u16::from_be_bytes)
+        R::number(self.0, layout().skb_protocol).map(u16::from_be)
     }
 
     /// The part of the packet that lies in one piece, from the network header
     /// on.
     pub fn network(self) -> Read<Bytes> {
         let layout = layout();
-        let head: u64 = read(self.0, layout.skb_head)?;
-        let data: u64 = read(self.0, layout.skb_data)?;
-        let network: u16 = read(self.0, layout.skb_network_header)?;
-        let len: u32 = read(self.0, layout.skb_len)?;
-        let paged: u32 = read(self.0, layout.skb_data_len)?;
+        let head: u64 = R::number(self.0, layout.skb_head)?;
+        let data: u64 = R::number(self.0, layout.skb_data)?;
+        let network: u16 = R::number(self.0, layout.skb_network_header)?;
+        let len: u32 = R::number(self.0, layout.skb_len)?;
+        let paged: u32 = R::number(self.0, layout.skb_data_len)?;
         let start = head.wrapping_add(u64::from(network));
         let end = data.wrapping_add(u64::from(len.wrapping_sub(paged)));
         Ok(Bytes { start, end })
@@ -357,19 +429,38 @@ pub fn is_own_business_of_task(locks: Locks) -> Read<bool> {
         })
 }
 
-/// Whether a program at this position on the stack runs on that of the current
-/// task, which is a process: then no softirq runs, which has a stack of its own
-/// (x86-64; arm64 since 5.19) or belongs to a kernel thread.
+/// Whether a program of type tracing at this position on the stack runs on that of
+/// the current task, which is a process: then no softirq runs, which has a stack of
+/// its own (x86-64; arm64 since 5.19) or belongs to a kernel thread.
 pub fn is_on_stack_of_process(position: u32) -> Read<bool> {
     /// `THREAD_SIZE` of x86-64 and arm64, without debugging aids.
     const SIZE: u32 = 16 * 1024;
     /// `PF_KTHREAD` (`include/linux/sched.h`).
     const KERNEL_THREAD: u32 = 0x0020_0000;
 
-    let layout = layout();
-    let stack: u64 = read(current_task(), layout.task_stack)?;
-    let flags: u32 = read(current_task(), layout.task_flags)?;
-    Ok(position.wrapping_sub(low(stack)) < SIZE && flags & KERNEL_THREAD == 0)
+    let flags: u32 = Typed::number(typed_current_task(), layout().task_flags)?;
+    Ok(is_within(SIZE, position)? && flags & KERNEL_THREAD == 0)
+}
+
+/// Whether such a program may run on the stack of the current task, whatever its
+/// size; if not, a softirq runs on its own.
+pub fn may_be_on_stack_of_task(position: u32) -> Read<bool> {
+    /// More than `THREAD_SIZE` anywhere.
+    const SIZE: u32 = 128 * 1024;
+
+    is_within(SIZE, position)
+}
+
+/// Whether a position is so near to the end of the current task's stack.
+fn is_within(size: u32, position: u32) -> Read<bool> {
+    let stack: u64 = Typed::number(typed_current_task(), layout().task_stack)?;
+    Ok(position.wrapping_sub(low(stack)) < size)
+}
+
+/// The current task as a pointer of known type.
+fn typed_current_task() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_current_task_btf() as u64 }
 }
 
 /// x86 keeps it in each CPU's own memory, the others in the task.
@@ -399,29 +490,34 @@ pub fn now() -> u64 {
 
 /// The low half of the address of the trampoline's frame, which lies on the
 /// stack of the traced function.
-///
-/// The verifier allows no arithmetic on this pointer, but it takes its 32-bit
-/// copy for a plain number (`check_alu_op` in `kernel/bpf/verifier.c`, 4.9 to
-/// 7.3). The compiler would copy by shifting, so the instruction is spelled
-/// out: `w2 = w2`.
-#[cfg(target_arch = "bpf")]
 pub fn stack_position(context: &impl EbpfContext) -> u32 {
-    let position: u64;
+    low_of_address(context.as_ptr() as u64)
+}
+
+/// The low half of an address, as a number to reckon with.
+///
+/// The verifier allows no arithmetic on pointers of some kinds, but it takes
+/// their 32-bit copy for a plain number (`check_alu_op` in
+/// `kernel/bpf/verifier.c`, 4.9 to 7.3). The compiler would copy by shifting, so
+/// the instruction is spelled out: `w2 = w2`.
+#[cfg(target_arch = "bpf")]
+fn low_of_address(address: u64) -> u32 {
+    let number: u64;
     // SAFETY: the instruction touches no memory.
     unsafe {
         core::arch::asm!(
             ".byte 0xbc, 0x22, 0, 0, 0, 0, 0, 0",
-            inout("r2") context.as_ptr() as u64 => position,
+            inout("r2") address => number,
             options(pure, nomem, nostack),
         );
     }
-    low(position)
+    low(number)
 }
 
 /// The same on the host, where the programs are only checked.
 #[cfg(not(target_arch = "bpf"))]
-pub fn stack_position(context: &impl EbpfContext) -> u32 {
-    low(context.as_ptr() as u64)
+fn low_of_address(address: u64) -> u32 {
+    low(address)
 }
 
 /// What a call pushes on the stack: on x86-64 the return address, elsewhere
@@ -511,13 +607,18 @@ pub fn store(slot: *mut u32, number: u32) {
     unsafe { slot.write_volatile(number) };
 }
 
+/// Adds to the owner of a slot: see [`conntrack_ebpf::slots`].
+pub fn add_to_owner(owner: &mut u64, amount: u64) {
+    add(owner, amount);
+}
+
 /// Changes a map value that only the current task's stack of interrupts
-/// touches.
-pub fn update<T: Copy>(value: *mut T, change: impl FnOnce(&mut T)) {
+/// touches, or that says itself whose it is.
+pub fn update<T, R>(value: *mut T, change: impl FnOnce(&mut T) -> R) -> R {
     // SAFETY: `value` is a map value just looked up: valid for this run. Only
-    // programs nested on this CPU use the same one, and they put back what
-    // they found.
-    change(unsafe { &mut *value });
+    // programs nested on this CPU use the same part of it, and they put back
+    // what they found.
+    change(unsafe { &mut *value })
 }
 
 /// Copies such a value.

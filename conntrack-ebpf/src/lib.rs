@@ -9,7 +9,9 @@
 
 use core::hash::{Hash, Hasher};
 
+pub mod early_drops;
 pub mod judge;
+pub mod slots;
 
 /// Marks a field that the running kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -233,6 +235,15 @@ impl Epoch {
     /// Whether it is this phase.
     pub const fn is(self, phase: Phase) -> bool {
         self.0 >> 1 == phase as u32
+    }
+
+    /// The phase; at rest if nothing is counted.
+    pub const fn phase(self) -> Phase {
+        match self.0 >> 1 {
+            1 => Phase::Arming,
+            2 => Phase::Armed,
+            _ => Phase::AtRest,
+        }
     }
 }
 

@@ -7,10 +7,13 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
     macros::btf_map,
 };
-use conntrack_ebpf::{Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey};
+use conntrack_ebpf::{
+    Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey, early_drops::EarlyDrops,
+    slots::Set,
+};
 
 use crate::{
-    join::{Frames, JoinKey, Left},
+    join::{JoinKey, Left},
     programs::Call,
 };
 
@@ -64,17 +67,20 @@ pub static BELL: Array<u32, 1> = Array::new();
 #[btf_map]
 pub static PRESSURE: RingBuf<u64, 65_536> = RingBuf::new();
 
-/// Marks left by one program for another about the same packet. Each is taken
-/// away when it is read; LRU, so that marks whose reader was skipped cannot
-/// fill the map.
-#[btf_map]
-pub static JOINS: LruHashMap<JoinKey, Left, 16_384> = LruHashMap::new();
+/// Sets of slots in each of the following maps, a power of two.
+pub const SETS: u32 = 4096;
 
-/// Calls under way of the functions that kprobes are at, by position on the
-/// stack. LRU for the same reason.
+/// Calls of `early_drop` under way, and marks that were left of them for a later
+/// program, by task.
 #[btf_map]
-pub static CALLS: LruHashMap<u64, Call, 16_384> = LruHashMap::new();
+pub static EARLY_DROPS: Array<Set<EarlyDrops>, { SETS as usize }> = Array::new();
 
-/// Calls of `early_drop` under way, by task. LRU for the same reason.
+/// Calls under way of the other functions that kprobes are at, by position on the
+/// stack.
 #[btf_map]
-pub static EVICTING: LruHashMap<u64, Frames, 8192> = LruHashMap::new();
+pub static CALLS: Array<Set<Call>, { SETS as usize }> = Array::new();
+
+/// Clashes that were counted, for a later program. LRU, so that those whose reader
+/// was skipped cannot fill the map.
+#[btf_map]
+pub static CLASHES: LruHashMap<JoinKey, Left, 4096> = LruHashMap::new();

@@ -6,41 +6,49 @@
 //! made in [`conntrack_ebpf::judge`].
 
 use conntrack_ebpf::{
-    Fault, FlowKey, Phase, Reason,
+    EARLY_DROP_FAILED, Epoch, Fault, FlowKey, Phase, Reason, TABLE_FULL_AT_REST,
+    early_drops::Witness,
     judge::{self, Mark, Refusal, Refused},
 };
 
 use crate::{
-    count,
-    join::{self, JoinKey, Witness},
-    kernel::{self, Conntrack, Locks, Net, Read, Skb, Tuple},
+    count, join,
+    kernel::{self, Conntrack, Locks, Net, Reach, Read, Skb, Tuple},
     sender,
 };
 
 /// `NF_DROP` (`include/uapi/linux/netfilter.h`).
 const NF_DROP: u32 = 0;
 
-/// `early_drop`: if it found no victim, the allocation that called it will be
-/// refused for a full table. At rest nobody sees that, so it is counted here;
-/// while armed one of the witnesses counts it besides.
-pub fn early_drop(net: Net, hash: u32, found_victim: bool, witness: Witness) {
-    if found_victim {
-        return;
+/// `early_drop`, entered at this position on the stack: if it found no victim,
+/// the allocation that called it will be refused for a full table. At rest nobody
+/// sees that, so it is counted here; while armed one of the witnesses counts it
+/// besides.
+pub fn early_drop<R: Reach>(
+    frame: u32,
+    net: Net<R>,
+    hash: u32,
+    found_victim: bool,
+    witness: Witness,
+) {
+    if found_victim || is_no_packet(hash) {
+        return join::forget(frame);
     }
-    let at_rest = count::epoch().is(Phase::AtRest);
-    let by_other = join::leave(JoinKey::allocation(net, hash), at_rest, witness);
-    if is_no_packet(hash) {
-        return;
-    }
-    // The other may have run before the phase changed.
-    let was_at_rest = by_other.map_or(at_rest, |mark| mark == Mark::AtRest);
-    if was_at_rest {
-        if by_other.is_none() {
-            count::refused_at_rest(net.inum().unwrap_or(0));
-        }
-    } else if witness == Witness::One {
-        count::early_drop_failed(net.inum().unwrap_or(0));
-    }
+    let epoch = count::epoch();
+    let mark = if epoch.is(Phase::AtRest) {
+        Mark::AtRest
+    } else {
+        Mark::Armed
+    };
+    let by_other = join::found_none(frame, net.asked(hash), mark, witness);
+    let slot = match (by_other, mark) {
+        (None, Mark::AtRest) => TABLE_FULL_AT_REST,
+        // The other may have run before the phase changed.
+        (Some(Mark::AtRest), _) => return,
+        _ if witness == Witness::Other => return,
+        _ => EARLY_DROP_FAILED,
+    };
+    count::in_slot(epoch, net.inum().unwrap_or(0), slot);
 }
 
 /// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 where
@@ -51,32 +59,39 @@ const fn is_no_packet(hash: u32) -> bool {
 
 /// What `__nf_conntrack_alloc` was called with, as far as it matters.
 #[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Allocation {
+pub struct Allocation<R> {
     /// `struct net *net`
-    pub net: u64,
+    pub net: Net<R>,
     /// `const struct nf_conntrack_zone *zone`
     pub zone: u64,
     /// `const struct nf_conntrack_tuple *orig`
     pub orig: u64,
-    /// `u32 hash`, in the low half
-    pub hash: u64,
+    /// `u32 hash`
+    pub hash: u32,
 }
 
 /// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for
 /// each new flow, so it is left at once if all is well.
-pub fn alloc(entry: u64, arguments: impl FnOnce() -> Allocation) {
+pub fn alloc<R: Reach>(
+    entry: u64,
+    arguments: impl FnOnce() -> Allocation<R>,
+    sender: impl FnOnce() -> u32,
+) {
     if is_err(entry) {
-        refused_allocation(&arguments());
+        refused_allocation(&arguments(), sender);
     }
 }
 
 /// The same once more, by a program that is attached besides where the kernel
 /// skips the first: a kernel that preempts itself does so for as long as a task
 /// is preempted inside of it.
-pub fn alloc_again(entry: u64, arguments: impl FnOnce() -> Allocation) {
+pub fn alloc_again<R: Reach>(
+    entry: u64,
+    arguments: impl FnOnce() -> Allocation<R>,
+    sender: impl FnOnce() -> u32,
+) {
     if is_err(entry) {
-        refused_allocation_again(&arguments());
+        refused_allocation_again(&arguments(), sender);
     }
 }
 
@@ -85,51 +100,51 @@ const fn is_err(pointer: u64) -> bool {
     pointer >= 4095_u64.wrapping_neg()
 }
 
-fn refused_allocation(asked: &Allocation) {
-    let (net, hash) = (Net::at(asked.net), kernel::low(asked.hash));
-    let mark = join::take(JoinKey::allocation(net, hash));
-    let full = mark.is_none() && net.is_full().unwrap_or(false);
-    let Refusal::Count(reason) = judge::allocation(hash, mark, full) else {
+fn refused_allocation<R: Reach>(asked: &Allocation<R>, sender: impl FnOnce() -> u32) {
+    let epoch = count::epoch();
+    let mark = join::take(asked.net.asked(asked.hash));
+    let full = || asked.net.is_full().unwrap_or(false);
+    let Refusal::Count(reason) = judge::allocation(asked.hash, mark, epoch.phase(), full) else {
         return;
     };
-    if is_no_packet(hash) {
-        return count::total(net.inum().unwrap_or(0), reason);
+    if is_no_packet(asked.hash) {
+        return count::total(epoch, asked.net.inum().unwrap_or(0), reason);
     }
-    count_allocation(asked, reason);
+    count_allocation(epoch, asked, reason, sender);
 }
 
-fn refused_allocation_again(asked: &Allocation) {
-    let hash = kernel::low(asked.hash);
-    if is_no_packet(hash) {
+fn refused_allocation_again<R: Reach>(asked: &Allocation<R>, sender: impl FnOnce() -> u32) {
+    if is_no_packet(asked.hash) {
         return;
     }
-    let key = JoinKey::allocation(Net::at(asked.net), hash);
-    if let Refusal::Count(reason) = judge::allocation_again(hash, join::take(key)) {
-        // The other program may come after this one.
-        join::leave_counted(key);
-        count_allocation(asked, reason);
+    let mark = join::take_again(asked.net.asked(asked.hash));
+    if let Refusal::Count(reason) = judge::allocation_again(asked.hash, mark) {
+        count_allocation(count::epoch(), asked, reason, sender);
     }
 }
 
 /// Counts a packet by the flow that it wanted an entry for.
-fn count_allocation(asked: &Allocation, reason: Reason) {
-    let netns = Net::at(asked.net).inum().unwrap_or(0);
-    let Ok(zone) = kernel::zone_id(asked.zone) else {
-        return unreadable(netns, reason);
+fn count_allocation<R: Reach>(
+    epoch: Epoch,
+    asked: &Allocation<R>,
+    reason: Reason,
+    sender: impl FnOnce() -> u32,
+) {
+    let netns = asked.net.inum().unwrap_or(0);
+    let Ok(zone) = kernel::zone_id::<R>(asked.zone) else {
+        return unreadable(epoch, netns, reason);
     };
-    let Ok(tuple) = Tuple::at(asked.orig) else {
-        return unreadable(netns, reason);
+    let Ok(tuple) = Tuple::at::<R>(asked.orig) else {
+        return unreadable(epoch, netns, reason);
     };
-    let sender = sender::of(Locks::None);
-    count::flow(&flow_key(&tuple, netns, zone, reason, sender));
+    count::flow(epoch, &flow_key(&tuple, netns, zone, reason, sender()));
 }
 
 /// `nf_ct_resolve_clash`: two entries want the same tuple. The packet carries
 /// the loser, except after a merge, when it carries the winner.
 pub fn resolve_clash(skb: Skb, verdict: u32) {
     if verdict == NF_DROP {
-        let at_rest = count::epoch().is(Phase::AtRest);
-        join::leave(JoinKey::confirmation(skb), at_rest, Witness::One);
+        join::leave_clash(skb);
         join::ring();
         count_packet(skb, Reason::Clash, Locks::Buckets, |loser| {
             Ok(judge::clash(loser.status()?))
@@ -146,7 +161,7 @@ pub fn confirm(skb: impl FnOnce() -> Skb, verdict: u32) {
     if verdict == NF_DROP {
         let skb = skb();
         // A clash was counted by the program that sees clashes.
-        if join::take(JoinKey::confirmation(skb)).is_none() {
+        if !join::take_clash(skb) {
             count_packet(skb, Reason::ChainTooLong, Locks::None, refused_confirmation);
         }
     }
@@ -168,24 +183,25 @@ fn count_packet(
     locks: Locks,
     reason: impl FnOnce(Conntrack) -> Read<Reason>,
 ) {
+    let epoch = count::epoch();
     let counted = skb
         .conntrack()
-        .and_then(|entry| count_entry(entry, reason(entry)?, sender::of(locks)));
+        .and_then(|entry| count_entry(epoch, entry, reason(entry)?, sender::of(locks)));
     if counted.is_err() {
-        unreadable(0, otherwise);
+        unreadable(epoch, 0, otherwise);
     }
 }
 
 /// `nf_ct_delete`: an entry dies. It is a victim if `early_drop` killed it for
 /// room, and not because its time was over.
 pub fn delete(killed: bool, frame: u32, entry: impl FnOnce() -> Conntrack) {
-    if killed && join::inside_eviction(frame) {
+    if killed && join::inside_early_drop(frame) {
         let victim = entry();
-        let evicted = Reason::Evicted;
+        let (epoch, evicted) = (count::epoch(), Reason::Evicted);
         if !victim.is_expired().unwrap_or(false)
-            && count_entry(victim, evicted, sender::NONE).is_err()
+            && count_entry(epoch, victim, evicted, sender::NONE).is_err()
         {
-            unreadable(0, evicted);
+            unreadable(epoch, 0, evicted);
         }
     }
 }
@@ -198,14 +214,14 @@ pub fn hash_check_insert(entry: Conntrack, result: i32) {
 
     if result == CHAIN_TOO_LONG {
         let netns = entry.net().and_then(Net::inum);
-        count::total(netns.unwrap_or(0), Reason::NonPacketChain);
+        count::total(count::epoch(), netns.unwrap_or(0), Reason::NonPacketChain);
     }
 }
 
-fn count_entry(entry: Conntrack, reason: Reason, sender: u32) -> Read<()> {
+fn count_entry(epoch: Epoch, entry: Conntrack, reason: Reason, sender: u32) -> Read<()> {
     let netns = entry.net()?.inum()?;
     let key = flow_key(&entry.tuple()?, netns, entry.zone()?, reason, sender);
-    count::flow(&key);
+    count::flow(epoch, &key);
     Ok(())
 }
 
@@ -225,7 +241,7 @@ fn flow_key(tuple: &Tuple, netns: u32, zone: u16, reason: Reason, sender: u32) -
 }
 
 /// Counts a packet whose flow cannot be read: the total stays exact.
-fn unreadable(netns: u32, reason: Reason) {
+fn unreadable(epoch: Epoch, netns: u32, reason: Reason) {
     count::fault(Fault::Unreadable);
-    count::total(netns, reason);
+    count::total(epoch, netns, reason);
 }

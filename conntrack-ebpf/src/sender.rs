@@ -12,7 +12,7 @@ use aya_ebpf::{
 use conntrack_ebpf::Sender;
 
 use crate::{
-    kernel::{self, Locks, Skb},
+    kernel::{self, Locks, Reach, Skb},
     maps,
 };
 
@@ -29,11 +29,21 @@ pub fn of(locks: Locks) -> u32 {
     }
 }
 
-/// The process that sends a packet, seen by a program at this position on the
-/// stack. A packet that was received has no socket in the hooks before routing
+/// The same, for a program of type tracing at this position on the stack, which
+/// says more cheaply of most received packets that they are.
+pub fn of_position(locks: Locks, position: u32) -> u32 {
+    if kernel::may_be_on_stack_of_task(position).unwrap_or(true) {
+        of(locks)
+    } else {
+        NONE
+    }
+}
+
+/// The process that sends a packet, seen by a program of type tracing at this
+/// position on the stack. A packet that was received has no socket in the hooks before routing
 /// (`ip_rcv_core` and `ip6_rcv_core` take it away); one on its way out has none
 /// or its sender's, who may be long gone if a timer sends it again.
-pub fn of_packet(skb: Skb, position: u32) -> u32 {
+pub fn of_packet<R: Reach>(skb: Skb<R>, position: u32) -> u32 {
     let sends = skb.has_socket().unwrap_or(false)
         && kernel::is_on_stack_of_process(position).unwrap_or(false);
     if sends { current() } else { NONE }

@@ -14,17 +14,21 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
+use conntrack_ebpf::early_drops::Witness;
+
 use crate::{
-    join::{self, Witness},
-    kernel::{self, Conntrack, Net, Skb},
+    join,
+    kernel::{self, Conntrack, Locks, Net, Skb, Typed},
     outcome::{self, Allocation},
+    sender,
 };
 
 /// `static noinline int early_drop(struct net *net, unsigned int hash)`,
 /// 4.19 to 7.3: entered only when the table is over its limit.
 #[fentry(function = "early_drop")]
 pub fn early_drop_enter(ctx: FEntryContext) -> i32 {
-    join::enter_eviction(kernel::stack_position(&ctx));
+    let asked = Net::<Typed>::at(ctx.arg(0)).asked(ctx.arg(1));
+    join::enter_early_drop(kernel::stack_position(&ctx), asked);
     0
 }
 
@@ -32,9 +36,7 @@ pub fn early_drop_enter(ctx: FEntryContext) -> i32 {
 /// the entry, so the position is the same.
 #[fexit(function = "early_drop")]
 pub fn early_drop_exit(ctx: FExitContext) -> i32 {
-    join::leave_eviction(kernel::stack_position(&ctx));
-    let found_victim = ctx.arg::<u8>(2) != 0;
-    outcome::early_drop(Net::at(ctx.arg(0)), ctx.arg(1), found_victim, Witness::One);
+    early_drop(&ctx, Witness::One);
     0
 }
 
@@ -43,15 +45,20 @@ pub fn early_drop_exit(ctx: FExitContext) -> i32 {
 /// the other one. So the mark is never missing.
 #[fexit(function = "early_drop")]
 pub fn early_drop_exit_again(ctx: FExitContext) -> i32 {
-    join::leave_eviction(kernel::stack_position(&ctx));
+    early_drop(&ctx, Witness::Other);
+    0
+}
+
+fn early_drop(ctx: &FExitContext, witness: Witness) {
+    let net = Net::<Typed>::at(ctx.arg(0));
     let found_victim = ctx.arg::<u8>(2) != 0;
     outcome::early_drop(
-        Net::at(ctx.arg(0)),
+        kernel::stack_position(ctx),
+        net,
         ctx.arg(1),
         found_victim,
-        Witness::Other,
+        witness,
     );
-    0
 }
 
 /// `static struct nf_conn *__nf_conntrack_alloc(struct net *net, const struct
@@ -59,29 +66,33 @@ pub fn early_drop_exit_again(ctx: FExitContext) -> i32 {
 /// struct nf_conntrack_tuple *repl, gfp_t gfp, u32 hash)`, 3.10 to 7.3.
 #[fexit(function = "__nf_conntrack_alloc")]
 pub fn alloc_exit(ctx: FExitContext) -> i32 {
-    outcome::alloc(ctx.arg(6), || {
+    let arguments = || {
         #[cfg(feature = "debug-log")]
         aya_log_ebpf::debug!(&ctx, "allocation refused");
-        Allocation {
-            net: ctx.arg(0),
-            zone: ctx.arg(1),
-            orig: ctx.arg(2),
-            hash: ctx.arg(5),
-        }
-    });
+        allocation(&ctx)
+    };
+    outcome::alloc(ctx.arg(6), arguments, || sender(&ctx));
     0
 }
 
 /// The same exit, seen by a second program.
 #[fexit(function = "__nf_conntrack_alloc")]
 pub fn alloc_exit_again(ctx: FExitContext) -> i32 {
-    outcome::alloc_again(ctx.arg(6), || Allocation {
-        net: ctx.arg(0),
+    outcome::alloc_again(ctx.arg(6), || allocation(&ctx), || sender(&ctx));
+    0
+}
+
+fn allocation(ctx: &FExitContext) -> Allocation<Typed> {
+    Allocation {
+        net: Net::at(ctx.arg(0)),
         zone: ctx.arg(1),
         orig: ctx.arg(2),
         hash: ctx.arg(5),
-    });
-    0
+    }
+}
+
+fn sender(ctx: &FExitContext) -> u32 {
+    sender::of_position(Locks::None, kernel::stack_position(ctx))
 }
 
 /// `static __cold noinline int nf_ct_resolve_clash(struct sk_buff *skb, struct

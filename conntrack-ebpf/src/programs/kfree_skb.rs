@@ -11,12 +11,12 @@
     reason = "the macros that make entry points pass the context by value"
 )]
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use conntrack_ebpf::{Fault, FlowKey, Reason};
 
 use crate::{
     count,
-    kernel::{self, Bytes, Net, Read, Skb, Unreadable},
+    kernel::{self, Bytes, Read, Skb, Typed, Unreadable},
     sender,
 };
 
@@ -30,10 +30,10 @@ const IPV6: u16 = 0x86dd;
 
 /// `TP_PROTO(struct sk_buff *skb, void *location, enum skb_drop_reason
 /// reason, …)` (`include/trace/events/skb.h`, 5.18 and later).
-#[raw_tracepoint(tracepoint = "kfree_skb")]
-pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "kfree_skb")]
+pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     if kernel::is_netfilter_drop(ctx.arg(2)) {
-        let skb = Skb::at(ctx.arg(0));
+        let skb = Skb::<Typed>::at(ctx.arg(0));
         if let Ok(0) = skb.nfct() {
             #[cfg(feature = "debug-log")]
             aya_log_ebpf::debug!(&ctx, "packet without an entry dropped");
@@ -51,24 +51,25 @@ pub fn kfree_skb(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-fn refused(skb: Skb, protocol: u16, sender: u32) {
-    let Ok(netns) = skb.net().and_then(Net::inum) else {
+fn refused(skb: Skb<Typed>, protocol: u16, sender: u32) {
+    let epoch = count::epoch();
+    let Ok(netns) = skb.netns() else {
         count::fault(Fault::Unreadable);
-        return count::total(0, Reason::TableFull);
+        return count::total(epoch, 0, Reason::TableFull);
     };
     if let Ok(mut flow) = flow_key(skb, protocol, netns) {
         flow.sender = sender;
-        count::flow(&flow);
+        count::flow(epoch, &flow);
     } else {
         count::fault(Fault::Unreadable);
-        count::total(netns, Reason::TableFull);
+        count::total(epoch, netns, Reason::TableFull);
     }
 }
 
 /// The flow as conntrack would see it (`nf_ct_get_tuple`,
 /// `net/netfilter/nf_conntrack_core.c`), except for the zone, which nothing but
 /// an entry tells.
-fn flow_key(skb: Skb, protocol: u16, netns: u32) -> Read<FlowKey> {
+fn flow_key(skb: Skb<Typed>, protocol: u16, netns: u32) -> Read<FlowKey> {
     let packet = skb.network()?;
     let mut key = FlowKey {
         src: [0; 16],

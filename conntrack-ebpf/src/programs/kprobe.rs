@@ -12,18 +12,17 @@
 )]
 
 use aya_ebpf::{
-    bindings::BPF_ANY,
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use conntrack_ebpf::Fault;
+use conntrack_ebpf::{Fault, early_drops::Witness, slots::set_of};
 
 use crate::{
-    count,
-    join::{self, Witness},
-    kernel::{self, Conntrack, Net, Skb},
-    maps,
+    count, join,
+    kernel::{self, Conntrack, Locks, Net, Probed, Skb},
+    maps::{self, SETS},
     outcome::{self, Allocation},
+    sender,
 };
 
 /// A call under way.
@@ -40,7 +39,6 @@ pub struct Call {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 enum Function {
-    EarlyDrop,
     Alloc,
     ResolveClash,
     Confirm,
@@ -59,10 +57,18 @@ fn keep<const N: usize>(ctx: &ProbeContext, function: Function, numbers: [usize;
         arguments,
     };
     let position = kernel::position_at_entry(ctx);
-    if maps::CALLS
-        .insert(position, call, u64::from(BPF_ANY))
-        .is_err()
-    {
+    let Some(set) = maps::CALLS.get_ptr_mut(set_of(position, SETS)) else {
+        return;
+    };
+    let room = kernel::update(set, |set| match set.find(position) {
+        // The end of an earlier call was not seen.
+        Some(stale) => {
+            *stale = call;
+            true
+        }
+        None => set.leave(position, call, kernel::add_to_owner),
+    });
+    if !room {
         count::fault(Fault::JoinLost);
     }
 }
@@ -72,27 +78,28 @@ fn keep<const N: usize>(ctx: &ProbeContext, function: Function, numbers: [usize;
 /// skipped.
 fn take(ctx: &RetProbeContext, function: Function) -> Option<[u64; 4]> {
     let position = kernel::position_at_return(ctx);
-    let call = maps::CALLS.get_ptr_mut(position).map(kernel::peek)?;
-    // Nobody else is at this position.
-    let _ = maps::CALLS.remove(position);
+    let set = maps::CALLS.get_ptr_mut(set_of(position, SETS))?;
+    let call = kernel::update(set, |set| set.take(position, kernel::add_to_owner))?;
     (call.function == function as u64).then_some(call.arguments)
 }
 
 /// See [`super::fexit::early_drop_enter`].
 #[kprobe]
 pub fn early_drop_call(ctx: ProbeContext) -> u32 {
-    keep(&ctx, Function::EarlyDrop, [0, 1]);
-    join::enter_eviction(kernel::low(kernel::position_at_entry(&ctx)));
+    let net = Net::<Probed>::at(ctx.arg(0).unwrap_or(0));
+    let asked = net.asked(ctx.arg(1).unwrap_or(0));
+    join::enter_early_drop(kernel::low(kernel::position_at_entry(&ctx)), asked);
     0
 }
 
 /// See [`super::fexit::early_drop_exit`].
 #[kretprobe]
 pub fn early_drop_return(ctx: RetProbeContext) -> u32 {
-    join::leave_eviction(kernel::low(kernel::position_at_return(&ctx)));
-    if let Some([net, hash, ..]) = take(&ctx, Function::EarlyDrop) {
+    let frame = kernel::low(kernel::position_at_return(&ctx));
+    if let Some(asked) = join::early_drop_at(frame) {
+        let net = Net::<Probed>::at(asked.net);
         let found_victim = ctx.ret::<u8>() != 0;
-        outcome::early_drop(Net::at(net), kernel::low(hash), found_victim, Witness::One);
+        outcome::early_drop(frame, net, asked.hash, found_victim, Witness::Alone);
     }
     0
 }
@@ -108,12 +115,13 @@ pub fn alloc_call(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn alloc_return(ctx: RetProbeContext) -> u32 {
     if let Some([net, zone, orig, hash]) = take(&ctx, Function::Alloc) {
-        outcome::alloc(ctx.ret(), || Allocation {
-            net,
+        let arguments = || Allocation {
+            net: Net::<Probed>::at(net),
             zone,
             orig,
-            hash,
-        });
+            hash: kernel::low(hash),
+        };
+        outcome::alloc(ctx.ret(), arguments, || sender::of(Locks::None));
     }
     0
 }
@@ -153,7 +161,7 @@ pub fn confirm_return(ctx: RetProbeContext) -> u32 {
 /// See [`super::fexit::delete_exit`]. Only calls inside `early_drop` matter.
 #[kprobe]
 pub fn delete_call(ctx: ProbeContext) -> u32 {
-    if join::inside_eviction(kernel::low(kernel::position_at_entry(&ctx))) {
+    if join::inside_early_drop(kernel::low(kernel::position_at_entry(&ctx))) {
         keep(&ctx, Function::Delete, [0]);
     }
     0

@@ -128,6 +128,13 @@ impl Btf {
         })
     }
 
+    /// Id of the type of a tracepoint, by which a program is loaded for it.
+    pub fn tracepoint(&self, name: &str) -> Option<u32> {
+        self.find(&format!("btf_trace_{name}"), |id, record| {
+            (record.kind == TYPEDEF).then_some(id)
+        })
+    }
+
     /// Names of the values that a tracepoint passes to its programs, in order;
     /// `""` where the kernel kept none.
     ///

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::CStr,
     fmt,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     sync::Arc,
@@ -130,7 +129,7 @@ enum Hook {
     Fexit(&'static str),
     /// Entry or return, as the program itself says.
     Kprobe(&'static str),
-    Tracepoint(&'static CStr),
+    Tracepoint(&'static str),
 }
 
 /// What is lost if the kernel skips a program.
@@ -273,7 +272,7 @@ static KPROBE_DELETION_PARTED_EARLY: &[Program] = &[kprobe(
 /// Runs for dropped packets alone, so it never rests.
 static TRACEPOINT: &[Program] = &[program(
     "kfree_skb",
-    Hook::Tracepoint(c"kfree_skb"),
+    Hook::Tracepoint("kfree_skb"),
     Allocations,
     Always,
 )];
@@ -439,7 +438,7 @@ fn load(
     let kind = match program.hook {
         Hook::Fentry(function) => Kind::Fentry(target(function, types, module)?),
         Hook::Fexit(function) => Kind::Fexit(target(function, types, module)?),
-        Hook::Tracepoint(_) => Kind::RawTracepoint,
+        Hook::Tracepoint(tracepoint) => Kind::Tracepoint(tracepoint_of(tracepoint, types)?),
         Hook::Kprobe(_) => return load_kprobe(program.name, object.kprobe(program.name)?),
     };
     let (instructions, license) = object.program(program.name)?;
@@ -472,11 +471,19 @@ fn target(function: &str, types: &Types, module: Option<&OwnedFd>) -> Result<Tar
         .function(function)
         .with_context(|| format!("the kernel's type information has no function {function}"))?;
     Ok(Target {
-        function: found.id,
+        id: found.id,
         module: module
             .filter(|_| found.in_module)
             .map(|btf| btf.as_fd().as_raw_fd()),
     })
+}
+
+/// Tracepoints are in the kernel itself.
+fn tracepoint_of(tracepoint: &str, types: &Types) -> Result<Target> {
+    let id = types.kernel.tracepoint(tracepoint);
+    let id = id
+        .with_context(|| format!("the kernel's type information has no tracepoint {tracepoint}"))?;
+    Ok(Target { id, module: None })
 }
 
 fn refusal(name: &str, LoadError { error, verifier }: LoadError) -> anyhow::Error {
@@ -506,11 +513,8 @@ fn load_kprobe(name: &str, program: &mut KProbe) -> Result<OwnedFd> {
 fn attach_one(program: &Program, object: &mut Object, fd: BorrowedFd<'_>) -> Result<Link> {
     let name = program.name;
     match program.hook {
-        Hook::Fentry(function) | Hook::Fexit(function) => sys::attach(fd, None)
-            .with_context(|| format!("cannot attach eBPF program {name} to {function}"))
-            .map(|fd| Link::Descriptor { _fd: fd }),
-        Hook::Tracepoint(tracepoint) => sys::attach(fd, Some(tracepoint))
-            .with_context(|| format!("cannot attach eBPF program {name} to its tracepoint"))
+        Hook::Fentry(place) | Hook::Fexit(place) | Hook::Tracepoint(place) => sys::attach(fd)
+            .with_context(|| format!("cannot attach eBPF program {name} to {place}"))
             .map(|fd| Link::Descriptor { _fd: fd }),
         Hook::Kprobe(function) => attach_kprobe(object.kprobe(name)?, function),
     }

@@ -33,15 +33,15 @@ pub(super) enum Kind {
     Fentry(Target),
     /// At the exit of a kernel function.
     Fexit(Target),
-    /// At a tracepoint, with its raw arguments.
-    RawTracepoint,
+    /// At a tracepoint.
+    Tracepoint(Target),
 }
 
-/// A kernel function, as the verifier wants it named.
+/// A kernel function or tracepoint, as the verifier wants it named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Id of its `FUNC` in BTF.
-    pub(super) function: u32,
+    /// Id of its `FUNC` or, of a tracepoint, its `TYPEDEF` in BTF.
+    pub(super) id: u32,
     /// The module's BTF object, none for the kernel's own.
     pub(super) module: Option<RawFd>,
 }
@@ -49,14 +49,14 @@ pub(super) struct Target {
 impl Kind {
     /// Program type, attach type and target for `BPF_PROG_LOAD`.
     const fn numbers(self) -> (u32, u32, Option<Target>) {
-        const RAW_TRACEPOINT: u32 = 17;
         const TRACING: u32 = 26;
+        const TRACE_RAW_TP: u32 = 23;
         const TRACE_FENTRY: u32 = 24;
         const TRACE_FEXIT: u32 = 25;
         match self {
             Self::Fentry(target) => (TRACING, TRACE_FENTRY, Some(target)),
             Self::Fexit(target) => (TRACING, TRACE_FEXIT, Some(target)),
-            Self::RawTracepoint => (RAW_TRACEPOINT, 0, None),
+            Self::Tracepoint(target) => (TRACING, TRACE_RAW_TP, Some(target)),
         }
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn load_program(
             license: license.as_ptr() as u64,
             prog_name,
             expected_attach_type,
-            attach_btf_id: target.map_or(0, |target| target.function),
+            attach_btf_id: target.map_or(0, |target| target.id),
             attach_btf_obj_fd: target
                 .and_then(|target| target.module)
                 .map_or(0, RawFd::cast_unsigned),
@@ -151,9 +151,9 @@ fn last_lines(log: &[u8]) -> String {
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
 
-/// Attaches a tracing program (no name) or a raw tracepoint program (the
-/// tracepoint's name). It stays until the descriptor is closed.
-pub(super) fn attach(program: BorrowedFd<'_>, tracepoint: Option<&CStr>) -> io::Result<OwnedFd> {
+/// Attaches a tracing program to what it was loaded for. It stays until the
+/// descriptor is closed.
+pub(super) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct RawTracepointOpen {
         name: u64,
@@ -161,7 +161,7 @@ pub(super) fn attach(program: BorrowedFd<'_>, tracepoint: Option<&CStr>) -> io::
         reserved: u32,
     }
     let mut attr = RawTracepointOpen {
-        name: tracepoint.map_or(0, |name| name.as_ptr() as u64),
+        name: 0,
         prog_fd: program.as_raw_fd().cast_unsigned(),
         reserved: 0,
     };

@@ -1,0 +1,389 @@
+//! Calls of `early_drop` on behalf of one task, and what came of them.
+//!
+//! An allocation that the table has no room for calls `early_drop`, and is
+//! refused if that finds no victim. Programs at both ends of `early_drop` and
+//! one at the end of the allocation tell one another here: the namespace and
+//! the hash that both functions are called with say which call it is, since a
+//! softirq can interrupt a task in the middle of one and begin another.
+
+use crate::judge::Mark;
+
+/// Calls that one task can have at a time: its own, and one of a softirq that
+/// interrupted it. No further nesting exists.
+const NESTED: usize = 2;
+
+/// How far below the position of `early_drop` that of a function it calls can
+/// lie, in bytes. A softirq runs on a stack of its own, megabytes away.
+const CALLS_WITHIN: u32 = 4096;
+
+/// The size of a stack, in bytes, or less.
+const STACK: u32 = 8192;
+
+/// One of two programs that see the same call and leave the same mark, in
+/// whichever order. The kernel skips one if it was interrupted on this CPU by
+/// the softirq whose packet this is; it never skips both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Witness {
+    /// There is no second one.
+    Alone = 0,
+    /// One of them.
+    One = 1,
+    /// The other.
+    Other = 2,
+}
+
+/// What became of a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// It is left.
+    First,
+    /// It is left, and displaces another call.
+    Displacing,
+    /// The other witness has left this one before for the same call; it stays
+    /// until somebody takes it.
+    Second(Mark),
+}
+
+/// What both functions are called with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Address of the namespace.
+    pub net: u64,
+    /// The same, its low half: where the whole is a pointer, a program may not
+    /// reckon with it.
+    pub net_low: u32,
+    /// The tuple's hash.
+    pub hash: u32,
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+struct Call {
+    net: u64,
+    hash: u32,
+    /// Low half of the position on the stack that it was entered at.
+    frame: u32,
+    state: u32,
+    padding: u32,
+}
+
+/// Values of [`Call::state`]; [`MARKED`] carries the mark and who has to come yet.
+const FREE: u32 = 0;
+const INSIDE: u32 = 1;
+const MARKED: u32 = 2;
+
+/// The state of a call that found no victim.
+const fn marked(mark: Mark, unseen: u32) -> u32 {
+    MARKED | (mark as u32) << 8 | unseen << 16
+}
+
+impl Call {
+    const fn is_marked(&self) -> bool {
+        self.state & MARKED != 0
+    }
+
+    const fn mark(&self) -> Mark {
+        match self.state >> 8 & 0xff {
+            0 => Mark::Armed,
+            1 => Mark::AtRest,
+            _ => Mark::Counted,
+        }
+    }
+
+    /// The witness whose mark the other has not seen yet, or 0.
+    const fn unseen(&self) -> u32 {
+        self.state >> 16
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "it is half of it")]
+    const fn net_low(&self) -> u32 {
+        self.net as u32
+    }
+
+    const fn is_of(&self, asked: &Asked) -> bool {
+        self.net_low() == asked.net_low && self.hash == asked.hash
+    }
+
+    /// Whether whoever is now at `frame` shows that this call is long over: the
+    /// stack has no more room for it.
+    const fn is_over(&self, frame: u32) -> bool {
+        self.is_marked() && frame.wrapping_sub(self.frame) < STACK
+    }
+
+    /// Whether a new call may take its place. At rest nobody comes for marks.
+    const fn makes_room(&self, frame: u32) -> bool {
+        self.state == FREE
+            || self.is_over(frame)
+            || self.is_marked() && matches!(self.mark(), Mark::AtRest)
+    }
+}
+
+/// The calls of one task. All zero, as the kernel makes it, are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct EarlyDrops {
+    calls: [Call; NESTED],
+}
+
+impl EarlyDrops {
+    /// Whether they say nothing, so that they need not be kept.
+    pub fn are_none(&self) -> bool {
+        self.calls.iter().all(|call| call.state == FREE)
+    }
+
+    /// Notes that a call begins; false if that displaces another one.
+    pub fn enter(&mut self, frame: u32, asked: &Asked) -> bool {
+        self.begin(frame, asked, INSIDE)
+    }
+
+    fn begin(&mut self, frame: u32, asked: &Asked, state: u32) -> bool {
+        let [one, other] = &mut self.calls;
+        let first = one.makes_room(frame);
+        let room = first || other.makes_room(frame);
+        let call = if first { one } else { other };
+        *call = Call {
+            net: asked.net,
+            hash: asked.hash,
+            frame,
+            state,
+            padding: 0,
+        };
+        room
+    }
+
+    fn at(&mut self, frame: u32) -> Option<&mut Call> {
+        let mut calls = self.calls.iter_mut();
+        calls.find(|call| call.state != FREE && call.frame == frame)
+    }
+
+    /// What the call was made with that was entered at this position.
+    pub fn asked(&mut self, frame: u32) -> Option<Asked> {
+        self.at(frame).map(|call| Asked {
+            net: call.net,
+            net_low: call.net_low(),
+            hash: call.hash,
+        })
+    }
+
+    /// Notes that a call is over, and that there is nothing to say to anybody.
+    pub fn forget(&mut self, frame: u32) {
+        if let Some(call) = self.at(frame)
+            && call.state == INSIDE
+        {
+            call.state = FREE;
+        }
+    }
+
+    /// Leaves a mark: the call has found no victim.
+    ///
+    /// Whoever comes second notes that it has seen the first's mark. Where one is
+    /// skipped in favour of a packet of the same flow, the marks of two calls are
+    /// taken for one another, but still as many come first as there are calls.
+    pub fn found_none(&mut self, frame: u32, asked: &Asked, mark: Mark, witness: Witness) -> Noted {
+        let fresh = match (mark, witness) {
+            // Nobody comes for it.
+            (Mark::AtRest, Witness::Alone) => FREE,
+            _ => marked(mark, witness as u32),
+        };
+        let Some(call) = self.at(frame) else {
+            let room = self.begin(frame, asked, fresh);
+            return if room {
+                Noted::First
+            } else {
+                Noted::Displacing
+            };
+        };
+        let first = call.unseen();
+        if call.is_marked() && call.is_of(asked) && first != 0 && first != witness as u32 {
+            let mark = call.mark();
+            call.state = match mark {
+                // Nobody comes for it.
+                Mark::AtRest => FREE,
+                _ => marked(mark, 0),
+            };
+            return Noted::Second(mark);
+        }
+        call.net = asked.net;
+        call.hash = asked.hash;
+        call.state = fresh;
+        Noted::First
+    }
+
+    fn of(&mut self, asked: &Asked) -> Option<&mut Call> {
+        let mut calls = self.calls.iter_mut();
+        calls.find(|call| call.state != FREE && call.is_of(asked))
+    }
+
+    /// Takes the mark that was left for an allocation, which is over now.
+    pub fn take(&mut self, asked: &Asked) -> Option<Mark> {
+        let call = self.of(asked)?;
+        let mark = call.is_marked().then_some(call.mark());
+        call.state = FREE;
+        mark
+    }
+
+    /// The same by a second program, which leaves word for the first, in case
+    /// that comes later: the packet is counted.
+    pub fn take_again(&mut self, asked: &Asked) -> Option<Mark> {
+        let call = self.of(asked).filter(|call| call.is_marked())?;
+        let mark = call.mark();
+        call.state = marked(Mark::Counted, 0);
+        Some(mark)
+    }
+
+    /// Whether the function at this position was called, on this very stack, by
+    /// an `early_drop`.
+    pub fn contain(&self, frame: u32) -> bool {
+        let mut calls = self.calls.iter();
+        calls.any(|call| call.state == INSIDE && call.frame.wrapping_sub(frame) < CALLS_WITHIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a process, and a softirq that interrupts it, call `early_drop`.
+    const PROCESS: u32 = 0x0001_3d00;
+    const SOFTIRQ: u32 = 0x8000_3e00;
+
+    fn asked(hash: u32) -> Asked {
+        Asked {
+            net: 0xffff_8880_1234_5600,
+            net_low: 0x1234_5600,
+            hash,
+        }
+    }
+
+    fn none(calls: &mut EarlyDrops, frame: u32, hash: u32, witness: Witness) -> Noted {
+        calls.found_none(frame, &asked(hash), Mark::Armed, witness)
+    }
+
+    #[test]
+    fn a_call_without_victim_leaves_a_mark_for_its_allocation_alone() {
+        let mut calls = EarlyDrops::default();
+        assert!(calls.enter(PROCESS, &asked(7)));
+        assert_eq!(none(&mut calls, PROCESS, 7, Witness::One), Noted::First);
+        assert_eq!(calls.take(&asked(8)), None);
+        assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
+        assert_eq!(calls.take(&asked(7)), None);
+        assert!(calls.are_none());
+    }
+
+    #[test]
+    fn a_call_whose_end_nobody_saw_is_over_with_its_allocation() {
+        let mut calls = EarlyDrops::default();
+        calls.enter(PROCESS, &asked(7));
+        assert_eq!(calls.take_again(&asked(7)), None);
+        assert_eq!(calls.take(&asked(7)), None);
+        assert!(calls.are_none());
+    }
+
+    #[test]
+    fn at_rest_a_mark_is_for_the_other_witness_alone() {
+        let mut calls = EarlyDrops::default();
+        let mut none = |witness| calls.found_none(PROCESS, &asked(7), Mark::AtRest, witness);
+        assert_eq!(none(Witness::One), Noted::First);
+        assert_eq!(none(Witness::Other), Noted::Second(Mark::AtRest));
+        assert_eq!(none(Witness::Alone), Noted::First);
+        assert!(calls.are_none());
+    }
+
+    #[test]
+    fn a_victim_leaves_nothing() {
+        let mut calls = EarlyDrops::default();
+        calls.enter(PROCESS, &asked(7));
+        calls.forget(PROCESS);
+        // The second witness.
+        calls.forget(PROCESS);
+        assert!(calls.are_none());
+    }
+
+    #[test]
+    fn one_of_two_witnesses_comes_first() {
+        for [first, second] in [
+            [Witness::One, Witness::Other],
+            [Witness::Other, Witness::One],
+        ] {
+            let mut calls = EarlyDrops::default();
+            calls.enter(PROCESS, &asked(7));
+            assert_eq!(none(&mut calls, PROCESS, 7, first), Noted::First);
+            assert_eq!(
+                none(&mut calls, PROCESS, 7, second),
+                Noted::Second(Mark::Armed)
+            );
+            assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
+        }
+    }
+
+    #[test]
+    fn a_witness_alone_comes_first_each_time() {
+        let mut calls = EarlyDrops::default();
+        for _ in 0..3 {
+            calls.enter(PROCESS, &asked(7));
+            assert_eq!(none(&mut calls, PROCESS, 7, Witness::Other), Noted::First);
+        }
+        // Also where nobody sees the beginning.
+        assert_eq!(none(&mut calls, PROCESS, 7, Witness::Other), Noted::First);
+        assert_eq!(
+            none(&mut calls, PROCESS, 7, Witness::One),
+            Noted::Second(Mark::Armed)
+        );
+        assert_eq!(none(&mut calls, PROCESS, 8, Witness::One), Noted::First);
+    }
+
+    #[test]
+    fn a_softirq_inside_a_call_makes_one_of_its_own() {
+        let mut calls = EarlyDrops::default();
+        calls.enter(PROCESS, &asked(7));
+        assert!(calls.enter(SOFTIRQ, &asked(8)));
+        none(&mut calls, SOFTIRQ, 8, Witness::One);
+        assert!(calls.contain(PROCESS - 200));
+        assert!(!calls.contain(SOFTIRQ - 200));
+        assert_eq!(calls.take(&asked(8)), Some(Mark::Armed));
+        none(&mut calls, PROCESS, 7, Witness::One);
+        // And between a call and the end of its allocation.
+        assert!(calls.enter(SOFTIRQ, &asked(9)));
+        calls.forget(SOFTIRQ);
+        assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
+    }
+
+    #[test]
+    fn marks_that_nobody_took_make_room() {
+        let mut calls = EarlyDrops::default();
+        for hash in 1..100 {
+            // From the same depth.
+            assert!(calls.enter(PROCESS, &asked(hash)));
+            none(&mut calls, PROCESS, hash, Witness::One);
+        }
+        let mut calls = EarlyDrops::default();
+        for hash in 1..100 {
+            let frame = PROCESS - hash * 64;
+            assert!(calls.enter(frame, &asked(hash)));
+            calls.found_none(frame, &asked(hash), Mark::AtRest, Witness::One);
+        }
+        assert_eq!(calls.take(&asked(99)), Some(Mark::AtRest));
+    }
+
+    #[test]
+    fn a_third_call_displaces_one_and_says_so() {
+        let mut calls = EarlyDrops::default();
+        assert!(calls.enter(PROCESS, &asked(7)));
+        assert!(calls.enter(SOFTIRQ, &asked(8)));
+        assert!(!calls.enter(0x4000_0000, &asked(9)));
+        assert_eq!(calls.asked(PROCESS), Some(asked(7)));
+        assert_eq!(calls.asked(0x4000_0000), Some(asked(9)));
+    }
+
+    #[test]
+    fn the_second_program_at_an_allocation_leaves_word() {
+        let mut calls = EarlyDrops::default();
+        calls.enter(PROCESS, &asked(7));
+        none(&mut calls, PROCESS, 7, Witness::One);
+        assert_eq!(calls.take_again(&asked(7)), Some(Mark::Armed));
+        assert_eq!(calls.take(&asked(7)), Some(Mark::Counted));
+        assert_eq!(calls.take_again(&asked(7)), None);
+    }
+}
