@@ -90,30 +90,80 @@ impl Key {
 
 /// Whether a name matches a pattern of `*`, `?` and `[…]`, none of which stands
 /// for a slash, as in glob(7). A bracket that is not closed matches nothing.
+///
+/// Goes through the pattern once, with all ends that what it has seen can have in
+/// the name, so that no row of stars makes it slow.
 pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            let end = name.iter().position(|&b| b == b'/').unwrap_or(name.len());
-            (0..=end).any(|taken| matches(rest, &name[taken..]))
+    let mut ends = vec![false; name.len() + 1];
+    ends[0] = true;
+    let mut rest = pattern;
+    while !rest.is_empty() {
+        let Some((part, after)) = Part::first(rest) else {
+            return false;
+        };
+        match part {
+            Part::Any => {
+                for (at, &letter) in name.iter().enumerate() {
+                    ends[at + 1] |= ends[at] && letter != b'/';
+                }
+            }
+            Part::One(one) => {
+                for (at, &letter) in name.iter().enumerate().rev() {
+                    ends[at + 1] = ends[at] && one.is(letter);
+                }
+                ends[0] = false;
+            }
         }
-        ([b'?', rest @ ..], [letter, name @ ..]) => *letter != b'/' && matches(rest, name),
-        ([b'[', rest @ ..], [letter, name @ ..]) => {
-            // A bracket that comes first is a member.
-            let Some(end) = rest
-                .iter()
-                .skip(1)
-                .position(|&b| b == b']')
-                .map(|at| at + 1)
-            else {
-                return false;
-            };
-            *letter != b'/' && in_set(&rest[..end], *letter) && matches(&rest[end + 1..], name)
+        rest = after;
+    }
+    ends[name.len()]
+}
+
+/// A part of a pattern.
+enum Part<'a> {
+    /// `*`
+    Any,
+    /// Something that stands for one letter.
+    One(One<'a>),
+}
+
+/// What stands for one letter.
+enum One<'a> {
+    /// `?`
+    Any,
+    /// `[…]`
+    Of(&'a [u8]),
+    /// Itself.
+    Letter(u8),
+}
+
+impl<'a> Part<'a> {
+    /// The first part of a pattern that is not empty, and what follows; none if it
+    /// is a bracket that is not closed.
+    fn first(pattern: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        Some(match pattern {
+            [b'*', rest @ ..] => (Self::Any, rest),
+            [b'?', rest @ ..] => (Self::One(One::Any), rest),
+            [b'[', rest @ ..] => {
+                // A bracket that comes first is a member.
+                let end = 1 + rest.iter().skip(1).position(|&b| b == b']')?;
+                (Self::One(One::Of(&rest[..end])), &rest[end + 1..])
+            }
+            [b'\\', letter, rest @ ..] | [letter, rest @ ..] => {
+                (Self::One(One::Letter(*letter)), rest)
+            }
+            [] => return None,
+        })
+    }
+}
+
+impl One<'_> {
+    fn is(&self, letter: u8) -> bool {
+        match self {
+            Self::Any => letter != b'/',
+            Self::Of(set) => letter != b'/' && in_set(set, letter),
+            Self::Letter(own) => *own == letter,
         }
-        ([b'\\', same, rest @ ..] | [same, rest @ ..], [letter, name @ ..]) => {
-            same == letter && matches(rest, name)
-        }
-        _ => false,
     }
 }
 
@@ -183,5 +233,15 @@ mod tests {
         assert_eq!(hits("net.netfilter.nf_conntrack_max"), 0, "no pattern");
         assert!(matches(b"*.conf", b"a.conf") && !matches(b"*.conf", b"a.conf.bak"));
         assert!(matches(b"[]]", b"]") && matches(b"\\*", b"*"));
+        assert!(matches(b"a*b*", b"aabbc") && !matches(b"a*b", b"aabbc"));
+        assert!(!matches(b"a", b"") && matches(b"", b"") && !matches(b"", b"a"));
+    }
+
+    #[test]
+    fn a_row_of_stars_is_no_slower_than_one() {
+        let pattern = "*.".repeat(2000) + "*".repeat(2000).as_str() + "x";
+        let name = ".".repeat(200);
+        assert!(!matches(pattern.as_bytes(), name.as_bytes()));
+        assert!(matches("*".repeat(5000).as_bytes(), name.as_bytes()));
     }
 }
