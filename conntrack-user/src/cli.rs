@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_p
 use conntrack_ebpf::Reason;
 
 use crate::{
+    fix::guard,
     logs::when::When,
     observe::{arming::Arm, backend::Backend, flow},
     status::finding,
@@ -288,7 +289,17 @@ pub struct Watch {
     #[arg(long)]
     pub release_module: bool,
 
-    /// Print only the final totals
+    /// What to do about packets that are refused for a full table or long hash
+    /// chains
+    #[arg(long, value_enum, default_value = "off")]
+    pub fix: guard::Mode,
+
+    /// With --fix, set no limit above this one; by default, above what takes 10 %
+    /// of the memory
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
+    pub ceiling: Option<u64>,
+
+    /// Print only the final totals, and fixes that are made
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -47,6 +47,25 @@ struct Item {
 /// Brings a plan about on the tree at `root`. If a file cannot be changed, those
 /// that have been are changed back.
 pub fn apply(root: &Path, plan: &Plan) -> Result<Applied> {
+    bring_about(root, plan, Kernel::ToBeWritten)
+}
+
+/// Brings a plan about whose values the running kernel has been given already:
+/// it keeps them, whatever becomes of the files, and a later undo takes them
+/// back. A file that cannot be changed is a shortfall; the others are then as
+/// they were.
+pub fn keep(root: &Path, plan: &Plan) -> Result<Applied> {
+    bring_about(root, plan, Kernel::Written)
+}
+
+/// Whether the running kernel has the values of a plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    ToBeWritten,
+    Written,
+}
+
+fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
     let records = Records::of(root);
     if plan.is_empty() && unfinished(&records)?.is_empty() {
         return verified(root, plan, None);
@@ -73,12 +92,32 @@ pub fn apply(root: &Path, plan: &Plan) -> Result<Applied> {
     for record in &mut earlier {
         record.mark(State::CarriedOn)?;
     }
-    let outcome = live::apply(&plan.live).and_then(|()| change_all(&tree, &items, &record));
-    if let Err(error) = outcome {
-        return Err(taken_back(root, &tree, &mut record, error));
+    let outcome = match kernel {
+        Kernel::ToBeWritten => live::apply(&plan.live),
+        Kernel::Written => Ok(()),
+    };
+    let mut failed = None;
+    match outcome.and_then(|()| change_all(&tree, &items, &record)) {
+        Ok(()) => {}
+        Err(error) if kernel == Kernel::ToBeWritten => {
+            return Err(taken_back(root, &tree, &mut record, error));
+        }
+        Err(error) => failed = Some(files_taken_back(&tree, &record, error)),
     }
     record.mark(State::Applied)?;
-    verified(root, plan, Some(record.manifest.id))
+    let mut applied = verified(root, plan, Some(record.manifest.id))?;
+    applied.shortfalls.splice(0..0, failed);
+    Ok(applied)
+}
+
+/// Takes the files back, after an error, and says how that went.
+fn files_taken_back(tree: &Tree, record: &Record, error: anyhow::Error) -> String {
+    let left = match undo::files(tree, record) {
+        Ok(outcome) if outcome.is_whole() => "the files are as they were".to_owned(),
+        Ok(outcome) => outcome.left.join("; "),
+        Err(other) => format!("{other:#}"),
+    };
+    format!("the files were not changed: {error:#}; {left}")
 }
 
 fn unfinished(records: &Records) -> Result<Vec<Record>> {

@@ -1,7 +1,7 @@
 //! The commands `ctdrop fix` and `ctdrop undo`.
 
 use std::{
-    io::{self, BufRead as _, BufReader, IsTerminal as _, Write},
+    io::{self, BufRead as _, IsTerminal as _, Write},
     path::Path,
 };
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{
     apply::{Applied, apply},
     diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},
+    keeping::unseen,
     occupants,
     plan::{self, Plan, plan},
     report, script,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     cli::{Fix, Output, Undo},
     facts::{Facts, root::Root},
+    kernel::netns::Namespaces,
     observe::evidence::Range,
     status::live,
 };
@@ -28,7 +30,7 @@ use crate::{
 pub fn fix(options: &Fix) -> Result<()> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
-    let load = load(&root, &facts, options)?;
+    let (load, unseen) = load(&root, &facts, options);
     let diagnosis = diagnose(&load, &facts.numbers.timeouts);
     let request = Request {
         to: options.to,
@@ -38,7 +40,8 @@ pub fn fix(options: &Fix) -> Result<()> {
     let how = plan::Options {
         edit_conflicts: options.edit_conflicts,
     };
-    let plan = plan(&root, &facts, size, how)?;
+    let mut plan = plan(&root, &facts, size, how)?;
+    plan.warnings.extend(unseen);
     if options.emit_script {
         let script = script::of(&facts, &plan)?;
         return say(|out| out.write_all(&script));
@@ -111,12 +114,13 @@ impl Shown<'_> {
     }
 }
 
-/// What is seen of the load: two looks at a running host, or what a tree tells.
-fn load(root: &Root, facts: &Facts, options: &Fix) -> Result<Load> {
+/// What is seen of the load: two looks at a running host, or what a tree tells;
+/// and why not who fills the table, if that cannot be seen.
+fn load(root: &Root, facts: &Facts, options: &Fix) -> (Load, Option<String>) {
     let mut load = Load::of(facts);
     if !root.is_this_host() {
         load.occupants = tree_occupants(root, facts);
-        return Ok(load);
+        return (load, None);
     }
     let seen = live::look(options.interval);
     let own = rustix::fs::stat("/proc/self/ns/net").map_or(0, |status| status.st_ino);
@@ -145,10 +149,21 @@ fn load(root: &Root, facts: &Facts, options: &Fix) -> Result<Load> {
         });
     }
     let pressed = refused > 0 || load.namespaces.iter().any(NamespaceLoad::is_full);
-    if pressed {
-        load.occupants = host_occupants(facts)?;
+    // The fullest one comes first.
+    let fullest = seen
+        .namespaces
+        .first()
+        .and_then(|namespace| namespace.netns);
+    let Some(fullest) = fullest.filter(|_| pressed) else {
+        return (load, None);
+    };
+    match host_occupants(fullest, facts) {
+        Ok(occupants) => {
+            load.occupants = Some(occupants);
+            (load, None)
+        }
+        Err(error) => (load, Some(unseen(&format!("{error:#}")))),
     }
-    Ok(load)
 }
 
 #[expect(
@@ -161,21 +176,13 @@ const fn lossy(number: u64) -> f64 {
 
 const TABLES: [&str; 2] = ["/proc/net/nf_conntrack", "/proc/net/ip_conntrack"];
 
-/// Who is in the table of this network namespace; none if the kernel has no such
-/// file.
-fn host_occupants(facts: &Facts) -> Result<Option<Occupants>> {
-    for path in TABLES {
-        match std::fs::File::open(path) {
-            Ok(file) => {
-                return occupants::read(BufReader::new(file), &facts.numbers.timeouts)
-                    .map(Some)
-                    .with_context(|| format!("cannot read {path}"));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
-        }
-    }
-    Ok(None)
+/// Who is in the table of a network namespace.
+fn host_occupants(netns: u32, facts: &Facts) -> Result<Occupants> {
+    let namespaces = Namespaces::discover()?;
+    let namespace = namespaces
+        .by_inode(netns)
+        .context("the network namespace is gone")?;
+    occupants::dump(namespace, &facts.numbers.timeouts)
 }
 
 fn tree_occupants(root: &Root, facts: &Facts) -> Option<Occupants> {

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::plan::LiveWrite;
+use super::{automatic::Table, plan::LiveWrite};
 use crate::{facts::Facts, kernel::defaults::Generation};
 
 /// The files through which the running kernel is told.
@@ -40,24 +40,42 @@ impl Knobs {
         }
     }
 
+    /// What is in force.
+    pub fn table(&self) -> Result<Table> {
+        Ok(Table {
+            max: read(&self.max)?,
+            buckets: read(&self.buckets)?,
+        })
+    }
+
     /// Raises limit and buckets at once, without a plan: what is there already is
-    /// not made less. Says what was written.
-    pub fn raise(&self, max: u64, buckets: u64) -> Result<Vec<LiveWrite>> {
+    /// not made less. Says what was written; if one of them cannot be, the other
+    /// is taken back.
+    pub fn raise(&self, to: Table) -> Result<Vec<LiveWrite>> {
         let mut writes = Vec::new();
-        for (path, after) in [(&self.buckets, buckets), (&self.max, max)] {
-            let before = read(path)?;
-            if before < after {
-                write(path, after)?;
-                writes.push(LiveWrite {
-                    path: path.clone(),
-                    before: Some(before),
-                    after,
-                    why: String::new(),
-                });
+        for (path, after) in [(&self.buckets, to.buckets), (&self.max, to.max)] {
+            if let Err(error) = raise(path, after, &mut writes) {
+                let left = take_back(&writes, None);
+                return Err(left.into_iter().fold(error, anyhow::Error::context));
             }
         }
         Ok(writes)
     }
+}
+
+fn raise(path: &PathBuf, after: u64, writes: &mut Vec<LiveWrite>) -> Result<()> {
+    let before = read(path)?;
+    if before >= after {
+        return Ok(());
+    }
+    write(path, after)?;
+    writes.push(LiveWrite {
+        path: path.clone(),
+        before: Some(before),
+        after,
+        why: "packets were refused".to_owned(),
+    });
+    Ok(())
 }
 
 /// Writes what a plan says, in its order, and reads it back.
@@ -160,10 +178,25 @@ mod tests {
         fs::read_to_string(path).unwrap()
     }
 
+    const fn table(max: u64, buckets: u64) -> Table {
+        Table { max, buckets }
+    }
+
+    #[test]
+    fn if_the_limit_cannot_be_written_buckets_are_taken_back() {
+        let (_directory, knobs) = kernel();
+        let knobs = Knobs {
+            max: knobs.max.with_file_name("nowhere"),
+            ..knobs
+        };
+        knobs.raise(table(4000, 1024)).unwrap_err();
+        assert_eq!(text(&knobs.buckets), "512\n");
+    }
+
     #[test]
     fn what_is_less_is_raised_buckets_first() {
         let (_directory, knobs) = kernel();
-        let writes = knobs.raise(4000, 1024).unwrap();
+        let writes = knobs.raise(table(4000, 1024)).unwrap();
         let paths: Vec<&PathBuf> = writes.iter().map(|write| &write.path).collect();
         assert_eq!(paths, [&knobs.buckets, &knobs.max]);
         assert_eq!(
@@ -171,7 +204,7 @@ mod tests {
             ("1024\n".into(), "4000\n".into())
         );
         assert!(
-            knobs.raise(2000, 512).unwrap().is_empty(),
+            knobs.raise(table(2000, 512)).unwrap().is_empty(),
             "nothing is made less"
         );
         assert_eq!(take_back(&writes, Some(10)), [""; 0]);
@@ -184,7 +217,7 @@ mod tests {
     #[test]
     fn what_others_have_set_is_left() {
         let (_directory, knobs) = kernel();
-        let writes = knobs.raise(4000, 1024).unwrap();
+        let writes = knobs.raise(table(4000, 1024)).unwrap();
         for other in ["3000\n", "5000\n"] {
             fs::write(&knobs.max, other).unwrap();
             let left = take_back(&writes, None);
@@ -203,7 +236,7 @@ mod tests {
             buckets: "/nowhere/buckets".into(),
             max: "/nowhere/max".into(),
         };
-        let error = format!("{:#}", knobs.raise(1, 1).unwrap_err());
+        let error = format!("{:#}", knobs.raise(table(1, 1)).unwrap_err());
         assert!(
             error.contains("/nowhere/buckets") && error.contains("is conntrack loaded"),
             "{error}"

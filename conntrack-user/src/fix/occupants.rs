@@ -1,30 +1,105 @@
-//! Who is in the table, by the text of `/proc/net/nf_conntrack`.
+//! Who is in the table: by the kernel's dump of a namespace, entry by entry, or
+//! by the text of `/proc/net/nf_conntrack` in a copied tree.
 
 use std::{collections::HashMap, io::BufRead};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::diagnosis::Occupants;
-use crate::facts::numbers::Timeouts;
+use crate::{
+    facts::numbers::Timeouts,
+    kernel::netns::Namespace,
+    who::{
+        dump,
+        entry::{Address, Entry, Progress},
+        filter::Filter,
+        hitters::{Count, Hitters},
+        socket::Socket,
+    },
+};
 
 /// Sources that are counted one by one.
-const SOURCES: usize = 10_000;
+const SOURCES: usize = 14_336;
 
 /// Seconds after which a connection on which nothing moves is idle.
 const IDLE: u64 = 3600;
 
+/// Seconds that an established connection stays without a packet.
+fn established(timeouts: &Timeouts) -> u64 {
+    let set = timeouts.get("tcp_timeout_established").copied();
+    set.unwrap_or(432_000)
+}
+
+/// Dumps the table of a namespace and adds it up; in memory that does not grow
+/// with it.
+pub fn dump(namespace: &Namespace, timeouts: &Timeouts) -> Result<Occupants> {
+    let inside = || -> Result<Occupants> {
+        let mut socket = Socket::open().context("cannot open a netfilter netlink socket")?;
+        let mut sums = Sums::new(established(timeouts));
+        dump::dump(
+            &mut socket,
+            &Filter::default(),
+            &mut |entry| sums.add(entry),
+            &mut |_| {},
+        )?;
+        Ok(sums.occupants())
+    };
+    Ok(namespace.inside(inside)?)
+}
+
+/// Entries added up.
+struct Sums {
+    established: u64,
+    occupants: Occupants,
+    sources: Hitters<Address>,
+}
+
+impl Sums {
+    fn new(established: u64) -> Self {
+        Self {
+            established,
+            occupants: Occupants::default(),
+            sources: Hitters::with_capacity(SOURCES),
+        }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        // One that hardware forwards has no time, and moves.
+        let idle = entry.is_established()
+            && entry
+                .timeout
+                .is_some_and(|left| self.established.saturating_sub(left.into()) >= IDLE);
+        let unreplied = entry.progress() == Progress::Unreplied;
+        self.occupants.entries += 1;
+        self.occupants.idle += u64::from(idle);
+        self.occupants.unreplied += u64::from(unreplied);
+        if idle || unreplied {
+            let one = Count {
+                entries: 1,
+                ..Count::default()
+            };
+            self.sources.add(entry.src, one);
+        }
+    }
+
+    fn occupants(self) -> Occupants {
+        let most = self.sources.most(|count| count.entries);
+        Occupants {
+            source: most.map(|(source, count)| (source.to_string(), count.entries.into())),
+            ..self.occupants
+        }
+    }
+}
+
 /// Reads entries, one a line.
 pub fn read(text: impl BufRead, timeouts: &Timeouts) -> Result<Occupants> {
-    let established = timeouts
-        .get("tcp_timeout_established")
-        .copied()
-        .unwrap_or(432_000);
+    let established = established(timeouts);
     let mut occupants = Occupants::default();
     let mut sources: HashMap<String, u64> = HashMap::new();
     for line in text.split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
-        let Some(entry) = Entry::parse(&line) else {
+        let Some(entry) = Line::parse(&line) else {
             continue;
         };
         occupants.entries += 1;
@@ -45,7 +120,7 @@ pub fn read(text: impl BufRead, timeouts: &Timeouts) -> Result<Occupants> {
     Ok(occupants)
 }
 
-struct Entry<'l> {
+struct Line<'l> {
     /// Seconds left.
     left: u64,
     source: &'l str,
@@ -53,7 +128,7 @@ struct Entry<'l> {
     established: bool,
 }
 
-impl<'l> Entry<'l> {
+impl<'l> Line<'l> {
     /// `ipv4     2 tcp      6 431999 ESTABLISHED src=… dst=… sport=… dport=… src=… [ASSURED] …`;
     /// `ip_conntrack` begins with the protocol. An entry that is offloaded shows
     /// no time.

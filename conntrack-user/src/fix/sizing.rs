@@ -53,10 +53,7 @@ pub struct Request {
 pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request) -> Result<Size> {
     let current = current(facts);
     let entry = bytes_per_entry(facts);
-    let affordable = facts
-        .kernel
-        .memory
-        .map(|memory| memory / 100 * SHARE / entry / UNIT * UNIT);
+    let affordable = affordable(facts);
     let mut why = vec![diagnosis.evidence.clone()];
     let mut warnings = Vec::new();
     let max = if let Some(to) = request.to {
@@ -84,6 +81,14 @@ pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request)
         why,
         warnings,
     })
+}
+
+/// How many entries take no more than their share of the memory; none if the
+/// memory is not known.
+pub fn affordable(facts: &Facts) -> Option<u64> {
+    let entry = bytes_per_entry(facts);
+    let memory = facts.kernel.memory?;
+    Some(memory / 100 * SHARE / entry / UNIT * UNIT)
 }
 
 /// The limit now; of a host that does not run, what the kernel begins with.

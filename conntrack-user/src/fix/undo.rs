@@ -90,24 +90,7 @@ fn built_upon(records: &Records, record: &Record) -> Result<Option<String>> {
 
 /// Takes back a fix, as far as that can be done without a loss.
 pub(super) fn take_back(root: &Path, tree: &Tree, record: &mut Record) -> Result<Undone> {
-    clean(tree, record)?;
-    let mut undone = Undone {
-        id: record.manifest.id.clone(),
-        ..Undone::default()
-    };
-    for number in (0..record.manifest.files.len()).rev() {
-        let path = record.manifest.files[number].path.clone();
-        match restore(tree, record, number) {
-            Ok(true) => undone.restored.push(path),
-            Ok(false) => {}
-            Err(error) => undone.left.push(format!("{error:#}")),
-        }
-    }
-    for directory in &record.manifest.directories {
-        if let Err(error) = tree.remove_directory(directory) {
-            undone.left.push(format!("{error:#}"));
-        }
-    }
+    let mut undone = files(tree, record)?;
     if root == Path::new("/") {
         let writes: Vec<LiveWrite> = record
             .manifest
@@ -125,6 +108,29 @@ pub(super) fn take_back(root: &Path, tree: &Tree, record: &mut Record) -> Result
     }
     if undone.is_whole() {
         record.mark(State::Undone)?;
+    }
+    Ok(undone)
+}
+
+/// The same of its files alone; the running kernel stays as it is.
+pub(super) fn files(tree: &Tree, record: &Record) -> Result<Undone> {
+    clean(tree, record)?;
+    let mut undone = Undone {
+        id: record.manifest.id.clone(),
+        ..Undone::default()
+    };
+    for number in (0..record.manifest.files.len()).rev() {
+        let path = record.manifest.files[number].path.clone();
+        match restore(tree, record, number) {
+            Ok(true) => undone.restored.push(path),
+            Ok(false) => {}
+            Err(error) => undone.left.push(format!("{error:#}")),
+        }
+    }
+    for directory in &record.manifest.directories {
+        if let Err(error) = tree.remove_directory(directory) {
+            undone.left.push(format!("{error:#}"));
+        }
     }
     Ok(undone)
 }

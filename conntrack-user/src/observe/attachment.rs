@@ -132,8 +132,13 @@ impl Attachment {
         self.ready.counts.begin(self.placed.phase())
     }
 
+    /// Asks for the next sign of pressure.
+    pub(super) fn listen(&mut self) -> Result<()> {
+        self.ready.bell.set()
+    }
+
     /// Ends when the programs see the first sign of pressure since they were
-    /// attached, or came to rest.
+    /// attached, came to rest, or were asked for the next one.
     pub(super) async fn pressure(&mut self) -> Result<()> {
         self.ready.bell.rung().await
     }

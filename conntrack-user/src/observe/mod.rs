@@ -224,11 +224,21 @@ impl Observer {
     }
 
     /// Ends when the programs see pressure for the first time since they were
-    /// attached or came to rest: time for a [`Self::tick`].
+    /// attached or came to rest, or since [`Self::listen`]: time for a
+    /// [`Self::tick`].
     pub async fn pressure(&mut self) -> Result<()> {
         match &mut self.attachment {
             Some(attachment) => attachment.pressure().await,
             None => future::pending().await,
+        }
+    }
+
+    /// Has [`Self::pressure`] end with the next sign of pressure, though there was
+    /// one before.
+    pub fn listen(&mut self) -> Result<()> {
+        match &mut self.attachment {
+            Some(attachment) => attachment.listen(),
+            None => Ok(()),
         }
     }
 
@@ -259,7 +269,8 @@ impl Observer {
         &self.counted
     }
 
-    fn totals_now(&self) -> Result<TotalsByNetns> {
+    /// The totals of this moment, drained or not.
+    pub fn totals_now(&self) -> Result<TotalsByNetns> {
         let carried = &self.carried.totals;
         Ok(match &self.attachment {
             Some(attachment) => with(carried, attachment.totals_now()?),

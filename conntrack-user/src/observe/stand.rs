@@ -148,6 +148,23 @@ impl Stand {
         }
     }
 
+    /// What the programs have counted until now, drained or not.
+    pub fn totals_now(&self) -> Result<TotalsByNetns> {
+        match self {
+            Self::Programs(observer) => observer.totals_now(),
+            Self::Counters(_) => Ok(TotalsByNetns::new()),
+        }
+    }
+
+    /// Has [`Self::pressure`] end with the next sign of pressure, though there was
+    /// one before.
+    pub fn listen(&mut self) -> Result<()> {
+        match self {
+            Self::Programs(observer) => observer.listen(),
+            Self::Counters(_) => Ok(()),
+        }
+    }
+
     /// What the looks so far prove, over the namespaces chosen.
     pub fn verdict(&self, of: impl Fn(u32) -> bool) -> Verdict {
         match self {

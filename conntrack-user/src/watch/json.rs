@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     cli::By,
+    fix::event::Kept,
     kernel::netns::Namespaces,
     observe::{
         Event, Faults,
@@ -65,6 +66,9 @@ pub enum Line<'a> {
         /// What the kernel log has said, where it is read.
         #[serde(skip_serializing_if = "Option::is_none")]
         log: Option<Logged>,
+        /// Fixes that were made, the first one first; none without `--fix`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fixes: Option<&'a [Kept]>,
     },
 }
 
@@ -116,6 +120,7 @@ impl<'a> Line<'a> {
         clock: Clock,
         header: &'a Header,
         services: Vec<Service>,
+        fixes: Option<&'a [Kept]>,
     ) -> Self {
         Self::Summary {
             body: Body::new(report, observer, clock),
@@ -124,6 +129,7 @@ impl<'a> Line<'a> {
             error_bound: report.error_bound,
             services,
             log: report.logged,
+            fixes,
         }
     }
 }

@@ -32,6 +32,10 @@ use self::{
 };
 use crate::{
     cli::Watch,
+    fix::{
+        self,
+        guard::{Guard, Mode, Refusals, Turn},
+    },
     kernel::{netns::Namespaces, presence::Presence},
     observe::{Wanted, stand::Stand, tally::Tally},
 };
@@ -42,6 +46,9 @@ const DRAIN: Duration = Duration::from_millis(200);
 
 /// How often a module is looked for that is to be attached to, or let go.
 const MODULE: Duration = Duration::from_millis(50);
+
+/// How often the counters are read on account of `--fix`, where no program tells.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Observes until `shutdown`, or for the time asked for.
 pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<()> {
@@ -56,6 +63,11 @@ pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<
         return Ok(());
     }
     let select = resolve(options)?;
+    // Before the first packet can be refused.
+    let guard = match options.fix {
+        Mode::Off => None,
+        mode => Some(Guard::prepare(mode, options.ceiling)?),
+    };
     let observer = Stand::take(Wanted {
         backend: options.backend,
         arm: options.arm,
@@ -68,12 +80,22 @@ pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<
         observer,
         tally: Tally::default(),
         output,
+        guard,
+        counters_read: Instant::now(),
         started: Instant::now(),
         last: (Instant::now(), Figures::default()),
     };
     let outcome = session.observe(end).await;
     // Whatever has gone wrong: what was counted until then is said.
-    outcome.and(session.finish())
+    outcome.and(session.finish().await)
+}
+
+/// See [`Guard::turn`].
+async fn turn(guard: Option<&mut Guard>) -> Result<Turn> {
+    match guard {
+        Some(guard) => guard.turn().await,
+        None => future::pending().await,
+    }
 }
 
 async fn over(duration: Option<Duration>) {
@@ -124,6 +146,10 @@ struct Session<'a> {
     observer: Stand,
     tally: Tally,
     output: Output,
+    /// Fixes what can be fixed.
+    guard: Option<Guard>,
+    /// When the counters were read last on its account.
+    counters_read: Instant,
     started: Instant,
     /// When the last interval was reported, and the figures until then.
     last: (Instant, Figures),
@@ -147,21 +173,77 @@ impl Session<'_> {
             tokio::select! {
                 biased;
                 () = &mut end => return Ok(()),
-                _ = report.tick() => self.report_interval()?,
-                _ = drain.tick() => self.tick()?,
+                // First what cannot wait.
                 pressure = self.observer.pressure() => {
                     pressure?;
-                    self.tick()?;
+                    self.press()?;
                 }
+                turn = turn(self.guard.as_mut()) => match turn? {
+                    Turn::Look => self.look_again()?,
+                    Turn::Say(events) => self.say_fixes(&events)?,
+                },
+                _ = report.tick() => self.report_interval()?,
+                _ = drain.tick() => self.tick()?,
             }
         }
+    }
+
+    /// There was a sign of pressure.
+    fn press(&mut self) -> Result<()> {
+        if let Some(guard) = &mut self.guard {
+            guard.hears();
+            self.guard_now()?;
+        }
+        if self.guard.is_none() || !self.observer.is_armed() {
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Some time after it.
+    fn look_again(&mut self) -> Result<()> {
+        self.guard_now()?;
+        if let Some(guard) = &mut self.guard
+            && guard.wants_a_sign()
+        {
+            self.observer.listen()?;
+        }
+        Ok(())
+    }
+
+    /// Lets the guard see what was refused until now.
+    fn guard_now(&mut self) -> Result<()> {
+        let refused = Refusals::now(&self.observer)?;
+        self.guard_against(&refused)
+    }
+
+    fn guard_against(&mut self, refused: &Refusals) -> Result<()> {
+        let Some(guard) = &mut self.guard else {
+            return Ok(());
+        };
+        let events = guard.look(refused, || Refusals::now(&self.observer))?;
+        self.say_fixes(&events)
+    }
+
+    fn say_fixes(&mut self, events: &[fix::event::Event]) -> Result<()> {
+        events.iter().try_for_each(|event| self.output.fix(event))
     }
 
     fn tick(&mut self) -> Result<()> {
         if let Some(event) = self.observer.tick(&mut self.tally)? {
             self.output.event(event, self.options.quiet)?;
         }
-        Ok(())
+        let Some(guard) = &mut self.guard else {
+            return Ok(());
+        };
+        guard.refresh();
+        // Where programs do not see all, the counters do.
+        if !self.observer.backend().can_rest() && self.counters_read.elapsed() >= LOOK {
+            self.counters_read = Instant::now();
+            self.observer.look()?;
+        }
+        let refused = Refusals::drained(&self.observer);
+        self.guard_against(&refused)
     }
 
     fn report_interval(&mut self) -> Result<()> {
@@ -185,8 +267,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<()> {
+    async fn finish(mut self) -> Result<()> {
         self.observer.stop(&mut self.tally)?;
+        if let Some(mut guard) = self.guard.take() {
+            self.say_fixes(&guard.finish().await?)?;
+            self.guard = Some(guard);
+        }
         let asked = self.asked();
         let asked = Asked {
             top: if self.options.all_flows {
@@ -198,8 +284,9 @@ impl Session<'_> {
             ..asked
         };
         let report = Report::collect(&self.observer, &self.tally, asked)?;
+        let fixes = self.guard.as_ref().map(Guard::kept);
         self.output
-            .summary(&report, &self.observer, &self.tally, &self.select)
+            .summary(&report, &self.observer, &self.tally, &self.select, fixes)
     }
 
     /// What the user asked for, over the whole time.

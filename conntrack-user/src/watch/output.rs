@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 
 use super::{
     header::Header,
@@ -15,8 +16,12 @@ use super::{
 };
 use crate::{
     cli::{self, Watch},
+    fix::event as fix,
     observe::{Event, stand::Stand, tally::Tally},
 };
+
+/// Lines that a screen shows of what was done about refused packets.
+const LINES_OF_A_FIX: usize = 4;
 
 /// The output and what it needs to know.
 pub(super) struct Output {
@@ -24,7 +29,9 @@ pub(super) struct Output {
     header: Header,
     services: Services,
     /// What has changed last, for the screen.
-    changed: Option<String>,
+    changed: Vec<String>,
+    /// What fixes had to say, for after the screen.
+    fixes: Vec<String>,
 }
 
 enum Form {
@@ -52,7 +59,8 @@ impl Output {
             form,
             header,
             services,
-            changed: None,
+            changed: Vec::new(),
+            fixes: Vec::new(),
         };
         match &output.form {
             Form::Screen(screen) => {
@@ -68,12 +76,26 @@ impl Output {
     pub(super) fn event(&mut self, event: Event, quiet: bool) -> Result<()> {
         let line = text::event(event);
         match &self.form {
-            Form::Screen(_) => self.changed = Some(line),
+            Form::Screen(_) => self.changed = vec![line],
             _ if quiet => {}
             Form::Text => print(&[line])?,
             Form::Json => print_json(&Line::event(event))?,
         }
         Ok(())
+    }
+
+    /// Says what was done about refused packets.
+    pub(super) fn fix(&mut self, event: &fix::Event) -> Result<()> {
+        match &self.form {
+            Form::Screen(_) => {
+                let lines = event.lines();
+                self.changed = lines.iter().take(LINES_OF_A_FIX).cloned().collect();
+                self.fixes.extend(lines);
+                Ok(())
+            }
+            Form::Text => print(&event.lines()),
+            Form::Json => print_json(&event.json()),
+        }
     }
 
     /// Says an interval.
@@ -100,6 +122,7 @@ impl Output {
         observer: &Stand,
         tally: &Tally,
         select: &Select,
+        fixes: Option<&[fix::Kept]>,
     ) -> Result<()> {
         let lines = match self.form {
             Form::Json => {
@@ -114,16 +137,22 @@ impl Output {
                     Clock::now(),
                     &self.header,
                     services,
+                    fixes,
                 ));
             }
             Form::Text => text::summary(report, &self.names(observer)),
             Form::Screen(_) => {
                 let mut lines = text::header(&self.header);
+                lines.extend(self.fixes.clone());
                 lines.extend(text::summary(report, &self.names(observer)));
                 lines
             }
         };
         drop(self.form);
+        let lines: Vec<String> = lines
+            .into_iter()
+            .chain(fix::summary(fixes.unwrap_or_default()))
+            .collect();
         print(&lines)
     }
 
@@ -160,7 +189,7 @@ fn print(lines: &[String]) -> Result<()> {
     out.flush().context(STDOUT)
 }
 
-fn print_json(line: &Line<'_>) -> Result<()> {
+fn print_json(line: &impl Serialize) -> Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     serde_json::to_writer(&mut out, line)
         .map_err(io::Error::from)

@@ -1,0 +1,551 @@
+//! Makes a fix by itself, or plans one, when packets are refused.
+//!
+//! Everything a step needs is read before, so that between a refused packet and
+//! a higher limit there are the reading and the writing of two variables. What
+//! is slow comes after it, on another thread.
+
+use std::{
+    collections::BTreeMap,
+    future,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use conntrack_ebpf::Reason;
+
+use super::{
+    automatic::{Automatic, COOL_DOWN, Decision, Held, Look, Need, Table},
+    diagnosis::diagnose,
+    event::{Advice, Event, Kept, Suspect, What},
+    keeping::{self, Done, Evidence, Prepared},
+    notes,
+    record::{Records, State},
+    sizing::{Request, Size, size},
+};
+use crate::{
+    observe::{counts::Totals, stand::Stand},
+    watch::names,
+};
+
+/// How long what was read is good for, while it is calm.
+const FRESH: Duration = Duration::from_mins(1);
+
+/// How often counts are read after a sign of pressure, and how long, before the
+/// programs are asked for the next sign.
+const POLL: Duration = Duration::from_millis(10);
+const ALERT: Duration = Duration::from_millis(100);
+
+/// What is done about refused packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Nothing
+    #[default]
+    Off,
+    /// Show, once, what ctdrop fix would do, and change nothing
+    Plan,
+    /// Raise the limit at once, then make it last as ctdrop fix does
+    Auto,
+}
+
+/// Packets refused since the start, by network namespace, for want of what a fix
+/// can give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// For a full table.
+    pub room: BTreeMap<u32, u64>,
+    /// For a long hash chain.
+    pub chains: BTreeMap<u32, u64>,
+}
+
+impl Refusals {
+    /// Those of all that was drained; where programs see only some reasons, the
+    /// others as far as the last look at the kernel's counters has shown them, of
+    /// namespace 0.
+    pub fn drained(observer: &Stand) -> Self {
+        let mut refusals = Self::of_totals(observer.totals().iter());
+        if observer.backend().can_rest() {
+            return refusals;
+        }
+        for (reason, packets) in observer.verdict(|_| true).from_counters {
+            refusals.add(0, reason, packets);
+        }
+        refusals
+    }
+
+    /// Those that the programs have counted until now.
+    pub fn now(observer: &Stand) -> Result<Self> {
+        Ok(Self::of_totals(observer.totals_now()?.iter()))
+    }
+
+    fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
+        let mut refusals = Self::default();
+        for (&netns, totals) in totals {
+            for reason in [Reason::TableFull, Reason::ChainTooLong] {
+                refusals.add(netns, reason, totals.of(reason));
+            }
+        }
+        refusals
+    }
+
+    fn add(&mut self, netns: u32, reason: Reason, packets: u64) {
+        let refused = match reason {
+            Reason::TableFull => &mut self.room,
+            Reason::ChainTooLong => &mut self.chains,
+            _ => return,
+        };
+        *refused.entry(netns).or_default() += packets;
+    }
+
+    const fn of(&self, need: Need) -> &BTreeMap<u32, u64> {
+        match need {
+            Need::Room => &self.room,
+            Need::Buckets => &self.chains,
+        }
+    }
+
+    /// Those that `earlier` does not have.
+    fn since(&self, earlier: &Self, need: Need) -> Vec<(u32, u64)> {
+        let more = self.of(need).iter().map(|(&netns, &packets)| {
+            let before = earlier.of(need).get(&netns).copied().unwrap_or(0);
+            (netns, packets.saturating_sub(before))
+        });
+        more.filter(|&(_, packets)| packets > 0).collect()
+    }
+
+    /// Takes over what is more.
+    fn raise_to(&mut self, later: &Self) {
+        let both = [
+            (&mut self.room, &later.room),
+            (&mut self.chains, &later.chains),
+        ];
+        for (known, later) in both {
+            for (&netns, &packets) in later {
+                let known = known.entry(netns).or_default();
+                *known = packets.max(*known);
+            }
+        }
+    }
+}
+
+/// How it listens for the first refused packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ear {
+    /// The programs have been asked for a sign.
+    Listens,
+    /// There was one: counts are read again at this time.
+    Alert { next: Instant, until: Instant },
+    /// Nothing would be done before this time.
+    Rests(Instant),
+    /// Nothing is going to be done.
+    Closed,
+}
+
+/// Stands by, and makes fixes.
+pub struct Guard {
+    mode: Mode,
+    ceiling: Option<u64>,
+    prepared: Prepared,
+    fresh_until: Instant,
+    automatic: Automatic,
+    /// Refused until the last look, and until the last step.
+    looked: Refusals,
+    stepped: Refusals,
+    /// What fills the table, as far as that is known.
+    advice: Advice,
+    work: Option<JoinHandle<Work>>,
+    ear: Ear,
+    kept: Vec<Kept>,
+}
+
+/// What is to be done now.
+#[derive(Debug)]
+pub enum Turn {
+    /// Read the counts, and let it look at them.
+    Look,
+    /// Say this.
+    Say(Vec<Event>),
+}
+
+/// What another thread has done.
+enum Work {
+    Fresh(Result<Prepared>),
+    Done(Box<Done>),
+}
+
+impl Guard {
+    /// Gets ready. No limit will be set above `ceiling`; without one, above what
+    /// the memory allows.
+    pub fn prepare(mode: Mode, ceiling: Option<u64>) -> Result<Self> {
+        let prepared =
+            Prepared::read(ceiling).context("cannot read what decides the limit, for --fix")?;
+        Ok(Self {
+            mode,
+            ceiling,
+            fresh_until: Instant::now() + FRESH,
+            automatic: Automatic::new(prepared.ceiling),
+            prepared,
+            looked: Refusals::default(),
+            stepped: Refusals::default(),
+            advice: Advice::default(),
+            work: None,
+            ear: Ear::Listens,
+            kept: Vec::new(),
+        })
+    }
+
+    /// The fixes that were made, the first one first.
+    pub fn kept(&self) -> &[Kept] {
+        &self.kept
+    }
+
+    /// There was a sign of pressure: counts are to be read, and to be read again
+    /// when [`Self::turn`] says so.
+    pub fn hears(&mut self) {
+        if self.ear == Ear::Listens {
+            let now = Instant::now();
+            self.ear = Ear::Alert {
+                next: now + Duration::from_millis(1),
+                until: now + ALERT,
+            };
+        }
+    }
+
+    /// Whether the programs are to be asked for the next sign of pressure.
+    pub fn wants_a_sign(&mut self) -> bool {
+        let now = Instant::now();
+        let listens = match self.ear {
+            Ear::Alert { next, .. } if now < next => false,
+            Ear::Alert { until, .. } if now < until => {
+                self.ear = Ear::Alert {
+                    next: now + POLL,
+                    until,
+                };
+                false
+            }
+            Ear::Alert { .. } => true,
+            Ear::Rests(until) => now >= until,
+            Ear::Listens | Ear::Closed => false,
+        };
+        if listens {
+            self.ear = Ear::Listens;
+        }
+        listens
+    }
+
+    /// Looks at what was refused, and makes a step if that is right. `again` reads
+    /// the counts anew.
+    pub fn look(
+        &mut self,
+        refused: &Refusals,
+        again: impl FnOnce() -> Result<Refusals>,
+    ) -> Result<Vec<Event>> {
+        let earlier = self.looked.clone();
+        self.looked.raise_to(refused);
+        let need = [Need::Room, Need::Buckets]
+            .into_iter()
+            .find(|&need| !refused.since(&earlier, need).is_empty());
+        if need.is_some() && self.ear != Ear::Closed {
+            // Refusals that lead to nothing new need no haste.
+            self.ear = Ear::Rests(Instant::now() + COOL_DOWN);
+        }
+        match self.mode {
+            Mode::Auto => self.act(need, again),
+            Mode::Plan => {
+                if let Some(need) = need.filter(|_| self.ear != Ear::Closed) {
+                    self.ear = Ear::Closed;
+                    self.make_plan(need);
+                }
+                Ok(Vec::new())
+            }
+            Mode::Off => Ok(Vec::new()),
+        }
+    }
+
+    fn act(
+        &mut self,
+        need: Option<Need>,
+        again: impl FnOnce() -> Result<Refusals>,
+    ) -> Result<Vec<Event>> {
+        // Else there is nothing to find.
+        if self.automatic.is_over() || (need.is_none() && !self.automatic.has_written()) {
+            return Ok(Vec::new());
+        }
+        let Ok(table) = self.prepared.knobs.table() else {
+            // Conntrack is being unloaded, or has not come back.
+            return Ok(Vec::new());
+        };
+        let wanted = need.and_then(|need| self.wanted(need, table));
+        let facts = &self.prepared.facts;
+        let look = Look {
+            now: Instant::now(),
+            table,
+            refused: need,
+            owned: wanted
+                .as_ref()
+                .is_some_and(|size| notes::undone_at_once(facts, size).is_some()),
+        };
+        let to = wanted.as_ref().map_or(table, |size| Table {
+            max: size.max,
+            buckets: size.buckets,
+        });
+        match self.automatic.decide(look, |_| to) {
+            Some(Decision::Raise { need, to }) => self.step(need, table, to, again),
+            Some(Decision::Hold(held)) => Ok(vec![self.hold(held, table, wanted.as_ref())]),
+            Some(Decision::Diagnose(need)) => {
+                let evidence = self.evidence(need, table);
+                let ceiling = self.prepared.ceiling;
+                self.start(move || keeping::look(&evidence, ceiling));
+                Ok(Vec::new())
+            }
+            Some(Decision::PutBack { wrote, times, last }) => {
+                Ok(vec![self.was_put_back(wrote, table, times, last)?])
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Where a plan would go, with no more known than that packets are refused.
+    fn wanted(&mut self, need: Need, table: Table) -> Option<Size> {
+        let limits = &mut self.prepared.facts.numbers.limits;
+        limits.max = Some(table.max);
+        limits.buckets = Some(table.buckets);
+        let evidence = Evidence {
+            need,
+            refused: vec![(0, 1)],
+            table,
+        };
+        let load = evidence.load(|_| ("a network namespace".to_owned(), true));
+        let facts = &self.prepared.facts;
+        let diagnosis = diagnose(&load, &facts.numbers.timeouts);
+        let request = Request {
+            to: None,
+            ceiling: Some(self.prepared.ceiling),
+        };
+        // None: there is no limit that could be raised.
+        size(facts, &load, &diagnosis, request).ok()
+    }
+
+    fn step(
+        &mut self,
+        need: Need,
+        before: Table,
+        to: Table,
+        again: impl FnOnce() -> Result<Refusals>,
+    ) -> Result<Vec<Event>> {
+        let writes = match self.prepared.knobs.raise(to) {
+            Ok(writes) => writes,
+            Err(error) => {
+                self.automatic.end();
+                self.ear = Ear::Closed;
+                return Ok(vec![Event::now(What::Failed(format!("{error:#}")))]);
+            }
+        };
+        let (now, time) = (Instant::now(), names::now());
+        let after = self.prepared.knobs.table().unwrap_or(to);
+        self.automatic.raised(now, after);
+        let evidence = self.evidence(need, before);
+        // The step is made, whatever becomes of this.
+        if let Ok(later) = again() {
+            self.looked.raise_to(&later);
+        }
+        let lost = self.looked.since(&self.stepped, need);
+        self.stepped = self.looked.clone();
+        let what = What::Raised {
+            need,
+            before,
+            after,
+            refused: lost.iter().map(|(_, packets)| packets).sum(),
+        };
+        let ceiling = self.prepared.ceiling;
+        self.start(move || keeping::keep_step(&evidence, after, writes, ceiling));
+        Ok(vec![Event { time, what }])
+    }
+
+    fn hold(&self, why: Held, table: Table, wanted: Option<&Size>) -> Event {
+        let advice = match why {
+            Held::Leak | Held::Flood => self.advice.clone(),
+            Held::Owner => {
+                let facts = &self.prepared.facts;
+                let note = wanted.and_then(|size| notes::undone_at_once(facts, size));
+                let knob = notes::owner(facts).zip(wanted);
+                let knob = knob.and_then(|(owner, size)| notes::knob(owner, facts, size));
+                Advice {
+                    evidence: note.map(|note| note.why).unwrap_or_default(),
+                    instead: knob.into_iter().map(|note| note.what).collect(),
+                }
+            }
+            Held::Ceiling | Held::BucketsAtCeiling => Advice::default(),
+        };
+        Event::now(What::Held { why, table, advice })
+    }
+
+    fn was_put_back(
+        &mut self,
+        wrote: Table,
+        found: Table,
+        times: u32,
+        last: bool,
+    ) -> Result<Event> {
+        if let Some(id) = self.undone()? {
+            self.automatic.end();
+            self.ear = Ear::Closed;
+            return Ok(Event::now(What::TakenBack(id)));
+        }
+        if last {
+            self.ear = Ear::Closed;
+        }
+        let writers = self.prepared.facts.writers.iter();
+        let writers = writers
+            .filter(|writer| writer.active)
+            .map(|writer| Suspect {
+                name: writer.name,
+                knob: writer.knob.clone(),
+            })
+            .collect();
+        Ok(Event::now(What::PutBack {
+            wrote,
+            found,
+            times,
+            last,
+            writers,
+        }))
+    }
+
+    /// The fix of ours that the user has taken back.
+    fn undone(&self) -> Result<Option<String>> {
+        let Some(last) = self.kept.last() else {
+            return Ok(None);
+        };
+        let records = Records::of(Path::new("/")).all()?;
+        let undone = records
+            .into_iter()
+            .find(|record| record.manifest.id == last.id && record.state == State::Undone);
+        Ok(undone.map(|record| record.manifest.id))
+    }
+
+    /// What was refused since the last step.
+    fn evidence(&self, need: Need, table: Table) -> Evidence {
+        Evidence {
+            need,
+            refused: self.looked.since(&self.stepped, need),
+            table,
+        }
+    }
+
+    fn make_plan(&mut self, need: Need) {
+        let Ok(table) = self.prepared.knobs.table() else {
+            return;
+        };
+        let evidence = self.evidence(need, table);
+        let ceiling = self.prepared.ceiling;
+        self.start(move || keeping::make_plan(&evidence, ceiling));
+    }
+
+    fn start(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
+        self.work = Some(spawn_blocking(move || Work::Done(Box::new(work()))));
+    }
+
+    /// Has what a step needs read anew, if that is due, and nothing else is
+    /// being done.
+    pub fn refresh(&mut self) {
+        let now = Instant::now();
+        let calm = self.ear == Ear::Listens && self.work.is_none();
+        if self.mode == Mode::Auto && calm && now >= self.fresh_until {
+            self.fresh_until = now + FRESH;
+            let ceiling = self.ceiling;
+            self.work = Some(spawn_blocking(move || Work::Fresh(Prepared::read(ceiling))));
+        }
+    }
+
+    /// Ends when counts are to be read, or when what was started is done.
+    pub async fn turn(&mut self) -> Result<Turn> {
+        tokio::select! {
+            () = time_to_look(self.ear) => Ok(Turn::Look),
+            work = done(&mut self.work) => {
+                self.work = None;
+                Ok(Turn::Say(self.note(work?)))
+            }
+        }
+    }
+
+    fn note(&mut self, work: Work) -> Vec<Event> {
+        match work {
+            Work::Fresh(Ok(prepared)) => {
+                self.automatic.set_ceiling(prepared.ceiling);
+                self.prepared = prepared;
+                Vec::new()
+            }
+            // What was read before will do.
+            Work::Fresh(Err(_)) => Vec::new(),
+            Work::Done(done) => {
+                let Done {
+                    what,
+                    kept,
+                    cause,
+                    advice,
+                    honest,
+                } = *done;
+                self.kept.extend(kept);
+                self.advice = advice;
+                self.automatic.judged(Instant::now(), cause, honest);
+                what.into_iter().map(Event::now).collect()
+            }
+        }
+    }
+
+    /// Waits until nothing is being done any more.
+    pub async fn finish(&mut self) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        while self.work.is_some() {
+            let work = done(&mut self.work).await;
+            self.work = None;
+            events.extend(self.note(work?));
+        }
+        self.automatic.end();
+        self.ear = Ear::Closed;
+        Ok(events)
+    }
+}
+
+async fn time_to_look(ear: Ear) {
+    match ear {
+        Ear::Alert { next: then, .. } | Ear::Rests(then) => {
+            tokio::time::sleep_until(then.into()).await;
+        }
+        Ear::Listens | Ear::Closed => future::pending().await,
+    }
+}
+
+async fn done(work: &mut Option<JoinHandle<Work>>) -> Result<Work> {
+    match work {
+        Some(work) => work.await.context("the work on a fix has panicked"),
+        None => future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(packets: &[(u32, u64)]) -> Refusals {
+        Refusals {
+            room: packets.iter().copied().collect(),
+            chains: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn refusals_are_told_from_those_before() {
+        let mut looked = room(&[(7, 10)]);
+        let later = room(&[(7, 10), (8, 2)]);
+        assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
+        assert_eq!(later.since(&looked, Need::Buckets), []);
+        looked.raise_to(&later);
+        // Drained counts can be older than those read in between.
+        looked.raise_to(&room(&[(7, 9)]));
+        assert_eq!(looked, later);
+    }
+}
