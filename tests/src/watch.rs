@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{net::Tuple, scenario::Machine};
 
@@ -93,6 +94,8 @@ pub struct Summary {
     pub log: Option<Log>,
     /// Namespaces in which packets were lost.
     pub namespaces: Vec<Namespace>,
+    /// Fixes that were made by itself, with `--fix`.
+    pub fixes: Option<Vec<Fixed>>,
     /// Most memory that the process had, in bytes; not in the line.
     #[serde(skip)]
     pub memory: u64,
@@ -118,6 +121,15 @@ pub struct Log {
     pub lines: u64,
     /// Network messages kept back.
     pub suppressed: u64,
+}
+
+/// A fix of the summary.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Fixed {
+    /// Its name.
+    pub id: String,
+    /// The limit that it set.
+    pub max: u64,
 }
 
 /// A namespace of the summary.
@@ -371,17 +383,41 @@ impl Watch {
         }
     }
 
+    /// Waits for the next line about a fix.
+    pub fn next_fix(&mut self) -> Result<Value> {
+        loop {
+            let mut line = String::new();
+            self.output.read_line(&mut line)?;
+            let heard: Value = serde_json::from_str(&line)
+                .with_context(|| format!("ctdrop watch said {line:?} instead of a fix"))?;
+            match heard["type"].as_str() {
+                Some("fix") => return Ok(heard),
+                Some("event" | "interval") => {}
+                _ => bail!("ctdrop watch ended with {line:?} instead of a fix"),
+            }
+        }
+    }
+
     /// Process number.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
     /// Ends it with a signal that it answers with its totals.
-    pub fn finish(mut self) -> Result<Summary> {
+    pub fn finish(self) -> Result<Summary> {
+        self.finish_with_fixes().map(|(summary, _)| summary)
+    }
+
+    /// The same, with the lines about fixes that came before the totals.
+    pub fn finish_with_fixes(mut self) -> Result<(Summary, Vec<String>)> {
         signal(self.pid(), libc::SIGINT)?;
+        let mut fixes = Vec::new();
         let mut last = String::new();
         let mut line = String::new();
         while self.output.read_line(&mut line)? > 0 {
+            if serde_json::from_str(&line).is_ok_and(|line: Line| line.kind == "fix") {
+                fixes.push(line.clone());
+            }
             std::mem::swap(&mut last, &mut line);
             line.clear();
         }
@@ -393,7 +429,7 @@ impl Watch {
         })?;
         summary.memory = memory;
         summary.skips_runs = self.skips_runs;
-        Ok(summary)
+        Ok((summary, fixes))
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 pub mod footprint;
+pub mod limit_raised;
 mod mounts;
 mod observers;
 pub mod packets;

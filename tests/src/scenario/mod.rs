@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bench::{footprint, packets, rate};
+use crate::bench::{footprint, limit_raised, packets, rate};
 
 pub mod arming;
 pub mod bench_who;
@@ -20,6 +20,7 @@ pub mod counters;
 pub mod demo;
 pub mod errors;
 pub mod eviction;
+pub mod fix;
 pub mod lifecycle;
 pub mod module_life;
 pub mod net_check;
@@ -176,6 +177,10 @@ pub static ALL: &[&Scenario] = &[
     &probe::BENT,
     &status::STATUS,
     &status::MODULE,
+    &fix::AUTO,
+    &fix::PLAN,
+    &fix::BACKS_OFF,
+    &fix::CEILING,
     &demo::DEMO,
     &who::WHO,
     &who::CHOSEN,
@@ -183,6 +188,7 @@ pub static ALL: &[&Scenario] = &[
     &bench_who::BENCH_WHO,
     &packets::PACKETS,
     &rate::RATE,
+    &limit_raised::LIMIT_RAISED,
     &footprint::FOOTPRINT,
 ];
 
