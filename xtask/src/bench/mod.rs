@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 mod aims;
 mod figures;
+mod fix;
 mod logs;
 mod observe;
 mod section;
@@ -14,6 +15,8 @@ mod who;
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    /// From the first refused packet to the limit that `watch --fix auto` has raised
+    Fix,
     /// Scanning logs, beside ripgrep and grep
     Logs(logs::Options),
     /// What watching costs packets and the host, beside bpftrace and dropwatch
@@ -25,6 +28,7 @@ pub(crate) enum Bench {
 /// Measures it.
 pub(crate) fn bench(bench: &Bench) -> Result<()> {
     match bench {
+        Bench::Fix => fix::bench(),
         Bench::Logs(options) => logs::bench(options),
         Bench::Observe => observe::bench(),
         Bench::Who => who::bench(),
