@@ -102,7 +102,7 @@ fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
         Err(error) if kernel == Kernel::ToBeWritten => {
             return Err(taken_back(root, &tree, &mut record, error));
         }
-        Err(error) => failed = Some(files_taken_back(&tree, &record, error)),
+        Err(error) => failed = Some(files_taken_back(&tree, &record, &error)),
     }
     record.mark(State::Applied)?;
     let mut applied = verified(root, plan, Some(record.manifest.id))?;
@@ -111,7 +111,7 @@ fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
 }
 
 /// Takes the files back, after an error, and says how that went.
-fn files_taken_back(tree: &Tree, record: &Record, error: anyhow::Error) -> String {
+fn files_taken_back(tree: &Tree, record: &Record, error: &anyhow::Error) -> String {
     let left = match undo::files(tree, record) {
         Ok(outcome) if outcome.is_whole() => "the files are as they were".to_owned(),
         Ok(outcome) => outcome.left.join("; "),

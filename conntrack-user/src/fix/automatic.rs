@@ -329,7 +329,7 @@ mod tests {
         let later = begin + COOL_DOWN;
         assert_eq!(act(&mut automatic, later, &mut table, Need::Room), None);
         automatic.judged(later, Some(Cause::Undersized), 2000);
-        let early = later - Duration::from_millis(1);
+        let early = begin + COOL_DOWN / 2;
         assert_eq!(act(&mut automatic, early, &mut table, Need::Room), None);
         assert!(act(&mut automatic, later, &mut table, Need::Room).is_some());
         assert_eq!(table.max, 4000);

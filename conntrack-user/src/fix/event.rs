@@ -208,18 +208,20 @@ impl What {
                 last,
                 writers,
             } => {
-                let mut line = format!(
-                    "somebody else has set {} entries, {} buckets, after {} and {} were written",
+                let left = if *last {
+                    format!(
+                        ", for the {times}. time: it is left to them, and nothing is raised any more"
+                    )
+                } else {
+                    String::new()
+                };
+                let line = format!(
+                    "somebody else has set {} entries, {} buckets, after {} and {} were written{left}",
                     number(found.max),
                     number(found.buckets),
                     number(wrote.max),
                     number(wrote.buckets)
                 );
-                if *last {
-                    line.push_str(&format!(
-                        ", for the {times}. time: it is left to them, and nothing is raised any more"
-                    ));
-                }
                 let suspects = writers
                     .iter()
                     .map(|suspect| format!("it may be {}: {}", suspect.name, suspect.knob));
@@ -284,8 +286,7 @@ fn held(why: Held, table: Table, evidence: &str) -> String {
              been chosen to collide",
             number(table.buckets)
         ),
-        Held::Leak | Held::Flood => format!("the limit stays at {max}: {evidence}"),
-        Held::Owner => format!("the limit stays at {max}: {evidence}"),
+        Held::Leak | Held::Flood | Held::Owner => format!("the limit stays at {max}: {evidence}"),
     }
 }
 

@@ -171,7 +171,7 @@ pub enum Turn {
 
 /// What another thread has done.
 enum Work {
-    Fresh(Result<Prepared>),
+    Fresh(Result<Box<Prepared>>),
     Done(Box<Done>),
 }
 
@@ -241,7 +241,7 @@ impl Guard {
         &mut self,
         refused: &Refusals,
         again: impl FnOnce() -> Result<Refusals>,
-    ) -> Result<Vec<Event>> {
+    ) -> Vec<Event> {
         let earlier = self.looked.clone();
         self.looked.raise_to(refused);
         let need = [Need::Room, Need::Buckets]
@@ -258,24 +258,20 @@ impl Guard {
                     self.ear = Ear::Closed;
                     self.make_plan(need);
                 }
-                Ok(Vec::new())
+                Vec::new()
             }
-            Mode::Off => Ok(Vec::new()),
+            Mode::Off => Vec::new(),
         }
     }
 
-    fn act(
-        &mut self,
-        need: Option<Need>,
-        again: impl FnOnce() -> Result<Refusals>,
-    ) -> Result<Vec<Event>> {
+    fn act(&mut self, need: Option<Need>, again: impl FnOnce() -> Result<Refusals>) -> Vec<Event> {
         // Else there is nothing to find.
         if self.automatic.is_over() || (need.is_none() && !self.automatic.has_written()) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let Ok(table) = self.prepared.knobs.table() else {
             // Conntrack is being unloaded, or has not come back.
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let wanted = need.and_then(|need| self.wanted(need, table));
         let facts = &self.prepared.facts;
@@ -293,17 +289,17 @@ impl Guard {
         });
         match self.automatic.decide(look, |_| to) {
             Some(Decision::Raise { need, to }) => self.step(need, table, to, again),
-            Some(Decision::Hold(held)) => Ok(vec![self.hold(held, table, wanted.as_ref())]),
+            Some(Decision::Hold(held)) => vec![self.hold(held, table, wanted.as_ref())],
             Some(Decision::Diagnose(need)) => {
                 let evidence = self.evidence(need, table);
                 let ceiling = self.prepared.ceiling;
                 self.start(move || keeping::look(&evidence, ceiling));
-                Ok(Vec::new())
+                Vec::new()
             }
             Some(Decision::PutBack { wrote, times, last }) => {
-                Ok(vec![self.was_put_back(wrote, table, times, last)?])
+                vec![self.was_put_back(wrote, table, times, last)]
             }
-            None => Ok(Vec::new()),
+            None => Vec::new(),
         }
     }
 
@@ -334,13 +330,13 @@ impl Guard {
         before: Table,
         to: Table,
         again: impl FnOnce() -> Result<Refusals>,
-    ) -> Result<Vec<Event>> {
+    ) -> Vec<Event> {
         let writes = match self.prepared.knobs.raise(to) {
             Ok(writes) => writes,
             Err(error) => {
                 self.automatic.end();
                 self.ear = Ear::Closed;
-                return Ok(vec![Event::now(What::Failed(format!("{error:#}")))]);
+                return vec![Event::now(What::Failed(format!("{error:#}")))];
             }
         };
         let (now, time) = (Instant::now(), names::now());
@@ -361,7 +357,7 @@ impl Guard {
         };
         let ceiling = self.prepared.ceiling;
         self.start(move || keeping::keep_step(&evidence, after, writes, ceiling));
-        Ok(vec![Event { time, what }])
+        vec![Event { time, what }]
     }
 
     fn hold(&self, why: Held, table: Table, wanted: Option<&Size>) -> Event {
@@ -382,17 +378,11 @@ impl Guard {
         Event::now(What::Held { why, table, advice })
     }
 
-    fn was_put_back(
-        &mut self,
-        wrote: Table,
-        found: Table,
-        times: u32,
-        last: bool,
-    ) -> Result<Event> {
-        if let Some(id) = self.undone()? {
+    fn was_put_back(&mut self, wrote: Table, found: Table, times: u32, last: bool) -> Event {
+        if let Some(id) = self.undone() {
             self.automatic.end();
             self.ear = Ear::Closed;
-            return Ok(Event::now(What::TakenBack(id)));
+            return Event::now(What::TakenBack(id));
         }
         if last {
             self.ear = Ear::Closed;
@@ -405,25 +395,24 @@ impl Guard {
                 knob: writer.knob.clone(),
             })
             .collect();
-        Ok(Event::now(What::PutBack {
+        Event::now(What::PutBack {
             wrote,
             found,
             times,
             last,
             writers,
-        }))
+        })
     }
 
-    /// The fix of ours that the user has taken back.
-    fn undone(&self) -> Result<Option<String>> {
-        let Some(last) = self.kept.last() else {
-            return Ok(None);
-        };
-        let records = Records::of(Path::new("/")).all()?;
+    /// The fix of ours that the user has taken back; none is known if the records
+    /// cannot be read.
+    fn undone(&self) -> Option<String> {
+        let last = self.kept.last()?;
+        let records = Records::of(Path::new("/")).all().ok()?;
         let undone = records
             .into_iter()
             .find(|record| record.manifest.id == last.id && record.state == State::Undone);
-        Ok(undone.map(|record| record.manifest.id))
+        undone.map(|record| record.manifest.id)
     }
 
     /// What was refused since the last step.
@@ -456,7 +445,9 @@ impl Guard {
         if self.mode == Mode::Auto && calm && now >= self.fresh_until {
             self.fresh_until = now + FRESH;
             let ceiling = self.ceiling;
-            self.work = Some(spawn_blocking(move || Work::Fresh(Prepared::read(ceiling))));
+            self.work = Some(spawn_blocking(move || {
+                Work::Fresh(Prepared::read(ceiling).map(Box::new))
+            }));
         }
     }
 
@@ -475,7 +466,7 @@ impl Guard {
         match work {
             Work::Fresh(Ok(prepared)) => {
                 self.automatic.set_ceiling(prepared.ceiling);
-                self.prepared = prepared;
+                self.prepared = *prepared;
                 Vec::new()
             }
             // What was read before will do.

@@ -285,3 +285,29 @@ fn lines(thought: &Thought, applied: &Applied) -> Vec<String> {
     );
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::numbers::Timeouts;
+
+    fn cause(need: Need, is_host: bool) -> Cause {
+        let evidence = Evidence {
+            need,
+            refused: vec![(7, 3)],
+            table: Table {
+                max: 1000,
+                buckets: 512,
+            },
+        };
+        let load = evidence.load(|netns| (format!("net:[{netns}]"), is_host));
+        diagnose(&load, &Timeouts::new()).cause
+    }
+
+    #[test]
+    fn what_was_lacked_tells_the_cause() {
+        assert_eq!(cause(Need::Room, true), Cause::Undersized);
+        assert_eq!(cause(Need::Room, false), Cause::NoisyNamespace);
+        assert_eq!(cause(Need::Buckets, true), Cause::FewBuckets);
+    }
+}

@@ -174,4 +174,35 @@ nonsense
         };
         assert_eq!(found, expected);
     }
+    #[test]
+    fn entries_of_a_dump_are_added_up() {
+        let mut sums = Sums::new(432_000);
+        let connection = |last, left| Entry {
+            protocol: crate::who::entry::TCP,
+            state: Some(crate::who::entry::TCP_ESTABLISHED),
+            // Seen a reply, assured.
+            status: 0b110,
+            src: Address::v4([192, 0, 2, last]),
+            timeout: left,
+            ..Entry::default()
+        };
+        sums.add(&connection(1, Some(428_000)));
+        sums.add(&connection(1, Some(300_000)));
+        sums.add(&connection(2, Some(431_999)));
+        // Forwarded by hardware.
+        sums.add(&connection(2, None));
+        sums.add(&Entry {
+            protocol: crate::who::entry::UDP,
+            src: Address::v4([192, 0, 2, 3]),
+            timeout: Some(29),
+            ..Entry::default()
+        });
+        let expected = Occupants {
+            entries: 5,
+            unreplied: 1,
+            idle: 2,
+            source: Some(("192.0.2.1".to_owned(), 2)),
+        };
+        assert_eq!(sums.occupants(), expected);
+    }
 }

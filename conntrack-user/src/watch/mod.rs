@@ -221,7 +221,7 @@ impl Session<'_> {
         let Some(guard) = &mut self.guard else {
             return Ok(());
         };
-        let events = guard.look(refused, || Refusals::now(&self.observer))?;
+        let events = guard.look(refused, || Refusals::now(&self.observer));
         self.say_fixes(&events)
     }
 
