@@ -20,6 +20,7 @@ use super::{
     automatic::{Automatic, COOL_DOWN, Decision, Held, Look, Need, Table},
     diagnosis::diagnose,
     event::{Advice, Event, Kept, Suspect, What},
+    haste,
     keeping::{self, Done, Evidence, Prepared},
     notes,
     record::{Records, State},
@@ -181,6 +182,9 @@ impl Guard {
     pub fn prepare(mode: Mode, ceiling: Option<u64>) -> Result<Self> {
         let prepared =
             Prepared::read(ceiling).context("cannot read what decides the limit, for --fix")?;
+        if mode == Mode::Auto {
+            haste::hurry();
+        }
         Ok(Self {
             mode,
             ceiling,
@@ -434,7 +438,10 @@ impl Guard {
     }
 
     fn start(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
-        self.work = Some(spawn_blocking(move || Work::Done(Box::new(work()))));
+        self.work = Some(spawn_blocking(move || {
+            haste::take_time();
+            Work::Done(Box::new(work()))
+        }));
     }
 
     /// Has what a step needs read anew, if that is due, and nothing else is
@@ -446,6 +453,7 @@ impl Guard {
             self.fresh_until = now + FRESH;
             let ceiling = self.ceiling;
             self.work = Some(spawn_blocking(move || {
+                haste::take_time();
                 Work::Fresh(Prepared::read(ceiling).map(Box::new))
             }));
         }

@@ -12,6 +12,7 @@ pub mod edit;
 pub mod event;
 pub mod file;
 pub mod guard;
+mod haste;
 mod keeping;
 pub mod live;
 pub mod notes;

@@ -41,7 +41,7 @@ const FLOOD: Flood = Flood {
     family: crate::net::Family::V4,
     first_flow: 0,
     flows: 1_500,
-    packets: 60_000,
+    packets: 20_000,
     destination_port: 9,
 };
 
