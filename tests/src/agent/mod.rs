@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod firewall;
 mod port;
 mod serve;
 
@@ -34,6 +35,16 @@ pub enum Request {
         /// Its absolute path.
         path: String,
     },
+    /// Make a firewall in a network namespace of its own, with conntrack, and fill
+    /// its table to the limit in force.
+    FillTable,
+    /// Send it one packet of each of some flows that it has never seen.
+    Flood {
+        /// How many.
+        flows: u32,
+    },
+    /// Take it away, and all that it tracks.
+    ForgetTable,
 }
 
 /// What the agent says.
@@ -51,8 +62,23 @@ pub enum Answer {
     Written,
     /// A file's content.
     Content(Vec<u8>),
+    /// The firewall's table, after all packets that were sent.
+    Table(Table),
+    /// The firewall is gone.
+    Forgotten,
     /// It could not be done, and why.
     Failed(String),
+}
+
+/// A conntrack table, as the kernel counts it.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// Entries in it.
+    pub entries: u64,
+    /// The limit in force.
+    pub max: u64,
+    /// Packets that were refused as there was no room: the counter `drop`.
+    pub refused: u64,
 }
 
 /// How a program ended.

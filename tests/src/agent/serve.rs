@@ -10,18 +10,19 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Answer, Ended, Request, port};
+use super::{Answer, Ended, Request, firewall::Firewall, port};
 
 /// Answers requests until the port closes.
 pub fn serve() -> Result<()> {
     let mut out = port::open()?;
     let requests = BufReader::new(out.try_clone().context("cannot share the port")?);
     send(&mut out, &Answer::Ready { state: booted()? })?;
+    let mut agent = Agent::default();
     for line in requests.lines() {
         let request = line.context("cannot read from the port")?;
         let answer = serde_json::from_str(&request)
             .context("not a request")
-            .and_then(answer)
+            .and_then(|request| agent.answer(request))
             .unwrap_or_else(|error| Answer::Failed(format!("{error:#}")));
         send(&mut out, &answer)?;
     }
@@ -37,21 +38,45 @@ fn booted() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Does what was asked for.
-fn answer(request: Request) -> Result<Answer> {
-    match request {
-        Request::Run { command, input } => run(&command, input).map(Answer::Ended),
-        Request::Write { path, content } => {
-            if let Some(above) = Path::new(&path).parent() {
-                fs::create_dir_all(above)
-                    .with_context(|| format!("cannot create {}", above.display()))?;
+/// What lasts from one request to the next.
+#[derive(Debug, Default)]
+struct Agent {
+    /// The firewall, from its making until it is to go.
+    firewall: Option<Firewall>,
+}
+
+impl Agent {
+    /// Does what was asked for.
+    fn answer(&mut self, request: Request) -> Result<Answer> {
+        match request {
+            Request::Run { command, input } => run(&command, input).map(Answer::Ended),
+            Request::Write { path, content } => {
+                if let Some(above) = Path::new(&path).parent() {
+                    fs::create_dir_all(above)
+                        .with_context(|| format!("cannot create {}", above.display()))?;
+                }
+                fs::write(&path, content).with_context(|| format!("cannot write {path}"))?;
+                Ok(Answer::Written)
             }
-            fs::write(&path, content).with_context(|| format!("cannot write {path}"))?;
-            Ok(Answer::Written)
-        }
-        Request::Read { path } => {
-            let content = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
-            Ok(Answer::Content(content))
+            Request::Read { path } => {
+                let content = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+                Ok(Answer::Content(content))
+            }
+            Request::FillTable => {
+                // The one before it has the same names.
+                self.firewall = None;
+                let firewall = self.firewall.insert(Firewall::full()?);
+                firewall.table().map(Answer::Table)
+            }
+            Request::Flood { flows } => {
+                let firewall = self.firewall.as_mut().context("there is no firewall")?;
+                firewall.flood(flows)?;
+                firewall.table().map(Answer::Table)
+            }
+            Request::ForgetTable => {
+                self.firewall = None;
+                Ok(Answer::Forgotten)
+            }
         }
     }
 }
@@ -122,19 +147,25 @@ mod tests {
             path: path.clone(),
             content: content.clone(),
         };
-        assert_eq!(answer(write).unwrap(), Answer::Written);
+        let mut agent = Agent::default();
+        assert_eq!(agent.answer(write).unwrap(), Answer::Written);
         let read = Request::Read { path };
-        assert_eq!(answer(read).unwrap(), Answer::Content(content));
+        assert_eq!(agent.answer(read).unwrap(), Answer::Content(content));
     }
 
     #[test]
     fn what_cannot_be_done_names_its_object() {
         let path = "/nonexistent/file".to_owned();
-        let error = answer(Request::Read { path }).unwrap_err().to_string();
+        let error = Agent::default()
+            .answer(Request::Read { path })
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/nonexistent/file"), "{error}");
         let command = vec!["no-such-program".to_owned()];
         let input = String::new();
-        let error = answer(Request::Run { command, input }).unwrap_err();
+        let error = Agent::default()
+            .answer(Request::Run { command, input })
+            .unwrap_err();
         assert!(error.to_string().contains("no-such-program"), "{error}");
     }
 }

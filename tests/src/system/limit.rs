@@ -51,6 +51,8 @@ impl Survival {
             }
             Self::ModuleReload => reload(host)?,
         }
+        // What the loading of a module starts is no more than started by now.
+        host.succeed(["udevadm", "settle"])?;
         max(host)
     }
 }

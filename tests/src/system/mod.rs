@@ -1,13 +1,20 @@
 //! What is tried on a Debian system that boots from a disk: what the limit is after
-//! a boot, a reload of the module, the restart of a service.
+//! a boot, a reload of the module, the restart of a service, what ctdrop foretells and
+//! mends of it.
 
 use anyhow::Result;
 
 use crate::vm::{DiskGuest, File};
 
 mod boots;
+mod etc;
+mod fix;
+mod fix_by_hand;
+mod foretold;
 mod limit;
+mod logs;
 mod service;
+mod spelling;
 mod sysctl;
 
 pub use limit::{Outcomes, Survival};
@@ -33,6 +40,10 @@ pub static ALL: &[&Story] = &[
     &sysctl::KEPT_AT_BOOT,
     &sysctl::APPLIERS,
     &service::RESTART,
+    &spelling::SPELLING,
+    &fix::FIX,
+    &fix_by_hand::FIX_BY_HAND,
+    &logs::LOGS,
 ];
 
 #[cfg(test)]

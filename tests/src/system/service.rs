@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::{
     Story,
+    foretold::demand_foretold,
     limit::{self, SERVICE, Survival},
     sysctl::{DEFAULT, DROP_IN, MODULES_LOAD, WANTED, demand},
 };
@@ -28,7 +29,7 @@ pub(super) static RESTART: Story = Story {
 };
 
 /// The unit.
-const UNIT: &str = "\
+pub(super) const UNIT: &str = "\
 [Unit]
 Description=IPv4 firewall with iptables
 [Service]
@@ -41,7 +42,7 @@ WantedBy=multi-user.target
 ";
 
 /// What the unit runs.
-const SCRIPT: &str = r#"#!/bin/bash
+pub(super) const SCRIPT: &str = r#"#!/bin/bash
 IPTABLES_MODULES_UNLOAD="yes"
 IPTABLES_SYSCTL_LOAD_LIST=""
 [ -f /etc/sysconfig/iptables-config ] && . /etc/sysconfig/iptables-config
@@ -82,7 +83,7 @@ esac
 "#;
 
 /// A stateful firewall.
-const RULES: &str = "\
+pub(super) const RULES: &str = "\
 *filter
 :INPUT ACCEPT [0:0]
 -A INPUT -m conntrack --ctstate INVALID -j DROP
@@ -90,7 +91,7 @@ COMMIT
 ";
 
 /// What the script is told.
-const CONFIG: &str = "/etc/sysconfig/iptables-config";
+pub(super) const CONFIG: &str = "/etc/sysconfig/iptables-config";
 
 /// Demands the loss, and what helps and what does not.
 fn run(host: &mut DiskGuest) -> Result<()> {
@@ -98,18 +99,19 @@ fn run(host: &mut DiskGuest) -> Result<()> {
     let rules = host.succeed(["iptables", "-S", "INPUT"])?;
     ensure!(rules.contains("--ctstate INVALID"), "no rule: {rules}");
     demand("after the boot", limit::max(host)?, WANTED)?;
-    for (config, expected) in [
-        ("", DEFAULT),
-        ("IPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\"\n", WANTED),
+    let listed = "IPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\"\n";
+    for (config, expected, place) in [
+        ("", DEFAULT, None),
+        (listed, WANTED, Some((DROP_IN.0, 1))),
         // As word processors write it: no error, and no line that fits.
-        ("IPTABLES_SYSCTL_LOAD_LIST=”.nf_conntrack”\n", DEFAULT),
+        ("IPTABLES_SYSCTL_LOAD_LIST=”.nf_conntrack”\n", DEFAULT, None),
     ] {
         host.write(CONFIG, config)?;
-        let found = Survival::ServiceRestart.happen(host)?;
+        let found = demand_foretold(host, Survival::ServiceRestart, place)?;
         demand(&format!("restarted with {config:?}"), found, expected)?;
     }
     host.succeed(["sysctl", "--system"])?;
     host.write(CONFIG, "IPTABLES_MODULES_UNLOAD=\"no\"\n")?;
-    let found = Survival::ServiceRestart.happen(host)?;
+    let found = demand_foretold(host, Survival::ServiceRestart, None)?;
     demand("restarted without unloading", found, WANTED)
 }

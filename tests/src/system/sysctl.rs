@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{
     Story,
-    limit::{self, Outcomes, Survival},
+    foretold::{self, demand_foretold, demand_outcomes},
+    limit::{self, Survival},
 };
 use crate::vm::DiskGuest;
 
@@ -57,7 +58,10 @@ fn lost_at_boot(host: &mut DiskGuest) -> Result<()> {
     demand("after the boot", limit::max(host)?, DEFAULT)?;
     host.succeed(["sysctl", "--system"])?;
     demand("after sysctl --system", limit::max(host)?, WANTED)?;
-    let expected = [(Survival::Boot, DEFAULT), (Survival::ModuleReload, DEFAULT)];
+    let expected = [
+        (Survival::Boot, DEFAULT, None),
+        (Survival::ModuleReload, DEFAULT, None),
+    ];
     demand_outcomes(host, &expected)
 }
 
@@ -74,8 +78,8 @@ pub(super) static KEPT_AT_BOOT: Story = Story {
 fn kept_at_boot(host: &mut DiskGuest) -> Result<()> {
     ensure!(limit::is_loaded(host)?, "modules-load.d did not load it");
     demand("after the boot", limit::max(host)?, WANTED)?;
-    limit::reload(host)?;
-    demand("after a reload", limit::max(host)?, DEFAULT)?;
+    let reloaded = demand_foretold(host, Survival::ModuleReload, None)?;
+    demand("after a reload", reloaded, DEFAULT)?;
     host.write(MODPROBE.0, MODPROBE.1)?;
     limit::reload(host)?;
     demand("buckets", limit::buckets(host)?, BUCKETS)?;
@@ -83,14 +87,17 @@ fn kept_at_boot(host: &mut DiskGuest) -> Result<()> {
     host.succeed(["sysctl", "--system"])?;
     demand("after sysctl --system", limit::max(host)?, WANTED)?;
     let expected = [
-        (Survival::Boot, WANTED),
-        (Survival::ModuleReload, 8 * BUCKETS),
+        (Survival::Boot, WANTED, Some((DROP_IN.0, 1))),
+        (Survival::ModuleReload, 8 * BUCKETS, Some((MODPROBE.0, 1))),
     ];
     demand_outcomes(host, &expected)
 }
 
-/// The limit of /etc/sysctl.conf in [`APPLIERS`].
+/// The limit of [`SYSCTL_CONF`] in [`APPLIERS`].
 const OLD_PLACE: u64 = 555_555;
+
+/// Where everybody wrote it before there were directories.
+const SYSCTL_CONF: &str = "/etc/sysctl.conf";
 
 /// Boots once.
 pub(super) static APPLIERS: Story = Story {
@@ -99,22 +106,22 @@ pub(super) static APPLIERS: Story = Story {
     files: &[
         DROP_IN,
         MODULES_LOAD,
-        (
-            "/etc/sysctl.conf",
-            "net.netfilter.nf_conntrack_max = 555555\n",
-        ),
+        (SYSCTL_CONF, "net.netfilter.nf_conntrack_max = 555555\n"),
     ],
     run: appliers,
 };
 
 /// Demands what each of both programs makes of the same files.
 fn appliers(host: &mut DiskGuest) -> Result<()> {
-    let at_boot = match release(host)? {
+    let (at_boot, place) = match release(host)? {
         // Here /etc/sysctl.d/99-sysctl.conf is a link to it.
-        ..=12 => OLD_PLACE,
-        _ => WANTED,
+        ..=12 => (OLD_PLACE, SYSCTL_CONF),
+        _ => (WANTED, DROP_IN.0),
     };
     demand("after the boot", limit::max(host)?, at_boot)?;
+    let boot = foretold::status(host, "/")?["survives"]["boot"].take();
+    ensure!(boot["value"] == at_boot, "status says {boot}");
+    foretold::demand_place(&boot["because"], Some((place, 1)))?;
     host.succeed(["sysctl", "--system"])?;
     demand("after sysctl --system", limit::max(host)?, OLD_PLACE)?;
     host.succeed(["systemctl", "restart", "systemd-sysctl"])?;
@@ -135,16 +142,5 @@ fn release(host: &mut DiskGuest) -> Result<u32> {
 /// Demands a value.
 pub(super) fn demand(when: &str, found: u64, expected: u64) -> Result<()> {
     ensure!(found == expected, "{when}: {found}, expected {expected}");
-    Ok(())
-}
-
-/// Demands what becomes of the limit.
-pub(super) fn demand_outcomes(host: &mut DiskGuest, expected: &[(Survival, u64)]) -> Result<()> {
-    let outcomes = Outcomes::of(host)?;
-    ensure!(
-        outcomes.limits == expected,
-        "{:?}, expected {expected:?}",
-        outcomes.limits
-    );
     Ok(())
 }

@@ -23,7 +23,7 @@ use super::{
     tools::{self, Tools},
 };
 use crate::{
-    agent::{Answer, Ended, PORT, Request},
+    agent::{Answer, Ended, PORT, Request, Table},
     guest,
 };
 
@@ -181,6 +181,35 @@ impl DiskGuest {
         let path = path.to_owned();
         match self.ask(&Request::Read { path })? {
             Answer::Content(content) => Ok(content),
+            other => bail!("unexpected {other:?}"),
+        }
+    }
+
+    /// Makes a firewall in a network namespace of the guest, with a table that is
+    /// full by the limit in force; it is there until [`Self::forget_table`] or the
+    /// next boot.
+    pub fn fill_table(&mut self) -> Result<Table> {
+        self.table(&Request::FillTable)
+    }
+
+    /// Sends through that firewall one packet of each of `flows` new flows; returns
+    /// when all have been judged.
+    pub fn flood(&mut self, flows: u32) -> Result<Table> {
+        self.table(&Request::Flood { flows })
+    }
+
+    /// Takes that firewall away, so that nothing in it needs conntrack any more.
+    pub fn forget_table(&mut self) -> Result<()> {
+        match self.ask(&Request::ForgetTable)? {
+            Answer::Forgotten => Ok(()),
+            other => bail!("unexpected {other:?}"),
+        }
+    }
+
+    /// Has something done with the firewall.
+    fn table(&mut self, request: &Request) -> Result<Table> {
+        match self.ask(request)? {
+            Answer::Table(table) => Ok(table),
             other => bail!("unexpected {other:?}"),
         }
     }
