@@ -19,7 +19,7 @@ impl Etc {
         let paths = list.lines().filter_map(|line| line.split_once('\t'));
         let mut all = BTreeMap::new();
         for (path, what) in paths {
-            let what = what.replace("\t", " ");
+            let what = what.replace('\t', " ");
             all.entry(path.to_owned())
                 .and_modify(|known: &mut String| *known = format!("{known} {what}"))
                 .or_insert(what);
@@ -65,11 +65,11 @@ impl Etc {
 }
 
 /// Prints a path and what it is on each line, separated by tabs.
-const LIST: &str = r#"
+const LIST: &str = r"
 find /etc -type d -printf '%p\t%y %m %U %G\n'
 find /etc ! -type d -printf '%p\t%y %m %U %G %T@ %l\n'
 find /etc -type f -exec sha256sum {} + | sed 's/^\([0-9a-f]*\)  \(.*\)$/\2\t\1/'
-"#;
+";
 
 #[cfg(test)]
 mod tests {
