@@ -141,7 +141,11 @@ impl Reading {
                 continue;
             }
             seen.push(identity);
-            wanted.push(file.clone());
+            if source::is_kernel_log(file) {
+                self.kernel_log();
+            } else {
+                wanted.push(file.clone());
+            }
         }
         for log in source::logs(wanted) {
             self.log(&log);

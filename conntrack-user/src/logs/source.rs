@@ -3,8 +3,11 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
+
+use rustix::fs::makedev;
 
 /// The files that syslog daemons write the kernel's messages to, the most
 /// special first. Where one has them the others only have them again.
@@ -121,6 +124,15 @@ pub fn journal(root: &Path) -> Option<PathBuf> {
         .find(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
+/// Whether a file is the kernel's own log, whatever its name: it never ends, and whoever
+/// reads it as a file waits for the next message. Memory device 11
+/// (`Documentation/admin-guide/devices.txt`).
+pub fn is_kernel_log(file: &Path) -> bool {
+    file.metadata().is_ok_and(|metadata| {
+        metadata.file_type().is_char_device() && metadata.rdev() == makedev(1, 11)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,5 +224,26 @@ mod tests {
         }
         let usual = usual(root.path()).unwrap().unwrap();
         assert_eq!(usual.parts, [logs.join("messages-20240310")]);
+    }
+
+    #[test]
+    fn the_kernels_own_log_is_known_by_its_device() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("kmsg");
+        fs::write(&file, "").unwrap();
+        for other in [
+            file.as_path(),
+            Path::new("/dev/null"),
+            Path::new("/nowhere"),
+        ] {
+            assert!(!is_kernel_log(other), "{}", other.display());
+        }
+        // Containers have none.
+        let kmsg = Path::new("/dev/kmsg");
+        if kmsg.exists() {
+            let link = directory.path().join("link");
+            std::os::unix::fs::symlink(kmsg, &link).unwrap();
+            assert!(is_kernel_log(kmsg) && is_kernel_log(&link));
+        }
     }
 }
