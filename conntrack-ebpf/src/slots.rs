@@ -33,10 +33,6 @@ pub struct Set<V> {
 pub type Add = fn(&mut u64, u64);
 
 /// Which of so many sets, a power of two, a key belongs to.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the high half is what is spread best"
-)]
 pub const fn set_of(key: u64, sets: u32) -> u32 {
     // 2^64 divided by the golden ratio: spreads what differs in any bit.
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & (sets - 1)
@@ -58,7 +54,7 @@ impl<V: Copy> Set<V> {
                 return true;
             }
         }
-        let slot = &mut self.slots[key as usize >> 6 & (WAYS - 1)];
+        let slot = &mut self.slots[(key >> 6) as usize % WAYS];
         let owner = slot.owner;
         if slot.become_of(key, owner, add) {
             slot.value = value;

@@ -13,6 +13,7 @@ mod observers;
 pub mod packets;
 mod programs;
 pub mod rate;
+mod scripts;
 
 /// Starts the line of a figure.
 const FIGURE: &str = "ctdrop-figure: ";

@@ -1,7 +1,7 @@
 //! ctdrop, and what else people would count refused packets with.
 
 use std::{
-    fmt, fs,
+    fmt,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     thread,
@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{MapData, PerCpuHashMap, loaded_maps};
 
+use super::scripts::{self, Job};
 use crate::{
     net::Netns,
     scenario::{Machine, Rung},
@@ -24,8 +25,8 @@ pub(super) enum Observer {
     None,
     /// `ctdrop watch` on a rung, with all its programs or at rest.
     Ctdrop(Rung, Arm),
-    /// A script for bpftrace that counts refused packets by flow.
-    Bpftrace(Rung),
+    /// A script for bpftrace that counts refused packets.
+    Bpftrace(Rung, Job),
     /// dropwatch, which counts lost packets by the place that drops them.
     Dropwatch,
 }
@@ -46,7 +47,8 @@ impl fmt::Display for Observer {
             Self::None => f.write_str("none"),
             Self::Ctdrop(rung, Arm::AtRest) => write!(f, "ctdrop {rung} at rest"),
             Self::Ctdrop(rung, Arm::Armed) => write!(f, "ctdrop {rung}"),
-            Self::Bpftrace(rung) => write!(f, "bpftrace {rung}"),
+            Self::Bpftrace(rung, Job::Tuple) => write!(f, "bpftrace {rung}"),
+            Self::Bpftrace(rung, Job::Same) => write!(f, "bpftrace {rung}, same job"),
             Self::Dropwatch => f.write_str("dropwatch"),
         }
     }
@@ -79,7 +81,9 @@ impl Observer {
                 };
                 Observing::Ctdrop(Box::new(Watch::start(&standing, &["--quiet"])?))
             }
-            Self::Bpftrace(rung) => Observing::Bpftrace(Script::start(&script(rung)?)?),
+            Self::Bpftrace(rung, job) => {
+                Observing::Bpftrace(Script::start(&scripts::script(rung, job)?)?)
+            }
             Self::Dropwatch => Observing::Dropwatch(Dropwatch::start()?),
         })
     }
@@ -118,14 +122,8 @@ pub(super) struct Script {
     output: BufReader<ChildStdout>,
 }
 
-/// Printed by scripts once they are attached.
-const ATTACHED: &str = "attached";
-
 /// bpftrace's name of the map `@refused`.
 const MAP: &str = "AT_refused";
-
-/// The size of its key: eight bytes for each number, 24 for an address.
-const KEY: usize = 4 * 8 + 2 * 24;
 
 impl Script {
     fn start(script: &str) -> Result<Self> {
@@ -138,7 +136,7 @@ impl Script {
             .context("cannot start bpftrace")?;
         let mut output = BufReader::new(child.stdout.take().context("the output of bpftrace")?);
         let mut line = String::new();
-        while line.trim() != ATTACHED {
+        while line.trim() != scripts::ATTACHED {
             line.clear();
             if output.read_line(&mut line)? == 0 {
                 bail!("bpftrace ended with {}", child.wait()?);
@@ -164,17 +162,22 @@ fn counted(netns: u64) -> Result<u64> {
     let maps = loaded_maps().collect::<Result<Vec<_>, _>>()?;
     let map = maps.iter().find(|map| map.name_as_str() == Some(MAP));
     let map = map.with_context(|| format!("bpftrace has no map {MAP}"))?;
-    ensure!(
-        map.key_size() as usize == KEY,
-        "keys of bpftrace's map have {} bytes, not {KEY}",
-        map.key_size()
-    );
-    let map = aya::maps::Map::PerCpuHashMap(MapData::from_id(map.id())?);
+    let map = MapData::from_id(map.id())?;
+    let key = map.info()?.key_size() as usize;
+    let map = aya::maps::Map::PerCpuHashMap(map);
+    match key {
+        scripts::TUPLE_KEY => counted_by::<{ scripts::TUPLE_KEY }>(map, netns),
+        scripts::SAME_KEY => counted_by::<{ scripts::SAME_KEY }>(map, netns),
+        _ => bail!("keys of bpftrace's map have {key} bytes"),
+    }
+}
+
+/// The same, with keys of that many bytes, which begin with the namespace.
+fn counted_by<const KEY: usize>(map: aya::maps::Map, netns: u64) -> Result<u64> {
     let flows = PerCpuHashMap::<MapData, [u8; KEY], u64>::try_from(map)?;
     let mut packets = 0;
     for flow in &flows {
         let (key, counts) = flow?;
-        // The namespace is the first part of the key.
         if key[..8] == netns.to_ne_bytes() {
             packets += counts.iter().sum::<u64>();
         }
@@ -228,94 +231,5 @@ impl Dropwatch {
             "dropwatch saw nothing: {said:?}"
         );
         Ok(())
-    }
-}
-
-/// The script that counts by flow what ctdrop counts on that rung: only packets
-/// refused for a full table, only IPv4, and without first and last time.
-fn script(rung: Rung) -> Result<String> {
-    let refused = "(int64)retval < 0 && (int64)retval > -4096";
-    let (probes, end) = match rung {
-        Rung::Fexit => {
-            let count = by_tuple("args->net", "args->orig");
-            let probe = "kretfunc:nf_conntrack:__nf_conntrack_alloc";
-            (format!("{probe} /{refused}/ {{ {count} }}"), "")
-        }
-        Rung::Kprobe => {
-            let count = by_tuple("@net[tid]", "@tuple[tid]");
-            let probes = format!(
-                "kprobe:__nf_conntrack_alloc {{ @net[tid] = arg0; @tuple[tid] = arg2; }}
-                 kretprobe:__nf_conntrack_alloc {{
-                     if ({refused}) {{ {count} }}
-                     delete(@net[tid]);
-                     delete(@tuple[tid]);
-                 }}"
-            );
-            (probes, "clear(@net); clear(@tuple);")
-        }
-        Rung::Tracepoint => (by_header(netfilter_drop()?), ""),
-        Rung::Counters => bail!("no program runs on the rung {rung}"),
-    };
-    Ok(format!(
-        "BEGIN {{ printf(\"{ATTACHED}\\n\"); }}
-         END {{ clear(@refused); {end} }}
-         {probes}"
-    ))
-}
-
-/// Counts by the tuple that conntrack made of the packet.
-fn by_tuple(net: &str, tuple: &str) -> String {
-    format!(
-        "$net = (struct net *){net};
-         $tuple = (struct nf_conntrack_tuple *){tuple};
-         @refused[$net->ns.inum, $tuple->dst.protonum,
-                  ntop($tuple->src.u3.ip), $tuple->src.u.all,
-                  ntop($tuple->dst.u3.ip), $tuple->dst.u.all] = count();"
-    )
-}
-
-/// Counts packets that netfilter dropped without an entry, by their headers.
-fn by_header(reason: u32) -> String {
-    format!(
-        "tracepoint:skb:kfree_skb /args->reason == {reason}/ {{
-             $skb = (struct sk_buff *)args->skbaddr;
-             if (($skb->_nfct >> 3) == 0) {{
-                 $net = $skb->sk->__sk_common.skc_net.net;
-                 if ((uint64)$skb->dev != 0) {{
-                     $net = $skb->dev->nd_net.net;
-                 }}
-                 $ip = (struct iphdr *)($skb->head + $skb->network_header);
-                 $udp = (struct udphdr *)($skb->head + $skb->transport_header);
-                 @refused[$net->ns.inum, $ip->protocol,
-                          ntop($ip->saddr), $udp->source,
-                          ntop($ip->daddr), $udp->dest] = count();
-             }}
-         }}"
-    )
-}
-
-/// The number that this kernel has for drops by netfilter, from the description of
-/// its tracepoint.
-fn netfilter_drop() -> Result<u32> {
-    let path = "/sys/kernel/debug/tracing/events/skb/kfree_skb/format";
-    let format = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    number_of(&format, "NETFILTER_DROP").with_context(|| format!("no NETFILTER_DROP in {path}"))
-}
-
-/// The number that stands before a name, as in `{ 8, "NETFILTER_DROP" }`.
-fn number_of(format: &str, name: &str) -> Option<u32> {
-    let (before, _) = format.split_once(&format!(", \"{name}\" }}"))?;
-    before.rsplit_once("{ ")?.1.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_is_read_from_the_format() {
-        let format = r#"__print_symbolic(REC->reason, { 2, "NOT_SPECIFIED" }, { 8, "NETFILTER_DROP" }, { 9, "OTHERHOST" })"#;
-        assert_eq!(number_of(format, "NETFILTER_DROP"), Some(8));
-        assert_eq!(number_of(format, "NETFILTER"), None);
     }
 }

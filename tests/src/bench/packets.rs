@@ -17,6 +17,7 @@ use super::{
         Observer, Observing,
     },
     programs,
+    scripts::Job,
 };
 use crate::{
     net::{Fill, Netns},
@@ -40,16 +41,19 @@ pub static PACKETS: Scenario = Scenario {
 };
 
 /// Nobody comes first and last: what the two differ by is the method's error.
-const OBSERVERS: [Observer; 10] = [
+const OBSERVERS: [Observer; 13] = [
     Observer::None,
     Observer::Ctdrop(Fexit, AtRest),
     Observer::Ctdrop(Fexit, Armed),
     Observer::Ctdrop(Kprobe, AtRest),
     Observer::Ctdrop(Kprobe, Armed),
     Observer::Ctdrop(Tracepoint, Armed),
-    Observer::Bpftrace(Fexit),
-    Observer::Bpftrace(Kprobe),
-    Observer::Bpftrace(Tracepoint),
+    Observer::Bpftrace(Fexit, Job::Tuple),
+    Observer::Bpftrace(Kprobe, Job::Tuple),
+    Observer::Bpftrace(Tracepoint, Job::Tuple),
+    Observer::Bpftrace(Fexit, Job::Same),
+    Observer::Bpftrace(Kprobe, Job::Same),
+    Observer::Bpftrace(Tracepoint, Job::Same),
     Observer::None,
 ];
 

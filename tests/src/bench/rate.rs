@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{
     Figure, median, mounts,
     observers::{Arm::Armed, Observer},
+    scripts::Job,
 };
 use crate::{
     net::{Flood, Lan, LanOptions},
@@ -33,11 +34,11 @@ pub static RATE: Scenario = Scenario {
 const INSIDE: [Observer; 8] = [
     Observer::None,
     Observer::Ctdrop(Fexit, Armed),
-    Observer::Bpftrace(Fexit),
+    Observer::Bpftrace(Fexit, Job::Tuple),
     Observer::Ctdrop(Kprobe, Armed),
-    Observer::Bpftrace(Kprobe),
+    Observer::Bpftrace(Kprobe, Job::Tuple),
     Observer::Ctdrop(Tracepoint, Armed),
-    Observer::Bpftrace(Tracepoint),
+    Observer::Bpftrace(Tracepoint, Job::Tuple),
     Observer::Dropwatch,
 ];
 
@@ -45,7 +46,7 @@ const INSIDE: [Observer; 8] = [
 const HERE: [Observer; 3] = [
     Observer::None,
     Observer::Ctdrop(Tracepoint, Armed),
-    Observer::Bpftrace(Tracepoint),
+    Observer::Bpftrace(Tracepoint, Job::Tuple),
 ];
 
 /// Rounds here, where other work disturbs.

@@ -103,15 +103,18 @@ fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
         aim(format!("{rung}: new flow, armed"), more, bound);
     }
     for rung in RUNGS {
-        let more = |who: &str| {
-            added(
-                packets,
-                "refused_again_instructions",
-                &format!("{who} {rung}"),
-            )
-        };
-        let what = format!("{rung}: what a refused packet takes more, beside the bpftrace script");
-        aim(what, more("ctdrop")? / more("bpftrace")?, 100.0);
+        let more = |who: &str| added(packets, "refused_again_instructions", who);
+        let own = more(&format!("ctdrop {rung}"))?;
+        for (script, who) in [
+            (
+                "a bpftrace script of the same job",
+                format!("bpftrace {rung}, same job"),
+            ),
+            ("one that counts by tuple alone", format!("bpftrace {rung}")),
+        ] {
+            let what = format!("{rung}: what a refused packet takes more, beside {script}");
+            aim(what, own / more(&who)?, 100.0);
+        }
     }
     Ok(aims)
 }
