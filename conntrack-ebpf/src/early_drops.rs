@@ -38,8 +38,6 @@ pub enum Witness {
 pub enum Noted {
     /// It is left.
     First,
-    /// It is left, and displaces another call.
-    Displacing,
     /// The other witness has left this one before for the same call; it stays
     /// until somebody takes it.
     Second(Mark),
@@ -106,17 +104,32 @@ impl Call {
         self.net_low() == asked.net_low && self.hash == asked.hash
     }
 
+    /// Whether it was made on the stack that `frame` is on.
+    const fn is_on_stack_of(&self, frame: u32) -> bool {
+        frame.wrapping_sub(self.frame).wrapping_add(STACK) < 2 * STACK
+    }
+
     /// Whether whoever is now at `frame` shows that this call is long over: the
     /// stack has no more room for it.
     const fn is_over(&self, frame: u32) -> bool {
-        self.is_marked() && frame.wrapping_sub(self.frame) < STACK
+        frame.wrapping_sub(self.frame) < STACK
     }
 
-    /// Whether a new call may take its place. At rest nobody comes for marks.
-    const fn makes_room(&self, frame: u32) -> bool {
-        self.state == FREE
-            || self.is_over(frame)
-            || self.is_marked() && matches!(self.mark(), Mark::AtRest)
+    /// How little is lost if a new call at `frame` takes its place; 0 is nothing.
+    /// At rest nobody comes for marks. A call that was made on the same stack is over,
+    /// unless softirqs have no stack of their own.
+    const fn worth(&self, frame: u32) -> u32 {
+        if self.state == FREE || self.is_over(frame) {
+            0
+        } else if self.is_marked() && matches!(self.mark(), Mark::AtRest) {
+            1
+        } else if self.is_on_stack_of(frame) {
+            2
+        } else if self.is_marked() {
+            3
+        } else {
+            4
+        }
     }
 }
 
@@ -133,16 +146,19 @@ impl EarlyDrops {
         self.calls.iter().all(|call| call.state == FREE)
     }
 
-    /// Notes that a call begins; false if that displaces another one.
-    pub fn enter(&mut self, frame: u32, asked: &Asked) -> bool {
-        self.begin(frame, asked, INSIDE)
+    /// Notes that a call begins. There is room for as many as there can be: if none
+    /// is left, the end of one has been skipped, and the likeliest makes room.
+    pub fn enter(&mut self, frame: u32, asked: &Asked) {
+        self.begin(frame, asked, INSIDE);
     }
 
-    fn begin(&mut self, frame: u32, asked: &Asked, state: u32) -> bool {
+    fn begin(&mut self, frame: u32, asked: &Asked, state: u32) {
         let [one, other] = &mut self.calls;
-        let first = one.makes_room(frame);
-        let room = first || other.makes_room(frame);
-        let call = if first { one } else { other };
+        let call = if one.worth(frame) <= other.worth(frame) {
+            one
+        } else {
+            other
+        };
         *call = Call {
             net: asked.net,
             hash: asked.hash,
@@ -150,7 +166,6 @@ impl EarlyDrops {
             state,
             padding: 0,
         };
-        room
     }
 
     fn at(&mut self, frame: u32) -> Option<&mut Call> {
@@ -188,12 +203,8 @@ impl EarlyDrops {
             _ => marked(mark, witness as u32),
         };
         let Some(call) = self.at(frame) else {
-            let room = self.begin(frame, asked, fresh);
-            return if room {
-                Noted::First
-            } else {
-                Noted::Displacing
-            };
+            self.begin(frame, asked, fresh);
+            return Noted::First;
         };
         let first = call.unseen();
         if call.is_marked() && call.is_of(asked) && first != 0 && first != witness as u32 {
@@ -264,7 +275,7 @@ mod tests {
     #[test]
     fn a_call_without_victim_leaves_a_mark_for_its_allocation_alone() {
         let mut calls = EarlyDrops::default();
-        assert!(calls.enter(PROCESS, &asked(7)));
+        calls.enter(PROCESS, &asked(7));
         assert_eq!(none(&mut calls, PROCESS, 7, Witness::One), Noted::First);
         assert_eq!(calls.take(&asked(8)), None);
         assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
@@ -338,42 +349,55 @@ mod tests {
     fn a_softirq_inside_a_call_makes_one_of_its_own() {
         let mut calls = EarlyDrops::default();
         calls.enter(PROCESS, &asked(7));
-        assert!(calls.enter(SOFTIRQ, &asked(8)));
+        calls.enter(SOFTIRQ, &asked(8));
         none(&mut calls, SOFTIRQ, 8, Witness::One);
         assert!(calls.contain(PROCESS - 200));
         assert!(!calls.contain(SOFTIRQ - 200));
         assert_eq!(calls.take(&asked(8)), Some(Mark::Armed));
         none(&mut calls, PROCESS, 7, Witness::One);
         // And between a call and the end of its allocation.
-        assert!(calls.enter(SOFTIRQ, &asked(9)));
+        calls.enter(SOFTIRQ, &asked(9));
         calls.forget(SOFTIRQ);
         assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
     }
 
     #[test]
-    fn marks_that_nobody_took_make_room() {
-        let mut calls = EarlyDrops::default();
-        for hash in 1..100 {
-            // From the same depth.
-            assert!(calls.enter(PROCESS, &asked(hash)));
-            none(&mut calls, PROCESS, hash, Witness::One);
+    fn calls_whose_end_was_skipped_make_room() {
+        // Inside of a call, at other depths of the same stack.
+        for step in [0, 64_u32.wrapping_neg(), 64] {
+            let mut calls = EarlyDrops::default();
+            calls.enter(SOFTIRQ, &asked(1000));
+            for hash in 1..60 {
+                let frame = PROCESS.wrapping_add(step.wrapping_mul(hash));
+                calls.enter(frame, &asked(hash));
+                if hash % 2 == 0 {
+                    none(&mut calls, frame, hash, Witness::One);
+                }
+                assert_eq!(calls.asked(SOFTIRQ), Some(asked(1000)));
+                assert_eq!(calls.asked(frame), Some(asked(hash)));
+            }
         }
-        let mut calls = EarlyDrops::default();
-        for hash in 1..100 {
-            let frame = PROCESS - hash * 64;
-            assert!(calls.enter(frame, &asked(hash)));
-            calls.found_none(frame, &asked(hash), Mark::AtRest, Witness::One);
-        }
-        assert_eq!(calls.take(&asked(99)), Some(Mark::AtRest));
     }
 
     #[test]
-    fn a_third_call_displaces_one_and_says_so() {
+    fn at_rest_marks_make_room() {
         let mut calls = EarlyDrops::default();
-        assert!(calls.enter(PROCESS, &asked(7)));
-        assert!(calls.enter(SOFTIRQ, &asked(8)));
-        assert!(!calls.enter(0x4000_0000, &asked(9)));
+        calls.enter(PROCESS, &asked(7));
+        calls.enter(SOFTIRQ, &asked(8));
+        calls.found_none(SOFTIRQ, &asked(8), Mark::AtRest, Witness::One);
+        calls.enter(SOFTIRQ + 0x10_0000, &asked(9));
         assert_eq!(calls.asked(PROCESS), Some(asked(7)));
+        assert_eq!(calls.asked(SOFTIRQ + 0x10_0000), Some(asked(9)));
+    }
+
+    #[test]
+    fn of_three_a_mark_goes_before_a_call_under_way() {
+        let mut calls = EarlyDrops::default();
+        calls.enter(PROCESS, &asked(7));
+        none(&mut calls, PROCESS, 7, Witness::One);
+        calls.enter(SOFTIRQ, &asked(8));
+        calls.enter(0x4000_0000, &asked(9));
+        assert_eq!(calls.asked(SOFTIRQ), Some(asked(8)));
         assert_eq!(calls.asked(0x4000_0000), Some(asked(9)));
     }
 

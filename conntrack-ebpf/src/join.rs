@@ -134,14 +134,10 @@ pub fn enter_early_drop(frame: u32, asked: Asked) {
     let Some(of_task) = OfTask::current() else {
         return;
     };
-    match of_task.revise(|drops| drops.enter(frame, &asked)) {
-        Some(true) => {}
-        Some(false) => count::fault(Fault::JoinLost),
-        None => {
-            let mut drops = EarlyDrops::default();
-            drops.enter(frame, &asked);
-            of_task.leave(drops);
-        }
+    if of_task.revise(|drops| drops.enter(frame, &asked)).is_none() {
+        let mut drops = EarlyDrops::default();
+        drops.enter(frame, &asked);
+        of_task.leave(drops);
     }
 }
 
@@ -166,7 +162,6 @@ pub fn found_none(frame: u32, asked: Asked, mark: Mark, witness: Witness) -> Opt
     match of_task.revise(|drops| drops.found_none(frame, &asked, mark, witness)) {
         Some(Noted::Second(first)) => return Some(first),
         Some(Noted::First) => {}
-        Some(Noted::Displacing) => count::fault(Fault::JoinLost),
         None => {
             let mut drops = EarlyDrops::default();
             drops.found_none(frame, &asked, mark, witness);
