@@ -253,13 +253,18 @@ fn backs_off(machine: &Machine) -> Result<()> {
         });
         let flooding = scope.spawn(|| -> Result<()> {
             let begin = Instant::now();
+            // Each time others: those that got in while the limit was raised are
+            // refused no more.
+            let mut first_flow = 0;
             while !over.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_mins(2) {
                 Flood {
+                    first_flow,
                     flows: 100,
                     packets: 200,
                     ..FLOOD
                 }
                 .send(&lan)?;
+                first_flow += 100;
                 thread::sleep(Duration::from_millis(50));
             }
             Ok(())
