@@ -18,7 +18,7 @@ use super::{
         Backup, Contents, FileRecord, Live, Manifest, Record, Records, State, TEMPORARY, Who,
         digest,
     },
-    undo,
+    udev, undo,
 };
 use crate::{
     facts::{Facts, root::Root},
@@ -289,6 +289,7 @@ fn change_all(tree: &Tree, items: &[Item], record: &Record) -> Result<()> {
             &file.temporary,
         )?;
     }
+    udev::tell(tree, items.iter().map(|item| item.change.path.as_path()));
     Ok(())
 }
 

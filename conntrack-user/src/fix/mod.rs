@@ -25,6 +25,7 @@ mod script;
 mod services;
 pub mod sizing;
 mod text;
+mod udev;
 pub mod undo;
 
 pub use self::{

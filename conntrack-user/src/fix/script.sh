@@ -143,6 +143,12 @@ tell_kernel_back() {
     done
 }
 
+# udev looks only every three seconds whether its rules have changed.
+tell_udev() {
+    [ -z "$ROOT" ] && [ -e /run/udev/control ] || return 0
+    ! command -v udevadm > /dev/null 2>&1 || udevadm control --reload
+}
+
 case ${1-} in
 show)
     each show
@@ -154,6 +160,7 @@ apply)
     sync
     tell_kernel
     each change
+    tell_udev
     sync
     : > "$kept/applied"
     echo "done; to take it back: sh $0 undo"
@@ -162,6 +169,7 @@ undo)
     [ -d "$kept" ] || fail "there is nothing to take back: $kept is not there"
     left=no
     each_backwards restore
+    tell_udev
     tell_kernel_back
     if [ -f "$kept/directories" ]; then
         while read -r directory; do

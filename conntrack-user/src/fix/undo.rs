@@ -10,6 +10,7 @@ use super::{
     live,
     plan::LiveWrite,
     record::{Record, Records, State, digest},
+    udev,
 };
 use crate::kernel::limits::Limits;
 
@@ -127,6 +128,7 @@ pub(super) fn files(tree: &Tree, record: &Record) -> Result<Undone> {
             Err(error) => undone.left.push(format!("{error:#}")),
         }
     }
+    udev::tell(tree, undone.restored.iter().map(PathBuf::as_path));
     for directory in &record.manifest.directories {
         if let Err(error) = tree.remove_directory(directory) {
             undone.left.push(format!("{error:#}"));
