@@ -1,4 +1,5 @@
-//! The only module that follows kernel pointers, or any raw pointer.
+//! The only module that follows kernel pointers, or any raw pointer: here those of
+//! conntrack's objects.
 //!
 //! Each kernel object is a newtype around its address, with a method for each
 //! field that is read. Field offsets come from [`LAYOUT`]; since that map is
@@ -8,18 +9,26 @@
 use core::marker::PhantomData;
 
 use aya_ebpf::{
-    EbpfContext, Global,
-    bindings::pt_regs,
+    Global,
     helpers::{
         bpf_probe_read_kernel,
-        generated::{
-            bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_current_task_btf,
-            bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns,
-        },
+        generated::{bpf_jiffies64, bpf_ktime_get_ns},
     },
-    programs::{ProbeContext, RetProbeContext},
 };
-use conntrack_ebpf::{ABSENT, FlowCount, Layout, TOTAL_SLOTS, TotalCounts, early_drops::Asked};
+use conntrack_ebpf::{ABSENT, Layout, early_drops::Asked};
+
+mod stack;
+mod task;
+mod values;
+
+pub use self::{
+    stack::{position_at_entry, position_at_return, stack_position},
+    task::{
+        Locks, current_cgroup, current_task, is_on_stack_of_process, is_own_business_of_task,
+        may_be_on_stack_of_task,
+    },
+    values::{add, add_to_flow, add_to_owner, add_to_slot, peek, store, update},
+};
 
 /// Kernel memory that could not be read, or a field this kernel lacks.
 pub struct Unreadable;
@@ -389,109 +398,10 @@ pub fn is_netfilter_drop(reason: u32) -> bool {
     reason == layout().reason_netfilter_drop
 }
 
-/// Address of the current task. Of a softirq it is the task it interrupted.
-pub fn current_task() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_current_task() }
-}
-
-/// What a function that a program is attached to has switched off by itself.
-#[derive(Clone, Copy)]
-pub enum Locks {
-    /// Nothing: its caller is in the state that the packet came in.
-    None,
-    /// Softirqs, once, while it holds the locks of hash buckets.
-    Buckets,
-}
-
-/// Whether what runs now is the current task's own business: not that of an
-/// interrupt, nor of something that the task does with softirqs switched off,
-/// as the receive path of packets demands.
-///
-/// The preemption count says: bits 8 to 15 count softirqs, being served
-/// (odd) or switched off (even), those above interrupts
-/// (`include/linux/preempt.h`, 2.6.39 to 7.3). A realtime kernel counts
-/// switching off in the task instead.
-pub fn is_own_business_of_task(locks: Locks) -> Read<bool> {
-    const INTERRUPTS: u32 = 0x00ff_ff00;
-    const SOFTIRQS_OFF_ONCE: u32 = 0x200;
-
-    let layout = layout();
-    let count = preempt_count()? & INTERRUPTS;
-    if layout.task_softirq_disable != ABSENT {
-        let off: u32 = read(current_task(), layout.task_softirq_disable)?;
-        return Ok(count == 0 && off == u32::from(matches!(locks, Locks::Buckets)));
-    }
-    Ok(count
-        == match locks {
-            Locks::None => 0,
-            Locks::Buckets => SOFTIRQS_OFF_ONCE,
-        })
-}
-
-/// Whether a program of type tracing at this position on the stack runs on that of
-/// the current task, which is a process: then no softirq runs, which has a stack of
-/// its own (x86-64; arm64 since 5.19) or belongs to a kernel thread.
-pub fn is_on_stack_of_process(position: u32) -> Read<bool> {
-    /// `THREAD_SIZE` of x86-64 and arm64, without debugging aids.
-    const SIZE: u32 = 16 * 1024;
-    /// `PF_KTHREAD` (`include/linux/sched.h`).
-    const KERNEL_THREAD: u32 = 0x0020_0000;
-
-    let flags: u32 = Typed::number(typed_current_task(), layout().task_flags)?;
-    Ok(is_within(SIZE, position)? && flags & KERNEL_THREAD == 0)
-}
-
-/// Whether such a program may run on the stack of the current task, whatever its
-/// size; if not, a softirq runs on its own.
-pub fn may_be_on_stack_of_task(position: u32) -> Read<bool> {
-    /// More than `THREAD_SIZE` anywhere.
-    const SIZE: u32 = 128 * 1024;
-
-    is_within(SIZE, position)
-}
-
-/// Whether a position is so near to the end of the current task's stack.
-fn is_within(size: u32, position: u32) -> Read<bool> {
-    let stack: u64 = Typed::number(typed_current_task(), layout().task_stack)?;
-    Ok(position.wrapping_sub(low(stack)) < size)
-}
-
-/// The current task as a pointer of known type.
-fn typed_current_task() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_current_task_btf() as u64 }
-}
-
-/// x86 keeps it in each CPU's own memory, the others in the task.
-fn preempt_count() -> Read<u32> {
-    let layout = layout();
-    if layout.per_cpu_offset_address == 0 {
-        return read(current_task(), layout.task_preempt_count);
-    }
-    // SAFETY: the helper has no preconditions. Programs are not moved to
-    // another CPU while they run.
-    let cpu = unsafe { bpf_get_smp_processor_id() };
-    let own: u64 = read(layout.per_cpu_offset_address, cpu.wrapping_mul(8))?;
-    read(own.wrapping_add(layout.preempt_count_address), 0)
-}
-
-/// Id of the current task's cgroup in the unified hierarchy.
-pub fn current_cgroup() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_current_cgroup_id() }
-}
-
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub fn now() -> u64 {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_ktime_get_ns() }
-}
-
-/// The low half of the address of the trampoline's frame, which lies on the
-/// stack of the traced function.
-pub fn stack_position(context: &impl EbpfContext) -> u32 {
-    low_of_address(context.as_ptr() as u64)
 }
 
 /// The low half of an address, as a number to reckon with.
@@ -520,32 +430,6 @@ fn low_of_address(address: u64) -> u32 {
     low(address)
 }
 
-/// What a call pushes on the stack: on x86-64 the return address, elsewhere
-/// nothing (it is in a register).
-#[cfg(bpf_target_arch = "x86_64")]
-const CALL_PUSHES: u64 = 8;
-#[cfg(not(bpf_target_arch = "x86_64"))]
-const CALL_PUSHES: u64 = 0;
-
-/// The stack pointer on entry to a function.
-pub fn position_at_entry(context: &ProbeContext) -> u64 {
-    stack_pointer(context.regs)
-}
-
-/// The stack pointer that the function which returns was entered with.
-pub fn position_at_return(context: &RetProbeContext) -> u64 {
-    stack_pointer(context.regs).wrapping_sub(CALL_PUSHES)
-}
-
-fn stack_pointer(registers: *mut pt_regs) -> u64 {
-    // SAFETY: the kernel passes the registers for the time of the run.
-    #[cfg(bpf_target_arch = "x86_64")]
-    return unsafe { (*registers).rsp };
-    // SAFETY: as above.
-    #[cfg(not(bpf_target_arch = "x86_64"))]
-    return unsafe { (*registers).sp };
-}
-
 /// The low half of a number.
 #[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
 pub const fn low(number: u64) -> u32 {
@@ -555,74 +439,4 @@ pub const fn low(number: u64) -> u32 {
 /// The high half of a number.
 pub const fn high(number: u64) -> u32 {
     low(number >> 32)
-}
-
-/// Adds to a counter in a map. Atomic even in per-CPU maps: a softirq can come
-/// between the read and the write of a task on the same CPU.
-#[cfg(target_arch = "bpf")]
-pub fn add(slot: *mut u64, amount: u64) {
-    // SAFETY: `slot` is a map value just looked up: valid for this run of the
-    // program, aligned to 8, and only ever changed by this instruction. It is
-    // `BPF_ATOMIC | BPF_ADD` without `BPF_FETCH`, which every kernel knows.
-    unsafe {
-        core::arch::asm!(
-            "lock *(u64 *)({slot} + 0) += {amount}",
-            slot = in(reg) slot,
-            amount = in(reg) amount,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
-/// The same on the host, where the programs are only checked.
-#[cfg(not(target_arch = "bpf"))]
-pub fn add(slot: *mut u64, amount: u64) {
-    // SAFETY: as for the target.
-    let counter = unsafe { core::sync::atomic::AtomicU64::from_ptr(slot) };
-    counter.fetch_add(amount, core::sync::atomic::Ordering::Relaxed);
-}
-
-/// Adds one to a slot of the totals.
-pub fn add_to_slot(counts: *mut TotalCounts, slot: u32) {
-    let slot = slot as usize % TOTAL_SLOTS;
-    // SAFETY: `counts` is a map value just looked up: valid for this run; the
-    // slot is inside the array.
-    add(unsafe { &raw mut (*counts).slots[slot] }, 1);
-}
-
-/// Adds one packet at `now` to a flow's entry.
-pub fn add_to_flow(count: *mut FlowCount, now: u64) {
-    // SAFETY: `count` is a map value just looked up: valid for this run.
-    add(unsafe { &raw mut (*count).packets }, 1);
-    // SAFETY: as above.
-    let last = unsafe { &raw mut (*count).last };
-    // SAFETY: as above; the latest of several concurrent writers stays.
-    unsafe { last.write_volatile(now) };
-}
-
-/// Sets a number in a map; the last of several writers stays.
-pub fn store(slot: *mut u32, number: u32) {
-    // SAFETY: `slot` is a map value just looked up: valid for this run of the
-    // program, aligned to 8.
-    unsafe { slot.write_volatile(number) };
-}
-
-/// Adds to the owner of a slot: see [`conntrack_ebpf::slots`].
-pub fn add_to_owner(owner: &mut u64, amount: u64) {
-    add(owner, amount);
-}
-
-/// Changes a map value that only the current task's stack of interrupts
-/// touches, or that says itself whose it is.
-pub fn update<T, R>(value: *mut T, change: impl FnOnce(&mut T) -> R) -> R {
-    // SAFETY: `value` is a map value just looked up: valid for this run. Only
-    // programs nested on this CPU use the same part of it, and they put back
-    // what they found.
-    change(unsafe { &mut *value })
-}
-
-/// Copies such a value.
-pub fn peek<T: Copy>(value: *mut T) -> T {
-    // SAFETY: as in `update`.
-    unsafe { *value }
 }
