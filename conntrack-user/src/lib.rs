@@ -11,6 +11,7 @@ pub mod logs;
 pub mod observe;
 pub mod probe;
 pub mod status;
+pub mod stdout;
 pub mod survival;
 pub mod watch;
 pub mod who;

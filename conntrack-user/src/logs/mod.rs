@@ -26,15 +26,17 @@ pub mod text;
 pub mod when;
 
 use std::{
-    io::{self, Write as _},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use self::{reading::Reading, report::Report};
-use crate::cli::{Logs, Output};
+use crate::{
+    cli::{Logs, Output},
+    stdout,
+};
 
 /// This moment, in microseconds since 1970.
 pub(crate) fn now() -> i64 {
@@ -69,21 +71,8 @@ pub fn run(options: &Logs) -> Result<()> {
     let failed = !options.files.is_empty() && !read.unreadable.is_empty();
     let report = Report::new(&read);
     match options.output {
-        Output::Json => {
-            let mut out = io::BufWriter::new(io::stdout().lock());
-            serde_json::to_writer(&mut out, &report)
-                .map_err(io::Error::from)
-                .and_then(|()| writeln!(out))
-                .and_then(|()| out.flush())
-                .context("cannot write to standard output")?;
-        }
-        Output::Text => {
-            let mut out = anstream::stdout().lock();
-            for line in text::report(&report, &zone) {
-                writeln!(out, "{line}").context("cannot write to standard output")?;
-            }
-            out.flush().context("cannot write to standard output")?;
-        }
+        Output::Json => stdout::json(&report)?,
+        Output::Text => stdout::lines(text::report(&report, &zone))?,
     }
     if failed {
         bail!(

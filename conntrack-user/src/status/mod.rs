@@ -15,15 +15,14 @@ pub mod report;
 mod text;
 pub(crate) mod words;
 
-use std::io::{self, Write as _};
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 pub use self::finding::State;
 use self::{pressure::Bounds, report::Report};
 use crate::{
     cli::{Output, Status},
     facts::{Facts, root::Root},
+    stdout,
 };
 
 /// Looks at this host, or at a tree, and says what there is to say.
@@ -39,22 +38,9 @@ pub fn run(options: &Status) -> Result<State> {
     } else {
         Report::of_tree(facts, options.root.clone(), bounds)
     };
-    say(&report, options.output).context("cannot write to standard output")?;
-    Ok(report.state)
-}
-
-fn say(report: &Report, output: Output) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    match output {
-        Output::Json => {
-            serde_json::to_writer(&mut out, report)?;
-            writeln!(out)?;
-        }
-        Output::Text => {
-            for line in text::lines(report) {
-                writeln!(out, "{line}")?;
-            }
-        }
+    match options.output {
+        Output::Json => stdout::json(&report)?,
+        Output::Text => stdout::lines(text::lines(&report))?,
     }
-    out.flush()
+    Ok(report.state)
 }

@@ -1,9 +1,6 @@
 //! Where reports go: a live screen, lines of text, or lines of JSON.
 
-use std::io::{self, Write as _};
-
 use anyhow::{Context as _, Result};
-use serde::Serialize;
 
 use super::{
     header::Header,
@@ -18,6 +15,7 @@ use crate::{
     cli::{self, Watch},
     fix::event as fix,
     observe::{Event, stand::Stand, tally::Tally},
+    stdout,
 };
 
 /// Lines that a screen shows of what was done about refused packets.
@@ -46,7 +44,7 @@ impl Output {
         let form = match options.output {
             cli::Output::Json => Form::Json,
             cli::Output::Text if !options.quiet && Screen::is_possible() => {
-                Form::Screen(Screen::enter().context(STDOUT)?)
+                Form::Screen(Screen::enter().context(stdout::CANNOT_WRITE)?)
             }
             cli::Output::Text => Form::Text,
         };
@@ -64,10 +62,12 @@ impl Output {
         };
         match &output.form {
             Form::Screen(screen) => {
-                screen.draw(&text::header(&output.header)).context(STDOUT)?;
+                screen
+                    .draw(&text::header(&output.header))
+                    .context(stdout::CANNOT_WRITE)?;
             }
-            Form::Text => print(&text::header(&output.header))?,
-            Form::Json => print_json(&Line::start(&output.header))?,
+            Form::Text => stdout::lines(text::header(&output.header))?,
+            Form::Json => stdout::json(&Line::start(&output.header))?,
         }
         Ok(output)
     }
@@ -78,8 +78,8 @@ impl Output {
         match &self.form {
             Form::Screen(_) => self.changed = vec![line],
             _ if quiet => {}
-            Form::Text => print(&[line])?,
-            Form::Json => print_json(&Line::event(event))?,
+            Form::Text => stdout::lines(&[line])?,
+            Form::Json => stdout::json(&Line::event(event))?,
         }
         Ok(())
     }
@@ -93,8 +93,8 @@ impl Output {
                 self.fixes.extend(lines);
                 Ok(())
             }
-            Form::Text => print(&event.lines()),
-            Form::Json => print_json(&event.json()),
+            Form::Text => stdout::lines(event.lines()),
+            Form::Json => stdout::json(&event.json()),
         }
     }
 
@@ -108,10 +108,10 @@ impl Output {
                 lines.extend(text::interval(report, &self.names(observer)));
                 lines.push(String::new());
                 lines.push("Ctrl-C ends and prints the totals".to_owned());
-                screen.draw(&lines).context(STDOUT)
+                screen.draw(&lines).context(stdout::CANNOT_WRITE)
             }
-            Form::Text => print(&text::interval(report, &self.names(observer))),
-            Form::Json => print_json(&Line::interval(report, observer, Clock::now())),
+            Form::Text => stdout::lines(text::interval(report, &self.names(observer))),
+            Form::Json => stdout::json(&Line::interval(report, observer, Clock::now())),
         }
     }
 
@@ -131,7 +131,7 @@ impl Output {
                     .filter(|(key, _)| select.service(key))
                     .map(|(key, entry)| json::Service::new(key, entry.count.packets))
                     .collect();
-                return print_json(&Line::summary(
+                return stdout::json(&Line::summary(
                     report,
                     observer,
                     Clock::now(),
@@ -153,7 +153,7 @@ impl Output {
             .into_iter()
             .chain(fix::summary(fixes.unwrap_or_default()))
             .collect();
-        print(&lines)
+        stdout::lines(&lines)
     }
 
     const fn names<'a>(&'a self, observer: &'a Stand) -> Names<'a> {
@@ -168,7 +168,7 @@ impl Output {
 /// Says that there is nothing to observe yet.
 pub(super) fn waiting(options: &Watch) -> Result<()> {
     match options.output {
-        cli::Output::Json => print_json(&Line::waiting()),
+        cli::Output::Json => stdout::json(&Line::waiting()),
         cli::Output::Text => {
             anstream::eprintln!(
                 "ctdrop: conntrack is not loaded, so nothing is refused: waiting for it \
@@ -177,23 +177,4 @@ pub(super) fn waiting(options: &Watch) -> Result<()> {
             Ok(())
         }
     }
-}
-
-const STDOUT: &str = "cannot write to standard output";
-
-fn print(lines: &[String]) -> Result<()> {
-    let mut out = anstream::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}").context(STDOUT)?;
-    }
-    out.flush().context(STDOUT)
-}
-
-fn print_json(line: &impl Serialize) -> Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    serde_json::to_writer(&mut out, line)
-        .map_err(io::Error::from)
-        .and_then(|()| writeln!(out))
-        .and_then(|()| out.flush())
-        .context(STDOUT)
 }

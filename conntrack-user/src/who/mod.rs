@@ -21,7 +21,7 @@ pub mod verdict;
 pub mod wire;
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -46,6 +46,7 @@ use crate::{
         presence::Presence,
         release::Release,
     },
+    stdout,
     watch::{
         names::{self, Services},
         text::{number, plain},
@@ -58,8 +59,6 @@ const ATTEMPTS: u32 = 3;
 
 /// Time between two lines of progress.
 const PROGRESS: Duration = Duration::from_millis(200);
-
-const STDOUT: &str = "cannot write to standard output";
 
 /// The last line: what was looked at.
 #[derive(Debug, Serialize)]
@@ -291,7 +290,7 @@ impl Summary {
 
     fn say(&self, output: Output) -> Result<()> {
         if output == Output::Json {
-            return print_json(self);
+            return stdout::json(self);
         }
         let mut lines = Vec::new();
         if self.conntrack == Presence::Absent {
@@ -307,7 +306,7 @@ impl Summary {
                 self.empty
             ));
         }
-        print(&lines)?;
+        stdout::lines(&lines)?;
         for Unreadable { name, why, .. } in &self.unreadable {
             anstream::eprintln!(
                 "ctdrop: {} was not looked into: {}",
@@ -324,30 +323,13 @@ impl Summary {
 
 fn say(report: &Report, output: Output, services: &Services, apart: bool) -> Result<()> {
     match output {
-        Output::Json => print_json(report),
+        Output::Json => stdout::json(report),
         Output::Text => {
             let mut lines = text::lines(report, services);
             if apart {
                 lines.insert(0, String::new());
             }
-            print(&lines)
+            stdout::lines(&lines)
         }
     }
-}
-
-fn print(lines: &[String]) -> Result<()> {
-    let mut out = anstream::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}").context(STDOUT)?;
-    }
-    out.flush().context(STDOUT)
-}
-
-fn print_json(line: &impl Serialize) -> Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    serde_json::to_writer(&mut out, line)
-        .map_err(io::Error::from)
-        .and_then(|()| writeln!(out))
-        .and_then(|()| out.flush())
-        .context(STDOUT)
 }
