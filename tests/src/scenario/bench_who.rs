@@ -120,11 +120,14 @@ fn who(machine: &Machine, staged: &[Netns], each: u32) -> Result<Cost> {
     };
     let before = processor()?;
     let file = tempfile::NamedTempFile::new()?;
+    // Not the console, on which it would show its progress.
+    let said = tempfile::NamedTempFile::new()?;
     for netns in staged {
         let started = Instant::now();
         let child = Command::new(&machine.ctdrop)
             .args(["who", "-o", "json", "--netns", netns.name()])
             .stdout(file.reopen()?)
+            .stderr(said.reopen()?)
             .spawn()
             .with_context(|| format!("cannot run {}", machine.ctdrop.display()))?;
         let (code, memory) = wait(child.id().cast_signed())?;
@@ -133,7 +136,8 @@ fn who(machine: &Machine, staged: &[Netns], each: u32) -> Result<Cost> {
         let text = fs::read_to_string(file.path())?;
         ensure!(
             code == 0 && text.contains(&format!("\"entries\":{each},")),
-            "ctdrop did not see all entries: {text}"
+            "ctdrop did not see all entries: {text}{}",
+            fs::read_to_string(said.path())?
         );
     }
     cost.processor = processor()? - before;

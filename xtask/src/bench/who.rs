@@ -31,7 +31,9 @@ pub(super) fn bench() -> Result<()> {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
-        Ok(rows(&String::from_utf8_lossy(&output.stdout)))
+        let rows = rows(&String::from_utf8_lossy(&output.stdout));
+        ensure!(!rows.is_empty(), "the measurement ended without a figure");
+        Ok(rows)
     };
     let mut table = HEAD.to_owned();
     if host::is_root()? {
