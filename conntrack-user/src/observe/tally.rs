@@ -80,8 +80,8 @@ impl Tally {
         }
     }
 
-    /// Gives up the flows with the fewest packets, at least half of them, in
-    /// favour of what may come.
+    /// Gives up the half with the fewest packets, in favour of what may come; of
+    /// equal ones no more than that takes.
     fn give_up_half(&mut self) {
         let mut packets: Vec<u64> = self
             .flows
@@ -91,9 +91,15 @@ impl Tally {
         let middle = packets.len() / 2;
         let (_, &mut limit, _) = packets.select_nth_unstable(middle);
         self.error_bound += limit;
+        let greater = packets.iter().filter(|&&packets| packets > limit).count();
+        let mut equal = middle.saturating_sub(greater);
         let services = &mut self.services;
         self.flows.retain(|key, entry| {
-            let stays = entry.count.packets > limit;
+            let mut stays = entry.count.packets > limit;
+            if entry.count.packets == limit && equal > 0 {
+                equal -= 1;
+                stays = true;
+            }
             if !stays {
                 add_service(
                     services,
@@ -225,14 +231,18 @@ mod tests {
     }
 
     #[test]
-    fn equal_flows_are_given_up_together() {
+    fn of_equal_flows_half_stay() {
         let mut tally = Tally::with_capacity(10);
         for number in 0..11 {
             tally.flow(key(number), packets(1, 0));
         }
-        assert_eq!(tally.flows.len(), 1);
+        assert_eq!(tally.flows.len(), 6);
         assert_eq!(tally.error_bound(), 1);
         let (_, rest) = tally.services().next().unwrap();
-        assert_eq!((rest.count.packets, rest.recent), (10, 10));
+        assert_eq!((rest.count.packets, rest.recent), (5, 5));
+        for number in 11..1000 {
+            tally.flow(key(number), packets(1, 0));
+            assert!((5..=10).contains(&tally.flows.len()));
+        }
     }
 }
