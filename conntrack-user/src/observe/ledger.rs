@@ -245,8 +245,8 @@ const fn place(coverage: Coverage) -> Option<usize> {
 pub struct Ledger {
     surplus: BTreeMap<(u32, Counter), Surplus>,
     growth: BTreeMap<u32, Growth>,
-    /// Drops that the programs had counted at the last reading.
-    drops: BTreeMap<u32, u64>,
+    /// What the programs had counted at the last reading.
+    counted: BTreeMap<u32, Totals>,
     /// Drops that were never checked, of namespaces that had ended.
     gone: BTreeMap<u32, u64>,
     /// Namespaces that the next reading is to be taken of as it comes.
@@ -278,7 +278,9 @@ impl Ledger {
                 surplus.reopen(self.last_partial);
                 surplus.before = Some(0);
                 if matches!(counter, Counter::Drop | Counter::InsertFailed) {
-                    of_others += high.unsigned_abs();
+                    // Those on their way at the time among them: they may turn out
+                    // to be checked, but none is left out.
+                    of_others += (high - in_flight).unsigned_abs();
                 }
             }
             match self.coverage {
@@ -286,8 +288,11 @@ impl Ledger {
                 Coverage::AtRest | Coverage::None => surplus.rise((low, high)),
             }
         }
+        let mut counted = reading.before;
         if self.open.remove(&netns) && !first {
-            let gone = self.unchecked(netns, reading.before);
+            // It is followed from here on: what may have come before it is not.
+            counted = reading.after;
+            let gone = self.unchecked(netns, counted) + reading.in_flight;
             self.gone.insert(netns, gone);
         }
         if of_others > 0 {
@@ -297,7 +302,7 @@ impl Ledger {
             *gone = packets.max(*gone);
         }
         self.growth.insert(netns, reading.kernel.clone());
-        self.drops.insert(netns, reading.before.drops());
+        self.counted.insert(netns, *counted);
     }
 
     /// From now on the programs see this much. Belongs right after a reading of
@@ -318,8 +323,9 @@ impl Ledger {
     pub fn reopen(&mut self, netns: u32, counted: Option<&Totals>) {
         if let Some(counted) = counted {
             // With what was gone before.
-            self.gone.insert(netns, self.unchecked(netns, counted));
-            self.drops.insert(netns, counted.drops());
+            let gone = self.unchecked(netns, counted) + self.in_doubt(netns);
+            self.gone.insert(netns, gone);
+            self.counted.insert(netns, *counted);
         }
         self.open.insert(netns);
         for (_, surplus) in self
@@ -349,9 +355,37 @@ impl Ledger {
     /// Packets that the programs have counted in a namespace, and that no
     /// reading of its counters has been held against.
     pub fn unchecked(&self, netns: u32, counted: &Totals) -> u64 {
-        let checked = self.drops.get(&netns).copied().unwrap_or(0);
+        let checked = self.counted.get(&netns).map_or(0, Totals::drops);
         let gone = self.gone.get(&netns).copied().unwrap_or(0);
-        gone + counted.drops().saturating_sub(checked)
+        (gone + counted.drops().saturating_sub(checked)).min(counted.drops())
+    }
+
+    /// Packets that the programs had counted at the last reading, and that the
+    /// kernel can as well have counted before it was watched: all readings were
+    /// taken while packets moved.
+    fn in_doubt(&self, netns: u32) -> u64 {
+        let drop = (netns, Counter::Drop);
+        let (Some(surplus), Some(counted)) = (self.surplus.get(&drop), self.counted.get(&netns))
+        else {
+            return 0;
+        };
+        let checked = self.growth_of(netns, Counter::Drop).cast_signed();
+        let range = positive(surplus.at_most).saturating_sub(positive(surplus.at_least));
+        match surplus.before {
+            None => positive(Counter::Drop.expected(counted) - checked).min(range),
+            Some(_) => 0,
+        }
+    }
+
+    /// How much a counter of a namespace has grown while the programs were
+    /// attached.
+    fn growth_of(&self, netns: u32, counter: Counter) -> u64 {
+        let grown = self.growth.get(&netns).and_then(|of| of.get(&counter));
+        let before = self.surplus.get(&(netns, counter));
+        grown
+            .copied()
+            .unwrap_or(0)
+            .saturating_sub(before.map_or(0, Surplus::before))
     }
 
     /// The growth of each counter while the programs were attached, summed
@@ -360,12 +394,8 @@ impl Ledger {
     pub fn growth(&self, of: impl Fn(u32) -> bool) -> Growth {
         let mut sum = Growth::new();
         for (&netns, growth) in self.growth.iter().filter(|&(&netns, _)| of(netns)) {
-            for (&counter, &grown) in growth {
-                let before = self
-                    .surplus
-                    .get(&(netns, counter))
-                    .map_or(0, Surplus::before);
-                *sum.entry(counter).or_default() += grown.saturating_sub(before);
+            for &counter in growth.keys() {
+                *sum.entry(counter).or_default() += self.growth_of(netns, counter);
             }
         }
         sum
@@ -430,6 +460,17 @@ mod tests {
             kernel,
             after: totals,
             in_flight: 0,
+        };
+        ledger.read(1, &reading);
+    }
+
+    /// A look while packets are refused for a full table, by these numbers.
+    fn in_flood(ledger: &mut Ledger, before: u64, kernel: u64, after: u64) {
+        let reading = Reading {
+            before: &totals(&[(Reason::TableFull, before)]),
+            kernel: &growth(kernel, 0),
+            after: &totals(&[(Reason::TableFull, after)]),
+            in_flight: 4,
         };
         ledger.read(1, &reading);
     }
@@ -662,6 +703,39 @@ mod tests {
         // A loss in that one is still seen.
         quiet(&mut ledger, &seen, &growth(4, 0));
         assert_eq!(unexplained(&ledger), 1);
+    }
+
+    #[test]
+    fn those_that_nobody_saw_are_unchecked_also_in_the_middle_of_a_flood() {
+        let mut ledger = Ledger::default();
+        // Forty in one namespace, then three in the next of its number, and more
+        // while it is looked at.
+        in_flood(&mut ledger, 43, 3, 45);
+        let before = totals(&[(Reason::TableFull, 43)]);
+        assert_eq!(ledger.unchecked(1, &before), 40);
+        let last = totals(&[(Reason::TableFull, 50)]);
+        quiet(&mut ledger, &last, &growth(10, 0));
+        assert_eq!(unexplained(&ledger), 0);
+        let checked = ledger.growth(|_| true)[&Counter::Drop];
+        assert_eq!(checked + ledger.unchecked(1, &last), 50);
+    }
+
+    #[test]
+    fn a_namespace_that_lived_only_in_a_flood_leaves_none_out() {
+        let mut ledger = Ledger::default();
+        in_flood(&mut ledger, 30, 31, 33);
+        // Four of them may have come before it was watched.
+        assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 26);
+        let seen = totals(&[(Reason::TableFull, 40)]);
+        ledger.reopen(1, Some(&seen));
+        assert_eq!(ledger.unchecked(1, &seen), 14);
+        // Another one of its number.
+        in_flood(&mut ledger, 42, 31, 47);
+        let seen = totals(&[(Reason::TableFull, 60)]);
+        ledger.reopen(1, Some(&seen));
+        assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 26);
+        assert_eq!(ledger.unchecked(1, &seen), 14 + 20 + 4);
+        assert_eq!(unexplained(&ledger), 0);
     }
 
     /// A ledger at rest that saw three packets refused by programs and seven
