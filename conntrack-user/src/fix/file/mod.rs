@@ -174,6 +174,8 @@ impl Tree {
         };
         match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            // Before it looks for it, the kernel says that it may not write there.
+            Err(Errno::ROFS) if !self.has_directory(path)? => Ok(()),
             Err(error) => Err(Error::new(io::Error::from(error)).context(format!(
                 "cannot remove the directory {}",
                 self.outside(path).display()
