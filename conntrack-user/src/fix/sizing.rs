@@ -15,6 +15,7 @@ use crate::{
     },
     kernel::defaults::Generation,
     status::memory::{EXTENSIONS, USUAL_ENTRY},
+    survival::{Start, simulate},
 };
 
 /// Limits are multiples of this, so that a quarter fills whole pages with
@@ -153,7 +154,14 @@ fn by_demand(
     if bounded <= floor {
         why.push(format!("{floor} stays: it is no less"));
     }
-    Ok(bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT)))
+    let raised = bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT));
+    let booted = simulate(facts, Start::AfterBoot).boot.value.unwrap_or(0);
+    if booted > raised {
+        why.push(format!(
+            "a boot leads to {booted} as it is: it becomes no less"
+        ));
+    }
+    Ok(raised.max(booted))
 }
 
 /// The most entries there were, without those that no limit should make room

@@ -62,17 +62,39 @@ fn chosen(tree: &Tree, load: &Load) -> (u64, u64) {
 
 #[test]
 fn demand_decides() {
-    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 65_536, 65_536);
+    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 262_144, 262_144);
     // Twice the entries.
-    assert_eq!(chosen(&tree, &full(65_536, 0.0)), (131_072, 65_536));
-    // 1000 flows a second for 120 s are 120,000 entries; 1.5 times 185,536 is
-    // 278,304, rounded up to 34 times 8192.
-    assert_eq!(chosen(&tree, &full(65_536, 1000.0)), (278_528, 69_632));
+    assert_eq!(chosen(&tree, &full(262_144, 0.0)), (524_288, 262_144));
+    // 10,000 flows a second for 120 s are 1,200,000 entries; 1.5 times 1,462,144
+    // is 2,193,216, rounded up to 268 times 8192.
+    assert_eq!(
+        chosen(&tree, &full(262_144, 10_000.0)),
+        (2_195_456, 548_864)
+    );
     tree.write(
         "/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream",
         "30\n",
     );
-    assert_eq!(chosen(&tree, &full(65_536, 1000.0)).0, 147_456);
+    assert_eq!(chosen(&tree, &full(262_144, 10_000.0)).0, 843_776);
+}
+
+#[test]
+fn what_a_boot_leads_to_is_not_lowered() {
+    // Somebody has set less than the kernel begins with.
+    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 2_000, 262_144);
+    let size = of(&tree, &full(2_000, 0.0), Request::default()).unwrap();
+    assert_eq!((size.max, size.buckets), (262_144, 262_144));
+    let said = |size: &Size| size.why.iter().any(|line| line.contains("a boot leads to"));
+    assert!(said(&size), "{:?}", size.why);
+    let bounded = Request {
+        to: None,
+        ceiling: Some(8_192),
+    };
+    assert_eq!(of(&tree, &full(2_000, 0.0), bounded).unwrap().max, 8_192);
+    // Nothing calls for more.
+    let size = of(&tree, &Load::default(), Request::default()).unwrap();
+    assert_eq!(size.max, 2_000);
+    assert!(!said(&size), "{:?}", size.why);
 }
 
 #[test]

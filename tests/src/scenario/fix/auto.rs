@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{FLOOD, FULL, RAISED, drops, expect_action, files, number, take_back, watch};
+use super::{FLOOD, FULL, drops, expect_action, files, number, raised, take_back, watch};
 use crate::{
     net::LanOptions,
     scenario::{Auto, Machine, Rung, Scenario, setup},
@@ -36,6 +36,7 @@ pub static PLAN: Scenario = Scenario {
 const KEPT: &str = "/var/lib/ctdrop/fixes";
 
 fn auto(machine: &Machine) -> Result<()> {
+    let meant = raised(machine)?;
     let lan = setup::full_lan(machine, "auto", &LanOptions::default())?;
     let (buckets, before) = (number("buckets")?, drops(&lan)?);
     let mut watch = watch(machine, &["--fix", "auto"])?;
@@ -45,10 +46,10 @@ fn auto(machine: &Machine) -> Result<()> {
     ensure!(
         raised["reason"] == "table_full"
             && raised["before"]["max"] == FULL
-            && raised["after"]["max"] == RAISED,
+            && raised["after"]["max"] == meant,
         "{raised}"
     );
-    ensure!(number("max")? == RAISED, "the limit is {}", number("max")?);
+    ensure!(number("max")? == meant, "the limit is {}", number("max")?);
     let lost = drops(&lan)? - before;
     let told = raised["refused"].as_u64().context("a number")?;
     ensure!(
@@ -91,7 +92,7 @@ fn auto(machine: &Machine) -> Result<()> {
         .as_deref()
         .context("no fixes in the summary")?;
     ensure!(
-        fixes.len() == 1 && fixes[0].id == id && fixes[0].max == RAISED,
+        fixes.len() == 1 && fixes[0].id == id && fixes[0].max == meant,
         "{fixes:?}"
     );
 
@@ -109,6 +110,7 @@ fn auto(machine: &Machine) -> Result<()> {
 }
 
 fn plan(machine: &Machine) -> Result<()> {
+    let meant = raised(machine)?;
     let lan = setup::full_lan(machine, "plan", &LanOptions::default())?;
     let mut watch = watch(machine, &["--fix", "plan"])?;
     let first = FLOOD.send(&lan)?;
@@ -118,7 +120,7 @@ fn plan(machine: &Machine) -> Result<()> {
         planned["applied"] == false
             && planned["id"].is_null()
             && planned["current"]["max"] == FULL
-            && planned["target"]["max"] == RAISED,
+            && planned["target"]["max"] == meant,
         "{planned}"
     );
     let files = files(&planned)?;
