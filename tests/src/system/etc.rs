@@ -6,9 +6,10 @@ use anyhow::{Result, ensure};
 
 use crate::vm::DiskGuest;
 
-/// What is in /etc: of each path its type, mode and owner, and of a file the time of
-/// its last change and a digest, too. The time of a directory is left out, which
-/// changes with what is in it.
+/// What is in /etc: of each path its type, mode, owner and extended attributes (with
+/// lists of access and labels), and of a file the time of its last change and a
+/// digest, too. The time of a directory is left out, which changes with what is in
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Etc(BTreeMap<String, String>);
 
@@ -65,11 +66,13 @@ impl Etc {
 }
 
 /// Prints a path and what it is on each line, separated by tabs.
-const LIST: &str = r"
+const LIST: &str = r#"
 find /etc -type d -printf '%p\t%y %m %U %G\n'
 find /etc ! -type d -printf '%p\t%y %m %U %G %T@ %l\n'
+getfattr -Rhd -e hex -m - --absolute-names /etc |
+    awk '/^# file: / { path = substr($0, 9); next } /=/ { print path "\t" $0 }'
 find /etc -type f -exec sha256sum {} + | sed 's/^\([0-9a-f]*\)  \(.*\)$/\2\t\1/'
-";
+"#;
 
 #[cfg(test)]
 mod tests {

@@ -62,12 +62,17 @@ const FLOWS: u32 = 3_000;
 fn run(host: &mut DiskGuest) -> Result<()> {
     host.succeed(["systemctl", "enable", "--now", SERVICE])?;
     let before = without(host)?;
+    let labels = label(host)?;
     let etc = Etc::of(host)?;
     let fix = full_table(host)?;
     ensure!(fix["target"]["max"] == MEANT, "aims at {}", fix["target"]);
     before.demand(&fix["survives"], "before")?;
     let fixed = Etc::of(host)?;
-    ensure!(etc != fixed, "no file was changed");
+    for path in EDITED {
+        ensure!(etc.differing(&fixed).contains(&path), "{path} is as it was");
+    }
+    let kept = attributes(host)?;
+    ensure!(kept == labels, "{kept}, not {labels}");
     demand_idle(host, &fixed)?;
 
     let after = Outcomes::of(host)?;
@@ -83,6 +88,36 @@ fn run(host: &mut DiskGuest) -> Result<()> {
     demand("buckets after undo", limit::buckets(host)?, FEW)?;
     let reloaded = Survival::ModuleReload.happen(host)?;
     demand("reloaded after undo", reloaded, SMALL)
+}
+
+/// Files whose lines are to be changed.
+const EDITED: [&str; 2] = ["/etc/modprobe.d/nf_conntrack.conf", service::CONFIG];
+
+/// Gives the files that are to be changed a label, an attribute and a list of
+/// access, and returns all their attributes.
+fn label(host: &mut DiskGuest) -> Result<String> {
+    for path in EDITED {
+        let label = ["security.selinux", "system_u:object_r:etc_t:s0"];
+        for [name, value] in [label, ["user.reviewed", "yes"]] {
+            host.succeed(["setfattr", "-n", name, "-v", value, path])?;
+        }
+        host.succeed(["setfacl", "-m", "u:nobody:r", path])?;
+    }
+    let attributes = attributes(host)?;
+    for name in ["security.selinux", "user.reviewed", "posix_acl_access"] {
+        let files = attributes
+            .lines()
+            .filter(|line| line.contains(name))
+            .count();
+        ensure!(files == EDITED.len(), "{name} is not set: {attributes}");
+    }
+    Ok(attributes)
+}
+
+/// All extended attributes of the files that are to be changed.
+fn attributes(host: &mut DiskGuest) -> Result<String> {
+    let command = ["getfattr", "-d", "-e", "hex", "-m", "-", "--absolute-names"];
+    host.succeed(command.into_iter().chain(EDITED))
 }
 
 /// Demands that nothing leaves the limit that was meant in force, and returns what it

@@ -18,10 +18,11 @@ use super::{
 };
 
 /// Number of what this file makes; a change of it remakes every disk.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// Packages beside those of a minimal system.
-const PACKAGES: &str = "systemd,systemd-sysv,udev,procps,kmod,iptables,nftables,conntrack,iproute2";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,udev,procps,kmod,iptables,nftables,conntrack,iproute2,attr,acl";
 
 /// What no program reads, and most of the disk would be.
 const EXCLUDED: [&str; 3] = [
