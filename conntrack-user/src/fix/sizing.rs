@@ -154,14 +154,14 @@ fn by_demand(
     if bounded <= floor {
         why.push(format!("{floor} stays: it is no less"));
     }
-    let raised = bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT));
+    let right = bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT));
     let booted = simulate(facts, Start::AfterBoot).boot.value.unwrap_or(0);
-    if booted > raised {
+    if booted > right {
         why.push(format!(
             "a boot leads to {booted} as it is: it becomes no less"
         ));
     }
-    Ok(raised.max(booted))
+    Ok(right.max(booted))
 }
 
 /// The most entries there were, without those that no limit should make room

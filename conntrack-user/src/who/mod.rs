@@ -12,6 +12,7 @@ pub mod filter;
 pub mod free;
 pub mod hitters;
 pub mod owners;
+mod progress;
 pub mod report;
 pub mod request;
 pub mod socket;
@@ -21,8 +22,13 @@ pub mod verdict;
 pub mod wire;
 
 use std::{
-    io::{self, IsTerminal as _},
-    time::{Duration, Instant, SystemTime},
+    collections::BTreeMap,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -34,6 +40,7 @@ use self::{
     entry::Rules,
     filter::Filter,
     owners::Owners,
+    progress::{Dumped, Progress},
     report::Report,
     socket::Socket,
     timeouts::Timeouts,
@@ -49,7 +56,7 @@ use crate::{
     stdout,
     watch::{
         names::{self, Services},
-        text::{number, plain},
+        text::plain,
     },
 };
 
@@ -57,8 +64,9 @@ use crate::{
 /// something.
 const ATTEMPTS: u32 = 3;
 
-/// Time between two lines of progress.
-const PROGRESS: Duration = Duration::from_millis(200);
+/// Tables that are dumped at the same time, each added up in some 20 MiB at the
+/// most. The kernel goes through the entries of all namespaces for each of them.
+const AT_ONCE: usize = 2;
 
 /// The last line: what was looked at.
 #[derive(Debug, Serialize)]
@@ -122,8 +130,8 @@ pub fn run(options: &Who) -> Result<()> {
         Some(wanted) => vec![namespaces.find(wanted)?],
         None => by_use(namespaces.list, &mut summary),
     };
-    for namespace in &wanted {
-        match look.at(namespace) {
+    look.at_each(&wanted, |namespace, report| {
+        match report {
             Ok(report) => {
                 summary.namespaces += 1;
                 summary.entries += report.entries;
@@ -131,7 +139,8 @@ pub fn run(options: &Who) -> Result<()> {
             }
             Err(error) => summary.unreadable(namespace, &error),
         }
-    }
+        Ok(())
+    })?;
     summary.say(options.output)?;
     if summary.namespaces == 0 && !summary.unreadable.is_empty() {
         bail!("no conntrack table could be looked into: {}", summary.why());
@@ -173,21 +182,63 @@ struct Look {
 }
 
 impl Look {
+    /// Dumps the tables of namespaces, some at the same time, and gives the
+    /// reports in the order of the list.
+    fn at_each(
+        &self,
+        list: &[Namespace],
+        mut say: impl FnMut(&Namespace, Result<Report>) -> Result<()>,
+    ) -> Result<()> {
+        let progress = Progress::of(list);
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let (done, reports) = mpsc::channel();
+            for _ in 0..AT_ONCE.min(list.len()) {
+                let (done, next, progress) = (done.clone(), &next, &progress);
+                scope.spawn(move || {
+                    loop {
+                        let place = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(namespace) = list.get(place) else {
+                            return;
+                        };
+                        // Nobody listens any more if nothing can be printed.
+                        if done.send((place, self.at(namespace, progress))).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            let mut early = BTreeMap::new();
+            let mut due = 0;
+            for (place, report) in reports {
+                early.insert(place, report);
+                while let Some(report) = early.remove(&due) {
+                    progress.clear();
+                    say(&list[due], report)?;
+                    due += 1;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Dumps the table of a namespace.
-    fn at(&self, namespace: &Namespace) -> Result<Report> {
-        Ok(namespace.inside(|| self.here(namespace))?)
+    fn at(&self, namespace: &Namespace, progress: &Progress<'_>) -> Result<Report> {
+        Ok(namespace.inside(|| self.here(namespace, progress))?)
     }
 
     /// The same, in a thread inside it. A dump that lost something is begun
     /// anew; if the last one did so too, the report says it.
-    fn here(&self, namespace: &Namespace) -> Result<Report> {
+    fn here(&self, namespace: &Namespace, progress: &Progress<'_>) -> Result<Report> {
+        let mut dumped = progress.dump();
         let mut attempts = 0;
         loop {
             attempts += 1;
             let time = names::now();
             let before = Limits::read()?;
             let began = Instant::now();
-            let (sums, outcome) = self.once(namespace, before.entries)?;
+            let (sums, outcome) = self.once(&mut dumped)?;
             if !outcome.is_whole() && attempts < ATTEMPTS {
                 continue;
             }
@@ -206,7 +257,7 @@ impl Look {
         }
     }
 
-    fn once(&self, namespace: &Namespace, expected: Option<u64>) -> Result<(Aggregate, Outcome)> {
+    fn once(&self, dumped: &mut Dumped<'_>) -> Result<(Aggregate, Outcome)> {
         let mut socket = Socket::open().context("cannot open a netfilter netlink socket")?;
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -216,60 +267,13 @@ impl Look {
             timeouts: Timeouts::read(),
             now: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
         });
-        let mut progress = Progress::new(&namespace.name, expected);
         let outcome = dump::dump(
             &mut socket,
             &self.filter,
             &mut |entry| sums.add(entry, &self.owners),
-            &mut |received| progress.say(received),
+            &mut |received| dumped.note(received),
         )?;
         Ok((sums, outcome))
-    }
-}
-
-/// Tells a person how far a long dump has come; leaves nothing behind.
-struct Progress<'a> {
-    name: &'a str,
-    expected: Option<u64>,
-    next: Option<Instant>,
-    shown: bool,
-}
-
-impl<'a> Progress<'a> {
-    fn new(name: &'a str, expected: Option<u64>) -> Self {
-        let terminal = io::stderr().is_terminal();
-        Self {
-            name,
-            expected,
-            next: terminal.then(|| Instant::now() + PROGRESS),
-            shown: false,
-        }
-    }
-
-    fn say(&mut self, received: u64) {
-        let now = Instant::now();
-        if self.next.is_none_or(|next| now < next) {
-            return;
-        }
-        self.next = Some(now + PROGRESS);
-        self.shown = true;
-        let of = self
-            .expected
-            .map(|expected| format!(" of {}", number(expected)))
-            .unwrap_or_default();
-        eprint!(
-            "\r\x1b[K{}: {}{of} entries",
-            plain(self.name),
-            number(received)
-        );
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        if self.shown {
-            eprint!("\r\x1b[K");
-        }
     }
 }
 
