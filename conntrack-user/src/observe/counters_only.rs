@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{
     Event, NotUsed,
+    counter::Counter,
     evidence::{Evidence, Look, Said},
-    ledger::Counter,
     namespaces::{Watched, same_refusals},
     senders::Senders,
 };

@@ -17,7 +17,7 @@ use conntrack_ebpf::Reason;
 use serde::Serialize;
 
 use super::{
-    ledger::{Counter, Growth},
+    counter::{Counter, Growth},
     namespaces::growth,
     verdict::Verdict,
 };

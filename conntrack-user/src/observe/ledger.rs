@@ -13,87 +13,15 @@
 //! While not all programs are attached the surplus may grow: by what only the
 //! counters show ([`Coverage`]).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
-
-use conntrack_ebpf::Reason;
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     backend::Backend,
+    counter::{Counter, Growth},
     counts::Totals,
+    surplus::{Coverage, Surplus, positive},
     verdict::{self, Missed, Unseen, Verdict},
 };
-
-/// A counter of `/proc/net/stat/nf_conntrack` that refusals move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Counter {
-    /// `drop`
-    Drop,
-    /// `insert_failed`
-    InsertFailed,
-    /// `early_drop`: entries evicted
-    EarlyDrop,
-    /// `clashres`, in conntrack-tools `clash_resolve`
-    ClashResolve,
-    /// `chainlength`, in conntrack-tools `chaintoolong`
-    ChainTooLong,
-}
-
-impl Counter {
-    /// Every counter that refusals move.
-    pub const ALL: [Self; 5] = [
-        Self::Drop,
-        Self::InsertFailed,
-        Self::EarlyDrop,
-        Self::ClashResolve,
-        Self::ChainTooLong,
-    ];
-
-    /// The reasons that move it, each by one (5.10 to 7.3;
-    /// `net/netfilter/nf_conntrack_core.c`: `nf_conntrack_in`, `early_drop`,
-    /// `nf_ct_resolve_clash`, `__nf_conntrack_confirm`,
-    /// `nf_conntrack_hash_check_insert`). A clash moves two;
-    /// `already_confirmed` moves none.
-    const fn moved_by(self) -> &'static [Reason] {
-        match self {
-            Self::Drop => &[
-                Reason::TableFull,
-                Reason::NoMemory,
-                Reason::Clash,
-                Reason::NatExhausted,
-                Reason::StaleExtensionLate,
-            ],
-            Self::InsertFailed => &[
-                Reason::Clash,
-                Reason::NatExhausted,
-                Reason::ChainTooLong,
-                Reason::Dying,
-                Reason::StaleExtension,
-            ],
-            Self::EarlyDrop => &[Reason::Evicted],
-            Self::ClashResolve => &[Reason::ClashResolved],
-            Self::ChainTooLong => &[Reason::ChainTooLong, Reason::NonPacketChain],
-        }
-    }
-
-    /// What it must have grown by, for what the programs counted.
-    fn expected(self, totals: &Totals) -> i64 {
-        let sum: u64 = self
-            .moved_by()
-            .iter()
-            .map(|&reason| totals.of(reason))
-            .sum();
-        sum.cast_signed()
-    }
-}
-
-/// How much each counter has grown since the start. A counter that the kernel
-/// does not have is not in it.
-pub type Growth = BTreeMap<Counter, u64>;
 
 /// One look at a namespace.
 #[derive(Clone, Debug)]
@@ -107,137 +35,6 @@ pub struct Reading<'a> {
     /// Packets that may be between a counter and a program at this moment: at
     /// most two for each CPU, 0 if nothing at all moved during the look.
     pub in_flight: u64,
-}
-
-/// Which refusals the programs see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Coverage {
-    /// All: the surplus must not change.
-    #[default]
-    Full,
-    /// At rest: only a full table and clashes.
-    AtRest,
-    /// None: no program is attached.
-    None,
-}
-
-/// What all readings of one counter in one namespace say together.
-#[derive(Clone, Copy, Debug)]
-struct Surplus {
-    /// It has been at least this; while it may grow, at the last reading.
-    at_least: i64,
-    /// It has been at most this; while it may grow, at the last reading.
-    at_most: i64,
-    /// How far it has surely grown while it must not: counted by the kernel, by
-    /// no program.
-    unseen: u64,
-    /// The same in earlier periods.
-    unseen_before: u64,
-    /// How far it has surely shrunk: counted by a program, not by the kernel.
-    invented: u64,
-    /// The same in namespaces of the same number before.
-    invented_before: u64,
-    /// The most it can have been when it last began to grow.
-    foot: i64,
-    /// How far it has surely grown at rest, and with no program attached, in
-    /// earlier periods.
-    grown: [u64; 2],
-    /// What the kernel can have counted before it was watched, if no later
-    /// reading can say more about that.
-    before: Option<u64>,
-}
-
-impl Surplus {
-    /// Before the programs were attached, the kernel alone counted.
-    const START: Self = Self {
-        at_least: 0,
-        at_most: i64::MAX,
-        unseen: 0,
-        unseen_before: 0,
-        invented: 0,
-        invented_before: 0,
-        foot: i64::MAX,
-        grown: [0; 2],
-        before: None,
-    };
-
-    /// It is taken as it comes from here on: as the next reading has it.
-    fn reopen(&mut self, last: Coverage) {
-        self.before = Some(self.before());
-        self.settle(last);
-        self.invented_before += mem::take(&mut self.invented);
-        self.at_least = i64::MIN;
-        self.at_most = i64::MAX;
-        self.foot = i64::MAX;
-    }
-
-    /// Takes in a reading while it must not change.
-    fn narrow(&mut self, (low, high): (i64, i64)) {
-        self.unseen = self.unseen.max(positive(low.saturating_sub(self.at_most)));
-        self.invented = self
-            .invented
-            .max(positive(self.at_least.saturating_sub(high)));
-        self.at_least = self.at_least.max(low);
-        self.at_most = self.at_most.min(high);
-    }
-
-    /// Takes in a reading while it may grow.
-    fn rise(&mut self, (low, high): (i64, i64)) {
-        self.invented = self
-            .invented
-            .max(positive(self.at_least.saturating_sub(high)));
-        self.at_least = self.at_least.max(low);
-        self.at_most = high.max(self.at_least);
-        // The first reading ever has nothing to be held against.
-        self.foot = self.foot.min(self.at_most);
-    }
-
-    /// How far it has surely grown since it last began to. Every reading after
-    /// that bounds it, also when it may not grow any more; what it has grown then
-    /// all the same is unseen.
-    fn growing(&self) -> u64 {
-        let now = self.at_least.min(self.at_most);
-        positive(now.saturating_sub(self.foot))
-    }
-
-    /// Keeps what the last period of growth has come to, and begins another.
-    fn settle(&mut self, last: Coverage) {
-        if let Some(place) = place(last) {
-            self.grown[place] += self.growing();
-        }
-        self.unseen_before += mem::take(&mut self.unseen);
-        // Where it has grown though it must not, the bounds have crossed.
-        self.at_most = self.at_most.max(self.at_least);
-        self.foot = self.at_most;
-    }
-
-    /// How far it has surely grown, in all, in periods of that coverage, if the
-    /// last one was `last`.
-    fn grown(&self, of: Coverage, last: Coverage) -> u64 {
-        let Some(place) = place(of) else { return 0 };
-        self.grown[place] + if of == last { self.growing() } else { 0 }
-    }
-
-    /// What the kernel can have counted before it was watched.
-    fn before(&self) -> u64 {
-        self.before.unwrap_or_else(|| {
-            let since = self.grown.iter().sum::<u64>() + self.growing() + self.unseen_before;
-            positive(self.at_most).saturating_sub(since)
-        })
-    }
-}
-
-fn positive(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
-/// Where growth is kept; none where there must not be any.
-const fn place(coverage: Coverage) -> Option<usize> {
-    match coverage {
-        Coverage::Full => None,
-        Coverage::AtRest => Some(0),
-        Coverage::None => Some(1),
-    }
 }
 
 /// All readings so far.
@@ -275,8 +72,7 @@ impl Ledger {
                 .entry((netns, counter))
                 .or_insert(Surplus::START);
             if first && high < 0 {
-                surplus.reopen(self.last_partial);
-                surplus.before = Some(0);
+                surplus.reopen_at_zero(self.last_partial);
                 if matches!(counter, Counter::Drop | Counter::InsertFailed) {
                     // Some of them may turn out to be checked, but none is left out.
                     of_others += low.unsigned_abs();
@@ -344,9 +140,7 @@ impl Ledger {
         for (&counter, &grown) in growth.iter() {
             let now = grown.cast_signed() - counter.expected(counted);
             if let Some(surplus) = self.surplus.get_mut(&(netns, counter)) {
-                surplus.at_least = now;
-                surplus.at_most = now;
-                surplus.foot = now;
+                surplus.set(now);
             }
         }
     }
@@ -369,11 +163,7 @@ impl Ledger {
             return 0;
         };
         let checked = self.growth_of(netns, Counter::Drop).cast_signed();
-        let range = positive(surplus.at_most).saturating_sub(positive(surplus.at_least));
-        match surplus.before {
-            None => positive(Counter::Drop.expected(counted) - checked).min(range),
-            Some(_) => 0,
-        }
+        positive(Counter::Drop.expected(counted) - checked).min(surplus.doubt())
     }
 
     /// How much a counter of a namespace has grown while the programs were
@@ -416,12 +206,10 @@ impl Ledger {
         for counter in Counter::ALL {
             if let Some(surplus) = self.surplus.get(&(netns, counter)) {
                 let grown = |of| surplus.grown(of, self.last_partial);
-                unseen
-                    .by_counter
-                    .insert(counter, surplus.unseen_before + surplus.unseen);
+                unseen.by_counter.insert(counter, surplus.unseen());
                 unseen.at_rest.insert(counter, grown(Coverage::AtRest));
                 unseen.unwatched.insert(counter, grown(Coverage::None));
-                unseen.invented += surplus.invented_before + surplus.invented;
+                unseen.invented += surplus.invented();
             }
         }
         unseen
@@ -430,7 +218,7 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use conntrack_ebpf::TotalCounts;
+    use conntrack_ebpf::{Reason, TotalCounts};
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::ledger::{Counter, Growth};
+use super::counter::{Counter, Growth};
 use crate::kernel::{
     counters::{self, Counters, Totals},
     limits::Limits,

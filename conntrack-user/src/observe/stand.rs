@@ -6,13 +6,14 @@ use std::future;
 use anyhow::{Context as _, Result};
 
 use super::{
-    Event, Faults, NoneHolds, NotUsed, Observer, Wanted,
+    Event, Faults, NotUsed, Observer, Wanted,
     arming::Arm,
     backend::Backend,
+    counter::Growth,
     counters_only::{CountersOnly, Logged},
     counts::{Sink, TotalsByNetns},
     evidence::Range,
-    ledger::Growth,
+    ladder::{NoneHolds, conntrack_is_loaded},
     senders::Senders,
     verdict::{Missed, Verdict},
 };
@@ -31,7 +32,7 @@ static NO_TOTALS: TotalsByNetns = TotalsByNetns::new();
 impl Stand {
     /// Takes the highest rung that this kernel allows, or the one wanted.
     pub fn take(wanted: Wanted) -> Result<Self> {
-        super::conntrack_is_loaded()?;
+        conntrack_is_loaded()?;
         if wanted.backend == Some(Backend::Counters) {
             return CountersOnly::start(Vec::new())
                 .map(Self::on_counters)

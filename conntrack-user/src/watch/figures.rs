@@ -6,9 +6,9 @@ use conntrack_ebpf::Reason;
 
 use super::select::Select;
 use crate::observe::{
+    counter::Growth,
     evidence::Range,
     flow::{OTHER, reason_name},
-    ledger::Growth,
     stand::Stand,
     tally::Tally,
 };

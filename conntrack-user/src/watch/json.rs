@@ -17,10 +17,10 @@ use crate::{
     kernel::netns::Namespaces,
     observe::{
         Event, Faults,
+        counter::Growth,
         counters_only::Logged,
         evidence::Range,
         flow::{address, family_name, has_ports, is_icmp, protocol_name, reason_text},
-        ledger::Growth,
         senders::{Process, Senders},
         stand::Stand,
         verdict::Missed,

@@ -15,9 +15,9 @@ use crate::{
     observe::{
         Event,
         backend::Backend,
+        counter::Counter,
         evidence::Range,
         flow::{address, has_ports, is_icmp, protocol_name, reason_text},
-        ledger::Counter,
         senders::Senders,
     },
 };
