@@ -5,7 +5,6 @@
 //! is slow comes after it, on another thread.
 
 use std::{
-    collections::BTreeMap,
     future,
     path::Path,
     time::{Duration, Instant},
@@ -13,8 +12,6 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tokio::task::{JoinHandle, spawn_blocking};
-
-use conntrack_ebpf::Reason;
 
 use super::{
     automatic::{Automatic, COOL_DOWN, Decision, Held, Look, Need, Table},
@@ -24,12 +21,10 @@ use super::{
     keeping::{self, Done, Evidence, Prepared},
     notes,
     record::{Records, State},
+    refusals::Refusals,
     sizing::{Request, Size, size},
 };
-use crate::{
-    observe::{counts::Totals, stand::Stand},
-    watch::names,
-};
+use crate::watch::names;
 
 /// How long what was read is good for, while it is calm.
 const FRESH: Duration = Duration::from_mins(1);
@@ -49,86 +44,6 @@ pub enum Mode {
     Plan,
     /// Raise the limit at once, then make it last as ctdrop fix does
     Auto,
-}
-
-/// Packets refused since the start, by network namespace, for want of what a fix
-/// can give.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusals {
-    /// For a full table.
-    pub room: BTreeMap<u32, u64>,
-    /// For a long hash chain.
-    pub chains: BTreeMap<u32, u64>,
-}
-
-impl Refusals {
-    /// Those of all that was drained; where programs see only some reasons, the
-    /// others as far as the last look at the kernel's counters has shown them, of
-    /// namespace 0.
-    pub fn drained(observer: &Stand) -> Self {
-        let mut refusals = Self::of_totals(observer.totals().iter());
-        if observer.backend().can_rest() {
-            return refusals;
-        }
-        for (reason, packets) in observer.verdict(|_| true).from_counters {
-            refusals.add(0, reason, packets);
-        }
-        refusals
-    }
-
-    /// Those that the programs have counted until now.
-    pub fn now(observer: &Stand) -> Result<Self> {
-        Ok(Self::of_totals(observer.totals_now()?.iter()))
-    }
-
-    fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
-        let mut refusals = Self::default();
-        for (&netns, totals) in totals {
-            for reason in [Reason::TableFull, Reason::ChainTooLong] {
-                refusals.add(netns, reason, totals.of(reason));
-            }
-        }
-        refusals
-    }
-
-    fn add(&mut self, netns: u32, reason: Reason, packets: u64) {
-        let refused = match reason {
-            Reason::TableFull => &mut self.room,
-            Reason::ChainTooLong => &mut self.chains,
-            _ => return,
-        };
-        *refused.entry(netns).or_default() += packets;
-    }
-
-    const fn of(&self, need: Need) -> &BTreeMap<u32, u64> {
-        match need {
-            Need::Room => &self.room,
-            Need::Buckets => &self.chains,
-        }
-    }
-
-    /// Those that `earlier` does not have.
-    fn since(&self, earlier: &Self, need: Need) -> Vec<(u32, u64)> {
-        let more = self.of(need).iter().map(|(&netns, &packets)| {
-            let before = earlier.of(need).get(&netns).copied().unwrap_or(0);
-            (netns, packets.saturating_sub(before))
-        });
-        more.filter(|&(_, packets)| packets > 0).collect()
-    }
-
-    /// Takes over what is more.
-    fn raise_to(&mut self, later: &Self) {
-        let both = [
-            (&mut self.room, &later.room),
-            (&mut self.chains, &later.chains),
-        ];
-        for (known, later) in both {
-            for (&netns, &packets) in later {
-                let known = known.entry(netns).or_default();
-                *known = packets.max(*known);
-            }
-        }
-    }
 }
 
 /// How it listens for the first refused packet.
@@ -522,29 +437,5 @@ async fn done(work: &mut Option<JoinHandle<Work>>) -> Result<Work> {
     match work {
         Some(work) => work.await.context("the work on a fix has panicked"),
         None => future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn room(packets: &[(u32, u64)]) -> Refusals {
-        Refusals {
-            room: packets.iter().copied().collect(),
-            chains: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn refusals_are_told_from_those_before() {
-        let mut looked = room(&[(7, 10)]);
-        let later = room(&[(7, 10), (8, 2)]);
-        assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
-        assert_eq!(later.since(&looked, Need::Buckets), []);
-        looked.raise_to(&later);
-        // Drained counts can be older than those read in between.
-        looked.raise_to(&room(&[(7, 9)]));
-        assert_eq!(looked, later);
     }
 }

@@ -20,6 +20,7 @@ pub mod occupants;
 mod places;
 pub mod plan;
 pub mod record;
+pub mod refusals;
 mod report;
 mod script;
 mod services;

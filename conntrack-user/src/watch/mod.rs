@@ -34,7 +34,8 @@ use crate::{
     cli::Watch,
     fix::{
         self,
-        guard::{Guard, Mode, Refusals, Turn},
+        guard::{Guard, Mode, Turn},
+        refusals::Refusals,
     },
     kernel::{netns::Namespaces, presence::Presence},
     observe::{Wanted, stand::Stand, tally::Tally},

@@ -1,0 +1,113 @@
+//! Refused packets that a fix can do something about.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use conntrack_ebpf::Reason;
+
+use super::automatic::Need;
+use crate::observe::{counts::Totals, stand::Stand};
+
+/// Packets refused since the start, by network namespace, for want of what a fix
+/// can give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// For a full table.
+    pub room: BTreeMap<u32, u64>,
+    /// For a long hash chain.
+    pub chains: BTreeMap<u32, u64>,
+}
+
+impl Refusals {
+    /// Those of all that was drained; where programs see only some reasons, the
+    /// others as far as the last look at the kernel's counters has shown them, of
+    /// namespace 0.
+    pub fn drained(observer: &Stand) -> Self {
+        let mut refusals = Self::of_totals(observer.totals().iter());
+        if observer.backend().can_rest() {
+            return refusals;
+        }
+        for (reason, packets) in observer.verdict(|_| true).from_counters {
+            refusals.add(0, reason, packets);
+        }
+        refusals
+    }
+
+    /// Those that the programs have counted until now.
+    pub fn now(observer: &Stand) -> Result<Self> {
+        Ok(Self::of_totals(observer.totals_now()?.iter()))
+    }
+
+    fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
+        let mut refusals = Self::default();
+        for (&netns, totals) in totals {
+            for reason in [Reason::TableFull, Reason::ChainTooLong] {
+                refusals.add(netns, reason, totals.of(reason));
+            }
+        }
+        refusals
+    }
+
+    fn add(&mut self, netns: u32, reason: Reason, packets: u64) {
+        let refused = match reason {
+            Reason::TableFull => &mut self.room,
+            Reason::ChainTooLong => &mut self.chains,
+            _ => return,
+        };
+        *refused.entry(netns).or_default() += packets;
+    }
+
+    const fn of(&self, need: Need) -> &BTreeMap<u32, u64> {
+        match need {
+            Need::Room => &self.room,
+            Need::Buckets => &self.chains,
+        }
+    }
+
+    /// Those that `earlier` does not have.
+    pub(super) fn since(&self, earlier: &Self, need: Need) -> Vec<(u32, u64)> {
+        let more = self.of(need).iter().map(|(&netns, &packets)| {
+            let before = earlier.of(need).get(&netns).copied().unwrap_or(0);
+            (netns, packets.saturating_sub(before))
+        });
+        more.filter(|&(_, packets)| packets > 0).collect()
+    }
+
+    /// Takes over what is more.
+    pub(super) fn raise_to(&mut self, later: &Self) {
+        let both = [
+            (&mut self.room, &later.room),
+            (&mut self.chains, &later.chains),
+        ];
+        for (known, later) in both {
+            for (&netns, &packets) in later {
+                let known = known.entry(netns).or_default();
+                *known = packets.max(*known);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(packets: &[(u32, u64)]) -> Refusals {
+        Refusals {
+            room: packets.iter().copied().collect(),
+            chains: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn refusals_are_told_from_those_before() {
+        let mut looked = room(&[(7, 10)]);
+        let later = room(&[(7, 10), (8, 2)]);
+        assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
+        assert_eq!(later.since(&looked, Need::Buckets), []);
+        looked.raise_to(&later);
+        // Drained counts can be older than those read in between.
+        looked.raise_to(&room(&[(7, 9)]));
+        assert_eq!(looked, later);
+    }
+}
