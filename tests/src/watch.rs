@@ -252,6 +252,19 @@ impl Summary {
         self.expect_reconciled()
     }
 
+    /// Demands that so many packets were lost in the namespace of that inode; those
+    /// that a skipped program left are in none.
+    pub fn expect_lost_in(&self, netns: u64, packets: u64) -> Result<()> {
+        let namespace = self.namespaces.iter().find(|it| it.netns == netns);
+        let lost = namespace.map_or(0, |namespace| namespace.drops);
+        ensure!(
+            (packets.saturating_sub(self.tolerance())..=packets).contains(&lost),
+            "namespace {netns} lost {packets} packets, not {lost}: {:?}",
+            self.namespaces
+        );
+        Ok(())
+    }
+
     /// Demands that the flows of one reason in one namespace are these, to the
     /// packet.
     pub fn expect_flows(

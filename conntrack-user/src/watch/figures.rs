@@ -34,7 +34,7 @@ pub struct Figures {
     pub unchecked: u64,
     /// How many packets were lost, where only counters tell; of all reasons.
     pub range: Option<Range>,
-    /// Packets lost by namespace, where only counters tell; of all reasons.
+    /// Packets lost by namespace; where only counters tell, for all reasons.
     pub by_netns: BTreeMap<u32, u64>,
 }
 
@@ -57,11 +57,7 @@ impl Figures {
             unexplained: verdict.unexplained,
             unchecked: observer.unchecked(of),
             range: observer.range(of),
-            by_netns: observer
-                .drops_by_counters()
-                .into_iter()
-                .filter(|&(netns, _)| of(netns))
-                .collect(),
+            by_netns: by_netns(observer, select),
             ..Self::default()
         };
         for (reason, packets) in counted {
@@ -152,6 +148,21 @@ impl Figures {
                 .collect(),
         }
     }
+}
+
+/// Packets lost by namespace: those that the programs counted, with a flow or
+/// without, or those that the counters show.
+fn by_netns(observer: &Stand, select: &Select) -> BTreeMap<u32, u64> {
+    let programs = observer.totals().iter().map(|(&netns, totals)| {
+        let lost = Reason::ALL
+            .into_iter()
+            .filter(|&reason| reason.is_drop() && select.reason(reason_name(reason)));
+        (netns, lost.map(|reason| totals.of(reason)).sum())
+    });
+    programs
+        .chain(observer.drops_by_counters())
+        .filter(|&(netns, _)| select.netns(netns))
+        .collect()
 }
 
 #[cfg(test)]

@@ -57,8 +57,7 @@ pub struct NamespaceState {
     pub netns: u32,
     /// Name.
     pub name: String,
-    /// Packets lost in the period, of flows and services with their own count;
-    /// where only counters tell, all.
+    /// Packets lost in the period.
     pub drops: u64,
     /// Its entries and limit now; nothing if it could not be entered.
     pub limits: Limits,
@@ -92,18 +91,11 @@ impl Report {
             length,
             figures,
         } = asked;
-        let lost = Select {
-            protocol: None,
-            ..select.clone()
-        };
-        let by_netns = |select, top| match observer {
-            Stand::Programs(_) => rows(tally, select, By::Netns, period, top),
-            Stand::Counters(_) => rows_by_netns(&figures.by_netns, top),
-        };
-        let namespaces = by_netns(&lost, NAMESPACES);
+        let namespaces = rows_by_netns(&figures.by_netns, NAMESPACES);
         let groups = match by {
             By::Flow => None,
-            By::Netns => Some(by_netns(select, top)),
+            // The totals know no protocol.
+            By::Netns if select.protocol.is_none() => Some(rows_by_netns(&figures.by_netns, top)),
             _ => Some(rows(tally, select, by, period, top)),
         };
         Ok(Self {

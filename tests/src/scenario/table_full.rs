@@ -226,6 +226,7 @@ fn two_namespaces(machine: &Machine) -> Result<()> {
         let expected = setup::packets_by_flow(flood);
         let netns = lan.firewall.inode()?;
         summary.expect_flows("table_full", netns, &expected)?;
+        summary.expect_lost_in(netns, flood.packets)?;
         let named = summary
             .flows
             .iter()
