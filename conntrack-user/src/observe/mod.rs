@@ -30,7 +30,7 @@ pub mod object;
 mod observer;
 pub mod senders;
 pub mod stand;
-mod surplus;
+pub mod surplus;
 mod sys;
 pub mod tally;
 pub mod verdict;
