@@ -138,9 +138,12 @@ fn drop_in(facts: &Facts) -> Option<&'static str> {
 pub(super) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let facts = &draft.facts;
     let module = facts.kernel.generation.module();
+    // With an option it begins with no fewer than without.
+    let default = facts.kernel.default_table().map(|table| table.buckets);
+    let buckets = size.buckets.max(default.unwrap_or(0));
     let why = format!(
-        "so that the module begins with {} buckets and a limit of 8 times that, whoever loads it",
-        size.buckets
+        "so that the module begins with {buckets} buckets and a limit of 8 times that, whoever \
+         loads it"
     );
     if !is_module(facts) {
         if !sets_buckets(facts) {
@@ -164,7 +167,7 @@ pub(super) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
             return Ok(());
         }
     }
-    let line = format!("options {module} hashsize={}", size.buckets);
+    let line = format!("options {module} hashsize={buckets}");
     let old =
         facts.kernel.generation == Generation::IpConntrack && draft.exists("/etc/modprobe.conf");
     let path = if old || facts.distribution.is_el(5) {
@@ -320,7 +323,7 @@ pub(super) fn aliases(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         .filter(|(file, line)| {
             is_ours_to_edit(file)
                 && line.key.variable() == Some(Variable::Max)
-                && number(&line.value) != Some(size.max)
+                && !size.is_met_by(number(&line.value))
         })
         .map(|(file, line)| (file, line.number))
         .collect();
@@ -343,7 +346,7 @@ fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
         for step in &outcome.steps {
             if let Some(source) = &step.source
                 && matches!(step.does, Action::Sets | Action::TooEarly)
-                && step.value != Some(size.max)
+                && !size.is_met_by(step.value)
                 && is_of_settings(&draft.facts, source)
                 && !sources.contains(source)
             {

@@ -286,6 +286,9 @@ fn live(facts: &Facts, size: &Size, notes: &mut Vec<Note>) -> Vec<LiveWrite> {
 }
 
 fn draft_files(draft: &mut Draft<'_>, size: &Size, options: Options) -> Result<()> {
+    if lasts_already(&draft.facts, size) {
+        return places::losers(draft, size, options.edit_conflicts);
+    }
     places::hashsize(draft, size)?;
     places::load_early(draft)?;
     services::lists(draft)?;
@@ -303,6 +306,16 @@ fn draft_files(draft: &mut Draft<'_>, size: &Size, options: Options) -> Result<(
     places::aliases(draft, size)?;
     places::leftovers(draft, size)?;
     places::losers(draft, size, options.edit_conflicts)
+}
+
+/// Whether all that happens leads to the limit, and to the buckets, as it is.
+fn lasts_already(facts: &Facts, size: &Size) -> bool {
+    let survival = simulate(facts, Start::AfterBoot);
+    let restarts = survival.services.iter().map(|service| &service.outcome);
+    [&survival.boot, &survival.module_reload]
+        .into_iter()
+        .chain(restarts)
+        .all(|outcome| size.is_met_by(outcome.value) && outcome.buckets >= Some(size.buckets))
 }
 
 /// Looks at what survives, and mends the first thing that is not as wanted.
@@ -338,7 +351,7 @@ fn mend_outcome(
     outcome: &Outcome,
     event: &Event,
 ) -> Result<bool> {
-    if outcome.value == Some(size.max) {
+    if size.is_met_by(outcome.value) {
         return Ok(false);
     }
     // A line that decides, and says something else.

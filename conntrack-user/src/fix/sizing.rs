@@ -15,7 +15,6 @@ use crate::{
     },
     kernel::defaults::Generation,
     status::memory::{EXTENSIONS, USUAL_ENTRY},
-    survival::{Start, simulate},
 };
 
 /// Limits are multiples of this, so that a quarter fills whole pages with
@@ -35,6 +34,9 @@ pub struct Size {
     pub max: u64,
     /// The buckets of the hash table.
     pub buckets: u64,
+    /// Whether it is this very limit that was asked for, so that a higher one is
+    /// lowered.
+    pub exact: bool,
     /// How it was worked out, each step as a sentence.
     pub why: Vec<String>,
     /// What speaks against it, each as a sentence.
@@ -73,15 +75,28 @@ pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request)
     if max > LARGEST {
         bail!("{max} is more than the kernel takes, which is {LARGEST}");
     }
-    let buckets = buckets(facts, max, diagnosis, &mut why);
+    let buckets = buckets(facts, max, diagnosis, request.ceiling, &mut why);
     warnings.extend(unwise(facts, load, current, affordable, max));
     why.push(memory_of(facts, max, buckets, entry));
     Ok(Size {
         max,
         buckets,
+        exact: request.to.is_some(),
         why,
         warnings,
     })
+}
+
+impl Size {
+    /// Whether a limit need not be changed to be this one; 0 is none.
+    pub fn is_met_by(&self, limit: Option<u64>) -> bool {
+        match limit {
+            Some(limit) if self.exact => limit == self.max,
+            Some(0) => true,
+            Some(limit) => limit >= self.max && self.max > 0,
+            None => false,
+        }
+    }
 }
 
 /// How many entries take no more than their share of the memory; none if the
@@ -154,14 +169,7 @@ fn by_demand(
     if bounded <= floor {
         why.push(format!("{floor} stays: it is no less"));
     }
-    let right = bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT));
-    let booted = simulate(facts, Start::AfterBoot).boot.value.unwrap_or(0);
-    if booted > right {
-        why.push(format!(
-            "a boot leads to {booted} as it is: it becomes no less"
-        ));
-    }
-    Ok(right.max(booted))
+    Ok(bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT)))
 }
 
 /// The most entries there were, without those that no limit should make room
@@ -212,7 +220,13 @@ fn intended(facts: &Facts) -> Option<(Source, u64)> {
 ///
 /// Chains: 5.15 refuses them, and up to 6.0 from 8 to 16 entries on
 /// (`net/netfilter/nf_conntrack_core.c: MIN_CHAINLEN`, 8 then, 50 since).
-fn buckets(facts: &Facts, max: u64, diagnosis: &Diagnosis, why: &mut Vec<String>) -> u64 {
+fn buckets(
+    facts: &Facts,
+    max: u64,
+    diagnosis: &Diagnosis,
+    ceiling: Option<u64>,
+    why: &mut Vec<String>,
+) -> u64 {
     let kernel = &facts.kernel;
     let short_chains =
         kernel.is_at_least(5, 15) == Some(true) && kernel.is_at_least(6, 1) == Some(false);
@@ -232,9 +246,10 @@ fn buckets(facts: &Facts, max: u64, diagnosis: &Diagnosis, why: &mut Vec<String>
         .unwrap_or(0);
     let wanted = if diagnosis.cause == Cause::FewBuckets {
         why.push(format!("twice the {now} buckets, and {said}"));
-        least.max(now.saturating_mul(2))
+        let more = now.saturating_mul(2).min(ceiling.unwrap_or(u64::MAX));
+        least.max(more).max(now)
     } else {
-        least.max(now.min(max))
+        least.max(now)
     };
     let rounded = kernel
         .machine()

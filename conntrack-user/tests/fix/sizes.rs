@@ -1,8 +1,12 @@
 //! Which limit and how many buckets come out for which load.
 
-use conntrack_user::fix::{
-    diagnosis::{Load, NamespaceLoad, RefusedFlows, diagnose},
-    sizing::{Request, Size, size},
+use conntrack_user::{
+    facts::root::Root,
+    fix::{
+        diagnosis::{Load, NamespaceLoad, RefusedFlows, diagnose},
+        plan::{Options, plan},
+        sizing::{Request, Size, size},
+    },
 };
 
 use crate::tree::Tree;
@@ -62,39 +66,72 @@ fn chosen(tree: &Tree, load: &Load) -> (u64, u64) {
 
 #[test]
 fn demand_decides() {
-    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 262_144, 262_144);
+    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 65_536, 65_536);
     // Twice the entries.
-    assert_eq!(chosen(&tree, &full(262_144, 0.0)), (524_288, 262_144));
-    // 10,000 flows a second for 120 s are 1,200,000 entries; 1.5 times 1,462,144
-    // is 2,193,216, rounded up to 268 times 8192.
-    assert_eq!(
-        chosen(&tree, &full(262_144, 10_000.0)),
-        (2_195_456, 548_864)
-    );
+    assert_eq!(chosen(&tree, &full(65_536, 0.0)), (131_072, 65_536));
+    // 1000 flows a second for 120 s are 120,000 entries; 1.5 times 185,536 is
+    // 278,304, rounded up to 34 times 8192.
+    assert_eq!(chosen(&tree, &full(65_536, 1000.0)), (278_528, 69_632));
     tree.write(
         "/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream",
         "30\n",
     );
-    assert_eq!(chosen(&tree, &full(262_144, 10_000.0)).0, 843_776);
+    assert_eq!(chosen(&tree, &full(65_536, 1000.0)).0, 147_456);
+}
+
+/// What a boot leads to before and after a plan for a full table of 2,000 entries,
+/// and how many files it changes.
+fn boots(tree: &Tree, request: Request) -> (Option<u64>, Option<u64>, usize) {
+    let facts = tree.facts();
+    let load = full(2_000, 0.0);
+    let diagnosis = diagnose(&load, &facts.numbers.timeouts);
+    let size = size(&facts, &load, &diagnosis, request).unwrap();
+    let root = Root::open(tree.path()).unwrap();
+    let plan = plan(&root, &facts, size, Options::default()).unwrap();
+    (
+        plan.before.boot.value,
+        plan.after.boot.value,
+        plan.files.len(),
+    )
 }
 
 #[test]
-fn what_a_boot_leads_to_is_not_lowered() {
-    // Somebody has set less than the kernel begins with.
-    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 2_000, 262_144);
-    let size = of(&tree, &full(2_000, 0.0), Request::default()).unwrap();
-    assert_eq!((size.max, size.buckets), (262_144, 262_144));
-    let said = |size: &Size| size.why.iter().any(|line| line.contains("a boot leads to"));
-    assert!(said(&size), "{:?}", size.why);
-    let bounded = Request {
+fn what_a_boot_leads_to_is_not_lowered_unless_that_is_asked_for() {
+    let low = || with_limits(host("6.1.0-25-amd64", 16_000), 2_000, 262_144);
+    let ceiling = Request {
         to: None,
         ceiling: Some(8_192),
     };
-    assert_eq!(of(&tree, &full(2_000, 0.0), bounded).unwrap().max, 8_192);
-    // Nothing calls for more.
-    let size = of(&tree, &Load::default(), Request::default()).unwrap();
-    assert_eq!(size.max, 2_000);
-    assert!(!said(&size), "{:?}", size.why);
+    // Somebody has set less than the kernel begins with.
+    for request in [Request::default(), ceiling] {
+        assert_eq!(boots(&low(), request), (Some(262_144), Some(262_144), 0));
+    }
+    let asked = Request {
+        to: Some(8_192),
+        ceiling: None,
+    };
+    assert_eq!(boots(&low(), asked).1, Some(8_192));
+    // More is meant than the ceiling allows, or no limit at all.
+    for meant in [1_048_576, 0] {
+        let tree = low();
+        tree.write("/etc/modules-load.d/nf.conf", "nf_conntrack\n");
+        tree.write(
+            "/etc/sysctl.d/50-ct.conf",
+            &format!("net.netfilter.nf_conntrack_max = {meant}\n"),
+        );
+        let (before, after, files) = boots(&tree, ceiling);
+        assert_eq!((before, after, files), (Some(meant), Some(meant), 0));
+    }
+}
+
+#[test]
+fn buckets_are_not_lowered() {
+    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 65_536, 262_144);
+    let low = Request {
+        to: Some(5_000),
+        ceiling: None,
+    };
+    assert_eq!(of(&tree, &full(60_000, 0.0), low).unwrap().buckets, 262_144);
 }
 
 #[test]

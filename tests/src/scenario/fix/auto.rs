@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{FLOOD, FULL, drops, expect_action, files, number, raised, take_back, watch};
+use super::{
+    FLOOD, FULL, RAISED, begin_small, drops, expect_action, files, number, take_back, watch,
+};
 use crate::{
     net::LanOptions,
     scenario::{Auto, Machine, Rung, Scenario, setup},
@@ -36,7 +38,7 @@ pub static PLAN: Scenario = Scenario {
 const KEPT: &str = "/var/lib/ctdrop/fixes";
 
 fn auto(machine: &Machine) -> Result<()> {
-    let meant = raised(machine)?;
+    begin_small()?;
     let lan = setup::full_lan(machine, "auto", &LanOptions::default())?;
     let (buckets, before) = (number("buckets")?, drops(&lan)?);
     let mut watch = watch(machine, &["--fix", "auto"])?;
@@ -46,10 +48,10 @@ fn auto(machine: &Machine) -> Result<()> {
     ensure!(
         raised["reason"] == "table_full"
             && raised["before"]["max"] == FULL
-            && raised["after"]["max"] == meant,
+            && raised["after"]["max"] == RAISED,
         "{raised}"
     );
-    ensure!(number("max")? == meant, "the limit is {}", number("max")?);
+    ensure!(number("max")? == RAISED, "the limit is {}", number("max")?);
     let lost = drops(&lan)? - before;
     let told = raised["refused"].as_u64().context("a number")?;
     ensure!(
@@ -92,7 +94,7 @@ fn auto(machine: &Machine) -> Result<()> {
         .as_deref()
         .context("no fixes in the summary")?;
     ensure!(
-        fixes.len() == 1 && fixes[0].id == id && fixes[0].max == meant,
+        fixes.len() == 1 && fixes[0].id == id && fixes[0].max == RAISED,
         "{fixes:?}"
     );
 
@@ -110,7 +112,7 @@ fn auto(machine: &Machine) -> Result<()> {
 }
 
 fn plan(machine: &Machine) -> Result<()> {
-    let meant = raised(machine)?;
+    begin_small()?;
     let lan = setup::full_lan(machine, "plan", &LanOptions::default())?;
     let mut watch = watch(machine, &["--fix", "plan"])?;
     let first = FLOOD.send(&lan)?;
@@ -120,7 +122,7 @@ fn plan(machine: &Machine) -> Result<()> {
         planned["applied"] == false
             && planned["id"].is_null()
             && planned["current"]["max"] == FULL
-            && planned["target"]["max"] == meant,
+            && planned["target"]["max"] == RAISED,
         "{planned}"
     );
     let files = files(&planned)?;

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Machine, setup};
+use super::Machine;
 use crate::{
     net::{Counters, Family, Flood, Lan, Protocol},
     watch::Watch,
@@ -26,8 +26,11 @@ pub use unwritable::UNWRITABLE;
 /// The limit of `setup::full_lan`.
 const FULL: u64 = 2_000;
 
-/// Limits are multiples of this, but for the kernel's own.
-const UNIT: u64 = 8_192;
+/// The multiple of 8,192 that twice as much is rounded up to.
+const RAISED: u64 = 8_192;
+
+/// Where the module is told how to begin.
+const SMALL: &str = "/etc/modprobe.d/small.conf";
 
 /// Fewer flows than there is room for once the limit is raised, and than the
 /// entries that have an answer, so that it is no flood.
@@ -50,13 +53,12 @@ fn watch(machine: &Machine, arguments: &[&str]) -> Result<Watch> {
     )
 }
 
-/// Where the limit of `setup::full_lan` is raised to: what the module begins with
-/// on this machine, which is more than twice as much. Before the limit is set.
-fn raised(machine: &Machine) -> Result<u64> {
-    setup::load_conntrack(machine)?;
-    let begun = number("max")?;
-    ensure!(begun >= 2 * FULL, "the module begins with {begun}");
-    Ok(begun.max(UNIT))
+/// Has the module begin small on this machine, with fewer buckets than a raised
+/// limit needs, so that there is something to be done in files.
+fn begin_small() -> Result<()> {
+    fs::create_dir_all("/etc/modprobe.d")?;
+    fs::write(SMALL, "options nf_conntrack hashsize=512\n")
+        .with_context(|| format!("cannot write {SMALL}"))
 }
 
 fn number(name: &str) -> Result<u64> {

@@ -5,7 +5,7 @@ use std::{ffi::CStr, io, ptr, thread, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{FLOOD, FULL, expect_action, number, take_back, watch};
+use super::{FLOOD, FULL, begin_small, expect_action, number, take_back, watch};
 use crate::{
     net::{Flood, Lan, LanOptions},
     scenario::{Auto, Machine, Rung, Scenario, setup},
@@ -24,6 +24,7 @@ pub static UNWRITABLE: Scenario = Scenario {
 };
 
 fn unwritable(machine: &Machine) -> Result<()> {
+    begin_small()?;
     let lan = setup::full_lan(machine, "unwritable", &LanOptions::default())?;
     sysctls(machine, &lan)?;
     settings(machine, &lan)?;
