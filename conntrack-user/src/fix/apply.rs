@@ -174,7 +174,7 @@ fn items(tree: &Tree, plan: &Plan, earlier: &[Record]) -> Result<Vec<Item>> {
     let nothing = items
         .iter()
         .all(|item| item.change.before.as_ref() == Some(&item.change.after));
-    if nothing {
+    if nothing && plan.live.is_empty() {
         items.clear();
     }
     Ok(items)

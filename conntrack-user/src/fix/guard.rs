@@ -174,7 +174,6 @@ impl Guard {
             Mode::Auto => self.act(need, again),
             Mode::Plan => {
                 if let Some(need) = need.filter(|_| self.ear != Ear::Closed) {
-                    self.ear = Ear::Closed;
                     self.make_plan(need);
                 }
                 Vec::new()
@@ -207,7 +206,10 @@ impl Guard {
             buckets: size.buckets,
         });
         match self.automatic.decide(look, |_| to) {
-            Some(Decision::Raise { need, to }) => self.step(need, table, to, again),
+            Some(Decision::Raise { need, to }) => match self.undone() {
+                Some(id) => vec![self.taken_back(id)],
+                None => self.step(need, table, to, again),
+            },
             Some(Decision::Hold(held)) => vec![self.hold(held, table, wanted.as_ref())],
             Some(Decision::Diagnose(need)) => {
                 let evidence = self.evidence(need, table);
@@ -299,9 +301,7 @@ impl Guard {
 
     fn was_put_back(&mut self, wrote: Table, found: Table, times: u32, last: bool) -> Event {
         if let Some(id) = self.undone() {
-            self.automatic.end();
-            self.ear = Ear::Closed;
-            return Event::now(What::TakenBack(id));
+            return self.taken_back(id);
         }
         if last {
             self.ear = Ear::Closed;
@@ -323,6 +323,12 @@ impl Guard {
         })
     }
 
+    fn taken_back(&mut self, id: String) -> Event {
+        self.automatic.end();
+        self.ear = Ear::Closed;
+        Event::now(What::TakenBack(id))
+    }
+
     /// The fix of ours that the user has taken back; none is known if the records
     /// cannot be read.
     fn undone(&self) -> Option<String> {
@@ -330,7 +336,8 @@ impl Guard {
         let records = Records::of(Path::new("/")).all().ok()?;
         let undone = records
             .into_iter()
-            .find(|record| record.manifest.id == last.id && record.state == State::Undone);
+            .find(|record| record.manifest.id == last.id)
+            .filter(|record| matches!(record.state, State::PartlyUndone | State::Undone));
         undone.map(|record| record.manifest.id)
     }
 
@@ -345,8 +352,10 @@ impl Guard {
 
     fn make_plan(&mut self, need: Need) {
         let Ok(table) = self.prepared.knobs.table() else {
+            // The module is being loaded again: with the next refusal.
             return;
         };
+        self.ear = Ear::Closed;
         let evidence = self.evidence(need, table);
         let ceiling = self.prepared.ceiling;
         self.start(move || keeping::make_plan(&evidence, ceiling));

@@ -115,9 +115,10 @@ pub(super) fn read(path: &PathBuf) -> Result<u64> {
 
 /// Takes back what was written, the limit first. Leaves a variable that holds
 /// something else by now, and a limit that would be less than the entries there
-/// are; says so.
+/// are, and then the buckets that go with it; says so.
 pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
     let mut left = Vec::new();
+    let mut limit_left = false;
     for write in writes.iter().rev() {
         let Some(before) = write.before else {
             continue;
@@ -130,6 +131,9 @@ pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
             if !is_ours(now, write) {
                 bail!("{path} holds {now} by now: it is left");
             }
+            if is_buckets(write) && limit_left {
+                bail!("{path} is left at {now}, as the limit is: fewer would make chains too long");
+            }
             if !is_buckets(write)
                 && let Some(entries) = entries.filter(|&entries| before > 0 && entries >= before)
             {
@@ -140,6 +144,7 @@ pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
             }
             self::write(&write.path, before)
         });
+        limit_left |= !is_buckets(write) && outcome.is_err();
         left.extend(outcome.err().map(|error| format!("{error:#}")));
     }
     left
@@ -153,7 +158,8 @@ fn is_buckets(write: &LiveWrite) -> bool {
 /// Whether a value is the one that was written. Buckets are rounded up to whole
 /// pages, of up to 1024.
 fn is_ours(now: u64, write: &LiveWrite) -> bool {
-    now == write.after || (is_buckets(write) && now.checked_sub(write.after) < Some(1024))
+    let more = now.checked_sub(write.after);
+    more == Some(0) || (is_buckets(write) && more.is_some_and(|more| more < 1024))
 }
 
 #[cfg(test)]
@@ -228,6 +234,19 @@ mod tests {
         let left = take_back(&writes, Some(2000));
         assert!(left[0].contains("new flows would be refused"), "{left:?}");
         assert_eq!(text(&knobs.max), "4000\n");
+    }
+
+    #[test]
+    fn buckets_are_left_with_the_limit_and_to_who_has_set_them() {
+        let (_directory, knobs) = kernel();
+        let writes = knobs.raise(table(16_384, 4096)).unwrap();
+        let left = take_back(&writes, Some(9000));
+        assert!(left[1].contains("chains too long"), "{left:?}");
+        assert_eq!(text(&knobs.buckets), "4096\n");
+        fs::write(&knobs.buckets, "2048\n").unwrap();
+        let left = take_back(&writes, None);
+        assert!(left[0].contains("2048 by now: it is left"), "{left:?}");
+        assert_eq!(text(&knobs.buckets), "2048\n");
     }
 
     #[test]

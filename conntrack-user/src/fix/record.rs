@@ -109,6 +109,8 @@ pub enum State {
     Unfinished,
     /// It is done.
     Applied,
+    /// Taking it back has begun, and something was left.
+    PartlyUndone,
     /// It was taken back.
     Undone,
     /// Another one has carried it on.
@@ -121,6 +123,7 @@ impl State {
         match self {
             Self::Unfinished => None,
             Self::Applied => Some("applied"),
+            Self::PartlyUndone => Some("undoing"),
             Self::Undone => Some("undone"),
             Self::CarriedOn => Some("carried-on"),
         }
@@ -175,6 +178,7 @@ impl Records {
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(libc::O_NOFOLLOW)
             .mode(0o600)
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
@@ -216,7 +220,12 @@ impl Records {
         };
         let mut records = Vec::new();
         for entry in entries {
-            let directory = entry.with_context(shown)?.path();
+            let entry = entry.with_context(shown)?;
+            // A link could lead to the directory of something else.
+            if !entry.file_type().with_context(shown)?.is_dir() {
+                continue;
+            }
+            let directory = entry.path();
             // Without a manifest nothing was changed yet.
             if directory.join("manifest.json").is_file() {
                 records.push(Record::read(directory)?);
@@ -259,6 +268,21 @@ impl Records {
     }
 }
 
+/// In a copied tree somebody else may have written it: no name in it leads out of
+/// the directory of a file.
+fn check(manifest: &Manifest) -> Result<()> {
+    for file in &manifest.files {
+        if !file.temporary.starts_with(TEMPORARY) || file.temporary.contains('/') {
+            bail!(
+                "{:?} is no name that ctdrop gives a file beside {}",
+                file.temporary,
+                file.path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// What a fix changes a file from and to.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
@@ -272,16 +296,22 @@ impl Record {
     fn read(directory: PathBuf) -> Result<Self> {
         let path = directory.join("manifest.json");
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let manifest = serde_json::from_slice(&text)
+        let manifest: Manifest = serde_json::from_slice(&text)
             .with_context(|| format!("{} is not what ctdrop writes", path.display()))?;
-        let state = [State::Undone, State::CarriedOn, State::Applied]
-            .into_iter()
-            .find(|state| {
-                state
-                    .mark()
-                    .is_some_and(|mark| directory.join(mark).exists())
-            })
-            .unwrap_or(State::Unfinished);
+        check(&manifest).with_context(|| format!("{} is not used", path.display()))?;
+        let state = [
+            State::Undone,
+            State::CarriedOn,
+            State::PartlyUndone,
+            State::Applied,
+        ]
+        .into_iter()
+        .find(|state| {
+            state
+                .mark()
+                .is_some_and(|mark| directory.join(mark).exists())
+        })
+        .unwrap_or(State::Unfinished);
         Ok(Self {
             directory,
             manifest,
@@ -334,6 +364,7 @@ fn make_private(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    let above = path.ancestors().skip(1).find(|above| above.is_dir());
     fs::create_dir_all(path)
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o700)))
         .with_context(|| {
@@ -341,7 +372,12 @@ fn make_private(path: &Path) -> Result<()> {
                 "cannot make {}, where the files as they are would be kept: nothing was changed",
                 path.display()
             )
-        })
+        })?;
+    // Each of those made is a name in the one above it.
+    let made = path.ancestors().skip(1);
+    let whole = above.unwrap_or(Path::new("/"));
+    made.take_while(|directory| directory.starts_with(whole))
+        .try_for_each(sync)
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<()> {
@@ -349,6 +385,7 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
         .write(true)
         .create(true)
         .truncate(true)
+        .custom_flags(libc::O_NOFOLLOW)
         .mode(0o600)
         .open(path)
         .and_then(|mut file| {

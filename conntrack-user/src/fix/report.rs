@@ -118,7 +118,7 @@ impl<'a> Report<'a> {
             },
             notes: &plan.notes,
             warnings: &plan.warnings,
-            applied: applied.is_some(),
+            applied: applied.is_some_and(|applied| applied.id.is_some()),
             id: applied.and_then(|applied| applied.id.as_deref()),
             shortfalls: applied.map_or(&[], |applied| &applied.shortfalls),
         }

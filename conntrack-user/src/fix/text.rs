@@ -210,6 +210,7 @@ pub(super) fn record(record: &Record) -> String {
     let state = match record.state {
         State::Unfinished => "cut off",
         State::Applied => "in force",
+        State::PartlyUndone => "taken back in part",
         State::Undone => "taken back",
         State::CarriedOn => "carried on by a later one",
     };

@@ -83,6 +83,7 @@ fn built_upon(records: &Records, record: &Record) -> Result<Option<String>> {
     };
     let later = records.all()?.into_iter().rev().find(|later| {
         later.manifest.id > record.manifest.id
+            // What is left of one taken back in part is looked at file by file.
             && matches!(later.state, State::Applied | State::Unfinished)
             && touches(later)
     });
@@ -91,6 +92,11 @@ fn built_upon(records: &Records, record: &Record) -> Result<Option<String>> {
 
 /// Takes back a fix, as far as that can be done without a loss.
 pub(super) fn take_back(root: &Path, tree: &Tree, record: &mut Record) -> Result<Undone> {
+    if record.state == State::Applied {
+        // Before anything is, so that nobody takes it for somebody else's work. A
+        // full disk is no reason to leave all as it is.
+        let _ = record.mark(State::PartlyUndone);
+    }
     let mut undone = files(tree, record)?;
     if root == Path::new("/") {
         let writes: Vec<LiveWrite> = record
@@ -146,15 +152,19 @@ fn restore(tree: &Tree, record: &Record, number: usize) -> Result<bool> {
         return Ok(false);
     }
     if now.as_deref().map(digest) != Some(file.after.clone()) {
+        let backup = record.directory.join(format!("before-{number}"));
         bail!(
-            "{} was changed since ({}): it is left as it is; what was in it before is in {}",
+            "{} {}: it is left as it is; {}",
             tree.outside(&file.path).display(),
             if now.is_some() {
-                "by somebody else"
+                "was changed since"
             } else {
-                "it is gone"
+                "is gone"
             },
-            record.directory.join(format!("before-{number}")).display()
+            match before {
+                Some(_) => format!("what was in it before is in {}", backup.display()),
+                None => "it was not there before the fix".to_owned(),
+            }
         );
     }
     let wanted = match (&before, &file.before) {

@@ -16,7 +16,7 @@ use conntrack_user::{
     fix::{
         self, Plan,
         diagnosis::{Load, diagnose},
-        plan::Options,
+        plan::{LiveWrite, Options},
         record::{DIRECTORY, Records},
         sizing::{Request, size},
     },
@@ -178,7 +178,8 @@ fn undo_leaves_what_somebody_has_changed_since() {
         !tree.at("/etc/modules-load.d/ctdrop.conf").exists(),
         "the others are taken back"
     );
-    assert!(tree.done("undo", &["--list"]).contains("in force"));
+    let listed = tree.done("undo", &["--list"]);
+    assert!(listed.contains("taken back in part"), "{listed}");
     // Once it is as the fix had left it, the rest can be taken back, too.
     tree.write(CONF, &fixed);
     tree.done("undo", &[]);
@@ -213,6 +214,87 @@ fn fixes_are_taken_back_one_after_the_other() {
     assert_eq!(tree.snapshot(), second);
     tree.done("undo", &[]);
     assert_eq!(tree.snapshot(), first);
+}
+
+#[test]
+fn what_is_left_of_one_fix_does_not_keep_an_earlier_one() {
+    let tree = Tree::copy_of("debian12");
+    tree.done("fix", &["--to", "600000", "--yes"]);
+    tree.fix();
+    let listed = tree.done("undo", &["--list", "-o", "json"]);
+    let first: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    // Made by the first one, edited by the second.
+    let made = "/etc/modprobe.d/ctdrop.conf";
+    tree.write(made, "# mine\n");
+    tree.fails("undo", &[], &["ctdrop.conf was changed since", "before-"]);
+    tree.fails(
+        "undo",
+        &[first["id"].as_str().unwrap()],
+        &[
+            "ctdrop.conf was changed since",
+            "was not there before the fix",
+        ],
+    );
+    assert!(
+        !tree.text(CONF).contains("600000"),
+        "the rest is taken back"
+    );
+    assert_eq!(tree.text(made), "# mine\n");
+}
+
+#[test]
+fn a_fix_that_has_nothing_left_to_do_but_the_kernel_can_be_taken_back() {
+    let tree = Tree::copy_of("debian12");
+    let before = tree.snapshot();
+    tree.fix();
+    // Cut off before the last mark.
+    let fixes = tree.at("/var/lib/ctdrop/fixes");
+    let mut entries = fs::read_dir(&fixes)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let kept = entries.find(|path| path.is_dir()).unwrap();
+    fs::remove_file(kept.join("applied")).unwrap();
+    let variable = tree.at("/run/nf_conntrack_max");
+    tree.write("/run/nf_conntrack_max", "2000\n");
+    let mut plan = plan(&tree);
+    plan.live.push(LiveWrite {
+        path: variable.clone(),
+        before: Some(2000),
+        after: crate::tree::LIMIT,
+        why: String::new(),
+    });
+    apply(&tree, &plan).unwrap();
+    tree.done("undo", &[]);
+    fs::remove_file(variable).unwrap();
+    fs::remove_dir(tree.at("/run")).unwrap();
+    assert_eq!(tree.snapshot(), before);
+}
+
+#[test]
+fn a_name_that_leads_out_of_a_tree_is_not_used() {
+    let tree = Tree::copy_of("debian12");
+    let outside = tempfile::tempdir_in(tree.path().parent().unwrap()).unwrap();
+    let victim = outside.path().join("victim");
+    fs::write(&victim, "theirs\n").unwrap();
+    tree.fix();
+    let kept = tree.at("/var/lib/ctdrop/fixes");
+    let mut entries = fs::read_dir(&kept)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let manifest = entries
+        .find(|path| path.is_dir())
+        .unwrap()
+        .join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for file in changed["files"].as_array_mut().unwrap() {
+        file["temporary"] = victim.to_str().unwrap().into();
+    }
+    fs::write(&manifest, changed.to_string()).unwrap();
+    let fixed = tree.snapshot();
+    tree.fails("undo", &[], &["manifest.json is not used", "victim"]);
+    assert_eq!(tree.snapshot(), fixed);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs\n");
 }
 
 #[test]

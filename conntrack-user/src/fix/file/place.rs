@@ -51,6 +51,9 @@ pub(super) struct Place {
     pub(super) temporary: OsString,
 }
 
+/// Attributes that hold for what is in a file, and that the kernel sets anew.
+const OF_THE_CONTENT: [&[u8]; 2] = [b"security.ima", b"security.evm"];
+
 impl Place {
     pub(super) fn changed(&self) -> Error {
         Error::msg(format!(
@@ -171,7 +174,7 @@ impl Place {
         let names = names.get(..length).unwrap_or_default();
         for name in names
             .split(|&byte| byte == 0)
-            .filter(|name| !name.is_empty())
+            .filter(|name| !name.is_empty() && !OF_THE_CONTENT.contains(name))
         {
             let mut value = vec![0_u8; 1 << 16];
             let length = fgetxattr(from, name, &mut value).map_err(failed)?;
