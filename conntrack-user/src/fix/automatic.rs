@@ -227,8 +227,15 @@ impl Automatic {
         let held = match cause {
             Some(Cause::Leak) => Held::Leak,
             Some(Cause::Flood) => Held::Flood,
-            _ => {
+            Some(_) => {
                 self.forbidden = None;
+                return;
+            }
+            None => {
+                // What was found before holds until somebody can look again.
+                if let Some((_, _, found)) = &mut self.forbidden {
+                    *found = now;
+                }
                 return;
             }
         };
@@ -378,6 +385,20 @@ mod tests {
             act(&mut automatic, now, &mut table, Need::Room),
             Some(Decision::Raise { .. })
         ));
+    }
+
+    #[test]
+    fn who_cannot_look_lifts_no_ban() {
+        let mut automatic = Automatic::new(100_000);
+        let (mut now, mut table) = (Instant::now(), TABLE);
+        act(&mut automatic, now, &mut table, Need::Room);
+        automatic.judged(now, Some(Cause::Flood), 1000);
+        now += LOOK_AGAIN;
+        let again = act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(again, Some(Decision::Diagnose(Need::Room)));
+        automatic.judged(now, None, 0);
+        let held = act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(held, Some(Decision::Hold(Held::Flood)));
     }
 
     #[test]

@@ -136,6 +136,8 @@ struct Thought {
     facts: Facts,
     diagnosis: Diagnosis,
     plan: Plan,
+    /// Whether it was seen who fills the table.
+    seen: bool,
 }
 
 impl Thought {
@@ -153,11 +155,13 @@ impl Thought {
         };
         let size = size(&facts, &load, &diagnosis, request)?;
         let mut plan = plan(&root, &facts, size, plan::Options::default())?;
+        let seen = unseen.is_none();
         plan.warnings.extend(unseen);
         Ok(Self {
             facts,
             diagnosis,
             plan,
+            seen,
         })
     }
 
@@ -180,7 +184,7 @@ impl Thought {
         Done {
             what,
             kept,
-            cause: Some(self.diagnosis.cause),
+            cause: self.seen.then_some(self.diagnosis.cause),
             advice: Advice::from(&self.diagnosis),
             honest: self.plan.target.max,
         }

@@ -27,6 +27,7 @@ impl Refusals {
         if observer.backend().can_rest() {
             return refusals;
         }
+        refusals.leave_out_what_rules_drop(observer);
         for (reason, packets) in observer.verdict(|_| true).from_counters {
             refusals.add(0, reason, packets);
         }
@@ -35,7 +36,24 @@ impl Refusals {
 
     /// Those that the programs have counted until now.
     pub fn now(observer: &Stand) -> Result<Self> {
-        Ok(Self::of_totals(observer.totals_now()?.iter()))
+        let mut refusals = Self::of_totals(observer.totals_now()?.iter());
+        if !observer.backend().can_rest() {
+            refusals.leave_out_what_rules_drop(observer);
+        }
+        Ok(refusals)
+    }
+
+    /// Where the place of a drop is all that is seen, packets that a rule has
+    /// dropped look the same (docs/counting.md); only in a table that is nearly
+    /// full they are taken for refused.
+    fn leave_out_what_rules_drop(&mut self, observer: &Stand) {
+        let is_full = |netns| {
+            let namespace = observer.namespaces().by_inode(netns)?;
+            let limits = namespace.limits().ok()?;
+            Some(is_nearly_full(limits.entries?, limits.max?))
+        };
+        self.room
+            .retain(|&netns, packets| *packets == 0 || is_full(netns) == Some(true));
     }
 
     fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
@@ -88,6 +106,11 @@ impl Refusals {
     }
 }
 
+/// Whether 95 of 100 places are taken.
+const fn is_nearly_full(entries: u64, max: u64) -> bool {
+    max > 0 && entries.saturating_mul(100) >= max.saturating_mul(95)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +120,12 @@ mod tests {
             room: packets.iter().copied().collect(),
             chains: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn a_table_with_room_refuses_nothing() {
+        assert!(is_nearly_full(1_900, 2_000) && is_nearly_full(2_001, 2_000));
+        assert!(!is_nearly_full(1_899, 2_000) && !is_nearly_full(5, 0));
     }
 
     #[test]
