@@ -117,7 +117,7 @@ struct Files<'a> {
 
 /// The number of the first user namespace, fixed in the kernel since 3.8
 /// (`PROC_USER_INIT_INO`).
-const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
+pub(super) const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
 
 /// What container engines leave in their containers.
 const MARKS: [(&str, &str); 2] = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
