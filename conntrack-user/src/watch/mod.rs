@@ -6,6 +6,7 @@
 pub mod chosen;
 pub mod figures;
 pub mod header;
+pub mod in_vain;
 pub mod json;
 pub mod names;
 mod output;
@@ -82,7 +83,10 @@ pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<
         arm: options.arm,
         release_module: options.release_module,
     })?;
-    let output = Output::open(options, Header::collect(&observer, chosen.as_ref())?)?;
+    let mut header = Header::collect(&observer, chosen.as_ref())?;
+    let in_vain = in_vain::notes(options, header.backend, header.pins_module);
+    header.warnings.extend(in_vain);
+    let output = Output::open(options, header)?;
     let mut session = Session {
         options,
         select,
