@@ -79,8 +79,13 @@ pub fn header(header: &Header) -> Vec<String> {
         Some(only) => format!("in {}", plain(&only.netns_name)),
         None => "here".to_owned(),
     };
+    let entries = if limits.entries == Some(1) {
+        "entry"
+    } else {
+        "entries"
+    };
     lines.push(format!(
-        "limit    {} entries in each namespace, {} buckets; {} entries {place} now",
+        "limit    {} entries in each namespace, {} buckets; {} {entries} {place} now",
         optional(limits.max),
         optional(limits.buckets),
         optional(limits.entries)

@@ -83,12 +83,12 @@ impl Rights {
         if !self.root {
             return format!("it needs {} (run as root)", all.join(" and "));
         }
-        let (is, each) = match missing.len() {
-            1 => ("is", ""),
-            _ => ("are", " for each"),
+        let (is, it, each) = match missing.len() {
+            1 => ("is", "it", ""),
+            _ => ("are", "them", " for each"),
         };
         format!(
-            "{} {is} missing, though this runs as root: grant it (docker: --cap-add{each}; \
+            "{} {is} missing, though this runs as root: grant {it} (docker: --cap-add{each}; \
              systemd: CapabilityBoundingSet=)",
             missing.join(" and ")
         )
