@@ -1,5 +1,7 @@
 //! The command line.
 
+mod contradictions;
+
 use std::{ffi::OsString, net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_parser};
@@ -117,7 +119,7 @@ pub struct Logs {
     pub year: Option<i16>,
 
     /// Threads that search; by default one for each processor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -199,7 +201,7 @@ pub struct Status {
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 
-    /// A table this full is a warning, in per cent of the limit
+    /// A table this full is a warning, in per cent of the limit; not above --critical
     #[arg(long, value_name = "PERCENT", default_value_t = 75, value_parser = percent())]
     pub warning: u8,
 
@@ -294,7 +296,7 @@ pub struct Watch {
     #[arg(long, value_enum, default_value = "off")]
     pub fix: guard::Mode,
 
-    /// With --fix, set no limit above this one; by default, above what takes 10 %
+    /// With --fix plan or auto, set no limit above this one; by default, above what takes 10 %
     /// of the memory
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
     pub ceiling: Option<u64>,
@@ -324,11 +326,11 @@ pub struct Who {
     pub proto: Option<u8>,
 
     /// Only entries with this source of the original direction
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub src: Option<IpAddr>,
 
     /// Only entries with this destination of the original direction
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub dst: Option<IpAddr>,
 
     /// Only entries of this zone
@@ -398,6 +400,19 @@ fn protocol(text: &str) -> Result<u8, String> {
         .ok_or_else(|| "not a protocol: give a name such as udp, or a number up to 255".to_owned())
 }
 
+fn address(text: &str) -> Result<IpAddr, String> {
+    if text.contains('/') {
+        return Err("prefixes are not taken: give one address".to_owned());
+    }
+    text.parse()
+        .map_err(|_| "not an address: give one such as 192.0.2.1 or 2001:db8::1".to_owned())
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "not a number of threads: give 1 or more".to_owned())
+}
+
 fn mark(text: &str) -> Result<Mark, String> {
     let number = |text: &str| {
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
@@ -414,7 +429,7 @@ fn mark(text: &str) -> Result<Mark, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; give a number and a unit, such as 30s or 5m"))?;
+        .map_err(|_| "not a time: give a number and a unit, such as 500ms, 30s or 5m".to_owned())?;
     if parsed.is_zero() {
         return Err("must be longer than nothing".to_owned());
     }
@@ -480,6 +495,18 @@ mod tests {
             );
         }
         assert!(watch(&["--interval", "1ms"]).unwrap_err().contains("100ms"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_in_words() {
+        let error = |line: &[&str]| Cli::try_parse_from(line).unwrap_err().to_string();
+        assert!(error(&["ctdrop", "watch", "--interval", "abc"]).contains("not a time"));
+        assert!(error(&["ctdrop", "logs", "--threads", "0"]).contains("1 or more"));
+        for option in ["--src", "--dst"] {
+            let of = |value| error(&["ctdrop", "who", option, value]);
+            assert!(of("10.0.0.0/8").contains("prefixes are not taken"));
+            assert!(of("host").contains("not an address"));
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::{env, io, process::ExitCode};
 
 use anyhow::{Context as _, Result};
-use clap::Parser as _;
 use conntrack_user::{
     cli::{self, Cli, Command},
     fix, logs, probe, status, watch, who,
@@ -17,7 +16,7 @@ use tokio::{
 /// that they are heard while an output that nobody reads holds up the work.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             // Whoever does not read it does not want it.

@@ -74,6 +74,12 @@ pub struct Surroundings {
     pub release: (u32, u32),
     /// The capabilities that are in effect.
     pub capabilities: Vec<Capability>,
+    /// Whether the effective user is root, of whatever user namespace.
+    #[serde(skip)]
+    pub root: bool,
+    /// The capabilities that root could have here: those in the bounding set.
+    #[serde(skip)]
+    pub bounding: Vec<Capability>,
     /// Whether the kernel has `CAP_BPF` and `CAP_PERFMON` (5.8); before,
     /// `CAP_SYS_ADMIN` is all there is.
     #[serde(skip)]
@@ -117,7 +123,7 @@ struct Files<'a> {
 
 /// The number of the first user namespace, fixed in the kernel since 3.8
 /// (`PROC_USER_INIT_INO`).
-const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
+pub(super) const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
 
 /// What container engines leave in their containers.
 const MARKS: [(&str, &str); 2] = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
@@ -145,7 +151,9 @@ impl Surroundings {
         let module = (files.exists)("/sys/module/nf_conntrack/initstate");
         Self {
             release: (0, 0),
-            capabilities: effective(&status),
+            capabilities: capabilities(&status, "CapEff"),
+            root: effective_user(&status) == Some("0"),
+            bounding: capabilities(&status, "CapBnd"),
             has_cap_bpf: number("/proc/sys/kernel/cap_last_cap")
                 .is_none_or(|last| last >= Capability::CapBpf as u32),
             user_namespace: (files.link)("/proc/self/ns/user")
@@ -190,8 +198,14 @@ fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(value).map(str::trim)
 }
 
-fn effective(status: &str) -> Vec<Capability> {
-    let bits = field(status, "CapEff")
+/// The second of the four user numbers: real, effective, saved, of files.
+fn effective_user(status: &str) -> Option<&str> {
+    field(status, "Uid")?.split_whitespace().nth(1)
+}
+
+/// The capabilities in a set of that name.
+fn capabilities(status: &str, set: &str) -> Vec<Capability> {
+    let bits = field(status, set)
         .and_then(|digits| u64::from_str_radix(digits, 16).ok())
         .unwrap_or(0);
     Capability::ALL
@@ -266,6 +280,20 @@ mod tests {
         let admin = with("0000000000200000");
         assert!(admin.may(Capability::CapBpf) && admin.may(Capability::CapPerfmon));
         assert!(!admin.may(Capability::CapSyslog) && !admin.may(Capability::CapSysPtrace));
+    }
+
+    #[test]
+    fn what_root_could_have_is_read_besides() {
+        let status =
+            "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nCapBnd:\t000000c0a80425fb\n";
+        let nobody = resolve(&[("/proc/self/status", status)]);
+        assert!(!nobody.root && nobody.capabilities.is_empty());
+        assert_eq!(
+            nobody.bounding,
+            [Capability::CapPerfmon, Capability::CapBpf]
+        );
+        let setuid = resolve(&[("/proc/self/status", "Uid:\t1000\t0\t0\t0\n")]);
+        assert!(setuid.root && setuid.bounding.is_empty());
     }
 
     #[test]

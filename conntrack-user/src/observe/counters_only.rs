@@ -13,8 +13,12 @@ use super::{
     senders::Senders,
 };
 use crate::kernel::{
-    counters::Counters, kmsg::KernelLog, limits::Limits, message::Message, module,
-    netns::Namespaces,
+    counters::Counters,
+    kmsg::KernelLog,
+    limits::Limits,
+    message::Message,
+    module,
+    netns::{self, Namespaces},
 };
 
 /// The module that has the counters, where it is one.
@@ -111,9 +115,10 @@ impl CountersOnly {
         }
         if self.unreadable > 0 {
             warnings.push(format!(
-                "the counters of {} network namespaces cannot be read: run as root, or with \
-                 CAP_SYS_ADMIN and CAP_SYS_PTRACE",
-                self.unreadable
+                "the counters of {} network namespace{} cannot be read: {}",
+                self.unreadable,
+                if self.unreadable == 1 { "" } else { "s" },
+                netns::why_not_entered()
             ));
         }
         warnings.extend_from_slice(&self.namespaces().warnings);

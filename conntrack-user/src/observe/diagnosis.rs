@@ -214,7 +214,7 @@ fn lacking(backend: Backend, around: &Surroundings) -> Vec<Missing> {
 }
 
 fn advice(missing: &[Missing], around: &Surroundings) -> String {
-    let capabilities: Vec<&str> = missing.iter().copied().filter_map(capability).collect();
+    let capabilities: Vec<Capability> = missing.iter().copied().filter_map(capability).collect();
     let mut advice = Vec::new();
     if !capabilities.is_empty() {
         advice.push(capabilities_missing(&capabilities, around));
@@ -224,9 +224,9 @@ fn advice(missing: &[Missing], around: &Surroundings) -> String {
     advice.join("; ")
 }
 
-fn capability(missing: Missing) -> Option<&'static str> {
+const fn capability(missing: Missing) -> Option<Capability> {
     match missing {
-        Missing::Capability(capability) => Some(capability_name(capability)),
+        Missing::Capability(capability) => Some(capability),
         _ => None,
     }
 }
@@ -242,15 +242,10 @@ pub const fn capability_name(capability: Capability) -> &'static str {
     }
 }
 
-fn capabilities_missing(names: &[&str], around: &Surroundings) -> String {
-    let are = if names.len() == 1 { "is" } else { "are" };
-    let grant = match &around.container {
-        Some(engine) => {
-            format!("start the {engine} container with --privileged, or with --cap-add for each")
-        }
-        None => "run as root, or grant them (systemd: AmbientCapabilities=)".to_owned(),
-    };
-    let bpf = names.contains(&capability_name(Capability::CapBpf));
+fn capabilities_missing(missing: &[Capability], around: &Surroundings) -> String {
+    let are = if missing.len() == 1 { "is" } else { "are" };
+    let grant = grant(missing, around);
+    let bpf = missing.contains(&Capability::CapBpf);
     let note = match (around.unprivileged_bpf_disabled, around.perf_event_paranoid) {
         (Some(1..), _) if bpf => {
             " (kernel.unprivileged_bpf_disabled=0 would not do: tracing needs them)"
@@ -260,7 +255,31 @@ fn capabilities_missing(names: &[&str], around: &Surroundings) -> String {
         }
         _ => "",
     };
+    let names: Vec<&str> = missing.iter().copied().map(capability_name).collect();
     format!("{} {are} missing: {grant}{note}", names.join(", "))
+}
+
+/// How to get capabilities here. Root of a container has those of the bounding
+/// set; what is not in there only a new container can have.
+fn grant(missing: &[Capability], around: &Surroundings) -> String {
+    let for_root = missing
+        .iter()
+        .all(|capability| around.bounding.contains(capability));
+    match &around.container {
+        Some(engine) if for_root && !around.root => {
+            format!("run as root in the {engine} container, which may have them (docker: --user 0)")
+        }
+        Some(engine) => {
+            let root = if around.root { "" } else { ", and run as root" };
+            format!(
+                "start the {engine} container with --privileged, or with --cap-add for each{root}"
+            )
+        }
+        None if around.root => {
+            "grant them, as root has been left without (systemd: CapabilityBoundingSet=)".to_owned()
+        }
+        None => "run as root, or grant them (systemd: AmbientCapabilities=)".to_owned(),
+    }
 }
 
 /// What is to be done, where the error does not say.
@@ -323,6 +342,8 @@ mod tests {
         Surroundings {
             release: (6, 12),
             capabilities: Capability::ALL.to_vec(),
+            root: false,
+            bounding: Capability::ALL.to_vec(),
             has_cap_bpf: true,
             user_namespace: false,
             container: None,
@@ -634,10 +655,52 @@ mod tests {
         assert!(text.contains("unprivileged_bpf_disabled"), "{text}");
         let inside = Surroundings {
             container: Some("docker".to_owned()),
+            bounding: Vec::new(),
             ..good()
         };
-        assert!(advice(&missing, &inside).contains("--cap-add"));
+        let text = advice(&missing, &inside);
+        assert!(
+            text.contains("--cap-add") && text.contains("and run as root"),
+            "{text}"
+        );
         assert_eq!(advice(&[Missing::Unknown], &good()), "");
+    }
+
+    #[test]
+    fn a_container_that_may_is_not_to_be_started_again() {
+        use Capability::{CapBpf, CapPerfmon, CapSysAdmin};
+        let nobody = Surroundings {
+            container: Some("docker".to_owned()),
+            capabilities: Vec::new(),
+            bounding: vec![CapPerfmon, CapBpf],
+            ..good()
+        };
+        let two = advice(&[cap(CapBpf), cap(CapPerfmon)], &nobody);
+        assert!(
+            two.contains("run as root in the docker container") && !two.contains("--cap-add"),
+            "{two}"
+        );
+        let three = [cap(CapBpf), cap(CapPerfmon), cap(CapSysAdmin)];
+        let text = advice(&three, &nobody);
+        assert!(
+            text.contains("--cap-add") && text.contains("and run as root"),
+            "root would lack one: {text}"
+        );
+        let root = Surroundings {
+            root: true,
+            ..nobody
+        };
+        let text = advice(&three, &root);
+        assert!(
+            text.contains("--cap-add") && !text.contains("run as root"),
+            "{text}"
+        );
+        let bare = Surroundings {
+            container: None,
+            ..root
+        };
+        let text = advice(&three, &bare);
+        assert!(!text.contains("run as root"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use super::chosen::Chosen;
 use crate::{
     kernel::{limits::Limits, presence::Presence, release::Release},
     observe::{NotUsed, arming::Arm, backend::Backend, stand::Stand},
@@ -27,16 +28,34 @@ pub struct Header {
     /// Whether the conntrack module cannot be unloaded meanwhile.
     pub pins_module: bool,
     /// The limit for each namespace, the buckets all share, and the entries of
-    /// the namespace this runs in.
+    /// the namespace asked for or, if none is, of the one this runs in.
     pub limits: Limits,
+    /// The only namespace that is watched.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
     /// What may not be seen from here, each as a sentence.
     pub warnings: Vec<String>,
 }
 
+/// The only namespace that is watched.
+#[derive(Clone, Debug, Serialize)]
+pub struct Only {
+    /// Its inode.
+    pub netns: u32,
+    /// What it is called.
+    pub netns_name: String,
+}
+
 impl Header {
     /// Collects it.
-    pub fn collect(observer: &Stand) -> Result<Self> {
+    pub fn collect(observer: &Stand, chosen: Option<&Chosen>) -> Result<Self> {
         let module = matches!(Presence::read()?, Presence::Module { .. });
+        let (limits, not_entered) = match chosen {
+            Some(chosen) => chosen.limits()?,
+            None => (Limits::read()?, None),
+        };
+        let mut warnings = observer.warnings();
+        warnings.extend(not_entered);
         Ok(Self {
             host: rustix::system::uname()
                 .nodename()
@@ -48,8 +67,12 @@ impl Header {
             arm: observer.arm(),
             armed: observer.is_armed(),
             pins_module: module && observer.backend() == Backend::Fexit,
-            limits: Limits::read()?,
-            warnings: observer.warnings(),
+            limits,
+            only: chosen.map(|chosen| Only {
+                netns: chosen.inode(),
+                netns_name: chosen.name().to_owned(),
+            }),
+            warnings,
         })
     }
 }

@@ -6,8 +6,10 @@ use conntrack_ebpf::ServiceKey;
 use serde::{Serialize, Serializer};
 
 use super::{
+    chosen::Change,
     header::Header,
     names::{self, Clock},
+    output::Last,
     report::{NamespaceState, Report},
     rows::{Row, Rows, Subject},
 };
@@ -37,6 +39,21 @@ pub enum Line<'a> {
         time: String,
         /// What has changed; `waiting` comes before the start.
         event: Changed,
+    },
+    /// Something has become of the namespace asked for.
+    #[serde(rename = "event")]
+    Chosen {
+        /// RFC 3339.
+        time: String,
+        /// `netns_gone` or `netns_renamed`.
+        event: &'static str,
+        /// Its inode.
+        netns: u32,
+        /// What it was called.
+        netns_name: &'a str,
+        /// What it is called now, if it is there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        now: Option<&'a str>,
     },
     /// The first.
     Start {
@@ -69,6 +86,9 @@ pub enum Line<'a> {
         /// Fixes that were made, the first one first; none without `--fix`.
         #[serde(skip_serializing_if = "Option::is_none")]
         fixes: Option<&'a [Kept]>,
+        /// What may be wrong with the numbers; not there if nothing.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        warnings: &'a [String],
     },
 }
 
@@ -99,6 +119,21 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Something has become of the namespace asked for.
+    pub fn chosen(netns: u32, name: &'a str, change: &'a Change) -> Self {
+        let (event, now) = match change {
+            Change::Gone => ("netns_gone", None),
+            Change::Renamed { now } => ("netns_renamed", Some(now.as_str())),
+        };
+        Self::Chosen {
+            time: names::now(),
+            event,
+            netns,
+            netns_name: name,
+            now,
+        }
+    }
+
     /// The first line.
     pub fn start(header: &'a Header) -> Self {
         Self::Start {
@@ -120,7 +155,7 @@ impl<'a> Line<'a> {
         clock: Clock,
         header: &'a Header,
         services: Vec<Service>,
-        fixes: Option<&'a [Kept]>,
+        last: &'a Last<'a>,
     ) -> Self {
         Self::Summary {
             body: Body::new(report, observer, clock),
@@ -129,7 +164,8 @@ impl<'a> Line<'a> {
             error_bound: report.error_bound,
             services,
             log: report.logged,
-            fixes,
+            fixes: last.fixes,
+            warnings: &last.warnings,
         }
     }
 }

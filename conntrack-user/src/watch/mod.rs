@@ -3,8 +3,10 @@
 //! [`figures`] and [`rows`] are the numbers, [`report`] puts them together,
 //! [`text`], [`json`] and [`screen`] are the forms in which it is said.
 
+pub mod chosen;
 pub mod figures;
 pub mod header;
+pub mod in_vain;
 pub mod json;
 pub mod names;
 mod output;
@@ -23,9 +25,10 @@ use anyhow::Result;
 use tokio::time::{self, MissedTickBehavior};
 
 use self::{
+    chosen::Chosen,
     figures::Figures,
     header::Header,
-    output::Output,
+    output::{Last, Output},
     report::{Asked, Report},
     rows::Period,
     select::Select,
@@ -37,7 +40,7 @@ use crate::{
         guard::{Guard, Mode, Turn},
         refusals::Refusals,
     },
-    kernel::{netns::Namespaces, presence::Presence},
+    kernel::presence::Presence,
     observe::{Wanted, stand::Stand, tally::Tally},
 };
 
@@ -63,7 +66,13 @@ pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<
     if !wait_for_conntrack(options, &mut end).await? {
         return Ok(());
     }
-    let select = resolve(options)?;
+    let chosen = options.netns.as_deref().map(Chosen::find).transpose()?;
+    let select = Select {
+        netns: chosen.as_ref().map(Chosen::inode),
+        protocol: options.proto,
+        reasons: options.reason.clone(),
+        all_flows: options.all_flows,
+    };
     // Before the first packet can be refused.
     let guard = match options.fix {
         Mode::Off => None,
@@ -74,10 +83,14 @@ pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<
         arm: options.arm,
         release_module: options.release_module,
     })?;
-    let output = Output::open(options, Header::collect(&observer)?)?;
+    let mut header = Header::collect(&observer, chosen.as_ref())?;
+    let in_vain = in_vain::notes(options, header.backend, header.pins_module);
+    header.warnings.extend(in_vain);
+    let output = Output::open(options, header)?;
     let mut session = Session {
         options,
         select,
+        chosen,
         observer,
         tally: Tally::default(),
         output,
@@ -128,22 +141,11 @@ async fn wait_for_conntrack(
     }
 }
 
-fn resolve(options: &Watch) -> Result<Select> {
-    let netns = match &options.netns {
-        Some(wanted) => Some(Namespaces::discover()?.find(wanted)?.inode),
-        None => None,
-    };
-    Ok(Select {
-        netns,
-        protocol: options.proto,
-        reasons: options.reason.clone(),
-        all_flows: options.all_flows,
-    })
-}
-
 struct Session<'a> {
     options: &'a Watch,
     select: Select,
+    /// The only namespace that is watched.
+    chosen: Option<Chosen>,
     observer: Stand,
     tally: Tally,
     output: Output,
@@ -247,9 +249,23 @@ impl Session<'_> {
         self.guard_against(&refused)
     }
 
+    /// Says what has become of the namespace that was asked for.
+    fn look_at_chosen(&mut self) -> Result<()> {
+        if let Some(chosen) = &mut self.chosen {
+            let name = chosen.name().to_owned();
+            if let Some(change) = chosen.look()? {
+                let inode = chosen.inode();
+                self.output
+                    .chosen(inode, &name, &change, self.options.quiet)?;
+            }
+        }
+        Ok(())
+    }
+
     fn report_interval(&mut self) -> Result<()> {
         self.observer.drain(&mut self.tally)?;
         self.observer.look()?;
+        self.look_at_chosen()?;
         if self.options.quiet {
             return Ok(());
         }
@@ -270,6 +286,7 @@ impl Session<'_> {
 
     async fn finish(mut self) -> Result<()> {
         self.observer.stop(&mut self.tally)?;
+        self.look_at_chosen()?;
         if let Some(mut guard) = self.guard.take() {
             self.say_fixes(&guard.finish().await?)?;
             self.guard = Some(guard);
@@ -285,9 +302,18 @@ impl Session<'_> {
             ..asked
         };
         let report = Report::collect(&self.observer, &self.tally, asked)?;
-        let fixes = self.guard.as_ref().map(Guard::kept);
-        self.output
-            .summary(&report, &self.observer, &self.tally, &self.select, fixes)
+        let last = Last {
+            tally: &self.tally,
+            select: &self.select,
+            warnings: self
+                .chosen
+                .as_ref()
+                .and_then(Chosen::warning)
+                .into_iter()
+                .collect(),
+            fixes: self.guard.as_ref().map(Guard::kept),
+        };
+        self.output.summary(&report, &self.observer, &last)
     }
 
     /// What the user asked for, over the whole time.

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use super::{
+    chosen::Change,
     header::Header,
     json::{self, Line},
     names::{Clock, Services},
@@ -30,6 +31,18 @@ pub(super) struct Output {
     changed: Vec<String>,
     /// What fixes had to say, for after the screen.
     fixes: Vec<String>,
+}
+
+/// What belongs to the totals besides the numbers.
+pub struct Last<'a> {
+    /// All flows and services.
+    pub tally: &'a Tally,
+    /// What of them is asked for.
+    pub select: &'a Select,
+    /// What may be wrong with the numbers, each as a sentence.
+    pub warnings: Vec<String>,
+    /// Fixes that were made; none without `--fix`.
+    pub fixes: Option<&'a [fix::Kept]>,
 }
 
 enum Form {
@@ -84,6 +97,24 @@ impl Output {
         Ok(())
     }
 
+    /// Says what has become of the namespace asked for.
+    pub(super) fn chosen(
+        &mut self,
+        netns: u32,
+        name: &str,
+        change: &Change,
+        quiet: bool,
+    ) -> Result<()> {
+        let line = text::chosen(name, change);
+        match &self.form {
+            Form::Screen(_) => self.changed = vec![line],
+            _ if quiet => {}
+            Form::Text => stdout::lines(&[line])?,
+            Form::Json => stdout::json(&Line::chosen(netns, name, change))?,
+        }
+        Ok(())
+    }
+
     /// Says what was done about refused packets.
     pub(super) fn fix(&mut self, event: &fix::Event) -> Result<()> {
         match &self.form {
@@ -116,19 +147,13 @@ impl Output {
     }
 
     /// Says the totals, and ends the screen.
-    pub(super) fn summary(
-        self,
-        report: &Report,
-        observer: &Stand,
-        tally: &Tally,
-        select: &Select,
-        fixes: Option<&[fix::Kept]>,
-    ) -> Result<()> {
+    pub(super) fn summary(self, report: &Report, observer: &Stand, last: &Last<'_>) -> Result<()> {
         let lines = match self.form {
             Form::Json => {
-                let services = tally
+                let services = last
+                    .tally
                     .services()
-                    .filter(|(key, _)| select.service(key))
+                    .filter(|(key, _)| last.select.service(key))
                     .map(|(key, entry)| json::Service::new(key, entry.count.packets))
                     .collect();
                 return stdout::json(&Line::summary(
@@ -137,7 +162,7 @@ impl Output {
                     Clock::now(),
                     &self.header,
                     services,
-                    fixes,
+                    last,
                 ));
             }
             Form::Text => text::summary(report, &self.names(observer)),
@@ -151,7 +176,8 @@ impl Output {
         drop(self.form);
         let lines: Vec<String> = lines
             .into_iter()
-            .chain(fix::summary(fixes.unwrap_or_default()))
+            .chain(last.warnings.iter().map(|warning| text::note(warning)))
+            .chain(fix::summary(last.fixes.unwrap_or_default()))
             .collect();
         stdout::lines(&lines)
     }

@@ -5,6 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use conntrack_ebpf::FlowKey;
 
 use super::{
+    chosen::Change,
     header::Header,
     names::{self, Services},
     report::{NamespaceState, Report},
@@ -63,12 +64,7 @@ pub fn header(header: &Header) -> Vec<String> {
             same[0].why
         ));
     }
-    lines.extend(
-        header
-            .warnings
-            .iter()
-            .map(|warning| format!("note     {}", plain(warning))),
-    );
+    lines.extend(header.warnings.iter().map(|warning| note(warning)));
     if !header.armed {
         lines.push(
             "         at rest: without pressure refused packets are counted, but not by flow"
@@ -79,8 +75,17 @@ pub fn header(header: &Header) -> Vec<String> {
         lines.push("         module nf_conntrack cannot be unloaded while this runs".to_owned());
     }
     let limits = &header.limits;
+    let place = match &header.only {
+        Some(only) => format!("in {}", plain(&only.netns_name)),
+        None => "here".to_owned(),
+    };
+    let entries = if limits.entries == Some(1) {
+        "entry"
+    } else {
+        "entries"
+    };
     lines.push(format!(
-        "limit    {} entries in each namespace, {} buckets; {} entries here now",
+        "limit    {} entries in each namespace, {} buckets; {} {entries} {place} now",
         optional(limits.max),
         optional(limits.buckets),
         optional(limits.entries)
@@ -100,6 +105,26 @@ pub fn event(event: Event) -> String {
         Event::Attached => "attached again: module nf_conntrack is needed",
     };
     format!("{}  {what}", names::now())
+}
+
+/// Something has become of the namespace asked for.
+pub fn chosen(name: &str, change: &Change) -> String {
+    let name = plain(name);
+    let what = match change {
+        Change::Gone => format!("{BAD}network namespace {name} is gone{BAD:#}"),
+        Change::Renamed { now } => {
+            format!(
+                "what network namespace {name} was known by is gone: it is now {}",
+                plain(now)
+            )
+        }
+    };
+    format!("{}  {what}", names::now())
+}
+
+/// A warning, before the numbers or after them.
+pub fn note(warning: &str) -> String {
+    format!("note     {}", plain(warning))
 }
 
 /// An interval, or on a screen the latest state.

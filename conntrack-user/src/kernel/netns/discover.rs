@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use super::{
     Namespace, Namespaces,
     name::{Facts, IP_NETNS, name},
+    rights::Rights,
 };
 use crate::kernel::container::Container;
 
@@ -50,18 +51,27 @@ pub(super) fn discover() -> Result<Namespaces> {
             seen.entry(inode).or_default().mounts.push(mount);
         }
     }
-    let host = inode_of_process(1);
+    let first = inode_of_process(1);
+    let contained = is_contained();
+    let host = match &first {
+        Ok(inode) => Some(*inode),
+        Err(_) if contained => None,
+        Err(_) => inode_of_kernel_threads(),
+    };
     let mut list: Vec<Namespace> = seen
         .into_iter()
-        .map(|(inode, Seen { pid, mounts })| {
-            let host = host.as_ref().is_ok_and(|host| *host == inode);
-            describe(inode, pid, mounts, host)
-        })
+        .map(|(inode, Seen { pid, mounts })| describe(inode, pid, mounts, host == Some(inode)))
         .collect();
     list.sort_by(|a, b| (!a.host, &a.name).cmp(&(!b.host, &b.name)));
     Ok(Namespaces {
         list,
-        warnings: warnings(host, hidden),
+        warnings: warnings(&Hidden {
+            first: first.err(),
+            processes: hidden,
+            host_is_known: host.is_some(),
+            contained,
+            rights: Rights::now(),
+        }),
     })
 }
 
@@ -207,22 +217,83 @@ fn unescape(text: &str) -> String {
     })
 }
 
-/// Why namespaces may be missing.
-fn warnings(host: io::Result<u32>, hidden: usize) -> Vec<String> {
+/// Whether processes of the host are out of sight, as those of a container
+/// have numbers of their own.
+fn is_contained() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|own| own != Path::new(FIRST_PID_NAMESPACE))
+}
+
+/// The process that starts all of the kernel's threads.
+const KTHREADD: u32 = 2;
+
+/// `PF_KTHREAD` (`include/linux/sched.h`, the same since 2.6.27).
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// The number of the namespace that the kernel's own threads are in, which is
+/// the first one: they never leave it. Only to be asked in the first PID
+/// namespace; in another, number 2 is anybody's.
+fn inode_of_kernel_threads() -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{KTHREADD}/stat")).ok()?;
+    let inode = is_kthreadd(&stat).then(|| inode_of_process(KTHREADD))?;
+    inode.ok()
+}
+
+/// Whether a line of `/proc/PID/stat` is that of `kthreadd`: its name can be had
+/// by anybody, its flag and the lack of a parent cannot.
+fn is_kthreadd(stat: &str) -> bool {
+    let Some((before, after)) = stat.rsplit_once(')') else {
+        return false;
+    };
+    let mut fields = after.split_whitespace().skip(1);
+    let parent = fields.next();
+    let flags: Option<u64> = fields.nth(4).and_then(|flags| flags.parse().ok());
+    before == "2 (kthreadd"
+        && parent == Some("0")
+        && flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
+}
+
+/// What could not be seen.
+struct Hidden {
+    /// Why the namespace of PID 1 cannot be read, if it cannot.
+    first: Option<io::Error>,
+    /// Processes whose namespaces may not be read; PID 1 may be among them.
+    processes: usize,
+    /// Whether it is known which namespace is the host's.
+    host_is_known: bool,
+    /// See [`is_contained`].
+    contained: bool,
+    rights: Rights,
+}
+
+/// Why namespaces may be missing, or have poorer names.
+fn warnings(hidden: &Hidden) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Err(error) = host {
+    let mut processes = hidden.processes;
+    if let Some(error) = hidden.first.as_ref().filter(|_| !hidden.host_is_known) {
+        let denied = error.kind() == io::ErrorKind::PermissionDenied;
+        processes = processes.saturating_sub(usize::from(denied));
+        let others = match processes {
+            0 => String::new(),
+            others => format!(", nor can that of {} be seen", count(others, "other ")),
+        };
+        // Where all that is hidden is so without a denial, it is by procfs.
+        let why = if denied || processes > 0 {
+            hidden.rights.to_see()
+        } else {
+            "procfs shows other users' processes to few (hidepid)".to_owned()
+        };
         warnings.push(format!(
-            "PID 1's network namespace cannot be read ({error}), so none is called host: run as root"
+            "PID 1's network namespace cannot be read ({error}), so none is called host{others}: \
+             {why}"
+        ));
+    } else if processes > 0 {
+        warnings.push(format!(
+            "the network namespaces of {} cannot be seen: {}",
+            count(processes, ""),
+            hidden.rights.to_see()
         ));
     }
-    if hidden > 0 {
-        warnings.push(format!(
-            "the network namespaces of {hidden} processes cannot be seen: run as root"
-        ));
-    }
-    let contained =
-        fs::read_link("/proc/self/ns/pid").is_ok_and(|own| own != Path::new(FIRST_PID_NAMESPACE));
-    if contained {
+    if hidden.contained {
         warnings.push(
             "the processes of the host cannot be seen from this container, and `host` is the \
              container's own network namespace: share the host's PID namespace \
@@ -233,11 +304,19 @@ fn warnings(host: io::Result<u32>, hidden: usize) -> Vec<String> {
     warnings
 }
 
+/// `1 process`, `3 other processes`
+fn count(processes: usize, which: &str) -> String {
+    match processes {
+        1 => format!("1 {which}process"),
+        _ => format!("{processes} {which}processes"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{io, path::Path};
 
-    use super::{inode_of_file, mounted_namespace, warnings};
+    use super::{Hidden, Rights, inode_of_file, is_kthreadd, mounted_namespace, warnings};
 
     #[test]
     fn namespaces_among_the_mounts() {
@@ -272,14 +351,100 @@ mod tests {
         assert!(inode_of_file(Path::new("/proc/self/nothing")).is_err());
     }
 
+    /// Root, before which nothing is hidden.
+    fn nothing() -> Hidden {
+        Hidden {
+            first: None,
+            processes: 0,
+            host_is_known: true,
+            contained: false,
+            rights: Rights {
+                root: true,
+                admin: true,
+                ptrace: true,
+                user_namespace: false,
+            },
+        }
+    }
+
+    /// PID 1 and perhaps others may not be looked at.
+    fn denied(processes: usize) -> Hidden {
+        Hidden {
+            first: Some(io::ErrorKind::PermissionDenied.into()),
+            processes,
+            host_is_known: false,
+            ..nothing()
+        }
+    }
+
     #[test]
     fn what_is_hidden_is_said() {
-        let denied = Err(io::ErrorKind::PermissionDenied.into());
-        let said = warnings(denied, 3).join("\n");
+        assert!(warnings(&nothing()).is_empty());
+        let mut nobody = denied(3);
+        nobody.rights.root = false;
+        nobody.rights.ptrace = false;
+        let said = warnings(&nobody).join("\n");
         assert!(
-            said.contains("PID 1") && said.contains("3 processes"),
+            said.contains("PID 1")
+                && said.contains("2 other processes")
+                && said.contains("run as root"),
             "{said}"
         );
-        assert!(!warnings(Ok(1), 0).join("\n").contains("run as root"));
+    }
+
+    #[test]
+    fn pid_1_alone_is_said_once_and_root_is_not_told_to_be_root() {
+        let said = warnings(&denied(1));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].contains("none is called host") && !said[0].contains("run as root"),
+            "{said:?}"
+        );
+        let by_kernel_threads = Hidden {
+            host_is_known: true,
+            ..denied(1)
+        };
+        let said = warnings(&by_kernel_threads);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].starts_with("the network namespaces of 1 process cannot be seen: this"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn a_process_that_procfs_does_not_show_is_no_denial() {
+        let absent = Hidden {
+            first: Some(io::ErrorKind::NotFound.into()),
+            processes: 0,
+            ..denied(0)
+        };
+        let said = warnings(&absent).join("\n");
+        assert!(said.contains("hidepid"), "{said}");
+    }
+
+    #[test]
+    fn in_a_container_host_is_its_own() {
+        let contained = Hidden {
+            contained: true,
+            ..nothing()
+        };
+        assert!(warnings(&contained)[0].contains("hostPID"));
+    }
+
+    #[test]
+    fn only_the_kernel_s_own_thread_is_kthreadd() {
+        let line = |name: &str, parent: u32, flags: u64| {
+            format!("2 ({name}) S {parent} 0 0 0 -1 {flags} 0 0 0 0 1 0 0 0 20 0 1 0 21 0 0\n")
+        };
+        assert!(is_kthreadd(&line("kthreadd", 0, 2_129_984)));
+        assert!(
+            !is_kthreadd(&line("kthreadd", 0, 4_194_560)),
+            "no kernel thread"
+        );
+        assert!(!is_kthreadd(&line("kthreadd", 1, 2_129_984)), "a child");
+        assert!(!is_kthreadd(&line("a) S 0 (kthreadd", 0, 2_129_984)));
+        assert!(!is_kthreadd(&line("sleep", 0, 2_129_984)));
+        assert!(!is_kthreadd(""));
     }
 }

@@ -10,7 +10,7 @@ use std::{error::Error, fmt, fs, io, iter, os::fd::AsFd as _, panic, path::Path,
 use anyhow::{Context as _, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Namespace, discover};
+use super::{Namespace, discover, rights::Rights};
 use crate::kernel::{counters::Counters, limits::Limits};
 
 /// Why a namespace could not be read.
@@ -26,6 +26,8 @@ pub enum Unreadable {
     Denied {
         /// What it is called.
         name: String,
+        /// Why not, or what to do about it.
+        why: String,
     },
     /// It was entered, and then the reading failed.
     Failed(anyhow::Error),
@@ -35,11 +37,9 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone { name } => write!(f, "network namespace {name} is gone"),
-            Self::Denied { name } => write!(
-                f,
-                "cannot enter network namespace {name}: it needs CAP_SYS_ADMIN and \
-                 CAP_SYS_PTRACE (run as root)"
-            ),
+            Self::Denied { name, why } => {
+                write!(f, "cannot enter network namespace {name}: {why}")
+            }
             Self::Failed(error) => write!(f, "{error}"),
         }
     }
@@ -147,7 +147,8 @@ impl Namespace {
         }
         let name = self.name.clone();
         Err(if denied {
-            Unreadable::Denied { name }
+            let why = Rights::now().to_enter();
+            Unreadable::Denied { name, why }
         } else {
             Unreadable::Gone { name }
         })
@@ -164,7 +165,8 @@ impl Namespace {
     fn cannot_enter(&self, error: io::Error) -> Unreadable {
         let name = self.name.clone();
         if error.kind() == io::ErrorKind::PermissionDenied {
-            return Unreadable::Denied { name };
+            let why = Rights::now().to_enter();
+            return Unreadable::Denied { name, why };
         }
         let context = format!("cannot enter network namespace {name}");
         Unreadable::Failed(anyhow::Error::new(error).context(context))

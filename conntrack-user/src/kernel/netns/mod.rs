@@ -18,6 +18,7 @@
 mod discover;
 mod enter;
 mod name;
+mod rights;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
+use self::rights::Rights;
 use super::container::Container;
 
 pub use enter::Unreadable;
@@ -54,7 +56,8 @@ pub struct Namespace {
     pub inode: u32,
     /// What to call it; see [`Namespaces::discover`].
     pub name: String,
-    /// Whether it is that of PID 1.
+    /// Whether it is that of PID 1; where that one cannot be read, of the kernel's
+    /// threads.
     pub host: bool,
     /// The process inside that has the lowest number, at the time of discovery.
     pub pid: Option<u32>,
@@ -69,14 +72,21 @@ pub struct Namespace {
     made: Option<(i64, i64)>,
 }
 
+/// Why namespaces cannot be entered from here, or what to do about it.
+pub fn why_not_entered() -> String {
+    Rights::now().to_enter()
+}
+
 impl Namespaces {
     /// Finds all network namespaces: those of processes, and those mounted in
     /// this mount namespace.
     ///
-    /// The name is the first of these that is known: `host` for that of PID 1;
+    /// The name is the first of these that is known: `host` for that of PID 1
+    /// or, where that one cannot be read, of the kernel's own threads;
     /// the name given to `ip netns add`; `pod/UID` of a Kubernetes pod, or
     /// `docker/ID` and so on of another container; where it is mounted;
-    /// `comm[pid]` of a process inside; `net:[inode]`.
+    /// `comm[pid]` of a process inside, or `self` if that is this very process;
+    /// `net:[inode]`.
     pub fn discover() -> Result<Self> {
         discover::discover()
     }
@@ -118,7 +128,10 @@ impl Namespaces {
             }
             Err(error) => {
                 return Err(error).with_context(|| {
-                    format!("cannot see the network namespace of process {pid}: run as root")
+                    format!(
+                        "cannot see the network namespace of process {pid}: {}",
+                        Rights::now().to_see()
+                    )
                 });
             }
         };
@@ -156,7 +169,7 @@ impl Namespaces {
         let hidden = if self.warnings.is_empty() {
             ""
         } else {
-            " (run as root on the host to see all)"
+            " (not all can be seen from here)"
         };
         format!(
             "known are {}{more}{hidden}; an inode number, pid:PID or a path will do too",

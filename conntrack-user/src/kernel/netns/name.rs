@@ -1,8 +1,14 @@
 //! What to call a network namespace.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process,
+};
 
 use crate::kernel::container::Container;
+
+/// What to call a namespace of which no process is seen but this one.
+const OWN: &str = "self";
 
 /// Where `ip netns add NAME` mounts a namespace's file, as `NAME`.
 pub(super) const IP_NETNS: &str = "/run/netns";
@@ -12,7 +18,7 @@ pub(super) const IP_NETNS: &str = "/run/netns";
 pub(super) struct Facts<'a> {
     /// Its number.
     pub(super) inode: u32,
-    /// Whether it is that of PID 1.
+    /// Whether it is that of the host.
     pub(super) host: bool,
     /// Where its file is mounted.
     pub(super) mounts: &'a [PathBuf],
@@ -30,13 +36,22 @@ pub(super) fn name(facts: Facts<'_>) -> String {
     let given = facts.mounts.iter().find_map(|mount| given_name(mount));
     let container = || facts.container.map(ToString::to_string);
     let mount = || Some(facts.mounts.first()?.display().to_string());
-    let process = || facts.process.map(|(comm, pid)| format!("{comm}[{pid}]"));
+    let process = || facts.process.map(|(comm, pid)| of_process(comm, pid));
     let name = given
         .or_else(container)
         .or_else(mount)
         .or_else(process)
         .unwrap_or_else(|| format!("net:[{}]", facts.inode));
     printable(&name)
+}
+
+/// Our own name would be another one at the next start, and say nothing.
+fn of_process(comm: &str, pid: u32) -> String {
+    if pid == process::id() {
+        OWN.to_owned()
+    } else {
+        format!("{comm}[{pid}]")
+    }
 }
 
 /// The name under which `ip netns` knows a mount. Kubernetes' runtimes mount in
@@ -55,7 +70,7 @@ fn printable(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{path::PathBuf, process};
 
     use super::{Facts, name};
     use crate::kernel::container::Container;
@@ -93,6 +108,15 @@ mod tests {
         assert_eq!(name(facts), "nginx[12]");
         facts.process = None;
         assert_eq!(name(facts), "net:[4026532177]");
+    }
+
+    #[test]
+    fn a_namespace_is_not_named_after_who_looks_at_it() {
+        let facts = Facts {
+            process: Some(("ctdrop", process::id())),
+            ..Facts::default()
+        };
+        assert_eq!(name(facts), "self");
     }
 
     #[test]
