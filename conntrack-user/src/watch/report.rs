@@ -94,8 +94,10 @@ impl Report {
         let namespaces = rows_by_netns(&figures.by_netns, NAMESPACES);
         let groups = match by {
             By::Flow => None,
-            // The totals know no protocol.
-            By::Netns if select.protocol.is_none() => Some(rows_by_netns(&figures.by_netns, top)),
+            // The totals know no protocol, and are of lost packets.
+            By::Netns if select.protocol.is_none() && select.reasons.is_empty() => {
+                Some(rows_by_netns(&figures.by_netns, top))
+            }
             _ => Some(rows(tally, select, by, period, top)),
         };
         Ok(Self {
