@@ -172,9 +172,10 @@ undo)
     tell_udev
     tell_kernel_back
     if [ -f "$kept/directories" ]; then
-        while read -r directory; do
+        # What is inside goes first.
+        sort -r "$kept/directories" | while read -r directory; do
             rmdir "$directory" 2> /dev/null
-        done < "$kept/directories"
+        done
     fi
     sync
     [ "$left" = no ] || exit 1

@@ -10,7 +10,7 @@ use std::{
 
 use crate::tree::{Node, Snapshot, Tree, failed};
 
-const TREES: [&str; 8] = [
+const TREES: [&str; 9] = [
     "el5",
     "el5-curly-quotes",
     "el5-old-iptables",
@@ -18,6 +18,7 @@ const TREES: [&str; 8] = [
     "el6-iptables-16",
     "el6-iptables-19",
     "el6-ip6tables",
+    "el7-firewalld",
     "rc-local",
 ];
 
