@@ -302,7 +302,7 @@ impl Report {
                     Vec::new()
                 },
             },
-            would_free: free::measures(sums, owners),
+            would_free: free::measures(sums, owners, &free::Inside::of(namespace)),
             dump: dump(outcome, context),
         }
     }
