@@ -89,15 +89,7 @@ pub fn measures(sums: &Aggregate, owners: &Owners, inside: &Inside) -> Vec<Measu
         .extend(source.map(|(address, count)| by_source(address, count.entries, owners, inside)));
     let service = sums.services.most(|count| count.entries);
     measures.extend(service.map(|(service, count)| by_service(service, count.entries, inside)));
-    let owner = sums.owners.iter().max_by_key(|(_, count)| count.entries);
-    measures.extend(owner.and_then(|(&index, count)| {
-        Some(Measure {
-            kind: Kind::Owner,
-            what: format!("flows of {}", owners.name(index)?),
-            entries: u64::from(count.entries),
-            how: "stop it, or limit its connections (ct count, connlimit)".to_owned(),
-        })
-    }));
+    measures.extend(by_owner(sums, owners));
     if sums.progress.unreplied > 0 {
         measures.push(unreplied(sums.progress.unreplied));
     }
@@ -174,6 +166,22 @@ fn by_service(service: Service, entries: u32, inside: &Inside) -> Measure {
     }
 }
 
+/// The container, pod or namespace with most entries. The machine itself is none
+/// that could be stopped.
+fn by_owner(sums: &Aggregate, owners: &Owners) -> Option<Measure> {
+    let others = sums
+        .owners
+        .iter()
+        .filter(|&(&index, _)| !owners.is_machine(index));
+    let (&index, count) = others.max_by_key(|(_, count)| count.entries)?;
+    Some(Measure {
+        kind: Kind::Owner,
+        what: format!("flows of {}", owners.name(index)?),
+        entries: u64::from(count.entries),
+        how: "stop it, or limit its connections (ct count, connlimit)".to_owned(),
+    })
+}
+
 fn unreplied(entries: u64) -> Measure {
     Measure {
         kind: Kind::Unreplied,
@@ -188,6 +196,10 @@ fn unreplied(entries: u64) -> Measure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::who::{
+        aggregate::Circumstances, entry::Rules, hitters::Count, owners::tests::owners,
+        timeouts::Timeouts,
+    };
 
     const V4: Address = Address::v4([192, 0, 2, 7]);
 
@@ -247,5 +259,34 @@ mod tests {
     fn a_timeout_that_would_end_nothing_is_no_measure() {
         let none = (Class::Tcp(3), 432_000, 7440, 0);
         assert_eq!(timeout(none, &inside(Some(""))), None);
+    }
+
+    #[test]
+    fn nobody_is_told_to_stop_the_machine() {
+        let mut sums = Aggregate::new(Circumstances {
+            rules: Rules::of((6, 12)),
+            timeouts: Timeouts::default(),
+            now: 0,
+        });
+        let owners = owners();
+        let mut have = |last, entries| {
+            let index = owners.index_of(Address::v4([10, 0, 0, last])).unwrap();
+            let count = Count {
+                entries,
+                ..Count::default()
+            };
+            sums.owners.insert(index, count);
+        };
+        // The host's own.
+        have(5, 900);
+        have(1, 20);
+        have(3, 30);
+        let measure = by_owner(&sums, &owners).unwrap();
+        assert_eq!(
+            (measure.what.as_str(), measure.entries),
+            ("flows of docker/b", 30)
+        );
+        sums.owners.retain(|&index, _| owners.is_machine(index));
+        assert_eq!(by_owner(&sums, &owners), None);
     }
 }

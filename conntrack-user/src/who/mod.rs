@@ -231,6 +231,7 @@ impl Look {
     /// The same, in a thread inside it. A dump that lost something is begun
     /// anew; if the last one did so too, the report says it.
     fn here(&self, namespace: &Namespace, progress: &Progress<'_>) -> Result<Report> {
+        let owners = self.owners.seen_from(namespace.inode);
         let mut dumped = progress.dump();
         let mut attempts = 0;
         loop {
@@ -238,13 +239,13 @@ impl Look {
             let time = names::now();
             let before = Limits::read()?;
             let began = Instant::now();
-            let (sums, outcome) = self.once(&mut dumped)?;
+            let (sums, outcome) = self.once(&owners, &mut dumped)?;
             if !outcome.is_whole() && attempts < ATTEMPTS {
                 continue;
             }
             let context = report::Context {
                 namespace,
-                owners: &self.owners,
+                owners: &owners,
                 filter: &self.filter,
                 time,
                 seconds: began.elapsed().as_secs_f64(),
@@ -257,7 +258,7 @@ impl Look {
         }
     }
 
-    fn once(&self, dumped: &mut Dumped<'_>) -> Result<(Aggregate, Outcome)> {
+    fn once(&self, owners: &Owners, dumped: &mut Dumped<'_>) -> Result<(Aggregate, Outcome)> {
         let mut socket = Socket::open().context("cannot open a netfilter netlink socket")?;
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -270,7 +271,7 @@ impl Look {
         let outcome = dump::dump(
             &mut socket,
             &self.filter,
-            &mut |entry| sums.add(entry, &self.owners),
+            &mut |entry| sums.add(entry, owners),
             &mut |received| dumped.note(received),
         )?;
         Ok((sums, outcome))
