@@ -261,9 +261,14 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, net::Ipv4Addr};
+    use std::{
+        collections::VecDeque,
+        net::Ipv4Addr,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use super::*;
+    use crate::who::socket::Unless;
 
     /// What the kernel would answer.
     #[derive(Default)]
@@ -370,6 +375,29 @@ mod tests {
         let endless = (0..2000).map(|_| os(libc::ENOBUFS));
         let error = play(endless, &Filter::default()).1.unwrap_err();
         assert!(error.to_string().contains("lacks memory"), "{error}");
+    }
+
+    #[test]
+    fn a_dump_that_nobody_wants_any_more_ends_early() {
+        let stop = AtomicBool::new(false);
+        let mut source = Unless {
+            stop: &stop,
+            source: Script {
+                answers: (0..1000).map(|_| Ok(entry([10, 0, 0, 1], 2))).collect(),
+                ..Script::default()
+            },
+        };
+        let mut seen = 0;
+        let visit = &mut |_: &Entry| {
+            seen += 1;
+            stop.fetch_or(seen == 5, Ordering::Relaxed);
+        };
+        let filter = Filter::default();
+        let error = dump(&mut source, &filter, visit, &mut |_| {}).unwrap_err();
+        assert!(format!("{error:#}").contains("not wanted"), "{error:#}");
+        let left = source.source.answers.len();
+        // What was received ahead is out of it.
+        assert!(left >= 1000 - 5 - AHEAD, "{left}");
     }
 
     #[test]

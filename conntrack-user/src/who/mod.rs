@@ -24,10 +24,10 @@ pub mod wire;
 use std::{
     collections::BTreeMap,
     sync::{
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
-    thread,
+    thread::{self, Scope},
     time::{Instant, SystemTime},
 };
 
@@ -42,7 +42,7 @@ use self::{
     owners::Owners,
     progress::{Dumped, Progress},
     report::Report,
-    socket::Socket,
+    socket::{Socket, Unless},
     timeouts::Timeouts,
 };
 use crate::{
@@ -181,65 +181,112 @@ struct Look {
     top: usize,
 }
 
+/// The tables that are dumped, and how far that has come.
+struct Work<'a> {
+    list: &'a [Namespace],
+    /// The place of the next one that nobody has begun.
+    next: AtomicUsize,
+    /// Whether nobody wants to know any more.
+    stop: AtomicBool,
+    progress: Progress<'a>,
+}
+
+impl<'a> Work<'a> {
+    /// The next namespace to be dumped, and its place in the list.
+    fn next(&self) -> Option<(usize, &'a Namespace)> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        Some((place, self.list.get(place)?))
+    }
+}
+
+/// Calls `say` with what comes, by place, in the order of the places.
+fn in_order<T>(
+    what: impl IntoIterator<Item = (usize, T)>,
+    mut say: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let mut early = BTreeMap::new();
+    let mut due = 0;
+    for (place, one) in what {
+        early.insert(place, one);
+        while let Some(one) = early.remove(&due) {
+            say(due, one)?;
+            due += 1;
+        }
+    }
+    Ok(())
+}
+
 impl Look {
     /// Dumps the tables of namespaces, some at the same time, and gives the
-    /// reports in the order of the list.
+    /// reports in the order of the list. What is still being dumped when `say`
+    /// fails ends early.
     fn at_each(
         &self,
         list: &[Namespace],
         mut say: impl FnMut(&Namespace, Result<Report>) -> Result<()>,
     ) -> Result<()> {
-        let progress = Progress::of(list);
-        let next = AtomicUsize::new(0);
+        let work = Work {
+            list,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            progress: Progress::of(list),
+        };
         thread::scope(|scope| {
-            let (done, reports) = mpsc::channel();
-            for _ in 0..AT_ONCE.min(list.len()) {
-                let (done, next, progress) = (done.clone(), &next, &progress);
-                scope.spawn(move || {
-                    loop {
-                        let place = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(namespace) = list.get(place) else {
-                            return;
-                        };
-                        // Nobody listens any more if nothing can be printed.
-                        if done.send((place, self.at(namespace, progress))).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(done);
-            let mut early = BTreeMap::new();
-            let mut due = 0;
-            for (place, report) in reports {
-                early.insert(place, report);
-                while let Some(report) = early.remove(&due) {
-                    progress.clear();
-                    say(&list[due], report)?;
-                    due += 1;
-                }
-            }
-            Ok(())
+            let said = self.start(scope, &work).and_then(|reports| {
+                in_order(reports, |place, report| {
+                    let namespace = &list[place];
+                    work.progress.aside(|| say(namespace, report))
+                })
+            });
+            work.stop.store(true, Ordering::Relaxed);
+            said
         })
     }
 
+    /// Starts the threads that dump, and gives what the reports come through.
+    fn start<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        work: &'env Work<'_>,
+    ) -> Result<mpsc::Receiver<(usize, Result<Report>)>> {
+        let (done, reports) = mpsc::channel();
+        for _ in 0..AT_ONCE.min(work.list.len()) {
+            let done = done.clone();
+            let dump = move || {
+                while let Some((place, namespace)) = work.next() {
+                    // Nobody listens any more if nothing can be printed.
+                    if done.send((place, self.at(namespace, work))).is_err() {
+                        return;
+                    }
+                }
+            };
+            thread::Builder::new()
+                .spawn_scoped(scope, dump)
+                .context("cannot start a thread to dump conntrack tables")?;
+        }
+        Ok(reports)
+    }
+
     /// Dumps the table of a namespace.
-    fn at(&self, namespace: &Namespace, progress: &Progress<'_>) -> Result<Report> {
-        Ok(namespace.inside(|| self.here(namespace, progress))?)
+    fn at(&self, namespace: &Namespace, work: &Work<'_>) -> Result<Report> {
+        Ok(namespace.inside(|| self.here(namespace, work))?)
     }
 
     /// The same, in a thread inside it. A dump that lost something is begun
     /// anew; if the last one did so too, the report says it.
-    fn here(&self, namespace: &Namespace, progress: &Progress<'_>) -> Result<Report> {
+    fn here(&self, namespace: &Namespace, work: &Work<'_>) -> Result<Report> {
         let owners = self.owners.seen_from(namespace.inode);
-        let mut dumped = progress.dump();
+        let mut dumped = work.progress.dump();
         let mut attempts = 0;
         loop {
             attempts += 1;
             let time = names::now();
             let before = Limits::read()?;
             let began = Instant::now();
-            let (sums, outcome) = self.once(&owners, &mut dumped)?;
+            let (sums, outcome) = self.once(&owners, &work.stop, &mut dumped)?;
             if !outcome.is_whole() && attempts < ATTEMPTS {
                 continue;
             }
@@ -258,8 +305,13 @@ impl Look {
         }
     }
 
-    fn once(&self, owners: &Owners, dumped: &mut Dumped<'_>) -> Result<(Aggregate, Outcome)> {
-        let mut socket = Socket::open().context("cannot open a netfilter netlink socket")?;
+    fn once(
+        &self,
+        owners: &Owners,
+        stop: &AtomicBool,
+        dumped: &mut Dumped<'_>,
+    ) -> Result<(Aggregate, Outcome)> {
+        let socket = Socket::open().context("cannot open a netfilter netlink socket")?;
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -269,7 +321,10 @@ impl Look {
             now: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
         });
         let outcome = dump::dump(
-            &mut socket,
+            &mut Unless {
+                stop,
+                source: socket,
+            },
             &self.filter,
             &mut |entry| sums.add(entry, owners),
             &mut |received| dumped.note(received),
