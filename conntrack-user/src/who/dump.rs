@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::process::geteuid;
 
 use super::{
     entry::Entry,
@@ -249,14 +250,23 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
     }
     let cause = io::Error::from_raw_os_error(error);
     Err(match error {
-        libc::EPERM => anyhow::Error::new(cause)
-            .context("the conntrack table may not be read: it needs CAP_NET_ADMIN (run as root)"),
+        libc::EPERM => anyhow::Error::new(cause).context(denied(geteuid().is_root())),
         libc::EINVAL | libc::EOPNOTSUPP => anyhow::Error::new(cause).context(
             "the kernel does not offer the conntrack table: module nf_conntrack_netlink is not \
              loaded and could not be (CONFIG_NF_CT_NETLINK; modprobe nf_conntrack_netlink)",
         ),
         _ => anyhow::Error::new(cause).context("the kernel could not dump the conntrack table"),
     })
+}
+
+/// What it takes to read the table; root lacks it in a container.
+const fn denied(root: bool) -> &'static str {
+    if root {
+        "the conntrack table may not be read: it needs CAP_NET_ADMIN in the user namespace that \
+         the network namespace belongs to"
+    } else {
+        "the conntrack table may not be read: it needs CAP_NET_ADMIN (run as root)"
+    }
 }
 
 #[cfg(test)]
@@ -438,7 +448,9 @@ mod tests {
             let outcome = play([Ok(refusal(number))], &Filter::default()).1;
             outcome.unwrap_err().to_string()
         };
-        assert!(error(libc::EPERM).contains("run as root"));
+        assert!(error(libc::EPERM).contains("CAP_NET_ADMIN"));
+        assert!(denied(false).contains("run as root"));
+        assert!(!denied(true).contains("as root"));
         assert!(error(libc::EINVAL).contains("modprobe nf_conntrack_netlink"));
         let cut = play([Ok(vec![0; DATAGRAM + 4])], &Filter::default()).1;
         assert!(cut.unwrap_err().to_string().contains("was cut"));

@@ -97,7 +97,7 @@ struct Unreadable {
 }
 
 /// Dumps the tables that are asked for, and says what is in them. Fails if none
-/// could be looked into.
+/// could be looked into; of one that is empty it is enough to know that.
 pub fn run(options: &Who) -> Result<()> {
     let release = Release::running()?;
     let services = if options.service_names {
@@ -142,8 +142,8 @@ pub fn run(options: &Who) -> Result<()> {
         Ok(())
     })?;
     summary.say(options.output)?;
-    if summary.namespaces == 0 && !summary.unreadable.is_empty() {
-        bail!("no conntrack table could be looked into: {}", summary.why());
+    if summary.saw_nothing() {
+        bail!("no conntrack table could be looked into");
     }
     Ok(())
 }
@@ -333,6 +333,18 @@ impl Look {
     }
 }
 
+impl Unreadable {
+    /// Names the namespace, once.
+    fn line(&self) -> String {
+        let Self { name, why, .. } = self;
+        if why.contains(name) {
+            why.clone()
+        } else {
+            format!("{name} was not looked into: {why}")
+        }
+    }
+}
+
 impl Summary {
     fn unreadable(&mut self, namespace: &Namespace, error: &anyhow::Error) {
         self.unreadable.push(Unreadable {
@@ -342,37 +354,38 @@ impl Summary {
         });
     }
 
-    /// Why the first namespace could not be looked into.
-    fn why(&self) -> String {
-        let first = self.unreadable.first();
-        first.map_or_else(String::new, |it| format!("{}: {}", plain(&it.name), it.why))
+    /// Whether there are namespaces, but nothing is known of any table.
+    const fn saw_nothing(&self) -> bool {
+        self.namespaces == 0 && self.empty == 0 && !self.unreadable.is_empty()
+    }
+
+    /// What there is to say of the namespaces besides the reports.
+    fn line(&self) -> Option<String> {
+        let seen = |adjective| {
+            let plural = if self.empty == 1 { "" } else { "s" };
+            format!("{}{adjective} network namespace{plural}", self.empty)
+        };
+        if self.conntrack == Presence::Absent {
+            return Some("conntrack is not loaded: there is no table".to_owned());
+        }
+        match (self.empty, self.namespaces, self.unreadable.len()) {
+            (0, ..) => None,
+            (_, 0, 0) => Some(format!("no entries in any of {}", seen(""))),
+            (_, 0, unread) => Some(format!(
+                "no entries in {}; {unread} could not be looked into",
+                seen("")
+            )),
+            _ => Some(format!("without entries: {}", seen(" more"))),
+        }
     }
 
     fn say(&self, output: Output) -> Result<()> {
         if output == Output::Json {
             return stdout::json(self);
         }
-        let mut lines = Vec::new();
-        if self.conntrack == Presence::Absent {
-            lines.push("conntrack is not loaded: there is no table".to_owned());
-        } else if self.namespaces == 0 && self.unreadable.is_empty() {
-            lines.push(format!(
-                "no entries in any of {} network namespaces",
-                self.empty
-            ));
-        } else if self.empty > 0 {
-            lines.push(format!(
-                "without entries: {} more network namespaces",
-                self.empty
-            ));
-        }
-        stdout::lines(&lines)?;
-        for Unreadable { name, why, .. } in &self.unreadable {
-            anstream::eprintln!(
-                "ctdrop: {} was not looked into: {}",
-                plain(name),
-                plain(why)
-            );
+        stdout::lines(self.line())?;
+        for unreadable in &self.unreadable {
+            anstream::eprintln!("ctdrop: {}", plain(&unreadable.line()));
         }
         for warning in &self.warnings {
             anstream::eprintln!("ctdrop: {warning}");
@@ -391,5 +404,85 @@ fn say(report: &Report, output: Output, services: &Services, apart: bool) -> Res
             }
             stdout::lines(&lines)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(namespaces: usize, empty: usize, unreadable: &[&str]) -> Summary {
+        let unreadable = unreadable.iter().map(|why| Unreadable {
+            netns: 7,
+            name: "eyes-1".to_owned(),
+            why: (*why).to_owned(),
+        });
+        Summary {
+            release: String::new(),
+            conntrack: Presence::BuiltIn,
+            namespaces,
+            entries: 0,
+            empty,
+            unreadable: unreadable.collect(),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_read_and_is_empty_was_looked_into() {
+        let line = |namespaces, empty, unreadable: &[&str]| {
+            let summary = summary(namespaces, empty, unreadable);
+            (summary.saw_nothing(), summary.line().unwrap_or_default())
+        };
+        let said = |text: &str| (false, text.to_owned());
+        assert_eq!(
+            line(0, 1, &["denied"]),
+            said("no entries in 1 network namespace; 1 could not be looked into")
+        );
+        assert_eq!(
+            line(0, 3, &[]),
+            said("no entries in any of 3 network namespaces")
+        );
+        assert_eq!(
+            line(1, 1, &[]),
+            said("without entries: 1 more network namespace")
+        );
+        assert_eq!(line(2, 0, &["denied"]), said(""));
+        assert_eq!(line(0, 0, &["denied"]), (true, String::new()));
+    }
+
+    #[test]
+    fn a_namespace_that_was_not_looked_into_is_named_once() {
+        let denied = ["cannot enter network namespace eyes-1", "no memory"];
+        let lines: Vec<String> = summary(0, 0, &denied)
+            .unreadable
+            .iter()
+            .map(Unreadable::line)
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "cannot enter network namespace eyes-1",
+                "eyes-1 was not looked into: no memory"
+            ]
+        );
+    }
+
+    #[test]
+    fn reports_come_in_the_order_of_the_list_up_to_a_failure() {
+        let mut said = Vec::new();
+        in_order([(2, 'c'), (0, 'a'), (1, 'b')], |place, letter| {
+            said.push((place, letter));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(said, [(0, 'a'), (1, 'b'), (2, 'c')]);
+        let mut calls = 0;
+        let failed = in_order([(0, 'a'), (1, 'b')], |_, _| {
+            calls += 1;
+            bail!("nobody reads")
+        });
+        assert!(failed.is_err());
+        assert_eq!(calls, 1);
     }
 }
