@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::process::geteuid;
 
 use super::{
     entry::Entry,
@@ -249,8 +250,7 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
     }
     let cause = io::Error::from_raw_os_error(error);
     Err(match error {
-        libc::EPERM => anyhow::Error::new(cause)
-            .context("the conntrack table may not be read: it needs CAP_NET_ADMIN (run as root)"),
+        libc::EPERM => anyhow::Error::new(cause).context(denied(geteuid().is_root())),
         libc::EINVAL | libc::EOPNOTSUPP => anyhow::Error::new(cause).context(
             "the kernel does not offer the conntrack table: module nf_conntrack_netlink is not \
              loaded and could not be (CONFIG_NF_CT_NETLINK; modprobe nf_conntrack_netlink)",
@@ -259,11 +259,26 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
     })
 }
 
+/// What it takes to read the table; root lacks it in a container.
+const fn denied(root: bool) -> &'static str {
+    if root {
+        "the conntrack table may not be read: it needs CAP_NET_ADMIN in the user namespace that \
+         the network namespace belongs to"
+    } else {
+        "the conntrack table may not be read: it needs CAP_NET_ADMIN (run as root)"
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, net::Ipv4Addr};
+    use std::{
+        collections::VecDeque,
+        net::Ipv4Addr,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use super::*;
+    use crate::who::socket::Unless;
 
     /// What the kernel would answer.
     #[derive(Default)]
@@ -373,6 +388,29 @@ mod tests {
     }
 
     #[test]
+    fn a_dump_that_nobody_wants_any_more_ends_early() {
+        let stop = AtomicBool::new(false);
+        let mut source = Unless {
+            stop: &stop,
+            source: Script {
+                answers: (0..1000).map(|_| Ok(entry([10, 0, 0, 1], 2))).collect(),
+                ..Script::default()
+            },
+        };
+        let mut seen = 0;
+        let visit = &mut |_: &Entry| {
+            seen += 1;
+            stop.fetch_or(seen == 5, Ordering::Relaxed);
+        };
+        let filter = Filter::default();
+        let error = dump(&mut source, &filter, visit, &mut |_| {}).unwrap_err();
+        assert!(format!("{error:#}").contains("not wanted"), "{error:#}");
+        let left = source.source.answers.len();
+        // What was received ahead is out of it.
+        assert!(left >= 1000 - 5 - AHEAD, "{left}");
+    }
+
+    #[test]
     fn a_changed_table_is_noticed_in_both_forms() {
         let flagged = [Ok(entry([10, 0, 0, 1], 0x12)), Ok(done(0))];
         let ended = [Ok(entry([10, 0, 0, 1], 2)), Ok(done(libc::EINTR))];
@@ -410,7 +448,9 @@ mod tests {
             let outcome = play([Ok(refusal(number))], &Filter::default()).1;
             outcome.unwrap_err().to_string()
         };
-        assert!(error(libc::EPERM).contains("run as root"));
+        assert!(error(libc::EPERM).contains("CAP_NET_ADMIN"));
+        assert!(denied(false).contains("run as root"));
+        assert!(!denied(true).contains("as root"));
         assert!(error(libc::EINVAL).contains("modprobe nf_conntrack_netlink"));
         let cut = play([Ok(vec![0; DATAGRAM + 4])], &Filter::default()).1;
         assert!(cut.unwrap_err().to_string().contains("was cut"));

@@ -73,6 +73,11 @@ impl Address {
     pub const fn v6(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
+
+    /// Whether it is one of IPv4.
+    pub const fn is_v4(self) -> bool {
+        self.0 >> 32 == 0xffff
+    }
 }
 
 impl From<std::net::IpAddr> for Address {

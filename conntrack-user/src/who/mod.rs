@@ -24,10 +24,10 @@ pub mod wire;
 use std::{
     collections::BTreeMap,
     sync::{
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
-    thread,
+    thread::{self, Scope},
     time::{Instant, SystemTime},
 };
 
@@ -42,7 +42,7 @@ use self::{
     owners::Owners,
     progress::{Dumped, Progress},
     report::Report,
-    socket::Socket,
+    socket::{Socket, Unless},
     timeouts::Timeouts,
 };
 use crate::{
@@ -97,7 +97,7 @@ struct Unreadable {
 }
 
 /// Dumps the tables that are asked for, and says what is in them. Fails if none
-/// could be looked into.
+/// could be looked into; of one that is empty it is enough to know that.
 pub fn run(options: &Who) -> Result<()> {
     let release = Release::running()?;
     let services = if options.service_names {
@@ -142,8 +142,8 @@ pub fn run(options: &Who) -> Result<()> {
         Ok(())
     })?;
     summary.say(options.output)?;
-    if summary.namespaces == 0 && !summary.unreadable.is_empty() {
-        bail!("no conntrack table could be looked into: {}", summary.why());
+    if summary.saw_nothing() {
+        bail!("no conntrack table could be looked into");
     }
     Ok(())
 }
@@ -181,70 +181,118 @@ struct Look {
     top: usize,
 }
 
+/// The tables that are dumped, and how far that has come.
+struct Work<'a> {
+    list: &'a [Namespace],
+    /// The place of the next one that nobody has begun.
+    next: AtomicUsize,
+    /// Whether nobody wants to know any more.
+    stop: AtomicBool,
+    progress: Progress<'a>,
+}
+
+impl<'a> Work<'a> {
+    /// The next namespace to be dumped, and its place in the list.
+    fn next(&self) -> Option<(usize, &'a Namespace)> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        Some((place, self.list.get(place)?))
+    }
+}
+
+/// Calls `say` with what comes, by place, in the order of the places.
+fn in_order<T>(
+    what: impl IntoIterator<Item = (usize, T)>,
+    mut say: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let mut early = BTreeMap::new();
+    let mut due = 0;
+    for (place, one) in what {
+        early.insert(place, one);
+        while let Some(one) = early.remove(&due) {
+            say(due, one)?;
+            due += 1;
+        }
+    }
+    Ok(())
+}
+
 impl Look {
     /// Dumps the tables of namespaces, some at the same time, and gives the
-    /// reports in the order of the list.
+    /// reports in the order of the list. What is still being dumped when `say`
+    /// fails ends early.
     fn at_each(
         &self,
         list: &[Namespace],
         mut say: impl FnMut(&Namespace, Result<Report>) -> Result<()>,
     ) -> Result<()> {
-        let progress = Progress::of(list);
-        let next = AtomicUsize::new(0);
+        let work = Work {
+            list,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            progress: Progress::of(list),
+        };
         thread::scope(|scope| {
-            let (done, reports) = mpsc::channel();
-            for _ in 0..AT_ONCE.min(list.len()) {
-                let (done, next, progress) = (done.clone(), &next, &progress);
-                scope.spawn(move || {
-                    loop {
-                        let place = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(namespace) = list.get(place) else {
-                            return;
-                        };
-                        // Nobody listens any more if nothing can be printed.
-                        if done.send((place, self.at(namespace, progress))).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(done);
-            let mut early = BTreeMap::new();
-            let mut due = 0;
-            for (place, report) in reports {
-                early.insert(place, report);
-                while let Some(report) = early.remove(&due) {
-                    progress.clear();
-                    say(&list[due], report)?;
-                    due += 1;
-                }
-            }
-            Ok(())
+            let said = self.start(scope, &work).and_then(|reports| {
+                in_order(reports, |place, report| {
+                    let namespace = &list[place];
+                    work.progress.aside(|| say(namespace, report))
+                })
+            });
+            work.stop.store(true, Ordering::Relaxed);
+            said
         })
     }
 
+    /// Starts the threads that dump, and gives what the reports come through.
+    fn start<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        work: &'env Work<'_>,
+    ) -> Result<mpsc::Receiver<(usize, Result<Report>)>> {
+        let (done, reports) = mpsc::channel();
+        for _ in 0..AT_ONCE.min(work.list.len()) {
+            let done = done.clone();
+            let dump = move || {
+                while let Some((place, namespace)) = work.next() {
+                    // Nobody listens any more if nothing can be printed.
+                    if done.send((place, self.at(namespace, work))).is_err() {
+                        return;
+                    }
+                }
+            };
+            thread::Builder::new()
+                .spawn_scoped(scope, dump)
+                .context("cannot start a thread to dump conntrack tables")?;
+        }
+        Ok(reports)
+    }
+
     /// Dumps the table of a namespace.
-    fn at(&self, namespace: &Namespace, progress: &Progress<'_>) -> Result<Report> {
-        Ok(namespace.inside(|| self.here(namespace, progress))?)
+    fn at(&self, namespace: &Namespace, work: &Work<'_>) -> Result<Report> {
+        Ok(namespace.inside(|| self.here(namespace, work))?)
     }
 
     /// The same, in a thread inside it. A dump that lost something is begun
     /// anew; if the last one did so too, the report says it.
-    fn here(&self, namespace: &Namespace, progress: &Progress<'_>) -> Result<Report> {
-        let mut dumped = progress.dump();
+    fn here(&self, namespace: &Namespace, work: &Work<'_>) -> Result<Report> {
+        let owners = self.owners.seen_from(namespace.inode);
+        let mut dumped = work.progress.dump();
         let mut attempts = 0;
         loop {
             attempts += 1;
             let time = names::now();
             let before = Limits::read()?;
             let began = Instant::now();
-            let (sums, outcome) = self.once(&mut dumped)?;
+            let (sums, outcome) = self.once(&owners, &work.stop, &mut dumped)?;
             if !outcome.is_whole() && attempts < ATTEMPTS {
                 continue;
             }
             let context = report::Context {
                 namespace,
-                owners: &self.owners,
+                owners: &owners,
                 filter: &self.filter,
                 time,
                 seconds: began.elapsed().as_secs_f64(),
@@ -257,8 +305,13 @@ impl Look {
         }
     }
 
-    fn once(&self, dumped: &mut Dumped<'_>) -> Result<(Aggregate, Outcome)> {
-        let mut socket = Socket::open().context("cannot open a netfilter netlink socket")?;
+    fn once(
+        &self,
+        owners: &Owners,
+        stop: &AtomicBool,
+        dumped: &mut Dumped<'_>,
+    ) -> Result<(Aggregate, Outcome)> {
+        let socket = Socket::open().context("cannot open a netfilter netlink socket")?;
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -268,12 +321,27 @@ impl Look {
             now: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
         });
         let outcome = dump::dump(
-            &mut socket,
+            &mut Unless {
+                stop,
+                source: socket,
+            },
             &self.filter,
-            &mut |entry| sums.add(entry, &self.owners),
+            &mut |entry| sums.add(entry, owners),
             &mut |received| dumped.note(received),
         )?;
         Ok((sums, outcome))
+    }
+}
+
+impl Unreadable {
+    /// Names the namespace, once.
+    fn line(&self) -> String {
+        let Self { name, why, .. } = self;
+        if why.contains(name) {
+            why.clone()
+        } else {
+            format!("{name} was not looked into: {why}")
+        }
     }
 }
 
@@ -286,37 +354,38 @@ impl Summary {
         });
     }
 
-    /// Why the first namespace could not be looked into.
-    fn why(&self) -> String {
-        let first = self.unreadable.first();
-        first.map_or_else(String::new, |it| format!("{}: {}", plain(&it.name), it.why))
+    /// Whether there are namespaces, but nothing is known of any table.
+    const fn saw_nothing(&self) -> bool {
+        self.namespaces == 0 && self.empty == 0 && !self.unreadable.is_empty()
+    }
+
+    /// What there is to say of the namespaces besides the reports.
+    fn line(&self) -> Option<String> {
+        let seen = |adjective| {
+            let plural = if self.empty == 1 { "" } else { "s" };
+            format!("{}{adjective} network namespace{plural}", self.empty)
+        };
+        if self.conntrack == Presence::Absent {
+            return Some("conntrack is not loaded: there is no table".to_owned());
+        }
+        match (self.empty, self.namespaces, self.unreadable.len()) {
+            (0, ..) => None,
+            (_, 0, 0) => Some(format!("no entries in any of {}", seen(""))),
+            (_, 0, unread) => Some(format!(
+                "no entries in {}; {unread} could not be looked into",
+                seen("")
+            )),
+            _ => Some(format!("without entries: {}", seen(" more"))),
+        }
     }
 
     fn say(&self, output: Output) -> Result<()> {
         if output == Output::Json {
             return stdout::json(self);
         }
-        let mut lines = Vec::new();
-        if self.conntrack == Presence::Absent {
-            lines.push("conntrack is not loaded: there is no table".to_owned());
-        } else if self.namespaces == 0 && self.unreadable.is_empty() {
-            lines.push(format!(
-                "no entries in any of {} network namespaces",
-                self.empty
-            ));
-        } else if self.empty > 0 {
-            lines.push(format!(
-                "without entries: {} more network namespaces",
-                self.empty
-            ));
-        }
-        stdout::lines(&lines)?;
-        for Unreadable { name, why, .. } in &self.unreadable {
-            anstream::eprintln!(
-                "ctdrop: {} was not looked into: {}",
-                plain(name),
-                plain(why)
-            );
+        stdout::lines(self.line())?;
+        for unreadable in &self.unreadable {
+            anstream::eprintln!("ctdrop: {}", plain(&unreadable.line()));
         }
         for warning in &self.warnings {
             anstream::eprintln!("ctdrop: {warning}");
@@ -335,5 +404,85 @@ fn say(report: &Report, output: Output, services: &Services, apart: bool) -> Res
             }
             stdout::lines(&lines)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(namespaces: usize, empty: usize, unreadable: &[&str]) -> Summary {
+        let unreadable = unreadable.iter().map(|why| Unreadable {
+            netns: 7,
+            name: "eyes-1".to_owned(),
+            why: (*why).to_owned(),
+        });
+        Summary {
+            release: String::new(),
+            conntrack: Presence::BuiltIn,
+            namespaces,
+            entries: 0,
+            empty,
+            unreadable: unreadable.collect(),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_read_and_is_empty_was_looked_into() {
+        let line = |namespaces, empty, unreadable: &[&str]| {
+            let summary = summary(namespaces, empty, unreadable);
+            (summary.saw_nothing(), summary.line().unwrap_or_default())
+        };
+        let said = |text: &str| (false, text.to_owned());
+        assert_eq!(
+            line(0, 1, &["denied"]),
+            said("no entries in 1 network namespace; 1 could not be looked into")
+        );
+        assert_eq!(
+            line(0, 3, &[]),
+            said("no entries in any of 3 network namespaces")
+        );
+        assert_eq!(
+            line(1, 1, &[]),
+            said("without entries: 1 more network namespace")
+        );
+        assert_eq!(line(2, 0, &["denied"]), said(""));
+        assert_eq!(line(0, 0, &["denied"]), (true, String::new()));
+    }
+
+    #[test]
+    fn a_namespace_that_was_not_looked_into_is_named_once() {
+        let denied = ["cannot enter network namespace eyes-1", "no memory"];
+        let lines: Vec<String> = summary(0, 0, &denied)
+            .unreadable
+            .iter()
+            .map(Unreadable::line)
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "cannot enter network namespace eyes-1",
+                "eyes-1 was not looked into: no memory"
+            ]
+        );
+    }
+
+    #[test]
+    fn reports_come_in_the_order_of_the_list_up_to_a_failure() {
+        let mut said = Vec::new();
+        in_order([(2, 'c'), (0, 'a'), (1, 'b')], |place, letter| {
+            said.push((place, letter));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(said, [(0, 'a'), (1, 'b'), (2, 'c')]);
+        let mut calls = 0;
+        let failed = in_order([(0, 'a'), (1, 'b')], |_, _| {
+            calls += 1;
+            bail!("nobody reads")
+        });
+        assert!(failed.is_err());
+        assert_eq!(calls, 1);
     }
 }

@@ -1,45 +1,131 @@
 //! Whose an address is: of a container or pod, of another namespace, of the
 //! namespace itself.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
 use foldhash::fast::RandomState;
 
 use super::entry::Address;
-use crate::kernel::netns::Namespaces;
+use crate::kernel::netns::{Namespace, Namespaces};
 
 /// Addresses that are remembered. A host with more containers than this is not
 /// known; addresses beyond have no owner.
 const ADDRESSES: usize = 65_536;
 
-/// Owners by address, as indices into `names`.
-#[derive(Debug, Default)]
+/// Bit of a process's flags: a thread of the kernel (`PF_KTHREAD`,
+/// linux/sched.h).
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// Whose addresses are whose, as the table of one namespace has them.
+#[derive(Clone, Debug, Default)]
 pub struct Owners {
-    names: Vec<String>,
+    known: Arc<Known>,
+    /// The namespace whose table it is, as an index.
+    table: Option<u32>,
+}
+
+/// Owners by address, as indices into `list`.
+#[derive(Debug, Default)]
+struct Known {
+    list: Vec<Owner>,
     by_address: HashMap<Address, u32, RandomState>,
+    /// Who has the addresses that several have.
+    shared: HashSet<(Address, u32), RandomState>,
+}
+
+/// A namespace that has addresses.
+#[derive(Debug)]
+struct Owner {
+    /// Inode of the namespace.
+    netns: u32,
+    name: String,
+    /// Whether it is that of the machine, or the one that ctdrop runs in.
+    machine: bool,
 }
 
 impl Owners {
     /// Asks every namespace for its own addresses. Those that cannot be asked
     /// are left out; with them goes only a name.
     pub fn find(namespaces: &Namespaces) -> Self {
-        let mut owners = Self::default();
+        let mut known = Known::default();
         for namespace in &namespaces.list {
             if let Ok(addresses) = namespace.inside(local_addresses) {
-                owners.add(&namespace.name, addresses);
+                let owner = Owner {
+                    netns: namespace.inode,
+                    name: namespace.name.clone(),
+                    machine: is_machine(namespace),
+                };
+                known.add(owner, addresses);
             }
         }
-        owners
+        Self {
+            known: Arc::new(known),
+            table: None,
+        }
     }
 
-    /// Adds the addresses of one owner. An address that two have is of neither:
-    /// which one is meant depends on routes.
-    fn add(&mut self, name: &str, addresses: Vec<Address>) {
-        let index = u32::try_from(self.names.len()).unwrap_or(NOBODY);
-        self.names.push(name.to_owned());
+    /// The same, as seen from a namespace whose table it is about: an address
+    /// that it has itself is its own, whoever else has it.
+    #[must_use]
+    pub fn seen_from(&self, netns: u32) -> Self {
+        let place = self.known.list.iter().position(|it| it.netns == netns);
+        Self {
+            known: Arc::clone(&self.known),
+            table: place.and_then(|place| u32::try_from(place).ok()),
+        }
+    }
+
+    /// The owner of an address, as an index. One that several have is of none of
+    /// them, unless the table's own namespace is among them: which one is meant
+    /// depends on routes.
+    pub fn index_of(&self, address: Address) -> Option<u32> {
+        let index = self.known.by_address.get(&address).copied()?;
+        if index != NOBODY {
+            return Some(index);
+        }
+        let own = |&table: &u32| self.known.shared.contains(&(address, table));
+        self.table.filter(own)
+    }
+
+    /// The name of the owner of that index.
+    pub fn name(&self, index: u32) -> Option<&str> {
+        self.owner(index).map(|owner| owner.name.as_str())
+    }
+
+    /// The name of the owner of an address.
+    pub fn of(&self, address: Address) -> Option<&str> {
+        self.name(self.index_of(address)?)
+    }
+
+    /// Whether the owner of that index is the machine itself, or runs ctdrop: not
+    /// something to be stopped.
+    pub fn is_machine(&self, index: u32) -> bool {
+        self.owner(index).is_some_and(|owner| owner.machine)
+    }
+
+    fn owner(&self, index: u32) -> Option<&Owner> {
+        self.known.list.get(index as usize)
+    }
+}
+
+impl Known {
+    /// Adds the addresses of one owner.
+    fn add(&mut self, owner: Owner, addresses: Vec<Address>) {
+        let index = u32::try_from(self.list.len()).unwrap_or(NOBODY);
+        self.list.push(owner);
         for address in addresses {
             if let Some(other) = self.by_address.get_mut(&address) {
+                if *other != index && self.shared.len() < ADDRESSES {
+                    if *other != NOBODY {
+                        self.shared.insert((address, *other));
+                    }
+                    self.shared.insert((address, index));
+                }
                 if *other != index {
                     *other = NOBODY;
                 }
@@ -48,22 +134,27 @@ impl Owners {
             }
         }
     }
+}
 
-    /// The owner of an address, as an index.
-    pub fn index_of(&self, address: Address) -> Option<u32> {
-        let index = self.by_address.get(&address).copied();
-        index.filter(|&index| index != NOBODY)
-    }
+/// Whether a namespace is that of PID 1, of the kernel's own threads, or the one
+/// that this process is in. PID 1 of a container is not the host's, and may be
+/// hidden.
+fn is_machine(namespace: &Namespace) -> bool {
+    let kernel = |pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| is_kernel_thread(&stat))
+    };
+    namespace.host || namespace.is_own() || namespace.pid.is_some_and(kernel)
+}
 
-    /// The name of the owner of that index.
-    pub fn name(&self, index: u32) -> Option<&str> {
-        self.names.get(index as usize).map(String::as_str)
-    }
-
-    /// The name of the owner of an address.
-    pub fn of(&self, address: Address) -> Option<&str> {
-        self.name(self.index_of(address)?)
-    }
+/// Whether a `/proc/PID/stat` is of a kernel thread: the flags are the seventh
+/// field after the name, which may hold anything but ends with the last `)`
+/// (`do_task_stat`, `fs/proc/array.c`).
+fn is_kernel_thread(stat: &str) -> bool {
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let flags = fields.split_ascii_whitespace().nth(6);
+    let flags = flags.and_then(|flags| flags.parse::<u32>().ok());
+    flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
 }
 
 /// The index of what has no owner of its own.
@@ -117,7 +208,7 @@ fn v6(text: &str) -> Vec<Address> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const TRIE: &str = "\
@@ -149,15 +240,60 @@ Local:
         assert_eq!(addresses, ["fd00::2"]);
     }
 
+    const fn address(last: u8) -> Address {
+        Address::v4([10, 0, 0, last])
+    }
+
+    /// Two containers and the host; all three have 10.0.0.2.
+    pub(in crate::who) fn owners() -> Owners {
+        let mut known = Known::default();
+        for (netns, name, own) in [(7, "docker/a", 1), (8, "docker/b", 3), (9, "host", 5)] {
+            let owner = Owner {
+                netns,
+                name: name.to_owned(),
+                machine: name == "host",
+            };
+            known.add(owner, vec![address(own), address(2)]);
+        }
+        Owners {
+            known: Arc::new(known),
+            table: None,
+        }
+    }
+
     #[test]
-    fn an_address_of_two_is_of_neither() {
-        let address = |last| Address::v4([10, 0, 0, last]);
-        let mut owners = Owners::default();
-        owners.add("docker/a", vec![address(1), address(2)]);
-        owners.add("docker/b", vec![address(2), address(3)]);
+    fn an_address_of_several_is_of_none() {
+        let owners = owners();
         assert_eq!(owners.of(address(1)), Some("docker/a"));
         assert_eq!(owners.of(address(2)), None);
         assert_eq!(owners.of(address(3)), Some("docker/b"));
         assert_eq!(owners.of(address(4)), None);
+    }
+
+    #[test]
+    fn in_its_own_table_an_address_of_several_is_its_own() {
+        let owners = owners();
+        let seen_by = [7, 8, 9, 10].map(|netns| owners.seen_from(netns));
+        assert_eq!(
+            seen_by
+                .each_ref()
+                .map(|owners| owners.of(address(2)).map(ToOwned::to_owned)),
+            [Some("docker/a"), Some("docker/b"), Some("host"), None]
+                .map(|name| name.map(ToOwned::to_owned))
+        );
+        // What another one alone has is not its own.
+        assert_eq!(seen_by[0].of(address(3)), Some("docker/b"));
+    }
+
+    #[test]
+    fn the_machine_is_known_by_the_threads_of_the_kernel() {
+        assert!(is_kernel_thread("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0"));
+        assert!(!is_kernel_thread(
+            "9 (a) S 1 9 9 0 -1 2129984 0 0) S 1 9 9 0 -1 4194560 0"
+        ));
+        assert!(!is_kernel_thread(""));
+        let owners = owners();
+        let machine = |last| owners.is_machine(owners.index_of(address(last)).unwrap());
+        assert!(machine(5) && !machine(1));
     }
 }

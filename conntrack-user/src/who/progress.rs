@@ -58,13 +58,18 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Makes room for something else on the terminal.
-    pub(super) fn clear(&self) {
+    /// Prints something else, on a line that is free until it is done. Only where
+    /// there is a line to be kept away do dumps wait for it.
+    pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        if self.expected.is_none() {
+            return print();
+        }
         let mut state = self.state();
         if state.shown {
             eprint!("\r\x1b[K");
             state.shown = false;
         }
+        print()
     }
 
     fn note(&self, before: u64, received: u64) {
@@ -86,7 +91,7 @@ impl<'a> Progress<'a> {
 
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
-        self.clear();
+        self.aside(|| ());
     }
 }
 
@@ -115,6 +120,11 @@ fn line(name: &str, received: u64, expected: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
     use super::*;
 
     #[test]
@@ -136,5 +146,23 @@ mod tests {
         );
         assert!(!line("a\u{1b}b", 3, 4).contains('\u{1b}'));
         assert_eq!(line("host", 3, 2), "host: 3 entries");
+    }
+
+    #[test]
+    fn no_progress_is_shown_while_something_else_is_printed() {
+        let mut progress = Progress::of(&[]);
+        progress.expected = Some(8);
+        let noted = AtomicBool::new(false);
+        thread::scope(|scope| {
+            progress.aside(|| {
+                scope.spawn(|| {
+                    progress.dump().note(8);
+                    noted.store(true, Ordering::SeqCst);
+                });
+                thread::sleep(PERIOD);
+                assert!(!noted.load(Ordering::SeqCst));
+            });
+        });
+        assert!(noted.into_inner());
     }
 }

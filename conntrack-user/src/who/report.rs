@@ -261,6 +261,13 @@ pub struct Context<'a> {
     pub top: usize,
 }
 
+impl Dump {
+    /// Whether entries were chosen from the table.
+    pub const fn is_filtered(&self) -> bool {
+        !(self.filtered_by_kernel.is_empty() && self.filtered_here.is_empty())
+    }
+}
+
 impl Report {
     /// Puts a report together.
     pub fn new(sums: &Aggregate, outcome: &Outcome, context: &Context<'_>) -> Self {
@@ -278,7 +285,7 @@ impl Report {
             container: namespace.container.clone(),
             max: context.before.max.filter(|&max| max > 0),
             entries: sums.entries,
-            verdict: verdict(sums, owners),
+            verdict: verdict(sums, context),
             evictable: sums.evictable,
             evictable_share: share(sums.evictable.early_drop, sums.entries),
             progress: sums.progress,
@@ -302,7 +309,7 @@ impl Report {
                     Vec::new()
                 },
             },
-            would_free: free::measures(sums, owners),
+            would_free: free::measures(sums, owners, &free::Inside::of(namespace)),
             dump: dump(outcome, context),
         }
     }
@@ -335,13 +342,18 @@ fn dump(outcome: &Outcome, context: &Context<'_>) -> Dump {
     }
 }
 
-fn verdict(sums: &Aggregate, owners: &Owners) -> Verdict {
+fn verdict(sums: &Aggregate, context: &Context<'_>) -> Verdict {
+    let owners = context.owners;
+    let facts = Facts {
+        chosen: context.filter.criteria().next().is_some(),
+        ..Facts::of(sums)
+    };
     let verdict::Verdict {
         kind,
         culprit,
         entries,
         evidence,
-    } = verdict::judge(&Facts::of(sums));
+    } = verdict::judge(&facts);
     Verdict {
         kind,
         culprit: culprit.map(|culprit| match culprit {

@@ -1,6 +1,11 @@
 //! The netlink socket that a dump comes through.
 
-use std::{io, os::fd::OwnedFd, time::Duration};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
@@ -50,5 +55,27 @@ impl Source for Socket {
         // With TRUNC the length is that of the datagram, even if it was cut.
         let (_, length) = recv(&self.0, buffer, RecvFlags::TRUNC)?;
         Ok(length)
+    }
+}
+
+/// A source that fails as soon as nobody wants any more of it.
+#[derive(Debug)]
+pub(super) struct Unless<'a, S> {
+    /// Whether it is to fail.
+    pub(super) stop: &'a AtomicBool,
+    /// What is read for as long as it is not.
+    pub(super) source: S,
+}
+
+impl<S: Source> Source for Unless<'_, S> {
+    fn request(&mut self, message: &[u8]) -> io::Result<()> {
+        self.source.request(message)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it is not wanted any more"));
+        }
+        self.source.receive(buffer)
     }
 }

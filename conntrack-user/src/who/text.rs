@@ -61,11 +61,10 @@ fn header(report: &Report) -> String {
         .container
         .as_ref()
         .map(|container| format!(", {}", plain(&container.to_string())));
-    let asked = if report.dump.filtered_by_kernel.is_empty() && report.dump.filtered_here.is_empty()
-    {
-        String::new()
-    } else {
+    let asked = if report.dump.is_filtered() {
         format!("; {} asked for", number(report.entries))
+    } else {
+        String::new()
     };
     format!(
         "{BOLD}{}{BOLD:#}{}: {} of {} entries{}{asked}",
@@ -96,8 +95,13 @@ fn verdict(report: &Report, services: &Services) -> Vec<String> {
         };
         format!(", {who}: {} entries", number(verdict.entries))
     });
+    let about = if report.dump.is_filtered() {
+        "; of the entries asked for alone"
+    } else {
+        ""
+    };
     let mut lines = vec![format!(
-        "{style}{what}{style:#}{}",
+        "{style}{what}{style:#}{}{about}",
         culprit.unwrap_or_default()
     )];
     let evidence = verdict.evidence.iter();

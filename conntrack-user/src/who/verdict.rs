@@ -19,6 +19,8 @@ const ENTRIES_OF_SPOOFED: u64 = 4;
 /// The sums that a verdict is reached by.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts {
+    /// Whether the entries are only some of the table's, by a filter.
+    pub chosen: bool,
     /// Entries.
     pub entries: u64,
     /// Of these, established TCP connections idle for [`IDLE`] or longer.
@@ -38,9 +40,10 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Those of a table.
+    /// Those of a whole table.
     pub fn of(sums: &Aggregate) -> Self {
         Self {
+            chosen: false,
             entries: sums.entries,
             idle: sums.idle_established,
             unreplied: sums.progress.unreplied,
@@ -49,6 +52,15 @@ impl Facts {
             idle_source: sums.sources.most(|count| count.idle),
             unreplied_source: sums.sources.most(|count| count.unreplied),
             unreplied_service: sums.services.most(|count| count.unreplied),
+        }
+    }
+
+    /// What the entries are called in the evidence.
+    const fn all(&self) -> &'static str {
+        if self.chosen {
+            "the entries asked for"
+        } else {
+            "all entries"
         }
     }
 }
@@ -112,7 +124,7 @@ pub fn judge(facts: &Facts) -> Verdict {
     strongest.unwrap_or_else(|| honest(facts))
 }
 
-/// A leak: a quarter of the table or more is idle, most of it one client's.
+/// A leak: a quarter of the entries or more is idle, most of it one client's.
 fn leak(facts: &Facts) -> Option<Verdict> {
     let (source, count) = facts.idle_source?;
     let idle = u64::from(count.idle);
@@ -125,9 +137,9 @@ fn leak(facts: &Facts) -> Option<Verdict> {
         entries: u64::from(count.entries),
         evidence: vec![
             format!(
-                "{} of all entries are established TCP connections without a packet for {} or \
-                 longer",
+                "{} of {} are established TCP connections without a packet for {} or longer",
                 percent(facts.idle, facts.entries),
+                facts.all(),
                 seconds(IDLE)
             ),
             format!("{} of these are of {source}", percent(idle, facts.idle)),
@@ -139,14 +151,15 @@ fn leak(facts: &Facts) -> Option<Verdict> {
     })
 }
 
-/// A flood: half of the table or more was never answered.
+/// A flood: half of the entries or more was never answered.
 fn flood(facts: &Facts) -> Option<Verdict> {
     if facts.unreplied * 2 < facts.entries {
         return None;
     }
     let unanswered = format!(
-        "{} of all entries never saw a reply",
-        percent(facts.unreplied, facts.entries)
+        "{} of {} never saw a reply",
+        percent(facts.unreplied, facts.entries),
+        facts.all()
     );
     let spoofed = facts.unreplied_sources >= FEW
         && facts.unreplied_sources * ENTRIES_OF_SPOOFED >= facts.unreplied;
@@ -202,8 +215,9 @@ fn flood(facts: &Facts) -> Option<Verdict> {
 fn honest(facts: &Facts) -> Verdict {
     let mut evidence = vec![
         format!(
-            "{} of all entries saw a reply",
-            percent(facts.entries - facts.unreplied, facts.entries)
+            "{} of {} saw a reply",
+            percent(facts.entries - facts.unreplied, facts.entries),
+            facts.all()
         ),
         format!(
             "{} are established TCP connections without a packet for {} or longer",
@@ -264,6 +278,7 @@ mod tests {
     /// 10,000 entries of many clients, the busiest with a twentieth.
     fn honest_table() -> Facts {
         Facts {
+            chosen: false,
             entries: 10_000,
             idle: 600,
             unreplied: 900,
@@ -338,6 +353,28 @@ mod tests {
             ..honest_table()
         };
         assert_eq!(judge(&facts).kind, Kind::TooFew);
+    }
+
+    #[test]
+    fn a_part_of_the_table_is_not_called_all_of_it() {
+        let leaking = Some((CLIENT, count(6_000, 0, 5_900)));
+        let leak = Facts {
+            idle: 6_400,
+            idle_source: leaking,
+            ..honest_table()
+        };
+        let flood = Facts {
+            unreplied: 9_000,
+            ..honest_table()
+        };
+        for facts in [honest_table(), leak, flood] {
+            let first = |chosen| judge(&Facts { chosen, ..facts }).evidence[0].clone();
+            assert!(first(false).contains("% of all entries "), "{facts:?}");
+            assert!(
+                first(true).contains("% of the entries asked for "),
+                "{facts:?}"
+            );
+        }
     }
 
     #[test]

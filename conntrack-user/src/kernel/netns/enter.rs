@@ -10,7 +10,7 @@ use std::{error::Error, fmt, fs, io, iter, os::fd::AsFd as _, panic, path::Path,
 use anyhow::{Context as _, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Namespace, discover, rights::Rights};
+use super::{Namespace, discover, name, rights::Rights};
 use crate::kernel::{counters::Counters, limits::Limits};
 
 /// Why a namespace could not be read.
@@ -121,8 +121,30 @@ impl Namespace {
         })
     }
 
+    /// What to write before a command so that a shell runs it inside: nothing for
+    /// the namespace that this process is in, `ip netns exec NAME ` and the like
+    /// for another. `None`: nothing is known that leads inside.
+    pub fn entering(&self) -> Option<String> {
+        if self.is_own() {
+            return Some(String::new());
+        }
+        let by_ip = self
+            .mounts
+            .iter()
+            .find_map(|mount| name::of_ip_netns(mount));
+        if let Some(name) = by_ip.filter(|name| is_word(name)) {
+            return Some(format!("ip netns exec {name} "));
+        }
+        if let Some(pid) = self.pid {
+            return Some(format!("nsenter -t {pid} -n "));
+        }
+        let mounts = self.mounts.iter().filter_map(|mount| mount.to_str());
+        let mut words = mounts.filter(|mount| is_word(mount));
+        Some(format!("nsenter --net={} ", words.next()?))
+    }
+
     /// Whether this process is in the namespace.
-    fn is_own(&self) -> bool {
+    pub fn is_own(&self) -> bool {
         discover::own_inode().is_ok_and(|own| own == self.inode)
     }
 
@@ -171,4 +193,10 @@ impl Namespace {
         let context = format!("cannot enter network namespace {name}");
         Unreadable::Failed(anyhow::Error::new(error).context(context))
     }
+}
+
+/// Whether a shell takes a text for one word that is no option.
+fn is_word(text: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.+:@/".contains(letter);
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(plain)
 }

@@ -54,13 +54,19 @@ fn of_process(comm: &str, pid: u32) -> String {
     }
 }
 
-/// The name under which `ip netns` knows a mount. Kubernetes' runtimes mount in
-/// the same directory, but by random names that tell less than the pod does.
+/// The name under which `ip netns` knows a mount, if somebody gave it.
+/// Kubernetes' runtimes mount in the same directory, but by random names that
+/// tell less than the pod does.
 fn given_name(mount: &Path) -> Option<String> {
+    let name = of_ip_netns(mount)?;
+    (!name.starts_with("cni-")).then(|| name.to_owned())
+}
+
+/// The name under which `ip netns` knows a mount.
+pub(super) fn of_ip_netns(mount: &Path) -> Option<&str> {
     let directory = mount.parent()?;
-    let name = mount.file_name()?.to_str()?;
     let by_ip = directory == Path::new(IP_NETNS) || directory == Path::new("/var/run/netns");
-    (by_ip && !name.starts_with("cni-")).then(|| name.to_owned())
+    mount.file_name()?.to_str().filter(|_| by_ip)
 }
 
 /// Processes and files choose their names: a terminal must not obey them.

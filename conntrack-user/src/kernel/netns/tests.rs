@@ -256,3 +256,37 @@ fn without_privilege_a_namespace_is_denied_not_gone() {
         "{said}"
     );
 }
+
+#[test]
+fn a_command_enters_by_name_process_or_mount() {
+    let Some(made) = Made::new("entering") else {
+        return;
+    };
+    let mut namespace = made.discover();
+    let enters = |namespace: &Namespace| {
+        let enter = namespace.entering().unwrap();
+        let command = format!("{enter}readlink /proc/self/ns/net");
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        let link = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(link.trim_end(), format!("net:[{}]", namespace.inode));
+        enter
+    };
+    assert_eq!(enters(&namespace), format!("ip netns exec {} ", made.name));
+    let by_ip = format!("--net=/run/netns/{}", made.name);
+    let inside = Running::sleep_in_namespace(Command::new("nsenter").arg(by_ip));
+    namespace.pid = Some(inside.pid());
+    let mounts = std::mem::take(&mut namespace.mounts);
+    assert_eq!(
+        enters(&namespace),
+        format!("nsenter -t {} -n ", inside.pid())
+    );
+    namespace.pid = None;
+    assert_eq!(namespace.entering(), None);
+    // A shell would run what such a name says.
+    namespace.mounts = vec!["/run/netns/a;reboot".into(), "/run/netns/-x".into()];
+    let enter = namespace.entering().unwrap();
+    assert_eq!(enter, "nsenter --net=/run/netns/-x ");
+    namespace.mounts = mounts;
+    namespace.inode = discover::own_inode().unwrap();
+    assert_eq!(namespace.entering().as_deref(), Some(""));
+}
