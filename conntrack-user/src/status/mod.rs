@@ -13,6 +13,7 @@ pub mod memory;
 pub mod pressure;
 pub mod report;
 mod text;
+pub mod unseen;
 pub(crate) mod words;
 
 use anyhow::Result;

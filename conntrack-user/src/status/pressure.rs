@@ -7,7 +7,7 @@ use super::{
     finding::{Finding, Severity},
     live::NamespaceUse,
     memory::Memory,
-    words::{bytes, duration, number, percent},
+    words::{bytes, duration, number, percent, shortened},
 };
 use crate::{facts::Facts, observe::evidence::Range};
 
@@ -257,14 +257,4 @@ fn range(range: Range) -> String {
     } else {
         format!("{} to {}", number(range.at_least), number(range.at_most))
     }
-}
-
-/// The first of many names.
-fn shortened(names: &[&str]) -> String {
-    const SHOWN: usize = 3;
-    let mut text = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN {
-        text.push_str(" and others");
-    }
-    text
 }

@@ -52,6 +52,16 @@ pub(crate) fn duration(time: Duration) -> String {
     humantime::format_duration(Duration::from_secs(whole)).to_string()
 }
 
+/// The first of many names.
+pub(crate) fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(" and others");
+    }
+    text
+}
+
 /// Text of others, without what would move a terminal.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()
