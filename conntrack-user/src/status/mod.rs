@@ -6,6 +6,7 @@
 //! looks at the running kernel.
 
 mod configuration;
+mod events;
 pub mod finding;
 mod lasting;
 pub mod live;
