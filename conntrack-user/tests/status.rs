@@ -207,6 +207,73 @@ fn what_cannot_be_read_is_not_absent() {
     assert!(whats(&report)[0].contains("/etc/sysctl.conf cannot be read"));
 }
 
+/// The first line, and the exit code.
+fn first_line(root: &Path) -> (String, i32) {
+    let output = status(&["--root", root.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    (
+        text.lines().next().unwrap_or_default().to_owned(),
+        output.status.code().unwrap(),
+    )
+}
+
+#[test]
+fn a_tree_that_decides_nothing_is_unknown() {
+    let copy = tempfile::tempdir().unwrap();
+    fs::create_dir_all(copy.path().join("etc")).unwrap();
+    fs::write(copy.path().join("etc/hostname"), "box\n").unwrap();
+    assert_eq!(
+        first_line(copy.path()),
+        (
+            "UNKNOWN: the limit cannot be told after a boot, after a reload of the module"
+                .to_owned(),
+            3
+        )
+    );
+    let (report, _) = of_root(copy.path());
+    let finding = &report["findings"][0];
+    assert_eq!(finding["severity"], "unknown");
+    let why = finding["why"].as_str().unwrap();
+    for missing in ["osrelease", "/proc/meminfo", "/usr", "/proc"] {
+        assert!(why.contains(missing), "{why}");
+    }
+    assert!(
+        finding["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("docs/status.md"),
+        "{finding}"
+    );
+}
+
+#[test]
+fn only_what_lasts_is_said_to_last() {
+    for (name, line) in [
+        (
+            "k3s",
+            "OK: the limit is 200,000 after a boot, 65,536 after a reload of the module",
+        ),
+        (
+            "kube-proxy",
+            "OK: the limit is 524,288 after a boot, 262,144 after a reload of the module",
+        ),
+        (
+            "openrc-busybox",
+            "OK: the limit is 90,000 after a boot, 8,192 after a reload of the module",
+        ),
+        (
+            "el9-iptables",
+            "OK: the limit is 1,048,576 after a boot, and lasts",
+        ),
+        (
+            "built-in",
+            "OK: the limit is 524,288 after a boot, and lasts",
+        ),
+    ] {
+        assert_eq!(first_line(&tree(name)), (line.to_owned(), 0), "{name}");
+    }
+}
+
 #[test]
 fn text_says_the_same_and_moves_no_terminal() {
     let copy = tempfile::tempdir().unwrap();

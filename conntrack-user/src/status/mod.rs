@@ -15,6 +15,7 @@ pub mod pressure;
 pub mod report;
 mod text;
 pub mod unseen;
+mod untold;
 pub(crate) mod words;
 
 use anyhow::Result;
