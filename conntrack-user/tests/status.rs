@@ -246,6 +246,59 @@ fn a_tree_that_decides_nothing_is_unknown() {
     );
 }
 
+/// GNU tar stores as many bytes of a file as its length says, of procfs none.
+#[test]
+fn what_tar_has_emptied_is_not_absent() {
+    let copy = tempfile::tempdir().unwrap();
+    let at = |path: &str| copy.path().join(path);
+    let emptied = [
+        "meminfo",
+        "sys/kernel/osrelease",
+        "sys/net/netfilter/nf_conntrack_max",
+        "sys/net/netfilter/nf_conntrack_count",
+        "slabinfo",
+    ];
+    for path in emptied {
+        let path = at("proc").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    fs::create_dir_all(at("etc")).unwrap();
+    fs::create_dir_all(at("usr")).unwrap();
+    // It may well be empty.
+    fs::write(at("etc/sysctl.conf"), "").unwrap();
+    let (report, code) = of_root(copy.path());
+    assert_eq!(code, 3, "{report}");
+    let unreadable = report["unreadable"].as_array().unwrap();
+    let mut found: Vec<&str> = unreadable
+        .iter()
+        .map(|unreadable| unreadable["path"].as_str().unwrap())
+        .collect();
+    found.sort_unstable();
+    let mut expected = emptied.map(|path| format!("/proc/{path}"));
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    for unreadable in unreadable {
+        let why = unreadable["why"].as_str().unwrap();
+        assert!(why.contains("empty: copied with tar"), "{why}");
+    }
+    let findings = report["findings"].as_array().unwrap();
+    let numbers = findings
+        .iter()
+        .find(|finding| finding["what"].as_str().unwrap().contains("numbers"))
+        .unwrap();
+    assert_eq!(numbers["severity"], "unknown");
+    let what = numbers["what"].as_str().unwrap();
+    assert!(what.contains("nf_conntrack_max") && !what.contains("slabinfo"));
+    for finding in findings.iter().filter(|one| one["severity"] == "unknown") {
+        let remedy = finding["remedy"].as_str().unwrap();
+        assert!(
+            remedy.contains("cp") && !remedy.contains("root"),
+            "{finding}"
+        );
+    }
+}
+
 #[test]
 fn only_what_lasts_is_said_to_last() {
     for (name, line) in [

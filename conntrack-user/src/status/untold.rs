@@ -1,11 +1,14 @@
 //! Findings about what cannot be told, and what the rest is told with.
 
+use std::path::Path;
+
 use super::{
     events::{events, leaves_unloaded},
     finding::{Finding, Severity},
     lasting::Lasting,
+    words::shortened,
 };
-use crate::survival::Outcome;
+use crate::{facts::Unreadable, survival::Outcome};
 
 impl Lasting<'_> {
     /// What the judgement rests on.
@@ -19,10 +22,11 @@ impl Lasting<'_> {
                     Severity::Unknown,
                     format!("{} cannot be read", unreadable.path.display()),
                     format!("{}; it may decide the limit", unreadable.why),
-                    "run as root",
+                    unreadable.remedy,
                 )
             })
             .collect();
+        findings.extend(self.numbers());
         let mut caveats: Vec<&String> = Vec::new();
         let services = self
             .survival
@@ -52,6 +56,30 @@ impl Lasting<'_> {
             )
         }));
         findings
+    }
+
+    /// Numbers of the kernel that are there and not known.
+    fn numbers(&self) -> Option<Finding> {
+        let unreadable: Vec<&Unreadable> = self
+            .facts
+            .numbers
+            .unreadable
+            .iter()
+            // Only root may read it, and it says no more than what an entry takes.
+            .filter(|unreadable| unreadable.path != Path::new("/proc/slabinfo"))
+            .collect();
+        let first = unreadable.first()?;
+        let paths: Vec<String> = unreadable
+            .iter()
+            .map(|unreadable| unreadable.path.display().to_string())
+            .collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        Some(Finding::new(
+            Severity::Unknown,
+            format!("the kernel's numbers cannot be read: {}", shortened(&paths)),
+            format!("{}; how full the table was is not known", first.why),
+            first.remedy,
+        ))
     }
 
     /// Outcomes that nothing here decides.
