@@ -98,6 +98,78 @@ fn an_old_box_is_judged_from_its_files() {
     );
 }
 
+/// Advice for a host on which this program cannot run, done as it says.
+#[test]
+fn an_old_box_is_advised_what_works_there() {
+    for (name, list) in [
+        ("el5-curly-quotes", "/proc/net/ip_conntrack"),
+        ("el6-ip6tables", "/proc/net/nf_conntrack"),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        let from = format!("{}/.", tree(name).display());
+        let copied = Command::new("cp")
+            .args(["-R", &from])
+            .arg(copy.path())
+            .status();
+        assert!(copied.unwrap().success());
+        let at = |path: &str| copy.path().join(path);
+        for (path, number) in [
+            ("nf_conntrack_max", "65536"),
+            ("nf_conntrack_count", "65530"),
+        ] {
+            if name.starts_with("el6") {
+                let directory = at("proc/sys/net/netfilter");
+                fs::create_dir_all(&directory).unwrap();
+                fs::write(directory.join(path), number).unwrap();
+                fs::write(
+                    directory.join("nf_conntrack_tcp_timeout_established"),
+                    "432000",
+                )
+                .unwrap();
+            }
+        }
+        let (report, _) = of_root(copy.path());
+        for finding in report["findings"].as_array().unwrap() {
+            let remedy = finding["remedy"].as_str().unwrap();
+            assert!(
+                !remedy.contains("ctdrop who") && !remedy.contains("ctdrop watch"),
+                "{finding}"
+            );
+        }
+        let found = whats(&report);
+        assert!(
+            found.iter().any(|what| what.ends_with("stay for 5 days")),
+            "{found:?}"
+        );
+        let full = report["findings"][0]["remedy"].as_str().unwrap();
+        let begin = full.find("awk ").unwrap();
+        let end = full.find("| head").unwrap() + "| head".len();
+        let entries = at("entries");
+        fs::write(
+            &entries,
+            "tcp 6 431999 ESTABLISHED src=10.0.0.2 dst=10.0.0.1 sport=1 dport=80 \
+             src=10.0.0.1 dst=10.0.0.2 sport=80 dport=1 [ASSURED] use=1\n\
+             ipv4 2 udp 17 20 src=10.0.0.3 dst=10.0.0.1 sport=2 dport=53 [UNREPLIED] \
+             src=10.0.0.1 dst=10.0.0.3 sport=53 dport=2 use=1\n\
+             ipv4 2 udp 17 20 src=10.0.0.3 dst=10.0.0.1 sport=3 dport=53 \
+             src=10.0.0.1 dst=10.0.0.3 sport=53 dport=3 use=1\n",
+        )
+        .unwrap();
+        let command = &full[begin..end];
+        assert!(command.contains(list), "{command}");
+        let command = command.replace(list, entries.to_str().unwrap());
+        let output = Command::new("sh")
+            .args(["-euc", &command])
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "2 src=10.0.0.3\n1 src=10.0.0.2\n",
+            "{command}"
+        );
+    }
+}
+
 /// What is found in each tree, as a part of the sentence, and the exit code.
 const FOUND: [(&str, i32, &str); 13] = [
     (
@@ -205,6 +277,126 @@ fn what_cannot_be_read_is_not_absent() {
     assert_eq!(report["unreadable"][0]["path"], "/etc/sysctl.conf");
     assert_eq!(report["survives"]["boot"]["value"], Value::Null);
     assert!(whats(&report)[0].contains("/etc/sysctl.conf cannot be read"));
+}
+
+/// The first line, and the exit code.
+fn first_line(root: &Path) -> (String, i32) {
+    let output = status(&["--root", root.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    (
+        text.lines().next().unwrap_or_default().to_owned(),
+        output.status.code().unwrap(),
+    )
+}
+
+#[test]
+fn a_tree_that_decides_nothing_is_unknown() {
+    let copy = tempfile::tempdir().unwrap();
+    fs::create_dir_all(copy.path().join("etc")).unwrap();
+    fs::write(copy.path().join("etc/hostname"), "box\n").unwrap();
+    assert_eq!(
+        first_line(copy.path()),
+        (
+            "UNKNOWN: the limit cannot be told after a boot, after a reload of the module"
+                .to_owned(),
+            3
+        )
+    );
+    let (report, _) = of_root(copy.path());
+    let finding = &report["findings"][0];
+    assert_eq!(finding["severity"], "unknown");
+    let why = finding["why"].as_str().unwrap();
+    for missing in ["osrelease", "/proc/meminfo", "/usr", "/proc"] {
+        assert!(why.contains(missing), "{why}");
+    }
+    assert!(
+        finding["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("docs/status.md"),
+        "{finding}"
+    );
+}
+
+/// GNU tar stores as many bytes of a file as its length says, of procfs none.
+#[test]
+fn what_tar_has_emptied_is_not_absent() {
+    let copy = tempfile::tempdir().unwrap();
+    let at = |path: &str| copy.path().join(path);
+    let emptied = [
+        "meminfo",
+        "sys/kernel/osrelease",
+        "sys/net/netfilter/nf_conntrack_max",
+        "sys/net/netfilter/nf_conntrack_count",
+        "slabinfo",
+    ];
+    for path in emptied {
+        let path = at("proc").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    fs::create_dir_all(at("etc")).unwrap();
+    fs::create_dir_all(at("usr")).unwrap();
+    // It may well be empty.
+    fs::write(at("etc/sysctl.conf"), "").unwrap();
+    let (report, code) = of_root(copy.path());
+    assert_eq!(code, 3, "{report}");
+    let unreadable = report["unreadable"].as_array().unwrap();
+    let mut found: Vec<&str> = unreadable
+        .iter()
+        .map(|unreadable| unreadable["path"].as_str().unwrap())
+        .collect();
+    found.sort_unstable();
+    let mut expected = emptied.map(|path| format!("/proc/{path}"));
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    for unreadable in unreadable {
+        let why = unreadable["why"].as_str().unwrap();
+        assert!(why.contains("empty: copied with tar"), "{why}");
+    }
+    let findings = report["findings"].as_array().unwrap();
+    let numbers = findings
+        .iter()
+        .find(|finding| finding["what"].as_str().unwrap().contains("numbers"))
+        .unwrap();
+    assert_eq!(numbers["severity"], "unknown");
+    let what = numbers["what"].as_str().unwrap();
+    assert!(what.contains("nf_conntrack_max") && !what.contains("slabinfo"));
+    for finding in findings.iter().filter(|one| one["severity"] == "unknown") {
+        let remedy = finding["remedy"].as_str().unwrap();
+        assert!(
+            remedy.contains("cp") && !remedy.contains("root"),
+            "{finding}"
+        );
+    }
+}
+
+#[test]
+fn only_what_lasts_is_said_to_last() {
+    for (name, line) in [
+        (
+            "k3s",
+            "OK: the limit is 200,000 after a boot, 65,536 after a reload of the module",
+        ),
+        (
+            "kube-proxy",
+            "OK: the limit is 524,288 after a boot, 262,144 after a reload of the module",
+        ),
+        (
+            "openrc-busybox",
+            "OK: the limit is 90,000 after a boot, 8,192 after a reload of the module",
+        ),
+        (
+            "el9-iptables",
+            "OK: the limit is 1,048,576 after a boot, and lasts",
+        ),
+        (
+            "built-in",
+            "OK: the limit is 524,288 after a boot, and lasts",
+        ),
+    ] {
+        assert_eq!(first_line(&tree(name)), (line.to_owned(), 0), "{name}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use conntrack_user::{
     facts::{Facts, root::Root},
@@ -212,4 +212,75 @@ fn every_tree_is_in_the_table() {
             assert!(TABLE.iter().any(|(tree, ..)| *tree == name), "{name}");
         }
     }
+}
+
+/// The commands that the documentation gives for copying a host.
+fn recipe() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/status.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let begin = page.find("    from=").unwrap();
+    let block = page[begin..]
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with("    "));
+    block.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// What `ctdrop status` says of a tree, without its path and the time.
+fn judged(root: &Path) -> serde_json::Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+        .args(["status", "-o", "json", "--root"])
+        .arg(root)
+        .output()
+        .unwrap();
+    let mut report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for field in ["root", "time"] {
+        report.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    report
+}
+
+#[test]
+fn a_copy_as_documented_is_judged_alike() {
+    let recipe = recipe();
+    for (name, ..) in TABLE {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/trees")
+            .join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let copy = directory.path().join("box");
+        let output = Command::new("sh")
+            .args(["-euc", &recipe])
+            .env("from", &tree)
+            .env("box", &copy)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{name}: {output:?}"
+        );
+        assert_eq!(judged(&copy), judged(&tree), "{name}");
+    }
+}
+
+/// What the recipe must not take, and what it must not change.
+#[test]
+fn a_copy_holds_no_secrets_and_runs_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |path: &str| directory.path().join(path);
+    std::fs::create_dir_all(at("host/etc/ssh")).unwrap();
+    for file in ["etc/shadow", "etc/ssh/ssh_host_rsa_key", "etc/sysctl.conf"] {
+        std::fs::write(at("host").join(file), "x\n").unwrap();
+    }
+    let run = || {
+        Command::new("sh")
+            .args(["-euc", &recipe()])
+            .env("from", at("host"))
+            .env("box", at("box"))
+            .output()
+            .unwrap()
+    };
+    assert!(run().status.success());
+    assert!(at("box/etc/sysctl.conf").exists());
+    assert!(!at("box/etc/shadow").exists() && !at("box/etc/ssh").exists());
+    assert!(!run().status.success(), "the box is there already");
 }

@@ -15,6 +15,9 @@ pub struct Unreadable {
     pub path: PathBuf,
     /// Why.
     pub why: String,
+    /// What to do about it.
+    #[serde(skip)]
+    pub remedy: &'static str,
 }
 
 impl fmt::Display for Unreadable {
@@ -22,6 +25,12 @@ impl fmt::Display for Unreadable {
         write!(f, "{}: {}", self.path.display(), self.why)
     }
 }
+
+/// What to do about a file that is not to be read by everybody.
+const AS_ROOT: &str = "run as root";
+
+/// What to do about a file of a tree that was not copied as it should be.
+const COPY_AGAIN: &str = "copy it again with cp: docs/status.md has a recipe";
 
 /// A line of a file, as what something was found or decided by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -106,11 +115,27 @@ impl<'r> Reader<'r> {
     /// A file's text.
     pub(crate) fn text(&self, path: &str) -> Option<TextFile> {
         let found = self.noted(path, self.root.read(path))?;
+        if found.content.is_empty() && self.is_emptied(path) {
+            self.unreadable.borrow_mut().push(Unreadable {
+                path: path.into(),
+                why: "empty: copied with tar, which sees procfs files as empty; copy with cp"
+                    .to_owned(),
+                remedy: COPY_AGAIN,
+            });
+            return None;
+        }
         Some(TextFile {
             file: found.file,
             text: String::from_utf8_lossy(&found.content).into_owned(),
             executable: found.executable,
         })
+    }
+
+    /// Whether a file that is empty was not so where it came from: none of those
+    /// in procfs is that are read here, but each has a length of 0 there, which
+    /// tar goes by.
+    fn is_emptied(&self, path: &str) -> bool {
+        !self.root.is_this_host() && path.starts_with("/proc/")
     }
 
     /// A file's text, as [`Reader::text`]; a directory is taken as no file.
@@ -144,6 +169,7 @@ impl<'r> Reader<'r> {
             self.unreadable.borrow_mut().push(Unreadable {
                 path: path.into(),
                 why: format!("{error:#}"),
+                remedy: AS_ROOT,
             });
             T::default()
         })
@@ -171,6 +197,7 @@ impl<'r> Reader<'r> {
             self.unreadable.borrow_mut().push(Unreadable {
                 path: path.into(),
                 why: error.to_string(),
+                remedy: AS_ROOT,
             });
             None
         })

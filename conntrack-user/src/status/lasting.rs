@@ -30,6 +30,7 @@ impl Lasting<'_> {
         findings.extend(self.not_read());
         findings.extend(self.contradicted());
         findings.extend(self.uncertain());
+        findings.extend(self.not_told());
         findings
     }
 
@@ -192,7 +193,7 @@ impl Lasting<'_> {
         }
     }
 
-    fn because(outcome: &Outcome) -> String {
+    pub(super) fn because(outcome: &Outcome) -> String {
         let because = &outcome.because;
         match (&because.file, because.line) {
             (Some(file), Some(line)) => {
@@ -379,52 +380,6 @@ impl Lasting<'_> {
                 "keep one",
             )
         })
-    }
-
-    /// What the judgement rests on.
-    fn uncertain(&self) -> Vec<Finding> {
-        let facts = self.facts;
-        let mut findings: Vec<Finding> = facts
-            .unreadable
-            .iter()
-            .map(|unreadable| {
-                Finding::new(
-                    Severity::Unknown,
-                    format!("{} cannot be read", unreadable.path.display()),
-                    format!("{}; it may decide the limit", unreadable.why),
-                    "run as root",
-                )
-            })
-            .collect();
-        let mut caveats: Vec<&String> = Vec::new();
-        let services = self
-            .survival
-            .services
-            .iter()
-            .map(|service| &service.outcome);
-        for outcome in [&self.survival.boot, &self.survival.module_reload]
-            .into_iter()
-            .chain(services)
-        {
-            for caveat in &outcome.caveats {
-                let said = facts
-                    .unreadable
-                    .iter()
-                    .any(|unreadable| caveat.starts_with(&unreadable.to_string()));
-                if !said && !caveats.contains(&caveat) {
-                    caveats.push(caveat);
-                }
-            }
-        }
-        findings.extend(caveats.into_iter().map(|caveat| {
-            Finding::new(
-                Severity::Info,
-                "what will be in force is told with a reservation",
-                caveat.clone(),
-                "",
-            )
-        }));
-        findings
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use serde::Serialize;
 
+use super::unseen::{Missing, Unseen};
 use crate::{
     kernel::{
         counters::{self, Counters, Totals},
@@ -61,7 +62,9 @@ pub(crate) struct Seen {
     pub(crate) namespaces: Vec<NamespaceUse>,
     /// Time between the two looks.
     pub(crate) apart: Duration,
-    /// What could not be seen, each as a sentence.
+    /// Namespaces that could not be looked into.
+    pub(super) missing: Missing,
+    /// What else may not be seen from here, each as a sentence.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -92,22 +95,24 @@ pub(crate) fn look(interval: Duration) -> Seen {
         Ok(namespaces) => namespaces,
         Err(error) => {
             return Seen {
-                warnings: vec![format!("network namespaces cannot be found: {error:#}")],
+                missing: Missing {
+                    not_found: Some(format!("{error:#}")),
+                    ..Missing::default()
+                },
                 ..Seen::default()
             };
         }
     };
-    let mut warnings = namespaces.warnings;
     let began = Instant::now();
     let mut first: Vec<(Namespace, Look)> = Vec::new();
+    let mut unseen: Vec<Unseen> = Vec::new();
     for namespace in namespaces.list {
         match Look::at(&namespace) {
             Ok(look) => first.push((namespace, look)),
-            // It is no part of the host any more.
-            Err(Unreadable::Gone { .. }) => {}
-            Err(error) => warnings.push(error.to_string()),
+            Err(error) => unseen.extend(Unseen::of(&namespace.name, &error)),
         }
     }
+    let found = first.len() + unseen.len();
     thread::sleep(interval);
     let apart = began.elapsed();
     let mut uses: Vec<NamespaceUse> = first
@@ -122,7 +127,12 @@ pub(crate) fn look(interval: Duration) -> Seen {
     Seen {
         namespaces: uses,
         apart,
-        warnings,
+        missing: Missing {
+            not_found: None,
+            found,
+            unseen,
+        },
+        warnings: namespaces.warnings,
     }
 }
 

@@ -6,6 +6,7 @@
 //! looks at the running kernel.
 
 mod configuration;
+mod events;
 pub mod finding;
 mod lasting;
 pub mod live;
@@ -13,6 +14,8 @@ pub mod memory;
 pub mod pressure;
 pub mod report;
 mod text;
+pub mod unseen;
+mod untold;
 pub(crate) mod words;
 
 use anyhow::Result;

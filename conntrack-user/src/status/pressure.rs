@@ -7,9 +7,9 @@ use super::{
     finding::{Finding, Severity},
     live::NamespaceUse,
     memory::Memory,
-    words::{bytes, duration, number, percent},
+    words::{bytes, duration, number, percent, shortened},
 };
-use crate::{facts::Facts, observe::evidence::Range};
+use crate::{facts::Facts, kernel::defaults::Generation, observe::evidence::Range};
 
 /// Bounds that the user may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,10 @@ const MUCH_MEMORY: f64 = 25.0;
 /// The default of `tcp_timeout_established`, five days.
 const FIVE_DAYS: u64 = 432_000;
 
-const WHO: &str = "see who fills it (ctdrop who): a flood or a leak is to be stopped at its source; \
-                   if the load is honest, raise buckets and limit";
+/// Counts the sources in a table that the kernel lists: those with the most
+/// entries first. It works with the tools of any host.
+const COUNT_SOURCES: &str = "awk '{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {n[$i]++; break}} \
+                             END {for (s in n) print n[s], s}'";
 
 impl Pressure<'_> {
     pub(super) fn findings(&self) -> Vec<Finding> {
@@ -59,6 +61,32 @@ impl Pressure<'_> {
         findings.extend(self.much_memory());
         findings.extend(self.long_timeout());
         findings
+    }
+
+    /// What to do about a table that is full or will be.
+    fn who(&self) -> String {
+        let look = if self.runs_here() {
+            "ctdrop who".to_owned()
+        } else {
+            format!("{COUNT_SOURCES} {} | sort -rn | head", self.list())
+        };
+        format!(
+            "see who fills it ({look}): a flood or a leak is to be stopped at its source; if the \
+             load is honest, raise buckets and limit"
+        )
+    }
+
+    /// Whether ctdrop can run on the host: the C library in it needs Linux 3.2.
+    fn runs_here(&self) -> bool {
+        self.facts.kernel.is_at_least(3, 2) != Some(false)
+    }
+
+    /// The file in which a kernel before 3.2 lists the entries.
+    fn list(&self) -> &'static str {
+        match self.facts.kernel.generation {
+            Generation::IpConntrack => "/proc/net/ip_conntrack",
+            Generation::NfConntrack => "/proc/net/nf_conntrack",
+        }
     }
 
     fn refused(&self, namespace: &NamespaceUse) -> Option<Finding> {
@@ -118,7 +146,7 @@ impl Pressure<'_> {
                 number(namespace.max?)
             ),
             format!("more than {bound} % of the limit; when it is full, new flows are refused"),
-            WHO,
+            self.who(),
         ))
     }
 
@@ -142,7 +170,7 @@ impl Pressure<'_> {
                 namespace.trend?,
                 duration(self.apart)
             ),
-            WHO,
+            self.who(),
         ))
     }
 
@@ -168,7 +196,11 @@ impl Pressure<'_> {
                 Severity::Info,
                 format!("{} packets have been refused since boot", range(sum)),
                 format!("by the counters of {}", shortened(&names)),
-                "ctdrop logs tells when, as far as the kernel log kept it",
+                if self.runs_here() {
+                    "ctdrop logs tells when, as far as the kernel log kept it"
+                } else {
+                    "ctdrop logs tells when, elsewhere, from a copy of the kernel log"
+                },
             )
         })
     }
@@ -244,7 +276,16 @@ impl Pressure<'_> {
                     duration(Duration::from_secs(established))
                 ),
                 "nf_conntrack_tcp_timeout_established; such entries cannot be evicted",
-                "if ctdrop who shows many idle established flows, lower it to a day or less",
+                if self.runs_here() {
+                    "if ctdrop who shows many idle established flows, lower it to a day or less"
+                        .to_owned()
+                } else {
+                    format!(
+                        "if grep -c ESTABLISHED {} counts far more than there are open \
+                         connections, lower it to a day or less",
+                        self.list()
+                    )
+                },
             )
         })
     }
@@ -257,14 +298,4 @@ fn range(range: Range) -> String {
     } else {
         format!("{} to {}", number(range.at_least), number(range.at_most))
     }
-}
-
-/// The first of many names.
-fn shortened(names: &[&str]) -> String {
-    const SHOWN: usize = 3;
-    let mut text = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN {
-        text.push_str(" and others");
-    }
-    text
 }

@@ -12,6 +12,7 @@ use super::{
     live::{self, NamespaceUse, Seen},
     memory::{Memory, Table},
     pressure::{Bounds, Pressure},
+    unseen::Unseen,
 };
 use crate::{
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
@@ -66,7 +67,9 @@ pub struct Report {
     pub limit: Limit,
     /// Network namespaces, the fullest first.
     pub namespaces: Vec<NamespaceUse>,
-    /// Counters since boot, over all namespaces.
+    /// Network namespaces that were found and could not be looked into.
+    pub unseen: Vec<Unseen>,
+    /// Counters since boot, over all namespaces that were.
     pub counters: Option<Totals>,
     /// Packets refused now; none if there was only one look.
     pub refused: Option<Refused>,
@@ -147,18 +150,22 @@ impl Report {
         let Seen {
             namespaces,
             apart,
+            missing,
             warnings,
         } = seen;
         let survives = simulate(&facts, Start::of(&facts));
         let memory = Memory::of(&table(&facts, &namespaces));
-        let mut findings = Pressure {
-            facts: &facts,
-            namespaces: &namespaces,
-            memory: &memory,
-            apart,
-            bounds,
-        }
-        .findings();
+        let mut findings: Vec<Finding> = missing.finding().into_iter().collect();
+        findings.extend(
+            Pressure {
+                facts: &facts,
+                namespaces: &namespaces,
+                memory: &memory,
+                apart,
+                bounds,
+            }
+            .findings(),
+        );
         findings.extend(
             Lasting {
                 facts: &facts,
@@ -188,6 +195,7 @@ impl Report {
             counters: sum(namespaces.iter().filter_map(|namespace| namespace.counters)),
             refused: refused(&namespaces, apart),
             namespaces,
+            unseen: missing.unseen,
             memory,
             timeouts: facts.numbers.timeouts,
             survives,

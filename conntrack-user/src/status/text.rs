@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{
+    events,
     finding::{Finding, Severity, State},
     live::NamespaceUse,
     report::Report,
@@ -64,10 +65,7 @@ fn summary(report: &Report) -> String {
         }
         _ => match report.namespaces.first() {
             Some(fullest) => used(fullest),
-            None => format!(
-                "the limit is {} after a boot, and lasts",
-                optional(report.survives.boot.value)
-            ),
+            None => events::sentence(&report.survives),
         },
     };
     format!("{style}{}{style:#}: {what}", report.state)

@@ -38,7 +38,7 @@ pub(crate) fn bytes(value: u64) -> String {
     }
 }
 
-/// `1.0s`, `30s`, `2h`, `5days`: without parts too small to matter.
+/// `1.0s`, `30s`, `2h`, `5 days`: without parts too small to matter.
 pub(crate) fn duration(time: Duration) -> String {
     if time < Duration::from_secs(10) {
         return format!("{:.1}s", time.as_secs_f64());
@@ -49,7 +49,21 @@ pub(crate) fn duration(time: Duration) -> String {
         600..86_400 => seconds / 60 * 60,
         _ => seconds / 3600 * 3600,
     };
-    humantime::format_duration(Duration::from_secs(whole)).to_string()
+    let text = humantime::format_duration(Duration::from_secs(whole)).to_string();
+    // Units that are whole words stand apart.
+    ["day", "month", "year"]
+        .iter()
+        .fold(text, |text, unit| text.replace(unit, &format!(" {unit}")))
+}
+
+/// The first of many names.
+pub(crate) fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(" and others");
+    }
+    text
 }
 
 /// Text of others, without what would move a terminal.
@@ -76,8 +90,8 @@ mod tests {
         );
         let seconds = |seconds| duration(Duration::from_millis(seconds));
         assert_eq!(
-            [1004, 30_000, 7_210_000, 432_000_000].map(seconds),
-            ["1.0s", "30s", "2h", "5days"]
+            [1004, 30_000, 7_210_000, 97_200_000, 432_000_000].map(seconds),
+            ["1.0s", "30s", "2h", "1 day 3h", "5 days"]
         );
         assert_eq!(plain("a\u{1b}[31m\n"), "a\u{fffd}[31m\u{fffd}");
     }
