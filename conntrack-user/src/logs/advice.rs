@@ -56,7 +56,9 @@ pub fn advise(evidence: &Evidence<'_>) -> Vec<Advice> {
 }
 
 fn refused(range: Range) -> String {
-    if range.at_least == range.at_most {
+    if range.open {
+        format!("at least {} packets were refused", number(range.at_least))
+    } else if range.at_least == range.at_most {
         format!("{} packets were refused", number(range.at_least))
     } else {
         format!(

@@ -10,7 +10,7 @@ use super::{
     chronology::{MINUTE, Moment},
     reading::{Findings, Source, Unreadable},
     scan::Skipped,
-    tally::{Count, Place},
+    tally::{Count, Place, Tally},
 };
 
 /// Minutes without a drop that end a burst.
@@ -60,8 +60,10 @@ pub struct Report {
 pub struct Range {
     /// One for each line.
     pub at_least: u64,
-    /// And one for each message held back.
+    /// And one for each message held back that the kernel has told of.
     pub at_most: u64,
+    /// Whether it may have held back more, and `at_most` is no bound.
+    pub open: bool,
 }
 
 impl From<Count> for Range {
@@ -69,6 +71,7 @@ impl From<Count> for Range {
         Self {
             at_least: count.lines,
             at_most: count.lines.saturating_add(count.suppressed),
+            open: count.open,
         }
     }
 }
@@ -251,10 +254,41 @@ impl Report {
                 sources: read.unreadable.clone(),
             },
             sources: read.sources.clone(),
-            warnings: read.warnings.clone(),
+            warnings: read.warnings.iter().cloned().chain(open(tally)).collect(),
             advice,
         }
     }
+}
+
+/// Moments that a warning names, at most.
+const NAMED: usize = 3;
+
+/// Says which bursts may have been larger than the log tells.
+fn open(tally: &Tally) -> Option<String> {
+    let open = tally.open();
+    if open.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = open
+        .iter()
+        .take(NAMED)
+        .map(|&(moment, host)| {
+            let at = match moment {
+                Moment::Uptime(at) => format!("{} s after the kernel's start", at / 1_000_000),
+                _ => time(moment).unwrap_or_else(|| "a time not known".to_owned()),
+            };
+            host.map_or_else(|| at.clone(), |host| format!("{at} on {}", text(host)))
+        })
+        .collect();
+    let more = match open.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "at_most is no bound for the minute of {}{more}: the kernel tells what it holds back only \
+         with a later message, and the log has none after that burst",
+        named.join(", ")
+    ))
 }
 
 fn text(name: &[u8]) -> String {

@@ -50,6 +50,13 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
             number(report.suppressed)
         ),
     ];
+    if report.drops.open {
+        lines.push(
+            "  how many more is not known: what the kernel holds back it tells only with a later \
+             message, and none came after the last burst"
+                .to_owned(),
+        );
+    }
     match (&report.first, &report.last, report.uptime) {
         (Some(first), Some(last), _) if first == last => {
             lines.push(format!("  at {}", local(first, zone)));
@@ -87,10 +94,22 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
 }
 
 fn range(range: Range) -> String {
-    if range.at_least == range.at_most {
-        number(range.at_least)
+    let (least, most) = (number(range.at_least), number(range.at_most));
+    match (range.open, range.at_least == range.at_most) {
+        (true, true) => format!("at least {least}"),
+        (true, false) => format!("at least {least}, perhaps {most} or more"),
+        (false, true) => least,
+        (false, false) => format!("{least} to {most}"),
+    }
+}
+
+/// The upper bound, as far as there is one.
+fn at_most(range: Range) -> String {
+    let bound = number(range.at_most);
+    if range.open {
+        format!("{bound} or more")
     } else {
-        format!("{} to {}", number(range.at_least), number(range.at_most))
+        bound
     }
 }
 
@@ -139,7 +158,7 @@ fn minutes(report: &Report, zone: &TimeZone) -> Vec<String> {
                 (None, None) => "time not known".to_owned(),
             };
             let drops = minute.drops;
-            vec![number(drops.at_least), number(drops.at_most), time]
+            vec![number(drops.at_least), at_most(drops), time]
         })
         .collect();
     let mut lines = table(&["AT LEAST", "AT MOST", "MINUTE"], &rows, 0..2);
@@ -164,7 +183,7 @@ fn hosts(report: &Report, zone: &TimeZone) -> Vec<String> {
         .map(|host| {
             vec![
                 number(host.drops.at_least),
-                number(host.drops.at_most),
+                at_most(host.drops),
                 host.host
                     .as_deref()
                     .map_or_else(|| "not named".to_owned(), plain),
