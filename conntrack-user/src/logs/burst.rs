@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     chronology::{Chronology, Moment},
+    excluded::Excluded,
     limit::Limit,
     scan::{Event, What},
     stamp::Stamp,
@@ -137,6 +138,7 @@ pub struct Bursts<'a> {
     last: Option<(u64, usize, Moment, Place)>,
     /// Messages held back for others.
     elsewhere: u64,
+    excluded: Excluded,
     /// Whether `ip_conntrack` has written, and whether `nf_conntrack`.
     generations: Generations,
     overshoot: i16,
@@ -160,6 +162,8 @@ pub struct Said {
     pub loads: Vec<Loaded>,
     /// Messages held back for others.
     pub elsewhere: u64,
+    /// Lines that were not asked for.
+    pub excluded: Excluded,
     /// The kernels that have written.
     pub generations: Generations,
     /// Years by which the log runs past the time that it was written last.
@@ -177,6 +181,7 @@ impl<'a> Bursts<'a> {
             loads: Vec::new(),
             last: None,
             elsewhere: 0,
+            excluded: Excluded::default(),
             generations: Generations::default(),
             overshoot: 0,
         }
@@ -278,6 +283,7 @@ impl Bursts<'_> {
             tally: self.tally,
             loads: self.loads,
             elsewhere: self.elsewhere,
+            excluded: self.excluded,
             generations: self.generations,
         }
     }
@@ -465,9 +471,16 @@ impl Bursts<'_> {
     }
 
     fn count(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, count: Count) {
-        let passes = wanted && self.filter.time(moment);
-        if passes && !self.filter.is_covered(self.tally.name(host), moment) {
+        let name = self.tally.name(host);
+        if self.filter.is_covered(name, moment) {
+            return;
+        }
+        if wanted && self.filter.time(moment) {
             self.tally.count(host, moment, place, count);
+        } else if count.lines > 0 && wanted {
+            self.excluded.time(moment, count.lines);
+        } else if count.lines > 0 {
+            self.excluded.host(name, count.lines);
         }
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! [`source`] finds the logs, [`part`] opens a file, [`blocks`] and [`scan`]
 //! search it, [`mod@line`], [`stamp`] and [`journal`] take apart what was found,
-//! [`burst`], [`limit`] and [`tally`] add it up, [`report`], [`advice`] and [`text`] say it.
+//! [`burst`], [`limit`], [`excluded`] and [`tally`] add it up, [`report`], [`advice`] and [`text`] say it.
 
 pub mod advice;
 pub mod blocks;
 pub mod burst;
 pub mod chronology;
+pub mod excluded;
 pub mod journal;
 pub mod limit;
 pub mod line;

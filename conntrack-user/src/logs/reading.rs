@@ -19,6 +19,7 @@ use super::{
     blocks,
     burst::{Bursts, Covered, Filter, Generations, Loaded, short},
     chronology::Chronology,
+    excluded::Excluded,
     journal,
     line::Line,
     part::{self, Content, Part},
@@ -67,6 +68,8 @@ pub struct Findings {
     pub loads: Vec<(Loaded, Option<Box<[u8]>>)>,
     /// Messages held back for others.
     pub elsewhere: u64,
+    /// Lines that were not asked for.
+    pub excluded: Excluded,
     /// The kernels that have written.
     pub generations: Generations,
     /// What was read.
@@ -236,6 +239,7 @@ impl Reading {
             self.read.loads.push((load, host));
         }
         self.read.elsewhere += said.elsewhere;
+        self.read.excluded.add(said.excluded);
         self.read.generations.ip |= said.generations.ip;
         self.read.generations.nf |= said.generations.nf;
         if disjoint {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     advice::{self, Advice, Evidence},
     chronology::{MINUTE, Moment},
+    excluded::Excluded,
     reading::{Findings, Source, Unreadable},
     scan::Skipped,
     tally::{Count, Place, Tally},
@@ -45,6 +46,8 @@ pub struct Report {
     pub module_loads: Vec<Load>,
     /// Messages held back that were not next to a full table.
     pub suppressed_elsewhere: u64,
+    /// Lines about a full table that the options leave out.
+    pub excluded: NotAsked,
     /// What was left out.
     pub skipped: Left,
     /// What was read.
@@ -164,6 +167,38 @@ pub struct Load {
     pub reload: bool,
 }
 
+/// Lines about a full table of other hosts and times than asked for.
+#[derive(Debug, Serialize)]
+pub struct NotAsked {
+    /// Lines of other hosts.
+    pub by_host: u64,
+    /// Some of these hosts; null: not named.
+    pub hosts: Vec<Option<String>>,
+    /// Lines of other times.
+    pub by_time: u64,
+    /// Time of the first of these; none if none has a time.
+    pub first: Option<String>,
+    /// Time of the last of these.
+    pub last: Option<String>,
+}
+
+impl From<&Excluded> for NotAsked {
+    fn from(excluded: &Excluded) -> Self {
+        let wall = |at| time(Moment::Wall(at));
+        Self {
+            by_host: excluded.by_host,
+            hosts: excluded
+                .hosts
+                .iter()
+                .map(|host| host.as_deref().map(text))
+                .collect(),
+            by_time: excluded.by_time,
+            first: excluded.span.and_then(|(first, _)| wall(first)),
+            last: excluded.span.and_then(|(_, last)| wall(last)),
+        }
+    }
+}
+
 /// What was left out.
 #[derive(Debug, Serialize)]
 pub struct Left {
@@ -248,6 +283,7 @@ impl Report {
             by_netns,
             module_loads,
             suppressed_elsewhere: read.elsewhere,
+            excluded: (&read.excluded).into(),
             skipped: Left {
                 lines: read.skipped,
                 lost: read.lost,

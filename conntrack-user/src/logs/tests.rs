@@ -815,6 +815,53 @@ Mar 12 12:00:01 a kernel: nf_conntrack: table full, dropping packet
 }
 
 #[test]
+fn what_was_not_asked_for_is_said_if_nothing_else_is_there() {
+    let text = "\
+Mar 12 10:00:01 fw kernel: nf_conntrack: table full, dropping packet
+Mar 12 11:00:01 fw kernel: nf_conntrack: table full, dropping packet
+Mar 12 12:00:01 gate kernel: nf_conntrack: table full, dropping packet
+";
+    let ask = |text: &str, arguments: &[&str]| {
+        let mut all = vec!["--year", "2012"];
+        all.extend(arguments);
+        read_files(&[("messages", text.as_bytes())], &all)
+    };
+    let (report, said) = ask(text, &["--host", "nope"]);
+    assert!(
+        said.contains("is what was asked for")
+            && said.contains("of other hosts (--host): 3 lines: fw, gate"),
+        "{said}"
+    );
+    assert_eq!(report["excluded"]["hosts"][1], "gate");
+    let (report, said) = ask(text, &["--since", "2013-01-01", "--host", "fw"]);
+    assert!(
+        said.contains("of other hosts (--host): 1 line: gate")
+            && said.contains(
+                "of other times (--since, --until): 2 lines, from 2012-03-12 10:00:01 UTC to \
+                 2012-03-12 11:00:01 UTC"
+            ),
+        "{said}"
+    );
+    assert_eq!(report["excluded"]["by_host"], 1);
+    assert_eq!(report["excluded"]["by_time"], 2);
+    assert_eq!(report["excluded"]["last"], "2012-03-12T11:00:01Z");
+    let (_, said) = ask(
+        &format!("[ 1281.489259] {FULL}\n"),
+        &["--until", "2013-01-01"],
+    );
+    assert!(
+        said.contains("1 line, whose time of day is not known"),
+        "{said}"
+    );
+    let (_, said) = ask(&format!("[ 1281.489259] {FULL}\n"), &["--host", "a"]);
+    assert!(said.contains("1 line: not named"), "{said}");
+    for (text, options) in [(text, &["--host", "fw"][..]), ("", &["--host", "nope"])] {
+        let (_, said) = ask(text, options);
+        assert!(!said.contains("asked for"), "{said}");
+    }
+}
+
+#[test]
 fn two_writings_of_one_message_are_counted_once() {
     let line = "Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n";
     let both = [("kern.log", line.as_bytes()), ("syslog", line.as_bytes())];

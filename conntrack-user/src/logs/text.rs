@@ -37,7 +37,7 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
         [] => String::new(),
     };
     if report.lines == 0 {
-        return vec![format!("no line about a full table in {}", plain(&sources))];
+        return nothing(report, &plain(&sources), zone);
     }
     let mut lines = vec![
         format!("{} packets refused: table full", range(report.drops)),
@@ -91,6 +91,48 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Says that there is no line, or that none is what was asked for.
+fn nothing(report: &Report, sources: &str, zone: &TimeZone) -> Vec<String> {
+    let excluded = &report.excluded;
+    if excluded.by_host == 0 && excluded.by_time == 0 {
+        return vec![format!("no line about a full table in {sources}")];
+    }
+    let mut lines = vec![format!(
+        "no line about a full table in {sources} is what was asked for"
+    )];
+    if excluded.by_host > 0 {
+        let hosts: Vec<_> = excluded
+            .hosts
+            .iter()
+            .map(|host| host.as_deref().map_or("not named".to_owned(), plain))
+            .collect();
+        lines.push(format!(
+            "  of other hosts (--host): {}: {}",
+            counted(excluded.by_host, "line"),
+            hosts.join(", ")
+        ));
+    }
+    if excluded.by_time > 0 {
+        let times = match (&excluded.first, &excluded.last) {
+            (Some(first), Some(last)) => {
+                format!("from {} to {}", local(first, zone), local(last, zone))
+            }
+            _ => "whose time of day is not known".to_owned(),
+        };
+        lines.push(format!(
+            "  of other times (--since, --until): {}, {times}",
+            counted(excluded.by_time, "line")
+        ));
+    }
+    lines
+}
+
+/// So many of something.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", number(count))
 }
 
 fn range(range: Range) -> String {
