@@ -1,7 +1,8 @@
 //! `ctdrop logs`: what kernel logs say of refused packets, with what the
 //! kernel held back.
 //!
-//! [`source`] finds the logs, [`part`] opens a file, [`blocks`] and [`scan`]
+//! [`source`] finds the logs, [`part`] opens a file, [`legible`] tells whether it
+//! is one, [`blocks`] and [`scan`]
 //! search it, [`mod@line`], [`stamp`] and [`journal`] take apart what was found,
 //! [`burst`], [`limit`], [`excluded`] and [`tally`] add it up, [`report`], [`advice`] and [`text`] say it.
 
@@ -11,6 +12,7 @@ pub mod burst;
 pub mod chronology;
 pub mod excluded;
 pub mod journal;
+pub mod legible;
 pub mod limit;
 pub mod line;
 pub mod part;

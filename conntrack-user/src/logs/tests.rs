@@ -873,6 +873,54 @@ fn two_writings_of_one_message_are_counted_once() {
 }
 
 #[test]
+fn what_is_no_log_is_an_error_that_names_it() {
+    let journal = [b"LPKSHHRH".as_slice(), &[0; 300]].concat();
+    let records = [b"\x07\0\0\0pts/0".as_slice(), &[0; 376]]
+        .concat()
+        .repeat(20);
+    for (name, bytes, why) in [
+        (
+            "system.journal",
+            journal.as_slice(),
+            "/system.journal -o export",
+        ),
+        ("messages.lz4", b"\x04\x22\x4d\x18\x64", "lz4 -dc "),
+        ("messages.zip", b"PK\x03\x04\x14", "unzip -p "),
+        ("wtmp", &records, "it is no log"),
+        (
+            "wtmp.gz",
+            &gzip(std::str::from_utf8(&records).unwrap()),
+            "it is no log",
+        ),
+    ] {
+        let (report, _) = read_files(&[(name, bytes)], &[]);
+        assert_eq!(report["sources"].as_array().unwrap().len(), 0, "{report:#}");
+        let unread = &report["skipped"]["sources"][0];
+        assert!(
+            unread["source"].as_str().unwrap().ends_with(name),
+            "{unread}"
+        );
+        assert!(unread["why"].as_str().unwrap().contains(why), "{unread}");
+    }
+    let some = [EL5.as_bytes(), &[1; 4000]].concat();
+    let (report, text) = read_files(&[("messages", &some)], &["--year", "2012"]);
+    assert_open(&report, 1, 5991);
+    assert!(text.contains("is hardly a log"), "{text}");
+    // A crash leaves zeros.
+    let some = [&[0; 40], EL5.as_bytes()].concat();
+    let (report, _) = read_files(&[("messages", &some)], &["--year", "2012"]);
+    assert_eq!(report["lines"], 1, "{report:#}");
+    assert!(
+        report["warnings"].as_array().unwrap().len() == 1,
+        "{report:#}"
+    );
+    // Nothing is no error.
+    let (report, text) = read_files(&[("messages", b"")], &[]);
+    assert_eq!(report["sources"].as_array().unwrap().len(), 1);
+    assert!(text.starts_with("no line about a full table"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_read_is_said_and_the_rest_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let gone = directory.path().join("gone").display().to_string();
