@@ -40,6 +40,7 @@ use self::{reading::Reading, report::Report};
 use crate::{
     cli::{Logs, Output},
     stdout,
+    watch::text::plain,
 };
 
 /// This moment, in microseconds since 1970.
@@ -53,10 +54,17 @@ pub(crate) fn now() -> i64 {
 
 /// Searches the logs and says what they say.
 pub fn run(options: &Logs) -> Result<()> {
+    let root = options.root.as_deref().unwrap_or(Path::new("/"));
     let zone = when::zone(options.root.as_deref())?;
     let mut reading = Reading::new(options, zone.clone())?;
+    if let Err(error) = reading.demand_period() {
+        error.exit();
+    }
     if options.files.is_empty() {
-        reading.host(options.root.as_deref().unwrap_or(Path::new("/")));
+        if !root.is_dir() {
+            bail!("{} is no directory", plain(&root.display().to_string()));
+        }
+        reading.host(root);
     } else {
         reading.files(&options.files);
     }
@@ -68,7 +76,12 @@ pub fn run(options: &Logs) -> Result<()> {
             .map(|source| format!("{}: {}", source.source, source.why))
             .collect();
         if why.is_empty() {
-            bail!("found no kernel log: give its files, or - for standard input");
+            bail!(
+                "found no kernel log below {}: looked for {}; give its files, or - for standard \
+                 input",
+                plain(&root.display().to_string()),
+                source::looked_for()
+            );
         }
         bail!("no log could be read: {}", why.join("; "));
     }

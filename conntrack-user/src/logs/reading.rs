@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use clap::{CommandFactory as _, error::ErrorKind};
 use jiff::tz::TimeZone;
 use rustix::{
     system::uname,
@@ -31,7 +32,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    cli::Logs,
+    cli::{Cli, Logs},
     kernel::{kmsg::KernelLog, message::Message},
     watch::text::plain,
 };
@@ -125,6 +126,32 @@ impl Reading {
         })
     }
 
+    /// Demands that some time lies between the bounds that are given.
+    pub(super) fn demand_period(&self) -> Result<(), clap::Error> {
+        let (Some(since), Some(until)) = (self.filter.since, self.filter.until) else {
+            return Ok(());
+        };
+        if since < until {
+            return Ok(());
+        }
+        let shown = |at| {
+            jiff::Timestamp::from_microsecond(at)
+                .map_or_else(|_| at.to_string(), |at| at.to_string())
+        };
+        let mut command = Cli::command();
+        command.build();
+        let logs = command.find_subcommand_mut("logs");
+        let message = format!(
+            "nothing is both since {} and until {}: --since is to be the earlier one",
+            shown(since),
+            shown(until)
+        );
+        Err(match logs {
+            Some(logs) => logs.error(ErrorKind::ValueValidation, message),
+            None => command.error(ErrorKind::ValueValidation, message),
+        })
+    }
+
     /// Reads the files that are given; `-` is standard input.
     pub(super) fn files(&mut self, files: &[PathBuf]) {
         let (stdin, files): (Vec<_>, Vec<_>) =
@@ -168,7 +195,7 @@ impl Reading {
         match source::usual(root) {
             Ok(Some(log)) => self.log(&log),
             Ok(None) => {}
-            Err(error) => self.unreadable(shown(&root.join("var/log")), &error.into()),
+            Err(error) => self.unreadable(shown(&root.join(source::DIRECTORY)), &error.into()),
         }
         if root == Path::new("/") && self.read.sources.is_empty() {
             self.kernel_log();

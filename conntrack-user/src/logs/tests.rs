@@ -815,6 +815,60 @@ Mar 12 12:00:01 a kernel: nf_conntrack: table full, dropping packet
 }
 
 #[test]
+fn a_period_that_ends_before_it_begins_is_wrong_usage() {
+    let demand = |since: &str, until: &str| {
+        let line = ["ctdrop", "logs", "--since", since, "--until", until];
+        let Command::Logs(options) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command")
+        };
+        Reading::new(&options, TimeZone::UTC)
+            .unwrap()
+            .demand_period()
+    };
+    for (since, until) in [
+        ("2012-03-13", "2012-03-12"),
+        ("2012-03-12", "2012-03-12"),
+        ("1h", "2h"),
+    ] {
+        let error = demand(since, until).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            error
+                .to_string()
+                .contains("--since is to be the earlier one"),
+            "{error}"
+        );
+    }
+    assert!(demand("2012-03-12", "2012-03-13").is_ok());
+    assert!(demand("2h", "1h").is_ok());
+}
+
+#[test]
+fn a_tree_without_logs_is_named_with_what_was_looked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let said = |root: &std::path::Path| {
+        let root = root.display().to_string();
+        let line = ["ctdrop", "logs", "--root", root.as_str()];
+        let Command::Logs(options) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command")
+        };
+        super::run(&options).unwrap_err().to_string()
+    };
+    let error = said(root.path());
+    for named in [
+        root.path().to_str().unwrap(),
+        "var/log/journal",
+        "run/log/journal",
+        "kern.log, messages, syslog in var/log",
+    ] {
+        assert!(error.contains(named), "{named} in {error}");
+    }
+    let gone = root.path().join("gone");
+    let error = said(&gone);
+    assert!(error.ends_with("gone is no directory"), "{error}");
+}
+
+#[test]
 fn what_was_not_asked_for_is_said_if_nothing_else_is_there() {
     let text = "\
 Mar 12 10:00:01 fw kernel: nf_conntrack: table full, dropping packet
