@@ -143,8 +143,7 @@ pub struct Host {
 pub struct Netns {
     /// Inode; none: of the host, or not named, as before 6.16 or so.
     pub netns: Option<u32>,
-    /// Number of an OpenVZ container.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Number of an OpenVZ container; none: not in one, or not named.
     pub container: Option<u32>,
     /// Lines about a full table.
     pub lines: u64,

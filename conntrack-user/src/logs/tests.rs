@@ -194,6 +194,14 @@ fn the_lines_of_every_generation() {
             .any(|place| place["netns"] == 4_026_532_246_u32 && place["lines"] == 1)
     );
     assert!(netns.iter().any(|place| place["container"] == 101));
+    // Those that have none say so.
+    assert!(netns.iter().all(|place| place.get("container").is_some()));
+    let (_, one) = read_files(&[("dmesg", PUBLISHED[7].1.as_bytes())], &[]);
+    assert!(
+        one.starts_with("1 packet refused: table full\n  1 line in ")
+            && one.contains("(1 packet was refused)"),
+        "{one}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::report::{Load, Minute, Range, Report};
-use crate::watch::text::{number, plain};
+use crate::watch::text::{counted, number, plain};
 
 /// Rows of a table that are shown: the ones with the most drops.
 const ROWS: usize = 12;
@@ -40,14 +40,13 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
         return nothing(report, &plain(&sources), zone);
     }
     let mut lines = vec![
-        format!("{} packets refused: table full", range(report.drops)),
+        format!("{} refused: table full", packets(report.drops)),
         format!(
-            "  {} {} in {}; next to {} the kernel held back {} network messages of any kind",
-            number(report.lines),
-            if report.lines == 1 { "line" } else { "lines" },
+            "  {} in {}; next to {} the kernel held back {} of any kind",
+            counted(report.lines, "line"),
             plain(&sources),
             if report.lines == 1 { "it" } else { "them" },
-            number(report.suppressed)
+            counted(report.suppressed, "network message")
         ),
     ];
     if report.drops.open {
@@ -129,19 +128,17 @@ fn nothing(report: &Report, sources: &str, zone: &TimeZone) -> Vec<String> {
     lines
 }
 
-/// So many of something.
-pub(super) fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", number(count))
-}
-
-fn range(range: Range) -> String {
+/// So many packets as far as it is known.
+fn packets(range: Range) -> String {
+    if range.at_least == range.at_most {
+        let least = if range.open { "at least " } else { "" };
+        return format!("{least}{}", counted(range.at_least, "packet"));
+    }
     let (least, most) = (number(range.at_least), number(range.at_most));
-    match (range.open, range.at_least == range.at_most) {
-        (true, true) => format!("at least {least}"),
-        (true, false) => format!("at least {least}, perhaps {most} or more"),
-        (false, true) => least,
-        (false, false) => format!("{least} to {most}"),
+    if range.open {
+        format!("at least {least}, perhaps {most} or more packets")
+    } else {
+        format!("{least} to {most} packets")
     }
 }
 
@@ -311,9 +308,9 @@ fn left_out(report: &Report) -> Vec<String> {
     let skipped = report.skipped.lines;
     if skipped.total() > 0 {
         lines.push(format!(
-            "not counted: {} lines about a full table: {} cut, {} not by the kernel, {} with \
+            "not counted: {} about a full table: {} cut, {} not by the kernel, {} with \
              control bytes, {} too long",
-            number(skipped.total()),
+            counted(skipped.total(), "line"),
             number(skipped.cut),
             number(skipped.not_kernel),
             number(skipped.binary),
@@ -322,14 +319,14 @@ fn left_out(report: &Report) -> Vec<String> {
     }
     if report.suppressed_elsewhere > 0 && report.lines > 0 {
         lines.push(format!(
-            "not counted: {} messages held back far from any full table",
-            number(report.suppressed_elsewhere)
+            "not counted: {} held back far from any full table",
+            counted(report.suppressed_elsewhere, "message")
         ));
     }
     if report.skipped.lost > 0 {
         lines.push(format!(
-            "lost: {} records of the kernel's log were overwritten",
-            number(report.skipped.lost)
+            "lost: {} of the kernel's log overwritten",
+            counted(report.skipped.lost, "record")
         ));
     }
     for source in &report.skipped.sources {
