@@ -114,6 +114,8 @@ struct Host {
     /// The last line about a full table, folded ones included: when, where in the
     /// log it ended, and whether the log says since when its kernel ran.
     written: Option<(Moment, u64, bool)>,
+    /// Which table that line is about.
+    place: Place,
     limit: Limit,
     /// Held back, and not yet known for whom.
     pending: Option<(u64, Moment)>,
@@ -252,6 +254,7 @@ impl Bursts<'_> {
                         }
                         host.limit.written(times, moment, times > 1);
                         host.written = Some((moment, event.at.1, is_timed(event)));
+                        host.place = place;
                         self.full(&mut host, moment, place, times);
                         self.last = Some((event.at.1, host.number, moment, place));
                     }
@@ -299,6 +302,7 @@ impl Bursts<'_> {
             full: None,
             reported: false,
             written: None,
+            place: Place::Unnamed,
             limit: Limit::default(),
             pending: None,
             boot: None,
@@ -449,7 +453,7 @@ impl Bursts<'_> {
                 open: true,
                 ..Count::default()
             };
-            self.count(host.number, host.wanted, moment, Place::Unnamed, count);
+            self.count(host.number, host.wanted, moment, host.place, count);
         }
         host.limit = Limit::default();
     }

@@ -144,7 +144,10 @@ impl Tally {
             let name = other.name(key.host);
             let host = self.host(name);
             let key = Key { host, ..*key };
-            let sum = self.counts.entry(key).or_default();
+            let Some(sum) = self.counts.get_mut(&key) else {
+                self.counts.insert(key, count);
+                continue;
+            };
             if !disjoint && is_unique(name) && key.minute != Moment::Unknown {
                 sum.at_least(count);
             } else {

@@ -476,6 +476,14 @@ fn what_nothing_has_told_of_yet_leaves_a_burst_open() {
 }
 
 #[test]
+fn a_burst_of_a_namespace_is_open_like_any_other() {
+    let full = "nf_conntrack: nf_conntrack: table full in netns 4026532246, dropping packet";
+    let burst = gate(&[("10:00:01", full); 10]);
+    assert_open(&burst, 10, 10);
+    assert_eq!(burst["by_netns"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn of_two_writings_the_one_that_goes_on_tells_the_end() {
     let burst = format!("Mar 12 10:00:01 gate kernel: {FULL}\n").repeat(10);
     let whole =
