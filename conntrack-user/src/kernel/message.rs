@@ -28,6 +28,8 @@ pub enum Message {
     Suppressed {
         /// How many.
         messages: u64,
+        /// Whether its limit is a bucket of tokens, as before 2.6.27 or so.
+        by_tokens: bool,
     },
 }
 
@@ -139,7 +141,8 @@ fn expectations_full(line: &[u8]) -> Option<Message> {
 ///
 /// All network messages share one limit.
 fn suppressed(line: &[u8]) -> Option<Message> {
-    let (rest, end) = match line.strip_prefix(b"printk: ") {
+    let by_tokens = line.strip_prefix(b"printk: ");
+    let (rest, end) = match by_tokens {
         Some(rest) => (rest, b" messages suppressed.".as_slice()),
         None => (
             line.strip_prefix(b"net_ratelimit: ")
@@ -148,7 +151,10 @@ fn suppressed(line: &[u8]) -> Option<Message> {
         ),
     };
     let (messages, rest) = number(rest)?;
-    (rest == end).then_some(Message::Suppressed { messages })
+    (rest == end).then_some(Message::Suppressed {
+        messages,
+        by_tokens: by_tokens.is_some(),
+    })
 }
 
 /// The decimal number a text begins with, and what follows it.
@@ -335,7 +341,10 @@ mod tests {
         ] {
             assert_eq!(
                 parse(line),
-                Some(Message::Suppressed { messages }),
+                Some(Message::Suppressed {
+                    messages,
+                    by_tokens: line.starts_with("printk"),
+                }),
                 "{line}"
             );
         }

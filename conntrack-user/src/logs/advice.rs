@@ -56,8 +56,15 @@ pub fn advise(evidence: &Evidence<'_>) -> Vec<Advice> {
 }
 
 fn refused(range: Range) -> String {
-    if range.at_least == range.at_most {
-        format!("{} packets were refused", number(range.at_least))
+    if range.open || range.at_least == range.at_most {
+        format!(
+            "{}{} refused",
+            if range.open { "at least " } else { "" },
+            match range.at_least {
+                1 => "1 packet was".to_owned(),
+                several => format!("{} packets were", number(several)),
+            }
+        )
     } else {
         format!(
             "{} to {} packets were refused",
@@ -137,7 +144,10 @@ fn nf_conntrack(evidence: &Evidence<'_>) -> Advice {
 
 fn namespaces(count: usize) -> Advice {
     Advice {
-        what: format!("{count} network namespaces besides the host's were full"),
+        what: match count {
+            1 => "a network namespace besides the host's was full".to_owned(),
+            several => format!("{several} network namespaces besides the host's were full"),
+        },
         why: "the kernel named them; each namespace has its own entries, the limit is one number \
               for all"
             .to_owned(),

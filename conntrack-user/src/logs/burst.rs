@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use super::{
     chronology::{Chronology, Moment},
+    excluded::Excluded,
+    limit::Limit,
     scan::{Event, What},
     stamp::Stamp,
     tally::{Count, Place, Tally},
@@ -109,6 +111,12 @@ struct Host {
     full: Option<Moment>,
     /// Whether messages held back were reported since then.
     reported: bool,
+    /// The last line about a full table, folded ones included: when, where in the
+    /// log it ended, and whether the log says since when its kernel ran.
+    written: Option<(Moment, u64, bool)>,
+    /// Which table that line is about.
+    place: Place,
+    limit: Limit,
     /// Held back, and not yet known for whom.
     pending: Option<(u64, Moment)>,
     boot: Option<[u8; 32]>,
@@ -132,6 +140,7 @@ pub struct Bursts<'a> {
     last: Option<(u64, usize, Moment, Place)>,
     /// Messages held back for others.
     elsewhere: u64,
+    excluded: Excluded,
     /// Whether `ip_conntrack` has written, and whether `nf_conntrack`.
     generations: Generations,
     overshoot: i16,
@@ -155,6 +164,8 @@ pub struct Said {
     pub loads: Vec<Loaded>,
     /// Messages held back for others.
     pub elsewhere: u64,
+    /// Lines that were not asked for.
+    pub excluded: Excluded,
     /// The kernels that have written.
     pub generations: Generations,
     /// Years by which the log runs past the time that it was written last.
@@ -172,6 +183,7 @@ impl<'a> Bursts<'a> {
             loads: Vec::new(),
             last: None,
             elsewhere: 0,
+            excluded: Excluded::default(),
             generations: Generations::default(),
             overshoot: 0,
         }
@@ -196,6 +208,10 @@ impl Bursts<'_> {
                 .filter(|&(at, timed)| timed || !boot_between(at, length))
                 .map(|(_, timed)| (0, timed));
         }
+        self.settle(|written, timed| !timed && boot_between(written, length));
+        for host in self.hosts.values_mut() {
+            host.written = host.written.map(|(moment, _, timed)| (moment, 0, timed));
+        }
     }
 
     /// The year that the part has come to.
@@ -215,7 +231,7 @@ impl Bursts<'_> {
             What::Again(times) => self.again(event, times, moment),
             What::Said(message, times) => {
                 let mut host = self.host(event);
-                self.follow_boot(&mut host, event);
+                self.follow_boot(&mut host, event, boot_between);
                 match message {
                     Message::Booted => self.boot(&mut host),
                     Message::Loaded(load) => {
@@ -233,10 +249,23 @@ impl Bursts<'_> {
                             (None, Some(container)) => Place::Container(container),
                             (None, None) => Place::Unnamed,
                         };
+                        if ip_conntrack {
+                            host.limit.counts_tokens();
+                        }
+                        host.limit.written(times, moment, times > 1);
+                        host.written = Some((moment, event.at.1, is_timed(event)));
+                        host.place = place;
                         self.full(&mut host, moment, place, times);
                         self.last = Some((event.at.1, host.number, moment, place));
                     }
-                    Message::Suppressed { messages } => {
+                    Message::Suppressed {
+                        messages,
+                        by_tokens,
+                    } => {
+                        if by_tokens {
+                            host.limit.counts_tokens();
+                        }
+                        host.limit.reported(moment);
                         self.suppressed(&mut host, moment, messages.saturating_mul(times));
                     }
                     Message::ExpectationsFull => {}
@@ -248,6 +277,7 @@ impl Bursts<'_> {
 
     /// Ends the log.
     pub fn finish(mut self) -> Said {
+        self.settle(|_, _| true);
         for host in self.hosts.values() {
             self.elsewhere += host.pending.map_or(0, |(messages, _)| messages);
         }
@@ -256,6 +286,7 @@ impl Bursts<'_> {
             tally: self.tally,
             loads: self.loads,
             elsewhere: self.elsewhere,
+            excluded: self.excluded,
             generations: self.generations,
         }
     }
@@ -270,6 +301,9 @@ impl Bursts<'_> {
             wanted: self.filter.host(name),
             full: None,
             reported: false,
+            written: None,
+            place: Place::Unnamed,
+            limit: Limit::default(),
             pending: None,
             boot: None,
             uptime: 0,
@@ -278,7 +312,14 @@ impl Bursts<'_> {
     }
 
     /// Notices that the kernel has started anew.
-    fn follow_boot(&mut self, host: &mut Host, event: &Event) {
+    fn follow_boot(&mut self, host: &mut Host, event: &Event, boot_between: BootBetween<'_>) {
+        let unseen = host.limit.is_open()
+            && host.written.is_some_and(|(_, written, timed)| {
+                !(timed && is_timed(event)) && boot_between(written, event.at.0)
+            });
+        if unseen {
+            self.end_limit(host);
+        }
         let other = match (host.boot, event.boot) {
             (Some(known), Some(boot)) => known != boot,
             _ => event
@@ -294,6 +335,7 @@ impl Bursts<'_> {
 
     fn boot(&mut self, host: &mut Host) {
         self.give_up(host);
+        self.end_limit(host);
         host.full = None;
         host.reported = false;
         host.uptime = 0;
@@ -308,7 +350,7 @@ impl Bursts<'_> {
         load: Load,
         boot_between: BootBetween<'_>,
     ) {
-        let timed = event.uptime.is_some() || event.boot.is_some();
+        let timed = is_timed(event);
         let reload = host.loaded.is_some_and(|(before, before_timed)| {
             // Otherwise a new start would have been noticed.
             (timed && before_timed) || !boot_between(before, event.at.0)
@@ -372,31 +414,82 @@ impl Bursts<'_> {
         } else {
             moment
         };
-        let wanted = self.filter.host(self.tally.name(number));
+        let name: Option<Box<[u8]>> = self.tally.name(number).map(Into::into);
+        if let Some(host) = self.hosts.get_mut(&name) {
+            host.limit.written(times, moment, true);
+            host.written = host
+                .written
+                .map(|(_, _, timed)| (moment, event.at.1, timed));
+        }
+        let wanted = self.filter.host(name.as_deref());
         self.line(number, wanted, moment, place, times);
         self.last = Some((event.at.1, number, moment, place));
+    }
+
+    /// Ends the limits of the hosts for which `ends` holds of the last line.
+    fn settle(&mut self, ends: impl Fn(u64, bool) -> bool) {
+        let ended: Vec<_> = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.limit.is_open())
+            .filter(|(_, host)| {
+                host.written
+                    .is_some_and(|(_, written, timed)| ends(written, timed))
+            })
+            .map(|(name, host)| (name.clone(), host.clone()))
+            .collect();
+        for (name, mut host) in ended {
+            self.end_limit(&mut host);
+            self.hosts.insert(name, host);
+        }
+    }
+
+    /// Nothing will be told any more of what the kernel has held back.
+    fn end_limit(&mut self, host: &mut Host) {
+        if let Some((moment, _, _)) = host.written.take()
+            && host.limit.is_open()
+        {
+            let count = Count {
+                open: true,
+                ..Count::default()
+            };
+            self.count(host.number, host.wanted, moment, host.place, count);
+        }
+        host.limit = Limit::default();
     }
 
     fn line(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, lines: u64) {
         let count = Count {
             lines,
-            suppressed: 0,
+            ..Count::default()
         };
         self.count(host, wanted, moment, place, count);
     }
 
     fn hold(&mut self, host: &Host, moment: Moment, suppressed: u64) {
         let count = Count {
-            lines: 0,
             suppressed,
+            ..Count::default()
         };
         self.count(host.number, host.wanted, moment, Place::Unnamed, count);
     }
 
     fn count(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, count: Count) {
-        let passes = wanted && self.filter.time(moment);
-        if passes && !self.filter.is_covered(self.tally.name(host), moment) {
+        let name = self.tally.name(host);
+        if self.filter.is_covered(name, moment) {
+            return;
+        }
+        if wanted && self.filter.time(moment) {
             self.tally.count(host, moment, place, count);
+        } else if count.lines > 0 && wanted {
+            self.excluded.time(moment, count.lines);
+        } else if count.lines > 0 {
+            self.excluded.host(name, count.lines);
         }
     }
+}
+
+/// Whether the log says since when, or in which run, a kernel said something.
+const fn is_timed(event: &Event) -> bool {
+    event.uptime.is_some() || event.boot.is_some()
 }

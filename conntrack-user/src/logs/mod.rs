@@ -1,15 +1,19 @@
 //! `ctdrop logs`: what kernel logs say of refused packets, with what the
 //! kernel held back.
 //!
-//! [`source`] finds the logs, [`part`] opens a file, [`blocks`] and [`scan`]
+//! [`source`] finds the logs, [`part`] opens a file, [`legible`] tells whether it
+//! is one, [`blocks`] and [`scan`]
 //! search it, [`mod@line`], [`stamp`] and [`journal`] take apart what was found,
-//! [`burst`] and [`tally`] add it up, [`report`], [`advice`] and [`text`] say it.
+//! [`burst`], [`limit`], [`excluded`] and [`tally`] add it up, [`report`], [`advice`] and [`text`] say it.
 
 pub mod advice;
 pub mod blocks;
 pub mod burst;
 pub mod chronology;
+pub mod excluded;
 pub mod journal;
+pub mod legible;
+pub mod limit;
 pub mod line;
 pub mod part;
 mod progress;
@@ -36,6 +40,7 @@ use self::{reading::Reading, report::Report};
 use crate::{
     cli::{Logs, Output},
     stdout,
+    watch::text::plain,
 };
 
 /// This moment, in microseconds since 1970.
@@ -49,10 +54,17 @@ pub(crate) fn now() -> i64 {
 
 /// Searches the logs and says what they say.
 pub fn run(options: &Logs) -> Result<()> {
+    let root = options.root.as_deref().unwrap_or(Path::new("/"));
     let zone = when::zone(options.root.as_deref())?;
     let mut reading = Reading::new(options, zone.clone())?;
+    if let Err(error) = reading.demand_period() {
+        error.exit();
+    }
     if options.files.is_empty() {
-        reading.host(options.root.as_deref().unwrap_or(Path::new("/")));
+        if !root.is_dir() {
+            bail!("{} is no directory", plain(&root.display().to_string()));
+        }
+        reading.host(root);
     } else {
         reading.files(&options.files);
     }
@@ -64,7 +76,12 @@ pub fn run(options: &Logs) -> Result<()> {
             .map(|source| format!("{}: {}", source.source, source.why))
             .collect();
         if why.is_empty() {
-            bail!("found no kernel log: give its files, or - for standard input");
+            bail!(
+                "found no kernel log below {}: looked for {}; give its files, or - for standard \
+                 input",
+                plain(&root.display().to_string()),
+                source::looked_for()
+            );
         }
         bail!("no log could be read: {}", why.join("; "));
     }

@@ -14,6 +14,8 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
+use super::legible;
+
 /// Files up to this size are read; larger ones are mapped. A mapped file that
 /// is truncated meanwhile ends the program, so the small ones that are still
 /// written, and may be rotated by copying, are not mapped.
@@ -65,6 +67,9 @@ impl Part {
         let magic = reader
             .fill_buf()
             .with_context(|| format!("cannot read {}", shown()))?;
+        if let Some(why) = legible::foreign(magic) {
+            bail!("cannot read {}: {}", shown(), why.replace("FILE", &shown()));
+        }
         let content = match decompress(magic) {
             Some(Compression::Gzip) => stream(flate2::bufread::MultiGzDecoder::new(reader)),
             Some(Compression::Bzip2) => stream(bzip2::bufread::MultiBzDecoder::new(reader)),
@@ -148,7 +153,11 @@ fn decompress(magic: &[u8]) -> Option<Compression> {
 /// Decompresses standard input, or whatever else cannot be looked at twice.
 pub fn decompressed(reader: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     let mut reader = BufReader::with_capacity(64 << 10, reader);
-    let compression = decompress(reader.fill_buf()?);
+    let magic = reader.fill_buf()?;
+    if let Some(why) = legible::foreign(magic) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    }
+    let compression = decompress(magic);
     Ok(match compression {
         Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
         Some(Compression::Bzip2) => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),

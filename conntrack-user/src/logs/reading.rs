@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use clap::{CommandFactory as _, error::ErrorKind};
 use jiff::tz::TimeZone;
 use rustix::{
     system::uname,
@@ -19,7 +20,9 @@ use super::{
     blocks,
     burst::{Bursts, Covered, Filter, Generations, Loaded, short},
     chronology::Chronology,
+    excluded::Excluded,
     journal,
+    legible::Legible,
     line::Line,
     part::{self, Content, Part},
     progress::Progress,
@@ -29,7 +32,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    cli::Logs,
+    cli::{Cli, Logs},
     kernel::{kmsg::KernelLog, message::Message},
     watch::text::plain,
 };
@@ -67,6 +70,8 @@ pub struct Findings {
     pub loads: Vec<(Loaded, Option<Box<[u8]>>)>,
     /// Messages held back for others.
     pub elsewhere: u64,
+    /// Lines that were not asked for.
+    pub excluded: Excluded,
     /// The kernels that have written.
     pub generations: Generations,
     /// What was read.
@@ -121,6 +126,32 @@ impl Reading {
         })
     }
 
+    /// Demands that some time lies between the bounds that are given.
+    pub(super) fn demand_period(&self) -> Result<(), clap::Error> {
+        let (Some(since), Some(until)) = (self.filter.since, self.filter.until) else {
+            return Ok(());
+        };
+        if since < until {
+            return Ok(());
+        }
+        let shown = |at| {
+            jiff::Timestamp::from_microsecond(at)
+                .map_or_else(|_| at.to_string(), |at| at.to_string())
+        };
+        let mut command = Cli::command();
+        command.build();
+        let logs = command.find_subcommand_mut("logs");
+        let message = format!(
+            "nothing is both since {} and until {}: --since is to be the earlier one",
+            shown(since),
+            shown(until)
+        );
+        Err(match logs {
+            Some(logs) => logs.error(ErrorKind::ValueValidation, message),
+            None => command.error(ErrorKind::ValueValidation, message),
+        })
+    }
+
     /// Reads the files that are given; `-` is standard input.
     pub(super) fn files(&mut self, files: &[PathBuf]) {
         let (stdin, files): (Vec<_>, Vec<_>) =
@@ -164,7 +195,7 @@ impl Reading {
         match source::usual(root) {
             Ok(Some(log)) => self.log(&log),
             Ok(None) => {}
-            Err(error) => self.unreadable(shown(&root.join("var/log")), &error.into()),
+            Err(error) => self.unreadable(shown(&root.join(source::DIRECTORY)), &error.into()),
         }
         if root == Path::new("/") && self.read.sources.is_empty() {
             self.kernel_log();
@@ -202,10 +233,14 @@ impl Reading {
             // What was asked for is the year of the oldest part.
             years = years.and(bursts.year()).or(years);
             match outcome {
-                Ok(()) => self.read.sources.push(Source {
-                    source: shown(path),
-                    bytes: length,
-                }),
+                Ok(legible) => {
+                    if self.is_log(&shown(path), legible) {
+                        self.read.sources.push(Source {
+                            source: shown(path),
+                            bytes: length,
+                        });
+                    }
+                }
                 Err(error) => {
                     let error = anyhow::Error::from(error).context("not read to its end");
                     self.unreadable(shown(path), &error);
@@ -223,6 +258,21 @@ impl Reading {
         );
     }
 
+    /// Whether something that was read is a log; says so if it is none.
+    fn is_log(&mut self, name: &str, legible: Legible) -> bool {
+        if legible.is_none() {
+            let why = anyhow::anyhow!(
+                "it is no log: there is hardly any text in it, and no line about conntrack"
+            );
+            self.unreadable(name.to_owned(), &why);
+        } else if legible.is_hardly() {
+            self.read.warnings.push(format!(
+                "{name} is hardly a log: most of it is no text, and is not understood"
+            ));
+        }
+        !legible.is_none()
+    }
+
     fn take(&mut self, bursts: Bursts<'_>, disjoint: bool, name: &str) {
         let said = bursts.finish();
         if said.overshoot > 0 {
@@ -236,6 +286,7 @@ impl Reading {
             self.read.loads.push((load, host));
         }
         self.read.elsewhere += said.elsewhere;
+        self.read.excluded.add(said.excluded);
         self.read.generations.ip |= said.generations.ip;
         self.read.generations.nf |= said.generations.nf;
         if disjoint {
@@ -263,12 +314,13 @@ impl Reading {
         Chronology::begin_year(self.zone.clone(), part.written, stamps)
     }
 
-    fn part(&mut self, path: &Path, part: Part, bursts: &mut Bursts<'_>) -> io::Result<()> {
+    fn part(&mut self, path: &Path, part: Part, bursts: &mut Bursts<'_>) -> io::Result<Legible> {
+        let mut legible = Legible::default();
         let length = part.bytes().map(|bytes| bytes.len() as u64);
         let mut progress = Progress::begin(shown(path), length);
         if let Some(bytes) = part.bytes() {
             if bytes.starts_with(journal::EXPORT) {
-                return export(bytes, bursts, &mut progress).map(|_| ());
+                return export(bytes, bursts, &mut progress).map(|_| legible);
             }
             let boot = |from: u64, to: u64| {
                 let place = |at| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
@@ -278,6 +330,7 @@ impl Reading {
             let mut kept = 0;
             blocks::scan_all(bytes, self.threads, &self.scanner, |found, reached| {
                 self.read.skipped.add(found.skipped);
+                legible += found.legible;
                 take_found(bursts, &found, &boot);
                 progress.reached(reached as u64);
                 if let Content::Mapped(map) = &part.content
@@ -288,10 +341,10 @@ impl Reading {
                 }
             });
             bursts.end_part(bytes.len() as u64, &boot);
-            return Ok(());
+            return Ok(legible);
         }
         let Content::Stream(stream) = part.content else {
-            return Ok(());
+            return Ok(legible);
         };
         self.stream(stream, bursts, &mut progress)
     }
@@ -301,22 +354,24 @@ impl Reading {
         stream: Box<dyn Read>,
         bursts: &mut Bursts<'_>,
         progress: &mut Progress,
-    ) -> io::Result<()> {
+    ) -> io::Result<Legible> {
+        let mut legible = Legible::default();
         let mut stream = BufReader::with_capacity(64 << 10, stream);
         if stream.fill_buf()?.starts_with(journal::EXPORT) {
-            return export(stream, bursts, progress).map(|_| ());
+            return export(stream, bursts, progress).map(|_| legible);
         }
         // Starts of the kernel are events of their own here.
         let boot = |_, _| false;
         let mut reached = 0;
         let outcome = blocks::scan_stream(stream, &self.streams, |found, length| {
             self.read.skipped.add(found.skipped);
+            legible += found.legible;
             take_found(bursts, &found, &boot);
             reached += length as u64;
             progress.reached(reached);
         });
         bursts.end_part(reached, &boot);
-        outcome
+        outcome.map(|()| legible)
     }
 
     fn standard_input(&mut self) {
@@ -327,16 +382,24 @@ impl Reading {
         let outcome = part::decompressed(io::stdin())
             .and_then(|stream| self.stream(stream, &mut bursts, &mut progress));
         drop(progress);
-        if let Err(error) = outcome {
-            self.unreadable(
-                "stdin".to_owned(),
-                &anyhow::Error::from(error).context("not read to its end"),
-            );
+        let read = match outcome {
+            Ok(legible) => self.is_log("stdin", legible),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.unreadable("stdin".to_owned(), &error.into());
+                false
+            }
+            Err(error) => {
+                let error = anyhow::Error::from(error).context("not read to its end");
+                self.unreadable("stdin".to_owned(), &error);
+                true
+            }
+        };
+        if read {
+            self.read.sources.push(Source {
+                source: "stdin".to_owned(),
+                bytes: 0,
+            });
         }
-        self.read.sources.push(Source {
-            source: "stdin".to_owned(),
-            bytes: 0,
-        });
         self.take(bursts, false, "stdin");
     }
 

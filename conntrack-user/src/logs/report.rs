@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::{
     advice::{self, Advice, Evidence},
     chronology::{MINUTE, Moment},
+    excluded::Excluded,
     reading::{Findings, Source, Unreadable},
     scan::Skipped,
-    tally::{Count, Place},
+    tally::{Count, Place, Tally},
 };
 
 /// Minutes without a drop that end a burst.
@@ -45,6 +46,8 @@ pub struct Report {
     pub module_loads: Vec<Load>,
     /// Messages held back that were not next to a full table.
     pub suppressed_elsewhere: u64,
+    /// Lines about a full table that the options leave out.
+    pub excluded: NotAsked,
     /// What was left out.
     pub skipped: Left,
     /// What was read.
@@ -60,8 +63,10 @@ pub struct Report {
 pub struct Range {
     /// One for each line.
     pub at_least: u64,
-    /// And one for each message held back.
+    /// And one for each message held back that the kernel has told of.
     pub at_most: u64,
+    /// Whether it may have held back more, and `at_most` is no bound.
+    pub open: bool,
 }
 
 impl From<Count> for Range {
@@ -69,6 +74,7 @@ impl From<Count> for Range {
         Self {
             at_least: count.lines,
             at_most: count.lines.saturating_add(count.suppressed),
+            open: count.open,
         }
     }
 }
@@ -137,8 +143,7 @@ pub struct Host {
 pub struct Netns {
     /// Inode; none: of the host, or not named, as before 6.16 or so.
     pub netns: Option<u32>,
-    /// Number of an OpenVZ container.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Number of an OpenVZ container; none: not in one, or not named.
     pub container: Option<u32>,
     /// Lines about a full table.
     pub lines: u64,
@@ -159,6 +164,38 @@ pub struct Load {
     pub max: u64,
     /// Whether the same kernel had loaded it before: the limit was reset.
     pub reload: bool,
+}
+
+/// Lines about a full table of other hosts and times than asked for.
+#[derive(Debug, Serialize)]
+pub struct NotAsked {
+    /// Lines of other hosts.
+    pub by_host: u64,
+    /// Some of these hosts; null: not named.
+    pub hosts: Vec<Option<String>>,
+    /// Lines of other times.
+    pub by_time: u64,
+    /// Time of the first of these; none if none has a time.
+    pub first: Option<String>,
+    /// Time of the last of these.
+    pub last: Option<String>,
+}
+
+impl From<&Excluded> for NotAsked {
+    fn from(excluded: &Excluded) -> Self {
+        let wall = |at| time(Moment::Wall(at));
+        Self {
+            by_host: excluded.by_host,
+            hosts: excluded
+                .hosts
+                .iter()
+                .map(|host| host.as_deref().map(text))
+                .collect(),
+            by_time: excluded.by_time,
+            first: excluded.span.and_then(|(first, _)| wall(first)),
+            last: excluded.span.and_then(|(_, last)| wall(last)),
+        }
+    }
 }
 
 /// What was left out.
@@ -245,16 +282,48 @@ impl Report {
             by_netns,
             module_loads,
             suppressed_elsewhere: read.elsewhere,
+            excluded: (&read.excluded).into(),
             skipped: Left {
                 lines: read.skipped,
                 lost: read.lost,
                 sources: read.unreadable.clone(),
             },
             sources: read.sources.clone(),
-            warnings: read.warnings.clone(),
+            warnings: read.warnings.iter().cloned().chain(open(tally)).collect(),
             advice,
         }
     }
+}
+
+/// Moments that a warning names, at most.
+const NAMED: usize = 3;
+
+/// Says which bursts may have been larger than the log tells.
+fn open(tally: &Tally) -> Option<String> {
+    let open = tally.open();
+    if open.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = open
+        .iter()
+        .take(NAMED)
+        .map(|&(moment, host)| {
+            let at = match moment {
+                Moment::Uptime(at) => format!("{} s after the kernel's start", at / 1_000_000),
+                _ => time(moment).unwrap_or_else(|| "a time not known".to_owned()),
+            };
+            host.map_or_else(|| at.clone(), |host| format!("{at} on {}", text(host)))
+        })
+        .collect();
+    let more = match open.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "at_most is no bound for the minute of {}{more}: the kernel tells what it holds back only \
+         with a later message, and the log has none after that burst",
+        named.join(", ")
+    ))
 }
 
 fn text(name: &[u8]) -> String {

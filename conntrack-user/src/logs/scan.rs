@@ -4,6 +4,7 @@ use memchr::memmem::Finder;
 
 use super::{
     journal,
+    legible::Legible,
     line::{Line, Writer},
     sieve::Sieve,
     stamp::Stamp,
@@ -45,6 +46,8 @@ pub struct Found {
     pub events: Vec<Event>,
     /// What was not counted.
     pub skipped: Skipped,
+    /// Whether it is text.
+    pub legible: Legible,
 }
 
 /// Lines about a full table that were not counted.
@@ -123,7 +126,10 @@ impl Scanner {
 
     /// Looks through whole lines, which begin at `offset` of the log.
     pub fn scan(&self, lines: &[u8], offset: u64) -> Found {
-        let mut found = Found::default();
+        let mut found = Found {
+            legible: Legible::sample(lines),
+            ..Found::default()
+        };
         let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
         if end <= LONGEST {
             let first = Line::parse(&lines[..end]);
@@ -152,6 +158,7 @@ impl Scanner {
                 Judged::Nothing => {}
             }
         });
+        found.legible.found = !found.events.is_empty() || found.skipped.total() > 0;
         found
     }
 

@@ -13,6 +13,9 @@ use rustix::fs::makedev;
 /// special first. Where one has them the others only have them again.
 const USUAL: [&str; 3] = ["kern.log", "messages", "syslog"];
 
+/// Where these are.
+pub(super) const DIRECTORY: &str = "var/log";
+
 /// Files of one log, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -91,7 +94,7 @@ pub fn logs(files: impl IntoIterator<Item = PathBuf>) -> Vec<Log> {
 /// The log below `root` that the kernel's messages are written to, with its
 /// rotations; none if there is none.
 pub fn usual(root: &Path) -> io::Result<Option<Log>> {
-    let directory = root.join("var/log");
+    let directory = root.join(DIRECTORY);
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -116,9 +119,21 @@ pub fn usual(root: &Path) -> io::Result<Option<Log>> {
     }))
 }
 
+/// Where systemd keeps the journal.
+const JOURNALS: [&str; 2] = ["var/log/journal", "run/log/journal"];
+
+/// What is looked for below a root.
+pub fn looked_for() -> String {
+    format!(
+        "the journal in {}, and {} in {DIRECTORY} with their rotations",
+        JOURNALS.join(" and "),
+        USUAL.join(", ")
+    )
+}
+
 /// Where the journal of the system below `root` is kept.
 pub fn journal(root: &Path) -> Option<PathBuf> {
-    ["var/log/journal", "run/log/journal"]
+    JOURNALS
         .iter()
         .map(|directory| root.join(directory))
         .find(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))

@@ -22,6 +22,8 @@ pub struct Count {
     pub lines: u64,
     /// Messages held back next to them, whoever wanted to write them.
     pub suppressed: u64,
+    /// Whether more may have been held back, which nothing has told of.
+    pub open: bool,
 }
 
 impl Count {
@@ -29,10 +31,18 @@ impl Count {
     pub const fn add(&mut self, other: Self) {
         self.lines = self.lines.saturating_add(other.lines);
         self.suppressed = self.suppressed.saturating_add(other.suppressed);
+        self.open |= other.open;
     }
 
     /// The larger of both, where both are of the same messages.
     fn at_least(&mut self, other: Self) {
+        // The one that goes on further knows.
+        let known = |count: &Self| (count.lines, count.suppressed);
+        self.open = match known(self).cmp(&known(&other)) {
+            std::cmp::Ordering::Less => other.open,
+            std::cmp::Ordering::Equal => self.open && other.open,
+            std::cmp::Ordering::Greater => self.open,
+        };
         self.lines = self.lines.max(other.lines);
         self.suppressed = self.suppressed.max(other.suppressed);
     }
@@ -134,7 +144,10 @@ impl Tally {
             let name = other.name(key.host);
             let host = self.host(name);
             let key = Key { host, ..*key };
-            let sum = self.counts.entry(key).or_default();
+            let Some(sum) = self.counts.get_mut(&key) else {
+                self.counts.insert(key, count);
+                continue;
+            };
             if !disjoint && is_unique(name) && key.minute != Moment::Unknown {
                 sum.at_least(count);
             } else {
@@ -151,6 +164,19 @@ impl Tally {
     /// Sums by minute.
     pub fn by_minute(&self) -> BTreeMap<Moment, Count> {
         self.sum(|key| key.minute)
+    }
+
+    /// The minutes and hosts of which not all may be told, in order.
+    pub fn open(&self) -> Vec<(Moment, Option<&[u8]>)> {
+        let mut open: Vec<_> = self
+            .counts
+            .iter()
+            .filter(|(_, count)| count.open)
+            .map(|(key, _)| (key.minute, self.name(key.host)))
+            .collect();
+        open.sort_unstable();
+        open.dedup();
+        open
     }
 
     /// Sums by host.

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::report::{Load, Minute, Range, Report};
-use crate::watch::text::{number, plain};
+use crate::watch::text::{counted, number, plain};
 
 /// Rows of a table that are shown: the ones with the most drops.
 const ROWS: usize = 12;
@@ -37,19 +37,25 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
         [] => String::new(),
     };
     if report.lines == 0 {
-        return vec![format!("no line about a full table in {}", plain(&sources))];
+        return nothing(report, &plain(&sources), zone);
     }
     let mut lines = vec![
-        format!("{} packets refused: table full", range(report.drops)),
+        format!("{} refused: table full", packets(report.drops)),
         format!(
-            "  {} {} in {}; next to {} the kernel held back {} network messages of any kind",
-            number(report.lines),
-            if report.lines == 1 { "line" } else { "lines" },
+            "  {} in {}; next to {} the kernel held back {} of any kind",
+            counted(report.lines, "line"),
             plain(&sources),
             if report.lines == 1 { "it" } else { "them" },
-            number(report.suppressed)
+            counted(report.suppressed, "network message")
         ),
     ];
+    if report.drops.open {
+        lines.push(
+            "  how many more is not known: what the kernel holds back it tells only with a later \
+             message, and none came after the last burst"
+                .to_owned(),
+        );
+    }
     match (&report.first, &report.last, report.uptime) {
         (Some(first), Some(last), _) if first == last => {
             lines.push(format!("  at {}", local(first, zone)));
@@ -86,11 +92,63 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
     lines
 }
 
-fn range(range: Range) -> String {
+/// Says that there is no line, or that none is what was asked for.
+fn nothing(report: &Report, sources: &str, zone: &TimeZone) -> Vec<String> {
+    let excluded = &report.excluded;
+    if excluded.by_host == 0 && excluded.by_time == 0 {
+        return vec![format!("no line about a full table in {sources}")];
+    }
+    let mut lines = vec![format!(
+        "no line about a full table in {sources} is what was asked for"
+    )];
+    if excluded.by_host > 0 {
+        let hosts: Vec<_> = excluded
+            .hosts
+            .iter()
+            .map(|host| host.as_deref().map_or("not named".to_owned(), plain))
+            .collect();
+        lines.push(format!(
+            "  of other hosts (--host): {}: {}",
+            counted(excluded.by_host, "line"),
+            hosts.join(", ")
+        ));
+    }
+    if excluded.by_time > 0 {
+        let times = match (&excluded.first, &excluded.last) {
+            (Some(first), Some(last)) => {
+                format!("from {} to {}", local(first, zone), local(last, zone))
+            }
+            _ => "whose time of day is not known".to_owned(),
+        };
+        lines.push(format!(
+            "  of other times (--since, --until): {}, {times}",
+            counted(excluded.by_time, "line")
+        ));
+    }
+    lines
+}
+
+/// So many packets as far as it is known.
+fn packets(range: Range) -> String {
     if range.at_least == range.at_most {
-        number(range.at_least)
+        let least = if range.open { "at least " } else { "" };
+        return format!("{least}{}", counted(range.at_least, "packet"));
+    }
+    let (least, most) = (number(range.at_least), number(range.at_most));
+    if range.open {
+        format!("at least {least}, perhaps {most} or more packets")
     } else {
-        format!("{} to {}", number(range.at_least), number(range.at_most))
+        format!("{least} to {most} packets")
+    }
+}
+
+/// The upper bound, as far as there is one.
+fn at_most(range: Range) -> String {
+    let bound = number(range.at_most);
+    if range.open {
+        format!("{bound} or more")
+    } else {
+        bound
     }
 }
 
@@ -139,7 +197,7 @@ fn minutes(report: &Report, zone: &TimeZone) -> Vec<String> {
                 (None, None) => "time not known".to_owned(),
             };
             let drops = minute.drops;
-            vec![number(drops.at_least), number(drops.at_most), time]
+            vec![number(drops.at_least), at_most(drops), time]
         })
         .collect();
     let mut lines = table(&["AT LEAST", "AT MOST", "MINUTE"], &rows, 0..2);
@@ -164,7 +222,7 @@ fn hosts(report: &Report, zone: &TimeZone) -> Vec<String> {
         .map(|host| {
             vec![
                 number(host.drops.at_least),
-                number(host.drops.at_most),
+                at_most(host.drops),
                 host.host
                     .as_deref()
                     .map_or_else(|| "not named".to_owned(), plain),
@@ -250,9 +308,9 @@ fn left_out(report: &Report) -> Vec<String> {
     let skipped = report.skipped.lines;
     if skipped.total() > 0 {
         lines.push(format!(
-            "not counted: {} lines about a full table: {} cut, {} not by the kernel, {} with \
+            "not counted: {} about a full table: {} cut, {} not by the kernel, {} with \
              control bytes, {} too long",
-            number(skipped.total()),
+            counted(skipped.total(), "line"),
             number(skipped.cut),
             number(skipped.not_kernel),
             number(skipped.binary),
@@ -261,14 +319,14 @@ fn left_out(report: &Report) -> Vec<String> {
     }
     if report.suppressed_elsewhere > 0 && report.lines > 0 {
         lines.push(format!(
-            "not counted: {} messages held back far from any full table",
-            number(report.suppressed_elsewhere)
+            "not counted: {} held back far from any full table",
+            counted(report.suppressed_elsewhere, "message")
         ));
     }
     if report.skipped.lost > 0 {
         lines.push(format!(
-            "lost: {} records of the kernel's log were overwritten",
-            number(report.skipped.lost)
+            "lost: {} of the kernel's log overwritten",
+            counted(report.skipped.lost, "record")
         ));
     }
     for source in &report.skipped.sources {

@@ -197,7 +197,7 @@ impl Log {
                         None => said.some_full = true,
                     }
                 }
-                Some(Message::Suppressed { messages }) => logged.suppressed += messages,
+                Some(Message::Suppressed { messages, .. }) => logged.suppressed += messages,
                 _ => {}
             })?;
             logged.lost = log.lost();

@@ -471,6 +471,12 @@ pub(crate) fn number(value: u64) -> String {
     text
 }
 
+/// So many of something that takes an `s` if they are several.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", number(count))
+}
+
 #[cfg(test)]
 mod tests {
     use conntrack_ebpf::Reason;
@@ -492,6 +498,12 @@ mod tests {
             reason: Reason::TableFull as u32,
             sender: 0,
         }
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let lines = [0, 1, 2, 1000].map(|count| counted(count, "line"));
+        assert_eq!(lines, ["0 lines", "1 line", "2 lines", "1,000 lines"]);
     }
 
     #[test]
