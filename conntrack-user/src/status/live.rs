@@ -131,6 +131,7 @@ pub(crate) fn look(interval: Duration) -> Seen {
             not_found: None,
             found,
             unseen,
+            hidden: namespaces.hidden,
         },
         warnings: namespaces.warnings,
     }

@@ -155,7 +155,7 @@ impl Report {
         } = seen;
         let survives = simulate(&facts, Start::of(&facts));
         let memory = Memory::of(&table(&facts, &namespaces));
-        let mut findings: Vec<Finding> = missing.finding().into_iter().collect();
+        let mut findings = missing.findings();
         findings.extend(
             Pressure {
                 facts: &facts,

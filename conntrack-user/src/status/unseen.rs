@@ -50,11 +50,32 @@ pub(super) struct Missing {
     pub(super) found: usize,
     /// Those that could not be looked into.
     pub(super) unseen: Vec<Unseen>,
+    /// Processes whose namespaces are not even known.
+    pub(super) hidden: usize,
 }
 
 impl Missing {
     /// What is to be said about it.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let hidden = (self.hidden > 0).then(|| {
+            Finding::new(
+                Severity::Unknown,
+                format!(
+                    "the network namespaces of {} cannot be seen",
+                    match self.hidden {
+                        1 => "1 process".to_owned(),
+                        hidden => format!("{hidden} processes"),
+                    }
+                ),
+                "a table that is full among them is not noticed",
+                "run as root, or with CAP_SYS_PTRACE",
+            )
+        });
+        self.finding().into_iter().chain(hidden).collect()
+    }
+
+    /// Of those that are known.
+    fn finding(&self) -> Option<Finding> {
         if let Some(error) = &self.not_found {
             return Some(Finding::new(
                 Severity::Unknown,
@@ -100,18 +121,28 @@ mod tests {
     use super::*;
 
     fn denied(name: &str) -> Unseen {
-        let error = netns::Unreadable::Denied { name: name.into() };
+        let error = netns::Unreadable::Denied {
+            name: name.into(),
+            why: "CAP_SYS_ADMIN is missing".to_owned(),
+        };
         Unseen::of(name, &error).unwrap()
     }
 
     #[test]
     fn what_was_not_looked_into_is_unknown() {
         let missing = |found, unseen: Vec<Unseen>| Missing {
-            not_found: None,
             found,
             unseen,
+            ..Missing::default()
         };
-        assert_eq!(missing(3, Vec::new()).finding(), None);
+        assert_eq!(missing(3, Vec::new()).findings(), []);
+        let hidden = Missing {
+            hidden: 2,
+            ..missing(3, Vec::new())
+        };
+        let findings = hidden.findings();
+        assert_eq!(findings[0].severity, Severity::Unknown);
+        assert!(findings[0].what.contains("of 2 processes"), "{findings:?}");
         let finding = missing(3, vec![denied("blue"), denied("green")]).finding();
         let finding = finding.unwrap();
         assert_eq!(finding.severity, Severity::Unknown);

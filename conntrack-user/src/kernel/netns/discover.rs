@@ -63,8 +63,10 @@ pub(super) fn discover() -> Result<Namespaces> {
         .map(|(inode, Seen { pid, mounts })| describe(inode, pid, mounts, host == Some(inode)))
         .collect();
     list.sort_by(|a, b| (!a.host, &a.name).cmp(&(!b.host, &b.name)));
+    let told = host.is_some() && first.is_err();
     Ok(Namespaces {
         list,
+        hidden: hidden.saturating_sub(usize::from(told)),
         warnings: warnings(&Hidden {
             first: first.err(),
             processes: hidden,

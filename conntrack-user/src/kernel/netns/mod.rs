@@ -45,6 +45,9 @@ const LISTED: usize = 10;
 pub struct Namespaces {
     /// The namespaces: the host's first, then by name.
     pub list: Vec<Namespace>,
+    /// Processes whose namespaces could not be seen, and may be others. Not PID 1,
+    /// where kernel threads have told the host's.
+    pub hidden: usize,
     /// Why the list may be incomplete, each as a sentence for the user.
     pub warnings: Vec<String>,
 }
