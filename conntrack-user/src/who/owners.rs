@@ -11,15 +11,11 @@ use anyhow::{Context as _, Result};
 use foldhash::fast::RandomState;
 
 use super::entry::Address;
-use crate::kernel::netns::{Namespace, Namespaces};
+use crate::kernel::netns::Namespaces;
 
 /// Addresses that are remembered. A host with more containers than this is not
 /// known; addresses beyond have no owner.
 const ADDRESSES: usize = 65_536;
-
-/// Bit of a process's flags: a thread of the kernel (`PF_KTHREAD`,
-/// linux/sched.h).
-const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// Whose addresses are whose, as the table of one namespace has them.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +54,7 @@ impl Owners {
                 let owner = Owner {
                     netns: namespace.inode,
                     name: namespace.name.clone(),
-                    machine: is_machine(namespace),
+                    machine: namespace.host || namespace.is_own(),
                 };
                 known.add(owner, addresses);
             }
@@ -134,27 +130,6 @@ impl Known {
             }
         }
     }
-}
-
-/// Whether a namespace is that of PID 1, of the kernel's own threads, or the one
-/// that this process is in. PID 1 of a container is not the host's, and may be
-/// hidden.
-fn is_machine(namespace: &Namespace) -> bool {
-    let kernel = |pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.is_ok_and(|stat| is_kernel_thread(&stat))
-    };
-    namespace.host || namespace.is_own() || namespace.pid.is_some_and(kernel)
-}
-
-/// Whether a `/proc/PID/stat` is of a kernel thread: the flags are the seventh
-/// field after the name, which may hold anything but ends with the last `)`
-/// (`do_task_stat`, `fs/proc/array.c`).
-fn is_kernel_thread(stat: &str) -> bool {
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let flags = fields.split_ascii_whitespace().nth(6);
-    let flags = flags.and_then(|flags| flags.parse::<u32>().ok());
-    flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
 }
 
 /// The index of what has no owner of its own.
@@ -286,12 +261,7 @@ Local:
     }
 
     #[test]
-    fn the_machine_is_known_by_the_threads_of_the_kernel() {
-        assert!(is_kernel_thread("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0"));
-        assert!(!is_kernel_thread(
-            "9 (a) S 1 9 9 0 -1 2129984 0 0) S 1 9 9 0 -1 4194560 0"
-        ));
-        assert!(!is_kernel_thread(""));
+    fn the_machine_is_not_to_be_stopped() {
         let owners = owners();
         let machine = |last| owners.is_machine(owners.index_of(address(last)).unwrap());
         assert!(machine(5) && !machine(1));
