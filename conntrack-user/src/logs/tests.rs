@@ -67,7 +67,7 @@ fn the_story_of_an_el5_box() {
     assert_eq!(minutes[0]["drops"], report["drops"]);
     assert_eq!(report["by_host"][0]["host"], "localhost");
     assert!(
-        text.starts_with("at least 1, perhaps 5,991 or more packets refused: table full\n"),
+        text.starts_with("1 to 5,991 packets or more refused: table full\n"),
         "{text}"
     );
     // What fits that box, and nothing that does not.

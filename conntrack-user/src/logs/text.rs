@@ -136,7 +136,7 @@ fn packets(range: Range) -> String {
     }
     let (least, most) = (number(range.at_least), number(range.at_most));
     if range.open {
-        format!("at least {least}, perhaps {most} or more packets")
+        format!("{least} to {most} packets or more")
     } else {
         format!("{least} to {most} packets")
     }
