@@ -50,7 +50,7 @@ pub fn foreign(magic: &[u8]) -> Option<String> {
 const PLACES: usize = 16;
 
 /// Bytes of each place.
-const LOOKED_AT: usize = 512;
+const LOOKED_AT: usize = 64;
 
 /// Where less than one byte in so many is text, chance has made it.
 const CHANCE: u64 = 16;
