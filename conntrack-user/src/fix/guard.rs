@@ -120,6 +120,11 @@ impl Guard {
         &self.kept
     }
 
+    /// The refused packets that it has looked at.
+    pub const fn looked(&self) -> &Refusals {
+        &self.looked
+    }
+
     /// There was a sign of pressure: counts are to be read, and to be read again
     /// when [`Self::turn`] says so.
     pub fn hears(&mut self) {
@@ -266,7 +271,7 @@ impl Guard {
         let evidence = self.evidence(need, before);
         // The step is made, whatever becomes of this.
         if let Ok(later) = again() {
-            self.looked.raise_to(&later);
+            self.looked.follow(&later);
         }
         let lost = self.looked.since(&self.stepped, need);
         self.stepped = self.looked.clone();

@@ -17,7 +17,7 @@ use super::{
     draft::{Change, Draft},
     notes::{self, Note},
     places, services,
-    sizing::Size,
+    sizing::{Size, reaches},
 };
 use crate::{
     facts::{
@@ -227,15 +227,6 @@ fn caveats(survival: &Survival) -> impl Iterator<Item = &String> {
         .into_iter()
         .chain(services)
         .flat_map(|outcome| &outcome.caveats)
-}
-
-/// Whether a limit is at least the wanted one; 0 is none.
-fn reaches(value: Option<u64>, max: u64) -> bool {
-    match (value, max) {
-        (Some(0), _) => true,
-        (Some(value), 1..) => value >= max,
-        _ => false,
-    }
 }
 
 fn files(changes: BTreeMap<PathBuf, Change>) -> Vec<FileChange> {

@@ -27,7 +27,6 @@ impl Refusals {
         if observer.backend().can_rest() {
             return refusals;
         }
-        refusals.leave_out_what_rules_drop(observer);
         for (reason, packets) in observer.verdict(|_| true).from_counters {
             refusals.add(0, reason, packets);
         }
@@ -36,24 +35,28 @@ impl Refusals {
 
     /// Those that the programs have counted until now.
     pub fn now(observer: &Stand) -> Result<Self> {
-        let mut refusals = Self::of_totals(observer.totals_now()?.iter());
-        if !observer.backend().can_rest() {
-            refusals.leave_out_what_rules_drop(observer);
-        }
-        Ok(refusals)
+        Ok(Self::of_totals(observer.totals_now()?.iter()))
     }
 
-    /// Where the place of a drop is all that is seen, packets that a rule has
-    /// dropped look the same (docs/counting.md); only in a table that is nearly
-    /// full they are taken for refused.
-    fn leave_out_what_rules_drop(&mut self, observer: &Stand) {
+    /// Without what a rule may have dropped. Where the place of a drop is all that
+    /// is seen, such packets look the same (docs/counting.md); what is more than
+    /// was `known` is taken for refused only in a table that is nearly full.
+    #[must_use]
+    pub fn believed(mut self, observer: &Stand, known: &Self) -> Self {
+        if observer.backend().can_rest() {
+            return self;
+        }
         let is_full = |netns| {
             let namespace = observer.namespaces().by_inode(netns)?;
             let limits = namespace.limits().ok()?;
             Some(is_nearly_full(limits.entries?, limits.max?))
         };
-        self.room
-            .retain(|&netns, packets| *packets == 0 || is_full(netns) == Some(true));
+        self.room.retain(|netns, packets| {
+            let before = known.room.get(netns).copied().unwrap_or(0);
+            // What counters have told is of no namespace.
+            *netns == 0 || *packets <= before || is_full(*netns) == Some(true)
+        });
+        self
     }
 
     fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
@@ -89,6 +92,20 @@ impl Refusals {
             (netns, packets.saturating_sub(before))
         });
         more.filter(|&(_, packets)| packets > 0).collect()
+    }
+
+    /// Takes over what is more in namespaces that are known.
+    pub(super) fn follow(&mut self, later: &Self) {
+        let both = [
+            (&mut self.room, &later.room),
+            (&mut self.chains, &later.chains),
+        ];
+        for (known, later) in both {
+            for (netns, known) in known {
+                let later = later.get(netns).copied().unwrap_or(0);
+                *known = later.max(*known);
+            }
+        }
     }
 
     /// Takes over what is more.
@@ -135,6 +152,11 @@ mod tests {
         assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
         assert_eq!(later.since(&looked, Need::Buckets), []);
         looked.raise_to(&later);
+        looked.follow(&room(&[(8, 1), (9, 5)]));
+        assert_eq!(looked, later);
+        let mut followed = looked.clone();
+        followed.follow(&room(&[(8, 3)]));
+        assert_eq!(followed, room(&[(7, 10), (8, 3)]));
         // Drained counts can be older than those read in between.
         looked.raise_to(&room(&[(7, 9)]));
         assert_eq!(looked, later);

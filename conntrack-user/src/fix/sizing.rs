@@ -90,12 +90,20 @@ pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request)
 impl Size {
     /// Whether a limit need not be changed to be this one; 0 is none.
     pub fn is_met_by(&self, limit: Option<u64>) -> bool {
-        match limit {
-            Some(limit) if self.exact => limit == self.max,
-            Some(0) => true,
-            Some(limit) => limit >= self.max && self.max > 0,
-            None => false,
+        if self.exact {
+            limit == Some(self.max)
+        } else {
+            reaches(limit, self.max)
         }
+    }
+}
+
+/// Whether a limit is at least the wanted one; 0 is none.
+pub(super) fn reaches(limit: Option<u64>, wanted: u64) -> bool {
+    match (limit, wanted) {
+        (Some(0), _) => true,
+        (Some(limit), 1..) => limit >= wanted,
+        _ => false,
     }
 }
 

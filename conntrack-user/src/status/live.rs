@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::unseen::{Missing, Unseen};
+use super::unseen::{Missing, Remedies, Unseen};
 use crate::{
     kernel::{
         counters::{self, Counters, Totals},
@@ -132,6 +132,7 @@ pub(crate) fn look(interval: Duration) -> Seen {
             found,
             unseen,
             hidden: namespaces.hidden,
+            remedies: Remedies::now(),
         },
         warnings: namespaces.warnings,
     }

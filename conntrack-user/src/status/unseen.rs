@@ -52,6 +52,27 @@ pub(super) struct Missing {
     pub(super) unseen: Vec<Unseen>,
     /// Processes whose namespaces are not even known.
     pub(super) hidden: usize,
+    /// What to do where it is privilege that was missing.
+    pub(super) remedies: Remedies,
+}
+
+/// What keeps this process from looking, or what to do about it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Remedies {
+    /// Into a namespace.
+    pub(super) to_enter: String,
+    /// At the namespace of a process.
+    pub(super) to_see: String,
+}
+
+impl Remedies {
+    /// Those of this process.
+    pub(super) fn now() -> Self {
+        Self {
+            to_enter: netns::why_not_entered(),
+            to_see: netns::why_not_seen(),
+        }
+    }
 }
 
 impl Missing {
@@ -68,7 +89,7 @@ impl Missing {
                     }
                 ),
                 "a table that is full among them is not noticed",
-                "run as root, or with CAP_SYS_PTRACE",
+                self.remedies.to_see.as_str(),
             )
         });
         self.finding().into_iter().chain(hidden).collect()
@@ -107,7 +128,7 @@ impl Missing {
                 format!("{of}: {}", shortened(&names)),
                 reasons.join("; "),
                 if unseen.iter().any(|unseen| unseen.denied) {
-                    "run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+                    self.remedies.to_enter.as_str()
                 } else {
                     "mend what the reason names"
                 },
@@ -133,6 +154,10 @@ mod tests {
         let missing = |found, unseen: Vec<Unseen>| Missing {
             found,
             unseen,
+            remedies: Remedies {
+                to_enter: "run as root".to_owned(),
+                to_see: "grant it".to_owned(),
+            },
             ..Missing::default()
         };
         assert_eq!(missing(3, Vec::new()).findings(), []);
@@ -143,6 +168,7 @@ mod tests {
         let findings = hidden.findings();
         assert_eq!(findings[0].severity, Severity::Unknown);
         assert!(findings[0].what.contains("of 2 processes"), "{findings:?}");
+        assert_eq!(findings[0].remedy, "grant it");
         let finding = missing(3, vec![denied("blue"), denied("green")]).finding();
         let finding = finding.unwrap();
         assert_eq!(finding.severity, Severity::Unknown);
@@ -151,7 +177,7 @@ mod tests {
             "2 of 3 network namespaces were not looked into: blue, green"
         );
         assert!(finding.why.contains("CAP_SYS_ADMIN"), "{}", finding.why);
-        assert!(finding.remedy.starts_with("run as root"));
+        assert_eq!(finding.remedy, "run as root");
         let many = (0..9)
             .map(|number| denied(&format!("ns{number}")))
             .collect();

@@ -216,15 +216,15 @@ impl Session<'_> {
 
     /// Lets the guard see what was refused until now.
     fn guard_now(&mut self) -> Result<()> {
-        let refused = Refusals::now(&self.observer)?;
-        self.guard_against(&refused)
+        self.guard_against(Refusals::now(&self.observer)?)
     }
 
-    fn guard_against(&mut self, refused: &Refusals) -> Result<()> {
+    fn guard_against(&mut self, refused: Refusals) -> Result<()> {
         let Some(guard) = &mut self.guard else {
             return Ok(());
         };
-        let events = guard.look(refused, || Refusals::now(&self.observer));
+        let refused = refused.believed(&self.observer, guard.looked());
+        let events = guard.look(&refused, || Refusals::now(&self.observer));
         self.say_fixes(&events)
     }
 
@@ -245,8 +245,7 @@ impl Session<'_> {
             self.counters_read = Instant::now();
             self.observer.look()?;
         }
-        let refused = Refusals::drained(&self.observer);
-        self.guard_against(&refused)
+        self.guard_against(Refusals::drained(&self.observer))
     }
 
     /// Says what has become of the namespace that was asked for.

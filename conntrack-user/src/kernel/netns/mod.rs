@@ -75,6 +75,12 @@ pub struct Namespace {
     made: Option<(i64, i64)>,
 }
 
+/// Why namespaces of other processes cannot be seen from here, or what to do about
+/// it.
+pub fn why_not_seen() -> String {
+    Rights::now().to_see()
+}
+
 /// Why namespaces cannot be entered from here, or what to do about it.
 pub fn why_not_entered() -> String {
     Rights::now().to_enter()
