@@ -184,6 +184,7 @@ pub static ALL: &[&Scenario] = &[
     &fix::BUCKETS,
     &fix::UNDONE,
     &fix::UNWRITABLE,
+    &fix::RULES,
     &demo::DEMO,
     &who::WHO,
     &who::CHOSEN,

@@ -14,12 +14,14 @@ use crate::{
 mod auto;
 mod bounds;
 mod buckets;
+mod rules;
 mod undone;
 mod unwritable;
 
 pub use auto::{AUTO, PLAN};
 pub use bounds::{BACKS_OFF, CEILING};
 pub use buckets::BUCKETS;
+pub use rules::RULES;
 pub use undone::UNDONE;
 pub use unwritable::UNWRITABLE;
 

@@ -1,0 +1,70 @@
+//! Packets that a rule drops look like refused ones on the tracepoint.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Result, ensure};
+
+use super::{FLOOD, FULL, RAISED, drops, expect_action, number, watch};
+use crate::{
+    net::{Fill, Flood, LanOptions},
+    scenario::{Auto, Machine, Rung, Scenario, setup},
+};
+
+/// Left to the rule, then raised.
+pub static RULES: Scenario = Scenario {
+    name: "fix_rules",
+    about: "fix auto on the tracepoint: nothing is raised for what a rule drops in a table with room",
+    rungs: Rung::INSIDE,
+    alone: true,
+    auto: Auto::No,
+    once: true,
+    run: rules,
+};
+
+/// Before conntrack sees a packet.
+const DROP: &str = "table inet early {
+    chain early {
+        type filter hook prerouting priority raw;
+        udp dport 9 drop;
+    }
+}";
+
+fn rules(machine: &Machine) -> Result<()> {
+    /// The first kernel that says why a packet was dropped.
+    const FIRST: (u32, u32) = (5, 17);
+    if setup::kernel_version()? < FIRST {
+        println!("skipped: kernels before 5.17 do not say why a packet was dropped");
+        return Ok(());
+    }
+    // As on a kernel that offers nothing else.
+    let machine = &Machine {
+        rung: Rung::Tracepoint,
+        forced: true,
+        ..machine.clone()
+    };
+    let lan = setup::limited_lan(machine, "rules", &LanOptions::default())?;
+    let mut watch = watch(machine, &["--fix", "auto"])?;
+    lan.firewall.nft(DROP)?;
+    let dropped = FLOOD.send(&lan)?;
+    // Longer than it takes to drain, and to look at the counters.
+    thread::sleep(Duration::from_secs(3));
+    ensure!(drops(&lan)? == 0, "the rule has let packets through");
+    ensure!(number("max")? == FULL, "the limit is {}", number("max")?);
+
+    lan.firewall.nft("delete table inet early")?;
+    Fill::default().to_the_limit(&lan.firewall)?;
+    Flood {
+        first_flow: 10_000,
+        ..FLOOD
+    }
+    .send(&lan)?;
+    let raised = watch.next_fix()?;
+    expect_action(&raised, "raised")?;
+    ensure!(raised["after"]["max"] == RAISED, "{raised}");
+    let counted = watch.finish()?.total();
+    ensure!(
+        counted > dropped.delivered,
+        "{counted} counted, so that those of the rule were none to be told apart"
+    );
+    Ok(())
+}
