@@ -12,12 +12,14 @@ use std::{
 };
 
 use conntrack_user::{
-    facts::{Facts, root::Root},
-    fix::{
-        self, Plan,
-        diagnosis::{Load, diagnose},
-        plan::{LiveWrite, Options},
+    apply::{
+        self,
         record::{DIRECTORY, Records},
+    },
+    facts::{Facts, root::Root},
+    plan::{
+        self, LiveWrite, Options, Plan,
+        diagnosis::{Load, diagnose},
         sizing::{Request, size},
     },
 };
@@ -38,11 +40,11 @@ fn plan(tree: &Tree) -> Plan {
         ceiling: None,
     };
     let size = size(&facts, &load, &diagnosis, request).unwrap();
-    fix::plan(&root, &facts, size, Options::default()).unwrap()
+    plan::plan(&root, &facts, size, Options::default()).unwrap()
 }
 
 fn apply(tree: &Tree, plan: &Plan) -> Result<(), String> {
-    fix::apply(tree.path(), plan)
+    apply::apply(tree.path(), plan)
         .map(|_| ())
         .map_err(|error| format!("{error:#}"))
 }
@@ -411,14 +413,14 @@ fn a_full_disk_changes_nothing() {
                 rm $T/../err.$$
                 $ctdrop undo --root $T >/dev/null
                 rm $T/filler
-                diff -r $T/etc /tmp/etc.$$
+                diff -r --no-dereference $T/etc /tmp/etc.$$
                 echo enough with $free pages
                 exit 0
             fi
             grep -q \"$T\" $T/../err.$$
             grep -q 'No space left' $T/../err.$$
             rm $T/../err.$$
-            diff -r $T/etc /tmp/etc.$$
+            diff -r --no-dereference $T/etc /tmp/etc.$$
         done
         exit 3";
     let Some(output) = in_namespace(script) else {
