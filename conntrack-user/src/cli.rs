@@ -8,11 +8,11 @@ use clap::{Parser, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_p
 use conntrack_ebpf::Reason;
 
 use crate::{
-    fix::guard,
+    auto::guard,
     logs::when::When,
-    observe::{arming::Arm, backend::Backend, flow},
-    status::finding,
-    who::filter::{Family, Mark},
+    observe::{arming::Arm, backend::Backend},
+    say::{finding, protocol, reason},
+    table::filter::{Family, Mark},
 };
 
 /// Which flows conntrack refuses, how many packets exactly, and why.
@@ -385,8 +385,8 @@ pub enum By {
 pub struct ReasonName(pub &'static str);
 
 fn reason(text: &str) -> Result<ReasonName, String> {
-    let mut names: Vec<&str> = Reason::ALL.map(flow::reason_name).to_vec();
-    names.push(flow::OTHER);
+    let mut names: Vec<&str> = Reason::ALL.map(reason::reason_name).to_vec();
+    names.push(reason::OTHER);
     names.dedup();
     names
         .iter()
@@ -396,7 +396,7 @@ fn reason(text: &str) -> Result<ReasonName, String> {
 }
 
 fn protocol(text: &str) -> Result<u8, String> {
-    flow::protocol_number(text)
+    protocol::protocol_number(text)
         .ok_or_else(|| "not a protocol: give a name such as udp, or a number up to 255".to_owned())
 }
 

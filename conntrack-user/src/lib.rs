@@ -1,17 +1,20 @@
 //! ctdrop: which flows conntrack refuses, how many packets exactly, and why.
 //!
-//! A library with one folder for each subject, and the binary `ctdrop` on top.
+//! A library with one folder for each subject, in layers, and the binary `ctdrop`
+//! on top. Imports point downward only.
 
+pub mod apply;
+pub mod auto;
 pub mod btf;
 pub mod cli;
+pub mod commands;
+pub mod engine;
 pub mod facts;
-pub mod fix;
 pub mod kernel;
 pub mod logs;
 pub mod observe;
-pub mod probe;
-pub mod status;
-pub mod stdout;
+pub mod plan;
+pub mod say;
+pub mod subscribers;
 pub mod survival;
-pub mod watch;
-pub mod who;
+pub mod table;

@@ -5,7 +5,9 @@ use std::{env, io, process::ExitCode};
 use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Cli, Command},
-    fix, logs, probe, status, watch, who,
+    commands::{fix, probe, status, watch, who},
+    logs,
+    say::finding,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -26,7 +28,7 @@ async fn main() -> ExitCode {
     };
     // Of a monitoring plugin 1 and 2 say something about the host.
     let failed = match cli.command {
-        Command::Status(_) => status::finding::UNKNOWN,
+        Command::Status(_) => finding::UNKNOWN,
         _ => 1,
     };
     match run(cli).await {
@@ -46,8 +48,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Who(options) => who::run(&options)?,
         Command::Logs(options) => logs::run(&options)?,
         Command::Status(options) => return Ok(status::run(&options)?.code().into()),
-        Command::Fix(options) => fix::command::fix(&options)?,
-        Command::Undo(options) => fix::command::take_back(&options)?,
+        Command::Fix(options) => fix::fix(&options)?,
+        Command::Undo(options) => fix::take_back(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,13 +3,15 @@
 
 #![no_main]
 
-use conntrack_user::who::{
-    aggregate::{Aggregate, Circumstances},
-    entry::Rules,
-    owners::Owners,
-    timeouts::Timeouts,
-    verdict::{Facts, judge},
-    wire::{self, Message},
+use conntrack_user::{
+    commands::who::verdict::{Facts, judge},
+    table::{
+        aggregate::{Aggregate, Circumstances},
+        entry::Rules,
+        owners::Owners,
+        timeouts::Timeouts,
+        wire::{self, Message},
+    },
 };
 use libfuzzer_sys::fuzz_target;
 

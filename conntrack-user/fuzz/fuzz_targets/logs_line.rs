@@ -18,7 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
     };
     assert!(inside(line.text) && line.host.is_none_or(inside));
     if Message::parse(line.text).is_none() && Message::is_cut(line.text) {
-        assert!(line.text.starts_with(b"nf_conntrack: ") || line.text.starts_with(b"ip_conntrack: "));
+        assert!(
+            line.text.starts_with(b"nf_conntrack: ") || line.text.starts_with(b"ip_conntrack: ")
+        );
     }
     let mut chronology = Chronology::new(TimeZone::UTC);
     chronology.begin_part(1_700_000_000_000_000, None);

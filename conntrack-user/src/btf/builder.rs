@@ -1,6 +1,6 @@
 //! Assembles small BTFs by hand for the tests of their reader.
 
-use super::{
+use crate::btf::{
     Btf,
     record::{ARRAY, ENUM, ENUM64, FUNC, FUNC_PROTO, INT, STRUCT},
 };

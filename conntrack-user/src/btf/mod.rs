@@ -20,7 +20,6 @@ mod tests;
 use std::{collections::BTreeSet, fs, io, ops::Range, sync::Arc};
 
 use anyhow::{Context as _, Result, bail, ensure};
-
 use names::Names;
 use record::{ENUM, ENUM64, FUNC, FUNC_PROTO, PTR, Record, STRUCT, TYPEDEF, UNION, word};
 

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{
+use crate::btf::{
     Btf, Field, Function, POINTER_SIZE,
     builder::Builder,
     record::{

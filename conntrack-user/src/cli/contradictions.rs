@@ -4,8 +4,11 @@ use std::{ffi::OsString, net::IpAddr};
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
-use super::{Cli, Command, Status, Watch, Who};
-use crate::{fix::guard, who::filter::Family};
+use crate::{
+    auto::guard,
+    cli::{Cli, Command, Status, Watch, Who},
+    table::filter::Family,
+};
 
 impl Cli {
     /// Reads a command line.

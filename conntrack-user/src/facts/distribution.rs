@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::reader::Reader;
+use crate::facts::reader::Reader;
 
 /// A family of distributions that do things alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
+use crate::facts::{
     distribution::{Distribution, Family},
     reader::{Reader, Source},
 };

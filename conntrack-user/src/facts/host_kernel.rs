@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::{distribution::Distribution, reader::Reader};
-use crate::kernel::{
-    defaults::{Generation, Machine, Table},
-    release::Release,
+use crate::{
+    facts::{distribution::Distribution, reader::Reader},
+    kernel::{
+        defaults::{Generation, Machine, Table},
+        release::Release,
+    },
 };
 
 /// Where the release is known from.

@@ -9,12 +9,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{
-    reader::{Reader, Source, TextFile},
-    rules,
-    shell::{Assignment, Fragment},
+use crate::{
+    facts::{
+        reader::{Reader, Source, TextFile},
+        rules,
+        shell::{Assignment, Fragment},
+    },
+    kernel::defaults::Generation,
 };
-use crate::kernel::defaults::Generation;
 
 /// A service that loads rules with `iptables-restore`.
 #[derive(Clone, Debug, Serialize)]

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{
+use crate::facts::{
     firewalld::Firewalld,
     reader::{Reader, Source, TextFile},
     rules,

@@ -20,8 +20,8 @@ pub mod writers;
 
 use anyhow::{Result, bail};
 
-pub use self::reader::{Source, Unreadable};
-use self::{
+pub use crate::facts::reader::{Source, Unreadable};
+use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
     host_kernel::HostKernel,

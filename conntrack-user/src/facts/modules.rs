@@ -3,11 +3,13 @@
 
 use serde::Serialize;
 
-use super::{
-    init::Init,
-    reader::{Reader, Source, TextFile},
+use crate::{
+    facts::{
+        init::Init,
+        reader::{Reader, Source, TextFile},
+    },
+    kernel::defaults::Generation,
 };
-use crate::kernel::defaults::Generation;
 
 /// What is configured about the conntrack module.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::reader::{Reader, Unreadable};
-use crate::kernel::{
-    counters::{Counters, Totals},
-    limits::Limits,
-    slab::Slab,
+use crate::{
+    facts::reader::{Reader, Unreadable},
+    kernel::{
+        counters::{Counters, Totals},
+        limits::Limits,
+        slab::Slab,
+    },
 };
 
 /// Timeouts in seconds, by their names without prefix.

@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt, fs, io, path::PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::root::Root;
+use crate::facts::root::Root;
 
 /// Something that is there and could not be read: what it says is not known,
 /// which is not the same as that it says nothing.

@@ -1,7 +1,7 @@
 //! Saved firewall rules: whether they need conntrack, so that loading them
 //! loads it.
 
-use super::reader::{Source, TextFile};
+use crate::facts::reader::{Source, TextFile};
 
 /// The first rule for `iptables-restore` that needs conntrack.
 pub(super) fn needs_conntrack(rules: &TextFile) -> Option<Source> {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{init::Init, reader::Reader};
+use crate::facts::{init::Init, reader::Reader};
 
 /// A service that is started at boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

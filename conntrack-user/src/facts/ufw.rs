@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{
+use crate::facts::{
     reader::Reader,
     shell::{Assignment, Fragment},
     sysctl::{Line, line},

@@ -132,7 +132,7 @@ fn pod(segment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Container;
+    use crate::kernel::container::Container;
 
     const ID: &str = "3f4e5d6c7b8a99887766554433221100ffeeddccbbaa99887766554433221100";
     const POD: &str = "1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901";

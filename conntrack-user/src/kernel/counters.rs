@@ -224,7 +224,7 @@ fn sum(rows: impl Iterator<Item = [Option<u64>; COLUMNS.len()]>) -> Totals {
 mod tests {
     use std::path::Path;
 
-    use super::{Counters, Totals, delta};
+    use crate::kernel::counters::{Counters, Totals, delta};
 
     const EL5_EL6: &str = "entries  searched found new invalid ignore delete delete_list insert insert_failed drop early_drop icmp_error  expect_new expect_create expect_delete";
     const EL7_TO_5_4: &str = "entries  searched found new invalid ignore delete delete_list insert insert_failed drop early_drop icmp_error  expect_new expect_create expect_delete search_restart";

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::release::Release;
+use crate::kernel::release::Release;
 
 /// Which code tracks connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -89,7 +89,7 @@ fn parse(text: &str) -> Option<u64> {
 mod tests {
     use anyhow::bail;
 
-    use super::Limits;
+    use crate::kernel::limits::Limits;
 
     fn resolve(files: &[(&str, &str)]) -> anyhow::Result<Limits> {
         Limits::resolve(|wanted| {

@@ -170,7 +170,7 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Load, Message};
+    use crate::kernel::message::{Load, Message};
 
     const fn full(ip_conntrack: bool) -> Message {
         Message::TableFull {

@@ -10,6 +10,7 @@ pub mod counters;
 pub mod defaults;
 pub mod kmsg;
 pub mod limits;
+pub mod memory;
 pub mod message;
 pub mod module;
 pub mod netns;

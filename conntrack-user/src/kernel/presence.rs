@@ -94,7 +94,7 @@ fn optional(path: &Path) -> Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Presence, decide};
+    use crate::kernel::presence::{Presence, decide};
 
     #[test]
     fn each_form_is_told() {

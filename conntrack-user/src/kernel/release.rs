@@ -56,7 +56,7 @@ impl fmt::Display for Release {
 
 #[cfg(test)]
 mod tests {
-    use super::Release;
+    use crate::kernel::release::Release;
 
     fn numbers(text: &str) -> (u32, u32, u32) {
         let release = Release::parse(text).unwrap();

@@ -7,7 +7,7 @@ use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use super::{container::Container, release::Release};
+use crate::kernel::{container::Container, release::Release};
 
 /// Capabilities that observing needs. The numbers are the kernel's
 /// (`include/uapi/linux/capability.h`).

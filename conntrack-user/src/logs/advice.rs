@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use super::{
-    burst::Generations,
-    report::{Load, Range},
+use crate::{
+    logs::{
+        burst::Generations,
+        report::{Load, Range},
+    },
+    say::number::number,
 };
-use crate::watch::text::number;
 
 /// A piece of advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

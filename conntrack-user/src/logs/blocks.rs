@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use super::scan::{Found, LONGEST, Scanner};
+use crate::logs::scan::{Found, LONGEST, Scanner};
 
 /// Bytes of a block.
 const BLOCK: usize = 1 << 20;

@@ -7,15 +7,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    chronology::{Chronology, Moment},
-    excluded::Excluded,
-    limit::Limit,
-    scan::{Event, What},
-    stamp::Stamp,
-    tally::{Count, Place, Tally},
+use crate::{
+    kernel::message::{Load, Message},
+    logs::{
+        chronology::{Chronology, Moment},
+        excluded::Excluded,
+        limit::Limit,
+        scan::{Event, What},
+        stamp::Stamp,
+        tally::{Count, Place, Tally},
+    },
 };
-use crate::kernel::message::{Load, Message};
 
 /// The kernel writes the message right after it said how many were held back,
 /// within the window of its limit (`net.core.message_cost`, 5 s).

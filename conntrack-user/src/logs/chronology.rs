@@ -6,7 +6,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::stamp::Stamp;
+use crate::logs::stamp::Stamp;
 
 /// When something was logged, as far as it is known. In microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::chronology::Moment;
+use crate::logs::chronology::Moment;
 
 /// Hosts that are named, at most.
 const HOSTS: usize = 10;

@@ -6,11 +6,13 @@ use std::io::{self, BufRead, Read as _};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    scan::{Event, What},
-    stamp::Stamp,
+use crate::{
+    kernel::message::Message,
+    logs::{
+        scan::{Event, What},
+        stamp::Stamp,
+    },
 };
-use crate::kernel::message::Message;
 
 /// How an export begins.
 pub const EXPORT: &[u8] = b"__CURSOR=";

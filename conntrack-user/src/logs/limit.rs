@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::chronology::Moment;
+use crate::logs::chronology::Moment;
 
 /// Messages that are written at once, at most: `net.core.message_burst`.
 const BURST: u64 = 10;

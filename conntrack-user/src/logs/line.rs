@@ -5,8 +5,10 @@
 //! and in RFC 5424; busybox and OpenWrt; dmesg(1) in all its forms of time;
 //! `journalctl -o short…`; records of `/dev/kmsg`; and bare messages.
 
-use super::stamp::{Cursor, Stamp};
-use crate::kernel::kmsg::Record;
+use crate::{
+    kernel::kmsg::Record,
+    logs::stamp::{Cursor, Stamp},
+};
 
 /// A line, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

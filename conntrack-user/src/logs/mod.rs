@@ -36,11 +36,10 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use self::{reading::Reading, report::Report};
 use crate::{
     cli::{Logs, Output},
-    stdout,
-    watch::text::plain,
+    logs::{reading::Reading, report::Report},
+    say::{stdout, text::plain},
 };
 
 /// This moment, in microseconds since 1970.

@@ -14,7 +14,7 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-use super::legible;
+use crate::logs::legible;
 
 /// Files up to this size are read; larger ones are mapped. A mapped file that
 /// is truncated meanwhile ends the program, so the small ones that are still
@@ -50,7 +50,7 @@ pub enum Content {
 impl Part {
     /// Opens a file and looks what is in it; what its name is does not matter.
     pub fn open(path: &Path) -> Result<Self> {
-        let shown = || crate::watch::text::plain(&path.display().to_string());
+        let shown = || crate::say::text::plain(&path.display().to_string());
         let file = File::open(path).with_context(|| format!("cannot open {}", shown()))?;
         let metadata = file
             .metadata()

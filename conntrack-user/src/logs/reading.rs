@@ -16,25 +16,25 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use super::{
-    blocks,
-    burst::{Bursts, Covered, Filter, Generations, Loaded, short},
-    chronology::Chronology,
-    excluded::Excluded,
-    journal,
-    legible::Legible,
-    line::Line,
-    part::{self, Content, Part},
-    progress::Progress,
-    scan::{Event, Found, LONGEST, Scanner, Skipped, What},
-    source::{self, Log},
-    stamp::Stamp,
-    tally::Tally,
-};
 use crate::{
     cli::{Cli, Logs},
     kernel::{kmsg::KernelLog, message::Message},
-    watch::text::plain,
+    logs::{
+        blocks,
+        burst::{Bursts, Covered, Filter, Generations, Loaded, short},
+        chronology::Chronology,
+        excluded::Excluded,
+        journal,
+        legible::Legible,
+        line::Line,
+        part::{self, Content, Part},
+        progress::Progress,
+        scan::{Event, Found, LONGEST, Scanner, Skipped, What},
+        source::{self, Log},
+        stamp::Stamp,
+        tally::Tally,
+    },
+    say::text::plain,
 };
 
 /// Stamps that are looked at beforehand, to tell the years of a log.

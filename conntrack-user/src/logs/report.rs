@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{
+use crate::logs::{
     advice::{self, Advice, Evidence},
     chronology::{MINUTE, Moment},
     excluded::Excluded,

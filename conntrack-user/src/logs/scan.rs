@@ -2,14 +2,16 @@
 
 use memchr::memmem::Finder;
 
-use super::{
-    journal,
-    legible::Legible,
-    line::{Line, Writer},
-    sieve::Sieve,
-    stamp::Stamp,
+use crate::{
+    kernel::message::Message,
+    logs::{
+        journal,
+        legible::Legible,
+        line::{Line, Writer},
+        sieve::Sieve,
+        stamp::Stamp,
+    },
 };
-use crate::kernel::message::Message;
 
 /// Something that a log says, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

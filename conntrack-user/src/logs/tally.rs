@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::chronology::Moment;
+use crate::logs::chronology::Moment;
 
 /// The limit that was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,8 +7,10 @@ use clap::Parser as _;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::{reading::Reading, report::Report, text};
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command},
+    logs::{reading::Reading, report::Report, text},
+};
 
 /// Reads files with these names and texts, and gives the JSON and the text.
 fn read_files(files: &[(&str, &[u8])], arguments: &[&str]) -> (Value, String) {

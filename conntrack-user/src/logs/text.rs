@@ -3,8 +3,13 @@
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::report::{Load, Minute, Range, Report};
-use crate::watch::text::{counted, number, plain};
+use crate::{
+    logs::report::{Load, Minute, Range, Report},
+    say::{
+        number::{counted, number},
+        text::plain,
+    },
+};
 
 /// Rows of a table that are shown: the ones with the most drops.
 const ROWS: usize = 12;

@@ -3,17 +3,19 @@
 use anyhow::Result;
 use conntrack_ebpf::{ABSENT, Fault, Layout, Phase};
 
-use super::{
-    Faults,
-    backend::{Backend, Programs, Types, When},
-    bell::Bell,
-    counts::{Counts, Sink, TotalsByNetns},
-    layout,
-    object::Object,
-    senders::Senders,
-    verdict::Missed,
+use crate::{
+    kernel::{module, symbols::Symbols},
+    observe::{
+        Faults,
+        backend::{Backend, Programs, Types, When},
+        bell::Bell,
+        counts::{Counts, Sink, TotalsByNetns},
+        layout,
+        object::Object,
+        senders::Senders,
+        verdict::Missed,
+    },
 };
-use crate::kernel::{module, symbols::Symbols};
 
 /// Flows that each of the two flow maps has room for. An entry takes some 130
 /// bytes of kernel memory, made available in advance.

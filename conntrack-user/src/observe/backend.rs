@@ -7,25 +7,25 @@ use std::{
     sync::Arc,
 };
 
+use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
+use When::{Always, Armed, Skipping};
 use anyhow::{Context as _, Result, anyhow};
 use aya::programs::{KProbe, kprobe::KProbeLink};
 use conntrack_ebpf::{ABSENT, Layout};
 use serde::Serialize;
 
-use super::{
-    object::Object,
-    sys::{self, Kind, LoadError, Target},
-    verdict::Missed,
-};
 use crate::{
     btf::Btf,
     kernel::{
         surroundings::{Kprobes, Surroundings},
         symbols::Symbols,
     },
+    observe::{
+        object::Object,
+        sys::{self, Kind, LoadError, Target},
+        verdict::Missed,
+    },
 };
-use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
-use When::{Always, Armed, Skipping};
 
 /// A way to see refused packets, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]

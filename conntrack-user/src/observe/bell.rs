@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData, RingBuf};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::object::Object;
+use crate::observe::object::Object;
 
 /// A ring buffer that programs write to once after each [`Bell::set`].
 pub(super) struct Bell {

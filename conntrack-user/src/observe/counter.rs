@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 use serde::Serialize;
 
-use super::counts::Totals;
+use crate::observe::counts::Totals;
 
 /// A counter of `/proc/net/stat/nf_conntrack` that refusals move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

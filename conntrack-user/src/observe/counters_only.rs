@@ -5,20 +5,22 @@ use std::{path::Path, time::Duration};
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::{
-    Event, NotUsed,
-    counter::Counter,
-    evidence::{Evidence, Look, Said},
-    namespaces::{Watched, same_refusals},
-    senders::Senders,
-};
-use crate::kernel::{
-    counters::Counters,
-    kmsg::KernelLog,
-    limits::Limits,
-    message::Message,
-    module,
-    netns::{self, Namespaces},
+use crate::{
+    kernel::{
+        counters::Counters,
+        kmsg::KernelLog,
+        limits::Limits,
+        message::Message,
+        module,
+        netns::{self, Namespaces},
+    },
+    observe::{
+        Event, NotUsed,
+        counter::Counter,
+        evidence::{Evidence, Look, Said},
+        namespaces::{Watched, same_refusals},
+        senders::Senders,
+    },
 };
 
 /// The module that has the counters, where it is one.
@@ -61,7 +63,7 @@ pub struct Logged {
 
 impl CountersOnly {
     /// Follows them from now on. `not_used` are the rungs above.
-    pub(super) fn start(not_used: Vec<NotUsed>) -> Result<Self> {
+    pub(crate) fn start(not_used: Vec<NotUsed>) -> Result<Self> {
         let log = match KernelLog::open() {
             Ok(log) => Log::Open(log, Logged::default()),
             Err(error) => Log::Closed(format!("{error:#}")),
@@ -84,16 +86,16 @@ impl CountersOnly {
         Ok(observer)
     }
 
-    pub(super) fn not_used(&self) -> &[NotUsed] {
+    pub(crate) fn not_used(&self) -> &[NotUsed] {
         &self.not_used
     }
 
-    pub(super) const fn namespaces(&self) -> &Namespaces {
+    pub(crate) const fn namespaces(&self) -> &Namespaces {
         self.watched.namespaces()
     }
 
     /// What this rung cannot know, each as a sentence for the user.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = vec![
             "the counters name no flow, and tell a reason only as far as the limit or the kernel \
              log bears it out; the rest is other"
@@ -125,13 +127,13 @@ impl CountersOnly {
         warnings
     }
 
-    pub(super) const fn senders(&self) -> &Senders {
+    pub(crate) const fn senders(&self) -> &Senders {
         &self.senders
     }
 
     /// Notices that the module was unloaded or loaded again, with counters that
     /// begin at zero.
-    pub(super) fn tick(&mut self) -> Option<Event> {
+    pub(crate) fn tick(&mut self) -> Option<Event> {
         let instance = module::instance(MODULE);
         if instance == self.instance {
             return None;
@@ -145,7 +147,7 @@ impl CountersOnly {
     }
 
     /// Reads counters and log as they are now.
-    pub(super) fn look(&mut self) -> Result<()> {
+    pub(crate) fn look(&mut self) -> Result<()> {
         self.watched.refresh(std::iter::empty())?;
         let first = self.watched.counters();
         let second = self.watched.counters();
@@ -207,7 +209,7 @@ impl Log {
 }
 
 /// Whether there are counters to follow, by those of the own namespace.
-pub(super) fn try_out() -> Result<()> {
+pub(crate) fn try_out() -> Result<()> {
     if Counters::read(Path::new("/proc/self/net/stat"))?.is_none() {
         bail!(NO_COUNTERS);
     }

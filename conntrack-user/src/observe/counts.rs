@@ -21,8 +21,8 @@ use conntrack_ebpf::{
     TABLE_FULL_AT_REST, TotalCounts, TotalKey,
 };
 
-use super::{
-    flow,
+use super::decode;
+use crate::observe::{
     object::Object,
     sys::{self, Batch},
 };
@@ -186,7 +186,7 @@ impl Counts {
     fn drain_flows(&self, map: &str, sink: &mut impl Sink) -> Result<()> {
         let sizes = (size_of::<FlowKey>(), size_of::<FlowCount>());
         self.entries(map, Batch::Take, sizes, |key, value| {
-            sink.flow(flow::decode_flow(key)?, flow::decode_count(value)?);
+            sink.flow(decode::decode_flow(key)?, decode::decode_count(value)?);
             Ok(())
         })
     }
@@ -194,7 +194,7 @@ impl Counts {
     fn drain_services(&self, map: &str, sink: &mut impl Sink) -> Result<()> {
         let sizes = (size_of::<ServiceKey>(), size_of::<u64>());
         self.entries(map, Batch::Take, sizes, |key, mut value| {
-            sink.service(flow::decode_service(key)?, value.try_get_u64_ne()?);
+            sink.service(decode::decode_service(key)?, value.try_get_u64_ne()?);
             Ok(())
         })
     }
@@ -219,7 +219,7 @@ impl Counts {
     pub fn senders(&self, mut each: impl FnMut(u32, Sender)) -> Result<()> {
         let sizes = (size_of::<u32>(), size_of::<Sender>());
         self.entries("SENDERS", Batch::Read, sizes, |mut key, value| {
-            each(key.try_get_u32_ne()?, flow::decode_sender(value)?);
+            each(key.try_get_u32_ne()?, decode::decode_sender(value)?);
             Ok(())
         })
     }
@@ -241,9 +241,9 @@ impl Counts {
         self.entries("TOTALS", Batch::Read, sizes, |key, values| {
             let mut sum = Totals::default();
             for value in values.chunks_exact(size) {
-                sum.add(&flow::decode_totals(value)?);
+                sum.add(&decode::decode_totals(value)?);
             }
-            totals.push((flow::decode_total_key(key)?, sum.0));
+            totals.push((decode::decode_total_key(key)?, sum.0));
             Ok(())
         })?;
         for epoch in [0, 1] {

@@ -9,8 +9,10 @@ use std::{fmt, io};
 
 use serde::Serialize;
 
-use super::backend::Backend;
-use crate::kernel::surroundings::{Capability, Kprobes, Lockdown, Surroundings};
+use crate::{
+    kernel::surroundings::{Capability, Kprobes, Lockdown, Surroundings},
+    observe::backend::Backend,
+};
 
 /// What stands in the way of a rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -16,12 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use conntrack_ebpf::Reason;
 use serde::Serialize;
 
-use super::{
-    counter::{Counter, Growth},
-    namespaces::growth,
-    verdict::Verdict,
+use crate::{
+    kernel::counters::Totals,
+    observe::{
+        counter::{Counter, Growth},
+        namespaces::growth,
+        verdict::Verdict,
+    },
 };
-use crate::kernel::counters::Totals;
 
 /// The rules by which a kernel counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

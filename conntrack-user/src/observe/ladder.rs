@@ -6,13 +6,15 @@ use std::{error::Error, fmt};
 use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 
-use super::{
-    attachment::{Attachment, Ready},
-    backend::Backend,
-    counters_only,
-    diagnosis::{self, Missing},
+use crate::{
+    kernel::{presence::Presence, surroundings::Surroundings},
+    observe::{
+        attachment::{Attachment, Ready},
+        backend::Backend,
+        counters_only,
+        diagnosis::{self, Missing},
+    },
 };
-use crate::kernel::{presence::Presence, surroundings::Surroundings};
 
 /// A rung that is not stood on, and why.
 #[derive(Clone, Debug, Serialize)]
@@ -65,7 +67,7 @@ pub(super) fn attach(
 }
 
 /// Demands that there is something to observe.
-pub(super) fn conntrack_is_loaded() -> Result<()> {
+pub(crate) fn conntrack_is_loaded() -> Result<()> {
     if Presence::read()? == Presence::Absent {
         bail!(
             "conntrack is not loaded, so nothing is refused: load it (modprobe nf_conntrack), \
@@ -100,7 +102,7 @@ pub fn try_out(backend: Backend) -> Result<()> {
 
 /// No rung with programs holds: why each does not.
 #[derive(Debug)]
-pub(super) struct NoneHolds(pub(super) Vec<NotUsed>);
+pub(crate) struct NoneHolds(pub(crate) Vec<NotUsed>);
 
 impl fmt::Display for NoneHolds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
+use crate::observe::{
     backend::Backend,
     counter::{Counter, Growth},
     counts::Totals,

@@ -19,23 +19,24 @@ pub mod counters_only;
 pub mod counts;
 #[cfg(feature = "debug-log")]
 mod debug_log;
+mod decode;
 pub mod diagnosis;
 pub mod evidence;
-pub mod flow;
-mod ladder;
+pub(crate) mod ladder;
 pub mod layout;
 pub mod ledger;
 mod namespaces;
 pub mod object;
 mod observer;
 pub mod senders;
-pub mod stand;
 pub mod surplus;
 mod sys;
 pub mod tally;
+pub mod unseen;
+pub mod usage;
 pub mod verdict;
 
-pub use self::{
+pub use crate::observe::{
     ladder::{NotUsed, try_out},
     observer::{Event, Faults, Observer, Wanted},
 };

@@ -8,11 +8,13 @@ use std::{
 
 use anyhow::Result;
 
-use super::counter::{Counter, Growth};
-use crate::kernel::{
-    counters::{self, Counters, Totals},
-    limits::Limits,
-    netns::{Namespace, Namespaces},
+use crate::{
+    kernel::{
+        counters::{self, Counters, Totals},
+        limits::Limits,
+        netns::{Namespace, Namespaces},
+    },
+    observe::counter::{Counter, Growth},
 };
 
 /// How often namespaces are looked for without a reason: one that packets are

@@ -21,7 +21,7 @@ use aya_obj::generated::bpf_insn;
 use conntrack_ebpf::Layout;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::diagnosis::NoMaps;
+use crate::observe::diagnosis::NoMaps;
 
 /// The object, aligned as ELF requires.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));

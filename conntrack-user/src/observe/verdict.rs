@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 use serde::Serialize;
 
-use super::{backend::Backend, counter::Counter};
+use crate::observe::{backend::Backend, counter::Counter};
 
 /// Judges what the counters of some namespaces show and no program saw.
 pub(super) fn judge(

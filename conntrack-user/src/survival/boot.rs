@@ -1,8 +1,10 @@
 //! A boot: modules that are loaded early, sysctls, services, and whoever writes
 //! afterwards.
 
-use super::{machine::Machine, restart};
-use crate::facts::{Facts, init::Init, writers::Timing};
+use crate::{
+    facts::{Facts, init::Init, writers::Timing},
+    survival::{machine::Machine, restart},
+};
 
 /// Boots.
 pub(super) fn boot(facts: &Facts) -> Machine<'_> {

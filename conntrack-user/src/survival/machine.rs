@@ -3,13 +3,15 @@
 
 use std::path::Path;
 
-use super::{Action, Because, Outcome, Step, order};
-use crate::facts::{
-    Facts, Source,
-    host_kernel::Form,
-    init::Init,
-    sysctl::{Line, SysctlFile, Variable, line::number},
-    writers::{Sets, Timing},
+use crate::{
+    facts::{
+        Facts, Source,
+        host_kernel::Form,
+        init::Init,
+        sysctl::{Line, SysctlFile, Variable, line::number},
+        writers::{Sets, Timing},
+    },
+    survival::{Action, Because, Outcome, Step, order},
 };
 
 /// The state of a host in the simulation.

@@ -1,14 +1,16 @@
 //! Restarts of services, and a reload of the module.
 
-use super::{
-    Because, Outcome, ServiceRestart,
-    machine::{Fate, Machine},
-    order,
-};
-use crate::facts::{
-    host_kernel::Form,
-    iptables::{IptablesService, LoadSysctl},
-    writers::Timing,
+use crate::{
+    facts::{
+        host_kernel::Form,
+        iptables::{IptablesService, LoadSysctl},
+        writers::Timing,
+    },
+    survival::{
+        Because, Outcome, ServiceRestart,
+        machine::{Fate, Machine},
+        order,
+    },
 };
 
 /// What a restart of each service leads to that unloads conntrack or sets

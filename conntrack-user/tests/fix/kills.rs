@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use conntrack_user::fix::{
+use conntrack_user::apply::{
     record::{Records, State},
-    undo,
+    undo::undo,
 };
 
 use crate::tree::{KEPT, Node, Snapshot, Tree};

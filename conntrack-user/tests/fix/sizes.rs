@@ -2,9 +2,10 @@
 
 use conntrack_user::{
     facts::root::Root,
-    fix::{
+    plan::{
+        Options,
         diagnosis::{Load, NamespaceLoad, RefusedFlows, diagnose},
-        plan::{Options, plan},
+        plan,
         sizing::{Request, Size, size},
     },
 };

@@ -1,7 +1,7 @@
 //! The lines of a sysctl file, in the form that all readers share: `key =
 //! value`, comments after `#` or `;` at the beginning of a line.
 
-use super::key::Key;
+use crate::facts::sysctl::key::Key;
 
 /// A line that assigns.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ pub mod line;
 
 use std::path::PathBuf;
 
-pub use self::{
+use crate::facts::reader::Reader;
+pub use crate::facts::sysctl::{
     key::{Key, Variable},
     line::Line,
 };
-use super::reader::Reader;
 
 /// The directories, in the order in which one masks the next.
 pub const DIRECTORIES: [&str; 5] = [

@@ -8,11 +8,11 @@
 
 use std::path::PathBuf;
 
-use super::{Sets, Timing, Writer, value_of};
 use crate::facts::{
     host_kernel::HostKernel,
     reader::{Reader, Source, TextFile},
     services::Services,
+    writers::{Sets, Timing, Writer, value_of},
 };
 
 const MAX_PER_CORE: u64 = 32_768;

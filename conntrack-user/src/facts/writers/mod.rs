@@ -8,14 +8,14 @@ mod tuned;
 
 use serde::Serialize;
 
-use super::{
+use crate::facts::{
     firewalld::Firewalld,
     host_kernel::HostKernel,
     reader::{Reader, Source},
     services::Services,
+    sysctl::{Variable, line::number},
     ufw::Ufw,
 };
-use crate::facts::sysctl::{Variable, line::number};
 
 /// Somebody else who writes the limit, or takes away what was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -8,10 +8,10 @@
 
 use std::path::PathBuf;
 
-use super::{Sets, Timing, Writer};
 use crate::facts::{
     reader::{Reader, Source, TextFile},
     services::Services,
+    writers::{Sets, Timing, Writer},
 };
 
 /// The default since pve-firewall 4.0-8; it was 65536 before.

@@ -2,11 +2,11 @@
 //! the administrator, hooks of the network; and calicoctl and APF, which set it
 //! by themselves.
 
-use super::{Sets, Timing, Writer, assigned};
 use crate::facts::{
     reader::{Reader, Source, TextFile},
     services::Services,
     sysctl::{Variable, line::number},
+    writers::{Sets, Timing, Writer, assigned},
 };
 
 /// Directories whose files may be commands that are run when something starts.

@@ -1,11 +1,11 @@
 //! `TuneD`: the active profile sets sysctls after boot, and then by default applies
 //! the files of `/run` and `/etc` once more (`tuned/plugins/plugin_sysctl.py`).
 
-use super::{Sets, Timing, Writer, assigned};
 use crate::facts::{
     reader::{Reader, Source, TextFile},
     services::Services,
     sysctl::Variable,
+    writers::{Sets, Timing, Writer, assigned},
 };
 
 /// How far profiles may include one another.

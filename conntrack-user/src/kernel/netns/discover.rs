@@ -9,12 +9,14 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    Namespace, Namespaces,
-    name::{Facts, IP_NETNS, name},
-    rights::Rights,
+use crate::kernel::{
+    container::Container,
+    netns::{
+        Namespace, Namespaces,
+        name::{Facts, IP_NETNS, name},
+        rights::Rights,
+    },
 };
-use crate::kernel::container::Container;
 
 /// Where runtimes mount files of namespaces. They are among the mounts that the
 /// kernel lists, except before 3.19, which lists them like any mount of `/proc`.
@@ -318,7 +320,9 @@ fn count(processes: usize, which: &str) -> String {
 mod tests {
     use std::{io, path::Path};
 
-    use super::{Hidden, Rights, inode_of_file, is_kthreadd, mounted_namespace, warnings};
+    use crate::kernel::netns::discover::{
+        Hidden, Rights, inode_of_file, is_kthreadd, mounted_namespace, warnings,
+    };
 
     #[test]
     fn namespaces_among_the_mounts() {

@@ -10,8 +10,11 @@ use std::{error::Error, fmt, fs, io, iter, os::fd::AsFd as _, panic, path::Path,
 use anyhow::{Context as _, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Namespace, discover, name, rights::Rights};
-use crate::kernel::{counters::Counters, limits::Limits};
+use crate::kernel::{
+    counters::Counters,
+    limits::Limits,
+    netns::{Namespace, discover, name, rights::Rights},
+};
 
 /// Why a namespace could not be read.
 #[derive(Debug)]

@@ -30,12 +30,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+pub use enter::Unreadable;
 use serde::Serialize;
 
-use self::rights::Rights;
-use super::container::Container;
-
-pub use enter::Unreadable;
+use crate::kernel::{container::Container, netns::rights::Rights};
 
 /// How many namespaces an error message lists.
 const LISTED: usize = 10;
@@ -103,6 +101,16 @@ impl Namespaces {
     /// The namespace of that number.
     pub fn by_inode(&self, inode: u32) -> Option<&Namespace> {
         self.list.iter().find(|namespace| namespace.inode == inode)
+    }
+
+    /// The name of the namespace of that number, `net:[number]` where it is not
+    /// known, and `unknown` for 0.
+    pub fn name_of(&self, inode: u32) -> String {
+        match self.by_inode(inode) {
+            Some(namespace) => namespace.name.clone(),
+            None if inode == 0 => "unknown".to_owned(),
+            None => format!("net:[{inode}]"),
+        }
     }
 
     /// Resolves what a user calls a namespace: its name, its number (also as

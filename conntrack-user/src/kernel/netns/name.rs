@@ -78,8 +78,10 @@ fn printable(name: &str) -> String {
 mod tests {
     use std::{path::PathBuf, process};
 
-    use super::{Facts, name};
-    use crate::kernel::container::Container;
+    use crate::kernel::{
+        container::Container,
+        netns::name::{Facts, name},
+    };
 
     fn container(pod: Option<&str>) -> Container {
         Container {

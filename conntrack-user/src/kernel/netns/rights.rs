@@ -97,7 +97,7 @@ impl Rights {
 
 #[cfg(test)]
 mod tests {
-    use super::Rights;
+    use crate::kernel::netns::rights::Rights;
 
     const ROOT: Rights = Rights {
         root: true,

@@ -12,8 +12,11 @@ use std::{
 
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use super::{Namespace, Namespaces, Unreadable, discover};
-use crate::kernel::{limits::Limits, presence::Presence};
+use crate::kernel::{
+    limits::Limits,
+    netns::{Namespace, Namespaces, Unreadable, discover},
+    presence::Presence,
+};
 
 /// One test at a time makes namespaces: the kernel gives a dead one's number
 /// to the next, and a test must not find another's where its own has gone.

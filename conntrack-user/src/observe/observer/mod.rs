@@ -12,19 +12,21 @@ use std::{
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{
-    arming::{Arm, Arming, Change, Pressure},
-    attachment::{self, Attachment},
-    backend::Backend,
-    counts::{self, Sink, TotalsByNetns},
-    ladder::{self, NotUsed},
-    ledger::{Ledger, Reading},
-    namespaces::{Watched, same_refusals},
-    senders::Senders,
-    surplus::Coverage,
-    verdict::Missed,
+use crate::{
+    kernel::netns::Namespaces,
+    observe::{
+        arming::{Arm, Arming, Change, Pressure},
+        attachment::{self, Attachment},
+        backend::Backend,
+        counts::{self, Sink, TotalsByNetns},
+        ladder::{self, NotUsed},
+        ledger::{Ledger, Reading},
+        namespaces::{Watched, same_refusals},
+        senders::Senders,
+        surplus::Coverage,
+        verdict::Missed,
+    },
 };
-use crate::kernel::netns::Namespaces;
 
 /// How often the counters are looked at when arming depends on it.
 const LOOK: Duration = Duration::from_secs(1);

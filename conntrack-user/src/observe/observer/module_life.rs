@@ -2,11 +2,16 @@
 
 use anyhow::{Result, bail};
 
-use super::{
-    super::{attachment, backend::Backend, counts::Sink, ladder},
-    Carried, Event, Observer, warnings, with,
+use crate::{
+    kernel::presence::Presence,
+    observe::{
+        attachment,
+        backend::Backend,
+        counts::Sink,
+        ladder,
+        observer::{Carried, Event, Observer, warnings, with},
+    },
 };
-use crate::kernel::presence::Presence;
 
 /// How often in a row attaching again may fail.
 const FAILURES: u32 = 20;

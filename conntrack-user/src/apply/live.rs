@@ -1,0 +1,263 @@
+//! The running kernel's own variables: buckets first, then the limit.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{auto::decide::Table, facts::Facts, kernel::defaults::Generation, plan::LiveWrite};
+
+/// The files through which the running kernel is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// For the number of buckets.
+    pub buckets: PathBuf,
+    /// For the limit.
+    pub max: PathBuf,
+}
+
+impl Knobs {
+    /// Those of a kernel. Buckets are a sysctl that can be written from 4.8 on,
+    /// and a parameter of the module always (`nf_conntrack_core.c`).
+    pub fn of(facts: &Facts) -> Self {
+        let kernel = &facts.kernel;
+        let generation = kernel.generation;
+        let max = match generation {
+            Generation::IpConntrack => "/proc/sys/net/ipv4/ip_conntrack_max",
+            Generation::NfConntrack => "/proc/sys/net/netfilter/nf_conntrack_max",
+        };
+        let by_sysctl = kernel
+            .machine()
+            .is_some_and(|machine| machine.buckets_are_writable());
+        let buckets = if by_sysctl {
+            "/proc/sys/net/netfilter/nf_conntrack_buckets".to_owned()
+        } else {
+            format!("/sys/module/{}/parameters/hashsize", generation.module())
+        };
+        Self {
+            buckets: buckets.into(),
+            max: max.into(),
+        }
+    }
+
+    /// What is in force.
+    pub fn table(&self) -> Result<Table> {
+        Ok(Table {
+            max: read(&self.max)?,
+            buckets: read(&self.buckets)?,
+        })
+    }
+
+    /// Raises limit and buckets at once, without a plan: what is there already is
+    /// not made less. Says what was written; if one of them cannot be, the other
+    /// is taken back.
+    pub fn raise(&self, to: Table) -> Result<Vec<LiveWrite>> {
+        let mut writes = Vec::new();
+        for (path, after) in [(&self.buckets, to.buckets), (&self.max, to.max)] {
+            if let Err(error) = raise(path, after, &mut writes) {
+                let left = take_back(&writes, None);
+                return Err(left.into_iter().fold(error, anyhow::Error::context));
+            }
+        }
+        Ok(writes)
+    }
+}
+
+fn raise(path: &PathBuf, after: u64, writes: &mut Vec<LiveWrite>) -> Result<()> {
+    let before = read(path)?;
+    if before >= after {
+        return Ok(());
+    }
+    write(path, after)?;
+    writes.push(LiveWrite {
+        path: path.clone(),
+        before: Some(before),
+        after,
+        why: "packets were refused".to_owned(),
+    });
+    Ok(())
+}
+
+/// Writes what a plan says, in its order, and reads it back.
+pub fn apply(writes: &[LiveWrite]) -> Result<()> {
+    writes
+        .iter()
+        .try_for_each(|write| self::write(&write.path, write.after))
+}
+
+fn write(path: &PathBuf, value: u64) -> Result<()> {
+    fs::write(path, format!("{value}\n")).with_context(|| {
+        format!(
+            "cannot write {value} to {}: root is needed, in the host's own network namespace, and \
+             /proc/sys and /sys that are not mounted read-only",
+            path.display()
+        )
+    })?;
+    let now = read(path)?;
+    // Buckets are rounded up to whole pages.
+    if now < value {
+        bail!(
+            "{} holds {now} after {value} was written to it",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// What a variable holds.
+pub(crate) fn read(path: &PathBuf) -> Result<u64> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read {}: is conntrack loaded?", path.display()))?;
+    text.trim()
+        .parse()
+        .with_context(|| format!("{} holds {:?}, no number", path.display(), text.trim()))
+}
+
+/// Takes back what was written, the limit first. Leaves a variable that holds
+/// something else by now, and a limit that would be less than the entries there
+/// are, and then the buckets that go with it; says so.
+pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut limit_left = false;
+    for write in writes.iter().rev() {
+        let Some(before) = write.before else {
+            continue;
+        };
+        let path = write.path.display();
+        let outcome = read(&write.path).and_then(|now| {
+            if now == before {
+                return Ok(());
+            }
+            if !is_ours(now, write) {
+                bail!("{path} holds {now} by now: it is left");
+            }
+            if is_buckets(write) && limit_left {
+                bail!("{path} is left at {now}, as the limit is: fewer would make chains too long");
+            }
+            if !is_buckets(write)
+                && let Some(entries) = entries.filter(|&entries| before > 0 && entries >= before)
+            {
+                bail!(
+                    "{path} is left at {now}: with {before} new flows would be refused, as there \
+                     are {entries} entries"
+                );
+            }
+            self::write(&write.path, before)
+        });
+        limit_left |= !is_buckets(write) && outcome.is_err();
+        left.extend(outcome.err().map(|error| format!("{error:#}")));
+    }
+    left
+}
+
+fn is_buckets(write: &LiveWrite) -> bool {
+    let name = write.path.file_name().unwrap_or_default();
+    name == "hashsize" || name == "nf_conntrack_buckets"
+}
+
+/// Whether a value is the one that was written. Buckets are rounded up to whole
+/// pages, of up to 1024.
+fn is_ours(now: u64, write: &LiveWrite) -> bool {
+    let more = now.checked_sub(write.after);
+    more == Some(0) || (is_buckets(write) && more.is_some_and(|more| more < 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Two files that stand for the kernel's.
+    fn kernel() -> (tempfile::TempDir, Knobs) {
+        let directory = tempfile::tempdir().unwrap();
+        let knobs = Knobs {
+            buckets: directory.path().join("nf_conntrack_buckets"),
+            max: directory.path().join("nf_conntrack_max"),
+        };
+        fs::write(&knobs.buckets, "512\n").unwrap();
+        fs::write(&knobs.max, "1000\n").unwrap();
+        (directory, knobs)
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    const fn table(max: u64, buckets: u64) -> Table {
+        Table { max, buckets }
+    }
+
+    #[test]
+    fn if_the_limit_cannot_be_written_buckets_are_taken_back() {
+        let (_directory, knobs) = kernel();
+        let knobs = Knobs {
+            max: knobs.max.with_file_name("nowhere"),
+            ..knobs
+        };
+        knobs.raise(table(4000, 1024)).unwrap_err();
+        assert_eq!(text(&knobs.buckets), "512\n");
+    }
+
+    #[test]
+    fn what_is_less_is_raised_buckets_first() {
+        let (_directory, knobs) = kernel();
+        let writes = knobs.raise(table(4000, 1024)).unwrap();
+        let paths: Vec<&PathBuf> = writes.iter().map(|write| &write.path).collect();
+        assert_eq!(paths, [&knobs.buckets, &knobs.max]);
+        assert_eq!(
+            (text(&knobs.buckets), text(&knobs.max)),
+            ("1024\n".into(), "4000\n".into())
+        );
+        assert!(
+            knobs.raise(table(2000, 512)).unwrap().is_empty(),
+            "nothing is made less"
+        );
+        assert_eq!(take_back(&writes, Some(10)), [""; 0]);
+        assert_eq!(
+            (text(&knobs.buckets), text(&knobs.max)),
+            ("512\n".into(), "1000\n".into())
+        );
+    }
+
+    #[test]
+    fn what_others_have_set_is_left() {
+        let (_directory, knobs) = kernel();
+        let writes = knobs.raise(table(4000, 1024)).unwrap();
+        for other in ["3000\n", "5000\n"] {
+            fs::write(&knobs.max, other).unwrap();
+            let left = take_back(&writes, None);
+            assert!(left[0].contains("by now: it is left"), "{left:?}");
+            assert_eq!(text(&knobs.max), other);
+        }
+        fs::write(&knobs.max, "4000\n").unwrap();
+        let left = take_back(&writes, Some(2000));
+        assert!(left[0].contains("new flows would be refused"), "{left:?}");
+        assert_eq!(text(&knobs.max), "4000\n");
+    }
+
+    #[test]
+    fn buckets_are_left_with_the_limit_and_to_who_has_set_them() {
+        let (_directory, knobs) = kernel();
+        let writes = knobs.raise(table(16_384, 4096)).unwrap();
+        let left = take_back(&writes, Some(9000));
+        assert!(left[1].contains("chains too long"), "{left:?}");
+        assert_eq!(text(&knobs.buckets), "4096\n");
+        fs::write(&knobs.buckets, "2048\n").unwrap();
+        let left = take_back(&writes, None);
+        assert!(left[0].contains("2048 by now: it is left"), "{left:?}");
+        assert_eq!(text(&knobs.buckets), "2048\n");
+    }
+
+    #[test]
+    fn a_kernel_without_conntrack_is_told() {
+        let knobs = Knobs {
+            buckets: "/nowhere/buckets".into(),
+            max: "/nowhere/max".into(),
+        };
+        let error = format!("{:#}", knobs.raise(table(1, 1)).unwrap_err());
+        assert!(
+            error.contains("/nowhere/buckets") && error.contains("is conntrack loaded"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! Taking a fix back, file by file; what somebody has changed since is left.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use crate::{
+    apply::{
+        file::{Tree, Wanted},
+        live,
+        record::{Record, Records, State, digest},
+        udev,
+    },
+    kernel::limits::Limits,
+    plan::LiveWrite,
+};
+
+/// What came of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Undone {
+    /// The fix.
+    pub id: String,
+    /// Files that are as they were before it.
+    pub restored: Vec<PathBuf>,
+    /// What was not taken back, and why not; each as a sentence.
+    pub left: Vec<String>,
+}
+
+impl Undone {
+    /// Whether all was taken back.
+    pub fn is_whole(&self) -> bool {
+        self.left.is_empty()
+    }
+}
+
+/// Takes back a fix of the tree at `root`: the one with that name, or the last
+/// one that is in force.
+pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
+    let records = Records::of(root);
+    let choose = || -> Result<Record> {
+        let mut all = records.all()?;
+        let found = match id {
+            Some(id) => all.into_iter().find(|record| record.manifest.id == id),
+            None => loop {
+                match all.pop() {
+                    Some(record) if matches!(record.state, State::Undone | State::CarriedOn) => {}
+                    last => break last,
+                }
+            },
+        };
+        match found {
+            Some(record) if record.state == State::Undone => {
+                bail!("{} has been taken back already", record.manifest.id)
+            }
+            Some(record) => Ok(record),
+            None => match id {
+                Some(id) => bail!("there is no fix {id}; ctdrop undo --list shows all"),
+                None => bail!(
+                    "there is no fix to take back in {}",
+                    records.directory().display()
+                ),
+            },
+        }
+    };
+    choose()?;
+    let _lock = records.lock()?;
+    // Nobody may have been quicker.
+    let mut record = choose()?;
+    if let Some(later) = built_upon(&records, &record)? {
+        bail!(
+            "{} cannot be taken back before {later}, which changed some of the same files: take that \
+             one back first; nothing was changed",
+            record.manifest.id
+        );
+    }
+    take_back(root, &Tree::open(root)?, &mut record)
+}
+
+/// The last fix in force that has changed files after this one had.
+fn built_upon(records: &Records, record: &Record) -> Result<Option<String>> {
+    let touches = |later: &Record| {
+        let mut paths = later.manifest.files.iter().map(|file| &file.path);
+        paths.any(|path| record.manifest.files.iter().any(|file| file.path == *path))
+    };
+    let later = records.all()?.into_iter().rev().find(|later| {
+        later.manifest.id > record.manifest.id
+            // What is left of one taken back in part is looked at file by file.
+            && matches!(later.state, State::Applied | State::Unfinished)
+            && touches(later)
+    });
+    Ok(later.map(|later| later.manifest.id))
+}
+
+/// Takes back a fix, as far as that can be done without a loss.
+pub(crate) fn take_back(root: &Path, tree: &Tree, record: &mut Record) -> Result<Undone> {
+    if record.state == State::Applied {
+        // Before anything is, so that nobody takes it for somebody else's work. A
+        // full disk is no reason to leave all as it is.
+        let _ = record.mark(State::PartlyUndone);
+    }
+    let mut undone = files(tree, record)?;
+    if root == Path::new("/") {
+        let writes: Vec<LiveWrite> = record
+            .manifest
+            .live
+            .iter()
+            .map(|live| LiveWrite {
+                path: live.path.clone(),
+                before: live.before,
+                after: live.after,
+                why: String::new(),
+            })
+            .collect();
+        let entries = Limits::read().ok().and_then(|limits| limits.entries);
+        undone.left.extend(live::take_back(&writes, entries));
+    }
+    if undone.is_whole() {
+        record.mark(State::Undone)?;
+    }
+    Ok(undone)
+}
+
+/// The same of its files alone; the running kernel stays as it is.
+pub(crate) fn files(tree: &Tree, record: &Record) -> Result<Undone> {
+    clean(tree, record)?;
+    let mut undone = Undone {
+        id: record.manifest.id.clone(),
+        ..Undone::default()
+    };
+    for number in (0..record.manifest.files.len()).rev() {
+        let path = record.manifest.files[number].path.clone();
+        match restore(tree, record, number) {
+            Ok(true) => undone.restored.push(path),
+            Ok(false) => {}
+            Err(error) => undone.left.push(format!("{error:#}")),
+        }
+    }
+    udev::tell(tree, undone.restored.iter().map(PathBuf::as_path));
+    for directory in &record.manifest.directories {
+        if let Err(error) = tree.remove_directory(directory) {
+            undone.left.push(format!("{error:#}"));
+        }
+    }
+    Ok(undone)
+}
+
+/// Gives a file back what was in it. Says whether that was a change.
+fn restore(tree: &Tree, record: &Record, number: usize) -> Result<bool> {
+    let file = &record.manifest.files[number];
+    let before = record.before(number)?;
+    let now = tree.read(&file.path)?.map(|present| present.content);
+    if now == before {
+        return Ok(false);
+    }
+    if now.as_deref().map(digest) != Some(file.after.clone()) {
+        let backup = record.directory.join(format!("before-{number}"));
+        bail!(
+            "{} {}: it is left as it is; {}",
+            tree.outside(&file.path).display(),
+            if now.is_some() {
+                "was changed since"
+            } else {
+                "is gone"
+            },
+            match before {
+                Some(_) => format!("what was in it before is in {}", backup.display()),
+                None => "it was not there before the fix".to_owned(),
+            }
+        );
+    }
+    let wanted = match (&before, &file.before) {
+        (Some(content), Some(backup)) => Wanted::File {
+            content,
+            mode: backup.attributes.mode,
+            attributes: Some(backup.attributes),
+        },
+        _ => Wanted::Nothing,
+    };
+    tree.replace(&file.path, now.as_deref(), wanted, &file.temporary)
+        .with_context(|| format!("{} is not taken back", tree.outside(&file.path).display()))?;
+    Ok(true)
+}
+
+/// Removes what a fix that was cut off has left beside the files. What is not of
+/// its making stays, and is an error: somebody's work may be in it.
+pub(crate) fn clean(tree: &Tree, record: &Record) -> Result<()> {
+    for (number, file) in record.manifest.files.iter().enumerate() {
+        let (before, after) = (record.before(number)?, record.after(number)?);
+        let known: Vec<&[u8]> = before
+            .iter()
+            .map(Vec::as_slice)
+            .chain([after.as_slice()])
+            .collect();
+        if tree.clean(&file.path, &file.temporary, &known)? {
+            bail!(
+                "{} was left by a fix that was cut off, and holds what somebody else had put into \
+                 {}: look at both, and remove one",
+                tree.outside(&file.path.with_file_name(&file.temporary))
+                    .display(),
+                tree.outside(&file.path).display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// All fixes of a tree.
+pub fn list(root: &Path) -> Result<Vec<Record>> {
+    Records::of(root).all()
+}

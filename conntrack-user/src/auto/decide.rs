@@ -1,0 +1,549 @@
+//! When the limit is raised by itself, how far, and when no more: decisions
+//! over plain data, so that each can be tried without a kernel.
+//!
+//! A step is made when packets were refused for want of room or of buckets, and
+//! goes where `ctdrop fix` would go: never above the ceiling, never within the
+//! cool-down of the step before, never before that one's cause is known, and never
+//! again once somebody else has put the limit back [`PUT_BACKS`] times.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::plan::diagnosis::Cause;
+
+/// Time between two steps: what the one before has changed is seen by then.
+pub const COOL_DOWN: Duration = Duration::from_secs(2);
+
+/// How often somebody else may put the limit back before it is left to them.
+pub const PUT_BACKS: u32 = 3;
+
+/// A value that has held for so long was not put back in answer to a step.
+const HELD: Duration = Duration::from_mins(10);
+
+/// Time between two looks at who fills the table, while that forbids a step.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
+/// Limit and buckets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// Entries allowed in each namespace.
+    pub max: u64,
+    /// Buckets of the hash table.
+    pub buckets: u64,
+}
+
+/// What refused packets lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Need {
+    /// An entry: the table was full.
+    #[serde(rename = "table_full")]
+    Room,
+    /// A shorter hash chain.
+    #[serde(rename = "chain_too_long")]
+    Buckets,
+}
+
+/// How things stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// When.
+    pub now: Instant,
+    /// What is in force.
+    pub table: Table,
+    /// What packets lacked that were refused since the look before.
+    pub refused: Option<Need>,
+    /// Whether somebody owns the limit who takes back at once what others set.
+    pub owned: bool,
+}
+
+/// Why no step is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// The limit is as high as it may become.
+    Ceiling,
+    /// There is a bucket for each entry that the ceiling allows.
+    BucketsAtCeiling,
+    /// A leak fills the table: it fills any.
+    Leak,
+    /// A flood does.
+    Flood,
+    /// Somebody owns the limit, and takes back at once what others set.
+    Owner,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Write this.
+    Raise {
+        /// Why.
+        need: Need,
+        /// What to write; neither number is less than what is in force.
+        to: Table,
+    },
+    /// Say, once, that it stays as it is.
+    Hold(Held),
+    /// Look once more at who fills the table: what forbids a step may be over.
+    Diagnose(Need),
+    /// Say that somebody else has put it back, for the `times`th time.
+    PutBack {
+        /// What was written.
+        wrote: Table,
+        /// How often that has happened.
+        times: u32,
+        /// Whether it is left to them from now on.
+        last: bool,
+    },
+}
+
+/// Decides, and remembers what it has led to.
+#[derive(Clone, Debug)]
+pub struct Automatic {
+    ceiling: u64,
+    wrote: Option<Table>,
+    stepped: Option<Instant>,
+    put_back: u32,
+    /// A step, or a look, whose cause is not known yet.
+    awaiting: bool,
+    /// What forbids a step, how high is honest nevertheless, and when that was
+    /// found.
+    forbidden: Option<(Held, u64, Instant)>,
+    said: Option<Held>,
+    over: bool,
+}
+
+impl Automatic {
+    /// Nothing was done yet. Nothing will be above `ceiling`.
+    pub const fn new(ceiling: u64) -> Self {
+        Self {
+            ceiling,
+            wrote: None,
+            stepped: None,
+            put_back: 0,
+            awaiting: false,
+            forbidden: None,
+            said: None,
+            over: false,
+        }
+    }
+
+    /// The ceiling has changed, with the memory.
+    pub const fn set_ceiling(&mut self, ceiling: u64) {
+        self.ceiling = ceiling;
+    }
+
+    /// Decides. `wanted` says where a plan would go for that need.
+    pub fn decide(&mut self, look: Look, wanted: impl FnOnce(Need) -> Table) -> Option<Decision> {
+        if self.over {
+            return None;
+        }
+        if let Some(put_back) = self.notice(look) {
+            return Some(put_back);
+        }
+        let need = look.refused?;
+        // 0 is no limit, so it is not what refuses.
+        if look.table.max == 0 || self.awaiting {
+            return None;
+        }
+        let since = |then| look.now.saturating_duration_since(then);
+        if self.stepped.is_some_and(|then| since(then) < COOL_DOWN) {
+            return None;
+        }
+        if look.owned {
+            return self.hold(Held::Owner);
+        }
+        let to = self.bounded(look.table, wanted(need));
+        let more = match need {
+            Need::Room => to.max > look.table.max,
+            Need::Buckets => to.buckets > look.table.buckets,
+        };
+        if more {
+            return Some(Decision::Raise { need, to });
+        }
+        match self.forbidden {
+            Some((_, _, found)) if since(found) >= LOOK_AGAIN => {
+                self.awaiting = true;
+                Some(Decision::Diagnose(need))
+            }
+            Some((held, honest, _)) if need == Need::Room && honest < self.ceiling => {
+                self.hold(held)
+            }
+            _ => self.hold(match need {
+                Need::Room => Held::Ceiling,
+                Need::Buckets => Held::BucketsAtCeiling,
+            }),
+        }
+    }
+
+    /// Notices that somebody has put back what was written.
+    fn notice(&mut self, look: Look) -> Option<Decision> {
+        let wrote = self.wrote?;
+        let Table { max, buckets } = look.table;
+        if (max == 0 || max >= wrote.max) && buckets >= wrote.buckets {
+            let held = |then| look.now.saturating_duration_since(then) >= HELD;
+            if self.stepped.is_some_and(held) {
+                self.put_back = 0;
+            }
+            return None;
+        }
+        self.wrote = None;
+        self.put_back += 1;
+        self.over = self.put_back >= PUT_BACKS;
+        Some(Decision::PutBack {
+            wrote,
+            times: self.put_back,
+            last: self.over,
+        })
+    }
+
+    /// No more than is allowed, no less than there is.
+    fn bounded(&self, now: Table, wanted: Table) -> Table {
+        let honest = self.forbidden.map_or(u64::MAX, |(_, honest, _)| honest);
+        Table {
+            max: wanted.max.min(self.ceiling).min(honest).max(now.max),
+            // A bucket for each entry is the most that helps.
+            buckets: wanted.buckets.min(self.ceiling).max(now.buckets),
+        }
+    }
+
+    fn hold(&mut self, held: Held) -> Option<Decision> {
+        (self.said.replace(held) != Some(held)).then_some(Decision::Hold(held))
+    }
+
+    /// A step was made; this is in force now. Its cause is not known yet.
+    pub const fn raised(&mut self, now: Instant, table: Table) {
+        self.wrote = Some(table);
+        self.stepped = Some(now);
+        self.awaiting = true;
+        self.said = None;
+    }
+
+    /// It is known what fills the table, and how high a limit is honest; or
+    /// nothing could be found out.
+    pub fn judged(&mut self, now: Instant, cause: Option<Cause>, honest: u64) {
+        self.awaiting = false;
+        let held = match cause {
+            Some(Cause::Leak) => Held::Leak,
+            Some(Cause::Flood) => Held::Flood,
+            Some(_) => {
+                self.forbidden = None;
+                return;
+            }
+            None => {
+                // What was found before holds until somebody can look again.
+                if let Some((_, _, found)) = &mut self.forbidden {
+                    *found = now;
+                }
+                return;
+            }
+        };
+        self.forbidden = Some((held, honest, now));
+    }
+
+    /// Writing has failed, or the user has taken it back: nothing more is tried.
+    pub const fn end(&mut self) {
+        self.over = true;
+    }
+
+    /// Whether something was written that somebody could put back.
+    pub const fn has_written(&self) -> bool {
+        self.wrote.is_some()
+    }
+
+    /// Whether nothing more is done.
+    pub const fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TABLE: Table = Table {
+        max: 1000,
+        buckets: 512,
+    };
+
+    fn double(table: Table) -> impl Fn(Need) -> Table {
+        move |need| match need {
+            Need::Room => Table {
+                max: 2 * table.max,
+                buckets: table.buckets.max(table.max / 2),
+            },
+            Need::Buckets => Table {
+                max: table.max,
+                buckets: 2 * table.buckets,
+            },
+        }
+    }
+
+    fn look(now: Instant, table: Table, refused: Option<Need>) -> Look {
+        Look {
+            now,
+            table,
+            refused,
+            owned: false,
+        }
+    }
+
+    /// Decides, and makes the step that is decided on.
+    fn act(
+        automatic: &mut Automatic,
+        now: Instant,
+        table: &mut Table,
+        need: Need,
+    ) -> Option<Decision> {
+        let decision = automatic.decide(look(now, *table, Some(need)), double(*table));
+        if let Some(Decision::Raise { to, .. }) = decision {
+            *table = to;
+            automatic.raised(now, to);
+        }
+        decision
+    }
+
+    #[test]
+    fn the_first_refused_packet_raises_at_once() {
+        let mut automatic = Automatic::new(100_000);
+        let begin = Instant::now();
+        assert_eq!(
+            automatic.decide(look(begin, TABLE, None), double(TABLE)),
+            None
+        );
+        let decision = automatic.decide(look(begin, TABLE, Some(Need::Room)), double(TABLE));
+        let to = Table {
+            max: 2000,
+            buckets: 512,
+        };
+        assert_eq!(
+            decision,
+            Some(Decision::Raise {
+                need: Need::Room,
+                to
+            })
+        );
+    }
+
+    #[test]
+    fn the_next_step_waits_for_the_cause_and_the_cool_down() {
+        let mut automatic = Automatic::new(100_000);
+        let (begin, mut table) = (Instant::now(), TABLE);
+        assert!(act(&mut automatic, begin, &mut table, Need::Room).is_some());
+        let later = begin + COOL_DOWN;
+        assert_eq!(act(&mut automatic, later, &mut table, Need::Room), None);
+        automatic.judged(later, Some(Cause::Undersized), 2000);
+        let early = begin + COOL_DOWN / 2;
+        assert_eq!(act(&mut automatic, early, &mut table, Need::Room), None);
+        assert!(act(&mut automatic, later, &mut table, Need::Room).is_some());
+        assert_eq!(table.max, 4000);
+    }
+
+    #[test]
+    fn the_ceiling_is_reached_and_said_once() {
+        let mut automatic = Automatic::new(1500);
+        let (mut now, mut table) = (Instant::now(), TABLE);
+        assert!(act(&mut automatic, now, &mut table, Need::Room).is_some());
+        assert_eq!(table.max, 1500);
+        automatic.judged(now, None, 0);
+        now += COOL_DOWN;
+        let held = act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(held, Some(Decision::Hold(Held::Ceiling)));
+        assert_eq!(act(&mut automatic, now, &mut table, Need::Room), None);
+    }
+
+    #[test]
+    fn long_chains_get_buckets_up_to_one_for_each_entry() {
+        let mut automatic = Automatic::new(700);
+        let (mut now, mut table) = (Instant::now(), TABLE);
+        act(&mut automatic, now, &mut table, Need::Buckets);
+        assert_eq!((table.max, table.buckets), (1000, 700));
+        automatic.judged(now, None, 0);
+        now += COOL_DOWN;
+        let held = act(&mut automatic, now, &mut table, Need::Buckets);
+        assert_eq!(held, Some(Decision::Hold(Held::BucketsAtCeiling)));
+    }
+
+    #[test]
+    fn a_flood_gets_one_step_until_it_is_over() {
+        let mut automatic = Automatic::new(100_000);
+        let (mut now, mut table) = (Instant::now(), TABLE);
+        act(&mut automatic, now, &mut table, Need::Room);
+        automatic.judged(now, Some(Cause::Flood), 1000);
+        now += COOL_DOWN;
+        let held = act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(held, Some(Decision::Hold(Held::Flood)));
+        now += LOOK_AGAIN;
+        let again = act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(again, Some(Decision::Diagnose(Need::Room)));
+        assert_eq!(act(&mut automatic, now, &mut table, Need::Room), None);
+        automatic.judged(now, Some(Cause::Undersized), 0);
+        assert!(matches!(
+            act(&mut automatic, now, &mut table, Need::Room),
+            Some(Decision::Raise { .. })
+        ));
+    }
+
+    #[test]
+    fn who_cannot_look_lifts_no_ban() {
+        let mut automatic = Automatic::new(100_000);
+        let (mut now, mut table) = (Instant::now(), TABLE);
+        act(&mut automatic, now, &mut table, Need::Room);
+        automatic.judged(now, Some(Cause::Flood), 1000);
+        now += LOOK_AGAIN;
+        let again = act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(again, Some(Decision::Diagnose(Need::Room)));
+        automatic.judged(now, None, 0);
+        let held = act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(held, Some(Decision::Hold(Held::Flood)));
+    }
+
+    #[test]
+    fn what_is_honest_is_given_even_in_a_leak() {
+        let mut automatic = Automatic::new(100_000);
+        let (mut now, mut table) = (Instant::now(), TABLE);
+        act(&mut automatic, now, &mut table, Need::Room);
+        automatic.judged(now, Some(Cause::Leak), 3000);
+        now += COOL_DOWN;
+        act(&mut automatic, now, &mut table, Need::Room);
+        assert_eq!(table.max, 3000);
+    }
+
+    #[test]
+    fn a_limit_that_is_put_back_is_left_to_the_other_in_the_end() {
+        let mut automatic = Automatic::new(100_000);
+        let mut now = Instant::now();
+        for times in 1..=PUT_BACKS {
+            let mut table = TABLE;
+            let raised = act(&mut automatic, now, &mut table, Need::Room);
+            assert!(matches!(raised, Some(Decision::Raise { .. })), "{times}");
+            automatic.judged(now, Some(Cause::Undersized), 0);
+            let noticed = automatic.decide(look(now, TABLE, None), double(TABLE));
+            let expected = Decision::PutBack {
+                wrote: table,
+                times,
+                last: times == PUT_BACKS,
+            };
+            assert_eq!(noticed, Some(expected));
+            now += COOL_DOWN;
+        }
+        assert!(automatic.is_over());
+        assert_eq!(
+            act(&mut automatic, now, &mut TABLE.clone(), Need::Room),
+            None
+        );
+    }
+
+    #[test]
+    fn a_value_that_has_held_forgives() {
+        let mut automatic = Automatic::new(100_000);
+        let mut now = Instant::now();
+        for _ in 0..2 * PUT_BACKS {
+            let mut table = TABLE;
+            act(&mut automatic, now, &mut table, Need::Room);
+            automatic.judged(now, None, 0);
+            now += HELD;
+            assert_eq!(
+                automatic.decide(look(now, table, None), double(table)),
+                None
+            );
+            automatic.decide(look(now, TABLE, None), double(TABLE));
+        }
+        assert!(!automatic.is_over());
+    }
+
+    #[test]
+    fn who_owns_the_limit_is_not_fought() {
+        let mut automatic = Automatic::new(100_000);
+        let owned = Look {
+            owned: true,
+            ..look(Instant::now(), TABLE, Some(Need::Room))
+        };
+        let held = automatic.decide(owned, double(TABLE));
+        assert_eq!(held, Some(Decision::Hold(Held::Owner)));
+        assert_eq!(automatic.decide(owned, double(TABLE)), None);
+    }
+
+    #[test]
+    fn no_limit_is_none_to_raise() {
+        let mut automatic = Automatic::new(100_000);
+        let none = Table { max: 0, ..TABLE };
+        let look = look(Instant::now(), none, Some(Need::Room));
+        assert_eq!(automatic.decide(look, double(none)), None);
+    }
+
+    /// What may happen.
+    #[derive(Clone, Copy, Debug)]
+    enum Happens {
+        Refused(Need),
+        Passes(u16),
+        Written { max: u64, buckets: u64 },
+        Judged(u8, u64),
+        Fails,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            50 => Just(Happens::Refused(Need::Room)),
+            20 => Just(Happens::Refused(Need::Buckets)),
+            40 => (0..4000_u16).prop_map(Happens::Passes),
+            20 => (0..20_000_u64, 0..20_000_u64)
+                .prop_map(|(max, buckets)| Happens::Written { max, buckets }),
+            40 => (0..4_u8, 0..20_000_u64).prop_map(|(cause, honest)| Happens::Judged(cause, honest)),
+            1 => Just(Happens::Fails),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_the_rules_hold(
+            ceiling in 0..50_000_u64,
+            story in prop::collection::vec((happens(), 0..60_000_u64, 0..60_000_u64), 1..200),
+        ) {
+            let mut automatic = Automatic::new(ceiling);
+            let (mut now, mut table) = (Instant::now(), TABLE);
+            let (mut stepped, mut steps_after_end) = (None::<Instant>, 0);
+            let mut ended = false;
+            for (event, max, buckets) in story {
+                let mut need = None;
+                match event {
+                    Happens::Refused(what) => need = Some(what),
+                    Happens::Passes(time) => now += Duration::from_millis(time.into()),
+                    Happens::Written { max, buckets } => table = Table { max, buckets },
+                    Happens::Judged(cause, honest) => {
+                        let causes = [Cause::Undersized, Cause::Leak, Cause::Flood];
+                        automatic.judged(now, causes.get(usize::from(cause)).copied(), honest);
+                    }
+                    Happens::Fails => {
+                        automatic.end();
+                        ended = true;
+                    }
+                }
+                let wanted = Table { max, buckets };
+                let decision = automatic.decide(look(now, table, need), |_| wanted);
+                match decision {
+                    Some(Decision::Raise { need: why, to }) => {
+                        prop_assert_eq!(Some(why), need, "only what was refused");
+                        prop_assert!(to.max <= ceiling.max(table.max), "above the ceiling");
+                        prop_assert!(to.buckets <= ceiling.max(table.buckets));
+                        prop_assert!(to.max >= table.max && to.buckets >= table.buckets);
+                        prop_assert!(to != table, "a step that is none");
+                        prop_assert!(stepped.is_none_or(|then| now - then >= COOL_DOWN));
+                        steps_after_end += u32::from(ended);
+                        stepped = Some(now);
+                        table = to;
+                        automatic.raised(now, to);
+                        // The same look once more changes nothing.
+                        prop_assert_eq!(automatic.decide(look(now, table, need), |_| wanted), None);
+                    }
+                    Some(Decision::PutBack { last, .. }) => ended |= last,
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(steps_after_end, 0, "a step after the end");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Refused packets that a fix can do something about.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use conntrack_ebpf::Reason;
+
+use crate::{auto::decide::Need, engine::stand::Stand, observe::counts::Totals};
+
+/// Packets refused since the start, by network namespace, for want of what a fix
+/// can give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// For a full table.
+    pub room: BTreeMap<u32, u64>,
+    /// For a long hash chain.
+    pub chains: BTreeMap<u32, u64>,
+}
+
+impl Refusals {
+    /// Those of all that was drained; where programs see only some reasons, the
+    /// others as far as the last look at the kernel's counters has shown them, of
+    /// namespace 0.
+    pub fn drained(observer: &Stand) -> Self {
+        let mut refusals = Self::of_totals(observer.totals().iter());
+        if observer.backend().can_rest() {
+            return refusals;
+        }
+        for (reason, packets) in observer.verdict(|_| true).from_counters {
+            refusals.add(0, reason, packets);
+        }
+        refusals
+    }
+
+    /// Those that the programs have counted until now.
+    pub fn now(observer: &Stand) -> Result<Self> {
+        Ok(Self::of_totals(observer.totals_now()?.iter()))
+    }
+
+    /// Without what a rule may have dropped. Where the place of a drop is all that
+    /// is seen, such packets look the same (docs/counting.md); what is more than
+    /// was `known` is taken for refused only in a table that is nearly full.
+    #[must_use]
+    pub fn believed(mut self, observer: &Stand, known: &Self) -> Self {
+        if observer.backend().can_rest() {
+            return self;
+        }
+        let is_full = |netns| {
+            let namespace = observer.namespaces().by_inode(netns)?;
+            let limits = namespace.limits().ok()?;
+            Some(is_nearly_full(limits.entries?, limits.max?))
+        };
+        self.room.retain(|netns, packets| {
+            let before = known.room.get(netns).copied().unwrap_or(0);
+            // What counters have told is of no namespace.
+            *netns == 0 || *packets <= before || is_full(*netns) == Some(true)
+        });
+        self
+    }
+
+    fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
+        let mut refusals = Self::default();
+        for (&netns, totals) in totals {
+            for reason in [Reason::TableFull, Reason::ChainTooLong] {
+                refusals.add(netns, reason, totals.of(reason));
+            }
+        }
+        refusals
+    }
+
+    fn add(&mut self, netns: u32, reason: Reason, packets: u64) {
+        let refused = match reason {
+            Reason::TableFull => &mut self.room,
+            Reason::ChainTooLong => &mut self.chains,
+            _ => return,
+        };
+        *refused.entry(netns).or_default() += packets;
+    }
+
+    const fn of(&self, need: Need) -> &BTreeMap<u32, u64> {
+        match need {
+            Need::Room => &self.room,
+            Need::Buckets => &self.chains,
+        }
+    }
+
+    /// Those that `earlier` does not have.
+    pub(crate) fn since(&self, earlier: &Self, need: Need) -> Vec<(u32, u64)> {
+        let more = self.of(need).iter().map(|(&netns, &packets)| {
+            let before = earlier.of(need).get(&netns).copied().unwrap_or(0);
+            (netns, packets.saturating_sub(before))
+        });
+        more.filter(|&(_, packets)| packets > 0).collect()
+    }
+
+    /// Takes over what is more in namespaces that are known.
+    pub(crate) fn follow(&mut self, later: &Self) {
+        let both = [
+            (&mut self.room, &later.room),
+            (&mut self.chains, &later.chains),
+        ];
+        for (known, later) in both {
+            for (netns, known) in known {
+                let later = later.get(netns).copied().unwrap_or(0);
+                *known = later.max(*known);
+            }
+        }
+    }
+
+    /// Takes over what is more.
+    pub(crate) fn raise_to(&mut self, later: &Self) {
+        let both = [
+            (&mut self.room, &later.room),
+            (&mut self.chains, &later.chains),
+        ];
+        for (known, later) in both {
+            for (&netns, &packets) in later {
+                let known = known.entry(netns).or_default();
+                *known = packets.max(*known);
+            }
+        }
+    }
+}
+
+/// Whether 95 of 100 places are taken.
+const fn is_nearly_full(entries: u64, max: u64) -> bool {
+    max > 0 && entries.saturating_mul(100) >= max.saturating_mul(95)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(packets: &[(u32, u64)]) -> Refusals {
+        Refusals {
+            room: packets.iter().copied().collect(),
+            chains: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_table_with_room_refuses_nothing() {
+        assert!(is_nearly_full(1_900, 2_000) && is_nearly_full(2_001, 2_000));
+        assert!(!is_nearly_full(1_899, 2_000) && !is_nearly_full(5, 0));
+    }
+
+    #[test]
+    fn refusals_are_told_from_those_before() {
+        let mut looked = room(&[(7, 10)]);
+        let later = room(&[(7, 10), (8, 2)]);
+        assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
+        assert_eq!(later.since(&looked, Need::Buckets), []);
+        looked.raise_to(&later);
+        looked.follow(&room(&[(8, 1), (9, 5)]));
+        assert_eq!(looked, later);
+        let mut followed = looked.clone();
+        followed.follow(&room(&[(8, 3)]));
+        assert_eq!(followed, room(&[(7, 10), (8, 3)]));
+        // Drained counts can be older than those read in between.
+        looked.raise_to(&room(&[(7, 9)]));
+        assert_eq!(looked, later);
+    }
+}

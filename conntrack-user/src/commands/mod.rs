@@ -1,0 +1,7 @@
+//! The commands: options in, words out.
+
+pub mod fix;
+pub mod probe;
+pub mod status;
+pub mod watch;
+pub mod who;

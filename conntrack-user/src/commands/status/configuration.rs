@@ -1,0 +1,164 @@
+//! Findings about files: what in them does not do what it seems to.
+
+use crate::{
+    facts::{
+        Facts, Source,
+        iptables::IptablesService,
+        sysctl::{SysctlFile, Variable},
+    },
+    say::finding::{Finding, Severity},
+};
+
+/// Everything that is found in files.
+pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for service in &facts.iptables {
+        findings.extend(look_alikes(service));
+        findings.extend(lost_list(service));
+        findings.extend(unknown_list(service));
+        findings.extend(backups(facts, service));
+    }
+    findings.extend(module_options(facts));
+    findings.extend(writers(facts));
+    findings
+}
+
+fn list_name(service: &IptablesService) -> String {
+    format!("{}_SYSCTL_LOAD_LIST", service.name.to_ascii_uppercase())
+}
+
+fn look_alikes(service: &IptablesService) -> Option<Finding> {
+    let first = service.look_alikes.first()?;
+    Some(Finding::new(
+        Severity::Warning,
+        format!("{first} has letters that look like quotes or blanks and are none"),
+        format!(
+            "{}; the shell takes them for a part of the word, so that the setting is lost or \
+             matches nothing, and the start of {} does not fail",
+            first.text, service.name
+        ),
+        "write the line again with straight quotes (\") and ordinary blanks",
+    ))
+}
+
+fn lost_list(service: &IptablesService) -> Option<Finding> {
+    // Said already, with its cause.
+    let lost = service.list.lost.as_ref()?;
+    if service.look_alikes.contains(lost) {
+        return None;
+    }
+    Some(Finding::new(
+        Severity::Warning,
+        format!("{lost} does not set {}", list_name(service)),
+        format!(
+            "{}: a second word follows that the shell runs as a command, and the variable is set \
+             for that one only",
+            lost.text
+        ),
+        "put all words of the list into one pair of double quotes",
+    ))
+}
+
+/// A list that the script does not know.
+fn unknown_list(service: &IptablesService) -> Option<Finding> {
+    let source = service.list.source.as_ref()?;
+    if service.load.is_some() || service.list.value.as_deref().unwrap_or_default().is_empty() {
+        return None;
+    }
+    Some(Finding::new(
+        Severity::Warning,
+        format!("{} in {source} has no effect", list_name(service)),
+        format!(
+            "{} has no such feature; it came with iptables 1.3.5-9.1.el5 and 1.4.7-7.el6",
+            service.script.display()
+        ),
+        format!(
+            "update {}, or keep the module loaded with {}_MODULES_UNLOAD=\"no\"",
+            service.name,
+            service.name.to_ascii_uppercase()
+        ),
+    ))
+}
+
+/// Files that are only read because their suffix does not matter.
+fn backups(facts: &Facts, service: &IptablesService) -> Option<Finding> {
+    let load = service.load.as_ref()?;
+    if !load
+        .files
+        .iter()
+        .any(|pattern| pattern == "/etc/sysctl.d/*")
+    {
+        return None;
+    }
+    let live: Vec<String> = facts
+        .sysctl
+        .files
+        .iter()
+        .filter(|file| {
+            file.directory == "/etc/sysctl.d"
+                && file.name.strip_suffix(".conf").is_none()
+                && !file.name.starts_with('.')
+                && file
+                    .lines
+                    .iter()
+                    .any(|line| line.key.variable() == Some(Variable::Max))
+        })
+        .map(SysctlFile::path)
+        .collect();
+    (!live.is_empty()).then(|| {
+        Finding::new(
+            Severity::Warning,
+            format!("{} is applied by {}", live.join(", "), service.name),
+            format!(
+                "{} reads files of any suffix: {}",
+                load.source, load.source.text
+            ),
+            "move it out of /etc/sysctl.d",
+        )
+    })
+}
+
+fn module_options(facts: &Facts) -> Vec<Finding> {
+    let module = facts.kernel.generation.module();
+    let unknown = facts.modules.unknown_options.iter().map(|source| {
+        option(
+            source,
+            format!("{module} has no such option, or not with such a value"),
+            "its size is set with hashsize=BUCKETS; the limit is then eight times that",
+        )
+    });
+    let other = facts.modules.other_generation.iter().map(|source| {
+        option(
+            source,
+            format!("the module of this kernel is called {module}"),
+            "write it for that name",
+        )
+    });
+    unknown.chain(other).collect()
+}
+
+fn option(source: &Source, why: String, remedy: &str) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        format!("{source} has no effect: {}", source.text),
+        why,
+        remedy,
+    )
+}
+
+fn writers(facts: &Facts) -> Vec<Finding> {
+    facts
+        .writers
+        .iter()
+        .filter(|writer| writer.active)
+        .map(|writer| {
+            let evidence: Vec<String> = writer.evidence.iter().map(ToString::to_string).collect();
+            Finding::new(
+                Severity::Info,
+                format!("{} {}", writer.name, writer.behaviour),
+                evidence.join(", "),
+                writer.knob.clone(),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,404 @@
+//! Findings about what survives: a limit that is lost by a boot, a restart or a
+//! reload, and settings that have no effect.
+
+use crate::{
+    facts::{Facts, Source, host_kernel::Form, init::Init, sysctl::Variable},
+    kernel::defaults::Generation,
+    say::{
+        finding::{Finding, Severity},
+        number::{number, optional},
+    },
+    survival::{Action, Outcome, Step, Survival},
+};
+
+/// What is judged.
+pub(crate) struct Lasting<'a> {
+    pub(crate) facts: &'a Facts,
+    pub(crate) survival: &'a Survival,
+}
+
+impl Lasting<'_> {
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        findings.extend(self.not_in_force());
+        findings.extend(self.lost_at_boot());
+        for service in &self.survival.services {
+            findings.extend(self.lost_by_restart(&service.service, &service.outcome));
+        }
+        findings.extend(self.lost_by_reload());
+        findings.extend(self.without_effect());
+        findings.extend(self.not_read());
+        findings.extend(self.contradicted());
+        findings.extend(self.uncertain());
+        findings.extend(self.not_told());
+        findings
+    }
+
+    /// The limit that is to last: the one in force, or what files lead to at
+    /// boot, if that is higher; and where that is only the kernel's default, what
+    /// somebody wanted in vain.
+    fn wanted(&self) -> Option<u64> {
+        let boot = &self.survival.boot;
+        let in_files = if boot.because.file.is_some() {
+            boot.value
+        } else {
+            missed(boot).and_then(|step| step.value)
+        };
+        match (self.facts.numbers.limits.max, in_files) {
+            (Some(now), Some(then)) if higher(then, now) => Some(then),
+            (now, then) => now.or(then).or(boot.value),
+        }
+    }
+
+    /// A limit that files set and that is not in force, whatever has lost it.
+    fn not_in_force(&self) -> Option<Finding> {
+        let boot = &self.survival.boot;
+        let now = self.facts.numbers.limits.max?;
+        let then = boot.value.filter(|_| boot.because.file.is_some())?;
+        if !higher(then, now) {
+            return None;
+        }
+        let restarts = self.survival.services.iter();
+        let by: Vec<&str> = restarts
+            .filter(|service| touches(&service.outcome) && service.outcome.value == Some(now))
+            .map(|service| service.service.as_str())
+            .collect();
+        let by = if by.is_empty() {
+            "it was set lower since, or the files are newer than the last boot".to_owned()
+        } else {
+            format!("a restart of {} has just this effect", by.join(" or "))
+        };
+        Some(Finding::new(
+            Severity::Warning,
+            format!(
+                "the limit that is set at boot is not in force: {} in place of {}",
+                number(now),
+                number(then)
+            ),
+            format!("{}; {by}", Self::because(boot)),
+            format!("set {} to {then} now", self.name()),
+        ))
+    }
+
+    fn lost_at_boot(&self) -> Option<Finding> {
+        let boot = &self.survival.boot;
+        let missed = missed(boot);
+        if let Some(step) = missed
+            && boot.because.file.is_none()
+            && let Some(source) = &step.source
+        {
+            return Some(Finding::new(
+                Severity::Warning,
+                format!(
+                    "the limit of {} in {source} is lost at boot, which leads to {}",
+                    optional(step.value),
+                    optional(boot.value)
+                ),
+                format!(
+                    "{} reads it before conntrack is loaded, and nothing sets it afterwards",
+                    step.by
+                ),
+                self.load_early(),
+            ));
+        }
+        let wanted = self.wanted()?;
+        let value = boot.value?;
+        higher(wanted, value).then(|| {
+            Finding::new(
+                Severity::Warning,
+                format!(
+                    "the limit is lost at boot: {} now, {} then",
+                    number(wanted),
+                    number(value)
+                ),
+                Self::because(boot),
+                self.remedy(boot),
+            )
+        })
+    }
+
+    fn lost_by_restart(&self, service: &str, outcome: &Outcome) -> Option<Finding> {
+        let wanted = self.wanted()?;
+        let value = outcome.value?;
+        (touches(outcome) && higher(wanted, value)).then(|| {
+            Finding::new(
+                Severity::Warning,
+                format!(
+                    "a restart of {service} changes the limit from {} to {}",
+                    number(wanted),
+                    number(value)
+                ),
+                Self::because(outcome),
+                self.restart_remedy(service, outcome),
+            )
+        })
+    }
+
+    fn lost_by_reload(&self) -> Option<Finding> {
+        let wanted = self.wanted()?;
+        let reload = &self.survival.module_reload;
+        let value = reload.value?;
+        if self.facts.kernel.form == Form::BuiltIn || !higher(wanted, value) {
+            return None;
+        }
+        let unloads = self.survival.services.iter().any(|service| {
+            service
+                .outcome
+                .steps
+                .iter()
+                .any(|step| step.does == Action::Unloads)
+        });
+        Some(Finding::new(
+            if unloads {
+                Severity::Warning
+            } else {
+                // Somebody would have to do it by hand.
+                Severity::Info
+            },
+            format!(
+                "a reload of the module changes the limit from {} to {}",
+                number(wanted),
+                number(value)
+            ),
+            Self::because(reload),
+            format!(
+                "options {} hashsize={} in {}: the module then begins with eight times that",
+                self.facts.kernel.generation.module(),
+                wanted.div_ceil(4),
+                self.options_file()
+            ),
+        ))
+    }
+
+    fn options_file(&self) -> &'static str {
+        if self.facts.distribution.is_el(5) {
+            "/etc/modprobe.conf"
+        } else {
+            "a file of /etc/modprobe.d"
+        }
+    }
+
+    fn load_early(&self) -> String {
+        let module = self.facts.kernel.generation.module();
+        match self.facts.init {
+            Init::RcSysinit { .. } => {
+                format!(
+                    "an executable /etc/sysconfig/modules/{module}.modules that runs modprobe {module}"
+                )
+            }
+            Init::DebianSysV | Init::OpenRc { .. } => format!("a line {module} in /etc/modules"),
+            Init::Systemd { .. } | Init::Runit => {
+                format!("a file /etc/modules-load.d/{module}.conf with the line {module}")
+            }
+        }
+    }
+
+    pub(crate) fn because(outcome: &Outcome) -> String {
+        let because = &outcome.because;
+        match (&because.file, because.line) {
+            (Some(file), Some(line)) => {
+                format!(
+                    "{}:{line} says {}; {}",
+                    file.display(),
+                    because.text,
+                    because.why
+                )
+            }
+            _ => because.why.clone(),
+        }
+    }
+
+    /// Of a boot that leads to less.
+    fn remedy(&self, boot: &Outcome) -> String {
+        let Some(file) = &boot.because.file else {
+            return format!(
+                "set it in a file that is read at boot, and {}",
+                self.load_early()
+            );
+        };
+        let writer = self.facts.writers.iter().find(|writer| {
+            let sets = writer.sets.as_ref().map(|sets| &sets.source);
+            sets.into_iter()
+                .chain(&writer.evidence)
+                .any(|source| source.file == *file)
+        });
+        writer.map_or_else(
+            || format!("change that line of {}", file.display()),
+            |writer| writer.knob.clone(),
+        )
+    }
+
+    fn restart_remedy(&self, service: &str, outcome: &Outcome) -> String {
+        let facts = self.facts;
+        let Some(iptables) = facts.iptables.iter().find(|found| found.name == service) else {
+            let firewalld = facts
+                .writers
+                .iter()
+                .find(|writer| writer.name == service)
+                .map(|writer| writer.knob.clone());
+            return firewalld.unwrap_or_else(|| self.remedy(outcome));
+        };
+        let prefix = service.to_ascii_uppercase();
+        let pattern = match facts.kernel.generation {
+            Generation::IpConntrack => ".ip_conntrack",
+            Generation::NfConntrack => ".nf_conntrack",
+        };
+        match &iptables.load {
+            None => format!(
+                "{} does not know {prefix}_SYSCTL_LOAD_LIST: update {service}, or set \
+                 {prefix}_MODULES_UNLOAD=\"no\" in its configuration, or hashsize as a module option",
+                iptables.script.display()
+            ),
+            Some(load) => format!(
+                "{prefix}_SYSCTL_LOAD_LIST=\"{pattern}\" in /etc/sysconfig/{service}-config, and \
+                 the limit in {}, which is where {} looks",
+                load.files.join(" or "),
+                load.source
+            ),
+        }
+    }
+
+    /// Lines that are read and refused.
+    fn without_effect(&self) -> Vec<Finding> {
+        let mut sources: Vec<(&Source, &Step)> = Vec::new();
+        for step in self.steps() {
+            if let Some(source) = &step.source
+                && step.does == Action::Refused
+                && !sources.iter().any(|(known, _)| *known == source)
+            {
+                sources.push((source, step));
+            }
+        }
+        sources
+            .into_iter()
+            .map(|(source, step)| {
+                let why = match step.value {
+                    None => "the kernel takes a whole number from 0 to 2147483647 only",
+                    Some(_) => {
+                        "this kernel has no sysctl of that name, or the program that reads the \
+                         line does not know the form"
+                    }
+                };
+                Finding::new(
+                    Severity::Warning,
+                    format!("{source} has no effect: {}", source.text),
+                    format!("{} reads it; {why}", step.by),
+                    format!("write it as {} = NUMBER", self.name()),
+                )
+            })
+            .collect()
+    }
+
+    /// The name of the limit that this kernel has.
+    fn name(&self) -> &'static str {
+        match self.facts.kernel.generation {
+            Generation::IpConntrack => "net.ipv4.ip_conntrack_max",
+            Generation::NfConntrack => "net.netfilter.nf_conntrack_max",
+        }
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        let Survival {
+            boot,
+            module_reload,
+            services,
+            ..
+        } = self.survival;
+        let services = services.iter().map(|service| &service.outcome);
+        [boot, module_reload]
+            .into_iter()
+            .chain(services)
+            .flat_map(|outcome| &outcome.steps)
+    }
+
+    /// Settings of the limit in `/etc/sysctl.conf` where nothing reads it at
+    /// boot.
+    fn not_read(&self) -> Option<Finding> {
+        let facts = self.facts;
+        let Init::Systemd { .. } = facts.init else {
+            return None;
+        };
+        let conf = facts.sysctl.conf.as_ref()?;
+        if facts.sysctl.files.iter().any(|file| file.file == conf.file) {
+            return None;
+        }
+        let line = conf
+            .lines
+            .iter()
+            .rev()
+            .find(|line| line.key.variable() == Some(Variable::Max))?;
+        Some(Finding::new(
+            Severity::Warning,
+            format!(
+                "{}:{} is not read at boot: {}",
+                conf.file.display(),
+                line.number,
+                line.text.trim()
+            ),
+            "systemd-sysctl reads the directories sysctl.d only, and none of them has a link to \
+             this file; sysctl --system and sysctl -p do read it, so that it works until the next \
+             boot",
+            "move the line to a file /etc/sysctl.d/90-conntrack.conf",
+        ))
+    }
+
+    /// Lines that say something else than the one that wins.
+    fn contradicted(&self) -> Option<Finding> {
+        let boot = &self.survival.boot;
+        let winner = boot
+            .steps
+            .iter()
+            .rev()
+            .find(|step| step.does == Action::Sets)?;
+        let mut others: Vec<String> = boot
+            .steps
+            .iter()
+            .filter(|step| {
+                matches!(step.does, Action::Sets | Action::TooEarly) && step.value != winner.value
+            })
+            .filter_map(|step| {
+                let source = step.source.as_ref()?;
+                Some(format!("{source} ({})", optional(step.value)))
+            })
+            .collect();
+        others.dedup();
+        (!others.is_empty()).then(|| {
+            Finding::new(
+                Severity::Info,
+                format!(
+                    "{} other settings of the limit are overridden at boot",
+                    others.len()
+                ),
+                format!(
+                    "{}; the last one wins: {}",
+                    others.join(", "),
+                    winner
+                        .source
+                        .as_ref()
+                        .map_or_else(|| winner.by.clone(), ToString::to_string)
+                ),
+                "keep one",
+            )
+        })
+    }
+}
+
+/// Whether anything happens to the limit.
+fn touches(outcome: &Outcome) -> bool {
+    let changes = |step: &Step| matches!(step.does, Action::Loads | Action::Sets);
+    outcome.steps.iter().any(changes)
+}
+
+/// What was to set the limit at boot, and came too early.
+fn missed(boot: &Outcome) -> Option<&Step> {
+    boot.steps
+        .iter()
+        .rev()
+        .find(|step| step.does == Action::TooEarly)
+}
+
+/// Whether a limit is higher than another; 0 is none.
+fn higher(one: u64, other: u64) -> bool {
+    let height = |limit| if limit == 0 { u64::MAX } else { limit };
+    height(one) > height(other)
+}

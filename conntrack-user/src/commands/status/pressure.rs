@@ -1,0 +1,303 @@
+//! Findings about the numbers: how full tables are, what is refused, chains,
+//! memory, timeouts.
+
+use std::time::Duration;
+
+use crate::{
+    facts::Facts,
+    kernel::{defaults::Generation, memory::Memory},
+    observe::{evidence::Range, usage::NamespaceUse},
+    say::{
+        finding::{Finding, Severity},
+        number::{bytes, duration, number, percent, shortened},
+    },
+};
+
+/// Bounds that the user may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Per cent of the limit from which a table is worth a warning.
+    pub warning: u8,
+    /// From which it is critical.
+    pub critical: u8,
+}
+
+/// What the numbers are judged by.
+pub(crate) struct Pressure<'a> {
+    pub(crate) facts: &'a Facts,
+    pub(crate) namespaces: &'a [NamespaceUse],
+    pub(crate) memory: &'a Memory,
+    pub(crate) apart: Duration,
+    pub(crate) bounds: Bounds,
+}
+
+/// A table that is going to be full within this time is worth a warning.
+const SOON: Duration = Duration::from_mins(10);
+
+/// Of a table fuller than this the time until it is full is told: a look of a
+/// second at an almost empty one says nothing.
+const FILLING: f64 = 50.0;
+
+/// Per cent of the host's memory.
+const MUCH_MEMORY: f64 = 25.0;
+
+/// The default of `tcp_timeout_established`, five days.
+const FIVE_DAYS: u64 = 432_000;
+
+/// Counts the sources in a table that the kernel lists: those with the most
+/// entries first. It works with the tools of any host.
+const COUNT_SOURCES: &str = "awk '{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {n[$i]++; break}} \
+                             END {for (s in n) print n[s], s}'";
+
+impl Pressure<'_> {
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for namespace in self.namespaces {
+            findings.extend(self.refused(namespace));
+            findings.extend(self.full(namespace));
+            findings.extend(self.filling(namespace));
+        }
+        findings.extend(self.since_boot());
+        findings.extend(self.no_limit());
+        findings.extend(self.chains());
+        findings.extend(self.much_memory());
+        findings.extend(self.long_timeout());
+        findings
+    }
+
+    /// What to do about a table that is full or will be.
+    fn who(&self) -> String {
+        let look = if self.runs_here() {
+            "ctdrop who".to_owned()
+        } else {
+            format!("{COUNT_SOURCES} {} | sort -rn | head", self.list())
+        };
+        format!(
+            "see who fills it ({look}): a flood or a leak is to be stopped at its source; if the \
+             load is honest, raise buckets and limit"
+        )
+    }
+
+    /// Whether ctdrop can run on the host: the C library in it needs Linux 3.2.
+    fn runs_here(&self) -> bool {
+        self.facts.kernel.is_at_least(3, 2) != Some(false)
+    }
+
+    /// The file in which a kernel before 3.2 lists the entries.
+    fn list(&self) -> &'static str {
+        match self.facts.kernel.generation {
+            Generation::IpConntrack => "/proc/net/ip_conntrack",
+            Generation::NfConntrack => "/proc/net/nf_conntrack",
+        }
+    }
+
+    fn refused(&self, namespace: &NamespaceUse) -> Option<Finding> {
+        let refused = namespace.refused.filter(|refused| refused.at_most > 0)?;
+        let growth = namespace.growth.unwrap_or_default();
+        let moved = [
+            ("drop", growth.drop),
+            ("insert_failed", growth.insert_failed),
+            ("chaintoolong", growth.chaintoolong),
+        ];
+        let moved: Vec<String> = moved
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name} +{}", number((*value)?))))
+            .collect();
+        let chains = growth.chaintoolong.is_some_and(|chains| chains > 0);
+        // Up to 5.6 a clash that was resolved looks the same.
+        let severity = if refused.at_least > 0 {
+            Severity::Critical
+        } else {
+            Severity::Info
+        };
+        Some(Finding::new(
+            severity,
+            format!(
+                "{} packets refused in {} in the last {}",
+                range(refused),
+                namespace.name,
+                duration(self.apart)
+            ),
+            format!("the kernel's counters: {}", moved.join(", ")),
+            if chains {
+                "hash chains are too long: raise net.netfilter.nf_conntrack_buckets; ctdrop watch \
+                 names the flows"
+            } else {
+                "ctdrop watch names the flows and the reason, ctdrop who what fills the table"
+            },
+        ))
+    }
+
+    fn full(&self, namespace: &NamespaceUse) -> Option<Finding> {
+        let share = namespace.share()?;
+        let Bounds { warning, critical } = self.bounds;
+        let (severity, bound) = if share >= f64::from(critical) {
+            (Severity::Critical, critical)
+        } else if share >= f64::from(warning) {
+            (Severity::Warning, warning)
+        } else {
+            return None;
+        };
+        Some(Finding::new(
+            severity,
+            format!(
+                "the table of {} is {} full: {} of {} entries",
+                namespace.name,
+                percent(share),
+                number(namespace.entries?),
+                number(namespace.max?)
+            ),
+            format!("more than {bound} % of the limit; when it is full, new flows are refused"),
+            self.who(),
+        ))
+    }
+
+    fn filling(&self, namespace: &NamespaceUse) -> Option<Finding> {
+        let left = namespace
+            .full_in
+            .filter(|&left| left < SOON.as_secs_f64())?;
+        let share = namespace.share().filter(|&share| share >= FILLING)?;
+        if share >= f64::from(self.bounds.critical) {
+            return None;
+        }
+        Some(Finding::new(
+            Severity::Warning,
+            format!(
+                "the table of {} will be full in {} if it goes on like this",
+                namespace.name,
+                duration(Duration::from_secs_f64(left))
+            ),
+            format!(
+                "{:+.0} entries a second over the last {}",
+                namespace.trend?,
+                duration(self.apart)
+            ),
+            self.who(),
+        ))
+    }
+
+    /// What is over is no alarm, or there would be one until the next boot.
+    fn since_boot(&self) -> Option<Finding> {
+        let lost: Vec<(Range, &NamespaceUse)> = self
+            .namespaces
+            .iter()
+            .filter_map(|namespace| Some((Range::of(namespace.counters.as_ref()?), namespace)))
+            .filter(|(lost, _)| lost.at_least > 0)
+            .collect();
+        let names: Vec<&str> = lost
+            .iter()
+            .map(|(_, namespace)| namespace.name.as_str())
+            .collect();
+        let sum = |of: fn(&Range) -> u64| lost.iter().map(|(lost, _)| of(lost)).sum::<u64>();
+        (!lost.is_empty()).then(|| {
+            let sum = Range {
+                at_least: sum(|lost| lost.at_least),
+                at_most: sum(|lost| lost.at_most),
+            };
+            Finding::new(
+                Severity::Info,
+                format!("{} packets have been refused since boot", range(sum)),
+                format!("by the counters of {}", shortened(&names)),
+                if self.runs_here() {
+                    "ctdrop logs tells when, as far as the kernel log kept it"
+                } else {
+                    "ctdrop logs tells when, elsewhere, from a copy of the kernel log"
+                },
+            )
+        })
+    }
+
+    fn no_limit(&self) -> Option<Finding> {
+        (self.facts.numbers.limits.max == Some(0)).then(|| {
+            Finding::new(
+                Severity::Warning,
+                "there is no limit",
+                "nf_conntrack_max is 0, so that entries take memory without bound",
+                "set a limit that fits the host's memory",
+            )
+        })
+    }
+
+    fn chains(&self) -> Option<Finding> {
+        let limits = self.facts.numbers.limits;
+        let (max, buckets) = (limits.max?, limits.buckets.filter(|&buckets| buckets > 0)?);
+        // Each flow is in the table twice, once for each direction.
+        let load = max.saturating_mul(2) / buckets;
+        let refuses = self
+            .facts
+            .kernel
+            .machine()
+            .is_some_and(|machine| machine.bounds_chains());
+        let (severity, effect) = match load {
+            0..=8 => return None,
+            9..=16 => (Severity::Info, "each look-up goes through long chains"),
+            _ if refuses => (
+                Severity::Warning,
+                "this kernel refuses entries whose chain is too long, so that packets are lost \
+                 before the limit is reached",
+            ),
+            _ => (Severity::Warning, "each look-up goes through long chains"),
+        };
+        Some(Finding::new(
+            severity,
+            format!(
+                "{} buckets are few for a limit of {}",
+                number(buckets),
+                number(max)
+            ),
+            format!("a full table has {load} entries in each bucket: {effect}"),
+            format!(
+                "raise the buckets to {} or more, now and by the module option hashsize",
+                number(max.div_ceil(4))
+            ),
+        ))
+    }
+
+    fn much_memory(&self) -> Option<Finding> {
+        let share = self.memory.share().filter(|&share| share >= MUCH_MEMORY)?;
+        let at_limit = self.memory.at_limit_with_extensions?;
+        Some(Finding::new(
+            Severity::Warning,
+            format!("a full table takes up to {} of the memory", percent(share)),
+            format!(
+                "{} of {}, which is never swapped out; and each network namespace may fill its own",
+                bytes(at_limit),
+                bytes(self.memory.total?)
+            ),
+            "lower the limit, or add memory",
+        ))
+    }
+
+    fn long_timeout(&self) -> Option<Finding> {
+        let established = *self.facts.numbers.timeouts.get("tcp_timeout_established")?;
+        (established >= FIVE_DAYS).then(|| {
+            Finding::new(
+                Severity::Info,
+                format!(
+                    "TCP flows that are never closed stay for {}",
+                    duration(Duration::from_secs(established))
+                ),
+                "nf_conntrack_tcp_timeout_established; such entries cannot be evicted",
+                if self.runs_here() {
+                    "if ctdrop who shows many idle established flows, lower it to a day or less"
+                        .to_owned()
+                } else {
+                    format!(
+                        "if grep -c ESTABLISHED {} counts far more than there are open \
+                         connections, lower it to a day or less",
+                        self.list()
+                    )
+                },
+            )
+        })
+    }
+}
+
+/// `7`, or `7 to 9`.
+fn range(range: Range) -> String {
+    if range.at_least == range.at_most {
+        number(range.at_least)
+    } else {
+        format!("{} to {}", number(range.at_least), number(range.at_most))
+    }
+}

@@ -1,0 +1,289 @@
+//! All that `ctdrop status` has to say; as it is, this is the JSON.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::{
+    commands::status::{
+        configuration,
+        lasting::Lasting,
+        pressure::{Bounds, Pressure},
+    },
+    facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
+    kernel::{
+        counters::Totals,
+        defaults,
+        memory::{Memory, Table},
+        presence::Presence,
+        surroundings::Surroundings,
+    },
+    observe::{
+        NotUsed,
+        backend::Backend,
+        evidence::Range,
+        unseen::Unseen,
+        usage::{self, NamespaceUse, Seen},
+    },
+    say::{
+        clock,
+        finding::{Finding, State, rank},
+    },
+    survival::{Start, Survival, simulate},
+};
+
+/// The limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// In force; none if conntrack is not loaded, or it is not known.
+    pub max: Option<u64>,
+    /// Buckets of the table.
+    pub buckets: Option<u64>,
+    /// What the kernel chooses by itself on this host.
+    pub default: Option<defaults::Table>,
+}
+
+/// Packets that are refused now.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Refused {
+    /// In this time.
+    pub seconds: f64,
+    /// How many, in all namespaces.
+    #[serde(flatten)]
+    pub packets: Range,
+}
+
+/// What is said.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "status")]
+pub struct Report {
+    /// Now.
+    pub time: String,
+    /// Of ctdrop.
+    pub version: &'static str,
+    /// What it all amounts to.
+    pub state: State,
+    /// Name of the host; none of a tree.
+    pub host: Option<String>,
+    /// The tree; none if it is this host.
+    pub root: Option<PathBuf>,
+    /// Distribution.
+    pub distribution: String,
+    /// Release of the kernel.
+    pub release: Option<String>,
+    /// Whether conntrack is loaded; none of a tree.
+    pub conntrack: Option<Presence>,
+    /// Limit and buckets.
+    pub limit: Limit,
+    /// Network namespaces, the fullest first.
+    pub namespaces: Vec<NamespaceUse>,
+    /// Network namespaces that were found and could not be looked into.
+    pub unseen: Vec<Unseen>,
+    /// Counters since boot, over all namespaces that were.
+    pub counters: Option<Totals>,
+    /// Packets refused now; none if there was only one look.
+    pub refused: Option<Refused>,
+    /// Memory of the table.
+    pub memory: Memory,
+    /// Timeouts in seconds.
+    pub timeouts: Timeouts,
+    /// What will be in force.
+    pub survives: Survival,
+    /// Who else writes the limit.
+    pub writers: Vec<Writer>,
+    /// What is to be said about all this, the worst first.
+    pub findings: Vec<Finding>,
+    /// The rung that watch would stand on; none of a tree, or if none holds.
+    pub backend: Option<Backend>,
+    /// The rungs above, and why not.
+    pub not_used: Vec<NotUsed>,
+    /// What is there and could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// What may not be seen from here, each as a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// What is known of a running host apart from its files.
+pub(crate) struct Running {
+    pub(crate) host: String,
+    pub(crate) conntrack: Presence,
+    pub(crate) seen: Seen,
+    pub(crate) backend: Option<Backend>,
+    pub(crate) not_used: Vec<NotUsed>,
+}
+
+impl Report {
+    /// Judges a host.
+    pub(crate) fn of_host(facts: Facts, running: Running, bounds: Bounds) -> Self {
+        let Running {
+            host,
+            conntrack,
+            seen,
+            backend,
+            not_used,
+        } = running;
+        Self {
+            host: Some(host),
+            conntrack: Some(conntrack),
+            backend,
+            not_used,
+            ..Self::of(facts, seen, bounds)
+        }
+    }
+
+    /// Judges a tree: its numbers are of the moment it was copied.
+    pub(crate) fn of_tree(facts: Facts, root: PathBuf, bounds: Bounds) -> Self {
+        let numbers = &facts.numbers;
+        let namespace = NamespaceUse {
+            netns: None,
+            name: "host".to_owned(),
+            entries: numbers.limits.entries,
+            max: numbers.limits.max,
+            counters: numbers.counters,
+            refused: None,
+            trend: None,
+            full_in: None,
+            growth: None,
+        };
+        let known = namespace.max.is_some() || namespace.counters.is_some();
+        let seen = Seen {
+            namespaces: known.then_some(namespace).into_iter().collect(),
+            ..Seen::default()
+        };
+        Self {
+            root: Some(root),
+            ..Self::of(facts, seen, bounds)
+        }
+    }
+
+    fn of(facts: Facts, seen: Seen, bounds: Bounds) -> Self {
+        let Seen {
+            namespaces,
+            apart,
+            missing,
+            warnings,
+        } = seen;
+        let survives = simulate(&facts, Start::of(&facts));
+        let memory = Memory::of(&table(&facts, &namespaces));
+        let mut findings = missing.findings();
+        findings.extend(
+            Pressure {
+                facts: &facts,
+                namespaces: &namespaces,
+                memory: &memory,
+                apart,
+                bounds,
+            }
+            .findings(),
+        );
+        findings.extend(
+            Lasting {
+                facts: &facts,
+                survival: &survives,
+            }
+            .findings(),
+        );
+        findings.extend(configuration::findings(&facts));
+        rank(&mut findings);
+        let mut unreadable = facts.unreadable;
+        unreadable.extend(facts.numbers.unreadable);
+        let limits = facts.numbers.limits;
+        Self {
+            time: clock::now(),
+            version: env!("CARGO_PKG_VERSION"),
+            state: State::of(&findings),
+            host: None,
+            root: None,
+            distribution: facts.distribution.name,
+            limit: Limit {
+                max: limits.max,
+                buckets: limits.buckets,
+                default: facts.kernel.default_table(),
+            },
+            release: facts.kernel.release.map(|release| release.text),
+            conntrack: None,
+            counters: sum(namespaces.iter().filter_map(|namespace| namespace.counters)),
+            refused: refused(&namespaces, apart),
+            namespaces,
+            unseen: missing.unseen,
+            memory,
+            timeouts: facts.numbers.timeouts,
+            survives,
+            writers: facts.writers,
+            findings,
+            backend: None,
+            not_used: Vec::new(),
+            unreadable,
+            warnings,
+        }
+    }
+}
+
+fn table(facts: &Facts, namespaces: &[NamespaceUse]) -> Table {
+    let entries = namespaces.iter().map(|namespace| namespace.entries);
+    Table {
+        slab: facts.numbers.slab,
+        page: rustix::param::page_size() as u64,
+        generation: facts.kernel.generation,
+        max: facts.numbers.limits.max,
+        buckets: facts.numbers.limits.buckets,
+        entries: entries
+            .sum::<Option<u64>>()
+            .filter(|_| !namespaces.is_empty()),
+        total: facts.kernel.memory,
+    }
+}
+
+fn refused(namespaces: &[NamespaceUse], apart: Duration) -> Option<Refused> {
+    let each: Vec<Range> = namespaces
+        .iter()
+        .filter_map(|namespace| namespace.refused)
+        .collect();
+    (!each.is_empty()).then(|| Refused {
+        seconds: apart.as_secs_f64(),
+        packets: Range {
+            at_least: each.iter().map(|range| range.at_least).sum(),
+            at_most: each.iter().map(|range| range.at_most).sum(),
+        },
+    })
+}
+
+/// Adds counters up; all namespaces have the same ones.
+fn sum(each: impl Iterator<Item = Totals>) -> Option<Totals> {
+    each.reduce(|sum, more| sum.plus(&more))
+}
+
+/// The rung that observing would stand on, and those above with the reason.
+pub(crate) fn backend() -> (Option<Backend>, Vec<NotUsed>) {
+    let mut not_used = Vec::new();
+    for backend in Backend::LADDER {
+        match crate::observe::try_out(backend) {
+            Ok(()) => return (Some(backend), not_used),
+            Err(error) => not_used.push(NotUsed::because(backend, &error)),
+        }
+    }
+    (None, not_used)
+}
+
+/// Looks at a running host.
+pub(crate) fn look(interval: Duration) -> Result<Running> {
+    let (backend, not_used) = backend();
+    let mut seen = usage::look(interval);
+    if let Some(engine) = Surroundings::read()?.container {
+        seen.warnings.push(format!(
+            "this is a container ({engine}): the limit is set on its host, whose files are not \
+             these"
+        ));
+    }
+    Ok(Running {
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        conntrack: Presence::read()?,
+        seen,
+        backend,
+        not_used,
+    })
+}

@@ -1,0 +1,392 @@
+//! The report as text for people: what matters most comes first.
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::{
+    commands::status::{events, report::Report},
+    kernel::{counters::Totals, defaults, presence::Presence},
+    observe::{backend::Backend, usage::NamespaceUse},
+    say::{
+        finding::{Finding, Severity, State},
+        number::{bytes, duration, number, optional, percent},
+        text::plain,
+    },
+    survival::Outcome,
+};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+
+/// Rows of namespaces.
+const NAMESPACES: usize = 10;
+
+/// All of it.
+pub(crate) fn lines(report: &Report) -> Vec<String> {
+    let mut lines = vec![summary(report), origin(report)];
+    lines.extend(findings(&report.findings));
+    lines.push(String::new());
+    lines.extend(numbers(report));
+    lines.push(String::new());
+    lines.extend(survives(report));
+    lines.extend(backend(report));
+    lines.extend(
+        report
+            .unreadable
+            .iter()
+            .map(|unreadable| row("unreadable", &plain(&unreadable.to_string()))),
+    );
+    lines.extend(
+        report
+            .warnings
+            .iter()
+            .map(|warning| row("note", &plain(warning))),
+    );
+    lines
+}
+
+/// The line that a monitoring system shows.
+fn summary(report: &Report) -> String {
+    let style = match report.state {
+        State::Ok => GOOD,
+        State::Critical => BAD,
+        State::Warning | State::Unknown => WARN,
+    };
+    let what = match report.findings.first() {
+        Some(worst) if worst.severity > Severity::Info => plain(&worst.what),
+        _ if matches!(report.conntrack, Some(Presence::Absent)) => {
+            "conntrack is not loaded, so nothing is refused".to_owned()
+        }
+        _ => match report.namespaces.first() {
+            Some(fullest) => used(fullest),
+            None => events::sentence(&report.survives),
+        },
+    };
+    format!("{style}{}{style:#}: {what}", report.state)
+}
+
+fn used(namespace: &NamespaceUse) -> String {
+    let share = namespace
+        .share()
+        .map_or_else(String::new, |share| format!(" ({})", percent(share)));
+    format!(
+        "{} of {} entries{share} in {}",
+        optional(namespace.entries),
+        optional(namespace.max),
+        plain(&namespace.name)
+    )
+}
+
+fn origin(report: &Report) -> String {
+    let of = match (&report.root, &report.host) {
+        (Some(root), _) => format!("the tree {}", root.display()),
+        (None, host) => host.clone().unwrap_or_default(),
+    };
+    let release = report.release.as_deref().unwrap_or("of unknown release");
+    format!(
+        "{DIM}ctdrop {} on {}: {}, Linux {}{DIM:#}",
+        report.version,
+        plain(&of),
+        plain(&report.distribution),
+        plain(release)
+    )
+}
+
+fn findings(findings: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in findings {
+        let style = match finding.severity {
+            Severity::Critical => BAD,
+            Severity::Warning | Severity::Unknown => WARN,
+            Severity::Info => BOLD,
+        };
+        lines.push(String::new());
+        lines.push(format!(
+            "{style}{}{style:#}  {}",
+            finding.severity,
+            plain(&finding.what)
+        ));
+        lines.push(format!("  why     {}", plain(&finding.why)));
+        if !finding.remedy.is_empty() {
+            lines.push(format!("  remedy  {}", plain(&finding.remedy)));
+        }
+    }
+    lines
+}
+
+fn row(name: &str, text: &str) -> String {
+    format!("{name:<14}{text}")
+}
+
+fn numbers(report: &Report) -> Vec<String> {
+    let limit = &report.limit;
+    let mut lines = Vec::new();
+    if let Some(conntrack) = &report.conntrack {
+        lines.push(row("conntrack", &conntrack.to_string()));
+    }
+    let not_loaded = matches!(report.conntrack, Some(Presence::Absent));
+    if limit.max.is_some() || !not_loaded {
+        lines.push(row(
+            "limit",
+            &format!(
+                "{} entries in each namespace, {} buckets",
+                optional(limit.max),
+                optional(limit.buckets)
+            ),
+        ));
+    }
+    lines.push(row("default", &default(limit.default)));
+    lines.push(row("memory", &memory(report)));
+    lines.extend(timeouts(report));
+    if let Some(refused) = report.refused {
+        let range = refused.packets;
+        let packets = if range.at_least == range.at_most {
+            number(range.at_least)
+        } else {
+            format!("{} to {}", number(range.at_least), number(range.at_most))
+        };
+        let seconds = duration(Duration::from_secs_f64(refused.seconds));
+        lines.push(row(
+            "refused now",
+            &format!("{packets} packets in {seconds}"),
+        ));
+    }
+    lines.extend(report.counters.as_ref().map(counters).unwrap_or_default());
+    lines.extend(namespaces(&report.namespaces));
+    lines
+}
+
+fn default(table: Option<defaults::Table>) -> String {
+    table.map_or_else(
+        || "unknown: it depends on the kernel's release and the memory".to_owned(),
+        |table| {
+            format!(
+                "{} entries, {} buckets, if nobody sets it",
+                number(table.max),
+                number(table.buckets)
+            )
+        },
+    )
+}
+
+fn memory(report: &Report) -> String {
+    let memory = &report.memory;
+    let entry = if memory.measured {
+        format!("{} for an entry", bytes(memory.entry))
+    } else {
+        format!("about {} for an entry (not measured)", bytes(memory.entry))
+    };
+    let limit = match (memory.at_limit, memory.at_limit_with_extensions) {
+        (Some(least), Some(most)) => {
+            let share = memory.share().map_or_else(String::new, |share| {
+                format!(", up to {} of the memory,", percent(share))
+            });
+            format!(
+                "; {} to {}{share} with a full table",
+                bytes(least),
+                bytes(most)
+            )
+        }
+        _ => String::new(),
+    };
+    let now = memory
+        .now
+        .map_or_else(String::new, |now| format!("; {} now", bytes(now)));
+    format!("{entry}{now}{limit}")
+}
+
+fn timeouts(report: &Report) -> Option<String> {
+    let shown = [
+        ("tcp_timeout_established", "TCP established"),
+        ("tcp_timeout_time_wait", "time wait"),
+        ("tcp_timeout_close_wait", "close wait"),
+        ("udp_timeout", "UDP"),
+        ("udp_timeout_stream", "UDP with replies"),
+        ("generic_timeout", "other"),
+    ];
+    let parts: Vec<String> = shown
+        .iter()
+        .filter_map(|(name, title)| {
+            let seconds = *report.timeouts.get(name)?;
+            Some(format!(
+                "{title} {}",
+                duration(Duration::from_secs(seconds))
+            ))
+        })
+        .collect();
+    (!parts.is_empty()).then(|| row("timeouts", &parts.join(", ")))
+}
+
+/// Counters in plain words; those that are zero say nothing.
+fn counters(totals: &Totals) -> Vec<String> {
+    let words = [
+        (
+            totals.drop,
+            "drop",
+            "packets dropped: no entry, or a clash that was lost",
+        ),
+        (
+            totals.insert_failed,
+            "insert_failed",
+            "entries that could not be inserted; before 5.10 also clashes without a loss",
+        ),
+        (
+            totals.chaintoolong,
+            "chaintoolong",
+            "entries refused as their hash chain was too long",
+        ),
+        (
+            totals.early_drop,
+            "early_drop",
+            "entries evicted to make room for others",
+        ),
+        (
+            totals.clash_resolve,
+            "clash_resolve",
+            "clashes of two packets for one entry, resolved without a loss",
+        ),
+        (
+            totals.invalid,
+            "invalid",
+            "packets that could not be tracked, and were let through",
+        ),
+        (
+            totals.error,
+            "icmp_error",
+            "ICMP messages that could not be tracked",
+        ),
+        (
+            totals.search_restart,
+            "search_restart",
+            "look-ups repeated while the table changed",
+        ),
+    ];
+    let mut lines: Vec<String> = words
+        .into_iter()
+        .filter_map(|(value, name, meaning)| {
+            let value = value.filter(|&value| value > 0)?;
+            Some(format!("  {:>14}  {name}: {meaning}", number(value)))
+        })
+        .collect();
+    let title = if lines.is_empty() {
+        "nothing refused, evicted or invalid"
+    } else {
+        ""
+    };
+    lines.insert(0, row("since boot", title).trim_end().to_owned());
+    lines
+}
+
+fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([
+        "NAMESPACE",
+        "ENTRIES",
+        "LIMIT",
+        "FULL",
+        "PER SECOND",
+        "FULL IN",
+        "REFUSED NOW",
+    ]);
+    for namespace in namespaces.iter().take(NAMESPACES) {
+        let unknown = || "-".to_owned();
+        table.add_row([
+            plain(&namespace.name),
+            namespace.entries.map_or_else(unknown, number),
+            namespace.max.map_or_else(unknown, number),
+            namespace.share().map_or_else(unknown, percent),
+            namespace
+                .trend
+                .map_or_else(unknown, |trend| format!("{trend:+.0}")),
+            namespace.full_in.map_or_else(unknown, full_in),
+            namespace.refused.map_or_else(unknown, |range| {
+                if range.at_least == range.at_most {
+                    number(range.at_most)
+                } else {
+                    format!("{} to {}", number(range.at_least), number(range.at_most))
+                }
+            }),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    if namespaces.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new()];
+    lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
+    if namespaces.len() > NAMESPACES {
+        lines.push(format!(
+            "  and {} more that are less full",
+            namespaces.len() - NAMESPACES
+        ));
+    }
+    lines
+}
+
+/// A time of which more than days are no news.
+fn full_in(seconds: f64) -> String {
+    const LONGEST: f64 = 365.0 * 86_400.0;
+    if seconds > LONGEST {
+        "years".to_owned()
+    } else {
+        duration(Duration::from_secs_f64(seconds))
+    }
+}
+
+fn survives(report: &Report) -> Vec<String> {
+    let survives = &report.survives;
+    let mut lines = vec![format!("{BOLD}What will be in force{BOLD:#}")];
+    let mut outcome = |when: &str, outcome: &Outcome| {
+        lines.push(format!(
+            "  {when:<18}{:>12}  {}",
+            optional(outcome.value),
+            place(outcome)
+        ));
+    };
+    outcome("boot", &survives.boot);
+    if survives.services.is_empty() {
+        outcome("service restart", &survives.service_restart);
+    }
+    for service in &survives.services {
+        outcome(&format!("{} restart", service.service), &service.outcome);
+    }
+    outcome("module reload", &survives.module_reload);
+    lines
+}
+
+fn place(outcome: &Outcome) -> String {
+    let because = &outcome.because;
+    match (&because.file, because.line) {
+        (Some(file), Some(line)) => {
+            format!("{}:{line}: {}", file.display(), plain(&because.text))
+        }
+        _ => format!("{}: {}", plain(&because.text), plain(&because.why)),
+    }
+}
+
+fn backend(report: &Report) -> Vec<String> {
+    if report.root.is_some() {
+        return Vec::new();
+    }
+    let sees = match report.backend {
+        Some(Backend::Fexit | Backend::Kprobe) => "every reason, every flow",
+        Some(Backend::Tracepoint) => "flows of packets that got no entry",
+        Some(Backend::Counters) => "how many packets; no flow",
+        None => "none of its ways to observe works here; ctdrop probe says why",
+    };
+    let name = report
+        .backend
+        .map_or_else(String::new, |backend| format!("{backend}: "));
+    vec![
+        String::new(),
+        row("watch would be", &format!("  {name}{sees}")),
+    ]
+}

@@ -1,0 +1,346 @@
+//! A report as text for people.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::{
+    commands::who::{
+        report::{Dump, Group, Named, Place, Range, Report, Row, ServiceName},
+        verdict::{Kind, percent, seconds},
+    },
+    say::{
+        number::{number, optional},
+        port::{Services, endpoint, port_text},
+        text::plain,
+    },
+    table::filter::Criterion,
+};
+
+const BOLD: Style = Style::new().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+
+/// The lines of a report.
+pub fn lines(report: &Report, services: &Services) -> Vec<String> {
+    let mut lines = vec![header(report)];
+    lines.extend(verdict(report, services));
+    if report.entries > 0 {
+        lines.push(evictable(report));
+        lines.push(progress(report));
+        lines.push(remaining("expire in", &report.remaining));
+        lines.push(age(report));
+    }
+    lines.extend(table("SOURCE", &report.sources, |it| {
+        owned(it, String::new())
+    }));
+    lines.extend(table("DESTINATION", &report.destinations, |it| {
+        owned(it, String::new())
+    }));
+    lines.extend(table("SERVICE", &report.services, |it| {
+        service(it, services)
+    }));
+    if !report.owners.is_empty() {
+        lines.extend(rows("CONTAINER, POD OR NAMESPACE", &report.owners, |it| {
+            plain(&it.owner)
+        }));
+    }
+    lines.extend(states(report));
+    if report.zones.rows.iter().any(|row| row.key.zone != 0) {
+        lines.extend(table("ZONE", &report.zones, |it| it.zone.to_string()));
+    }
+    if report.marks.rows.iter().any(|row| row.key.mark != 0) {
+        lines.extend(table("MARK", &report.marks, |it| format!("{:#x}", it.mark)));
+    }
+    lines.extend(would_free(report));
+    lines.extend(caveats(&report.dump, report.entries));
+    lines
+}
+
+fn header(report: &Report) -> String {
+    let entries = report.dump.entries_before.unwrap_or(report.entries);
+    let share = report
+        .max
+        .map(|max| format!(" ({})", percent(entries, max)));
+    let container = report
+        .container
+        .as_ref()
+        .map(|container| format!(", {}", plain(&container.to_string())));
+    let asked = if report.dump.is_filtered() {
+        format!("; {} asked for", number(report.entries))
+    } else {
+        String::new()
+    };
+    format!(
+        "{BOLD}{}{BOLD:#}{}: {} of {} entries{}{asked}",
+        plain(&report.name),
+        container.unwrap_or_default(),
+        number(entries),
+        optional(report.max),
+        share.unwrap_or_default(),
+    )
+}
+
+fn verdict(report: &Report, services: &Services) -> Vec<String> {
+    let verdict = &report.verdict;
+    let (style, what) = match verdict.kind {
+        Kind::TooFew => (GOOD, "hardly anything to judge"),
+        Kind::HonestLoad => (GOOD, "looks like honest load"),
+        Kind::Leak => (
+            BAD,
+            "looks like a leak: idle connections that nobody closes",
+        ),
+        Kind::SpoofedFlood => (BAD, "looks like a flood with forged sources"),
+        Kind::Flood => (BAD, "looks like a flood, a scan, or a service that is down"),
+    };
+    let culprit = verdict.culprit.as_ref().map(|culprit| {
+        let who = match culprit {
+            Named::Source(place) => format!("from {}", owned(place, String::new())),
+            Named::Service(it) => format!("to {}", service(it, services)),
+        };
+        format!(", {who}: {} entries", number(verdict.entries))
+    });
+    let about = if report.dump.is_filtered() {
+        "; of the entries asked for alone"
+    } else {
+        ""
+    };
+    let mut lines = vec![format!(
+        "{style}{what}{style:#}{}{about}",
+        culprit.unwrap_or_default()
+    )];
+    let evidence = verdict.evidence.iter();
+    lines.extend(evidence.map(|evidence| format!("  {evidence}")));
+    lines
+}
+
+fn evictable(report: &Report) -> String {
+    let it = &report.evictable;
+    let collector = if it.collector > 0 {
+        format!(
+            "; {} closing, by the garbage collector once the table has been full",
+            number(it.collector)
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "evictable  {} ({}) by early_drop{collector}; {} stay until their timeout",
+        number(it.early_drop),
+        percent(it.early_drop, report.entries),
+        number(it.nobody)
+    )
+}
+
+fn progress(report: &Report) -> String {
+    let it = &report.progress;
+    format!(
+        "flows      {} assured, {} replied, {} unreplied; {} established TCP, {} of them idle for 5m \
+         or longer",
+        number(it.assured),
+        number(it.replied),
+        number(it.unreplied),
+        number(report.established),
+        number(report.idle_established)
+    )
+}
+
+fn remaining(what: &str, ranges: &[Range]) -> String {
+    let parts: Vec<String> = ranges
+        .iter()
+        .enumerate()
+        .filter(|(_, range)| range.entries > 0)
+        .map(|(place, range)| {
+            let time = if let Some(end) = range.below {
+                format!("under {}", seconds(end))
+            } else {
+                let last = place.checked_sub(1).and_then(|it| ranges[it].below);
+                format!("{} or more", seconds(last.unwrap_or(0)))
+            };
+            format!("{time}: {}", number(range.entries))
+        })
+        .collect();
+    format!("{what:10} {}", parts.join(", "))
+}
+
+fn age(report: &Report) -> String {
+    if report.age.known == 0 {
+        return "age        not known: net.netfilter.nf_conntrack_timestamp is off".to_owned();
+    }
+    let unknown = report.entries.saturating_sub(report.age.known);
+    let rest = if unknown > 0 {
+        format!(", not known: {}", number(unknown))
+    } else {
+        String::new()
+    };
+    remaining("age", &report.age.ranges) + &rest
+}
+
+fn table<T>(what: &str, group: &Group<T>, name: impl Fn(&T) -> String) -> Vec<String> {
+    let mut lines = rows(what, &group.rows, name);
+    if group.omitted > 0 || group.error_bound > 0 {
+        let about = if group.error_bound > 0 { "about " } else { "" };
+        let bound = if group.error_bound > 0 {
+            format!(
+                "; a count can be up to {} too low: more keys than have room",
+                number(u64::from(group.error_bound))
+            )
+        } else {
+            String::new()
+        };
+        lines.push(format!(
+            "  {about}{} different in all (--top){bound}",
+            number(group.distinct)
+        ));
+    }
+    lines
+}
+
+fn rows<T>(what: &str, rows: &[Row<T>], name: impl Fn(&T) -> String) -> Vec<String> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["ENTRIES", "EVICTABLE", "UNREPLIED", "IDLE", what]);
+    for row in rows {
+        let counts = [
+            row.entries,
+            row.evictable,
+            row.unreplied,
+            row.idle_established,
+        ];
+        let mut cells: Vec<String> = counts.map(|count| number(u64::from(count))).to_vec();
+        cells.push(name(&row.key));
+        table.add_row(cells);
+    }
+    let mut lines = vec![String::new()];
+    lines.extend(aligned(&mut table, 4));
+    lines
+}
+
+/// The table's lines, with its first columns aligned as numbers.
+fn aligned(table: &mut Table, numbers: usize) -> Vec<String> {
+    for column in 0..numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+fn states(report: &Report) -> Vec<String> {
+    if report.states.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["ENTRIES", "PROTO", "STATE", "PROGRESS"]);
+    for row in &report.states {
+        let progress = format!("{:?}", row.progress).to_lowercase();
+        table.add_row([
+            number(row.entries),
+            row.protocol.clone(),
+            row.state.unwrap_or("-").to_owned(),
+            progress,
+        ]);
+    }
+    let mut lines = vec![String::new()];
+    lines.extend(aligned(&mut table, 1));
+    lines
+}
+
+fn would_free(report: &Report) -> Vec<String> {
+    if report.would_free.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), "what would free most".to_owned()];
+    for measure in &report.would_free {
+        lines.push(format!(
+            "  {:>9}  {}",
+            number(measure.entries),
+            plain(&measure.what)
+        ));
+        lines.push(format!("             {}", plain(&measure.how)));
+    }
+    lines
+}
+
+/// What may be wrong about the numbers, and how the entries were chosen.
+fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    let names = |criteria: &[Criterion]| {
+        let names: Vec<&str> = criteria.iter().map(|it| it.name()).collect();
+        names.join(", ")
+    };
+    if !dump.filtered_by_kernel.is_empty() {
+        lines.push(format!(
+            "filtered in the kernel by {}",
+            names(&dump.filtered_by_kernel)
+        ));
+    }
+    if !dump.filtered_here.is_empty() {
+        lines.push(format!(
+            "filtered here, as this kernel does not, by {}: {} of {} entries received",
+            names(&dump.filtered_here),
+            number(entries),
+            number(dump.received)
+        ));
+    }
+    if let (Some(before), Some(after)) = (dump.entries_before, dump.entries_after)
+        && before != after
+    {
+        lines.push(format!(
+            "the table changed during the dump of {:.1} s: {} entries before, {} after",
+            dump.seconds,
+            number(before),
+            number(after)
+        ));
+    }
+    if dump.resized {
+        lines.push(
+            "the number of buckets changed during the dump: entries may be missing or counted \
+             twice"
+                .to_owned(),
+        );
+    }
+    if dump.interrupted {
+        lines.push(
+            "the kernel says that the table changed so that entries may be missing".to_owned(),
+        );
+    }
+    if dump.overruns > 0 {
+        lines.push(format!(
+            "the kernel lacked room for the dump {} times (ENOBUFS): entries may be missing",
+            number(dump.overruns)
+        ));
+    }
+    if dump.unreadable > 0 {
+        lines.push(format!(
+            "{} entries could not be read and are in no count",
+            number(dump.unreadable)
+        ));
+    }
+    lines
+}
+
+fn service(it: &ServiceName, services: &Services) -> String {
+    let port = port_text(it.number, it.raw_port, services);
+    let text = endpoint(&it.place.address.to_string(), &port);
+    owned(&it.place, format!("{} {text}", it.protocol))
+}
+
+/// An address, or a text about it, with its owner.
+fn owned(place: &Place, text: String) -> String {
+    let text = if text.is_empty() {
+        place.address.to_string()
+    } else {
+        text
+    };
+    match &place.owner {
+        Some(owner) => format!("{text} ({})", plain(owner)),
+        None => text,
+    }
+}

@@ -1,0 +1,188 @@
+//! The numbers of a report: what was refused, by reason, and how sure that is.
+
+use std::collections::BTreeMap;
+
+use conntrack_ebpf::Reason;
+
+use crate::{
+    engine::{select::Select, stand::Stand},
+    observe::{counter::Growth, evidence::Range, tally::Tally},
+    say::reason::{OTHER, reason_name},
+};
+
+/// Everything counted since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Packets lost, by name of the reason; every reason is there, 0 or not.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// Entries that `early_drop` killed.
+    pub evicted: u64,
+    /// Clashes in which no packet was lost.
+    pub clash_resolved: u64,
+    /// Entries refused that no packet wanted.
+    pub non_packet: u64,
+    /// Packets in `drops` whose flow has no count of its own.
+    pub unattributed: u64,
+    /// Growth of the kernel's counters.
+    pub kernel: Growth,
+    /// See [`crate::observe::verdict::Verdict::unexplained`].
+    pub unexplained: u64,
+    /// See [`crate::observe::Observer::unchecked`].
+    pub unchecked: u64,
+    /// How many packets were lost, where only counters tell; of all reasons.
+    pub range: Option<Range>,
+    /// Packets lost by namespace; where only counters tell, for all reasons.
+    pub by_netns: BTreeMap<u32, u64>,
+}
+
+impl Figures {
+    /// Collects them, over what is selected.
+    pub fn collect(observer: &Stand, tally: &Tally, select: &Select) -> Self {
+        let of = |netns| select.netns(netns);
+        let verdict = observer.verdict(of);
+        let mut counted: BTreeMap<Reason, u64> = Reason::ALL.map(|reason| (reason, 0)).into();
+        for (reason, packets) in verdict.from_counters {
+            *counted.entry(reason).or_default() += packets;
+        }
+        for (_, totals) in observer.totals().iter().filter(|&(&netns, _)| of(netns)) {
+            for reason in Reason::ALL {
+                *counted.entry(reason).or_default() += totals.of(reason);
+            }
+        }
+        let mut figures = Self {
+            kernel: observer.growth(of),
+            unexplained: verdict.unexplained,
+            unchecked: observer.unchecked(of),
+            range: observer.range(of),
+            by_netns: by_netns(observer, select),
+            ..Self::default()
+        };
+        for (reason, packets) in counted {
+            figures.add(reason, packets, select);
+        }
+        if select.reason(OTHER) {
+            figures.drops.insert(OTHER, verdict.other);
+        }
+        let attributed: u64 = tally
+            .flows()
+            .filter(|(key, _)| select.totals_of(key) && crate::observe::tally::is_drop(key.reason))
+            .map(|(_, entry)| entry.count.packets)
+            .sum();
+        figures.unattributed = figures.total().saturating_sub(attributed);
+        figures
+    }
+
+    fn add(&mut self, reason: Reason, packets: u64, select: &Select) {
+        let name = reason_name(reason);
+        if !select.reason(name) {
+            return;
+        }
+        match reason {
+            Reason::Evicted => self.evicted += packets,
+            Reason::ClashResolved => self.clash_resolved += packets,
+            Reason::NonPacket | Reason::NonPacketChain => self.non_packet += packets,
+            drop => {
+                debug_assert!(drop.is_drop(), "{drop:?} is counted above");
+                *self.drops.entry(name).or_default() += packets;
+            }
+        }
+    }
+
+    /// Packets lost, for whatever reason.
+    pub fn total(&self) -> u64 {
+        self.drops.values().sum()
+    }
+
+    /// Whether the counts and the kernel's counters agree to the packet. Not
+    /// so if there were no counters to hold the counts against.
+    pub fn reconciled(&self) -> bool {
+        self.unexplained == 0 && !self.kernel.is_empty()
+    }
+
+    /// What has come since an earlier collection. What is said of the whole
+    /// time (`unexplained`, `unchecked`) stays as it is.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let drops: BTreeMap<&str, u64> = self
+            .drops
+            .iter()
+            .map(|(&name, packets)| {
+                let before = earlier.drops.get(name).copied().unwrap_or(0);
+                (name, packets.saturating_sub(before))
+            })
+            .collect();
+        let lost = drops.values().sum();
+        let kernel: Growth = self
+            .kernel
+            .iter()
+            .map(|(&counter, grown)| {
+                let before = earlier.kernel.get(&counter).copied().unwrap_or(0);
+                (counter, grown.saturating_sub(before))
+            })
+            .collect();
+        Self {
+            drops,
+            evicted: self.evicted.saturating_sub(earlier.evicted),
+            clash_resolved: self.clash_resolved.saturating_sub(earlier.clash_resolved),
+            non_packet: self.non_packet.saturating_sub(earlier.non_packet),
+            unattributed: self
+                .unattributed
+                .saturating_sub(earlier.unattributed)
+                .min(lost),
+            kernel,
+            unexplained: self.unexplained,
+            unchecked: self.unchecked,
+            range: self
+                .range
+                .map(|range| range.since(earlier.range.unwrap_or_default())),
+            by_netns: self
+                .by_netns
+                .iter()
+                .map(|(&netns, packets)| {
+                    let before = earlier.by_netns.get(&netns).copied().unwrap_or(0);
+                    (netns, packets.saturating_sub(before))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Packets lost by namespace: those that the programs counted, with a flow or
+/// without, or those that the counters show.
+fn by_netns(observer: &Stand, select: &Select) -> BTreeMap<u32, u64> {
+    let programs = observer.totals().iter().map(|(&netns, totals)| {
+        let lost = Reason::ALL
+            .into_iter()
+            .filter(|&reason| reason.is_drop() && select.reason(reason_name(reason)));
+        (netns, lost.map(|reason| totals.of(reason)).sum())
+    });
+    programs
+        .chain(observer.drops_by_counters())
+        .filter(|&(netns, _)| select.netns(netns))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_the_difference_but_a_doubt_stays() {
+        let earlier = Figures {
+            drops: [("clash", 2), ("table_full", 10)].into(),
+            evicted: 1,
+            unexplained: 3,
+            ..Figures::default()
+        };
+        let later = Figures {
+            drops: [("clash", 2), ("table_full", 15)].into(),
+            evicted: 4,
+            unexplained: 3,
+            ..Figures::default()
+        };
+        let interval = later.since(&earlier);
+        assert_eq!(interval.drops, [("clash", 0), ("table_full", 5)].into());
+        assert_eq!((interval.evicted, interval.total()), (3, 5));
+        assert!(!interval.reconciled());
+    }
+}

@@ -1,0 +1,78 @@
+//! What is said once, before the first number: where this runs, and how well
+//! it can see.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::{
+    engine::{chosen::Chosen, stand::Stand},
+    kernel::{limits::Limits, presence::Presence, release::Release},
+    observe::{NotUsed, arming::Arm, backend::Backend},
+};
+
+/// Where this runs, and how well it can see.
+#[derive(Clone, Debug, Serialize)]
+pub struct Header {
+    /// Name of the host.
+    pub host: String,
+    /// Release of the kernel, as `uname -r` has it.
+    pub release: String,
+    /// The rung it stands on.
+    pub backend: Backend,
+    /// The rungs above, and why not.
+    pub not_used: Vec<NotUsed>,
+    /// When the programs are attached that run for each new flow.
+    pub arm: Arm,
+    /// Whether they are attached at the start.
+    pub armed: bool,
+    /// Whether the conntrack module cannot be unloaded meanwhile.
+    pub pins_module: bool,
+    /// The limit for each namespace, the buckets all share, and the entries of
+    /// the namespace asked for or, if none is, of the one this runs in.
+    pub limits: Limits,
+    /// The only namespace that is watched.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
+    /// What may not be seen from here, each as a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// The only namespace that is watched.
+#[derive(Clone, Debug, Serialize)]
+pub struct Only {
+    /// Its inode.
+    pub netns: u32,
+    /// What it is called.
+    pub netns_name: String,
+}
+
+impl Header {
+    /// Collects it.
+    pub fn collect(observer: &Stand, chosen: Option<&Chosen>) -> Result<Self> {
+        let module = matches!(Presence::read()?, Presence::Module { .. });
+        let (limits, not_entered) = match chosen {
+            Some(chosen) => chosen.limits()?,
+            None => (Limits::read()?, None),
+        };
+        let mut warnings = observer.warnings();
+        warnings.extend(not_entered);
+        Ok(Self {
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            release: Release::running()?.text,
+            backend: observer.backend(),
+            not_used: observer.not_used().to_vec(),
+            arm: observer.arm(),
+            armed: observer.is_armed(),
+            pins_module: module && observer.backend() == Backend::Fexit,
+            limits,
+            only: chosen.map(|chosen| Only {
+                netns: chosen.inode(),
+                netns_name: chosen.name().to_owned(),
+            }),
+            warnings,
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! What is observed, as plain data: figures, rows and reports over what the
+//! observer counts.
+
+pub mod chosen;
+pub mod figures;
+pub mod header;
+pub mod report;
+pub mod rows;
+pub mod select;
+pub mod stand;

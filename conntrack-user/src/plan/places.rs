@@ -1,0 +1,414 @@
+//! Where on this host a setting goes: which file is read by what, and which name
+//! the setting has there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::{
+    apply::record::TEMPORARY,
+    facts::{
+        Facts, Source,
+        init::Init,
+        iptables::IptablesService,
+        sysctl::{SYSCTL_CONF, SysctlFile, Variable, line::number},
+    },
+    kernel::defaults::Generation,
+    plan::{
+        Event,
+        draft::Draft,
+        edit::{self, MARK, modprobe},
+        has_systemd, is_module, services,
+        sizing::Size,
+    },
+    survival::{Action, Start, order, simulate},
+};
+
+/// Names of our file of settings: the first is used that sorts after all that
+/// cannot be changed.
+const DROP_IN: [&str; 3] = ["90-ctdrop.conf", "99-zz-ctdrop.conf", "zz-ctdrop.conf"];
+
+/// The name of the limit that the kernel has, in the form that every program
+/// understands, and that the lists of services match.
+pub(crate) fn key(facts: &Facts) -> &'static str {
+    match facts.kernel.generation {
+        Generation::IpConntrack => "net.ipv4.ip_conntrack_max",
+        Generation::NfConntrack => "net.netfilter.nf_conntrack_max",
+    }
+}
+
+/// Whether a file belongs to the host, not to a package or to the time until the
+/// next boot; nor to a fix that was cut off.
+pub(crate) fn is_ours_to_edit(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default();
+    file.starts_with("/etc") && !name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
+}
+
+/// Whether something reads settings then, so that one more would have an effect.
+pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
+    let facts = &draft.facts;
+    match event {
+        Event::Boot => true,
+        Event::Restart(name) => services::named(facts, name).is_some_and(|service| {
+            service.has_rules
+                && service.load.as_ref().is_some_and(|load| !load.prefixed)
+                && service.words().any(|word| key(facts).contains(word))
+        }),
+        Event::Reload => {
+            facts.kernel.is_at_least(5, 11) == Some(true) && !facts.modules.udev.is_empty()
+        }
+    }
+}
+
+/// Adds the setting where that event has it read. `after` is a file that must
+/// not come later.
+pub(crate) fn add_setting(
+    draft: &mut Draft<'_>,
+    size: &Size,
+    event: &Event,
+    after: Option<&Path>,
+) -> Result<bool> {
+    let line = format!("{} = {}", key(&draft.facts), size.max);
+    let path = if after.is_none() && goes_to_sysctl_conf(&draft.facts, event) {
+        SYSCTL_CONF.to_owned()
+    } else {
+        match drop_in(&draft.facts) {
+            Some(name) => format!("/etc/sysctl.d/{name}"),
+            None => return Ok(false),
+        }
+    };
+    let (file, content) = draft.read(&path)?;
+    let content = content.unwrap_or_default();
+    if edit::lines(&content)
+        .iter()
+        .any(|known| known.trim_ascii() == line.as_bytes())
+    {
+        return Ok(false);
+    }
+    let why = format!("it sets the limit at {}", event.name());
+    draft.put(&file, edit::append(&content, &line), 0o644, &why)
+}
+
+fn goes_to_sysctl_conf(facts: &Facts, event: &Event) -> bool {
+    let only_conf = |service: &IptablesService| {
+        let load = service.load.as_ref();
+        load.is_some_and(|load| load.files.iter().any(|file| file == SYSCTL_CONF))
+    };
+    match event {
+        Event::Restart(name) => services::named(facts, name).is_some_and(only_conf),
+        Event::Boot | Event::Reload => match facts.init {
+            Init::RcSysinit { .. } => true,
+            // One file for both, where there is one.
+            _ => facts.iptables.iter().any(only_conf) && is_linked(facts),
+        },
+    }
+}
+
+/// Whether systemd-sysctl gets to see `/etc/sysctl.conf`.
+fn is_linked(facts: &Facts) -> bool {
+    let conf = Path::new(SYSCTL_CONF);
+    order::systemd(&facts.sysctl)
+        .iter()
+        .any(|file| file.file == conf)
+}
+
+/// The first name that sorts after all files that set the limit and cannot be
+/// changed.
+fn drop_in(facts: &Facts) -> Option<&'static str> {
+    let fixed = |file: &&SysctlFile| {
+        !is_ours_to_edit(&file.file)
+            && file
+                .lines
+                .iter()
+                .any(|line| line.key.variable() == Some(Variable::Max))
+    };
+    let last = facts
+        .sysctl
+        .files
+        .iter()
+        .filter(fixed)
+        .map(|file| file.name.as_str())
+        .max()
+        .unwrap_or_default();
+    DROP_IN.into_iter().find(|name| *name > last)
+}
+
+/// The option `hashsize`: with it the module begins with eight times as many
+/// entries, on every kernel and without help.
+pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
+    let facts = &draft.facts;
+    let module = facts.kernel.generation.module();
+    // With an option it begins with no fewer than without.
+    let default = facts.kernel.default_table().map(|table| table.buckets);
+    let buckets = size.buckets.max(default.unwrap_or(0));
+    let why = format!(
+        "so that the module begins with {buckets} buckets and a limit of 8 times that, whoever \
+         loads it"
+    );
+    if !is_module(facts) {
+        if !sets_buckets(facts) {
+            draft.notes.push(super::notes::built_in(size.buckets));
+        }
+        return Ok(());
+    }
+    if let Some(hashsize) = facts.modules.hashsize.clone() {
+        if hashsize.buckets >= size.buckets {
+            return Ok(());
+        }
+        let file = &hashsize.source.file;
+        if is_ours_to_edit(file) {
+            draft.edit(file, &why, |content| {
+                modprobe::set_hashsize(content, hashsize.source.line, size.buckets)
+            })?;
+            return Ok(());
+        }
+        if file.starts_with("/proc") {
+            draft.notes.push(super::notes::built_in(size.buckets));
+            return Ok(());
+        }
+    }
+    let line = format!("options {module} hashsize={buckets}");
+    let old =
+        facts.kernel.generation == Generation::IpConntrack && draft.exists("/etc/modprobe.conf");
+    let path = if old || facts.distribution.is_el(5) {
+        "/etc/modprobe.conf"
+    } else if facts.modules.hashsize.is_some() {
+        // One in a file that cannot be changed: the last one counts.
+        "/etc/modprobe.d/zz-ctdrop.conf"
+    } else {
+        "/etc/modprobe.d/ctdrop.conf"
+    };
+    let (file, content) = draft.read(path)?;
+    draft.put(
+        &file,
+        edit::append(&content.unwrap_or_default(), &line),
+        0o644,
+        &why,
+    )?;
+    Ok(())
+}
+
+/// Has the module loaded before settings are applied at boot, where that is not
+/// done yet. Enterprise Linux 5 and 6 apply them once more later, and need it
+/// only if that does not help.
+pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
+    let facts = &draft.facts;
+    if !is_module(facts) || facts.modules.early.is_some() {
+        return Ok(());
+    }
+    let module = facts.kernel.generation.module();
+    let why = "so that the module is loaded before settings are applied at boot";
+    match facts.init {
+        Init::RcSysinit { .. } => {
+            let survival = simulate(facts, Start::AfterBoot);
+            let too_early = survival.boot.because.file.is_none()
+                && survival
+                    .boot
+                    .steps
+                    .iter()
+                    .any(|step| step.does == Action::TooEarly);
+            let network = facts.services.starts("network");
+            if too_early || !network {
+                let path = format!("/etc/sysconfig/modules/{module}.modules");
+                let script = format!("#!/bin/sh\n{MARK}\nexec /sbin/modprobe {module}\n");
+                let (file, _) = draft.read(&path)?;
+                draft.put(&file, script.into_bytes(), 0o755, why)?;
+            }
+        }
+        Init::DebianSysV | Init::OpenRc { .. } => {
+            let (file, content) = draft.read("/etc/modules")?;
+            let after = edit::append(&content.unwrap_or_default(), module);
+            draft.put(&file, after, 0o644, why)?;
+        }
+        Init::Systemd { .. } | Init::Runit => {
+            let (file, content) = draft.read("/etc/modules-load.d/ctdrop.conf")?;
+            let after = edit::append(&content.unwrap_or_default(), module);
+            draft.put(&file, after, 0o644, why)?;
+        }
+    }
+    Ok(())
+}
+
+/// A udev rule that applies settings once the module has been loaded. Before 5.11
+/// the kernel announces a module too early, so that it only helps now and then;
+/// where firewalld unloads the module that is still better than nothing.
+pub(crate) fn udev(draft: &mut Draft<'_>) -> Result<()> {
+    let facts = &draft.facts;
+    let reliable = facts.kernel.is_at_least(5, 11) == Some(true);
+    let unloads = facts
+        .firewalld
+        .as_ref()
+        .is_some_and(|firewalld| firewalld.unloads() && facts.services.starts("firewalld"));
+    if !has_systemd(facts) || !is_module(facts) || !(reliable || unloads) {
+        return Ok(());
+    }
+    if !facts.modules.udev.is_empty() {
+        return Ok(());
+    }
+    let program = [
+        "/usr/lib/systemd/systemd-sysctl",
+        "/lib/systemd/systemd-sysctl",
+    ]
+    .into_iter()
+    .find(|path| draft.exists(path))
+    .unwrap_or("/usr/lib/systemd/systemd-sysctl");
+    let rule = format!(
+        "ACTION==\"add\", SUBSYSTEM==\"module\", KERNEL==\"nf_conntrack\", \
+         RUN+=\"{program} --prefix=/net/netfilter --prefix=/net/nf_conntrack_max\""
+    );
+    let (file, content) = draft.read("/etc/udev/rules.d/90-ctdrop.rules")?;
+    let after = edit::append(&content.unwrap_or_default(), &rule);
+    let why = "so that the limit is set again whenever the module is loaded";
+    draft.put(&file, after, 0o644, why)?;
+    Ok(())
+}
+
+/// Settings of the number of buckets that would make it smaller, and one for a
+/// kernel that has conntrack built in.
+pub(crate) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
+    let smaller: Vec<_> = draft
+        .facts
+        .sysctl
+        .all()
+        .filter(|file| is_ours_to_edit(&file.file))
+        .flat_map(|file| file.lines.iter().map(move |line| (file.file.clone(), line)))
+        .filter(|(_, line)| {
+            line.key.variable() == Some(Variable::Buckets)
+                && number(&line.value).is_some_and(|buckets| buckets < size.buckets)
+        })
+        .map(|(file, line)| (file, line.number))
+        .collect();
+    for (file, line) in smaller {
+        draft.set_value(
+            &file,
+            line,
+            size.buckets,
+            "fewer buckets make chains too long",
+        )?;
+    }
+    let facts = &draft.facts;
+    let boot = simulate(facts, Start::AfterBoot).boot;
+    if is_module(facts) || !sets_buckets(facts) || boot.buckets >= Some(size.buckets) {
+        return Ok(());
+    }
+    let Some(name) = drop_in(facts) else {
+        return Ok(());
+    };
+    let (file, content) = draft.read(&format!("/etc/sysctl.d/{name}"))?;
+    let line = format!("net.netfilter.nf_conntrack_buckets = {}", size.buckets);
+    let after = edit::append(&content.unwrap_or_default(), &line);
+    let why = "conntrack is built into this kernel, so that there is no option of a module";
+    draft.put(&file, after, 0o644, why)?;
+    Ok(())
+}
+
+/// Whether buckets can be set as limits are.
+fn sets_buckets(facts: &Facts) -> bool {
+    let machine = facts.kernel.machine();
+    machine.is_some_and(|machine| machine.buckets_are_writable())
+}
+
+/// systemd before 220 set names of one variable in no order: all must say the
+/// same.
+pub(crate) fn aliases(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
+    let Init::Systemd {
+        version: Some(..220),
+    } = draft.facts.init
+    else {
+        return Ok(());
+    };
+    let differing: Vec<_> = order::systemd(&draft.facts.sysctl)
+        .into_iter()
+        .flat_map(|file| file.lines.iter().map(move |line| (file.file.clone(), line)))
+        .filter(|(file, line)| {
+            is_ours_to_edit(file)
+                && line.key.variable() == Some(Variable::Max)
+                && !size.is_met_by(number(&line.value))
+        })
+        .map(|(file, line)| (file, line.number))
+        .collect();
+    for (file, line) in differing {
+        let why = "this version of systemd-sysctl sets the names of one variable in no order";
+        draft.set_value(&file, line, size.max, why)?;
+    }
+    Ok(())
+}
+
+/// Lines that were to set the limit to something else, and do not count.
+fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
+    let survival = simulate(&draft.facts, Start::AfterBoot);
+    let services = survival.services.iter().map(|service| &service.outcome);
+    let mut sources = Vec::new();
+    for outcome in [&survival.boot, &survival.module_reload]
+        .into_iter()
+        .chain(services)
+    {
+        for step in &outcome.steps {
+            if let Some(source) = &step.source
+                && matches!(step.does, Action::Sets | Action::TooEarly)
+                && !size.is_met_by(step.value)
+                && is_of_settings(&draft.facts, source)
+                && !sources.contains(source)
+            {
+                sources.push(source.clone());
+            }
+        }
+    }
+    sources
+}
+
+fn is_of_settings(facts: &Facts, source: &Source) -> bool {
+    facts.sysctl.all().any(|file| file.file == source.file)
+}
+
+/// Backups and leftovers that decide as something reads files of any suffix: the
+/// limit does not rest on them alone.
+pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
+    let survival = simulate(&draft.facts, Start::AfterBoot);
+    let is_leftover = |file: &Path| file.extension().is_none_or(|suffix| suffix != "conf");
+    let services = survival.services.iter().map(|service| &service.outcome);
+    let mut decide: Vec<PathBuf> = [&survival.boot]
+        .into_iter()
+        .chain(services)
+        .filter_map(|outcome| outcome.because.file.clone())
+        .filter(|file| file.starts_with("/etc/sysctl.d") && is_leftover(file))
+        .collect();
+    decide.dedup();
+    if decide.is_empty() {
+        return Ok(());
+    }
+    for file in decide {
+        draft.warnings.push(format!(
+            "{} is read although its name does not end in .conf, and counts more than what it was \
+             left from: move it out of /etc/sysctl.d",
+            file.display()
+        ));
+    }
+    let proper = overridden(draft, size)
+        .into_iter()
+        .filter(|source| is_ours_to_edit(&source.file) && !is_leftover(&source.file));
+    for source in proper {
+        let why = "so that the limit does not rest on a file that was only left there";
+        draft.set_value(&source.file, source.line, size.max, why)?;
+    }
+    Ok(())
+}
+
+/// Lines that say something else, and do not count: told, or made comments.
+pub(crate) fn losers(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Result<()> {
+    for source in overridden(draft, size) {
+        if comment_out && is_ours_to_edit(&source.file) {
+            let why = "the line says something else than the one that counts";
+            draft.edit(&source.file, why, |content| {
+                edit::sysctl::comment_out(content, source.line)
+            })?;
+        } else {
+            draft.warnings.push(format!(
+                "{source} says {}, which another line overrides: take it out, or have it made a \
+                 comment with --edit-conflicts",
+                source.text
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The lists of the services `iptables` and `ip6tables`: which settings they
+//! apply again when they start.
+
+use anyhow::Result;
+
+use crate::{
+    facts::{
+        Facts,
+        iptables::IptablesService,
+        sysctl::{Line, Variable},
+    },
+    kernel::defaults::Generation,
+    plan::{draft::Draft, edit::shell, places},
+    survival::order,
+};
+
+/// A service by its name.
+pub(crate) fn named<'f>(facts: &'f Facts, name: &str) -> Option<&'f IptablesService> {
+    facts.iptables.iter().find(|service| service.name == name)
+}
+
+/// The word that matches the names of the limit that this kernel has, and none
+/// of the other generation.
+fn word(generation: Generation) -> &'static str {
+    match generation {
+        Generation::IpConntrack => ".ip_conntrack",
+        Generation::NfConntrack => ".nf_conntrack",
+    }
+}
+
+/// Puts the word into the list of each service that has one.
+pub(crate) fn lists(draft: &mut Draft<'_>) -> Result<()> {
+    for service in draft.facts.iptables.clone() {
+        // The twin of the oldest generation unloads another module.
+        if service.name == "ip6tables" && draft.facts.kernel.generation == Generation::IpConntrack {
+            continue;
+        }
+        if service.load.is_none() {
+            warn_without(draft, &service);
+            continue;
+        }
+        list(draft, &service)?;
+    }
+    Ok(())
+}
+
+fn warn_without(draft: &mut Draft<'_>, service: &IptablesService) {
+    if service.unload.is_some() {
+        let prefix = service.name.to_ascii_uppercase();
+        draft.warnings.push(format!(
+            "{} cannot set the limit again when {} is restarted, and so leaves it to the module's \
+             option; update {}, or set {prefix}_MODULES_UNLOAD=\"no\", which also keeps connections \
+             tracked over a restart",
+            service.script.display(),
+            service.name,
+            service.name
+        ));
+    }
+}
+
+fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
+    let word = word(draft.facts.kernel.generation);
+    let prefix = service.name.to_ascii_uppercase();
+    let variable = format!("{prefix}_SYSCTL_LOAD_LIST");
+    let key = places::key(&draft.facts);
+    let listed = service.words().any(|listed| key.contains(listed));
+    let path = format!("/etc/sysconfig/{}-config", service.name);
+    if !listed {
+        let fatal = service
+            .load
+            .as_ref()
+            .is_some_and(|load| load.failure_is_fatal);
+        let unsettable = unsettable(draft, service, word);
+        if fatal && let Some(first) = unsettable.first() {
+            draft.warnings.push(format!(
+                "{word} is not put into {variable}: {first} would be set, too, and cannot be, so \
+                 that the start of {} would fail; take the line out first",
+                service.name
+            ));
+            return Ok(());
+        }
+        let spoilt = service
+            .list
+            .lost
+            .as_ref()
+            .map(|lost| shell::spoilt_words(&lost.text, &variable));
+        let also: Vec<String> = spoilt
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|other| other != word && all_settable(draft, service, other))
+            .collect();
+        let why = format!("so that the start of {} sets the limit again", service.name);
+        add(draft, &path, &variable, word, &also, &why)?;
+    }
+    // Settings are applied after modules and rules have been loaded.
+    if service.has_rules && !service.loads_conntrack() {
+        let why = format!(
+            "so that conntrack is loaded when {} sets the limit: no saved rule needs it",
+            service.name
+        );
+        let module = draft.facts.kernel.generation.module();
+        add(
+            draft,
+            &path,
+            &format!("{prefix}_MODULES"),
+            module,
+            &[],
+            &why,
+        )?;
+    }
+    Ok(())
+}
+
+fn add(
+    draft: &mut Draft<'_>,
+    path: &str,
+    variable: &str,
+    word: &str,
+    also: &[String],
+    why: &str,
+) -> Result<()> {
+    let (file, content) = draft.read(path)?;
+    match shell::add_word(&content.unwrap_or_default(), variable, word, also) {
+        Ok(after) => {
+            draft.put(&file, after, 0o600, why)?;
+        }
+        Err(error) => draft.warnings.push(format!(
+            "{path} is left as it is: {error:#}; put {word} into {variable} by hand, {why}"
+        )),
+    }
+    Ok(())
+}
+
+/// Lines that a word matches and that cannot be set, as `file:line (text)`.
+fn unsettable(draft: &Draft<'_>, service: &IptablesService, word: &str) -> Vec<String> {
+    matched(&draft.facts, service, word)
+        .into_iter()
+        .filter(|(_, line)| is_settable(draft, line) == Some(false))
+        .map(|(place, line)| format!("{place} ({})", line.text.trim()))
+        .collect()
+}
+
+/// Whether all that a word matches can be set, as far as that is known.
+fn all_settable(draft: &Draft<'_>, service: &IptablesService, word: &str) -> bool {
+    let matched = matched(&draft.facts, service, word);
+    matched
+        .iter()
+        .all(|(_, line)| is_settable(draft, line) == Some(true))
+}
+
+fn matched<'f>(facts: &'f Facts, service: &IptablesService, word: &str) -> Vec<(String, &'f Line)> {
+    let patterns = service.load.iter().flat_map(|load| &load.files);
+    patterns
+        .flat_map(|pattern| order::expand(&facts.sysctl, pattern))
+        .flat_map(|file| {
+            let lines = file.lines.iter().filter(|line| line.text.contains(word));
+            lines.map(move |line| (format!("{}:{}", file.file.display(), line.number), line))
+        })
+        .collect()
+}
+
+/// Whether a setting can be set; none if that is not known.
+fn is_settable(draft: &Draft<'_>, line: &Line) -> Option<bool> {
+    let facts = &draft.facts;
+    if line.dash && !facts.procps.knows_dash {
+        return Some(false);
+    }
+    if let Some(variable) = line.key.variable() {
+        let machine = facts.kernel.machine()?;
+        let writable = variable == Variable::Max || machine.buckets_are_writable();
+        return Some(writable && machine.has_sysctl(&line.key.path));
+    }
+    if draft.exists(&format!("/proc/sys/{}", line.key.path)) {
+        return Some(true);
+    }
+    // A tree may have only some of them.
+    let all_there = draft.exists("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established")
+        || draft.exists("/proc/sys/net/ipv4/netfilter/ip_conntrack_tcp_timeout_established");
+    all_there.then_some(false)
+}

@@ -1,0 +1,340 @@
+//! Which limit is the right one, and how many buckets go with it; with the
+//! arithmetic in words.
+//!
+//! By demand, bounded by memory: twice the most entries there were, or half as
+//! much again as they and the flows that were refused would have been. Where
+//! leaks or floods fill the table, they are no demand.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    facts::{
+        Facts, Source,
+        sysctl::{Line, Variable, line::number},
+    },
+    kernel::{
+        defaults::Generation,
+        memory::{EXTENSIONS, USUAL_ENTRY},
+    },
+    plan::diagnosis::{Cause, Diagnosis, Load},
+};
+
+/// Limits are multiples of this, so that a quarter fills whole pages with
+/// buckets.
+const UNIT: u64 = 8192;
+
+/// The kernel takes no more.
+const LARGEST: u64 = i32::MAX.unsigned_abs() as u64;
+
+/// Share of the memory that a full table may take, in per cent.
+const SHARE: u64 = 10;
+
+/// A size that is to be brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// The limit.
+    pub max: u64,
+    /// The buckets of the hash table.
+    pub buckets: u64,
+    /// Whether it is this very limit that was asked for, so that a higher one is
+    /// lowered.
+    pub exact: bool,
+    /// How it was worked out, each step as a sentence.
+    pub why: Vec<String>,
+    /// What speaks against it, each as a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// What somebody has asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request {
+    /// This limit, whatever the demand.
+    pub to: Option<u64>,
+    /// Never more than this.
+    pub ceiling: Option<u64>,
+}
+
+/// Works out the size for a host.
+pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request) -> Result<Size> {
+    let current = current(facts);
+    let entry = bytes_per_entry(facts);
+    let affordable = affordable(facts);
+    let mut why = vec![diagnosis.evidence.clone()];
+    let mut warnings = Vec::new();
+    let max = if let Some(to) = request.to {
+        why.push(format!("{to} was asked for"));
+        to
+    } else {
+        let max = by_demand(facts, load, diagnosis, current, affordable, &mut why)?;
+        match request.ceiling {
+            Some(ceiling) if max > ceiling => {
+                warnings.push(format!("{max} would be more than the ceiling of {ceiling}"));
+                ceiling.max(current.unwrap_or(0))
+            }
+            _ => max,
+        }
+    };
+    if max > LARGEST {
+        bail!("{max} is more than the kernel takes, which is {LARGEST}");
+    }
+    let buckets = buckets(facts, max, diagnosis, request.ceiling, &mut why);
+    warnings.extend(unwise(facts, load, current, affordable, max));
+    why.push(memory_of(facts, max, buckets, entry));
+    Ok(Size {
+        max,
+        buckets,
+        exact: request.to.is_some(),
+        why,
+        warnings,
+    })
+}
+
+impl Size {
+    /// Whether a limit need not be changed to be this one; 0 is none.
+    pub fn is_met_by(&self, limit: Option<u64>) -> bool {
+        if self.exact {
+            limit == Some(self.max)
+        } else {
+            reaches(limit, self.max)
+        }
+    }
+}
+
+/// Whether a limit is at least the wanted one; 0 is none.
+pub(crate) fn reaches(limit: Option<u64>, wanted: u64) -> bool {
+    match (limit, wanted) {
+        (Some(0), _) => true,
+        (Some(limit), 1..) => limit >= wanted,
+        _ => false,
+    }
+}
+
+/// How many entries take no more than their share of the memory; none if the
+/// memory is not known.
+pub fn affordable(facts: &Facts) -> Option<u64> {
+    let entry = bytes_per_entry(facts);
+    let memory = facts.kernel.memory?;
+    Some(memory / 100 * SHARE / entry / UNIT * UNIT)
+}
+
+/// The limit now; of a host that does not run, what the kernel begins with.
+fn current(facts: &Facts) -> Option<u64> {
+    let default = || facts.kernel.default_table().map(|table| table.max);
+    facts.numbers.limits.max.or_else(default)
+}
+
+fn by_demand(
+    facts: &Facts,
+    load: &Load,
+    diagnosis: &Diagnosis,
+    current: Option<u64>,
+    affordable: Option<u64>,
+    why: &mut Vec<String>,
+) -> Result<u64> {
+    if current == Some(0) {
+        bail!("the limit is 0, which is none: give --to N to set one");
+    }
+    let intended = intended(facts);
+    let floor = match (current, &intended) {
+        (Some(current), Some((_, wanted))) => current.max(*wanted),
+        (Some(current), None) => current,
+        (None, Some((_, wanted))) => *wanted,
+        (None, None) => bail!(
+            "the limit is not known, as neither the kernel's numbers nor its release and memory \
+             are there: give --to N"
+        ),
+    };
+    if let Some((source, wanted)) = &intended
+        && Some(*wanted) > current
+    {
+        why.push(format!("{source} asks for {wanted} already"));
+    }
+    let honest = honest(load, diagnosis);
+    let raises = matches!(
+        diagnosis.cause,
+        Cause::Undersized | Cause::NoisyNamespace | Cause::Leak | Cause::Flood
+    );
+    let Some(peak) = honest.filter(|_| raises) else {
+        why.push(format!("{floor} stays: nothing calls for more"));
+        return Ok(floor);
+    };
+    let held_back = load.held_back(&facts.numbers.timeouts);
+    let needed = (2 * peak).max((peak + held_back) * 3 / 2);
+    let rounded = needed.div_ceil(UNIT) * UNIT;
+    why.push(format!(
+        "demand: {peak} entries at the most and {held_back} that were held back; the larger of 2 × \
+         {peak} and 1.5 × {} is {needed}, rounded up to {rounded}",
+        peak + held_back
+    ));
+    let bounded = match affordable {
+        Some(affordable) if rounded > affordable => {
+            why.push(format!(
+                "memory: {affordable} entries take {SHARE} % of it; the limit goes no further by \
+                 itself"
+            ));
+            affordable
+        }
+        _ => rounded,
+    };
+    if bounded <= floor {
+        why.push(format!("{floor} stays: it is no less"));
+    }
+    Ok(bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT)))
+}
+
+/// The most entries there were, without those that no limit should make room
+/// for.
+fn honest(load: &Load, diagnosis: &Diagnosis) -> Option<u64> {
+    let peak = load.peak()?;
+    let culprits = |of: fn(&super::diagnosis::Occupants) -> u64| {
+        let occupants = load.occupants.as_ref().filter(|of| of.entries > 0)?;
+        let share = u128::from(peak) * u128::from(of(occupants)) / u128::from(occupants.entries);
+        u64::try_from(share).ok()
+    };
+    Some(match diagnosis.cause {
+        Cause::Leak => peak - culprits(|of| of.idle).unwrap_or(0),
+        Cause::Flood => peak - culprits(|of| of.unreplied).unwrap_or(0),
+        _ => peak,
+    })
+}
+
+/// The highest limit that the host's own files ask for, be it in vain.
+fn intended(facts: &Facts) -> Option<(Source, u64)> {
+    let files = facts
+        .sysctl
+        .all()
+        .filter(|file| file.name.strip_suffix(".conf").is_some())
+        .map(|file| (&file.file, &file.lines));
+    let ufw = facts.ufw.iter().filter(|ufw| ufw.enabled);
+    let ufw = ufw.filter_map(|ufw| ufw.sysctl.as_ref());
+    let asked =
+        |line: &Line| (line.key.variable() == Some(Variable::Max)).then(|| number(&line.value))?;
+    files
+        .chain(ufw.map(|sysctl| (&sysctl.file, &sysctl.lines)))
+        .filter(|(file, _)| file.starts_with("/etc"))
+        .flat_map(|(file, lines)| lines.iter().map(move |line| (file, line)))
+        .filter_map(|(file, line)| {
+            let source = Source {
+                file: file.clone(),
+                line: line.number,
+                text: line.text.trim().to_owned(),
+            };
+            Some((source, asked(line)?))
+        })
+        .max_by_key(|(_, value)| *value)
+}
+
+/// Buckets for a limit. A quarter is the least; a kernel that refuses long
+/// chains, and short ones at that, needs as many as entries. Those that are
+/// there already are not given up.
+///
+/// Chains: 5.15 refuses them, and up to 6.0 from 8 to 16 entries on
+/// (`net/netfilter/nf_conntrack_core.c: MIN_CHAINLEN`, 8 then, 50 since).
+fn buckets(
+    facts: &Facts,
+    max: u64,
+    diagnosis: &Diagnosis,
+    ceiling: Option<u64>,
+    why: &mut Vec<String>,
+) -> u64 {
+    let kernel = &facts.kernel;
+    let short_chains =
+        kernel.is_at_least(5, 15) == Some(true) && kernel.is_at_least(6, 1) == Some(false);
+    let (least, said) = if short_chains {
+        (
+            max,
+            "one for each entry, as this kernel refuses chains of more than 16",
+        )
+    } else {
+        (max.div_ceil(4), "one for four entries at least")
+    };
+    let configured = facts.modules.hashsize.as_ref().map(|found| found.buckets);
+    let default = || kernel.default_table().map(|table| table.buckets);
+    let now = configured
+        .max(facts.numbers.limits.buckets)
+        .or_else(default)
+        .unwrap_or(0);
+    let wanted = if diagnosis.cause == Cause::FewBuckets {
+        why.push(format!("twice the {now} buckets, and {said}"));
+        let more = now.saturating_mul(2).min(ceiling.unwrap_or(u64::MAX));
+        least.max(more).max(now)
+    } else {
+        least.max(now)
+    };
+    let rounded = kernel
+        .machine()
+        .map_or(wanted, |machine| machine.rounded(wanted));
+    why.push(if wanted > least {
+        format!("buckets: {rounded}, {said}, and not fewer than there are")
+    } else {
+        format!("buckets: {rounded}, {said}")
+    });
+    rounded
+}
+
+fn bytes_per_entry(facts: &Facts) -> u64 {
+    let page = rustix::param::page_size() as u64;
+    let slab = facts.numbers.slab;
+    slab.map_or(USUAL_ENTRY, |slab| slab.bytes_per_entry(page)) + EXTENSIONS
+}
+
+fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
+    let head = match facts.kernel.generation {
+        Generation::IpConntrack => 16,
+        Generation::NfConntrack => 8,
+    };
+    let mebibytes = max.saturating_mul(entry).saturating_add(buckets * head) >> 20;
+    let measured = if facts.numbers.slab.is_some() {
+        "measured here"
+    } else {
+        "as is usual"
+    };
+    let share = match facts.kernel.memory.filter(|&memory| memory > 0) {
+        Some(memory) => format!(", {} % of the memory", (mebibytes << 20) * 100 / memory),
+        None => String::new(),
+    };
+    format!(
+        "a full table takes {mebibytes} MiB{share}: {entry} bytes for an entry ({measured}, with \
+         extensions) and {head} for a bucket"
+    )
+}
+
+fn unwise(
+    facts: &Facts,
+    load: &Load,
+    current: Option<u64>,
+    affordable: Option<u64>,
+    max: u64,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if max == 0 {
+        warnings.push(
+            "0 is no limit: whoever can make flows can fill the memory with them; from 7.3 on the \
+             kernel refuses it"
+                .to_owned(),
+        );
+    }
+    if let Some(affordable) = affordable
+        && max > affordable
+    {
+        warnings.push(format!(
+            "{max} entries can take more than {SHARE} % of the memory, which cannot be swapped out; \
+             {affordable} would not"
+        ));
+    }
+    let peak = load.peak().or(facts.numbers.limits.entries);
+    if let Some(peak) = peak
+        && max > 0
+        && max < peak
+    {
+        warnings.push(format!(
+            "{max} is less than the {peak} entries there are: new flows will be refused at once"
+        ));
+    } else if let Some(current) = current
+        && max > 0
+        && max < current
+    {
+        warnings.push(format!("{max} is less than the limit now, {current}"));
+    }
+    warnings
+}

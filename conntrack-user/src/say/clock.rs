@@ -1,0 +1,56 @@
+//! Times as they are written: RFC 3339, in UTC.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Turns `CLOCK_MONOTONIC`, in which the programs tell time, into wall-clock
+/// time.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// When the monotonic clock was at zero.
+    zero: SystemTime,
+}
+
+impl Clock {
+    /// Compares the two clocks now.
+    pub fn now() -> Self {
+        let monotonic = clock_gettime(ClockId::Monotonic);
+        let since_zero = Duration::new(
+            monotonic.tv_sec.cast_unsigned(),
+            u32::try_from(monotonic.tv_nsec).unwrap_or(0),
+        );
+        Self {
+            zero: SystemTime::now() - since_zero,
+        }
+    }
+
+    /// A time of the programs as RFC 3339, in UTC, to the microsecond; none
+    /// for a time that is not known.
+    pub fn text(self, nanoseconds: u64) -> Option<String> {
+        let time = self.zero + Duration::from_nanos(nanoseconds);
+        (nanoseconds != 0).then(|| humantime::format_rfc3339_micros(time).to_string())
+    }
+}
+
+/// This moment as RFC 3339, in UTC, to the millisecond.
+pub fn now() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_time_has_no_text() {
+        let clock = Clock {
+            zero: SystemTime::UNIX_EPOCH,
+        };
+        assert_eq!(clock.text(0), None);
+        assert_eq!(
+            clock.text(1_500_000_000).unwrap(),
+            "1970-01-01T00:00:01.500000Z"
+        );
+    }
+}

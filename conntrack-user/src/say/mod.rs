@@ -1,0 +1,11 @@
+//! Words that all output is made of: numbers, times, names, and standard output
+//! itself.
+
+pub mod clock;
+pub mod finding;
+pub mod number;
+pub mod port;
+pub mod protocol;
+pub mod reason;
+pub mod stdout;
+pub mod text;

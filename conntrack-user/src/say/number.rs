@@ -1,0 +1,121 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+/// `1,234,567`
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// So many of something that takes an `s` if they are several.
+pub fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", number(count))
+}
+
+/// A number that may not be known.
+pub fn optional(value: Option<u64>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), number)
+}
+
+/// A share; of less than ten per cent with a digit more.
+pub fn percent(share: f64) -> String {
+    if share > 0.0 && share < 10.0 {
+        format!("{share:.1} %")
+    } else {
+        format!("{share:.0} %")
+    }
+}
+
+/// `400 MiB`
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "shown with three digits at most"
+)]
+pub fn bytes(value: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut size = value as f64;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit > 0 && size < 10.0 {
+        format!("{size:.1} {}", UNITS[unit])
+    } else {
+        format!("{size:.0} {}", UNITS[unit])
+    }
+}
+
+/// `1.0s`, `30s`, `2h`, `5 days`: without parts too small to matter.
+pub fn duration(time: Duration) -> String {
+    if time < Duration::from_secs(10) {
+        return format!("{:.1}s", time.as_secs_f64());
+    }
+    let seconds = time.as_secs();
+    let whole = match seconds {
+        0..600 => seconds,
+        600..86_400 => seconds / 60 * 60,
+        _ => seconds / 3600 * 3600,
+    };
+    let text = humantime::format_duration(Duration::from_secs(whole)).to_string();
+    // Units that are whole words stand apart.
+    ["day", "month", "year"]
+        .iter()
+        .fold(text, |text, unit| text.replace(unit, &format!(" {unit}")))
+}
+
+/// The first of many names.
+pub fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(" and others");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        let lines = [0, 1, 2, 1000].map(|count| counted(count, "line"));
+        assert_eq!(lines, ["0 lines", "1 line", "2 lines", "1,000 lines"]);
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(number),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+    }
+
+    #[test]
+    fn numbers_as_people_read_them() {
+        assert_eq!([0, 999, 1_234_567].map(number), ["0", "999", "1,234,567"]);
+        assert_eq!(
+            [0.0, 0.04, 9.94, 75.4].map(percent),
+            ["0 %", "0.0 %", "9.9 %", "75 %"]
+        );
+        assert_eq!(
+            [320, 2048, 419_430_400, 1 << 40].map(bytes),
+            ["320 B", "2.0 KiB", "400 MiB", "1.0 TiB"]
+        );
+        let seconds = |seconds| duration(Duration::from_millis(seconds));
+        assert_eq!(
+            [1004, 30_000, 7_210_000, 97_200_000, 432_000_000].map(seconds),
+            ["1.0s", "30s", "2h", "1 day 3h", "5 days"]
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! Names of the reasons for which packets are refused.
+
+use conntrack_ebpf::Reason;
+
+/// The name of a reason in all output.
+pub const fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::TableFull => "table_full",
+        Reason::NoMemory => "no_memory",
+        Reason::Clash => "clash",
+        Reason::NatExhausted => "nat_exhausted",
+        Reason::ChainTooLong => "chain_too_long",
+        Reason::Dying => "dying",
+        Reason::StaleExtension | Reason::StaleExtensionLate => "stale_extension",
+        Reason::AlreadyConfirmed => "already_confirmed",
+        Reason::Evicted => "evicted",
+        Reason::ClashResolved => "clash_resolved",
+        Reason::NonPacket | Reason::NonPacketChain => "non_packet",
+    }
+}
+
+/// Name of what a counter shows and no program saw.
+pub const OTHER: &str = "other";
+
+/// The same for a reason's number from a map: an unknown one is shown, not
+/// hidden.
+pub fn reason_text(number: u32) -> String {
+    Reason::try_from(number).map_or_else(
+        |number| format!("reason#{number}"),
+        |reason| reason_name(reason).to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_and_unknown_ones_are_shown() {
+        for (number, reason) in (0_u32..).zip(Reason::ALL) {
+            assert_eq!(reason as u32, number, "ALL is in the order of the numbers");
+            assert_eq!(reason_text(number), reason_name(reason));
+        }
+        assert_eq!(reason_text(99), "reason#99");
+    }
+}

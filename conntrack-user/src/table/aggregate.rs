@@ -1,0 +1,247 @@
+//! A table added up: by source, destination, service, state and so on, in
+//! memory that does not grow with the table.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::table::{
+    entry::{Address, Class, Entry, Eviction, Progress, Rules},
+    hitters::{Count, Hitters},
+    owners::Owners,
+    timeouts::Timeouts,
+};
+
+/// Keys of each of the three great groups: 7/8 of 2^17, some 6 MiB each.
+const KEYS: usize = 114_688;
+
+/// Zones and marks that have a count of their own.
+const FEW_KEYS: usize = 3_584;
+
+/// An established connection that no packet has come through for so long, in
+/// seconds, counts as idle. Chats and pools rest for that long, too; so it takes
+/// many of them from one client to call it a leak.
+pub const IDLE: u32 = 300;
+
+/// Upper ends of the ranges of remaining time and age, in seconds; the last
+/// range has none.
+pub const RANGES: [u32; 7] = [10, 30, 120, 600, 3600, 86_400, 432_000];
+
+/// What a service is: destination, protocol, port (or ICMP type and code).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Service {
+    /// Address, before NAT.
+    pub address: Address,
+    /// IP protocol.
+    pub protocol: u8,
+    /// Port, or ICMP type × 256 + code.
+    pub port: u16,
+}
+
+/// Protocol, state and progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct State {
+    /// IP protocol.
+    pub protocol: u8,
+    /// State, of protocols that have states.
+    pub state: Option<u8>,
+    /// How far the flow has come.
+    pub progress: Progress,
+}
+
+/// Numbers of entries by who may evict them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Evictable {
+    /// `early_drop` may, when the table is full.
+    pub early_drop: u64,
+    /// The garbage collector may, once the table has been full.
+    pub collector: u64,
+    /// Nobody may.
+    pub nobody: u64,
+}
+
+/// Numbers of entries by how far they have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ByProgress {
+    /// Safe from `early_drop`.
+    pub assured: u64,
+    /// Answered, not safe.
+    pub replied: u64,
+    /// Never answered.
+    pub unreplied: u64,
+}
+
+/// Numbers of entries by range of time: one more than [`RANGES`].
+pub type Histogram = [u64; RANGES.len() + 1];
+
+/// What does not change while a table is added up.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// The kernel's rules of eviction.
+    pub rules: Rules,
+    /// The namespace's timeouts.
+    pub timeouts: Timeouts,
+    /// Wall-clock time at the begin of the dump, in nanoseconds since 1970.
+    pub now: u64,
+}
+
+/// The sums.
+#[derive(Debug)]
+pub struct Aggregate {
+    /// Entries.
+    pub entries: u64,
+    /// By who may evict them.
+    pub evictable: Evictable,
+    /// By how far they have come.
+    pub progress: ByProgress,
+    /// Established TCP connections that have been idle for [`IDLE`] or longer.
+    pub idle_established: u64,
+    /// Established TCP connections.
+    pub established: u64,
+    /// By source address.
+    pub sources: Hitters<Address>,
+    /// By destination address.
+    pub destinations: Hitters<Address>,
+    /// By service.
+    pub services: Hitters<Service>,
+    /// By zone.
+    pub zones: Hitters<u16>,
+    /// By mark.
+    pub marks: Hitters<u32>,
+    /// By owner of the source, or else of who answers.
+    pub owners: HashMap<u32, Count, RandomState>,
+    /// By protocol, state and progress: as many keys as these have values.
+    pub states: HashMap<State, u64, RandomState>,
+    /// By timeout that could be shorter: entries that have been idle for longer
+    /// than the shortest that can be advised.
+    pub overdue: Vec<(Class, u32, u32, u64)>,
+    /// By time until they expire.
+    pub remaining: Histogram,
+    /// Entries whose remaining time is not known.
+    pub no_timeout: u64,
+    /// By age.
+    pub age: Histogram,
+    /// Entries whose age is known.
+    pub aged: u64,
+    circumstances: Circumstances,
+}
+
+impl Aggregate {
+    /// Nothing yet.
+    pub fn new(circumstances: Circumstances) -> Self {
+        let overdue = circumstances
+            .timeouts
+            .long()
+            .map(|(class, now, shortest)| (class, now, shortest, 0))
+            .collect();
+        Self {
+            entries: 0,
+            evictable: Evictable::default(),
+            progress: ByProgress::default(),
+            idle_established: 0,
+            established: 0,
+            sources: Hitters::with_capacity(KEYS),
+            destinations: Hitters::with_capacity(KEYS),
+            services: Hitters::with_capacity(KEYS),
+            zones: Hitters::with_capacity(FEW_KEYS),
+            marks: Hitters::with_capacity(FEW_KEYS),
+            owners: HashMap::default(),
+            states: HashMap::default(),
+            overdue,
+            remaining: Histogram::default(),
+            no_timeout: 0,
+            age: Histogram::default(),
+            aged: 0,
+            circumstances,
+        }
+    }
+
+    /// Adds an entry.
+    pub fn add(&mut self, entry: &Entry, owners: &Owners) {
+        self.entries += 1;
+        let progress = entry.progress();
+        let eviction = entry.eviction(self.circumstances.rules);
+        self.count_kinds(progress, eviction);
+        let idle = self.times(entry);
+        let established = entry.is_established();
+        let idle_established = established && idle.is_some_and(|idle| idle >= IDLE);
+        self.established += u64::from(established);
+        self.idle_established += u64::from(idle_established);
+        let count = Count {
+            entries: 1,
+            evictable: u32::from(eviction == Eviction::EarlyDrop),
+            unreplied: u32::from(progress == Progress::Unreplied),
+            idle: u32::from(idle_established),
+        };
+        self.sources.add(entry.src, count);
+        self.destinations.add(entry.dst, count);
+        let service = Service {
+            address: entry.dst,
+            protocol: entry.protocol,
+            port: entry.dport,
+        };
+        self.services.add(service, count);
+        self.zones.add(entry.zone, count);
+        self.marks.add(entry.mark, count);
+        let owner = owners
+            .index_of(entry.src)
+            .or_else(|| owners.index_of(entry.reply_src));
+        if let Some(owner) = owner {
+            self.owners.entry(owner).or_default().add(count);
+        }
+        let state = State {
+            protocol: entry.protocol,
+            state: entry.state,
+            progress,
+        };
+        *self.states.entry(state).or_default() += 1;
+    }
+
+    fn count_kinds(&mut self, progress: Progress, eviction: Eviction) {
+        match progress {
+            Progress::Unreplied => self.progress.unreplied += 1,
+            Progress::Replied => self.progress.replied += 1,
+            Progress::Assured => self.progress.assured += 1,
+        }
+        match eviction {
+            Eviction::EarlyDrop => self.evictable.early_drop += 1,
+            Eviction::Collector => self.evictable.collector += 1,
+            Eviction::Nobody => self.evictable.nobody += 1,
+        }
+    }
+
+    /// Adds what is known of an entry's times; gives for how many seconds it has
+    /// been idle, where that can be told: each packet sets the remaining time
+    /// anew to the timeout of the state.
+    fn times(&mut self, entry: &Entry) -> Option<u32> {
+        if let Some(start) = entry.start {
+            let age = self.circumstances.now.saturating_sub(start) / 1_000_000_000;
+            self.age[range(u32::try_from(age).unwrap_or(u32::MAX))] += 1;
+            self.aged += 1;
+        }
+        let Some(remaining) = entry.timeout else {
+            self.no_timeout += 1;
+            return None;
+        };
+        self.remaining[range(remaining)] += 1;
+        let class = entry.class();
+        let idle = self
+            .circumstances
+            .timeouts
+            .of(class)?
+            .checked_sub(remaining)?;
+        // SYN_SENT2 shares the sysctl of SYN_SENT.
+        let shared = class.sysctl();
+        for (long, _, shortest, entries) in &mut self.overdue {
+            if long.sysctl() == shared && idle > *shortest {
+                *entries += 1;
+            }
+        }
+        Some(idle)
+    }
+}
+
+/// The range that a time is in, in seconds.
+fn range(seconds: u32) -> usize {
+    RANGES.partition_point(|&end| end <= seconds)
+}

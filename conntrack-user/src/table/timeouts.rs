@@ -1,0 +1,66 @@
+//! The timeouts of a namespace, as its sysctls have them.
+
+use std::{collections::BTreeMap, fs};
+
+use crate::table::entry::Class;
+
+/// Seconds, by class; a class whose sysctl cannot be read is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts(BTreeMap<Class, u32>);
+
+/// All classes that have a sysctl of their own.
+const CLASSES: [Class; 15] = [
+    Class::Tcp(1),
+    Class::Tcp(2),
+    Class::Tcp(3),
+    Class::Tcp(4),
+    Class::Tcp(5),
+    Class::Tcp(6),
+    Class::Tcp(7),
+    Class::Tcp(8),
+    Class::Udp,
+    Class::UdpStream,
+    Class::Icmp,
+    Class::Icmpv6,
+    Class::Gre,
+    Class::GreStream,
+    Class::Generic,
+];
+
+impl Timeouts {
+    /// Reads those of the namespace that the calling thread is in.
+    pub fn read() -> Self {
+        Self::resolve(|name| {
+            fs::read_to_string(format!("/proc/sys/net/netfilter/nf_conntrack_{name}")).ok()
+        })
+    }
+
+    /// Takes each from the text that `read` has for its sysctl.
+    pub(crate) fn resolve(read: impl Fn(&str) -> Option<String>) -> Self {
+        let seconds = |class: Class| read(class.sysctl()?)?.trim().parse().ok();
+        let classes = CLASSES.into_iter();
+        Self(
+            classes
+                .filter_map(|class| Some((class, seconds(class)?)))
+                .collect(),
+        )
+    }
+
+    /// The timeout of a class, in seconds.
+    pub fn of(&self, class: Class) -> Option<u32> {
+        // SYN_SENT2 shares the sysctl of SYN_SENT.
+        let class = match class {
+            Class::Tcp(9) => Class::Tcp(1),
+            class => class,
+        };
+        self.0.get(&class).copied()
+    }
+
+    /// Those whose timeout is longer than the shortest that can be advised.
+    pub fn long(&self) -> impl Iterator<Item = (Class, u32, u32)> {
+        self.0.iter().filter_map(|(&class, &seconds)| {
+            let shortest = class.shortest()?;
+            (seconds > shortest).then_some((class, seconds, shortest))
+        })
+    }
+}
