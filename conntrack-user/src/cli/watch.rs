@@ -1,0 +1,175 @@
+//! The arguments of `ctdrop watch`.
+
+use std::time::Duration;
+
+use clap::{ValueEnum, value_parser};
+use conntrack_ebpf::Reason;
+
+use crate::{
+    auto::guard,
+    cli::{
+        Output,
+        values::{duration, interval, protocol},
+    },
+    observe::{arming::Arm, backend::Backend},
+    say::reason,
+};
+
+/// Options of `ctdrop watch`.
+#[derive(Clone, Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
+pub struct Watch {
+    /// Output: text for people, json for programs (one object a line)
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Time between two reports, such as 500ms, 1s, 1m
+    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
+    pub interval: Duration,
+
+    /// Stop after this time, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// What the rows of the table are
+    #[arg(long, value_enum, default_value = "flow")]
+    pub by: By,
+
+    /// Rows to show, the ones with the most packets
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+
+    /// In the final totals, show every flow instead of the top ones
+    #[arg(long)]
+    pub all_flows: bool,
+
+    /// Only this network namespace: its name, inode number, pid:PID or path
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
+
+    /// Only flows of this IP protocol, by name or number; totals by reason
+    /// still cover all protocols
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
+    pub proto: Option<u8>,
+
+    /// Only this reason; may be given more than once
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub reason: Vec<ReasonName>,
+
+    /// Name service ports, from /etc/services
+    #[arg(long)]
+    pub service_names: bool,
+
+    /// Use this way to observe, or fail; by default the best that works here
+    #[arg(long, value_enum)]
+    pub backend: Option<Backend>,
+
+    /// When to attach the programs that run for each new flow; until they are,
+    /// refused packets are counted, but not by flow
+    #[arg(long, value_enum, default_value = "always")]
+    pub arm: Arm,
+
+    /// Let go of the conntrack module when nobody else needs it, so that it can
+    /// be unloaded, and come back when it is needed (only fexit holds it)
+    #[arg(long)]
+    pub release_module: bool,
+
+    /// What to do about packets that are refused for a full table or long hash
+    /// chains
+    #[arg(long, value_enum, default_value = "off")]
+    pub fix: guard::Mode,
+
+    /// With --fix plan or auto, set no limit above this one; by default, above what takes 10 %
+    /// of the memory
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
+    pub ceiling: Option<u64>,
+
+    /// Print only the final totals, and fixes that are made
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What packets are added up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// Each flow by itself
+    Flow,
+    /// Source address
+    Src,
+    /// Destination address
+    Dst,
+    /// Destination address, protocol and port
+    Service,
+    /// Network namespace
+    Netns,
+    /// Reason
+    Reason,
+    /// Process of this host that sent the packets
+    Sender,
+}
+
+/// Reasons by the name they have in the output; two kernel reasons can share
+/// one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReasonName(pub &'static str);
+
+fn reason(text: &str) -> Result<ReasonName, String> {
+    let mut names: Vec<&str> = Reason::ALL.map(reason::reason_name).to_vec();
+    names.push(reason::OTHER);
+    names.dedup();
+    names
+        .iter()
+        .find(|&&name| name == text)
+        .map(|&name| ReasonName(name))
+        .ok_or_else(|| format!("no such reason; there are {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn watch(arguments: &[&str]) -> Result<Watch, String> {
+        let line = ["ctdrop", "watch"].iter().chain(arguments);
+        match Cli::try_parse_from(line) {
+            Ok(Cli {
+                command: Command::Watch(watch),
+            }) => Ok(watch),
+            Ok(_) => Err("another command".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn durations_have_units_and_a_floor() {
+        let options = watch(&["--interval", "250ms", "--duration", "1m 30s"]).unwrap();
+        assert_eq!(options.interval, Duration::from_millis(250));
+        assert_eq!(options.duration, Some(Duration::from_secs(90)));
+        for bad in ["10", "-1s", "soon", "0s", ""] {
+            assert!(
+                watch(&["--duration", bad]).is_err(),
+                "{bad:?} is no duration"
+            );
+        }
+        assert!(watch(&["--interval", "1ms"]).unwrap_err().contains("100ms"));
+    }
+
+    #[test]
+    fn reasons_and_protocols_are_checked_by_name() {
+        let options = watch(&["--reason", "clash", "--reason", "other", "--proto", "udp"]).unwrap();
+        assert_eq!(options.reason, [ReasonName("clash"), ReasonName("other")]);
+        assert_eq!(options.proto, Some(17));
+        assert!(
+            watch(&["--reason", "full"])
+                .unwrap_err()
+                .contains("table_full")
+        );
+        assert!(watch(&["--proto", "300"]).is_err());
+    }
+}
