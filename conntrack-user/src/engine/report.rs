@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::{
-    cli::By,
     engine::{
+        by::By,
         figures::Figures,
         rows::{Period, Row, Rows, Subject, rows, rows_by_netns},
         select::Select,

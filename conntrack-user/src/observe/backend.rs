@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A way to see refused packets, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// Programs at the exits of the functions that refuse: every reason, every

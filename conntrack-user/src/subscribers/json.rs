@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     auto::event::Kept,
-    cli::By,
     engine::{
+        by::By,
         chosen::Change,
         header::Header,
         report::{NamespaceState, Report},

@@ -4,10 +4,10 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     auto::event as fix,
-    cli::{self, Watch},
+    commands::watch::options::Options,
     engine::{chosen::Change, header::Header, report::Report, select::Select, stand::Stand},
     observe::{Event, tally::Tally},
-    say::{clock::Clock, port::Services, stdout},
+    say::{clock::Clock, output, port::Services, stdout},
     subscribers::{
         json::{self, Line},
         screen::Screen,
@@ -49,13 +49,13 @@ enum Form {
 
 impl Output {
     /// Opens it, and says the header.
-    pub(crate) fn open(options: &Watch, header: Header) -> Result<Self> {
+    pub(crate) fn open(options: &Options, header: Header) -> Result<Self> {
         let form = match options.output {
-            cli::Output::Json => Form::Json,
-            cli::Output::Text if !options.quiet && Screen::is_possible() => {
+            output::Output::Json => Form::Json,
+            output::Output::Text if !options.quiet && Screen::is_possible() => {
                 Form::Screen(Screen::enter().context(stdout::CANNOT_WRITE)?)
             }
-            cli::Output::Text => Form::Text,
+            output::Output::Text => Form::Text,
         };
         let services = if options.service_names {
             Services::read()?
@@ -188,10 +188,10 @@ impl Output {
 }
 
 /// Says that there is nothing to observe yet.
-pub(crate) fn waiting(options: &Watch) -> Result<()> {
+pub(crate) fn waiting(options: &Options) -> Result<()> {
     match options.output {
-        cli::Output::Json => stdout::json(&Line::waiting()),
-        cli::Output::Text => {
+        output::Output::Json => stdout::json(&Line::waiting()),
+        output::Output::Text => {
             anstream::eprintln!(
                 "ctdrop: conntrack is not loaded, so nothing is refused: waiting for it \
                  (modprobe nf_conntrack, or a firewall or NAT rule, loads it)"

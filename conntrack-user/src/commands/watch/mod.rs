@@ -2,7 +2,7 @@
 //!
 //! [`crate::engine`] has the numbers, [`crate::subscribers`] the forms in which they are said.
 
-pub mod ineffective;
+pub mod options;
 
 use std::{
     future::{self, Future},
@@ -18,11 +18,12 @@ use crate::{
         guard::{Guard, Mode, Turn},
         refusals::Refusals,
     },
-    cli::Watch,
+    commands::watch::options::Options,
     engine::{
         chosen::Chosen,
         figures::Figures,
         header::Header,
+        ineffective,
         report::{Asked, Report},
         rows::Period,
         select::Select,
@@ -44,23 +45,28 @@ const MODULE: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Observes until `shutdown`, or for the time asked for.
-pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<()> {
+pub async fn run(options: &Options, shutdown: impl Future<Output = ()>) -> Result<()> {
     let end = async {
         tokio::select! {
             () = shutdown => {}
-            () = over(options.duration) => {}
+            () = over(options.engine.duration) => {}
         }
     };
     tokio::pin!(end);
     if !wait_for_conntrack(options, &mut end).await? {
         return Ok(());
     }
-    let chosen = options.netns.as_deref().map(Chosen::find).transpose()?;
+    let chosen = options
+        .engine
+        .netns
+        .as_deref()
+        .map(Chosen::find)
+        .transpose()?;
     let select = Select {
         netns: chosen.as_ref().map(Chosen::inode),
-        protocol: options.proto,
-        reasons: options.reason.clone(),
-        all_flows: options.all_flows,
+        protocol: options.engine.protocol,
+        reasons: options.engine.reasons.clone(),
+        all_flows: options.engine.all_flows,
     };
     // Before the first packet can be refused.
     let guard = match options.fix {
@@ -68,12 +74,12 @@ pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<
         mode => Some(Guard::prepare(mode, options.ceiling)?),
     };
     let observer = Stand::take(Wanted {
-        backend: options.backend,
-        arm: options.arm,
-        release_module: options.release_module,
+        backend: options.engine.backend,
+        arm: options.engine.arm,
+        release_module: options.engine.release_module,
     })?;
     let mut header = Header::collect(&observer, chosen.as_ref())?;
-    let ineffective = ineffective::notes(options, header.backend, header.pins_module);
+    let ineffective = ineffective::notes(&options.engine, header.backend, header.pins_module);
     header.warnings.extend(ineffective);
     let output = Output::open(options, header)?;
     let mut session = Session {
@@ -111,7 +117,7 @@ async fn over(duration: Option<Duration>) {
 /// Without conntrack nothing is refused, so there is nothing to say until it is
 /// loaded. Whether it was, before the end.
 async fn wait_for_conntrack(
-    options: &Watch,
+    options: &Options,
     mut end: impl Future<Output = ()> + Unpin,
 ) -> Result<bool> {
     if Presence::read()? != Presence::Absent {
@@ -131,7 +137,7 @@ async fn wait_for_conntrack(
 }
 
 struct Session<'a> {
-    options: &'a Watch,
+    options: &'a Options,
     select: Select,
     /// The only namespace that is watched.
     chosen: Option<Chosen>,
@@ -149,13 +155,13 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn observe(&mut self, mut end: impl Future<Output = ()> + Unpin) -> Result<()> {
-        let tick = if self.options.release_module {
+        let tick = if self.options.engine.release_module {
             MODULE
         } else {
             DRAIN
         };
-        let mut drain = time::interval(tick.min(self.options.interval));
-        let mut report = time::interval(self.options.interval);
+        let mut drain = time::interval(tick.min(self.options.engine.interval));
+        let mut report = time::interval(self.options.engine.interval);
         for ticks in [&mut drain, &mut report] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             // The first tick comes at once.
@@ -281,7 +287,7 @@ impl Session<'_> {
         }
         let asked = self.asked();
         let asked = Asked {
-            top: if self.options.all_flows {
+            top: if self.options.engine.all_flows {
                 usize::MAX
             } else {
                 asked.top
@@ -308,8 +314,8 @@ impl Session<'_> {
     fn asked(&self) -> Asked<'_> {
         Asked {
             select: &self.select,
-            by: self.options.by,
-            top: self.options.top,
+            by: self.options.engine.by,
+            top: self.options.engine.top,
             period: Period::Total,
             length: self.started.elapsed(),
             figures: Figures::default(),
