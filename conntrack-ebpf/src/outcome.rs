@@ -134,7 +134,7 @@ fn count_allocation<R: Reach>(
     let Ok(zone) = kernel::zone_id::<R>(asked.zone) else {
         return unreadable(epoch, netns, reason);
     };
-    let Ok(tuple) = Tuple::at::<R>(asked.orig) else {
+    let Ok(tuple) = R::tuple(asked.orig) else {
         return unreadable(epoch, netns, reason);
     };
     count::flow(epoch, &flow_key(&tuple, netns, zone, reason, sender()));
