@@ -14,7 +14,7 @@ use conntrack_ebpf::{
 use crate::{
     count, join,
     kernel::{self, Conntrack, Locks, Net, Reach, Read, Skb, Tuple},
-    sender,
+    pressure, sender,
 };
 
 /// `NF_DROP` (`include/uapi/linux/netfilter.h`).
@@ -144,8 +144,8 @@ fn count_allocation<R: Reach>(
 /// the loser, except after a merge, when it carries the winner.
 pub fn resolve_clash(skb: Skb, verdict: u32) {
     if verdict == NF_DROP {
-        join::leave_clash(skb);
-        join::ring();
+        join::note_clash(skb);
+        pressure::signal();
         count_packet(skb, Reason::Clash, Locks::Buckets, |loser| {
             Ok(judge::clash(loser.status()?))
         });

@@ -1,4 +1,4 @@
-//! The fexit rung: programs at the exits of the functions that refuse.
+//! The fexit backend: programs at the exits of the functions that refuse.
 //!
 //! The argument numbers are those of the functions' prototypes in
 //! `net/netfilter/nf_conntrack_core.c`; the value after the last argument is

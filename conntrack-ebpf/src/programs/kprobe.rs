@@ -1,4 +1,4 @@
-//! The kprobe rung: the same functions, where the kernel has no trampolines.
+//! The kprobe backend: the same functions, where the kernel has no trampolines.
 //!
 //! A kretprobe does not know the arguments, so a kprobe at the entry keeps
 //! them. The pair is found by the position on the stack, which no other call
@@ -21,21 +21,13 @@ use crate::{
     count, join,
     kernel::{self, Conntrack, Locks, Net, Probed, Skb},
     maps::{self, SETS},
+    notes::Call,
     outcome::{self, Allocation},
     sender,
 };
 
-/// A call under way.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Call {
-    /// A [`Function`].
-    function: u64,
-    /// Arguments, as far as they matter; an [`Allocation`] takes all four.
-    arguments: [u64; 4],
-}
-
-/// The functions whose calls are kept.
+/// The functions whose calls are kept, as [`Call::function`] has them. An
+/// [`Allocation`] takes all four arguments of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 enum Function {

@@ -34,7 +34,7 @@ impl Bell {
         let rung = unsafe { AsyncFd::register_with_interest(Ring(buffer), Interest::READABLE) }
             .context("cannot wait for the eBPF map PRESSURE")?;
         Ok(Self {
-            asked: object.take("BELL")?.try_into().context("map BELL")?,
+            asked: object.take("WAKE_REQUEST")?.try_into().context("map WAKE_REQUEST")?,
             rung,
         })
     }
@@ -43,7 +43,7 @@ impl Bell {
     pub(super) fn set(&mut self) -> Result<()> {
         self.asked
             .set(0, 1, 0)
-            .context("cannot write the eBPF map BELL")
+            .context("cannot write the eBPF map WAKE_REQUEST")
     }
 
     /// Ends when it has been rung.
