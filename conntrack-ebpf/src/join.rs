@@ -8,7 +8,7 @@
 use aya_ebpf::bindings::BPF_ANY;
 use conntrack_ebpf::{
     Fault, Phase,
-    early_drops::{Asked, EarlyDrops, Noted, Witness},
+    early_drops::{AllocationKey, EarlyDrops, Noted, Witness},
     judge::Mark,
     slots::{Set, set_of},
 };
@@ -99,42 +99,42 @@ impl TaskCalls {
 }
 
 /// Notes that `early_drop` is entered, at this position on the stack.
-pub fn enter_early_drop(frame: u32, asked: Asked) {
+pub fn enter_early_drop(frame: u32, key: AllocationKey) {
     pressure::signal();
     let Some(calls) = TaskCalls::current() else {
         return;
     };
-    if calls.revise(|drops| drops.enter(frame, &asked)).is_none() {
+    if calls.revise(|drops| drops.enter(frame, &key)).is_none() {
         let mut drops = EarlyDrops::default();
-        drops.enter(frame, &asked);
+        drops.enter(frame, &key);
         calls.leave(drops);
     }
 }
 
-/// What `early_drop` was called with that was entered at this position; none if
-/// nobody saw that.
-pub fn early_drop_at(frame: u32) -> Option<Asked> {
-    TaskCalls::current()?.revise(|drops| drops.asked(frame))?
+/// The allocation on whose behalf `early_drop` was entered at this position; none if
+/// no program saw that.
+pub fn early_drop_at(frame: u32) -> Option<AllocationKey> {
+    TaskCalls::current()?.revise(|drops| drops.key(frame))?
 }
 
-/// Notes that `early_drop` is left, and that there is nothing to say to anybody.
+/// Notes that `early_drop` returns, and that no later program needs to know.
 pub fn forget(frame: u32) {
     if let Some(calls) = TaskCalls::current() {
         calls.revise(|drops| drops.forget(frame));
     }
 }
 
-/// Notes that it is left without: the allocation that called it will be refused.
-/// Gives the mark that the other witness has left for the same call, if it came
-/// first.
-pub fn found_none(frame: u32, asked: Asked, mark: Mark, witness: Witness) -> Option<Mark> {
+/// Notes that it returns without a victim: the allocation that called it will be
+/// refused. Gives the mark that the other witness has left for the same call, if it
+/// came first.
+pub fn found_none(frame: u32, key: AllocationKey, mark: Mark, witness: Witness) -> Option<Mark> {
     let calls = TaskCalls::current()?;
-    match calls.revise(|drops| drops.found_none(frame, &asked, mark, witness)) {
+    match calls.revise(|drops| drops.found_none(frame, &key, mark, witness)) {
         Some(Noted::Second(first)) => return Some(first),
         Some(Noted::First) => {}
         None => {
             let mut drops = EarlyDrops::default();
-            drops.found_none(frame, &asked, mark, witness);
+            drops.found_none(frame, &key, mark, witness);
             calls.leave(drops);
         }
     }
@@ -142,13 +142,13 @@ pub fn found_none(frame: u32, asked: Asked, mark: Mark, witness: Witness) -> Opt
 }
 
 /// Takes the mark that was left for an allocation.
-pub fn take(asked: Asked) -> Option<Mark> {
-    TaskCalls::current()?.revise(|drops| drops.take(&asked))?
+pub fn take(key: AllocationKey) -> Option<Mark> {
+    TaskCalls::current()?.revise(|drops| drops.take(&key))?
 }
 
 /// The same, by the second program at the end of the allocation.
-pub fn take_again(asked: Asked) -> Option<Mark> {
-    TaskCalls::current()?.revise(|drops| drops.take_again(&asked))?
+pub fn take_again(key: AllocationKey) -> Option<Mark> {
+    TaskCalls::current()?.revise(|drops| drops.take_again(&key))?
 }
 
 /// Whether the function at this position was called, on this very stack, by an

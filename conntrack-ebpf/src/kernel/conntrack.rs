@@ -4,14 +4,14 @@ use aya_ebpf::helpers::generated::bpf_jiffies64;
 use conntrack_ebpf::{ABSENT, Layout};
 
 use super::{
-    memory::{Reach, Read, layout, read},
+    memory::{Access, Read, layout, read},
     net::Net,
     numbers::low,
     tuple::Tuple,
 };
 
 /// `zone->id` of the `struct nf_conntrack_zone *` at `address`.
-pub fn zone_id<R: Reach>(address: u64) -> Read<u16> {
+pub fn zone_id<R: Access>(address: u64) -> Read<u16> {
     R::number(address, layout().zone_id)
 }
 

@@ -35,8 +35,8 @@ pub(super) fn layout() -> Layout {
     LAYOUT.load()
 }
 
-/// How an address is followed.
-pub trait Reach: Copy {
+/// How kernel memory is read.
+pub trait Access: Copy {
     /// Copies a number out of a structure.
     fn number<T: Copy>(base: u64, offset: u32) -> Read<T>;
 
@@ -48,7 +48,7 @@ pub trait Reach: Copy {
 #[derive(Clone, Copy)]
 pub struct Probed;
 
-impl Reach for Probed {
+impl Access for Probed {
     fn number<T: Copy>(base: u64, offset: u32) -> Read<T> {
         read(base, offset)
     }
@@ -66,7 +66,7 @@ impl Reach for Probed {
 #[derive(Clone, Copy)]
 pub struct Typed;
 
-impl Reach for Typed {
+impl Access for Typed {
     fn number<T: Copy>(base: u64, offset: u32) -> Read<T> {
         if offset == ABSENT {
             return Err(Unreadable);

@@ -15,7 +15,7 @@ mod values;
 
 pub use self::{
     conntrack::{Conntrack, zone_id},
-    memory::{Probed, Reach, Read, Typed, Unreadable},
+    memory::{Access, Probed, Read, Typed, Unreadable},
     net::Net,
     numbers::{high, low, now},
     skb::{Bytes, Skb, is_netfilter_drop},

@@ -2,10 +2,10 @@
 
 use core::marker::PhantomData;
 
-use conntrack_ebpf::{ABSENT, Layout, early_drops::Asked};
+use conntrack_ebpf::{ABSENT, Layout, early_drops::AllocationKey};
 
 use super::{
-    memory::{Probed, Reach, Read, Unreadable, layout, read},
+    memory::{Access, Probed, Read, Unreadable, layout, read},
     numbers::low_of_address,
 };
 
@@ -13,15 +13,15 @@ use super::{
 #[derive(Clone, Copy)]
 pub struct Net<R = Probed>(u64, PhantomData<R>);
 
-impl<R: Reach> Net<R> {
+impl<R: Access> Net<R> {
     /// The namespace at an address.
     pub const fn at(address: u64) -> Self {
         Self(address, PhantomData)
     }
 
-    /// What an allocation in it is told by, with its tuple's hash.
-    pub fn asked(self, hash: u32) -> Asked {
-        Asked {
+    /// Identifies an allocation in it, by the tuple's hash.
+    pub fn allocation_key(self, hash: u32) -> AllocationKey {
+        AllocationKey {
             net: self.0,
             net_low: low_of_address(self.0),
             hash,

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use super::{
     conntrack::Conntrack,
-    memory::{Probed, Reach, Read, Unreadable, layout, read},
+    memory::{Access, Probed, Read, Unreadable, layout, read},
     net::Net,
 };
 
@@ -12,7 +12,7 @@ use super::{
 #[derive(Clone, Copy)]
 pub struct Skb<R = Probed>(u64, PhantomData<R>);
 
-impl<R: Reach> Skb<R> {
+impl<R: Access> Skb<R> {
     /// The packet at an address.
     pub const fn at(address: u64) -> Self {
         Self(address, PhantomData)

@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{
 use conntrack_ebpf::ABSENT;
 
 use super::{
-    memory::{Reach as _, Read, Typed, layout, read},
+    memory::{Access as _, Read, Typed, layout, read},
     numbers::low,
 };
 
