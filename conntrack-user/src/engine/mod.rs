@@ -7,4 +7,3 @@ pub mod header;
 pub mod report;
 pub mod rows;
 pub mod select;
-pub mod stand;

@@ -11,7 +11,7 @@ use conntrack_ebpf::{FlowCount, FlowKey, Reason, ServiceKey};
 use crate::{
     cli::By,
     engine::select::Select,
-    observe::tally::{Entry, Tally, is_drop},
+    observe::counts::tally::{Entry, Tally, is_drop},
     say::protocol::address,
 };
 
@@ -210,7 +210,7 @@ fn service_subject(key: &ServiceKey, by: By) -> Option<Subject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::counts::Sink as _;
+    use crate::observe::counts::sink::Sink as _;
 
     fn flow(host: u8, port: u16, reason: Reason) -> FlowKey {
         let mut src = [0; 16];

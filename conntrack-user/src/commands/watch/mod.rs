@@ -26,10 +26,12 @@ use crate::{
         report::{Asked, Report},
         rows::Period,
         select::Select,
-        stand::Stand,
     },
     kernel::presence::Presence,
-    observe::{Wanted, tally::Tally},
+    observe::{
+        counts::tally::Tally,
+        observer::{Observer, options::Wanted},
+    },
     subscribers::output::{self, Last, Output},
 };
 
@@ -67,7 +69,7 @@ pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<
         Mode::Off => None,
         mode => Some(Guard::prepare(mode, options.ceiling)?),
     };
-    let observer = Stand::take(Wanted {
+    let observer = Observer::take(Wanted {
         backend: options.backend,
         arm: options.arm,
         release_module: options.release_module,
@@ -135,7 +137,7 @@ struct Session<'a> {
     select: Select,
     /// The only namespace that is watched.
     chosen: Option<Chosen>,
-    observer: Stand,
+    observer: Observer,
     tally: Tally,
     output: Output,
     /// Fixes what can be fixed.

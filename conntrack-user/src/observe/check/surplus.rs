@@ -17,7 +17,7 @@ pub enum Coverage {
 
 /// What all readings of one counter in one namespace say together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Surplus {
+pub(crate) struct Surplus {
     /// It has been at least this; while it may grow, at the last reading.
     at_least: i64,
     /// It has been at most this; while it may grow, at the last reading.
@@ -43,7 +43,7 @@ pub(super) struct Surplus {
 
 impl Surplus {
     /// Before the programs were attached, the kernel alone counted.
-    pub(super) const START: Self = Self {
+    pub(crate) const START: Self = Self {
         at_least: 0,
         at_most: i64::MAX,
         unseen: 0,
@@ -56,7 +56,7 @@ impl Surplus {
     };
 
     /// It is taken as it comes from here on: as the next reading has it.
-    pub(super) fn reopen(&mut self, last: Coverage) {
+    pub(crate) fn reopen(&mut self, last: Coverage) {
         self.before = Some(self.before());
         self.settle(last);
         self.invented_before += mem::take(&mut self.invented);
@@ -66,20 +66,20 @@ impl Surplus {
     }
 
     /// The same of a namespace whose counters were watched from zero on.
-    pub(super) fn reopen_at_zero(&mut self, last: Coverage) {
+    pub(crate) fn reopen_at_zero(&mut self, last: Coverage) {
         self.reopen(last);
         self.before = Some(0);
     }
 
     /// It is exactly this at the moment.
-    pub(super) const fn set(&mut self, now: i64) {
+    pub(crate) const fn set(&mut self, now: i64) {
         self.at_least = now;
         self.at_most = now;
         self.foot = now;
     }
 
     /// Takes in a reading while it must not change.
-    pub(super) fn narrow(&mut self, (low, high): (i64, i64)) {
+    pub(crate) fn narrow(&mut self, (low, high): (i64, i64)) {
         self.unseen = self.unseen.max(positive(low.saturating_sub(self.at_most)));
         self.invented = self
             .invented
@@ -89,7 +89,7 @@ impl Surplus {
     }
 
     /// Takes in a reading while it may grow.
-    pub(super) fn rise(&mut self, (low, high): (i64, i64)) {
+    pub(crate) fn rise(&mut self, (low, high): (i64, i64)) {
         self.invented = self
             .invented
             .max(positive(self.at_least.saturating_sub(high)));
@@ -108,7 +108,7 @@ impl Surplus {
     }
 
     /// Keeps what the last period of growth has come to, and begins another.
-    pub(super) fn settle(&mut self, last: Coverage) {
+    pub(crate) fn settle(&mut self, last: Coverage) {
         if let Some(place) = place(last) {
             self.grown[place] += self.growing();
         }
@@ -120,24 +120,24 @@ impl Surplus {
 
     /// How far it has surely grown, in all, in periods of that coverage, if the
     /// last one was `last`.
-    pub(super) fn grown(&self, of: Coverage, last: Coverage) -> u64 {
+    pub(crate) fn grown(&self, of: Coverage, last: Coverage) -> u64 {
         let Some(place) = place(of) else { return 0 };
         self.grown[place] + if of == last { self.growing() } else { 0 }
     }
 
     /// How far it has surely grown while it must not, ever.
-    pub(super) const fn unseen(&self) -> u64 {
+    pub(crate) const fn unseen(&self) -> u64 {
         self.unseen_before + self.unseen
     }
 
     /// How far it has surely shrunk, ever.
-    pub(super) const fn invented(&self) -> u64 {
+    pub(crate) const fn invented(&self) -> u64 {
         self.invented_before + self.invented
     }
 
     /// Of what the kernel can have counted before it was watched, how much may
     /// have been counted later as well.
-    pub(super) fn doubt(&self) -> u64 {
+    pub(crate) fn doubt(&self) -> u64 {
         match self.before {
             None => positive(self.at_most).saturating_sub(positive(self.at_least)),
             Some(_) => 0,
@@ -145,7 +145,7 @@ impl Surplus {
     }
 
     /// What the kernel can have counted before it was watched.
-    pub(super) fn before(&self) -> u64 {
+    pub(crate) fn before(&self) -> u64 {
         self.before.unwrap_or_else(|| {
             let since = self.grown.iter().sum::<u64>() + self.growing() + self.unseen_before;
             positive(self.at_most).saturating_sub(since)
@@ -153,7 +153,7 @@ impl Surplus {
     }
 }
 
-pub(super) fn positive(number: i64) -> u64 {
+pub(crate) fn positive(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 

@@ -5,21 +5,24 @@ use anyhow::{Result, bail};
 use crate::{
     kernel::presence::Presence,
     observe::{
-        attachment,
         backend::Backend,
-        counts::Sink,
-        ladder,
-        observer::{Carried, Event, Observer, warnings, with},
+        counts::sink::Sink,
+        observer::{
+            by_programs::{Carried, ProgramObserver, warnings, with},
+            event::Event,
+        },
+        programs::attachment,
+        survey::ladder,
     },
 };
 
 /// How often in a row attaching again may fail.
 const FAILURES: u32 = 20;
 
-impl Observer {
+impl ProgramObserver {
     /// Lets go of a module that was unloaded or that nobody else needs, and
     /// comes back when it is needed.
-    pub(super) fn follow_module(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+    pub(crate) fn follow_module(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
         // The tracepoint is in no module.
         if !self.backend.can_rest() {
             return Ok(None);
@@ -66,7 +69,7 @@ impl Observer {
     }
 
     /// Detaches all programs for good; the counters go on alone.
-    pub(super) fn detach(&mut self, sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn detach(&mut self, sink: &mut impl Sink) -> Result<()> {
         let Some(mut attachment) = self.attachment.take() else {
             return Ok(());
         };

@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData, RingBuf};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::observe::object::Object;
+use crate::observe::bpf::object::Object;
 
 /// A ring buffer that programs write to once after each [`Bell::set`].
-pub(super) struct Bell {
+pub(crate) struct Bell {
     asked: Array<MapData, u32>,
     rung: AsyncFd<Ring>,
 }
@@ -25,7 +25,7 @@ impl AsRawFd for Ring {
 
 impl Bell {
     /// Takes over its maps.
-    pub(super) fn new(object: &mut Object) -> Result<Self> {
+    pub(crate) fn new(object: &mut Object) -> Result<Self> {
         let buffer: RingBuf<MapData> = object
             .take("PRESSURE")?
             .try_into()
@@ -34,20 +34,23 @@ impl Bell {
         let rung = unsafe { AsyncFd::register_with_interest(Ring(buffer), Interest::READABLE) }
             .context("cannot wait for the eBPF map PRESSURE")?;
         Ok(Self {
-            asked: object.take("BELL")?.try_into().context("map BELL")?,
+            asked: object
+                .take("WAKE_REQUEST")?
+                .try_into()
+                .context("map WAKE_REQUEST")?,
             rung,
         })
     }
 
     /// Asks to be woken by the next sign.
-    pub(super) fn set(&mut self) -> Result<()> {
+    pub(crate) fn set(&mut self) -> Result<()> {
         self.asked
             .set(0, 1, 0)
-            .context("cannot write the eBPF map BELL")
+            .context("cannot write the eBPF map WAKE_REQUEST")
     }
 
     /// Ends when it has been rung.
-    pub(super) async fn rung(&mut self) -> Result<()> {
+    pub(crate) async fn rung(&mut self) -> Result<()> {
         let mut ready = self
             .rung
             .readable_mut()

@@ -6,14 +6,16 @@ use conntrack_ebpf::{ABSENT, Fault, Layout, Phase};
 use crate::{
     kernel::{module, symbols::Symbols},
     observe::{
-        Faults,
-        backend::{Backend, Programs, Types, When},
-        bell::Bell,
-        counts::{Counts, Sink, TotalsByNetns},
-        layout,
-        object::Object,
-        senders::Senders,
-        verdict::Missed,
+        backend::Backend,
+        bpf::object::Object,
+        counts::{
+            drain::Counts,
+            health::{Faults, Missed},
+            senders::Senders,
+            sink::Sink,
+            totals::TotalsByNetns,
+        },
+        programs::{layout, load::Programs, pressure_signal::Bell, table::When, types::Types},
     },
 };
 
@@ -22,7 +24,7 @@ use crate::{
 const FLOWS: u32 = 131_072;
 
 /// Everything that all rungs need, made ready for this kernel.
-pub(super) struct Ready {
+pub(crate) struct Ready {
     types: Types,
     layout: Layout,
     counts: Counts,
@@ -30,7 +32,7 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn prepare() -> Result<Self> {
+    pub(crate) fn prepare() -> Result<Self> {
         let symbols = Symbols::read()?;
         let types = Types::read(symbols)?;
         let layout = layout::resolve(&types.kernel, types.module.as_ref(), types.symbols())?;
@@ -46,7 +48,7 @@ impl Ready {
 
     /// Loads the programs of a rung and attaches them, those that may rest only
     /// if they are wanted `armed`. They count nothing yet.
-    pub(super) fn attach(&mut self, backend: Backend, armed: bool) -> Result<Placed> {
+    pub(crate) fn attach(&mut self, backend: Backend, armed: bool) -> Result<Placed> {
         let object = self.counts.object();
         let mut programs = Programs::load(backend, object, &self.layout, &self.types)?;
         let armed = armed || !backend.can_rest();
@@ -62,7 +64,7 @@ impl Ready {
 const MODULE: &str = "nf_conntrack";
 
 /// Programs of a rung, attached.
-pub(super) struct Placed {
+pub(crate) struct Placed {
     programs: Programs,
     armed: bool,
 }
@@ -78,27 +80,27 @@ impl Placed {
 }
 
 /// Programs at their places, counting.
-pub(super) struct Attachment {
+pub(crate) struct Attachment {
     ready: Ready,
     placed: Placed,
 }
 
 impl Attachment {
     /// Lets them count.
-    pub(super) fn begin(mut ready: Ready, placed: Placed) -> Result<Self> {
+    pub(crate) fn begin(mut ready: Ready, placed: Placed) -> Result<Self> {
         ready.counts.begin(placed.phase())?;
         ready.bell.set()?;
         Ok(Self { ready, placed })
     }
 
     /// Whether those are attached that run for each new flow.
-    pub(super) const fn is_armed(&self) -> bool {
+    pub(crate) const fn is_armed(&self) -> bool {
         self.placed.armed
     }
 
     /// Attaches those that run for each new flow. When this returns, they have
     /// seen every packet that is on its way.
-    pub(super) fn arm(&mut self) -> Result<()> {
+    pub(crate) fn arm(&mut self) -> Result<()> {
         let counts = &mut self.ready.counts;
         self.placed.programs.attach(When::Armed, counts.object())?;
         counts.begin(Phase::Arming)?;
@@ -109,7 +111,7 @@ impl Attachment {
 
     /// Attaches those besides that see what others of these see, since the
     /// kernel skips programs.
-    pub(super) fn reinforce(&mut self) -> Result<()> {
+    pub(crate) fn reinforce(&mut self) -> Result<()> {
         if !self.placed.armed {
             return Ok(());
         }
@@ -119,7 +121,7 @@ impl Attachment {
 
     /// Detaches them, when no packet is on its way whose count was left to
     /// them.
-    pub(super) fn rest(&mut self) -> Result<()> {
+    pub(crate) fn rest(&mut self) -> Result<()> {
         self.ready.counts.begin(Phase::AtRest)?;
         self.placed.programs.detach(When::Skipping);
         self.placed.programs.detach(When::Armed);
@@ -130,53 +132,53 @@ impl Attachment {
     /// Waits until every packet has left conntrack that the programs have
     /// counted before. At rest they count it before the kernel does, which may
     /// write a message to a slow console in between.
-    pub(super) fn wait_for_packets(&mut self) -> Result<()> {
+    pub(crate) fn wait_for_packets(&mut self) -> Result<()> {
         self.ready.counts.begin(self.placed.phase())
     }
 
     /// Asks for the next sign of pressure.
-    pub(super) fn listen(&mut self) -> Result<()> {
+    pub(crate) fn listen(&mut self) -> Result<()> {
         self.ready.bell.set()
     }
 
     /// Ends when the programs see the first sign of pressure since they were
     /// attached, came to rest, or were asked for the next one.
-    pub(super) async fn pressure(&mut self) -> Result<()> {
+    pub(crate) async fn pressure(&mut self) -> Result<()> {
         self.ready.bell.rung().await
     }
 
     /// Hands what was counted since the last time to `sink`; gives all totals.
-    pub(super) fn drain(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
+    pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
         self.ready.counts.turn(sink)
     }
 
     /// Counts no more, and hands the rest to `sink`; gives all totals.
-    pub(super) fn end(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
+    pub(crate) fn end(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
         self.ready.counts.end(sink)
     }
 
     /// Notes who has sent packets that were refused.
-    pub(super) fn learn(&self, senders: &mut Senders) -> Result<()> {
+    pub(crate) fn learn(&self, senders: &mut Senders) -> Result<()> {
         self.ready
             .counts
             .senders(|process, sender| senders.learn(process, sender))
     }
 
     /// What was counted until now.
-    pub(super) fn totals_now(&self) -> Result<TotalsByNetns> {
+    pub(crate) fn totals_now(&self) -> Result<TotalsByNetns> {
         self.ready.counts.totals_now()
     }
 
     /// CPUs of this host, plugged in or not.
-    pub(super) const fn cpus(&self) -> u64 {
+    pub(crate) const fn cpus(&self) -> u64 {
         self.ready.counts.cpus()
     }
 
-    pub(super) fn missed(&self) -> Result<Missed> {
+    pub(crate) fn missed(&self) -> Result<Missed> {
         self.placed.programs.missed()
     }
 
-    pub(super) fn faults(&self) -> Result<Faults> {
+    pub(crate) fn faults(&self) -> Result<Faults> {
         let counts = &self.ready.counts;
         Ok(Faults {
             unreadable: counts.faults(Fault::Unreadable)?,
@@ -185,7 +187,7 @@ impl Attachment {
     }
 
     /// Entries have generations, but which is the current one is hidden.
-    pub(super) const fn cannot_tell_stale(&self) -> bool {
+    pub(crate) const fn cannot_tell_stale(&self) -> bool {
         let Layout {
             ext_gen_id,
             ext_genid_address,
@@ -195,7 +197,7 @@ impl Attachment {
     }
 
     /// Nothing says whether a task runs on its own account.
-    pub(super) const fn cannot_tell_senders(&self, backend: Backend) -> bool {
+    pub(crate) const fn cannot_tell_senders(&self, backend: Backend) -> bool {
         let Layout {
             per_cpu_offset_address,
             task_preempt_count,
@@ -209,7 +211,7 @@ impl Attachment {
     /// 6.2 and later), or each function that one is
     /// attached to (`bpf_trampoline_module_get`, `kernel/bpf/trampoline.c`, 5.11
     /// to 6.1).
-    pub(super) fn is_all_that_holds(&self) -> bool {
+    pub(crate) fn is_all_that_holds(&self) -> bool {
         let programs = &self.placed.programs;
         [programs.count(), programs.functions()]
             .into_iter()
@@ -218,11 +220,11 @@ impl Attachment {
 }
 
 /// Which load of the module is there now; none if it is not loaded.
-pub(super) fn instance() -> Option<u64> {
+pub(crate) fn instance() -> Option<u64> {
     module::instance(MODULE)
 }
 
 /// Whether conntrack is loaded as a module that nobody needs.
-pub(super) fn is_idle() -> bool {
+pub(crate) fn is_idle() -> bool {
     module::is_idle(MODULE, 0)
 }

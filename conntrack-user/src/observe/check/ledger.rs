@@ -17,10 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::{
     backend::Backend,
-    counter::{Counter, Growth},
-    counts::Totals,
-    surplus::{Coverage, Surplus, positive},
-    verdict::{self, Missed, Unseen, Verdict},
+    check::{
+        counter::{Counter, Growth},
+        surplus::{Coverage, Surplus, positive},
+        verdict::{self, Unseen, Verdict},
+    },
+    counts::{health::Missed, totals::Totals},
 };
 
 /// One look at a namespace.

@@ -18,9 +18,9 @@ use serde::Serialize;
 
 use crate::{
     kernel::counters::Totals,
-    observe::{
+    observe::check::{
         counter::{Counter, Growth},
-        namespaces::growth,
+        growth::growth,
         verdict::Verdict,
     },
 };

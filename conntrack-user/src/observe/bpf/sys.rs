@@ -28,7 +28,7 @@ const BPF_MAP_LOOKUP_AND_DELETE_BATCH: u32 = 25;
 
 /// What a program is loaded as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// At the entry of a kernel function.
     Fentry(Target),
     /// At the exit of a kernel function.
@@ -39,11 +39,11 @@ pub(super) enum Kind {
 
 /// A kernel function or tracepoint, as the verifier wants it named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Id of its `FUNC` or, of a tracepoint, its `TYPEDEF` in BTF.
-    pub(super) id: u32,
+    pub(crate) id: u32,
     /// The module's BTF object, none for the kernel's own.
-    pub(super) module: Option<RawFd>,
+    pub(crate) module: Option<RawFd>,
 }
 
 impl Kind {
@@ -90,16 +90,16 @@ struct ProgLoad {
 
 /// A program that the kernel did not take.
 #[derive(Debug)]
-pub(super) struct LoadError {
+pub(crate) struct LoadError {
     /// What the kernel answered.
-    pub(super) error: io::Error,
+    pub(crate) error: io::Error,
     /// The verifier's last lines, empty if it did not get that far.
-    pub(super) verifier: String,
+    pub(crate) verifier: String,
 }
 
 /// Loads a program. On refusal it is loaded again with the verifier's log on,
 /// to say why.
-pub(super) fn load_program(
+pub(crate) fn load_program(
     name: &str,
     kind: Kind,
     instructions: &[bpf_insn],
@@ -153,7 +153,7 @@ fn last_lines(log: &[u8]) -> String {
 
 /// Attaches a tracing program to what it was loaded for. It stays until the
 /// descriptor is closed.
-pub(super) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+pub(crate) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct RawTracepointOpen {
         name: u64,
@@ -170,7 +170,7 @@ pub(super) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Opens the BTF object of a module. Walks all BTF objects, which needs
 /// `CAP_SYS_ADMIN`.
-pub(super) fn module_btf(module: &str) -> io::Result<OwnedFd> {
+pub(crate) fn module_btf(module: &str) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct GetId {
         id: u32,
@@ -244,7 +244,7 @@ fn btf_name(btf: &OwnedFd) -> io::Result<Vec<u8>> {
 
 /// How often the kernel skipped a program, because it was running already on
 /// the same CPU. Counted since 5.12; 0 before.
-pub(super) fn missed_runs(program: &OwnedFd) -> io::Result<u64> {
+pub(crate) fn missed_runs(program: &OwnedFd) -> io::Result<u64> {
     // SAFETY: integers only; all zero is a valid value of each.
     let mut answer: bpf_prog_info = unsafe { std::mem::zeroed() };
     info(program, &mut answer)?;
@@ -253,7 +253,7 @@ pub(super) fn missed_runs(program: &OwnedFd) -> io::Result<u64> {
 
 /// How a batch leaves the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Batch {
+pub(crate) enum Batch {
     /// Entries stay.
     Read,
     /// Entries are taken out.
@@ -264,7 +264,7 @@ pub(super) enum Batch {
 /// `each` gets a slice of keys and one of values, `key_size` and `value_size`
 /// bytes for each entry; per-CPU values are rounded up to 8 bytes and follow
 /// one another for every possible CPU.
-pub(super) fn batches(
+pub(crate) fn batches(
     map: RawFd,
     how: Batch,
     (key_size, value_size): (usize, usize),

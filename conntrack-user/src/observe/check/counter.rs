@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 use serde::Serialize;
 
-use crate::observe::counts::Totals;
+use crate::observe::counts::totals::Totals;
 
 /// A counter of `/proc/net/stat/nf_conntrack` that refusals move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -61,7 +61,7 @@ impl Counter {
     }
 
     /// What it must have grown by, for what the programs counted.
-    pub(super) fn expected(self, totals: &Totals) -> i64 {
+    pub(crate) fn expected(self, totals: &Totals) -> i64 {
         let sum: u64 = self
             .moved_by()
             .iter()

@@ -5,7 +5,7 @@ use bytes::Buf as _;
 use conntrack_ebpf::{FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey};
 
 /// Reads a flow key as it lies in the map.
-pub(super) fn decode_flow(mut bytes: &[u8]) -> Result<FlowKey> {
+pub(crate) fn decode_flow(mut bytes: &[u8]) -> Result<FlowKey> {
     let (mut src, mut dst) = ([0; 16], [0; 16]);
     bytes.try_copy_to_slice(&mut src).context(SHORT)?;
     bytes.try_copy_to_slice(&mut dst).context(SHORT)?;
@@ -25,7 +25,7 @@ pub(super) fn decode_flow(mut bytes: &[u8]) -> Result<FlowKey> {
 }
 
 /// Reads a sender as it lies in the map.
-pub(super) fn decode_sender(mut bytes: &[u8]) -> Result<Sender> {
+pub(crate) fn decode_sender(mut bytes: &[u8]) -> Result<Sender> {
     let mut comm = [0; 16];
     let cgroup = bytes.try_get_u64_ne().context(SHORT)?;
     bytes.try_copy_to_slice(&mut comm).context(SHORT)?;
@@ -33,7 +33,7 @@ pub(super) fn decode_sender(mut bytes: &[u8]) -> Result<Sender> {
 }
 
 /// Reads a flow's count as it lies in the map.
-pub(super) fn decode_count(mut bytes: &[u8]) -> Result<FlowCount> {
+pub(crate) fn decode_count(mut bytes: &[u8]) -> Result<FlowCount> {
     Ok(FlowCount {
         packets: bytes.try_get_u64_ne().context(SHORT)?,
         first: bytes.try_get_u64_ne().context(SHORT)?,
@@ -42,7 +42,7 @@ pub(super) fn decode_count(mut bytes: &[u8]) -> Result<FlowCount> {
 }
 
 /// Reads a service key as it lies in the map.
-pub(super) fn decode_service(mut bytes: &[u8]) -> Result<ServiceKey> {
+pub(crate) fn decode_service(mut bytes: &[u8]) -> Result<ServiceKey> {
     let mut dst = [0; 16];
     bytes.try_copy_to_slice(&mut dst).context(SHORT)?;
     Ok(ServiceKey {
@@ -56,7 +56,7 @@ pub(super) fn decode_service(mut bytes: &[u8]) -> Result<ServiceKey> {
 }
 
 /// Reads the key of totals as it lies in the map.
-pub(super) fn decode_total_key(mut bytes: &[u8]) -> Result<TotalKey> {
+pub(crate) fn decode_total_key(mut bytes: &[u8]) -> Result<TotalKey> {
     Ok(TotalKey {
         netns: bytes.try_get_u32_ne().context(SHORT)?,
         epoch: bytes.try_get_u32_ne().context(SHORT)?,
@@ -64,7 +64,7 @@ pub(super) fn decode_total_key(mut bytes: &[u8]) -> Result<TotalKey> {
 }
 
 /// Reads the totals of one CPU as they lie in the map.
-pub(super) fn decode_totals(mut bytes: &[u8]) -> Result<TotalCounts> {
+pub(crate) fn decode_totals(mut bytes: &[u8]) -> Result<TotalCounts> {
     let mut counts = TotalCounts::default();
     for slot in &mut counts.slots {
         *slot = bytes.try_get_u64_ne().context(SHORT)?;

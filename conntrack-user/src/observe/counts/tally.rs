@@ -12,7 +12,7 @@ use conntrack_ebpf::{FlowCount, FlowKey, Reason, ServiceKey};
 use foldhash::fast::RandomState;
 use indexmap::{IndexMap, map::Entry as Place};
 
-use crate::observe::counts::Sink;
+use crate::observe::counts::sink::Sink;
 
 /// Flows with their own count, some 44 MB, and their index, which doubles at 7/8
 /// full: this is 7/8 of 2^19.

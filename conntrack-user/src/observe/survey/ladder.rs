@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::{
     kernel::{presence::Presence, surroundings::Surroundings},
     observe::{
-        attachment::{Attachment, Ready},
         backend::Backend,
-        counters_only,
-        diagnosis::{self, Missing},
+        observer::by_counters,
+        programs::attachment::{Attachment, Ready},
+        survey::diagnosis::{self, Missing},
     },
 };
 
@@ -52,7 +52,7 @@ impl NotUsed {
 }
 
 /// Climbs the ladder; lets the programs count after `before`.
-pub(super) fn attach(
+pub(crate) fn attach(
     wanted: Option<Backend>,
     armed: bool,
     before: impl FnOnce(),
@@ -92,10 +92,10 @@ fn unprepared(wanted: Option<Backend>, error: &anyhow::Error) -> anyhow::Error {
 }
 
 /// Attaches the programs of a rung, which count nothing, and takes them away.
-pub fn try_out(backend: Backend) -> Result<()> {
+pub(crate) fn try_out(backend: Backend) -> Result<()> {
     conntrack_is_loaded()?;
     if backend == Backend::Counters {
-        return counters_only::try_out();
+        return by_counters::try_out();
     }
     Ready::prepare()?.attach(backend, true).map(drop)
 }

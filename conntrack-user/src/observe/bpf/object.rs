@@ -21,7 +21,7 @@ use aya_obj::generated::bpf_insn;
 use conntrack_ebpf::Layout;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::observe::diagnosis::NoMaps;
+use crate::observe::survey::diagnosis::NoMaps;
 
 /// The object, aligned as ELF requires.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));
@@ -66,7 +66,7 @@ impl Object {
             .relocate_calls(&sections)
             .context("the embedded eBPF object: calls")?;
         #[cfg(feature = "debug-log")]
-        super::debug_log::show(&mut maps)?;
+        crate::observe::bpf::debug_log::show(&mut maps)?;
         Ok(Self { maps, programs })
     }
 

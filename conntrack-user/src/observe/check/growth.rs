@@ -14,7 +14,7 @@ use crate::{
         limits::Limits,
         netns::{Namespace, Namespaces},
     },
-    observe::counter::{Counter, Growth},
+    observe::check::counter::{Counter, Growth},
 };
 
 /// How often namespaces are looked for without a reason: one that packets are
@@ -22,7 +22,7 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The namespaces, and how far their counters have moved.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     namespaces: Namespaces,
     discovered: Instant,
     look_again: Duration,
@@ -52,7 +52,7 @@ enum Last {
 }
 
 impl Watched {
-    pub(super) fn discover() -> Result<Self> {
+    pub(crate) fn discover() -> Result<Self> {
         Ok(Self {
             namespaces: Namespaces::discover()?,
             discovered: Instant::now(),
@@ -63,18 +63,18 @@ impl Watched {
     }
 
     /// Looks for namespaces at least this often.
-    pub(super) const fn look_again_after(&mut self, period: Duration) {
+    pub(crate) const fn look_again_after(&mut self, period: Duration) {
         self.look_again = period;
     }
 
-    pub(super) const fn namespaces(&self) -> &Namespaces {
+    pub(crate) const fn namespaces(&self) -> &Namespaces {
         &self.namespaces
     }
 
     /// Looks for namespaces anew if there is a reason: one of those in use is
     /// not known, or a known one is not where it was. Gives the numbers of the
     /// latter, which may now belong to others.
-    pub(super) fn refresh(&mut self, in_use: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
+    pub(crate) fn refresh(&mut self, in_use: impl Iterator<Item = u32>) -> Result<Vec<u32>> {
         let unknown: BTreeSet<u32> = in_use
             .filter(|&netns| netns != 0 && self.namespaces.by_inode(netns).is_none())
             .collect();
@@ -99,7 +99,7 @@ impl Watched {
     }
 
     /// Takes the counters as they are now for the start of the growth.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         for (netns, now) in self.counters() {
             let nothing = counters::delta(&now, &now).unwrap_or_default();
             let moved = Moved {
@@ -111,7 +111,7 @@ impl Watched {
     }
 
     /// The counters of each namespace that can be read now.
-    pub(super) fn counters(&self) -> BTreeMap<u32, Counters> {
+    pub(crate) fn counters(&self) -> BTreeMap<u32, Counters> {
         self.namespaces
             .list
             .iter()
@@ -128,7 +128,7 @@ impl Watched {
     /// Adds what the counters of a namespace have moved since the last time;
     /// gives the growth since the start. One that appears is followed from
     /// zero, as a namespace is made with zeros.
-    pub(super) fn record(&mut self, netns: u32, now: Counters) -> Growth {
+    pub(crate) fn record(&mut self, netns: u32, now: Counters) -> Growth {
         let nothing = || counters::delta(&now, &now).unwrap_or_default();
         let since = match self.moved.get(&netns).map(|moved| &moved.last) {
             // Nothing where the counters began anew unseen.
@@ -146,7 +146,7 @@ impl Watched {
 
     /// Whether the counters of a namespace are not those that were followed
     /// until now, but began anew.
-    pub(super) fn began_anew(&self, netns: u32, now: &Counters) -> bool {
+    pub(crate) fn began_anew(&self, netns: u32, now: &Counters) -> bool {
         matches!(
             self.moved.get(&netns).map(|moved| &moved.last),
             Some(Last::Read(last)) if counters::delta(now, last).is_none()
@@ -155,7 +155,7 @@ impl Watched {
 
     /// All counters are gone, and will begin anew at zero. Gives the namespaces
     /// that were followed.
-    pub(super) fn restart(&mut self) -> Vec<u32> {
+    pub(crate) fn restart(&mut self) -> Vec<u32> {
         for moved in self.moved.values_mut() {
             moved.last = Last::Zero;
         }
@@ -163,7 +163,7 @@ impl Watched {
     }
 
     /// Everything that counters of refusals and evictions have shown so far.
-    pub(super) fn refusals(&self) -> u64 {
+    pub(crate) fn refusals(&self) -> u64 {
         self.moved
             .values()
             .flat_map(|moved| &moved.growth)
@@ -174,7 +174,7 @@ impl Watched {
 
     /// The largest share of the limit that a namespace used when its counters
     /// were last read. 0 if there is no limit, or it cannot be read.
-    pub(super) fn fill(&self) -> f64 {
+    pub(crate) fn fill(&self) -> f64 {
         let max = Limits::read().ok().and_then(|limits| limits.max);
         let entries = self.moved.values().filter_map(|moved| match &moved.last {
             Last::Read(counters) => counters.entries,
@@ -206,12 +206,12 @@ fn share(entries: u64, max: u64) -> f64 {
 }
 
 /// Whether the counters that refusals move are the same.
-pub(super) fn same_refusals(one: &Counters, other: &Counters) -> bool {
+pub(crate) fn same_refusals(one: &Counters, other: &Counters) -> bool {
     growth(&one.totals()) == growth(&other.totals())
 }
 
 /// By counter; without those that this kernel does not have.
-pub(super) fn growth(since: &Totals) -> Growth {
+pub(crate) fn growth(since: &Totals) -> Growth {
     Counter::ALL
         .into_iter()
         .filter_map(|counter| Some((counter, value(since, counter)?)))

@@ -15,11 +15,14 @@ use crate::{
         netns::{self, Namespaces},
     },
     observe::{
-        Event, NotUsed,
-        counter::Counter,
-        evidence::{Evidence, Look, Said},
-        namespaces::{Watched, same_refusals},
-        senders::Senders,
+        check::{
+            counter::Counter,
+            evidence::{Evidence, Look, Said},
+            growth::{Watched, same_refusals},
+        },
+        counts::senders::Senders,
+        observer::event::Event,
+        survey::ladder::NotUsed,
     },
 };
 

@@ -64,7 +64,7 @@ impl Senders {
     }
 
     /// Takes in what the programs noted of a process, while it may still live.
-    pub(super) fn learn(&mut self, pid: u32, sender: Sender) {
+    pub(crate) fn learn(&mut self, pid: u32, sender: Sender) {
         if self
             .known
             .get(&pid)

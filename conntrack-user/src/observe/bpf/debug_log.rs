@@ -25,7 +25,7 @@ impl Log for Stderr {
 static STDERR: Stderr = Stderr;
 
 /// Shows the lines from now on, until the process ends.
-pub(super) fn show(maps: &mut aya::Ebpf) -> Result<()> {
+pub(crate) fn show(maps: &mut aya::Ebpf) -> Result<()> {
     // An earlier observer of this process has set it already.
     let _ = log::set_logger(&STDERR);
     log::set_max_level(LevelFilter::Debug);

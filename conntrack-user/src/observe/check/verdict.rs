@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::observe::{backend::Backend, check::counter::Counter, counts::health::Missed};
 use conntrack_ebpf::Reason;
-use serde::Serialize;
-
-use crate::observe::{backend::Backend, counter::Counter};
 
 /// Judges what the counters of some namespaces show and no program saw.
-pub(super) fn judge(
+pub(crate) fn judge(
     backend: Backend,
     missed: &Missed,
     unseen: impl Iterator<Item = Unseen>,
@@ -40,15 +38,15 @@ pub(super) fn judge(
 
 /// What counters and programs disagree about.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unseen {
+pub(crate) struct Unseen {
     /// Counted by the kernel, by no program, though all were attached.
-    pub(super) by_counter: BTreeMap<Counter, u64>,
+    pub(crate) by_counter: BTreeMap<Counter, u64>,
     /// The same, while only those were that run under pressure.
-    pub(super) at_rest: BTreeMap<Counter, u64>,
+    pub(crate) at_rest: BTreeMap<Counter, u64>,
     /// The same, while none was.
-    pub(super) unwatched: BTreeMap<Counter, u64>,
+    pub(crate) unwatched: BTreeMap<Counter, u64>,
     /// Counted by a program, not by the kernel.
-    pub(super) invented: u64,
+    pub(crate) invented: u64,
 }
 
 impl Unseen {
@@ -61,35 +59,6 @@ impl Unseen {
             *self.by_counter.entry(counter).or_default() += unseen;
         }
         self.invented += more.invented;
-    }
-}
-
-/// How often the kernel skipped each program that counts; see
-/// [`super::backend::Programs::missed`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Missed {
-    /// The one that sees refused allocations, or dropped packets.
-    pub allocations: u64,
-    /// The one that sees refused confirmations.
-    pub confirmations: u64,
-    /// The ones that see evictions.
-    pub evictions: u64,
-    /// The one that sees clashes.
-    pub clashes: u64,
-}
-
-impl Missed {
-    /// Adds those of other programs.
-    pub const fn add(&mut self, more: &Self) {
-        self.allocations += more.allocations;
-        self.confirmations += more.confirmations;
-        self.evictions += more.evictions;
-        self.clashes += more.clashes;
-    }
-
-    /// All together.
-    pub const fn sum(&self) -> u64 {
-        self.allocations + self.confirmations + self.evictions + self.clashes
     }
 }
 
