@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use conntrack_ebpf::Reason;
 
-use crate::{auto::decide::Need, engine::stand::Stand, observe::counts::Totals};
+use crate::{
+    auto::decide::Need,
+    observe::{counts::totals::Totals, observer::Observer},
+};
 
 /// Packets refused since the start, by network namespace, for want of what a fix
 /// can give.
@@ -21,7 +24,7 @@ impl Refusals {
     /// Those of all that was drained; where programs see only some reasons, the
     /// others as far as the last look at the kernel's counters has shown them, of
     /// namespace 0.
-    pub fn drained(observer: &Stand) -> Self {
+    pub fn drained(observer: &Observer) -> Self {
         let mut refusals = Self::of_totals(observer.totals().iter());
         if observer.backend().can_rest() {
             return refusals;
@@ -33,7 +36,7 @@ impl Refusals {
     }
 
     /// Those that the programs have counted until now.
-    pub fn now(observer: &Stand) -> Result<Self> {
+    pub fn now(observer: &Observer) -> Result<Self> {
         Ok(Self::of_totals(observer.totals_now()?.iter()))
     }
 
@@ -41,7 +44,7 @@ impl Refusals {
     /// is seen, such packets look the same (docs/counting.md); what is more than
     /// was `known` is taken for refused only in a table that is nearly full.
     #[must_use]
-    pub fn believed(mut self, observer: &Stand, known: &Self) -> Self {
+    pub fn believed(mut self, observer: &Observer, known: &Self) -> Self {
         if observer.backend().can_rest() {
             return self;
         }

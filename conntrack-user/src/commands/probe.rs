@@ -14,9 +14,11 @@ use crate::{
         surroundings::{Capability, Surroundings},
     },
     observe::{
-        self, NotUsed,
         backend::Backend,
-        diagnosis::{Missing, capability_name},
+        survey::{
+            diagnosis::{Missing, capability_name},
+            ladder::{self, NotUsed},
+        },
     },
 };
 
@@ -74,7 +76,7 @@ pub fn run(output: Output) -> Result<()> {
 }
 
 fn try_out(backend: Backend) -> Finding {
-    match observe::try_out(backend) {
+    match ladder::try_out(backend) {
         Ok(()) => Finding {
             backend,
             works: true,

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 
 use crate::{
-    engine::{select::Select, stand::Stand},
-    observe::{counter::Growth, evidence::Range, tally::Tally},
+    engine::select::Select,
+    observe::{
+        check::{counter::Growth, evidence::Range},
+        counts::tally::Tally,
+        observer::Observer,
+    },
     say::reason::{OTHER, reason_name},
 };
 
@@ -25,9 +29,9 @@ pub struct Figures {
     pub unattributed: u64,
     /// Growth of the kernel's counters.
     pub kernel: Growth,
-    /// See [`crate::observe::verdict::Verdict::unexplained`].
+    /// See [`crate::observe::check::verdict::Verdict::unexplained`].
     pub unexplained: u64,
-    /// See [`crate::observe::Observer::unchecked`].
+    /// See [`crate::observe::observer::by_programs::ProgramObserver::unchecked`].
     pub unchecked: u64,
     /// How many packets were lost, where only counters tell; of all reasons.
     pub range: Option<Range>,
@@ -37,7 +41,7 @@ pub struct Figures {
 
 impl Figures {
     /// Collects them, over what is selected.
-    pub fn collect(observer: &Stand, tally: &Tally, select: &Select) -> Self {
+    pub fn collect(observer: &Observer, tally: &Tally, select: &Select) -> Self {
         let of = |netns| select.netns(netns);
         let verdict = observer.verdict(of);
         let mut counted: BTreeMap<Reason, u64> = Reason::ALL.map(|reason| (reason, 0)).into();
@@ -65,7 +69,9 @@ impl Figures {
         }
         let attributed: u64 = tally
             .flows()
-            .filter(|(key, _)| select.totals_of(key) && crate::observe::tally::is_drop(key.reason))
+            .filter(|(key, _)| {
+                select.totals_of(key) && crate::observe::counts::tally::is_drop(key.reason)
+            })
             .map(|(_, entry)| entry.count.packets)
             .sum();
         figures.unattributed = figures.total().saturating_sub(attributed);
@@ -149,7 +155,7 @@ impl Figures {
 
 /// Packets lost by namespace: those that the programs counted, with a flow or
 /// without, or those that the counters show.
-fn by_netns(observer: &Stand, select: &Select) -> BTreeMap<u32, u64> {
+fn by_netns(observer: &Observer, select: &Select) -> BTreeMap<u32, u64> {
     let programs = observer.totals().iter().map(|(&netns, totals)| {
         let lost = Reason::ALL
             .into_iter()

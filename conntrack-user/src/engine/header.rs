@@ -5,9 +5,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    engine::{chosen::Chosen, stand::Stand},
+    engine::chosen::Chosen,
     kernel::{limits::Limits, presence::Presence, release::Release},
-    observe::{NotUsed, arming::Arm, backend::Backend},
+    observe::{arming::Arm, backend::Backend, observer::Observer, survey::ladder::NotUsed},
 };
 
 /// Where this runs, and how well it can see.
@@ -48,7 +48,7 @@ pub struct Only {
 
 impl Header {
     /// Collects it.
-    pub fn collect(observer: &Stand, chosen: Option<&Chosen>) -> Result<Self> {
+    pub fn collect(observer: &Observer, chosen: Option<&Chosen>) -> Result<Self> {
         let module = matches!(Presence::read()?, Presence::Module { .. });
         let (limits, not_entered) = match chosen {
             Some(chosen) => chosen.limits()?,

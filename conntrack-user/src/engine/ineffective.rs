@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The reasons that counters and log can bear out
-/// ([`crate::observe::evidence`]); the rest is [`OTHER`].
+/// ([`crate::observe::check::evidence`]); the rest is [`OTHER`].
 const BORNE_OUT: [Reason; 5] = [
     Reason::TableFull,
     Reason::ChainTooLong,

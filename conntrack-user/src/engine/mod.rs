@@ -10,4 +10,3 @@ pub mod options;
 pub mod report;
 pub mod rows;
 pub mod select;
-pub mod stand;

@@ -11,10 +11,16 @@ use crate::{
         figures::Figures,
         rows::{Period, Row, Rows, Subject, rows, rows_by_netns},
         select::Select,
-        stand::Stand,
     },
     kernel::limits::Limits,
-    observe::{Faults, backend::Backend, counters_only::Logged, tally::Tally, verdict::Missed},
+    observe::{
+        backend::Backend,
+        counts::{
+            health::{Faults, Missed},
+            tally::Tally,
+        },
+        observer::{Observer, by_counters::Logged},
+    },
 };
 
 /// How many namespaces a report looks into.
@@ -79,7 +85,7 @@ pub struct Asked<'a> {
 
 impl Report {
     /// Collects it.
-    pub fn collect(observer: &Stand, tally: &Tally, asked: Asked<'_>) -> Result<Self> {
+    pub fn collect(observer: &Observer, tally: &Tally, asked: Asked<'_>) -> Result<Self> {
         let Asked {
             select,
             by,
@@ -117,7 +123,7 @@ impl Report {
     }
 }
 
-fn namespace(observer: &Stand, row: &Row) -> Option<NamespaceState> {
+fn namespace(observer: &Observer, row: &Row) -> Option<NamespaceState> {
     let Subject::Netns(netns) = row.subject else {
         return None;
     };

@@ -10,7 +10,7 @@ use conntrack_ebpf::{FlowCount, FlowKey, Reason, ServiceKey};
 
 use crate::{
     engine::{by::By, select::Select},
-    observe::tally::{Entry, Tally, is_drop},
+    observe::counts::tally::{Entry, Tally, is_drop},
     say::protocol::address,
 };
 
@@ -209,7 +209,7 @@ fn service_subject(key: &ServiceKey, by: By) -> Option<Subject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::counts::Sink as _;
+    use crate::observe::counts::sink::Sink as _;
 
     fn flow(host: u8, port: u16, reason: Reason) -> FlowKey {
         let mut src = [0; 16];

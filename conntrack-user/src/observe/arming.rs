@@ -50,13 +50,13 @@ pub enum Change {
 
 /// Decides, and remembers since when it is calm.
 #[derive(Debug)]
-pub(super) struct Arming {
+pub(crate) struct Arming {
     arm: Arm,
     calm_since: Option<Instant>,
 }
 
 impl Arming {
-    pub(super) const fn new(arm: Arm) -> Self {
+    pub(crate) const fn new(arm: Arm) -> Self {
         Self {
             arm,
             calm_since: None,
@@ -64,18 +64,18 @@ impl Arming {
     }
 
     /// Whether there is anything to decide.
-    pub(super) const fn is_automatic(&self) -> bool {
+    pub(crate) const fn is_automatic(&self) -> bool {
         matches!(self.arm, Arm::Auto)
     }
 
     /// Whether to begin with everything attached, if the fullest namespace uses
     /// this share of its limit.
-    pub(super) fn begins_armed(&self, fill: f64) -> bool {
+    pub(crate) fn begins_armed(&self, fill: f64) -> bool {
         !self.is_automatic() || fill >= ARM_AT
     }
 
     /// What is to be done now.
-    pub(super) fn decide(
+    pub(crate) fn decide(
         &mut self,
         armed: bool,
         pressure: Pressure,

@@ -13,16 +13,15 @@ use crate::{
         header::Header,
         report::{NamespaceState, Report},
         rows::{Row, Rows, Subject},
-        stand::Stand,
     },
     kernel::netns::Namespaces,
     observe::{
-        Event, Faults,
-        counter::Growth,
-        counters_only::Logged,
-        evidence::Range,
-        senders::{Process, Senders},
-        verdict::Missed,
+        check::{counter::Growth, evidence::Range},
+        counts::{
+            health::{Faults, Missed},
+            senders::{Process, Senders},
+        },
+        observer::{Observer, by_counters::Logged, event::Event},
     },
     say::{
         clock::{self, Clock},
@@ -147,14 +146,14 @@ impl<'a> Line<'a> {
     }
 
     /// An interval's line.
-    pub fn interval(report: &'a Report, observer: &'a Stand, clock: Clock) -> Self {
+    pub fn interval(report: &'a Report, observer: &'a Observer, clock: Clock) -> Self {
         Self::Interval(Body::new(report, observer, clock))
     }
 
     /// The last line.
     pub fn summary(
         report: &'a Report,
-        observer: &'a Stand,
+        observer: &'a Observer,
         clock: Clock,
         header: &'a Header,
         services: Vec<Service>,
@@ -223,7 +222,7 @@ pub struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn new(report: &'a Report, observer: &'a Stand, clock: Clock) -> Self {
+    fn new(report: &'a Report, observer: &'a Observer, clock: Clock) -> Self {
         let figures = &report.figures;
         let namespaces = observer.namespaces();
         Self {

@@ -5,8 +5,11 @@ use anyhow::{Context as _, Result};
 use crate::{
     auto::event as fix,
     commands::watch::options::Options,
-    engine::{chosen::Change, header::Header, report::Report, select::Select, stand::Stand},
-    observe::{Event, tally::Tally},
+    engine::{chosen::Change, header::Header, report::Report, select::Select},
+    observe::{
+        counts::tally::Tally,
+        observer::{Observer, event::Event},
+    },
     say::{clock::Clock, output, port::Services, stdout},
     subscribers::{
         json::{self, Line},
@@ -126,7 +129,7 @@ impl Output {
     }
 
     /// Says an interval.
-    pub(crate) fn interval(&self, report: &Report, observer: &Stand) -> Result<()> {
+    pub(crate) fn interval(&self, report: &Report, observer: &Observer) -> Result<()> {
         match &self.form {
             Form::Screen(screen) => {
                 let mut lines = text::header(&self.header);
@@ -143,7 +146,12 @@ impl Output {
     }
 
     /// Says the totals, and ends the screen.
-    pub(crate) fn summary(self, report: &Report, observer: &Stand, last: &Last<'_>) -> Result<()> {
+    pub(crate) fn summary(
+        self,
+        report: &Report,
+        observer: &Observer,
+        last: &Last<'_>,
+    ) -> Result<()> {
         let lines = match self.form {
             Form::Json => {
                 let services = last
@@ -178,7 +186,7 @@ impl Output {
         stdout::lines(&lines)
     }
 
-    const fn names<'a>(&'a self, observer: &'a Stand) -> Names<'a> {
+    const fn names<'a>(&'a self, observer: &'a Observer) -> Names<'a> {
         Names {
             namespaces: observer.namespaces(),
             services: &self.services,

@@ -12,7 +12,12 @@ use crate::{
         rows::{Row, Rows, Subject},
     },
     kernel::netns::Namespaces,
-    observe::{Event, backend::Backend, counter::Counter, evidence::Range, senders::Senders},
+    observe::{
+        backend::Backend,
+        check::{counter::Counter, evidence::Range},
+        counts::senders::Senders,
+        observer::event::Event,
+    },
     say::{
         clock,
         number::{number, optional},

@@ -20,7 +20,7 @@ use crate::{
     cli::{Fix, Output, Undo},
     facts::{Facts, root::Root},
     kernel::netns::Namespaces,
-    observe::{evidence::Range, usage},
+    observe::{check::evidence::Range, usage},
     plan::{
         self, Plan,
         diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},

@@ -20,9 +20,9 @@ use crate::{
         surroundings::Surroundings,
     },
     observe::{
-        NotUsed,
         backend::Backend,
-        evidence::Range,
+        check::evidence::Range,
+        survey::ladder::NotUsed,
         unseen::Unseen,
         usage::{self, NamespaceUse, Seen},
     },
@@ -258,7 +258,7 @@ fn sum(each: impl Iterator<Item = Totals>) -> Option<Totals> {
 pub(crate) fn backend() -> (Option<Backend>, Vec<NotUsed>) {
     let mut not_used = Vec::new();
     for backend in Backend::LADDER {
-        match crate::observe::try_out(backend) {
+        match crate::observe::survey::ladder::try_out(backend) {
             Ok(()) => return (Some(backend), not_used),
             Err(error) => not_used.push(NotUsed::because(backend, &error)),
         }

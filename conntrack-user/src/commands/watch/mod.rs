@@ -27,10 +27,12 @@ use crate::{
         report::{Asked, Report},
         rows::Period,
         select::Select,
-        stand::Stand,
     },
     kernel::presence::Presence,
-    observe::{Wanted, tally::Tally},
+    observe::{
+        counts::tally::Tally,
+        observer::{Observer, options::Wanted},
+    },
     subscribers::output::{self, Last, Output},
 };
 
@@ -73,7 +75,7 @@ pub async fn run(options: &Options, shutdown: impl Future<Output = ()>) -> Resul
         Mode::Off => None,
         mode => Some(Guard::prepare(mode, options.ceiling)?),
     };
-    let observer = Stand::take(Wanted {
+    let observer = Observer::take(Wanted {
         backend: options.engine.backend,
         arm: options.engine.arm,
         release_module: options.engine.release_module,
@@ -141,7 +143,7 @@ struct Session<'a> {
     select: Select,
     /// The only namespace that is watched.
     chosen: Option<Chosen>,
-    observer: Stand,
+    observer: Observer,
     tally: Tally,
     output: Output,
     /// Fixes what can be fixed.

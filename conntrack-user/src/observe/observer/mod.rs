@@ -1,396 +1,257 @@
-//! The programs at their places from the first packet to the last: what they
-//! count is drained and held against the kernel's counters, and they are attached
-//! and detached as pressure and the life of the module demand.
+//! Where ctdrop stands on the ladder: on programs in the kernel, or on its
+//! counters alone.
 
-mod module_life;
+pub mod by_counters;
+pub mod by_programs;
+pub mod event;
+pub mod options;
 
-use std::{
-    future,
-    time::{Duration, Instant},
-};
+use std::future;
 
-use anyhow::Result;
-use serde::Serialize;
+use anyhow::{Context as _, Result};
 
 use crate::{
     kernel::netns::Namespaces,
     observe::{
-        arming::{Arm, Arming, Change, Pressure},
-        attachment::{self, Attachment},
+        arming::Arm,
         backend::Backend,
-        counts::{self, Sink, TotalsByNetns},
-        ladder::{self, NotUsed},
-        ledger::{Ledger, Reading},
-        namespaces::{Watched, same_refusals},
-        senders::Senders,
-        surplus::Coverage,
-        verdict::Missed,
+        check::{counter::Growth, evidence::Range, verdict::Verdict},
+        counts::{
+            health::{Faults, Missed},
+            senders::Senders,
+            sink::Sink,
+            totals::TotalsByNetns,
+        },
+        observer::{
+            by_counters::{CountersOnly, Logged},
+            by_programs::ProgramObserver,
+            event::Event,
+            options::Wanted,
+        },
+        survey::ladder::{NoneHolds, NotUsed, conntrack_is_loaded},
     },
 };
 
-/// How often the counters are looked at when arming depends on it.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// How to observe.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// The rung; the best that works, if none is named.
-    pub backend: Option<Backend>,
-    /// When to attach what runs for each new flow.
-    pub arm: Arm,
-    /// Whether to let go of the conntrack module when nobody else needs it.
-    pub release_module: bool,
+/// What observes.
+pub enum Observer {
+    /// Programs, which see each refused packet.
+    Programs(Box<ProgramObserver>),
+    /// The counters of the kernel, and its log.
+    Counters(Box<CountersOnly>),
 }
 
-/// What has changed about how well refusals are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// Pressure: the programs that run for each new flow were attached.
-    Armed,
-    /// Calm: they were detached.
-    AtRest,
-    /// The conntrack module was unloaded, and the programs with it.
-    Unloaded,
-    /// Nobody else needs the conntrack module, so the programs were detached.
-    Released,
-    /// The programs were attached again: the module is loaded, or needed.
-    Attached,
-}
-
-/// Programs attached, counting.
-pub struct Observer {
-    wanted: Wanted,
-    backend: Backend,
-    not_used: Vec<NotUsed>,
-    /// None while the conntrack module is not loaded, or released.
-    attachment: Option<Attachment>,
-    arming: Arming,
-    watched: Watched,
-    ledger: Ledger,
-    /// Counted by programs that have been detached for good.
-    carried: Carried,
-    /// Everything drained.
-    counted: TotalsByNetns,
-    senders: Senders,
-    missed: Missed,
-    warnings: Vec<String>,
-    looked: Instant,
-    /// The refusals that counters showed when arming was last decided.
-    refusals: u64,
-    /// Which load of the module the counters are of.
-    instance: Option<u64>,
-    /// How often in a row it could not be attached to.
-    failures: u32,
-}
-
-/// What is left of programs that have been detached for good.
-#[derive(Debug, Default)]
-struct Carried {
-    totals: TotalsByNetns,
-    missed: Missed,
-    faults: Faults,
-}
+static NO_TOTALS: TotalsByNetns = TotalsByNetns::new();
 
 impl Observer {
-    /// Attaches the programs of the highest rung that this kernel allows, or
-    /// of the one wanted.
-    pub fn start(wanted: Wanted) -> Result<Self> {
-        let mut watched = Watched::discover()?;
-        watched.begin();
-        let arming = Arming::new(wanted.arm);
-        let armed = arming.begins_armed(watched.fill());
-        let (backend, attachment, not_used) =
-            ladder::attach(wanted.backend, armed, || watched.begin())?;
-        let mut observer = Self {
-            wanted,
-            backend,
-            not_used,
-            warnings: warnings(&attachment, backend),
-            attachment: Some(attachment),
-            arming,
-            watched,
-            ledger: Ledger::default(),
-            carried: Carried::default(),
-            counted: TotalsByNetns::new(),
-            senders: Senders::default(),
-            missed: Missed::default(),
-            looked: Instant::now(),
-            refusals: 0,
-            instance: attachment::instance(),
-            failures: 0,
-        };
-        observer.look()?;
-        observer.cover();
-        Ok(observer)
+    /// Takes the highest rung that this kernel allows, or the one wanted.
+    pub fn take(wanted: Wanted) -> Result<Self> {
+        conntrack_is_loaded()?;
+        if wanted.backend == Some(Backend::Counters) {
+            return CountersOnly::start(Vec::new())
+                .map(Self::on_counters)
+                .with_context(|| format!("backend {} does not work here", Backend::Counters));
+        }
+        match ProgramObserver::start(wanted) {
+            Ok(observer) => Ok(Self::Programs(Box::new(observer))),
+            Err(error) if wanted.backend.is_some() => Err(error),
+            Err(error) => {
+                let NoneHolds(not_used) = error.downcast()?;
+                CountersOnly::start(not_used).map(Self::on_counters)
+            }
+        }
     }
 
-    /// The rung it stands on.
+    fn on_counters(counters: CountersOnly) -> Self {
+        Self::Counters(Box::new(counters))
+    }
+
+    /// The rung.
     pub const fn backend(&self) -> Backend {
-        self.backend
-    }
-
-    /// When the programs are attached that run for each new flow.
-    pub const fn arm(&self) -> Arm {
-        self.wanted.arm
+        match self {
+            Self::Programs(observer) => observer.backend(),
+            Self::Counters(_) => Backend::Counters,
+        }
     }
 
     /// The rungs above, and why each is not used.
     pub fn not_used(&self) -> &[NotUsed] {
-        &self.not_used
-    }
-
-    /// Whether all refusals are seen with their flow, at this moment.
-    pub fn is_armed(&self) -> bool {
-        self.attachment.as_ref().is_some_and(Attachment::is_armed)
+        match self {
+            Self::Programs(observer) => observer.not_used(),
+            Self::Counters(counters) => counters.not_used(),
+        }
     }
 
     /// The namespaces of this host, as last discovered.
     pub const fn namespaces(&self) -> &Namespaces {
-        self.watched.namespaces()
-    }
-
-    /// The processes that sent packets which were refused.
-    pub const fn senders(&self) -> &Senders {
-        &self.senders
+        match self {
+            Self::Programs(observer) => observer.namespaces(),
+            Self::Counters(counters) => counters.namespaces(),
+        }
     }
 
     /// What cannot be seen from here, each as a sentence for the user.
     pub fn warnings(&self) -> Vec<String> {
-        let namespaces = self.namespaces().warnings.iter();
-        namespaces.chain(&self.warnings).cloned().collect()
+        match self {
+            Self::Programs(observer) => observer.warnings(),
+            Self::Counters(counters) => counters.warnings(),
+        }
     }
 
-    /// Ends when the programs see pressure for the first time since they were
-    /// attached or came to rest, or since [`Self::listen`]: time for a
-    /// [`Self::tick`].
+    /// When the programs are attached that run for each new flow.
+    pub const fn arm(&self) -> Arm {
+        match self {
+            Self::Programs(observer) => observer.arm(),
+            Self::Counters(_) => Arm::Always,
+        }
+    }
+
+    /// Whether refusals are seen as well as they can be from this rung, at this
+    /// moment.
+    pub fn is_armed(&self) -> bool {
+        match self {
+            Self::Programs(observer) => observer.is_armed(),
+            Self::Counters(_) => true,
+        }
+    }
+
+    /// The processes that sent packets which were refused.
+    pub const fn senders(&self) -> &Senders {
+        match self {
+            Self::Programs(observer) => observer.senders(),
+            Self::Counters(counters) => counters.senders(),
+        }
+    }
+
+    /// See [`ProgramObserver::pressure`].
     pub async fn pressure(&mut self) -> Result<()> {
-        match &mut self.attachment {
-            Some(attachment) => attachment.pressure().await,
-            None => future::pending().await,
+        match self {
+            Self::Programs(observer) => observer.pressure().await,
+            Self::Counters(_) => future::pending().await,
+        }
+    }
+
+    /// See [`ProgramObserver::tick`].
+    pub fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+        match self {
+            Self::Programs(observer) => observer.tick(sink),
+            Self::Counters(counters) => Ok(counters.tick()),
+        }
+    }
+
+    /// See [`ProgramObserver::drain`].
+    pub fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
+        match self {
+            Self::Programs(observer) => observer.drain(sink),
+            Self::Counters(_) => Ok(()),
+        }
+    }
+
+    /// Looks at the kernel's counters as they are now.
+    pub fn look(&mut self) -> Result<()> {
+        match self {
+            Self::Programs(observer) => observer.look(),
+            Self::Counters(counters) => counters.look(),
+        }
+    }
+
+    /// What the programs counted, of all that was drained.
+    pub const fn totals(&self) -> &TotalsByNetns {
+        match self {
+            Self::Programs(observer) => observer.totals(),
+            Self::Counters(_) => &NO_TOTALS,
+        }
+    }
+
+    /// What the programs have counted until now, drained or not.
+    pub fn totals_now(&self) -> Result<TotalsByNetns> {
+        match self {
+            Self::Programs(observer) => observer.totals_now(),
+            Self::Counters(_) => Ok(TotalsByNetns::new()),
         }
     }
 
     /// Has [`Self::pressure`] end with the next sign of pressure, though there was
     /// one before.
     pub fn listen(&mut self) -> Result<()> {
-        match &mut self.attachment {
-            Some(attachment) => attachment.listen(),
-            None => Ok(()),
+        match self {
+            Self::Programs(observer) => observer.listen(),
+            Self::Counters(_) => Ok(()),
         }
     }
 
-    /// Hands what was counted since the last time to `sink`, and attaches or
-    /// detaches programs as pressure and the conntrack module demand.
-    pub fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
-        if let Some(event) = self.follow_module(sink)? {
-            return Ok(Some(event));
-        }
-        self.drain(sink)?;
-        self.follow_pressure()
-    }
-
-    /// Hands what was counted since the last time to `sink`.
-    pub fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
-        if let Some(attachment) = &mut self.attachment {
-            let totals = with(&self.carried.totals, attachment.drain(sink)?);
-            if totals != self.counted {
-                attachment.learn(&mut self.senders)?;
-                self.counted = totals;
+    /// What the looks so far prove, over the namespaces chosen.
+    pub fn verdict(&self, of: impl Fn(u32) -> bool) -> Verdict {
+        match self {
+            Self::Programs(observer) => {
+                observer
+                    .ledger()
+                    .verdict(observer.backend(), &observer.missed(), of)
             }
-        }
-        Ok(())
-    }
-
-    /// The totals of all that was drained.
-    pub const fn totals(&self) -> &TotalsByNetns {
-        &self.counted
-    }
-
-    /// The totals of this moment, drained or not.
-    pub fn totals_now(&self) -> Result<TotalsByNetns> {
-        let carried = &self.carried.totals;
-        Ok(match &self.attachment {
-            Some(attachment) => with(carried, attachment.totals_now()?),
-            None => carried.clone(),
-        })
-    }
-
-    /// Tells the ledger how much the programs see from now on.
-    fn cover(&mut self) {
-        self.ledger.cover(match &self.attachment {
-            None => Coverage::None,
-            Some(attachment) if attachment.is_armed() => Coverage::Full,
-            Some(_) => Coverage::AtRest,
-        });
-    }
-
-    /// Arms, or comes to rest.
-    fn follow_pressure(&mut self) -> Result<Option<Event>> {
-        if !self.arming.is_automatic() || !self.backend.can_rest() {
-            return Ok(None);
-        }
-        if self.looked.elapsed() >= LOOK {
-            self.look()?;
-        }
-        let refusals = self.watched.refusals() + sum_of_all(&self.counted);
-        let pressure = Pressure {
-            fill: self.watched.fill(),
-            refusing: refusals != self.refusals,
-        };
-        self.refusals = refusals;
-        let Some(attachment) = &mut self.attachment else {
-            return Ok(None);
-        };
-        let armed = attachment.is_armed();
-        match self.arming.decide(armed, pressure, Instant::now()) {
-            Some(Change::Arm) if !armed => {
-                attachment.arm()?;
-                self.look()?;
-                self.cover();
-                Ok(Some(Event::Armed))
-            }
-            Some(Change::Rest) => {
-                self.look()?;
-                self.ledger.cover(Coverage::AtRest);
-                if let Some(attachment) = &mut self.attachment {
-                    attachment.rest()?;
-                }
-                Ok(Some(Event::AtRest))
-            }
-            _ => Ok(None),
+            Self::Counters(counters) => counters.evidence().verdict(of),
         }
     }
 
-    /// Holds the counts against the kernel's counters as they are now.
-    pub fn look(&mut self) -> Result<()> {
-        // Those of another load of the module are not to be compared.
-        if attachment::instance() != self.instance {
-            return Ok(());
+    /// Growth of the kernel's counters, over the namespaces chosen.
+    pub fn growth(&self, of: impl Fn(u32) -> bool) -> Growth {
+        match self {
+            Self::Programs(observer) => observer.ledger().growth(of),
+            Self::Counters(counters) => counters.evidence().growth(of),
         }
-        let ended = self.watched.refresh(self.counted.keys().copied())?;
-        let before = self.totals_now()?;
-        if let Some(attachment) = &mut self.attachment
-            && !attachment.is_armed()
-        {
-            attachment.wait_for_packets()?;
-        }
-        for netns in ended {
-            self.ledger.reopen(netns, before.get(&netns));
-        }
-        let first = self.watched.counters();
-        let after = self.totals_now()?;
-        let second = self.watched.counters();
-        if attachment::instance() != self.instance {
-            return Ok(());
-        }
-        let in_flight = self
-            .attachment
-            .as_ref()
-            .map_or(0, |attachment| 2 * attachment.cpus());
-        for (netns, counters) in first {
-            let totals = |of: &TotalsByNetns| of.get(&netns).copied().unwrap_or_default();
-            let (before, after) = (totals(&before), totals(&after));
-            let quiet = before == after
-                && second
-                    .get(&netns)
-                    .is_some_and(|second| same_refusals(&counters, second));
-            if self.watched.began_anew(netns, &counters) {
-                self.ledger.reopen(netns, Some(&before));
-            }
-            let reading = Reading {
-                before: &before,
-                kernel: &self.watched.record(netns, counters),
-                after: &after,
-                in_flight: if quiet { 0 } else { in_flight },
-            };
-            self.ledger.read(netns, &reading);
-        }
-        self.missed = self.carried.missed;
-        if let Some(attachment) = &mut self.attachment {
-            let missed = attachment.missed()?;
-            if missed != Missed::default() {
-                attachment.reinforce()?;
-            }
-            self.missed.add(&missed);
-        }
-        self.looked = Instant::now();
-        Ok(())
     }
 
-    /// Everything that the looks so far say together.
-    pub const fn ledger(&self) -> &Ledger {
-        &self.ledger
+    /// How many packets were lost, where only counters tell.
+    pub fn range(&self, of: impl Fn(u32) -> bool) -> Option<Range> {
+        match self {
+            Self::Programs(_) => None,
+            Self::Counters(counters) => Some(counters.evidence().range(of)),
+        }
     }
 
-    /// How often the kernel skipped programs.
-    pub const fn missed(&self) -> Missed {
-        self.missed
+    /// Packets lost by namespace, where only counters tell.
+    pub fn drops_by_counters(&self) -> Vec<(u32, u64)> {
+        match self {
+            Self::Programs(_) => Vec::new(),
+            Self::Counters(counters) => counters.evidence().drops().into_iter().collect(),
+        }
     }
 
-    /// Packets refused since the counters of their namespace were last read:
-    /// counted, but held against nothing.
+    /// What the kernel log has said, where it is read.
+    pub const fn logged(&self) -> Option<Logged> {
+        match self {
+            Self::Programs(_) => None,
+            Self::Counters(counters) => counters.logged(),
+        }
+    }
+
+    /// See [`ProgramObserver::missed`].
+    pub fn missed(&self) -> Missed {
+        match self {
+            Self::Programs(observer) => observer.missed(),
+            Self::Counters(_) => Missed::default(),
+        }
+    }
+
+    /// See [`ProgramObserver::unchecked`].
     pub fn unchecked(&self, of: impl Fn(u32) -> bool) -> u64 {
-        self.counted
-            .iter()
-            .filter(|&(&netns, _)| of(netns))
-            .map(|(&netns, totals)| self.ledger.unchecked(netns, totals))
-            .sum()
-    }
-
-    /// Errors inside the programs.
-    pub fn faults(&self) -> Result<Faults> {
-        let mut faults = self.carried.faults;
-        if let Some(attachment) = &self.attachment {
-            faults.add(&attachment.faults()?);
+        match self {
+            Self::Programs(observer) => observer.unchecked(of),
+            Self::Counters(_) => 0,
         }
-        Ok(faults)
     }
 
-    /// Ends the counting, hands what was counted until then to `sink`, and
-    /// detaches the programs.
+    /// See [`ProgramObserver::faults`].
+    pub fn faults(&self) -> Result<Faults> {
+        match self {
+            Self::Programs(observer) => observer.faults(),
+            Self::Counters(_) => Ok(Faults::default()),
+        }
+    }
+
+    /// Ends the observation; see [`ProgramObserver::stop`].
     pub fn stop(&mut self, sink: &mut impl Sink) -> Result<()> {
-        self.look()?;
-        self.detach(sink)
-    }
-}
-
-fn warnings(attachment: &Attachment, backend: Backend) -> Vec<String> {
-    let hidden = "the kernel hides its symbols (CAP_SYSLOG is missing), so";
-    let stale = attachment
-        .cannot_tell_stale()
-        .then(|| format!("{hidden} stale_extension is taken for chain_too_long"));
-    let senders = attachment
-        .cannot_tell_senders(backend)
-        .then(|| format!("{hidden} local packets are shown without the process that sent them"));
-    stale.into_iter().chain(senders).collect()
-}
-
-/// Totals of programs that have ended and of those that have not, together.
-fn with(carried: &TotalsByNetns, mut totals: TotalsByNetns) -> TotalsByNetns {
-    for (&netns, more) in carried {
-        totals.entry(netns).or_default().join(more);
-    }
-    totals
-}
-
-/// Everything that programs counted, whatever it was.
-fn sum_of_all(totals: &TotalsByNetns) -> u64 {
-    totals.values().map(counts::Totals::drops).sum()
-}
-
-/// Errors inside the programs; 0 on a healthy host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Faults {
-    /// Packets without a flow, because kernel memory could not be read.
-    pub unreadable: u64,
-    /// Marks between programs that found no room.
-    pub join_lost: u64,
-}
-
-impl Faults {
-    const fn add(&mut self, more: &Self) {
-        self.unreadable += more.unreadable;
-        self.join_lost += more.join_lost;
+        match self {
+            Self::Programs(observer) => observer.stop(sink),
+            Self::Counters(counters) => counters.look(),
+        }
     }
 }

@@ -1,0 +1,8 @@
+//! The counts held against the kernel's own counters.
+
+pub mod counter;
+pub mod evidence;
+pub(crate) mod growth;
+pub mod ledger;
+pub mod surplus;
+pub mod verdict;
