@@ -31,7 +31,7 @@ use crate::{
     kernel::presence::Presence,
     observe::{
         counts::tally::Tally,
-        observer::{Observer, options::Wanted},
+        observer::{Observer, options::Wanted, snapshot::Snapshot},
     },
     subscribers::output::{self, Last, Output},
 };
@@ -75,12 +75,12 @@ pub async fn run(options: &Options, shutdown: impl Future<Output = ()>) -> Resul
         Mode::Off => None,
         mode => Some(Guard::prepare(mode, options.ceiling)?),
     };
-    let observer = Observer::take(Wanted {
+    let observer = Observer::start(Wanted {
         backend: options.engine.backend,
         arm: options.engine.arm,
         release_module: options.engine.release_module,
     })?;
-    let mut header = Header::collect(&observer, chosen.as_ref())?;
+    let mut header = Header::collect(observer.setup(), chosen.as_ref())?;
     let ineffective = ineffective::notes(&options.engine, header.backend, header.pins_module);
     header.warnings.extend(ineffective);
     let output = Output::open(options, header)?;
@@ -206,22 +206,26 @@ impl Session<'_> {
         if let Some(guard) = &mut self.guard
             && guard.wants_a_sign()
         {
-            self.observer.listen()?;
+            self.observer.request_wake()?;
         }
         Ok(())
     }
 
     /// Lets the guard see what was refused until now.
     fn guard_now(&mut self) -> Result<()> {
-        self.guard_against(Refusals::now(&self.observer)?)
+        self.guard_against(Refusals::of(&self.observer.totals_now()?))
     }
 
     fn guard_against(&mut self, refused: Refusals) -> Result<()> {
         let Some(guard) = &mut self.guard else {
             return Ok(());
         };
-        let refused = refused.believed(&self.observer, guard.looked());
-        let events = guard.look(&refused, || Refusals::now(&self.observer));
+        let refused = refused.believed(
+            self.observer.backend(),
+            &self.observer.namespaces(),
+            guard.looked(),
+        );
+        let events = guard.look(&refused, || Ok(Refusals::of(&self.observer.totals_now()?)));
         self.say_fixes(&events)
     }
 
@@ -240,9 +244,9 @@ impl Session<'_> {
         // Where programs do not see all, the counters do.
         if !self.observer.backend().can_rest() && self.counters_read.elapsed() >= LOOK {
             self.counters_read = Instant::now();
-            self.observer.look()?;
+            self.observer.check()?;
         }
-        self.guard_against(Refusals::drained(&self.observer))
+        self.guard_against(Refusals::drained(&self.observer.snapshot(|_| true)?))
     }
 
     /// Says what has become of the namespace that was asked for.
@@ -260,12 +264,13 @@ impl Session<'_> {
 
     fn report_interval(&mut self) -> Result<()> {
         self.observer.drain(&mut self.tally)?;
-        self.observer.look()?;
+        self.observer.check()?;
         self.look_at_chosen()?;
         if self.options.quiet {
             return Ok(());
         }
-        let figures = Figures::collect(&self.observer, &self.tally, &self.select);
+        let snapshot = self.snapshot()?;
+        let figures = Figures::collect(&snapshot, &self.tally, &self.select);
         let (since, earlier) = &self.last;
         let asked = Asked {
             period: Period::Interval,
@@ -273,8 +278,8 @@ impl Session<'_> {
             figures: figures.since(earlier),
             ..self.asked()
         };
-        let report = Report::collect(&self.observer, &self.tally, asked)?;
-        self.output.interval(&report, &self.observer)?;
+        let report = Report::collect(&snapshot, &self.tally, asked);
+        self.output.interval(&report, &snapshot)?;
         self.last = (Instant::now(), figures);
         self.tally.start_interval();
         Ok(())
@@ -287,6 +292,7 @@ impl Session<'_> {
             self.say_fixes(&guard.finish().await?)?;
             self.guard = Some(guard);
         }
+        let snapshot = self.snapshot()?;
         let asked = self.asked();
         let asked = Asked {
             top: if self.options.engine.all_flows {
@@ -294,10 +300,10 @@ impl Session<'_> {
             } else {
                 asked.top
             },
-            figures: Figures::collect(&self.observer, &self.tally, &self.select),
+            figures: Figures::collect(&snapshot, &self.tally, &self.select),
             ..asked
         };
-        let report = Report::collect(&self.observer, &self.tally, asked)?;
+        let report = Report::collect(&snapshot, &self.tally, asked);
         let last = Last {
             tally: &self.tally,
             select: &self.select,
@@ -309,7 +315,12 @@ impl Session<'_> {
                 .collect(),
             fixes: self.guard.as_ref().map(Guard::kept),
         };
-        self.output.summary(&report, &self.observer, &last)
+        self.output.summary(&report, &snapshot, &last)
+    }
+
+    /// What was found in the namespaces that are selected.
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.observer.snapshot(|netns| self.select.netns(netns))
     }
 
     /// What the user asked for, over the whole time.
