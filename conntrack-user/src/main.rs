@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// The work runs on the main thread; signals are waited for on another one, so
-/// that they are heard while an output that nobody reads holds up the work.
+/// that the second one ends the process whatever holds up the work.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
     let cli = match Cli::read(env::args_os()) {
@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Watch(options) => watch::run(&options.into(), shutdown()?).await?,
+        Command::Watch(options) => watch::run(options.into(), shutdown()?).await?,
         Command::Probe(options) => probe::run(options.output)?,
         Command::Who(options) => who::run(&options)?,
         Command::Logs(options) => logs::run(&options)?,
@@ -56,7 +56,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
 
 /// Ends with the first signal that asks for an end. The second one ends the
 /// process at once.
-fn shutdown() -> Result<impl Future<Output = ()>> {
+fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut signals = Signals::catch()?;
     let (first, asked) = oneshot::channel();
     tokio::spawn(async move {

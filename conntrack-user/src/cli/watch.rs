@@ -108,6 +108,7 @@ impl From<Watch> for watch::options::Options {
                 by: watch.by,
                 top: watch.top,
                 all_flows: watch.all_flows,
+                ..engine::options::Options::default()
             },
             output: watch.output,
             service_names: watch.service_names,
