@@ -8,6 +8,7 @@ pub mod guest;
 pub mod host;
 pub mod net;
 pub mod scenario;
+pub mod stage;
 pub mod system;
 pub mod vm;
 pub mod watch;

@@ -15,12 +15,10 @@ use super::{
     cpio::Archive,
     tools::{KMOD_NAMES, Tools},
 };
+use crate::stage::places::CTDROP;
 
 /// Number of this file's layout; a change of it remakes every cached image.
 pub(super) const LAYOUT: u32 = 1;
-
-/// Where guests have ctdrop.
-pub const CTDROP: &str = "/bin/ctdrop";
 
 /// Small files that the programs in a guest look up names in. nft resolves
 /// protocols through the C library.

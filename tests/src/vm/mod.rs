@@ -10,19 +10,17 @@ use anyhow::{Context as _, Result, anyhow};
 use tempfile::TempDir;
 
 use self::{
-    console::Verdict,
     image::Image,
-    kernels::Stand,
+    kernels::Target,
     qemu::{Boot, Clock, End, Run},
     systems::System,
     tools::Tools,
 };
-use crate::{scenario::Scenario, system::Story};
+use crate::stage::{Scenario, console::Verdict};
 
 mod apt;
 mod cache;
 mod command;
-pub mod console;
 mod cpio;
 pub mod disk;
 mod disk_guest;
@@ -58,14 +56,14 @@ pub struct Binaries {
 /// `watch` called for every console line. The error of a failed one holds the
 /// end of the console and says where the rest is.
 pub fn run(
-    stand: &Stand,
+    target: &Target,
     scenario: &Scenario,
     binaries: &Binaries,
     watch: &mut dyn FnMut(&str),
 ) -> Result<Duration> {
     let task = format!("ctdrop.scenario={}", scenario.name);
-    let (boot, _files) = prepare(stand, binaries, &Tools::default(), &task)?;
-    judge(stand, scenario, &boot.run(watch)?)
+    let (boot, _files) = prepare(target, binaries, &Tools::default(), &task)?;
+    judge(target, scenario, &boot.run(watch)?)
 }
 
 /// Boots a system from a disk of its own, onto which `files` were put before, and
@@ -87,15 +85,10 @@ pub fn on_system<T>(
     done.map_err(|error| anyhow!("{}", told(error)))
 }
 
-/// Tells a story on a system.
-pub fn tell(system: &System, story: &Story, binaries: &Binaries) -> Result<()> {
-    on_system(system, binaries, story.files, story.name, story.run)
-}
-
 /// Runs a bench likewise, in a guest that has bpftrace and dropwatch too, and whose
 /// clock counts instructions: these do not depend on what else this machine does.
 pub fn bench(
-    stand: &Stand,
+    target: &Target,
     scenario: &Scenario,
     binaries: &Binaries,
     watch: &mut dyn FnMut(&str),
@@ -103,29 +96,29 @@ pub fn bench(
     let task = format!("ctdrop.scenario={}", scenario.name);
     // bpftrace asks a shell where clang has its headers, and crashes without one.
     let peers = Tools::find(&["bpftrace", "dropwatch", "sh"])?;
-    let (mut boot, _files) = prepare(stand, binaries, &peers, &task)?;
+    let (mut boot, _files) = prepare(target, binaries, &peers, &task)?;
     boot.clock = Clock::Instructions;
-    judge(stand, scenario, &boot.run(watch)?)
+    judge(target, scenario, &boot.run(watch)?)
 }
 
 /// What a guest boots, with `more` programs than every guest has, and the
-/// directory that must last until it has; its kernel parameters say where it stands and what it is to do.
+/// directory that must last until it has; its kernel parameters name the target and what it is to do.
 fn prepare(
-    stand: &Stand,
+    target: &Target,
     binaries: &Binaries,
     more: &Tools,
     task: &str,
 ) -> Result<(Boot, TempDir)> {
     tools::ensure_static(&binaries.ctdrop)?;
     tools::ensure_static(&binaries.init)?;
-    let image = Image::provide(stand.kernel)?;
+    let image = Image::provide(target.kernel)?;
     let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
     let initramfs = files.path().join("initramfs.cpio");
     initramfs::write(&image.base(), binaries, more, &[], &initramfs)?;
     let boot = Boot {
         kernel: image.kernel(),
         initramfs,
-        parameters: format!("ctdrop.kernel={stand} {task}"),
+        parameters: format!("ctdrop.kernel={target} {task}"),
         devices: Vec::new(),
         clock: Clock::Time,
         limit: LIMIT,
@@ -134,8 +127,8 @@ fn prepare(
 }
 
 /// Keeps the console of a run, and says how long it took or why it failed.
-fn judge(stand: &Stand, scenario: &Scenario, run: &Run) -> Result<Duration> {
-    let log = write_log(&format!("{stand}.{}", scenario.name), &run.console)?;
+fn judge(target: &Target, scenario: &Scenario, run: &Run) -> Result<Duration> {
+    let log = write_log(&format!("{target}.{}", scenario.name), &run.console)?;
     match failure(run) {
         None => Ok(run.took),
         Some(reason) => Err(anyhow!("{}", report(&reason, &run.console, run.took, &log))),

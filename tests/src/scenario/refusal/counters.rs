@@ -1,13 +1,12 @@
-//! The last rung: the kernel's counters and its log, without any program.
+//! The last backend: the kernel's counters and its log, without any program.
 
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Conntrack, Family, Fill, Flood, Lan, LanOptions, Protocol, Twins, chains},
-    scenario::setup,
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Range, Summary, Watch},
 };
 
@@ -15,7 +14,7 @@ use crate::{
 pub static TABLE_FULL: Scenario = Scenario {
     name: "counters_table_full",
     about: "counters alone: 1,000,000 packets, each counted, none with a flow",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -33,7 +32,7 @@ pub static TABLE_FULL: Scenario = Scenario {
 pub static PROTOCOLS: Scenario = Scenario {
     name: "counters_protocols",
     about: "counters alone: every protocol over IPv4 and IPv6 is in the totals",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -44,7 +43,7 @@ pub static PROTOCOLS: Scenario = Scenario {
 pub static TWO_NAMESPACES: Scenario = Scenario {
     name: "counters_namespaces",
     about: "counters alone: two namespaces flooded at once among many, each with its own total",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -55,7 +54,7 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
 pub static CLASH: Scenario = Scenario {
     name: "counters_clash",
     about: "counters alone: clashes are no full table, and lie within the bounds",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -66,17 +65,17 @@ pub static CLASH: Scenario = Scenario {
 pub static REFUSALS: Scenario = Scenario {
     name: "counters_refusals",
     about: "counters alone: long chains are told, and entries that no packet wanted are no loss",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,
     run: refusals,
 };
 
-/// Told to stand on the last rung.
+/// Told to use the last backend.
 fn on_counters(machine: &Machine) -> Machine {
     Machine {
-        rung: Rung::Counters,
+        backend: Backend::Counters,
         forced: true,
         auto: false,
         ..machine.clone()

@@ -1,4 +1,4 @@
-//! What ctdrop stands on changes under it: namespaces come and go, and so do
+//! What ctdrop observes changes while it runs: namespaces come and go, and so do
 //! processors.
 
 use std::{
@@ -11,9 +11,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use super::{Auto, Machine, Rung, Scenario, lifecycle::Loaded, setup};
 use crate::{
     net::{Family, Flood, LanOptions, LocalFlood},
+    scenario::life::lifecycle::Loaded,
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Summary, Watch},
 };
 
@@ -21,7 +22,7 @@ use crate::{
 pub static NETNS_CHURN: Scenario = Scenario {
     name: "netns_churn",
     about: "12 namespaces made, flooded and destroyed: every packet counted, none unexplained",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
     auto: Auto::No,
     once: false,
@@ -32,7 +33,7 @@ pub static NETNS_CHURN: Scenario = Scenario {
 pub static CPU_HOTPLUG: Scenario = Scenario {
     name: "cpu_hotplug",
     about: "a processor taken away and given back under flood: exact before, meanwhile and after",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: false,

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Fill, Flood, LanOptions, Netns},
-    scenario::setup,
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::Watch,
 };
 
@@ -15,9 +14,9 @@ use crate::{
 pub static EVICTION: Scenario = Scenario {
     name: "eviction",
     about: "each entry that a new flow displaced is named once, as many as the kernel counted",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run,
 };
@@ -91,7 +90,7 @@ fn run(machine: &Machine) -> Result<()> {
 }
 
 /// The original tuples in a table, as `conntrack -L` shows them.
-pub(super) fn occupants(netns: &Netns) -> Result<BTreeSet<String>> {
+pub(crate) fn occupants(netns: &Netns) -> Result<BTreeSet<String>> {
     let output = netns
         .command("conntrack")
         .args(["-L", "-p", "udp"])

@@ -4,9 +4,9 @@ use std::{fs, process, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     net::{Family, Flood, LanOptions, LocalFlood},
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::Watch,
 };
 
@@ -14,9 +14,9 @@ use crate::{
 pub static SENDERS: Scenario = Scenario {
     name: "senders",
     about: "local packets carry the process that sent them and its unit, received ones nobody",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run,
 };

@@ -9,20 +9,19 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     confine::{
         Capability::{Bpf, Perfmon, SysAdmin, SysPtrace, Syslog},
         Confinement, Public,
     },
-    guest::{mount, unmount},
+    stage::{Auto, Backend, Machine, Scenario, mount, setup, unmount},
 };
 
-/// On every kernel, from every rung.
+/// On every kernel, from every backend.
 pub static PROBE: Scenario = Scenario {
     name: "probe",
-    about: "the ladder as this kernel has it: what works, and why the rest does not",
-    rungs: Rung::ALL,
+    about: "the backends as this kernel has them: what works, and why the rest does not",
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -33,7 +32,7 @@ pub static PROBE: Scenario = Scenario {
 pub static CONFINED: Scenario = Scenario {
     name: "probe_confined",
     about: "capabilities, user namespaces and filters: what is missing is named, one by one",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -44,7 +43,7 @@ pub static CONFINED: Scenario = Scenario {
 pub static BENT: Scenario = Scenario {
     name: "probe_bent",
     about: "no type information, kprobes off, lockdown: what is missing is named, one by one",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,
@@ -84,22 +83,22 @@ impl Findings {
         Ok(findings)
     }
 
-    fn of(&self, rung: Rung) -> Result<&Finding> {
-        let rung = rung.to_string();
-        let found = self.backends.iter().find(|it| it.backend == rung);
-        found.with_context(|| format!("nothing is said of {rung}: {self:?}"))
+    fn of(&self, backend: Backend) -> Result<&Finding> {
+        let backend = backend.to_string();
+        let found = self.backends.iter().find(|it| it.backend == backend);
+        found.with_context(|| format!("nothing is said of {backend}: {self:?}"))
     }
 
-    /// Demands that a rung lacks just this, and nothing the one below all.
-    fn expect(&self, rung: Rung, missing: &[&str]) -> Result<()> {
-        let finding = self.of(rung)?;
+    /// Demands that a backend lacks just this, and nothing the one below all.
+    fn expect(&self, backend: Backend, missing: &[&str]) -> Result<()> {
+        let finding = self.of(backend)?;
         ensure!(
             finding.missing == missing,
             "not {missing:?} is missing: {finding:?}"
         );
         ensure!(
-            self.of(Rung::Counters)?.works,
-            "the last rung always holds: {self:?}"
+            self.of(Backend::Counters)?.works,
+            "the last backend always holds: {self:?}"
         );
         Ok(())
     }
@@ -122,12 +121,12 @@ fn run(machine: &Machine) -> Result<()> {
         "{backends:?}"
     );
     ensure!(findings.unseen.is_empty(), "root sees all: {findings:?}");
-    findings.expect(machine.rung, &[])?;
-    // The rung that watch stands on works, and, unless told, none above it.
+    findings.expect(machine.backend, &[])?;
+    // The backend that watch uses works, and, unless told, none above it.
     let first = findings.backends.iter().find(|finding| finding.works);
     let first = first.map(|finding| finding.backend.as_str());
     if !machine.forced {
-        let here = machine.rung.to_string();
+        let here = machine.backend.to_string();
         ensure!(first == Some(here.as_str()), "{findings:?}");
     }
     Ok(())
@@ -145,30 +144,31 @@ fn confined(machine: &Machine) -> Result<()> {
         Findings::read(&output)
     };
     // A module's type information is for CAP_SYS_ADMIN alone.
-    let module = machine.rung == Rung::Fexit && Path::new("/sys/kernel/btf/nf_conntrack").exists();
+    let module =
+        machine.backend == Backend::Fexit && Path::new("/sys/kernel/btf/nf_conntrack").exists();
     // So are perf events on Debian, and kprobes are such.
-    let paranoid = machine.rung == Rung::Kprobe && perf_event_paranoid()? > 2;
+    let paranoid = machine.backend == Backend::Kprobe && perf_event_paranoid()? > 2;
     let and_admin = |names: &[&'static str]| {
         let admin = (module || paranoid).then_some("cap_sys_admin");
         names.iter().copied().chain(admin).collect::<Vec<_>>()
     };
-    let rung = machine.rung;
+    let backend = machine.backend;
     let nobody = probe(Confinement::Nobody)?;
-    nobody.expect(rung, &and_admin(&["cap_bpf", "cap_perfmon"]))?;
+    nobody.expect(backend, &and_admin(&["cap_bpf", "cap_perfmon"]))?;
     let unseen: Vec<&str> = nobody.unseen.iter().map(|it| it.missing.as_str()).collect();
     ensure!(
         unseen == ["cap_sys_ptrace", "cap_sys_admin", "cap_syslog"],
         "{unseen:?}"
     );
-    probe(Confinement::Without(&[Bpf, SysAdmin]))?.expect(rung, &and_admin(&["cap_bpf"]))?;
+    probe(Confinement::Without(&[Bpf, SysAdmin]))?.expect(backend, &and_admin(&["cap_bpf"]))?;
     probe(Confinement::Without(&[Perfmon, SysAdmin]))?
-        .expect(rung, &and_admin(&["cap_perfmon"]))?;
-    probe(Confinement::Without(&[SysAdmin]))?.expect(rung, &and_admin(&[]))?;
+        .expect(backend, &and_admin(&["cap_perfmon"]))?;
+    probe(Confinement::Without(&[SysAdmin]))?.expect(backend, &and_admin(&[]))?;
     // CAP_SYS_ADMIN stands for these.
-    probe(Confinement::Without(&[Bpf, Perfmon]))?.expect(rung, &[])?;
+    probe(Confinement::Without(&[Bpf, Perfmon]))?.expect(backend, &[])?;
     for (capability, code) in [(&[SysPtrace], "cap_sys_ptrace"), (&[Syslog], "cap_syslog")] {
         let findings = probe(Confinement::Without(capability))?;
-        findings.expect(rung, &[])?;
+        findings.expect(backend, &[])?;
         ensure!(
             findings.unseen.len() == 1 && findings.unseen[0].missing == code,
             "{findings:?}"
@@ -179,12 +179,12 @@ fn confined(machine: &Machine) -> Result<()> {
         fs::write(PARANOID, "2")?;
         let findings = probe(Confinement::Without(&[SysAdmin]));
         fs::write(PARANOID, before.to_string())?;
-        findings?.expect(rung, &[])?;
+        findings?.expect(backend, &[])?;
     }
-    probe(Confinement::UserNamespace)?.expect(rung, &["user_namespace"])?;
-    probe(Confinement::FilteredBpf)?.expect(rung, &["seccomp"])?;
+    probe(Confinement::UserNamespace)?.expect(backend, &["user_namespace"])?;
+    probe(Confinement::FilteredBpf)?.expect(backend, &["seccomp"])?;
 
-    // And watch stands on the last rung, and says why.
+    // And watch uses the last backend, and says why.
     let mut command = ctdrop.command();
     let command = command.args(["watch", "--duration", "300ms"]);
     let output = Confinement::Nobody.apply(command).output()?;
@@ -216,7 +216,7 @@ fn bent(machine: &Machine) -> Result<()> {
             .output()?;
         Findings::read(&output)
     };
-    let programs = [Rung::Fexit, Rung::Kprobe, Rung::Tracepoint];
+    let programs = [Backend::Fexit, Backend::Kprobe, Backend::Tracepoint];
 
     let vmlinux = fs::read(format!("{BTF}/vmlinux"))?;
     mount("tmpfs", BTF)?;
@@ -224,27 +224,27 @@ fn bent(machine: &Machine) -> Result<()> {
     fs::write(format!("{BTF}/vmlinux"), vmlinux)?;
     let no_module = probe()?;
     unmount(BTF)?;
-    for rung in programs {
-        nothing.expect(rung, &["btf"])?;
+    for backend in programs {
+        nothing.expect(backend, &["btf"])?;
     }
     let expected = if setup::kernel_version()? < (5, 11) {
         "kernel"
     } else {
         "module_btf"
     };
-    no_module.expect(Rung::Fexit, &[expected])?;
+    no_module.expect(Backend::Fexit, &[expected])?;
 
     fs::write(KPROBES, "0").with_context(|| format!("cannot write {KPROBES}"))?;
-    probe()?.expect(Rung::Kprobe, &["kprobes"])?;
+    probe()?.expect(Backend::Kprobe, &["kprobes"])?;
     fs::write(KPROBES, "1")?;
-    probe()?.expect(machine.rung, &[])?;
+    probe()?.expect(machine.backend, &[])?;
 
     // There is no way back from this one.
     mount("securityfs", "/sys/kernel/security")?;
     fs::write(LOCKDOWN, "confidentiality").with_context(|| format!("cannot write {LOCKDOWN}"))?;
     let locked = probe()?;
-    for rung in programs {
-        locked.expect(rung, &["lockdown"])?;
+    for backend in programs {
+        locked.expect(backend, &["lockdown"])?;
     }
     Ok(())
 }

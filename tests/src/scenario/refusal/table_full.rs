@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use anyhow::{Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Family, Flood, Lan, LanOptions, LocalFlood, Protocol},
-    scenario::setup,
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Summary, Watch},
 };
 
@@ -15,9 +14,9 @@ use crate::{
 pub static TABLE_FULL: Scenario = Scenario {
     name: "table_full",
     about: "1,000,000 packets over 100,000 flows, each counted to the packet",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
-    auto: Auto::EachRung,
+    auto: Auto::EachBackend,
     once: false,
     run: |machine| {
         let flood = Flood {
@@ -34,7 +33,7 @@ pub static TABLE_FULL: Scenario = Scenario {
 pub static MANY_FLOWS: Scenario = Scenario {
     name: "many_flows",
     about: "2,000,000 flows of one packet in under 128 MiB, none lost from the totals",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: false,
@@ -45,9 +44,9 @@ pub static MANY_FLOWS: Scenario = Scenario {
 pub static PROTOCOLS: Scenario = Scenario {
     name: "protocols",
     about: "UDP, TCP, ICMP, SCTP, GRE and an unknown protocol, over IPv4 and IPv6",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
-    auto: Auto::EachRung,
+    auto: Auto::EachBackend,
     once: false,
     run: protocols,
 };
@@ -56,9 +55,9 @@ pub static PROTOCOLS: Scenario = Scenario {
 pub static TWO_NAMESPACES: Scenario = Scenario {
     name: "two_namespaces",
     about: "two namespaces flooded at once, each with its own exact figures",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
-    auto: Auto::EachRung,
+    auto: Auto::EachBackend,
     once: false,
     run: two_namespaces,
 };
@@ -67,9 +66,9 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
 pub static LOCAL: Scenario = Scenario {
     name: "local_senders",
     about: "local senders and received packets at once: refusals told to senders are counted",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: local_senders,
 };
@@ -78,9 +77,9 @@ pub static LOCAL: Scenario = Scenario {
 pub static ZONES: Scenario = Scenario {
     name: "zones",
     about: "refused flows carry the zone they would have been in",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: zones,
 };

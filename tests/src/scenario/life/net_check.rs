@@ -5,16 +5,19 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario};
-use crate::net::{
-    Counters, Family, Fill, Flood, Lan, LanOptions, LocalFlood, Protocol, Twins, ZoneClash, chains,
+use crate::{
+    net::{
+        Counters, Family, Fill, Flood, Lan, LanOptions, LocalFlood, Protocol, Twins, ZoneClash,
+        chains,
+    },
+    stage::{Auto, Backend, Machine, Scenario},
 };
 
 /// Runs only in guests: it changes the limit and the number of buckets.
 pub static NET_CHECK: Scenario = Scenario {
     name: "net_check",
     about: "floods, clashes and chains do what they say, to the packet",
-    rungs: &[Rung::Fexit],
+    backends: &[Backend::Fexit],
     alone: true,
     auto: Auto::No,
     once: false,

@@ -10,17 +10,17 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     confine::{Confinement, Public},
     net::{Conntrack, Entry, Fill, Netns, Tuple},
+    stage::{Auto, Backend, Machine, Scenario, setup},
 };
 
 /// On every kernel.
 pub static WHO: Scenario = Scenario {
     name: "who",
     about: "honest load, a leak, a spoofed flood: each with its culprit, in its namespace",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -31,7 +31,7 @@ pub static WHO: Scenario = Scenario {
 pub static CHOSEN: Scenario = Scenario {
     name: "who_chosen",
     about: "entries by address, protocol, zone and family, whoever filters; and what goes wrong",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -42,7 +42,7 @@ pub static CHOSEN: Scenario = Scenario {
 pub static CHANGING: Scenario = Scenario {
     name: "who_changing",
     about: "a table that changes while it is dumped, and one of more sources than have room",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,

@@ -18,7 +18,7 @@ const ALL: [(&str, &str); 9] = [
 ];
 
 /// Mounts everything that a distribution mounts too.
-pub(super) fn mount_all() -> Result<()> {
+pub fn mount_all() -> Result<()> {
     for (kind, place) in ALL {
         // Directories below /sys are the kernel's: they exist or cannot be made.
         if !place.starts_with("/sys/") {
@@ -35,7 +35,7 @@ pub fn mount(kind: &str, place: &str) -> Result<()> {
 }
 
 /// Mounts the file system of type `kind` that `source` holds; `flags` as in mount(2).
-pub(super) fn attach(source: &str, place: &str, kind: &str, flags: libc::c_ulong) -> Result<()> {
+pub fn attach(source: &str, place: &str, kind: &str, flags: libc::c_ulong) -> Result<()> {
     let [from, at, of] = [source, place, kind].map(CString::new);
     let (from, at, of) = (from?, at?, of?);
     // SAFETY: all pointers are strings that end with NUL and outlive the call;

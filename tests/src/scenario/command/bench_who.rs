@@ -9,10 +9,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Auto, Machine, Scenario, setup};
 use crate::{
     net::{Conntrack, Entry, Netns, Tuple},
-    vm::console::{SHOW_BEGIN, SHOW_END},
+    stage::{
+        Auto, Machine, Scenario,
+        console::{SHOW_BEGIN, SHOW_END},
+        setup,
+    },
     watch::wait,
 };
 
@@ -20,7 +23,7 @@ use crate::{
 pub static BENCH_WHO: Scenario = Scenario {
     name: "bench_who",
     about: "a million entries: ctdrop who beside conntrack -L and a counting awk",
-    rungs: &[],
+    backends: &[],
     alone: true,
     auto: Auto::No,
     once: false,

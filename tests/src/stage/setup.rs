@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::Machine;
+use super::machine::Machine;
 use crate::net::{Fill, Flood, Lan, LanOptions};
 
 /// Entries that a guest allows in a table: few, so that it is soon full.

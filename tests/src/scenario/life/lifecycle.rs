@@ -17,10 +17,9 @@ use aya::{
     programs::{loaded_links, loaded_programs},
 };
 
-use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Flood, LanOptions},
-    scenario::setup,
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Watch, signal},
 };
 
@@ -28,7 +27,7 @@ use crate::{
 pub static LEAVES_NOTHING: Scenario = Scenario {
     name: "leaves_nothing",
     about: "kill -9, 100 times on and off (in guests 20), a reader that goes away: nothing stays",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: false,
@@ -39,9 +38,9 @@ pub static LEAVES_NOTHING: Scenario = Scenario {
 pub static EDGES: Scenario = Scenario {
     name: "edges",
     about: "attaching and detaching under flood raises no false alarm, and never overcounts",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: edges,
 };
@@ -50,7 +49,7 @@ pub static EDGES: Scenario = Scenario {
 pub static PINS_MODULE: Scenario = Scenario {
     name: "pins_module",
     about: "while fexit programs are attached the module stays, and the header says so",
-    rungs: &[Rung::Fexit],
+    backends: &[Backend::Fexit],
     alone: true,
     auto: Auto::No,
     once: false,
@@ -99,7 +98,7 @@ fn leaves_nothing(machine: &Machine) -> Result<()> {
 
 /// What is loaded into the kernel's eBPF machine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     programs: BTreeSet<u32>,
     maps: BTreeSet<u32>,
     links: BTreeSet<u32>,
@@ -107,7 +106,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// What is loaded at this moment.
-    pub(super) fn now() -> Result<Self> {
+    pub(crate) fn now() -> Result<Self> {
         let programs = loaded_programs()
             .map(|program| Ok(program?.id()))
             .collect::<Result<_>>()
@@ -136,7 +135,7 @@ impl Loaded {
     }
 
     /// Waits until nothing is there that was not there before.
-    pub(super) fn wait(&self, after: &str) -> Result<()> {
+    pub(crate) fn wait(&self, after: &str) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
             // Fails while something goes away between being named and opened.

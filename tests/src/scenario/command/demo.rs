@@ -8,18 +8,20 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
-    guest::kernel_log,
     net::{Family, Flood, Lan, LanOptions, LocalFlood, Protocol},
-    vm::console::{SHOW_BEGIN, SHOW_END},
+    stage::{
+        Auto, Backend, Machine, Scenario,
+        console::{SHOW_BEGIN, SHOW_END},
+        kernel_log, setup,
+    },
 };
 
 /// Fills a table, floods it, and lets `ctdrop watch` name the flows.
 pub static DEMO: Scenario = Scenario {
     name: "demo",
     about: "a full table under flood, as an operator sees it with ctdrop watch",
-    rungs: &[Rung::Fexit],
+    backends: &[Backend::Fexit],
     alone: true,
     auto: Auto::No,
     once: false,

@@ -13,12 +13,13 @@ use std::{
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::{Auto, Machine, Rung, Scenario, eviction::occupants, setup};
 use crate::{
     net::{
         Family, Flood, Lan, LanOptions,
         nfqueue::{self, PacketQueue, append_queue_rule},
     },
+    scenario::refusal::eviction::occupants,
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Summary, Watch},
 };
 
@@ -26,7 +27,7 @@ use crate::{
 pub static DYING: Scenario = Scenario {
     name: "dying",
     about: "entries marked as dying before they were in the table, each named (before 5.19)",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
     auto: Auto::No,
     once: false,
@@ -37,7 +38,7 @@ pub static DYING: Scenario = Scenario {
 pub static STALE_EXTENSION: Scenario = Scenario {
     name: "stale_extension",
     about: "entries older than a helper's unloading are refused, each named (5.19 to 6.11)",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
     auto: Auto::No,
     once: false,

@@ -7,19 +7,17 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     confine::{Confinement, Public},
-    guest::{mount, unmount},
     net::LanOptions,
-    scenario::setup,
+    stage::{Auto, Backend, Machine, Scenario, mount, setup, unmount},
 };
 
 /// On every kernel.
 pub static ERRORS: Scenario = Scenario {
     name: "errors",
     about: "no root, no such namespace, a bad duration, a full disk: each named, with a remedy",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: false,
@@ -30,7 +28,7 @@ pub static ERRORS: Scenario = Scenario {
 pub static NO_KERNEL_SUPPORT: Scenario = Scenario {
     name: "no_kernel_support",
     about: "no conntrack, no type information: each named, with a remedy",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,
@@ -44,7 +42,7 @@ fn errors(machine: &Machine) -> Result<()> {
         command.args(["watch", "--quiet", "--duration", "100ms"]);
         command
     };
-    let backend = machine.rung.to_string();
+    let backend = machine.backend.to_string();
     let ctdrop = Public::copy(&machine.ctdrop)?;
     let mut command = ctdrop.command();
     command.args(["watch", "--duration", "1s", "--backend", &backend]);

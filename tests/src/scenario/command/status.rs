@@ -9,14 +9,17 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Deserialize;
 
-use super::{Auto, Machine, Rung, Scenario, lifecycle::Loaded, setup};
-use crate::net::{Flood, LanOptions};
+use crate::{
+    net::{Flood, LanOptions},
+    scenario::life::lifecycle::Loaded,
+    stage::{Auto, Backend, Machine, Scenario, setup},
+};
 
 /// Numbers.
 pub static STATUS: Scenario = Scenario {
     name: "status",
     about: "status: a full table is critical, what is refused is counted, nothing is left behind",
-    rungs: Rung::ALL,
+    backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
     once: true,
@@ -27,7 +30,7 @@ pub static STATUS: Scenario = Scenario {
 pub static MODULE: Scenario = Scenario {
     name: "status_module",
     about: "status: default, module option and reload are foretold as the kernel then does it",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,
@@ -138,8 +141,8 @@ fn numbers(machine: &Machine) -> Result<()> {
     ensure!(refused.at_most == 0, "nothing is sent: {refused:?}");
     if !machine.forced {
         ensure!(
-            first.backend == Some(machine.rung.to_string()),
-            "{:?} is not the rung here",
+            first.backend == Some(machine.backend.to_string()),
+            "{:?} is not the backend here",
             first.backend
         );
     }

@@ -4,13 +4,13 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario};
+use crate::stage::{Auto, Backend, Machine, Scenario};
 
 /// Runs only in guests: it loads modules.
 pub static BOOTS: Scenario = Scenario {
     name: "boots",
     about: "a guest loads nf_conntrack, has its BTF, and its tools run",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: false,
@@ -27,7 +27,7 @@ const RULES: &str = "table inet boots {
 /// Demands that a guest has modules, BTF and tools.
 fn run(machine: &Machine) -> Result<()> {
     succeed("modprobe", &["nf_conntrack"])?;
-    if machine.rung == Rung::Fexit {
+    if machine.backend == Backend::Fexit {
         for btf in ["/sys/kernel/btf/vmlinux", "/sys/kernel/btf/nf_conntrack"] {
             ensure!(
                 Path::new(btf).exists(),

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     net::{Fill, Flood, Lan, LanOptions},
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Summary, Watch},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub static ARMING: Scenario = Scenario {
     name: "arming",
     about: "refused at rest, while it is armed, and after: exact in total, by flow once armed",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
     auto: Auto::No,
     once: false,

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use super::{Auto, Machine, Rung, Scenario};
 use crate::{
     net::{Conntrack, Family, Fill, Flood, Lan, LanOptions, Protocol, Twins, ZoneClash, chains},
-    scenario::setup,
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Summary, Watch},
 };
 
@@ -16,9 +15,9 @@ use crate::{
 pub static CLASH: Scenario = Scenario {
     name: "clash",
     about: "TCP twins and flows with one reply between them: the loser is named, to the packet",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: clash,
 };
@@ -27,7 +26,7 @@ pub static CLASH: Scenario = Scenario {
 pub static CLASH_BY_COUNTERS: Scenario = Scenario {
     name: "clash_by_counters",
     about: "without programs in conntrack, clashes and merges are told by the counters alone",
-    rungs: &[Rung::Tracepoint],
+    backends: &[Backend::Tracepoint],
     alone: false,
     auto: Auto::No,
     once: false,
@@ -38,9 +37,9 @@ pub static CLASH_BY_COUNTERS: Scenario = Scenario {
 pub static NAT_EXHAUSTED: Scenario = Scenario {
     name: "nat_exhausted",
     about: "flows that find no free port are refused under a name of their own",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: nat_exhausted,
 };
@@ -49,9 +48,9 @@ pub static NAT_EXHAUSTED: Scenario = Scenario {
 pub static CHAIN_TOO_LONG: Scenario = Scenario {
     name: "chain_too_long",
     about: "too few buckets refuse packets that no `drop` counter shows",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: chain_too_long,
 };
@@ -60,9 +59,9 @@ pub static CHAIN_TOO_LONG: Scenario = Scenario {
 pub static NON_PACKET: Scenario = Scenario {
     name: "non_packet",
     about: "entries that ctnetlink wanted and a full table refused are no drops",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: false,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: non_packet,
 };

@@ -12,9 +12,9 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::{Auto, Machine, Rung, Scenario, setup};
 use crate::{
     net::{Counters, Fill, Flood, Lan, LanOptions},
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Summary, Watch},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 pub static WAITS: Scenario = Scenario {
     name: "waits",
     about: "started before conntrack is loaded it waits, attaches, and is exact from then on",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: false,
@@ -33,7 +33,7 @@ pub static WAITS: Scenario = Scenario {
 pub static RELOADS: Scenario = Scenario {
     name: "reloads",
     about: "the module unloaded and loaded ten times under flood: no count lost, none invented",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: false,
@@ -144,8 +144,8 @@ fn cycle(machine: &Machine, lan: &Lan, watch: &mut Watch, witness: &mut Witness)
         "conntrack is still loaded"
     );
     // fexit lets go before, kprobes lose their functions.
-    let gone = match machine.rung {
-        Rung::Fexit => "released",
+    let gone = match machine.backend {
+        Backend::Fexit => "released",
         _ => "unloaded",
     };
     let event = watch.next_event()?;
