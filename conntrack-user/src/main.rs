@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Watch(options) => watch::run(&options, shutdown()?).await?,
+        Command::Watch(options) => watch::run(&options.into(), shutdown()?).await?,
         Command::Probe(options) => probe::run(options.output)?,
         Command::Who(options) => who::run(&options)?,
         Command::Logs(options) => logs::run(&options)?,

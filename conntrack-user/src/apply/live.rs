@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{auto::decide::Table, facts::Facts, kernel::defaults::Generation, plan::LiveWrite};
+use crate::{auto::decide::Table, facts::Facts, plan::LiveWrite};
 
 /// The files through which the running kernel is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +21,6 @@ impl Knobs {
     pub fn of(facts: &Facts) -> Self {
         let kernel = &facts.kernel;
         let generation = kernel.generation;
-        let max = match generation {
-            Generation::IpConntrack => "/proc/sys/net/ipv4/ip_conntrack_max",
-            Generation::NfConntrack => "/proc/sys/net/netfilter/nf_conntrack_max",
-        };
         let by_sysctl = kernel
             .machine()
             .is_some_and(|machine| machine.buckets_are_writable());
@@ -35,7 +31,7 @@ impl Knobs {
         };
         Self {
             buckets: buckets.into(),
-            max: max.into(),
+            max: generation.max_file().into(),
         }
     }
 

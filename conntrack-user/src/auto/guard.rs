@@ -39,7 +39,7 @@ const POLL: Duration = Duration::from_millis(10);
 const ALERT: Duration = Duration::from_millis(100);
 
 /// What is done about refused packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing
     #[default]
@@ -48,6 +48,11 @@ pub enum Mode {
     Plan,
     /// Raise the limit at once, then make it last as ctdrop fix does
     Auto,
+}
+
+impl Mode {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Plan, Self::Auto];
 }
 
 /// How it listens for the first refused packet.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod choices;
 mod contradictions;
 mod fix;
 mod logs;
@@ -12,18 +13,14 @@ mod who;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::say::finding;
 
+pub use crate::say::output::Output;
+
 pub use self::{
-    fix::Fix,
-    logs::Logs,
-    probe::Probe,
-    status::Status,
-    undo::Undo,
-    watch::{By, ReasonName, Watch},
-    who::Who,
+    fix::Fix, logs::Logs, probe::Probe, status::Status, undo::Undo, watch::Watch, who::Who,
 };
 
 /// Which flows conntrack refuses, how many packets exactly, and why.
@@ -100,15 +97,6 @@ pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsStrin
         _ if asked.is_some_and(|command| command == "status") => finding::UNKNOWN,
         code => u8::try_from(code).unwrap_or(2),
     }
-}
-
-/// Form of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// One JSON object a line; docs/json.md describes them.
-    Json,
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
 use clap::{builder::RangedI64ValueParser, value_parser};
 
-use crate::{say::protocol, table::filter::Mark};
+use crate::{
+    say::{protocol, reason::ReasonName},
+    table::filter::Mark,
+};
 
 pub(super) fn protocol(text: &str) -> Result<u8, String> {
     protocol::protocol_number(text)
@@ -17,6 +20,14 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     }
     text.parse()
         .map_err(|_| "not an address: give one such as 192.0.2.1 or 2001:db8::1".to_owned())
+}
+
+pub(super) fn reason(text: &str) -> Result<ReasonName, String> {
+    ReasonName::find(text).ok_or_else(|| {
+        let names = ReasonName::all();
+        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        format!("no such reason; there are {}", names.join(", "))
+    })
 }
 
 pub(super) fn threads(text: &str) -> Result<NonZeroUsize, String> {

@@ -13,7 +13,7 @@ use crate::{
         iptables::IptablesService,
         sysctl::{SYSCTL_CONF, SysctlFile, Variable, line::number},
     },
-    kernel::defaults::Generation,
+    kernel::generation::Generation,
     plan::{
         Event,
         draft::Draft,
@@ -31,10 +31,7 @@ const DROP_IN: [&str; 3] = ["90-ctdrop.conf", "99-zz-ctdrop.conf", "zz-ctdrop.co
 /// The name of the limit that the kernel has, in the form that every program
 /// understands, and that the lists of services match.
 pub(crate) fn key(facts: &Facts) -> &'static str {
-    match facts.kernel.generation {
-        Generation::IpConntrack => "net.ipv4.ip_conntrack_max",
-        Generation::NfConntrack => "net.netfilter.nf_conntrack_max",
-    }
+    facts.kernel.generation.max_sysctl()
 }
 
 /// Whether a file belongs to the host, not to a package or to the time until the
