@@ -2,9 +2,43 @@
 
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
-use clap::{builder::RangedI64ValueParser, value_parser};
+use clap::{
+    ValueEnum,
+    builder::{PossibleValue, RangedI64ValueParser},
+    value_parser,
+};
 
-use crate::{say::protocol, table::filter::Mark};
+use crate::{
+    say::{output::Output, protocol},
+    table::filter::{Family, Mark},
+};
+
+impl ValueEnum for Output {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Text => PossibleValue::new("text").help("For people"),
+            Self::Json => PossibleValue::new("json")
+                .help("One JSON object a line; docs/json.md describes them"),
+        })
+    }
+}
+
+impl ValueEnum for Family {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Ipv4, Self::Ipv6]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Ipv4 => PossibleValue::new("ipv4").help("IPv4"),
+            Self::Ipv6 => PossibleValue::new("ipv6").help("IPv6"),
+        })
+    }
+}
 
 pub(super) fn protocol(text: &str) -> Result<u8, String> {
     protocol::protocol_number(text)

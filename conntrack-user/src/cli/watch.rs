@@ -7,12 +7,9 @@ use conntrack_ebpf::Reason;
 
 use crate::{
     auto::guard,
-    cli::{
-        Output,
-        values::{duration, interval, protocol},
-    },
+    cli::values::{duration, interval, protocol},
     observe::{arming::Arm, backend::Backend},
-    say::reason,
+    say::{output::Output, reason},
 };
 
 /// Options of `ctdrop watch`.
@@ -92,6 +89,20 @@ pub struct Watch {
     pub quiet: bool,
 }
 
+impl Watch {
+    /// These, unless they contradict each other.
+    pub(super) fn checked(self) -> Result<Self, String> {
+        if self.ceiling.is_some() && self.fix == guard::Mode::Off {
+            return Err(
+                "--ceiling bounds what --fix sets, and without --fix plan or --fix auto nothing \
+                 is set"
+                    .to_owned(),
+            );
+        }
+        Ok(self)
+    }
+}
+
 /// What packets are added up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -133,13 +144,16 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::read::{
+        Arguments, Subcommand,
+        tests::{assert_accepted, assert_refused},
+    };
 
     fn watch(arguments: &[&str]) -> Result<Watch, String> {
         let line = ["ctdrop", "watch"].iter().chain(arguments);
-        match Cli::try_parse_from(line) {
-            Ok(Cli {
-                command: Command::Watch(watch),
+        match Arguments::try_parse_from(line) {
+            Ok(Arguments {
+                command: Subcommand::Watch(watch),
             }) => Ok(watch),
             Ok(_) => Err("another command".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -171,5 +185,18 @@ mod tests {
                 .contains("table_full")
         );
         assert!(watch(&["--proto", "300"]).is_err());
+    }
+
+    #[test]
+    fn a_ceiling_needs_a_fix() {
+        assert_refused("ctdrop watch --ceiling 9", 2, "without --fix");
+        assert_refused(
+            "ctdrop watch --fix off --ceiling 9",
+            2,
+            "Usage: ctdrop watch",
+        );
+        assert_accepted("ctdrop watch --fix plan --ceiling 9");
+        assert_accepted("ctdrop watch --fix auto --ceiling 9");
+        assert_accepted("ctdrop watch");
     }
 }

@@ -87,11 +87,11 @@ fn rows(options: &Watch) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::Command;
 
     fn said(options: &str, backend: Backend) -> Vec<String> {
         let line = format!("ctdrop watch {options}");
-        match Cli::read(line.split_whitespace()).unwrap().command {
+        match Command::read(line.split_whitespace()).unwrap() {
             Command::Watch(watch) => notes(&watch, backend, backend == Backend::Fexit),
             other => panic!("{other:?}"),
         }
