@@ -106,10 +106,7 @@ impl Modules {
     /// modprobe.d(5). Options of several lines are put one after the other, and
     /// of one that comes twice the kernel keeps the last.
     fn take_options(&mut self, text: &TextFile, generation: Generation) {
-        let other = match generation {
-            Generation::IpConntrack => Generation::NfConntrack,
-            Generation::NfConntrack => Generation::IpConntrack,
-        };
+        let other = generation.other();
         for (number, line) in joined(&text.text) {
             let mut words = line.split_ascii_whitespace();
             let command = words.next();

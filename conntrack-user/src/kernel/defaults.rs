@@ -24,6 +24,58 @@ impl Generation {
         }
     }
 
+    /// The sysctl of the limit, in the form that every program understands.
+    pub const fn limit_key(self) -> &'static str {
+        match self {
+            Self::IpConntrack => "net.ipv4.ip_conntrack_max",
+            Self::NfConntrack => "net.netfilter.nf_conntrack_max",
+        }
+    }
+
+    /// The file of that sysctl.
+    pub const fn limit_file(self) -> &'static str {
+        match self {
+            Self::IpConntrack => "/proc/sys/net/ipv4/ip_conntrack_max",
+            Self::NfConntrack => "/proc/sys/net/netfilter/nf_conntrack_max",
+        }
+    }
+
+    /// What the names of its own sysctls have in them, and those of the other
+    /// generation have not.
+    pub const fn key_part(self) -> &'static str {
+        match self {
+            Self::IpConntrack => ".ip_conntrack",
+            Self::NfConntrack => ".nf_conntrack",
+        }
+    }
+
+    /// The file in which the kernel lists the entries.
+    pub const fn entries_file(self) -> &'static str {
+        match self {
+            Self::IpConntrack => "/proc/net/ip_conntrack",
+            Self::NfConntrack => "/proc/net/nf_conntrack",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::IpConntrack => Self::NfConntrack,
+            Self::NfConntrack => Self::IpConntrack,
+        }
+    }
+
+    /// Bytes of a bucket's head on 64 bits: `struct list_head` in
+    /// `ip_conntrack_core.c` (2.6.18), `struct hlist_nulls_head` in
+    /// `nf_conntrack_core.c`.
+    pub const fn bucket_bytes(self) -> u64 {
+        match self {
+            Self::IpConntrack => 16,
+            Self::NfConntrack => 8,
+        }
+    }
+
     /// The one that distributions used with a release.
     pub fn of(release: &Release) -> Self {
         if (release.major, release.minor, release.patch) < (2, 6, 20) {
@@ -35,7 +87,7 @@ impl Generation {
 }
 
 /// Size of the hash table, and the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// Buckets.
     pub buckets: u64,
