@@ -51,10 +51,7 @@ impl Memory {
             .slab
             .map_or(USUAL_ENTRY, |slab| slab.bytes_per_entry(table.page));
         // A list head is two pointers; of 64 bits, as kernels have now.
-        let head = match table.generation {
-            Generation::IpConntrack => 16,
-            Generation::NfConntrack => 8,
-        };
+        let head = table.generation.bucket_bytes();
         let buckets = table.buckets.map(|buckets| buckets.saturating_mul(head));
         let at_limit = |entry: u64| {
             let max = table.max.filter(|&max| max > 0)?;

@@ -32,7 +32,7 @@ pub mod senders;
 pub mod surplus;
 mod sys;
 pub mod tally;
-pub mod unseen;
+pub mod unread;
 pub mod usage;
 pub mod verdict;
 

@@ -1,7 +1,6 @@
 //! The commands `ctdrop fix` and `ctdrop undo`.
 
-pub(crate) mod report;
-pub(crate) mod text;
+mod text;
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write},
@@ -14,6 +13,7 @@ use serde::Serialize;
 use crate::{
     apply::{
         Applied, apply, record,
+        report::{FixReport, KeptFix, UndoReport},
         undo::{self, undo},
     },
     auto::background::unseen,
@@ -26,6 +26,7 @@ use crate::{
         diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},
         occupants, plan, script,
         sizing::{Request, size},
+        text as plan_text,
     },
 };
 
@@ -97,12 +98,12 @@ impl Shown<'_> {
     }
 
     fn text(&self) -> Result<()> {
-        let lines = text::plan(self.facts, self.diagnosis, self.plan, &self.options.root);
+        let lines = plan_text::lines(self.facts, self.diagnosis, self.plan, &self.options.root);
         say(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 
     fn json(&self, applied: Option<&Applied>) -> Result<()> {
-        let report = report::Report::of(self.facts, self.diagnosis, self.plan, applied);
+        let report = FixReport::of(self.facts, self.diagnosis, self.plan, applied);
         say(|out| json(out, &report))
     }
 
@@ -125,7 +126,7 @@ fn load(root: &Root, facts: &Facts, options: &Fix) -> (Load, Option<String>) {
         load.occupants = tree_occupants(root, facts);
         return (load, None);
     }
-    let seen = usage::look(options.interval);
+    let seen = usage::measure(options.interval);
     let own = rustix::fs::stat("/proc/self/ns/net").map_or(0, |status| status.st_ino);
     load.namespaces = seen
         .namespaces
@@ -227,7 +228,7 @@ pub fn take_back(options: &Undo) -> Result<()> {
             let lines = text::undone(&undone, &options.root);
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))
         }
-        Output::Json => json(out, &report::UndoReport::of(&undone)),
+        Output::Json => json(out, &UndoReport::of(&undone)),
     })?;
     ensure!(
         undone.is_whole(),
@@ -244,7 +245,7 @@ fn list(options: &Undo) -> Result<()> {
         for record in &records {
             match options.output {
                 Output::Text => writeln!(out, "{}", text::record(record))?,
-                Output::Json => json(out, &report::Kept::of(record))?,
+                Output::Json => json(out, &KeptFix::of(record))?,
             }
         }
         if records.is_empty() && options.output == Output::Text {

@@ -1,10 +1,8 @@
-//! Network namespaces whose numbers are not known: that none of them is full is
-//! not known either.
-
-use serde::Serialize;
+//! Findings about network namespaces whose numbers are not known: a table in
+//! them may be full.
 
 use crate::{
-    kernel::netns,
+    observe::unread::Unread,
     say::{
         finding::{Finding, Severity},
         number::shortened,
@@ -14,176 +12,107 @@ use crate::{
 /// Reasons that a finding gives; of a host with many namespaces they are alike.
 const REASONS: usize = 2;
 
-/// A network namespace that was found and could not be looked into.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unseen {
-    /// What it is called.
-    pub name: String,
-    /// Why.
-    pub why: String,
-    /// Whether it is privilege that was missing.
-    #[serde(skip)]
-    pub denied: bool,
-}
-
-impl Unseen {
-    /// Of a namespace that could not be read; none if it has ended, and so is
-    /// no part of the host any more.
-    pub(crate) fn of(name: &str, error: &netns::Unreadable) -> Option<Self> {
-        let denied = match error {
-            netns::Unreadable::Gone { .. } => return None,
-            netns::Unreadable::Denied { .. } => true,
-            netns::Unreadable::Failed(_) => false,
+/// What is to be said about the part of a host that could not be read.
+pub(crate) fn findings(unread: &Unread) -> Vec<Finding> {
+    let hidden = (unread.hidden > 0).then(|| {
+        let processes = match unread.hidden {
+            1 => "1 process".to_owned(),
+            hidden => format!("{hidden} processes"),
         };
-        Some(Self {
-            name: name.to_owned(),
-            why: error.to_string(),
-            denied,
-        })
-    }
+        Finding::new(
+            Severity::Unknown,
+            format!("the network namespaces of {processes} cannot be seen"),
+            "one of them may have a full table",
+            unread.remedies.to_see.as_str(),
+        )
+    });
+    of_namespaces(unread).into_iter().chain(hidden).collect()
 }
 
-/// Why a part of the host may be full without being seen.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Missing {
-    /// Why no namespace could be found; none if some were.
-    pub(crate) not_found: Option<String>,
-    /// Those that were found, with and without success.
-    pub(crate) found: usize,
-    /// Those that could not be looked into.
-    pub(crate) unseen: Vec<Unseen>,
-    /// Processes whose namespaces are not even known.
-    pub(crate) hidden: usize,
-    /// What to do where it is privilege that was missing.
-    pub(crate) remedies: Remedies,
-}
-
-/// What keeps this process from looking, or what to do about it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Remedies {
-    /// Into a namespace.
-    pub(crate) to_enter: String,
-    /// At the namespace of a process.
-    pub(crate) to_see: String,
-}
-
-impl Remedies {
-    /// Those of this process.
-    pub(crate) fn now() -> Self {
-        Self {
-            to_enter: netns::why_not_entered(),
-            to_see: netns::why_not_seen(),
-        }
+/// Of those that are known.
+fn of_namespaces(unread: &Unread) -> Option<Finding> {
+    if let Some(error) = &unread.not_found {
+        return Some(Finding::new(
+            Severity::Unknown,
+            "the network namespaces cannot be found",
+            format!("{error}; a table may be full"),
+            "run as root, with procfs mounted on /proc",
+        ));
     }
-}
-
-impl Missing {
-    /// What is to be said about it.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let hidden = (self.hidden > 0).then(|| {
-            Finding::new(
-                Severity::Unknown,
-                format!(
-                    "the network namespaces of {} cannot be seen",
-                    match self.hidden {
-                        1 => "1 process".to_owned(),
-                        hidden => format!("{hidden} processes"),
-                    }
-                ),
-                "a table that is full among them is not noticed",
-                self.remedies.to_see.as_str(),
-            )
-        });
-        self.finding().into_iter().chain(hidden).collect()
-    }
-
-    /// Of those that are known.
-    fn finding(&self) -> Option<Finding> {
-        if let Some(error) = &self.not_found {
-            return Some(Finding::new(
-                Severity::Unknown,
-                "network namespaces cannot be found",
-                format!("{error}; whether a table is full is not known"),
-                "run as root, with procfs mounted on /proc",
-            ));
-        }
-        let unseen = &self.unseen;
-        let names: Vec<&str> = unseen.iter().map(|unseen| unseen.name.as_str()).collect();
-        let reasons: Vec<&str> = unseen
-            .iter()
-            .take(REASONS)
-            .map(|unseen| unseen.why.as_str())
-            .collect();
-        let of = match self.found {
-            1 => "the only network namespace was not looked into".to_owned(),
-            found => {
-                let were = if unseen.len() == 1 { "was" } else { "were" };
-                format!(
-                    "{} of {found} network namespaces {were} not looked into",
-                    unseen.len()
-                )
-            }
-        };
-        (!unseen.is_empty()).then(|| {
-            Finding::new(
-                Severity::Unknown,
-                format!("{of}: {}", shortened(&names)),
-                reasons.join("; "),
-                if unseen.iter().any(|unseen| unseen.denied) {
-                    self.remedies.to_enter.as_str()
-                } else {
-                    "mend what the reason names"
-                },
-            )
-        })
-    }
+    let namespaces = &unread.namespaces;
+    let names: Vec<&str> = namespaces.iter().map(|it| it.name.as_str()).collect();
+    let reasons = namespaces.iter().take(REASONS).map(|it| it.why.as_str());
+    let reasons: Vec<&str> = reasons.collect();
+    let of = match unread.found {
+        1 => "the only network namespace cannot be read".to_owned(),
+        found => format!(
+            "{} of {found} network namespaces cannot be read",
+            namespaces.len()
+        ),
+    };
+    (!namespaces.is_empty()).then(|| {
+        Finding::new(
+            Severity::Unknown,
+            format!("{of}: {}", shortened(&names)),
+            reasons.join("; "),
+            if namespaces.iter().any(|it| it.denied) {
+                unread.remedies.to_enter.as_str()
+            } else {
+                "remove the cause named above"
+            },
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        kernel::netns,
+        observe::unread::{Remedies, UnreadableNamespace},
+    };
 
-    fn denied(name: &str) -> Unseen {
+    fn denied(name: &str) -> UnreadableNamespace {
         let error = netns::Unreadable::Denied {
             name: name.into(),
             why: "CAP_SYS_ADMIN is missing".to_owned(),
         };
-        Unseen::of(name, &error).unwrap()
+        UnreadableNamespace::of(name, &error).unwrap()
     }
 
     #[test]
-    fn what_was_not_looked_into_is_unknown() {
-        let missing = |found, unseen: Vec<Unseen>| Missing {
+    fn a_namespace_that_cannot_be_read_is_unknown() {
+        let unread = |found, namespaces: Vec<UnreadableNamespace>| Unread {
             found,
-            unseen,
+            namespaces,
             remedies: Remedies {
                 to_enter: "run as root".to_owned(),
                 to_see: "grant it".to_owned(),
             },
-            ..Missing::default()
+            ..Unread::default()
         };
-        assert_eq!(missing(3, Vec::new()).findings(), []);
-        let hidden = Missing {
+        assert_eq!(findings(&unread(3, Vec::new())), []);
+        let hidden = Unread {
             hidden: 2,
-            ..missing(3, Vec::new())
+            ..unread(3, Vec::new())
         };
-        let findings = hidden.findings();
-        assert_eq!(findings[0].severity, Severity::Unknown);
-        assert!(findings[0].what.contains("of 2 processes"), "{findings:?}");
-        assert_eq!(findings[0].remedy, "grant it");
-        let finding = missing(3, vec![denied("blue"), denied("green")]).finding();
+        let found = findings(&hidden);
+        assert_eq!(found[0].severity, Severity::Unknown);
+        assert!(found[0].what.contains("of 2 processes"), "{found:?}");
+        assert_eq!(found[0].remedy, "grant it");
+        let finding = of_namespaces(&unread(3, vec![denied("blue"), denied("green")]));
         let finding = finding.unwrap();
         assert_eq!(finding.severity, Severity::Unknown);
         assert_eq!(
             finding.what,
-            "2 of 3 network namespaces were not looked into: blue, green"
+            "2 of 3 network namespaces cannot be read: blue, green"
         );
         assert!(finding.why.contains("CAP_SYS_ADMIN"), "{}", finding.why);
         assert_eq!(finding.remedy, "run as root");
         let many = (0..9)
             .map(|number| denied(&format!("ns{number}")))
             .collect();
-        let finding = missing(10, many).finding().unwrap();
+        let finding = of_namespaces(&unread(10, many)).unwrap();
         assert!(finding.what.ends_with("ns0, ns1, ns2 and others"));
         assert_eq!(finding.why.matches("cannot enter").count(), REASONS);
     }
@@ -191,34 +120,36 @@ mod tests {
     #[test]
     fn privilege_does_not_mend_everything() {
         let failed = netns::Unreadable::Failed(anyhow::anyhow!("it needs Linux 3.17"));
-        let missing = Missing {
+        let unread = Unread {
             found: 1,
-            unseen: Unseen::of("blue", &failed).into_iter().collect(),
-            ..Missing::default()
+            namespaces: UnreadableNamespace::of("blue", &failed)
+                .into_iter()
+                .collect(),
+            ..Unread::default()
         };
-        let finding = missing.finding().unwrap();
+        let finding = of_namespaces(&unread).unwrap();
         assert_eq!(
             finding.what,
-            "the only network namespace was not looked into: blue"
+            "the only network namespace cannot be read: blue"
         );
         assert!(!finding.remedy.contains("root"), "{}", finding.remedy);
     }
 
     #[test]
-    fn what_has_ended_is_not_missing() {
+    fn a_namespace_that_has_ended_is_no_part_of_the_host() {
         let gone = netns::Unreadable::Gone {
             name: "blue".to_owned(),
         };
-        assert_eq!(Unseen::of("blue", &gone), None);
+        assert_eq!(UnreadableNamespace::of("blue", &gone), None);
     }
 
     #[test]
     fn a_host_without_procfs_is_unknown() {
-        let missing = Missing {
+        let unread = Unread {
             not_found: Some("cannot list processes".to_owned()),
-            ..Missing::default()
+            ..Unread::default()
         };
-        let finding = missing.finding().unwrap();
+        let finding = of_namespaces(&unread).unwrap();
         assert_eq!(finding.severity, Severity::Unknown);
         assert!(finding.why.contains("cannot list processes"));
     }
