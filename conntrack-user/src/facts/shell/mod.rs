@@ -4,13 +4,10 @@
 //! It follows quoting, comments, several commands on a line and lines that go
 //! on. What depends on anything else, it says so.
 
-use serde::Serialize;
+mod scanner;
 
-/// Letters that word processors and web pages put in the place of quotes and
-/// blanks, and which the shell takes for ordinary ones; and what was no UTF-8.
-const LOOK_ALIKES: [char; 6] = [
-    '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{a0}', '\u{fffd}',
-];
+pub use crate::facts::shell::scanner::LookAlike;
+use crate::facts::shell::scanner::{Scanner, Word};
 
 /// What a fragment does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,15 +52,6 @@ pub enum Effect {
     Conditional,
     /// It is not: a command follows on the same line, and it is only for that.
     OnlyForCommand,
-}
-
-/// A letter that looks like a quote or a blank and is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LookAlike {
-    /// Number of the line, from 1.
-    pub line: u32,
-    /// The letter.
-    pub letter: char,
 }
 
 impl Fragment {
@@ -172,18 +160,6 @@ fn assignments(words: &[Word], conditional: bool, lines: &[&str]) -> Vec<Assignm
         .collect()
 }
 
-/// A word of a command.
-#[derive(Clone, Debug, Default)]
-struct Word {
-    /// As it is written.
-    raw: String,
-    /// Without quotes.
-    text: String,
-    /// Whether something in it is expanded.
-    computed: bool,
-    line: u32,
-}
-
 impl Word {
     /// Name and value, if this is an assignment: without quotes before the `=`.
     fn assigned(&self) -> Option<(String, Value)> {
@@ -217,199 +193,6 @@ impl Word {
             };
             (name.to_owned(), value)
         })
-    }
-}
-
-/// A simple command, as far as the next separator.
-struct Command {
-    words: Vec<Word>,
-    /// Whether it follows `&&`, `||` or `|`, or comes before `|` or `&`.
-    conditional: bool,
-}
-
-struct Scanner<'a> {
-    rest: std::iter::Peekable<std::str::Chars<'a>>,
-    line: u32,
-    look_alikes: Vec<LookAlike>,
-    /// Whether the separator before binds.
-    bound: bool,
-    /// How many parentheses are open: what is inside is a process of its own,
-    /// or an array.
-    parentheses: usize,
-}
-
-impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.chars().peekable(),
-            line: 1,
-            look_alikes: Vec::new(),
-            bound: false,
-            parentheses: 0,
-        }
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let letter = self.rest.next()?;
-        if letter == '\n' {
-            self.line += 1;
-        } else if LOOK_ALIKES.contains(&letter) {
-            let line = self.line;
-            self.look_alikes.push(LookAlike { line, letter });
-        }
-        Some(letter)
-    }
-
-    /// The next command; empty ones are among them.
-    fn command(&mut self) -> Option<Command> {
-        self.rest.peek()?;
-        let mut command = Command {
-            words: Vec::new(),
-            conditional: self.bound || self.parentheses > 0,
-        };
-        self.bound = false;
-        while let Some(&letter) = self.rest.peek() {
-            match letter {
-                ' ' | '\t' | '\r' => {
-                    self.next();
-                }
-                '#' => self.comment(),
-                '\n' | ';' | '(' | ')' => {
-                    self.next();
-                    match letter {
-                        '(' => self.parentheses += 1,
-                        ')' => self.parentheses = self.parentheses.saturating_sub(1),
-                        _ => {}
-                    }
-                    // A line may end after `&&`.
-                    self.bound = command.words.is_empty() && command.conditional;
-                    return Some(command);
-                }
-                '&' | '|' => {
-                    self.next();
-                    let twice = self.rest.next_if_eq(&letter).is_some();
-                    self.bound = twice || letter == '|';
-                    // Of a pipe, and in the background, it is a process of its own.
-                    command.conditional |= !twice;
-                    return Some(command);
-                }
-                _ => {
-                    // Only a backslash before the end of a line leaves nothing.
-                    let word = self.word();
-                    if !word.raw.is_empty() {
-                        command.words.push(word);
-                    }
-                }
-            }
-        }
-        Some(command)
-    }
-
-    fn comment(&mut self) {
-        // Not by `next`: look-alikes in comments do no harm.
-        while self.rest.next_if(|&letter| letter != '\n').is_some() {}
-    }
-
-    fn word(&mut self) -> Word {
-        let mut word = Word {
-            line: self.line,
-            ..Word::default()
-        };
-        while let Some(&letter) = self.rest.peek() {
-            match letter {
-                '(' => {
-                    // An array.
-                    word.computed |= word.raw.ends_with('=');
-                    break;
-                }
-                ' ' | '\t' | '\r' | '\n' | ';' | ')' | '&' | '|' => break,
-                _ => {}
-            }
-            self.next();
-            word.raw.push(letter);
-            match letter {
-                '\'' => self.single_quoted(&mut word),
-                '"' => self.double_quoted(&mut word),
-                '\\' => match self.next() {
-                    Some('\n') => {
-                        word.raw.pop();
-                        // What follows begins anew: it may be a comment.
-                        if word.raw.is_empty() {
-                            return word;
-                        }
-                    }
-                    Some(escaped) => word.push(escaped),
-                    None => {}
-                },
-                '$' | '`' => self.expansion(letter, &mut word),
-                other => word.text.push(other),
-            }
-        }
-        word
-    }
-
-    fn single_quoted(&mut self, word: &mut Word) {
-        while let Some(letter) = self.next() {
-            word.raw.push(letter);
-            if letter == '\'' {
-                return;
-            }
-            word.text.push(letter);
-        }
-        word.computed = true;
-    }
-
-    fn double_quoted(&mut self, word: &mut Word) {
-        while let Some(letter) = self.next() {
-            word.raw.push(letter);
-            match letter {
-                '"' => return,
-                '\\' => match self.next() {
-                    Some('\n') | None => {}
-                    Some(escaped) => {
-                        if !['$', '`', '"', '\\'].contains(&escaped) {
-                            word.text.push('\\');
-                        }
-                        word.push(escaped);
-                    }
-                },
-                '$' | '`' => self.expansion(letter, word),
-                other => word.text.push(other),
-            }
-        }
-        // The quote is not closed: the shell refuses the whole fragment.
-        word.computed = true;
-    }
-
-    /// Skips what is expanded, as far as it could be taken for several words.
-    fn expansion(&mut self, first: char, word: &mut Word) {
-        word.computed = true;
-        let (open, close) = match (first, self.rest.peek()) {
-            ('`', _) => ('`', '`'),
-            (_, Some('(')) => ('(', ')'),
-            (_, Some('{')) => ('{', '}'),
-            _ => return,
-        };
-        let mut depth = usize::from(first == '`');
-        while let Some(letter) = self.next() {
-            word.raw.push(letter);
-            if letter == close {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return;
-                }
-            } else if letter == open {
-                depth += 1;
-            }
-        }
-    }
-}
-
-impl Word {
-    /// Takes a letter that means itself.
-    fn push(&mut self, letter: char) {
-        self.raw.push(letter);
-        self.text.push(letter);
     }
 }
 

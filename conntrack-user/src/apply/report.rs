@@ -1,4 +1,5 @@
-//! What `ctdrop fix` and `ctdrop undo` have to say; as it is, this is the JSON.
+//! The JSON of a plan, of what came of it, and of fixes that are kept or taken
+//! back (docs/json.md).
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::{
         undo::Undone,
     },
     facts::Facts,
-    plan::{Current, Plan, diagnosis::Diagnosis, diff, notes::Note},
+    plan::{Current, Note, Plan, diagnosis::Diagnosis, diff},
     say::clock,
     survival::{Because, Outcome},
 };
@@ -19,7 +20,7 @@ use crate::{
 /// A plan, and what came of it.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "fix")]
-pub(crate) struct Report<'a> {
+pub(crate) struct FixReport<'a> {
     time: String,
     version: &'static str,
     distribution: &'a str,
@@ -87,7 +88,7 @@ impl<'a> Change<'a> {
     }
 }
 
-impl<'a> Report<'a> {
+impl<'a> FixReport<'a> {
     pub(crate) fn of(
         facts: &'a Facts,
         diagnosis: &'a Diagnosis,
@@ -173,13 +174,13 @@ impl<'a> UndoReport<'a> {
 /// A fix that is kept.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "kept_fix")]
-pub(crate) struct Kept<'a> {
+pub(crate) struct KeptFix<'a> {
     state: State,
     #[serde(flatten)]
     manifest: &'a Manifest,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> KeptFix<'a> {
     pub(crate) const fn of(record: &'a Record) -> Self {
         Self {
             state: record.state,
