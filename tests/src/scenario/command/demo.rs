@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Command, Stdio},
     thread,
 };
@@ -17,10 +18,11 @@ use crate::{
     },
 };
 
-/// Fills a table, floods it, and lets `ctdrop watch` name the flows.
+/// Fills a table and floods it; `ctdrop status` says that packets are refused, and
+/// `ctdrop watch` names the flows.
 pub static DEMO: Scenario = Scenario {
     name: "demo",
-    about: "a full table under flood, as an operator sees it with ctdrop watch",
+    about: "a full table under flood, as an operator sees it with ctdrop status and watch",
     backends: &[Backend::Fexit],
     alone: true,
     auto: Auto::No,
@@ -31,41 +33,82 @@ pub static DEMO: Scenario = Scenario {
 fn run(machine: &Machine) -> Result<()> {
     let lan = setup::full_lan(machine, "demo", &LanOptions::default())?;
     println!("{SHOW_BEGIN}");
-    println!("# the table of namespace demo-firewall is full; new flows arrive");
+    println!("# the table of namespace demo-firewall is full, and new flows arrive");
+    let status = during_incident(&lan, || show_status(&machine.ctdrop));
+    let before = lines_about_it()?;
+    println!();
+    let watch = show_watch(&machine.ctdrop, &lan);
+    println!();
+    println!(
+        "# meanwhile the kernel's log had {} lines about it, and named no flow",
+        lines_about_it()? - before
+    );
+    println!("{SHOW_END}");
+    status.and(watch)
+}
+
+/// Shows `ctdrop status`, whose exit code says how bad it is.
+fn show_status(ctdrop: &Path) -> Result<()> {
+    println!("$ ctdrop status");
+    let status = Command::new(ctdrop)
+        .arg("status")
+        .output()
+        .with_context(|| format!("cannot start {}", ctdrop.display()))?;
+    print!("{}", String::from_utf8_lossy(&status.stdout));
+    ensure!(
+        status.status.code() == Some(2),
+        "ctdrop status does not say CRITICAL: {}",
+        String::from_utf8_lossy(&status.stderr)
+    );
+    Ok(())
+}
+
+/// Shows `ctdrop watch`, which has attached its programs when the flows arrive.
+fn show_watch(ctdrop: &Path, lan: &Lan) -> Result<()> {
     println!("$ ctdrop watch --interval 2s --duration 6s --top 8");
-    let mut watch = Command::new(&machine.ctdrop)
+    let mut watch = Command::new(ctdrop)
         .args(["watch", "--interval", "2s", "--duration", "6s"])
         .args(["--top", "8"])
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("cannot start {}", machine.ctdrop.display()))?;
+        .with_context(|| format!("cannot start {}", ctdrop.display()))?;
     let output = watch.stdout.take().context("the output of ctdrop")?;
     let mut lines = BufReader::new(output).lines();
     // The first line comes when the programs are attached.
     if let Some(header) = lines.next() {
         println!("{}", header?);
     }
-    let arrived = thread::scope(|scope| {
-        let incident = scope.spawn(|| incident(&lan));
+    let shown = during_incident(lan, || {
         for line in lines {
             println!("{}", line?);
         }
-        incident
-            .join()
-            .map_err(|_| anyhow!("the incident panicked"))?
+        Ok(())
     });
-    let status = watch.wait()?;
+    let ended = watch.wait()?;
+    shown?;
+    ensure!(ended.success(), "ctdrop watch failed");
+    Ok(())
+}
+
+/// Shows something while the flows of the incident arrive.
+fn during_incident(lan: &Lan, show: impl FnOnce() -> Result<()>) -> Result<()> {
+    thread::scope(|scope| {
+        let incident = scope.spawn(|| incident(lan));
+        let shown = show();
+        let arrived = incident
+            .join()
+            .map_err(|_| anyhow!("the incident panicked"))?;
+        shown.and(arrived)
+    })
+}
+
+/// How many lines of the kernel's log are about a full table.
+fn lines_about_it() -> Result<usize> {
     let log = kernel_log()?;
-    let lines = log
+    Ok(log
         .lines()
         .filter(|line| line.contains("table full"))
-        .count();
-    println!();
-    println!("# meanwhile the kernel's log had {lines} lines about it, and named no flow");
-    println!("{SHOW_END}");
-    arrived?;
-    ensure!(status.success(), "ctdrop watch failed");
-    Ok(())
+        .count())
 }
 
 /// A name server's clients, a scan, and the firewall's own resolver, over some
