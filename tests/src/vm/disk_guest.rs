@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use super::{
-    Binaries,
+    binaries::Binaries,
     disk::Disk,
     initramfs,
     qemu::{self, Boot, Clock, Guest},

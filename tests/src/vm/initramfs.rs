@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    Binaries,
+    binaries::Binaries,
     cpio::Archive,
     tools::{KMOD_NAMES, Tools},
 };

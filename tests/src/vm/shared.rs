@@ -6,7 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use tempfile::TempDir;
 
-use super::{Binaries, LIMIT, judge, kernels::Target, prepare, qemu::Guest, tools::Tools};
+use super::{
+    binaries::Binaries,
+    kernels::Target,
+    qemu::Guest,
+    tools::Tools,
+    trial::{LIMIT, judge, prepare},
+};
 use crate::stage::Scenario;
 
 /// A guest that waits for scenarios. One in which a scenario has failed is not
