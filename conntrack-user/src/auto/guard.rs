@@ -14,14 +14,18 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    apply::record::{Records, State},
+    apply::{
+        live,
+        record::{Records, State},
+    },
     auto::{
         background::{self, Done, Evidence, Prepared},
-        decide::{Automatic, COOL_DOWN, Decision, Held, Look, Need, Table},
+        decide::{Automatic, COOL_DOWN, Decision, Held, Look, Need},
         event::{Advice, Event, Kept, Suspect, What},
         priority,
         refusals::Refusals,
     },
+    kernel::defaults::Table,
     plan::{
         diagnosis::diagnose,
         notes,
@@ -134,7 +138,7 @@ impl Guard {
         if self.automatic.is_over() || (need.is_none() && !self.automatic.has_written()) {
             return Vec::new();
         }
-        let Ok(table) = self.prepared.knobs.table() else {
+        let Ok(table) = live::table(&self.prepared.files) else {
             // Conntrack is being unloaded, or has not come back.
             return Vec::new();
         };
@@ -193,7 +197,7 @@ impl Guard {
     }
 
     fn step(&mut self, need: Need, before: Table, to: Table) -> Vec<Event> {
-        let writes = match self.prepared.knobs.raise(to) {
+        let writes = match live::raise(&self.prepared.files, to) {
             Ok(writes) => writes,
             Err(error) => {
                 self.automatic.end();
@@ -201,7 +205,7 @@ impl Guard {
             }
         };
         let (now, time) = (Instant::now(), clock::now());
-        let after = self.prepared.knobs.table().unwrap_or(to);
+        let after = live::table(&self.prepared.files).unwrap_or(to);
         self.automatic.raised(now, after);
         let evidence = self.evidence(need, before);
         self.stepped = self.looked.clone();
@@ -282,7 +286,7 @@ impl Guard {
     }
 
     fn make_plan(&mut self, need: Need) {
-        let Ok(table) = self.prepared.knobs.table() else {
+        let Ok(table) = live::table(&self.prepared.files) else {
             // The module is being loaded again: with the next refusal.
             return;
         };

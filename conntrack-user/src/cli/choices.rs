@@ -8,6 +8,7 @@ use crate::{
     engine::by::By,
     observe::{arming::Arm, backend::Backend},
     say::output::Output,
+    table::filter::Family,
 };
 
 impl ValueEnum for Output {
@@ -22,6 +23,20 @@ impl ValueEnum for Output {
                 "json",
                 "One JSON object a line; docs/json.md describes them",
             ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Family {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Ipv4, Self::Ipv6]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Ipv4 => ("ipv4", "IPv4"),
+            Self::Ipv6 => ("ipv6", "IPv6"),
         };
         Some(PossibleValue::new(name).help(help))
     }

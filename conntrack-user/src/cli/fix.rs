@@ -4,7 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::value_parser;
 
-use crate::cli::{Output, values::interval};
+use crate::{
+    cli::values::interval,
+    commands::fix::{Action, Options},
+    say::output::Output,
+};
 
 /// Options of `ctdrop fix`.
 #[derive(Clone, Debug, clap::Args)]
@@ -46,4 +50,55 @@ pub struct Fix {
     /// Time between the two looks at the running kernel's counters
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
+}
+
+impl From<Fix> for Options {
+    fn from(arguments: Fix) -> Self {
+        // No two of these can be given together.
+        let action = if arguments.dry_run {
+            Action::Show
+        } else if arguments.emit_script {
+            Action::EmitScript
+        } else if arguments.yes {
+            Action::Apply
+        } else {
+            Action::Ask
+        };
+        Self {
+            output: arguments.output,
+            root: arguments.root,
+            to: arguments.to,
+            action,
+            edit_conflicts: arguments.edit_conflicts,
+            interval: arguments.interval,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Command;
+
+    #[test]
+    fn one_option_at_most_says_what_to_do_with_the_plan() {
+        let action = |options: &str| {
+            let line = format!("ctdrop fix{options}");
+            match Command::read(line.split(' ')) {
+                Ok(Command::Fix(options)) => Some(options.action),
+                _ => None,
+            }
+        };
+        assert_eq!(action(""), Some(Action::Ask));
+        assert_eq!(action(" --yes"), Some(Action::Apply));
+        assert_eq!(action(" --dry-run"), Some(Action::Show));
+        assert_eq!(action(" --emit-script"), Some(Action::EmitScript));
+        for two in [
+            "--yes --dry-run",
+            "--yes --emit-script",
+            "--dry-run --emit-script",
+        ] {
+            assert_eq!(action(&format!(" {two}")), None, "{two}");
+        }
+    }
 }

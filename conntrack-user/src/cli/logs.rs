@@ -3,8 +3,9 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::{
-    cli::{Output, values::threads},
-    logs::when::When,
+    cli::values::threads,
+    logs::{Options, reading::Request, when::When},
+    say::output::Output,
 };
 
 /// Options of `ctdrop logs`.
@@ -44,4 +45,40 @@ pub struct Logs {
     /// Threads that search; by default one for each processor
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
+}
+
+impl From<Logs> for Options {
+    fn from(arguments: Logs) -> Self {
+        Self {
+            output: arguments.output,
+            files: arguments.files,
+            root: arguments.root,
+            request: Request {
+                since: arguments.since,
+                until: arguments.until,
+                hosts: arguments.host,
+                year: arguments.year,
+                threads: arguments.threads,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::{Command, usage};
+
+    #[test]
+    fn a_period_that_ends_before_it_begins_is_wrong_usage() {
+        let line = "ctdrop logs --since 2h --until 3h";
+        let Command::Logs(options) = Command::read(line.split(' ')).unwrap() else {
+            panic!("another command")
+        };
+        let error = usage(&crate::logs::run(&options).unwrap_err()).unwrap();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("--since is to be the earlier one"), "{text}");
+        assert!(text.contains("Usage: ctdrop logs"), "{text}");
+        assert!(usage(&anyhow::anyhow!("something else")).is_none());
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::cli::{
-    Output,
-    values::{interval, percent},
+use crate::{
+    cli::values::{interval, percent},
+    commands::status::{Options, pressure::Bounds},
+    say::output::Output,
 };
 
 /// Options of `ctdrop status`.
@@ -30,4 +31,44 @@ pub struct Status {
     /// A table this full is critical
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
     pub critical: u8,
+}
+
+impl TryFrom<Status> for Options {
+    type Error = String;
+
+    fn try_from(arguments: Status) -> Result<Self, String> {
+        let Status {
+            warning, critical, ..
+        } = arguments;
+        if warning > critical {
+            return Err(format!(
+                "--warning {warning} is above --critical {critical}, so that there would be no \
+                 warning before it is critical"
+            ));
+        }
+        Ok(Self {
+            output: arguments.output,
+            root: arguments.root,
+            interval: arguments.interval,
+            bounds: Bounds { warning, critical },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::read::tests::{assert_accepted, assert_refused};
+
+    #[test]
+    fn a_warning_comes_before_what_is_critical() {
+        assert_refused(
+            "ctdrop status --warning 95 --critical 90",
+            3,
+            "--warning 95 is above --critical 90",
+        );
+        assert_refused("ctdrop status --warning 95", 3, "--critical 90");
+        assert_refused("ctdrop status --critical 50", 3, "--warning 75");
+        assert_accepted("ctdrop status --warning 90");
+        assert_accepted("ctdrop status --warning 20 --critical 30");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::Output;
+use crate::{commands::undo::Options, say::output::Output};
 
 /// Options of `ctdrop undo`.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,4 +22,15 @@ pub struct Undo {
     /// Show all fixes that are kept, and change nothing
     #[arg(long, conflicts_with = "id")]
     pub list: bool,
+}
+
+impl From<Undo> for Options {
+    fn from(arguments: Undo) -> Self {
+        Self {
+            id: arguments.id,
+            output: arguments.output,
+            root: arguments.root,
+            list: arguments.list,
+        }
+    }
 }

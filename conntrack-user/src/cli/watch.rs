@@ -6,14 +6,11 @@ use clap::value_parser;
 
 use crate::{
     auto::guard,
-    cli::{
-        Output,
-        values::{duration, interval, protocol, reason},
-    },
+    cli::values::{duration, interval, protocol, reason},
     commands::watch,
     engine::{self, by::By},
     observe::{arming::Arm, backend::Backend},
-    say::reason::ReasonName,
+    say::{output::Output, reason::ReasonName},
 };
 
 /// Options of `ctdrop watch`.
@@ -93,9 +90,19 @@ pub struct Watch {
     pub quiet: bool,
 }
 
-impl From<Watch> for watch::options::Options {
-    fn from(watch: Watch) -> Self {
-        Self {
+impl TryFrom<Watch> for watch::options::Options {
+    /// What contradicts what.
+    type Error = String;
+
+    fn try_from(watch: Watch) -> Result<Self, String> {
+        if watch.ceiling.is_some() && watch.fix == guard::Mode::Off {
+            return Err(
+                "--ceiling bounds what --fix sets, and without --fix plan or --fix auto nothing \
+                  is set"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
             engine: engine::options::Options {
                 backend: watch.backend,
                 arm: watch.arm,
@@ -115,7 +122,7 @@ impl From<Watch> for watch::options::Options {
             fix: watch.fix,
             ceiling: watch.ceiling,
             quiet: watch.quiet,
-        }
+        })
     }
 }
 
@@ -124,13 +131,16 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::read::{
+        Arguments, Subcommand,
+        tests::{assert_accepted, assert_refused},
+    };
 
     fn watch(arguments: &[&str]) -> Result<Watch, String> {
         let line = ["ctdrop", "watch"].iter().chain(arguments);
-        match Cli::try_parse_from(line) {
-            Ok(Cli {
-                command: Command::Watch(watch),
+        match Arguments::try_parse_from(line) {
+            Ok(Arguments {
+                command: Subcommand::Watch(watch),
             }) => Ok(watch),
             Ok(_) => Err("another command".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -163,5 +173,18 @@ mod tests {
                 .contains("table_full")
         );
         assert!(watch(&["--proto", "300"]).is_err());
+    }
+
+    #[test]
+    fn a_ceiling_needs_a_fix() {
+        assert_refused("ctdrop watch --ceiling 9", 2, "without --fix");
+        assert_refused(
+            "ctdrop watch --fix off --ceiling 9",
+            2,
+            "Usage: ctdrop watch",
+        );
+        assert_accepted("ctdrop watch --fix plan --ceiling 9");
+        assert_accepted("ctdrop watch --fix auto --ceiling 9");
+        assert_accepted("ctdrop watch");
     }
 }

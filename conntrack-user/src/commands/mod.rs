@@ -3,5 +3,6 @@
 pub mod fix;
 pub mod probe;
 pub mod status;
+pub mod undo;
 pub mod watch;
 pub mod who;

@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use crate::{
-    cli::Output,
     kernel::{
         presence::Presence,
         release::Release,
@@ -20,7 +19,15 @@ use crate::{
             ladder::{self, NotUsed},
         },
     },
+    say::output::Output,
 };
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+}
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -59,7 +66,7 @@ struct Unseen {
 
 /// Tries every rung and says what is missing for those that do not hold. Fails
 /// if none does.
-pub fn run(output: Output) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let surroundings = Surroundings::read()?;
     let findings = Findings {
         release: Release::running()?.text,
@@ -68,7 +75,7 @@ pub fn run(output: Output) -> Result<()> {
         unseen: unseen(&surroundings),
         surroundings,
     };
-    say(&findings, output).context("cannot write to standard output")?;
+    say(&findings, options.output).context("cannot write to standard output")?;
     if findings.backends.iter().all(|finding| !finding.works) {
         bail!("no backend works on this host");
     }

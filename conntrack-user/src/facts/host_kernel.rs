@@ -80,6 +80,11 @@ impl HostKernel {
         }
     }
 
+    /// Whether conntrack is a module, which takes options when it is loaded.
+    pub fn is_module(&self) -> bool {
+        self.form == Form::Module
+    }
+
     /// For questions that depend on the release; none if that is not known.
     pub fn machine(&self) -> Option<Machine<'_>> {
         Some(Machine {

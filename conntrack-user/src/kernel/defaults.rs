@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::kernel::{generation::Generation, release::Release};
 
 /// Size of the hash table, and the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// Buckets.
     pub buckets: u64,

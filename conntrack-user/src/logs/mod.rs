@@ -30,16 +30,18 @@ pub mod text;
 pub mod when;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Result, bail};
 
 use crate::{
-    cli::{Logs, Output},
-    logs::{reading::Reading, report::Report},
-    say::{stdout, text::plain},
+    logs::{
+        reading::{Reading, Request},
+        report::Report,
+    },
+    say::{output::Output, stdout, text::plain},
 };
 
 /// This moment, in microseconds since 1970.
@@ -51,14 +53,25 @@ pub(crate) fn now() -> i64 {
         .unwrap_or(0)
 }
 
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+    /// The logs; `-` is standard input. If none is given, those of the system.
+    pub files: Vec<PathBuf>,
+    /// The tree of the system whose logs to read; the running host if none is
+    /// given.
+    pub root: Option<PathBuf>,
+    /// What of the logs to count, and how to read them.
+    pub request: Request,
+}
+
 /// Searches the logs and says what they say.
-pub fn run(options: &Logs) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let root = options.root.as_deref().unwrap_or(Path::new("/"));
     let zone = when::zone(options.root.as_deref())?;
-    let mut reading = Reading::new(options, zone.clone())?;
-    if let Err(error) = reading.demand_period() {
-        error.exit();
-    }
+    let mut reading = Reading::new(&options.request, zone.clone())?;
     if options.files.is_empty() {
         if !root.is_dir() {
             bail!("{} is no directory", plain(&root.display().to_string()));

@@ -1,7 +1,9 @@
 //! Reads the logs, one after the other.
 
 use std::{
+    fmt,
     io::{self, BufRead, BufReader, Read},
+    num::NonZeroUsize,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use clap::{CommandFactory as _, error::ErrorKind};
 use jiff::tz::TimeZone;
 use rustix::{
     system::uname,
@@ -17,7 +18,6 @@ use rustix::{
 };
 
 use crate::{
-    cli::{Cli, Logs},
     kernel::{kmsg::KernelLog, message::Message},
     logs::{
         blocks,
@@ -33,6 +33,7 @@ use crate::{
         source::{self, Log},
         stamp::Stamp,
         tally::Tally,
+        when::When,
     },
     say::text::plain,
 };
@@ -42,6 +43,48 @@ const SAMPLES: usize = 256;
 
 /// How much of a mapped file is kept in memory after it has been searched.
 const KEPT: usize = 32 << 20;
+
+/// What of the logs to count, and how to read them.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Only lines from this time on.
+    pub since: Option<When>,
+    /// Only lines before this time.
+    pub until: Option<When>,
+    /// Only lines of these hosts; of all if there is none.
+    pub hosts: Vec<String>,
+    /// The year that each log begins in, where its times have none.
+    pub year: Option<i16>,
+    /// Threads that search; one for each processor if none is given.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// No time is both since the one and until the other, so that nothing can be
+/// found: wrong usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmptyPeriod {
+    /// Microseconds since 1970.
+    since: i64,
+    /// Microseconds since 1970.
+    until: i64,
+}
+
+impl fmt::Display for EmptyPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |at| {
+            jiff::Timestamp::from_microsecond(at)
+                .map_or_else(|_| at.to_string(), |at| at.to_string())
+        };
+        write!(
+            f,
+            "nothing is both since {} and until {}: --since is to be the earlier one",
+            shown(self.since),
+            shown(self.until)
+        )
+    }
+}
+
+impl std::error::Error for EmptyPeriod {}
 
 /// Something that was read.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -101,54 +144,37 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Begins, with what is asked for.
-    pub(super) fn new(options: &Logs, zone: TimeZone) -> Result<Self> {
-        let resolve =
-            |when: Option<super::when::When>| when.map(|when| when.resolve(&zone)).transpose();
+    ///
+    /// # Errors
+    ///
+    /// A time that there is not in this zone, or an [`EmptyPeriod`].
+    pub(super) fn new(request: &Request, zone: TimeZone) -> Result<Self> {
+        let resolve = |when: Option<When>| when.map(|when| when.resolve(&zone)).transpose();
+        let (since, until) = (resolve(request.since)?, resolve(request.until)?);
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err(EmptyPeriod { since, until }.into());
+        }
         let filter = Filter {
-            since: resolve(options.since)?,
-            until: resolve(options.until)?,
-            hosts: options.host.clone(),
+            since,
+            until,
+            hosts: request.hosts.clone(),
             covered: None,
         };
-        let threads = options
+        let threads = request
             .threads
             .or_else(|| thread::available_parallelism().ok())
-            .map_or(1, std::num::NonZero::get);
+            .map_or(1, NonZeroUsize::get);
         Ok(Self {
             threads,
             zone,
-            year: options.year,
+            year: request.year,
             filter,
             scanner: Scanner::default(),
             streams: Scanner::for_streams(),
             files: Tally::default(),
             read: Findings::default(),
-        })
-    }
-
-    /// Demands that some time lies between the bounds that are given.
-    pub(super) fn demand_period(&self) -> Result<(), clap::Error> {
-        let (Some(since), Some(until)) = (self.filter.since, self.filter.until) else {
-            return Ok(());
-        };
-        if since < until {
-            return Ok(());
-        }
-        let shown = |at| {
-            jiff::Timestamp::from_microsecond(at)
-                .map_or_else(|_| at.to_string(), |at| at.to_string())
-        };
-        let mut command = Cli::command();
-        command.build();
-        let logs = command.find_subcommand_mut("logs");
-        let message = format!(
-            "nothing is both since {} and until {}: --since is to be the earlier one",
-            shown(since),
-            shown(until)
-        );
-        Err(match logs {
-            Some(logs) => logs.error(ErrorKind::ValueValidation, message),
-            None => command.error(ErrorKind::ValueValidation, message),
         })
     }
 

@@ -1,39 +1,64 @@
 //! Logs from kernel to report: every generation of the lines, each with where
 //! it comes from. What is made up is said to be.
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, path::PathBuf};
 
-use clap::Parser as _;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::{
-    cli::{Cli, Command},
-    logs::{reading::Reading, report::Report, text},
+use crate::logs::{
+    Options,
+    reading::{EmptyPeriod, Reading, Request},
+    report::Report,
+    text,
+    when::When,
 };
 
-/// Reads files with these names and texts, and gives the JSON and the text.
-fn read_files(files: &[(&str, &[u8])], arguments: &[&str]) -> (Value, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let mut line = vec!["ctdrop".to_owned(), "logs".to_owned()];
-    line.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-    for (name, text) in files {
-        let path = directory.path().join(name);
-        fs::write(&path, text).unwrap();
-        line.push(path.display().to_string());
+/// The year that the logs begin in.
+fn in_2012() -> Request {
+    Request {
+        year: Some(2012),
+        ..Request::default()
     }
-    let Command::Logs(options) = Cli::try_parse_from(&line).unwrap().command else {
-        panic!("another command")
-    };
-    let mut reading = Reading::new(&options, TimeZone::UTC).unwrap();
-    reading.files(&options.files);
-    let report = Report::new(&reading.finish());
+}
+
+fn when(text: &str) -> When {
+    When::parse(text).unwrap()
+}
+
+fn hosts(name: &str) -> Vec<String> {
+    vec![name.to_owned()]
+}
+
+fn report_of(paths: &[PathBuf], request: &Request) -> Report {
+    let mut reading = Reading::new(request, TimeZone::UTC).unwrap();
+    reading.files(paths);
+    Report::new(&reading.finish())
+}
+
+/// Reads files, and gives the JSON and the text.
+fn read_paths(paths: &[PathBuf], request: &Request) -> (Value, String) {
+    let report = report_of(paths, request);
     let text = text::report(&report, &TimeZone::UTC).join("\n");
     (serde_json::to_value(&report).unwrap(), text)
 }
 
+/// Reads files with these names and texts, and gives the JSON and the text.
+fn read_files(files: &[(&str, &[u8])], request: &Request) -> (Value, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = files
+        .iter()
+        .map(|(name, text)| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        })
+        .collect();
+    read_paths(&paths, request)
+}
+
 fn read(text: &str) -> Value {
-    read_files(&[("messages", text.as_bytes())], &["--year", "2012"]).0
+    read_files(&[("messages", text.as_bytes())], &in_2012()).0
 }
 
 #[track_caller]
@@ -57,7 +82,7 @@ Mar 12 13:40:34 localhost kernel: ip_conntrack: table full, dropping packet.
 
 #[test]
 fn the_story_of_an_el5_box() {
-    let (report, text) = read_files(&[("messages", EL5.as_bytes())], &["--year", "2012"]);
+    let (report, text) = read_files(&[("messages", EL5.as_bytes())], &in_2012());
     assert_open(&report, 1, 5991);
     assert_eq!(report["lines"], 1);
     assert_eq!(report["suppressed"], 5990);
@@ -198,7 +223,7 @@ fn the_lines_of_every_generation() {
     assert!(netns.iter().any(|place| place["container"] == 101));
     // Those that have none say so.
     assert!(netns.iter().all(|place| place.get("container").is_some()));
-    let (_, one) = read_files(&[("dmesg", PUBLISHED[7].1.as_bytes())], &[]);
+    let (_, one) = read_files(&[("dmesg", PUBLISHED[7].1.as_bytes())], &Request::default());
     assert!(
         one.starts_with("1 packet refused: table full\n  1 line in ")
             && one.contains("(1 packet was refused)"),
@@ -416,7 +441,7 @@ fn what_nothing_has_told_of_yet_leaves_a_burst_open() {
     let line = format!("Mar 12 10:20:01 gate kernel: {FULL}\n");
     let report = "Mar 12 10:20:01 gate kernel: net_ratelimit: 490 callbacks suppressed\n";
     let read = |text: &str| {
-        let year = ["--year", "2012"];
+        let year = in_2012();
         let in_memory = read_files(&[("messages", text.as_bytes())], &year);
         let (streamed, _) = read_files(&[("messages.gz", &gzip(text))], &year);
         assert_eq!(in_memory.0["by_minute"], streamed["by_minute"], "{text}");
@@ -454,7 +479,7 @@ fn what_nothing_has_told_of_yet_leaves_a_burst_open() {
     // The part of the log that comes next.
     let parts = |old: &str, new: &str| {
         let files = [("messages.1", old.as_bytes()), ("messages", new.as_bytes())];
-        read_files(&files, &["--year", "2012"]).0
+        read_files(&files, &in_2012()).0
     };
     assert_drops(&parts(&burst("00"), report), 10, 500);
     assert_open(&parts(&format!("{}{boot}", burst("00")), &line), 11, 11);
@@ -472,7 +497,10 @@ fn what_nothing_has_told_of_yet_leaves_a_burst_open() {
     // What was not asked for does not matter.
     let (before, _) = read_files(
         &[("messages", format!("{line}{}", burst("30")).as_bytes())],
-        &["--year", "2012", "--until", "2012-03-12 10:25"],
+        &Request {
+            until: Some(when("2012-03-12 10:25")),
+            ..in_2012()
+        },
     );
     assert_drops(&before, 1, 1);
 }
@@ -492,7 +520,7 @@ fn of_two_writings_the_one_that_goes_on_tells_the_end() {
         format!("{burst}Mar 12 11:00:00 gate kernel: net_ratelimit: 9 callbacks suppressed\n");
     for (a, b) in [(&burst, &whole), (&whole, &burst)] {
         let both = [("kern.log", a.as_bytes()), ("syslog", b.as_bytes())];
-        assert_drops(&read_files(&both, &["--year", "2012"]).0, 10, 19);
+        assert_drops(&read_files(&both, &in_2012()).0, 10, 19);
     }
 }
 
@@ -550,7 +578,7 @@ const LOAD: &str = "nf_conntrack version 0.5.0 (16384 buckets, 65536 max)";
 fn reloads(text: &str) -> Vec<bool> {
     let in_memory = read(text);
     // A stream finds the starts of the kernel in another way.
-    let (streamed, _) = read_files(&[("messages.gz", &gzip(text))], &["--year", "2012"]);
+    let (streamed, _) = read_files(&[("messages.gz", &gzip(text))], &in_2012());
     assert_eq!(in_memory["module_loads"], streamed["module_loads"]);
     in_memory["module_loads"]
         .as_array()
@@ -580,7 +608,7 @@ fn a_second_load_in_one_boot_is_a_reload() {
     );
     let (report, text) = read_files(
         &[("messages", format!("{load}{load}").as_bytes())],
-        &["--year", "2012"],
+        &in_2012(),
     );
     assert!(
         text.contains("loaded AGAIN") && text.contains("the limit was reset"),
@@ -599,7 +627,7 @@ fn a_reload_is_seen_across_a_rotation_and_a_boot_hides_none() {
     let (load, boot) = (line(LOAD), line("Linux version 2.6.32"));
     let reload = |old: &str, new: &str| {
         let files = [("messages.1", old.as_bytes()), ("messages", new.as_bytes())];
-        let (report, _) = read_files(&files, &["--year", "2012"]);
+        let (report, _) = read_files(&files, &in_2012());
         report["module_loads"][1]["reload"].as_bool().unwrap()
     };
     assert!(reload(&load, &load));
@@ -626,7 +654,7 @@ fn compressed_logs_are_read_also_in_several_pieces() {
     let mut all = COMPRESSED.to_vec();
     all.push(("messages.gz", &gzip));
     for (name, bytes) in all {
-        let year = ["--year", "2012"];
+        let year = in_2012();
         assert_open(&read_files(&[(name, bytes)], &year).0, 1, 5991);
         // Whatever it is called.
         assert_open(&read_files(&[("old", bytes)], &year).0, 1, 5991);
@@ -656,12 +684,12 @@ MESSAGE=nf_conntrack: nf_conntrack: table full, dropping packet\n\n";
 
 #[test]
 fn the_journal_s_export_is_read() {
-    let (report, _) = read_files(&[("journal", EXPORT)], &[]);
+    let (report, _) = read_files(&[("journal", EXPORT)], &Request::default());
     assert_drops(&report, 1, 13);
     assert_eq!(report["first"], "2012-03-12T13:40:34.000001Z");
     assert_eq!(report["by_host"][0]["host"], "gate");
     let inside = memchr::memmem::find(EXPORT, b"MESSAGE\n").unwrap() + 20;
-    let (cut, _) = read_files(&[("journal", &EXPORT[..inside])], &[]);
+    let (cut, _) = read_files(&[("journal", &EXPORT[..inside])], &Request::default());
     assert_eq!(
         cut["skipped"]["sources"].as_array().unwrap().len(),
         1,
@@ -695,7 +723,7 @@ fn broken_lines_are_counted_and_lose_nothing() {
     text.extend(b"\xff\xfe\x1b nf_conntrack: table full, dropping packet\n");
     text.extend(b"Mar 99 10:00:03 gate kernel: nf_conntrack: table full, dropping packet\n");
     text.extend(b"Mar 12 10:00:04 gate kernel: nf_conntrack: table full, dropping packet");
-    let (report, _) = read_files(&[("messages", &text)], &["--year", "2012"]);
+    let (report, _) = read_files(&[("messages", &text)], &in_2012());
     assert_drops(&report, 2, 2);
     let lines = &report["skipped"]["lines"];
     assert_eq!(lines["cut"], 2, "{lines}");
@@ -709,7 +737,7 @@ fn a_hostile_log_cannot_reach_the_terminal() {
                 Mar 12 10:00:01 \u{9b}31mb kernel: nf_conntrack: table full, dropping packet\n\
                 [    1.000000] \u{1b}[31mred kernel: nf_conntrack: table full, dropping packet\n";
     let name = "kern\u{1b}[2J.log";
-    let (report, text) = read_files(&[(name, text.as_bytes())], &["--year", "2012"]);
+    let (report, text) = read_files(&[(name, text.as_bytes())], &in_2012());
     assert_drops(&report, 3, 3);
     assert!(text.contains("HOST"), "{text}");
     let control = |char: char| char.is_control() && char != '\n';
@@ -724,21 +752,17 @@ fn a_hostile_log_cannot_reach_the_terminal() {
 #[test]
 fn years_are_told_from_the_time_of_the_file_and_followed() {
     let directory = tempfile::tempdir().unwrap();
-    let first = |text: &str, written: &str, year: Option<&str>| {
+    let first = |text: &str, written: &str, year: Option<i16>| {
         let path = directory.path().join("messages");
         fs::write(&path, text).unwrap();
         let written = humantime::parse_rfc3339(written).unwrap();
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(written).unwrap();
-        let path = path.display().to_string();
-        let mut line = vec!["ctdrop", "logs", path.as_str()];
-        line.extend(year.iter().flat_map(|year| ["--year", year]));
-        let Command::Logs(options) = Cli::try_parse_from(&line).unwrap().command else {
-            panic!("another command")
+        let request = Request {
+            year,
+            ..Request::default()
         };
-        let mut reading = Reading::new(&options, TimeZone::UTC).unwrap();
-        reading.files(&options.files);
-        let report = Report::new(&reading.finish());
+        let report = report_of(&[path], &request);
         (
             report.first.unwrap()[..10].to_owned(),
             report.last.unwrap()[..10].to_owned(),
@@ -777,7 +801,7 @@ fn years_are_told_from_the_time_of_the_file_and_followed() {
         first(
             &days(&["Dec 31", "Jan  1"]),
             "2024-01-05T00:00:00Z",
-            Some("1999")
+            Some(1999)
         ),
         of("1999-12-31", "2000-01-01")
     );
@@ -796,8 +820,8 @@ fn an_old_part_is_not_of_a_later_year_than_a_new_one() {
         let written = humantime::parse_rfc3339(written).unwrap();
         file.set_modified(written).unwrap();
     }
-    let path = |name: &str| directory.path().join(name).display().to_string();
-    let (report, _) = read_files(&[], &[&path("messages"), &path("messages.1")]);
+    let paths = ["messages", "messages.1"].map(|name| directory.path().join(name));
+    let (report, _) = read_paths(&paths, &Request::default());
     assert_eq!(report["first"], "2012-03-12T13:40:34Z");
     assert_eq!(report["last"], report["first"]);
 }
@@ -810,38 +834,44 @@ Mar 12 11:00:01 a kernel: nf_conntrack: table full, dropping packet
 Mar 12 11:00:01 b kernel: nf_conntrack: table full, dropping packet
 Mar 12 12:00:01 a kernel: nf_conntrack: table full, dropping packet
 ";
-    let ask = |arguments: &[&str]| {
-        let mut all = vec!["--year", "2012"];
-        all.extend(arguments);
-        read_files(&[("messages", text.as_bytes())], &all).0["lines"]
+    let ask = |request: &Request| {
+        read_files(&[("messages", text.as_bytes())], request).0["lines"]
             .as_u64()
             .unwrap()
     };
-    assert_eq!(ask(&[]), 4);
-    assert_eq!(ask(&["--since", "2012-03-12 11:00"]), 3);
-    assert_eq!(
-        ask(&[
-            "--since",
-            "2012-03-12 11:00",
-            "--until",
-            "2012-03-12T12:00:00Z"
-        ]),
-        2
-    );
-    assert_eq!(ask(&["--host", "a"]), 3);
-    assert_eq!(ask(&["--host", "b", "--since", "2012-03-12T11:30:00"]), 0);
+    let since_eleven = Request {
+        since: Some(when("2012-03-12 11:00")),
+        ..in_2012()
+    };
+    assert_eq!(ask(&in_2012()), 4);
+    assert_eq!(ask(&since_eleven), 3);
+    let until_noon = Request {
+        until: Some(when("2012-03-12T12:00:00Z")),
+        ..since_eleven
+    };
+    assert_eq!(ask(&until_noon), 2);
+    let of_a = Request {
+        hosts: hosts("a"),
+        ..in_2012()
+    };
+    assert_eq!(ask(&of_a), 3);
+    let of_b = Request {
+        hosts: hosts("b"),
+        since: Some(when("2012-03-12T11:30:00")),
+        ..in_2012()
+    };
+    assert_eq!(ask(&of_b), 0);
 }
 
 #[test]
 fn a_period_that_ends_before_it_begins_is_wrong_usage() {
     let demand = |since: &str, until: &str| {
-        let line = ["ctdrop", "logs", "--since", since, "--until", until];
-        let Command::Logs(options) = Cli::try_parse_from(line).unwrap().command else {
-            panic!("another command")
+        let request = Request {
+            since: Some(when(since)),
+            until: Some(when(until)),
+            ..Request::default()
         };
-        Reading::new(&options, TimeZone::UTC)
-            .unwrap()
-            .demand_period()
+        Reading::new(&request, TimeZone::UTC).map(|_| ())
     };
     for (since, until) in [
         ("2012-03-13", "2012-03-12"),
@@ -849,7 +879,7 @@ fn a_period_that_ends_before_it_begins_is_wrong_usage() {
         ("1h", "2h"),
     ] {
         let error = demand(since, until).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        assert!(error.is::<EmptyPeriod>(), "{error}");
         assert!(
             error
                 .to_string()
@@ -865,10 +895,9 @@ fn a_period_that_ends_before_it_begins_is_wrong_usage() {
 fn a_tree_without_logs_is_named_with_what_was_looked_for() {
     let root = tempfile::tempdir().unwrap();
     let said = |root: &std::path::Path| {
-        let root = root.display().to_string();
-        let line = ["ctdrop", "logs", "--root", root.as_str()];
-        let Command::Logs(options) = Cli::try_parse_from(line).unwrap().command else {
-            panic!("another command")
+        let options = Options {
+            root: Some(root.to_owned()),
+            ..Options::default()
         };
         super::run(&options).unwrap_err().to_string()
     };
@@ -893,19 +922,25 @@ Mar 12 10:00:01 fw kernel: nf_conntrack: table full, dropping packet
 Mar 12 11:00:01 fw kernel: nf_conntrack: table full, dropping packet
 Mar 12 12:00:01 gate kernel: nf_conntrack: table full, dropping packet
 ";
-    let ask = |text: &str, arguments: &[&str]| {
-        let mut all = vec!["--year", "2012"];
-        all.extend(arguments);
-        read_files(&[("messages", text.as_bytes())], &all)
+    let ask = |text: &str, request: Request| read_files(&[("messages", text.as_bytes())], &request);
+    let of = |host: &str| Request {
+        hosts: hosts(host),
+        ..in_2012()
     };
-    let (report, said) = ask(text, &["--host", "nope"]);
+    let (report, said) = ask(text, of("nope"));
     assert!(
         said.contains("is what was asked for")
             && said.contains("of other hosts (--host): 3 lines: fw, gate"),
         "{said}"
     );
     assert_eq!(report["excluded"]["hosts"][1], "gate");
-    let (report, said) = ask(text, &["--since", "2013-01-01", "--host", "fw"]);
+    let (report, said) = ask(
+        text,
+        Request {
+            since: Some(when("2013-01-01")),
+            ..of("fw")
+        },
+    );
     assert!(
         said.contains("of other hosts (--host): 1 line: gate")
             && said.contains(
@@ -919,16 +954,19 @@ Mar 12 12:00:01 gate kernel: nf_conntrack: table full, dropping packet
     assert_eq!(report["excluded"]["last"], "2012-03-12T11:00:01Z");
     let (_, said) = ask(
         &format!("[ 1281.489259] {FULL}\n"),
-        &["--until", "2013-01-01"],
+        Request {
+            until: Some(when("2013-01-01")),
+            ..in_2012()
+        },
     );
     assert!(
         said.contains("1 line, whose time of day is not known"),
         "{said}"
     );
-    let (_, said) = ask(&format!("[ 1281.489259] {FULL}\n"), &["--host", "a"]);
+    let (_, said) = ask(&format!("[ 1281.489259] {FULL}\n"), of("a"));
     assert!(said.contains("1 line: not named"), "{said}");
-    for (text, options) in [(text, &["--host", "fw"][..]), ("", &["--host", "nope"])] {
-        let (_, said) = ask(text, options);
+    for (text, host) in [(text, "fw"), ("", "nope")] {
+        let (_, said) = ask(text, of(host));
         assert!(!said.contains("asked for"), "{said}");
     }
 }
@@ -937,11 +975,11 @@ Mar 12 12:00:01 gate kernel: nf_conntrack: table full, dropping packet
 fn two_writings_of_one_message_are_counted_once() {
     let line = "Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet\n";
     let both = [("kern.log", line.as_bytes()), ("syslog", line.as_bytes())];
-    assert_drops(&read_files(&both, &["--year", "2012"]).0, 1, 1);
+    assert_drops(&read_files(&both, &in_2012()).0, 1, 1);
     // A name that any host may have says nothing.
     let line = line.replace("gate", "localhost");
     let both = [("a", line.as_bytes()), ("b", line.as_bytes())];
-    assert_drops(&read_files(&both, &["--year", "2012"]).0, 2, 2);
+    assert_drops(&read_files(&both, &in_2012()).0, 2, 2);
 }
 
 #[test]
@@ -965,7 +1003,7 @@ fn what_is_no_log_is_an_error_that_names_it() {
             "it is no log",
         ),
     ] {
-        let (report, _) = read_files(&[(name, bytes)], &[]);
+        let (report, _) = read_files(&[(name, bytes)], &Request::default());
         assert_eq!(report["sources"].as_array().unwrap().len(), 0, "{report:#}");
         let unread = &report["skipped"]["sources"][0];
         assert!(
@@ -975,19 +1013,19 @@ fn what_is_no_log_is_an_error_that_names_it() {
         assert!(unread["why"].as_str().unwrap().contains(why), "{unread}");
     }
     let some = [EL5.as_bytes(), &[1; 4000]].concat();
-    let (report, text) = read_files(&[("messages", &some)], &["--year", "2012"]);
+    let (report, text) = read_files(&[("messages", &some)], &in_2012());
     assert_open(&report, 1, 5991);
     assert!(text.contains("is hardly a log"), "{text}");
     // A crash leaves zeros.
     let some = [&[0; 40], EL5.as_bytes()].concat();
-    let (report, _) = read_files(&[("messages", &some)], &["--year", "2012"]);
+    let (report, _) = read_files(&[("messages", &some)], &in_2012());
     assert_eq!(report["lines"], 1, "{report:#}");
     assert!(
         report["warnings"].as_array().unwrap().len() == 1,
         "{report:#}"
     );
     // Nothing is no error.
-    let (report, text) = read_files(&[("messages", b"")], &[]);
+    let (report, text) = read_files(&[("messages", b"")], &Request::default());
     assert_eq!(report["sources"].as_array().unwrap().len(), 1);
     assert!(text.starts_with("no line about a full table"), "{text}");
 }
@@ -995,8 +1033,10 @@ fn what_is_no_log_is_an_error_that_names_it() {
 #[test]
 fn what_cannot_be_read_is_said_and_the_rest_is_read() {
     let directory = tempfile::tempdir().unwrap();
-    let gone = directory.path().join("gone").display().to_string();
-    let (report, text) = read_files(&[("messages", EL5.as_bytes())], &["--year", "2012", &gone]);
+    let path = directory.path().join("messages");
+    fs::write(&path, EL5).unwrap();
+    let gone = directory.path().join("gone");
+    let (report, text) = read_paths(&[path, gone], &in_2012());
     assert_open(&report, 1, 5991);
     assert!(
         text.contains("not read: ") && text.contains("gone"),

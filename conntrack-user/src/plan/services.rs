@@ -10,14 +10,9 @@ use crate::{
         sysctl::{Line, Variable},
     },
     kernel::generation::Generation,
-    plan::{draft::Draft, edit::shell, places},
+    plan::{draft::Draft, edit::shell},
     survival::order,
 };
-
-/// A service by its name.
-pub(crate) fn named<'f>(facts: &'f Facts, name: &str) -> Option<&'f IptablesService> {
-    facts.iptables.iter().find(|service| service.name == name)
-}
 
 /// Puts the word into the list of each service that has one.
 pub(crate) fn lists(draft: &mut Draft<'_>) -> Result<()> {
@@ -53,7 +48,7 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
     let word = draft.facts.kernel.generation.sysctl_pattern();
     let prefix = service.name.to_ascii_uppercase();
     let variable = format!("{prefix}_SYSCTL_LOAD_LIST");
-    let key = places::key(&draft.facts);
+    let key = draft.facts.kernel.generation.max_sysctl();
     let listed = service.words().any(|listed| key.contains(listed));
     let path = format!("/etc/sysconfig/{}-config", service.name);
     if !listed {
