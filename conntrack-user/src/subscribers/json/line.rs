@@ -85,8 +85,8 @@ pub(super) enum Changed {
 }
 
 impl<'a> Line<'a> {
-    /// The line of an update; none of one that has none, or is a line already.
-    pub(super) fn of(update: &'a Update) -> Option<Self> {
+    /// The line of an update, if it has one; the totals with the fixes that were made.
+    pub(super) fn of(update: &'a Update, fixes: Option<&'a [Kept]>) -> Option<Self> {
         Some(match update {
             Update::Waiting { time } => Self::Event {
                 time,
@@ -102,8 +102,8 @@ impl<'a> Line<'a> {
             },
             Update::Netns(change) => Self::netns(change),
             Update::Interval(report) => Self::Interval(Body::new(report)),
-            Update::Finished(summary) => Self::summary(summary),
-            Update::Refused(_) | Update::Fix(_) => return None,
+            Update::Finished(summary) => Self::summary(summary, fixes),
+            Update::Refused(_) => return None,
         })
     }
 
@@ -121,7 +121,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn summary(summary: &'a Summary) -> Self {
+    fn summary(summary: &'a Summary, fixes: Option<&'a [Kept]>) -> Self {
         let services = summary.services.iter();
         Self::Summary {
             body: Body::new(&summary.report),
@@ -132,7 +132,7 @@ impl<'a> Line<'a> {
                 .map(|(key, packets)| Service::new(key, *packets))
                 .collect(),
             log: summary.report.logged,
-            fixes: summary.fixes.as_deref(),
+            fixes,
             warnings: &summary.warnings,
         }
     }
