@@ -33,7 +33,7 @@ pub struct Refusals {
 
 impl Refusals {
     /// Those of all that was drained; where programs see only some reasons, the
-    /// others as far as the last look at the kernel's counters has shown them, of
+    /// others as far as the last check of the kernel's counters has shown them, of
     /// namespace 0.
     pub fn drained(snapshot: &Snapshot) -> Self {
         let mut refusals = Self::of(&snapshot.totals);

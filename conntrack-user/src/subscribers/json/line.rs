@@ -137,3 +137,78 @@ impl<'a> Line<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::engine::{fake::Fake, options::Options};
+
+    /// The lines of a short observation.
+    async fn lines() -> Vec<Value> {
+        let options = Options {
+            duration: Some(Duration::from_millis(1500)),
+            ..Options::default()
+        };
+        let mut engine = Fake::default().engine(options, std::future::pending());
+        let mut lines = Vec::new();
+        while let Some(update) = engine.next().await.unwrap() {
+            let line = Line::of(&update, Some(&[]));
+            lines.extend(line.map(|line| serde_json::to_value(line).unwrap()));
+        }
+        lines
+    }
+
+    /// Keys that docs/json.md promises.
+    const INTERVAL: [&str; 19] = [
+        "type",
+        "time",
+        "seconds",
+        "backend",
+        "armed",
+        "drops",
+        "evicted",
+        "clash_resolved",
+        "non_packet",
+        "unattributed",
+        "flows",
+        "flows_omitted",
+        "namespaces",
+        "namespaces_omitted",
+        "kernel",
+        "missed",
+        "faults",
+        "unexplained",
+        "reconciled",
+    ];
+
+    #[tokio::test(start_paused = true)]
+    async fn each_line_has_the_keys_that_are_promised() {
+        let lines = lines().await;
+        let types: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line["type"].as_str())
+            .collect();
+        assert_eq!(types, ["start", "interval", "summary"]);
+        for key in ["time", "version", "host", "release", "not_used", "limits"] {
+            assert!(lines[0].get(key).is_some(), "no {key}: {}", lines[0]);
+        }
+        for line in &lines[1..] {
+            for key in INTERVAL {
+                assert!(line.get(key).is_some(), "no {key}: {line}");
+            }
+        }
+        for key in ["host", "release", "error_bound", "services", "fixes"] {
+            assert!(lines[2].get(key).is_some(), "no {key}: {}", lines[2]);
+        }
+        assert!(lines[1].get("intervals").is_none(), "of one interval");
+        let flow = &lines[2]["flows"][0];
+        assert_eq!(
+            (flow["reason"].as_str(), flow["netns_name"].as_str()),
+            (Some("table_full"), Some("net:[7]"))
+        );
+    }
+}
