@@ -3,6 +3,7 @@
 //! Nothing below knows clap. Each file has the arguments of a command and turns
 //! them into the options that the command takes; [`values`] reads the values.
 
+mod command;
 mod fix;
 mod logs;
 mod probe;
@@ -13,29 +14,9 @@ mod values;
 mod watch;
 mod who;
 
-use crate::{commands, logs as log_files};
-
 pub use self::{
+    command::Command,
     read::{refused_code, usage},
     watch::{By, ReasonName, Watch},
 };
 pub use crate::say::output::Output;
-
-/// What is asked for: a command and its options.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Observe refused packets.
-    Watch(Watch),
-    /// Show which backends this host offers.
-    Probe(commands::probe::Options),
-    /// Show who fills the table.
-    Who(commands::who::Options),
-    /// Scan kernel logs.
-    Logs(log_files::Options),
-    /// Show limit, use and what survives.
-    Status(commands::status::Options),
-    /// Make the right limit stick.
-    Fix(commands::fix::Options),
-    /// Take a fix back.
-    Undo(commands::undo::Options),
-}

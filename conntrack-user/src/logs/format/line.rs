@@ -7,7 +7,7 @@
 
 use crate::{
     kernel::kmsg::Record,
-    logs::stamp::{Cursor, Stamp},
+    logs::format::stamp::{Cursor, Stamp},
 };
 
 /// A line, taken apart.

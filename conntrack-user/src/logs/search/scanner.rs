@@ -5,39 +5,19 @@ use memchr::memmem::Finder;
 use crate::{
     kernel::message::Message,
     logs::{
-        journal,
-        legible::Legible,
-        line::{Line, Writer},
-        sieve::Sieve,
-        stamp::Stamp,
+        format::{
+            event::{Event, What},
+            journal,
+            line::{Line, Writer},
+            stamp::Stamp,
+        },
+        search::{
+            needles::{CONNTRACK, SUPPRESSED},
+            prefilter::Prefilter,
+            text_share::TextShare,
+        },
     },
 };
-
-/// Something that a log says, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Where the line begins in the log, and where the next one does.
-    pub at: (u64, u64),
-    /// When.
-    pub stamp: Stamp,
-    /// Microseconds since the kernel had started.
-    pub uptime: Option<u64>,
-    /// Where.
-    pub host: Option<Box<[u8]>>,
-    /// Which start of the kernel it is of, if the log says so.
-    pub boot: Option<[u8; 32]>,
-    /// What.
-    pub what: What,
-}
-
-/// What a log says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A message of the kernel, so many times.
-    Said(Message, u64),
-    /// The line before, so many times again.
-    Again(u64),
-}
 
 /// What is in a block.
 #[derive(Debug, Default)]
@@ -48,8 +28,8 @@ pub struct Found {
     pub events: Vec<Event>,
     /// What was not counted.
     pub skipped: Skipped,
-    /// Whether it is text.
-    pub legible: Legible,
+    /// How much of it is text.
+    pub text_share: TextShare,
 }
 
 /// Lines about a full table that were not counted.
@@ -83,12 +63,6 @@ impl Skipped {
 /// The longest line that is looked at. The kernel's own end at 1 KiB.
 pub const LONGEST: usize = 64 * 1024;
 
-/// What every line about conntrack has in it.
-pub(super) const CONNTRACK: &[u8] = b"_conntrack";
-
-/// What every line about messages held back has in it.
-pub(super) const SUPPRESSED: &[u8] = b"s suppressed";
-
 /// What a kernel says first.
 const BOOTED: &[u8] = b"Linux version ";
 
@@ -98,7 +72,7 @@ pub struct Scanner {
     conntrack: Finder<'static>,
     suppressed: Finder<'static>,
     booted: Finder<'static>,
-    sieve: Sieve,
+    prefilter: Prefilter,
     /// Whether starts of the kernel are to be found, too.
     boots: bool,
 }
@@ -109,7 +83,7 @@ impl Default for Scanner {
     fn default() -> Self {
         Self {
             boots: false,
-            sieve: Sieve::default(),
+            prefilter: Prefilter::default(),
             conntrack: Finder::new(CONNTRACK),
             suppressed: Finder::new(SUPPRESSED),
             booted: Finder::new(BOOTED),
@@ -129,7 +103,7 @@ impl Scanner {
     /// Looks through whole lines, which begin at `offset` of the log.
     pub fn scan(&self, lines: &[u8], offset: u64) -> Found {
         let mut found = Found {
-            legible: Legible::sample(lines),
+            text_share: TextShare::sample(lines),
             ..Found::default()
         };
         let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
@@ -160,14 +134,14 @@ impl Scanner {
                 Judged::Nothing => {}
             }
         });
-        found.legible.found = !found.events.is_empty() || found.skipped.total() > 0;
+        found.text_share.found = !found.events.is_empty() || found.skipped.total() > 0;
         found
     }
 
     /// Calls `each` with the bounds of every line that may matter, in order.
     fn each_candidate(&self, lines: &[u8], mut each: impl FnMut(usize, usize)) {
         let mut hits: Vec<usize> = Vec::new();
-        self.sieve.each(lines, |from, to| {
+        self.prefilter.each(lines, |from, to| {
             let mut search = |finder: &Finder<'_>| {
                 // What reaches over the edge of a group is found with this one.
                 let begin = from.saturating_sub(finder.needle().len() - 1);

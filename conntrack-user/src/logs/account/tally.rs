@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::logs::chronology::Moment;
+use serde::Serialize;
+
+use crate::logs::account::moment::Moment;
 
 /// The limit that was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,14 +17,14 @@ pub enum Place {
     Container(u32),
 }
 
-/// A number of messages that the kernel wrote, and that it held back.
+/// A number of messages that the kernel wrote, and that it suppressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// "Table full", one line for each refusal that was written.
     pub lines: u64,
-    /// Messages held back next to them, whoever wanted to write them.
+    /// Messages suppressed next to them, of whatever kind.
     pub suppressed: u64,
-    /// Whether more may have been held back, which nothing has told of.
+    /// Whether more may have been suppressed: the log does not say.
     pub open: bool,
 }
 
@@ -45,6 +47,28 @@ impl Count {
         };
         self.lines = self.lines.max(other.lines);
         self.suppressed = self.suppressed.max(other.suppressed);
+    }
+}
+
+/// Bounds of a number of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Range {
+    /// One for each line.
+    pub at_least: u64,
+    /// And one for each suppressed message that the kernel reported.
+    pub at_most: u64,
+    /// Whether the kernel may have suppressed more, so that `at_most` is not an upper
+    /// bound.
+    pub open: bool,
+}
+
+impl From<Count> for Range {
+    fn from(count: Count) -> Self {
+        Self {
+            at_least: count.lines,
+            at_most: count.lines.saturating_add(count.suppressed),
+            open: count.open,
+        }
     }
 }
 
@@ -184,7 +208,7 @@ impl Tally {
         self.sum(|key| key.host)
     }
 
-    /// Sums by place. What was held back has no place.
+    /// Sums by place. Suppressed messages have no place.
     pub fn by_place(&self) -> BTreeMap<Place, u64> {
         let mut sums = self.sum(|key| key.place);
         sums.retain(|_, count| count.lines > 0);

@@ -1,6 +1,10 @@
-//! Times that a user gives, and the zone they are in.
+//! Times that a user gives, and the time zone of the logs.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context as _, Result};
 use jiff::{
@@ -49,14 +53,23 @@ impl When {
                 .with_context(|| format!("there is no {local}"))?
                 .as_microsecond(),
             Self::Ago(ago) => {
-                super::now().saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX))
+                now().saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX))
             }
         })
     }
 }
 
-/// The zone that logs are written in which name none: that of this host, or of
-/// the one below `root`.
+/// This moment, in microseconds since 1970.
+pub(super) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
+}
+
+/// The time zone of logs that name none: the one of this host, or of the system
+/// below `root`.
 pub fn zone(root: Option<&Path>) -> Result<TimeZone> {
     let Some(root) = root else {
         return Ok(TimeZone::system());

@@ -1,4 +1,4 @@
-//! Which moment a stamp means: zones, and years that are not written.
+//! Which moment a stamp means: time zones, and years that are not written.
 
 use jiff::{
     Timestamp,
@@ -6,51 +6,17 @@ use jiff::{
     tz::TimeZone,
 };
 
-use crate::logs::stamp::Stamp;
-
-/// When something was logged, as far as it is known. In microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Moment {
-    /// Since 1970.
-    Wall(i64),
-    /// Since the kernel started, at a time that is not known.
-    Uptime(u64),
-    /// Not known.
-    Unknown,
-}
-
-/// Microseconds of a minute.
-pub const MINUTE: i64 = 60_000_000;
+use crate::logs::{
+    account::moment::{MINUTE, Moment},
+    format::stamp::Stamp,
+};
 
 /// Microseconds of a day.
 const DAY: i64 = 24 * 60 * MINUTE;
 
-impl Moment {
-    /// The minute that it is in.
-    #[must_use]
-    pub const fn minute(self) -> Self {
-        match self {
-            Self::Wall(at) => Self::Wall(at.div_euclid(MINUTE) * MINUTE),
-            Self::Uptime(at) => Self::Uptime(at / MINUTE.cast_unsigned() * MINUTE.cast_unsigned()),
-            Self::Unknown => Self::Unknown,
-        }
-    }
-
-    /// Microseconds from `earlier` on, if both are told by the same clock.
-    pub fn since(self, earlier: Self) -> Option<i64> {
-        match (self, earlier) {
-            (Self::Wall(at), Self::Wall(earlier)) => Some(at.saturating_sub(earlier)),
-            (Self::Uptime(at), Self::Uptime(earlier)) => {
-                Some(at.cast_signed().saturating_sub(earlier.cast_signed()))
-            }
-            _ => None,
-        }
-    }
-}
-
 /// Reads the stamps of one log, in their order.
 #[derive(Clone, Debug)]
-pub struct Chronology {
+pub struct YearTracker {
     zone: TimeZone,
     /// When the log was written last, in microseconds since 1970.
     written: i64,
@@ -62,7 +28,7 @@ pub struct Chronology {
     inferred: bool,
 }
 
-impl Chronology {
+impl YearTracker {
     /// Begins a log.
     pub const fn new(zone: TimeZone) -> Self {
         Self {
@@ -84,7 +50,7 @@ impl Chronology {
     }
 
     /// The moment that a stamp means.
-    pub fn place(&mut self, stamp: Stamp) -> Moment {
+    pub fn moment_of(&mut self, stamp: Stamp) -> Moment {
         let local = match stamp {
             Stamp::At(at) => {
                 if let Ok(moment) = Timestamp::from_microsecond(at) {
@@ -104,16 +70,17 @@ impl Chronology {
             return Moment::Unknown;
         };
         self.last = Some(local);
-        self.moment(local).map_or(Moment::Unknown, Moment::Wall)
+        self.in_zone(local).map_or(Moment::Unknown, Moment::Wall)
     }
 
-    fn moment(&self, local: DateTime) -> Option<i64> {
+    fn in_zone(&self, local: DateTime) -> Option<i64> {
         let moment = self.zone.to_timestamp(local).ok()?;
         Some(moment.as_microsecond())
     }
 
     /// The year in which a day comes closest to the stamp before: clocks are set
-    /// back at times, and lines are out of order at new year. For the first stamp the last year in which it is not later than the log was written.
+    /// back at times, and lines are out of order at new year. For the first stamp,
+    /// the last year in which it is not later than the log was written.
     fn year_of(&mut self, month: i8, day: i8, time: jiff::civil::Time) -> Option<i16> {
         let in_year = |year| Some(Date::new(year, month, day).ok()?.to_datetime(time));
         if let Some(last) = self.last {
@@ -137,7 +104,7 @@ impl Chronology {
         // Eight years hold a 29 February, even around 1900 and 2100.
         (year - 8..=year + 1).rev().find(|&year| {
             in_year(year)
-                .and_then(|local| self.moment(local))
+                .and_then(|local| self.in_zone(local))
                 .is_some_and(|at| at <= self.written + DAY)
         })
     }
@@ -172,14 +139,14 @@ impl Chronology {
         written: i64,
         stamps: impl IntoIterator<Item = Stamp>,
     ) -> Option<i16> {
-        let mut chronology = Self::new(zone);
-        chronology.begin_part(written, None);
+        let mut tracker = Self::new(zone);
+        tracker.begin_part(written, None);
         let mut first = None;
         for stamp in stamps {
-            chronology.place(stamp);
-            first = first.or_else(|| chronology.year());
+            tracker.moment_of(stamp);
+            first = first.or_else(|| tracker.year());
         }
-        let overshoot = chronology.overshoot();
+        let overshoot = tracker.overshoot();
         (overshoot > 0)
             .then(|| first.map(|year| year - overshoot))
             .flatten()

@@ -4,38 +4,54 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Shorter scans say nothing.
+use crate::logs::read::progress::Progress;
+
+/// Nothing is shown of scans that end sooner.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The bar, and what it is to show.
-pub(super) struct Progress {
-    started: Instant,
-    bar: Option<ProgressBar>,
+/// A bar for each log that takes long.
+#[derive(Default)]
+pub(super) struct Bar {
+    source: Option<Source>,
+}
+
+/// The log that is read now.
+struct Source {
     name: String,
     length: Option<u64>,
+    started: Instant,
+    bar: Option<ProgressBar>,
 }
 
-impl Progress {
-    pub(super) fn begin(name: String, length: Option<u64>) -> Self {
-        Self {
+impl Progress for Bar {
+    fn begin(&mut self, source: &str, length: Option<u64>) {
+        self.source = Some(Source {
+            name: source.to_owned(),
+            length,
             started: Instant::now(),
             bar: None,
-            name,
-            length,
-        }
+        });
     }
 
-    /// Shows how many bytes have been read.
-    pub(super) fn reached(&mut self, position: u64) {
-        if self.bar.is_none() && self.started.elapsed() < PATIENCE {
+    fn reached(&mut self, bytes: u64) {
+        let Some(source) = &mut self.source else {
+            return;
+        };
+        if source.bar.is_none() && source.started.elapsed() < PATIENCE {
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| bar(&self.name, self.length));
-        bar.set_position(position);
+        let bar = source
+            .bar
+            .get_or_insert_with(|| bar(&source.name, source.length));
+        bar.set_position(bytes);
+    }
+
+    fn end(&mut self) {
+        self.source = None;
     }
 }
 
-impl Drop for Progress {
+impl Drop for Source {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

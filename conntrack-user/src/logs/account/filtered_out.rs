@@ -1,15 +1,15 @@
-//! The lines about a full table that were not asked for.
+//! The lines about a full table that the options filter out.
 
 use std::collections::BTreeSet;
 
-use crate::logs::chronology::Moment;
+use crate::logs::account::moment::Moment;
 
 /// Hosts that are named, at most.
 const HOSTS: usize = 10;
 
-/// Lines about a full table that the options leave out.
+/// Lines about a full table that the options filter out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Excluded {
+pub struct FilteredOut {
     /// Lines of other hosts.
     pub by_host: u64,
     /// Some of these hosts; none: not named.
@@ -21,8 +21,8 @@ pub struct Excluded {
     pub span: Option<(i64, i64)>,
 }
 
-impl Excluded {
-    /// Leaves out lines of a host that was not asked for.
+impl FilteredOut {
+    /// Counts lines of a host that was not asked for.
     pub fn host(&mut self, name: Option<&[u8]>, lines: u64) {
         self.by_host = self.by_host.saturating_add(lines);
         if self.hosts.len() < HOSTS {
@@ -30,7 +30,7 @@ impl Excluded {
         }
     }
 
-    /// Leaves out lines of a time that was not asked for.
+    /// Counts lines of a time that was not asked for.
     pub fn time(&mut self, moment: Moment, lines: u64) {
         self.by_time = self.by_time.saturating_add(lines);
         if let Moment::Wall(at) = moment {

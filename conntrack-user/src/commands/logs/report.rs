@@ -1,17 +1,25 @@
-//! What was found, as it is said: the fields of the JSON output.
+//! The report: the fields of the JSON output.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::logs::{
-    advice::{self, Advice, Evidence},
-    chronology::{MINUTE, Moment},
-    excluded::Excluded,
-    reading::{Findings, Source, Unreadable},
-    scan::Skipped,
-    tally::{Count, Place, Tally},
+use crate::{
+    commands::logs::{
+        advice::{Evidence, advise},
+        words::{self, AdviceText},
+    },
+    logs::{
+        account::{
+            attribution::Loaded,
+            filtered_out::FilteredOut,
+            moment::{MINUTE, Moment},
+            tally::{Count, Place, Range, Tally},
+        },
+        read::summary::{Source, Summary, Unreadable},
+        search::scanner::Skipped,
+    },
 };
 
 /// Minutes without a drop that end a burst.
@@ -23,7 +31,7 @@ const QUIET: i64 = 5 * MINUTE;
 pub struct Report {
     /// Lines about a full table.
     pub lines: u64,
-    /// Messages held back next to them.
+    /// Messages suppressed next to them.
     pub suppressed: u64,
     /// Packets refused.
     pub drops: Range,
@@ -42,41 +50,20 @@ pub struct Report {
     pub by_host: Vec<Host>,
     /// By what the limit was of.
     pub by_netns: Vec<Netns>,
-    /// Starts of conntrack.
+    /// Each time that conntrack was loaded.
     pub module_loads: Vec<Load>,
-    /// Messages held back that were not next to a full table.
+    /// Suppressed messages that are not close to a full table.
     pub suppressed_elsewhere: u64,
-    /// Lines about a full table that the options leave out.
-    pub excluded: NotAsked,
-    /// What was left out.
-    pub skipped: Left,
+    /// Lines about a full table that the options filter out.
+    pub filtered_out: FilteredLines,
+    /// What was not counted.
+    pub skipped: Uncounted,
     /// What was read.
     pub sources: Vec<Source>,
     /// What may be wrong.
     pub warnings: Vec<String>,
     /// What to do.
-    pub advice: Vec<Advice>,
-}
-
-/// Bounds of a number of packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
-    /// One for each line.
-    pub at_least: u64,
-    /// And one for each message held back that the kernel has told of.
-    pub at_most: u64,
-    /// Whether it may have held back more, and `at_most` is no bound.
-    pub open: bool,
-}
-
-impl From<Count> for Range {
-    fn from(count: Count) -> Self {
-        Self {
-            at_least: count.lines,
-            at_most: count.lines.saturating_add(count.suppressed),
-            open: count.open,
-        }
-    }
+    pub advice: Vec<AdviceText>,
 }
 
 /// First and last line, in seconds since the kernel's start.
@@ -98,7 +85,7 @@ pub struct Minute {
     pub uptime: Option<u64>,
     /// Lines about a full table.
     pub lines: u64,
-    /// Messages held back.
+    /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
     pub drops: Range,
@@ -115,7 +102,7 @@ pub struct Burst {
     pub quiet_before: Option<i64>,
     /// Lines about a full table.
     pub lines: u64,
-    /// Messages held back.
+    /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
     pub drops: Range,
@@ -128,7 +115,7 @@ pub struct Host {
     pub host: Option<String>,
     /// Lines about a full table.
     pub lines: u64,
-    /// Messages held back.
+    /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
     pub drops: Range,
@@ -138,7 +125,7 @@ pub struct Host {
     pub last: Option<String>,
 }
 
-/// A network namespace or container. What was held back has none.
+/// A network namespace or container. Suppressed messages have none.
 #[derive(Debug, Serialize)]
 pub struct Netns {
     /// Inode; none: of the host, or not named, as before 6.16 or so.
@@ -149,7 +136,7 @@ pub struct Netns {
     pub lines: u64,
 }
 
-/// A start of conntrack.
+/// A time that conntrack was loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Load {
     /// When.
@@ -166,9 +153,32 @@ pub struct Load {
     pub reload: bool,
 }
 
+impl Load {
+    fn new(loaded: &Loaded, host: Option<&[u8]>) -> Self {
+        let Loaded {
+            moment,
+            load,
+            reload,
+            ..
+        } = loaded;
+        Self {
+            time: time(*moment),
+            host: host.map(text),
+            module: if load.ip_conntrack {
+                "ip_conntrack"
+            } else {
+                "nf_conntrack"
+            },
+            buckets: load.buckets,
+            max: load.max,
+            reload: *reload,
+        }
+    }
+}
+
 /// Lines about a full table of other hosts and times than asked for.
 #[derive(Debug, Serialize)]
-pub struct NotAsked {
+pub struct FilteredLines {
     /// Lines of other hosts.
     pub by_host: u64,
     /// Some of these hosts; null: not named.
@@ -181,26 +191,26 @@ pub struct NotAsked {
     pub last: Option<String>,
 }
 
-impl From<&Excluded> for NotAsked {
-    fn from(excluded: &Excluded) -> Self {
+impl From<&FilteredOut> for FilteredLines {
+    fn from(lines: &FilteredOut) -> Self {
         let wall = |at| time(Moment::Wall(at));
         Self {
-            by_host: excluded.by_host,
-            hosts: excluded
+            by_host: lines.by_host,
+            hosts: lines
                 .hosts
                 .iter()
                 .map(|host| host.as_deref().map(text))
                 .collect(),
-            by_time: excluded.by_time,
-            first: excluded.span.and_then(|(first, _)| wall(first)),
-            last: excluded.span.and_then(|(_, last)| wall(last)),
+            by_time: lines.by_time,
+            first: lines.span.and_then(|(first, _)| wall(first)),
+            last: lines.span.and_then(|(_, last)| wall(last)),
         }
     }
 }
 
-/// What was left out.
+/// What was not counted.
 #[derive(Debug, Serialize)]
-pub struct Left {
+pub struct Uncounted {
     /// Lines about a full table that were not counted.
     pub lines: Skipped,
     /// Records of the kernel's log overwritten before they could be read.
@@ -211,7 +221,7 @@ pub struct Left {
 
 impl Report {
     /// Puts it together.
-    pub fn new(read: &Findings) -> Self {
+    pub fn new(read: &Summary) -> Self {
         let tally = &read.tally;
         let total = tally.total();
         let span = tally.span(None);
@@ -219,28 +229,22 @@ impl Report {
         let module_loads: Vec<Load> = read
             .loads
             .iter()
-            .map(|(load, host)| Load {
-                time: time(load.moment),
-                host: host.as_deref().map(text),
-                module: if load.load.ip_conntrack {
-                    "ip_conntrack"
-                } else {
-                    "nf_conntrack"
-                },
-                buckets: load.load.buckets,
-                max: load.load.max,
-                reload: load.reload,
-            })
+            .map(|(loaded, host)| Load::new(loaded, host.as_deref()))
+            .collect();
+        let loads: Vec<Loaded> = read
+            .loads
+            .iter()
+            .map(|(loaded, _)| loaded.clone())
             .collect();
         let by_netns: Vec<Netns> = tally
             .by_place()
             .into_iter()
             .map(|(place, lines)| netns(place, lines))
             .collect();
-        let advice = advice::advise(&Evidence {
+        let advice = advise(&Evidence {
             drops: total.into(),
-            generations: read.generations,
-            loads: &module_loads,
+            modules: read.modules,
+            loads: &loads,
             namespaces: by_netns
                 .iter()
                 .filter(|place| place.netns.is_some())
@@ -282,15 +286,15 @@ impl Report {
             by_netns,
             module_loads,
             suppressed_elsewhere: read.elsewhere,
-            excluded: (&read.excluded).into(),
-            skipped: Left {
+            filtered_out: (&read.filtered_out).into(),
+            skipped: Uncounted {
                 lines: read.skipped,
                 lost: read.lost,
                 sources: read.unreadable.clone(),
             },
             sources: read.sources.clone(),
             warnings: read.warnings.iter().cloned().chain(open(tally)).collect(),
-            advice,
+            advice: advice.into_iter().map(words::text).collect(),
         }
     }
 }
@@ -298,7 +302,7 @@ impl Report {
 /// Moments that a warning names, at most.
 const NAMED: usize = 3;
 
-/// Says which bursts may have been larger than the log tells.
+/// Says which bursts may have been larger than the log says.
 fn open(tally: &Tally) -> Option<String> {
     let open = tally.open();
     if open.is_empty() {
@@ -310,7 +314,7 @@ fn open(tally: &Tally) -> Option<String> {
         .map(|&(moment, host)| {
             let at = match moment {
                 Moment::Uptime(at) => format!("{} s after the kernel's start", at / 1_000_000),
-                _ => time(moment).unwrap_or_else(|| "a time not known".to_owned()),
+                _ => time(moment).unwrap_or_else(|| "an unknown time".to_owned()),
             };
             host.map_or_else(|| at.clone(), |host| format!("{at} on {}", text(host)))
         })
@@ -319,9 +323,10 @@ fn open(tally: &Tally) -> Option<String> {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
+    let minutes = if open.len() == 1 { "minute" } else { "minutes" };
     Some(format!(
-        "at_most is no bound for the minute of {}{more}: the kernel tells what it holds back only \
-         with a later message, and the log has none after that burst",
+        "at_most is not an upper bound for the {minutes} {}{more}: the kernel reports what it \
+         suppressed only with its next message, and the log has none after that burst",
         named.join(", ")
     ))
 }

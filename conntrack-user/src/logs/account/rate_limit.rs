@@ -1,12 +1,11 @@
-//! Whether a kernel may have held back messages that it has not told of yet.
+//! Whether a kernel may have suppressed messages that it has not reported yet.
 //!
-//! It says how many they are only with a message that it writes later, so after
-//! the last burst before the end of a log, or before a start of the kernel,
-//! nobody has.
+//! It reports their number only with a later message. So it is missing after the
+//! last burst before the end of a log, or before the kernel started again.
 
 use std::collections::VecDeque;
 
-use crate::logs::chronology::Moment;
+use crate::logs::account::moment::Moment;
 
 /// Messages that are written at once, at most: `net.core.message_burst`.
 const BURST: u64 = 10;
@@ -20,7 +19,7 @@ const INEXACT: i64 = 1_000_000;
 /// What a full bucket holds: the time of a message for each of a burst.
 const FULL: i64 = BURST.cast_signed() * INTERVAL;
 
-/// The limit of one kernel, followed along its lines about a full table. Other
+/// The rate limit of one kernel, followed along its lines about a full table. Other
 /// network messages share it, and are not seen.
 ///
 /// - `lib/ratelimit.c: ___ratelimit`, since 2.6.27 or so: a burst in each
@@ -29,19 +28,19 @@ const FULL: i64 = BURST.cast_signed() * INTERVAL;
 ///   net_ratelimit`, 2.4: a bucket of tokens. A message takes the time of an
 ///   interval out, which comes back as time goes by.
 #[derive(Clone, Debug)]
-pub struct Limit {
+pub struct RateLimit {
     /// Whether it is a bucket of tokens.
     by_tokens: bool,
     /// What the bucket holds at least after the last line, in microseconds.
     tokens: i64,
-    /// The lines since messages held back were reported that may be of the last
+    /// The lines since suppressed messages were reported that may be of the last
     /// interval: how many, and when at the latest.
     recent: VecDeque<(u64, Moment)>,
     /// The last line or report: when at the earliest and at the latest.
     last: Option<(Moment, Moment)>,
 }
 
-impl Default for Limit {
+impl Default for RateLimit {
     /// One that has not been met.
     fn default() -> Self {
         Self {
@@ -53,7 +52,7 @@ impl Default for Limit {
     }
 }
 
-impl Limit {
+impl RateLimit {
     /// So many lines were written at `moment`; if `folded` by a syslog daemon, at
     /// any time since the line before.
     pub fn written(&mut self, lines: u64, moment: Moment, folded: bool) {
@@ -85,7 +84,7 @@ impl Limit {
         }
     }
 
-    /// It has said at `moment` what it had held back until then.
+    /// It reported at `moment` what it had suppressed until then.
     pub fn reported(&mut self, moment: Moment) {
         self.recent.clear();
         // When the bucket was empty is not known: just now, maybe.
@@ -98,8 +97,8 @@ impl Limit {
         self.by_tokens = true;
     }
 
-    /// Whether messages may have been held back after the last line, so that
-    /// only a later message would have said it.
+    /// Whether messages may have been suppressed after the last line, which only a
+    /// later message would have reported.
     pub fn is_open(&self) -> bool {
         let Some((last, _)) = self.last.filter(|_| !self.recent.is_empty()) else {
             return false;
@@ -130,8 +129,8 @@ mod tests {
     }
 
     /// Lines at these seconds.
-    fn after(seconds: impl IntoIterator<Item = i64>, by_tokens: bool) -> Limit {
-        let mut limit = Limit::default();
+    fn after(seconds: impl IntoIterator<Item = i64>, by_tokens: bool) -> RateLimit {
+        let mut limit = RateLimit::default();
         if by_tokens {
             limit.counts_tokens();
         }
@@ -197,7 +196,7 @@ mod tests {
 
     #[test]
     fn without_times_it_cannot_be_told() {
-        let mut limit = Limit::default();
+        let mut limit = RateLimit::default();
         for _ in 0..9 {
             limit.written(1, Moment::Unknown, false);
             assert!(!limit.is_open());

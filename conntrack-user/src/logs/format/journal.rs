@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::{
     kernel::message::Message,
-    logs::{
-        scan::{Event, What},
+    logs::format::{
+        event::{Event, What},
         stamp::Stamp,
     },
 };

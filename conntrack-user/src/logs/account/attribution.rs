@@ -1,31 +1,38 @@
-//! Which drops the messages held back stand for.
+//! Attributes suppressed messages to the bursts of refused packets that they are of.
 //!
-//! The kernel says how many messages it has held back when it writes the next
-//! one that is limited alike, however late that is: the number is of the burst
-//! before. Any network message counts, so the number bounds what was refused
-//! and does not tell it.
+//! The kernel reports how many messages it suppressed with the next message that
+//! has the same rate limit, however late that is: the number is of the burst
+//! before. It covers network messages of every kind, so it is an upper bound of
+//! the packets refused.
 
 use std::collections::BTreeMap;
 
 use crate::{
     kernel::message::{Load, Message},
     logs::{
-        chronology::{Chronology, Moment},
-        excluded::Excluded,
-        limit::Limit,
-        scan::{Event, What},
-        stamp::Stamp,
-        tally::{Count, Place, Tally},
+        account::{
+            filter::Filter,
+            filtered_out::FilteredOut,
+            host::Host,
+            moment::Moment,
+            rate_limit::RateLimit,
+            tally::{Count, Place, Tally},
+            year::YearTracker,
+        },
+        format::{
+            event::{Event, What},
+            stamp::Stamp,
+        },
     },
 };
 
-/// The kernel writes the message right after it said how many were held back,
+/// The kernel writes the message right after it said how many were suppressed,
 /// within the window of its limit (`net.core.message_cost`, 5 s).
-const WINDOW: i64 = 5_000_000;
+const REPORT_WINDOW: i64 = 5_000_000;
 
-/// How long after a full table messages held back may still be about it, while
+/// How long after a full table suppressed messages may still be about it, while
 /// others are written.
-const ONGOING: i64 = 60_000_000;
+const BURST_WINDOW: i64 = 60_000_000;
 
 /// Lines of two processors can be out of order by this much.
 const DISORDER: u64 = 1_000_000;
@@ -46,163 +53,81 @@ pub struct Loaded {
 /// Starts of conntrack that are kept, at most.
 const LOADS: usize = 10_000;
 
-/// What is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Microseconds since 1970.
-    pub since: Option<i64>,
-    /// Microseconds since 1970.
-    pub until: Option<i64>,
-    /// Names; none: all.
-    pub hosts: Vec<String>,
-    /// What another log has said already.
-    pub covered: Option<Covered>,
-}
-
-/// Hosts whose messages another log holds, from a moment on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Covered {
-    /// Microseconds since 1970.
-    pub from: i64,
-    /// Names, without domain.
-    pub hosts: Vec<Box<[u8]>>,
-}
-
-/// The name of a host without its domain.
-pub fn short(name: &[u8]) -> &[u8] {
-    name.split(|&byte| byte == b'.').next().unwrap_or(name)
-}
-
-impl Filter {
-    /// Whether it lets a moment pass. What has no time of day passes only if
-    /// none is asked for.
-    pub fn time(&self, moment: Moment) -> bool {
-        match moment {
-            Moment::Wall(at) => {
-                self.since.is_none_or(|since| at >= since)
-                    && self.until.is_none_or(|until| at < until)
-            }
-            _ => self.since.is_none() && self.until.is_none(),
-        }
-    }
-
-    /// Whether another log has said already what a host said then.
-    fn is_covered(&self, name: Option<&[u8]>, moment: Moment) -> bool {
-        match (&self.covered, name, moment) {
-            (Some(covered), Some(name), Moment::Wall(at)) => {
-                at >= covered.from && covered.hosts.iter().any(|host| **host == *short(name))
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether it lets a host pass.
-    pub fn host(&self, name: Option<&[u8]>) -> bool {
-        self.hosts.is_empty()
-            || name.is_some_and(|name| self.hosts.iter().any(|host| host.as_bytes() == name))
-    }
-}
-
-/// What the messages of one host are held against.
-#[derive(Clone, Debug)]
-struct Host {
-    number: usize,
-    /// Whether it is asked for.
-    wanted: bool,
-    /// The last full table.
-    full: Option<Moment>,
-    /// Whether messages held back were reported since then.
-    reported: bool,
-    /// The last line about a full table, folded ones included: when, where in the
-    /// log it ended, and whether the log says since when its kernel ran.
-    written: Option<(Moment, u64, bool)>,
-    /// Which table that line is about.
-    place: Place,
-    limit: Limit,
-    /// Held back, and not yet known for whom.
-    pending: Option<(u64, Moment)>,
-    boot: Option<[u8; 32]>,
-    uptime: u64,
-    /// Where, in the log, conntrack was loaded last since the kernel started.
-    loaded: Option<(u64, bool)>,
-}
-
 /// Whether the kernel has started anew between two places of the log.
 pub type BootBetween<'a> = &'a dyn Fn(u64, u64) -> bool;
 
 /// Adds up one log.
 #[derive(Debug)]
-pub struct Bursts<'a> {
+pub struct Attribution<'a> {
     filter: &'a Filter,
-    chronology: Chronology,
+    years: YearTracker,
     hosts: BTreeMap<Option<Box<[u8]>>, Host>,
     tally: Tally,
     loads: Vec<Loaded>,
     /// Where the last full table's line ended, its host, time and place.
     last: Option<(u64, usize, Moment, Place)>,
-    /// Messages held back for others.
+    /// Suppressed messages that are of no full table.
     elsewhere: u64,
-    excluded: Excluded,
-    /// Whether `ip_conntrack` has written, and whether `nf_conntrack`.
-    generations: Generations,
+    filtered_out: FilteredOut,
+    modules: ModulesSeen,
     overshoot: i16,
 }
 
-/// The kernels that have written, as far as their words tell.
+/// The conntrack modules that wrote lines about a full table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Generations {
-    /// `ip_conntrack`: before 2.6.20 or so.
-    pub ip: bool,
+pub struct ModulesSeen {
+    /// `ip_conntrack`: Linux before 2.6.20 or so.
+    pub ip_conntrack: bool,
     /// `nf_conntrack`.
-    pub nf: bool,
+    pub nf_conntrack: bool,
 }
 
-/// What one log has said.
+/// The sums of one log.
 #[derive(Debug)]
-pub struct Said {
+pub struct LogSums {
     /// The counts.
     pub tally: Tally,
     /// Starts of conntrack.
     pub loads: Vec<Loaded>,
-    /// Messages held back for others.
+    /// Suppressed messages that are of no full table.
     pub elsewhere: u64,
-    /// Lines that were not asked for.
-    pub excluded: Excluded,
-    /// The kernels that have written.
-    pub generations: Generations,
+    /// Lines that the options filter out.
+    pub filtered_out: FilteredOut,
+    /// The conntrack modules that wrote.
+    pub modules: ModulesSeen,
     /// Years by which the log runs past the time that it was written last.
     pub overshoot: i16,
 }
 
-impl<'a> Bursts<'a> {
+impl<'a> Attribution<'a> {
     /// Begins a log.
-    pub fn new(filter: &'a Filter, chronology: Chronology) -> Self {
+    pub fn new(filter: &'a Filter, years: YearTracker) -> Self {
         Self {
             filter,
-            chronology,
+            years,
             hosts: BTreeMap::new(),
             tally: Tally::default(),
             loads: Vec::new(),
             last: None,
             elsewhere: 0,
-            excluded: Excluded::default(),
-            generations: Generations::default(),
+            filtered_out: FilteredOut::default(),
+            modules: ModulesSeen::default(),
             overshoot: 0,
         }
     }
 }
 
-impl Bursts<'_> {
+impl Attribution<'_> {
     /// Goes on with a part of the log, which was written last at `written`, and
     /// begins in this year if that is known.
     pub fn begin_part(&mut self, written: i64, begins: Option<i16>) {
-        self.chronology.begin_part(written, begins);
+        self.years.begin_part(written, begins);
         self.last = None;
     }
 
     /// Ends a part of so many bytes.
     pub fn end_part(&mut self, length: u64, boot_between: BootBetween<'_>) {
-        self.overshoot = self.overshoot.max(self.chronology.overshoot());
+        self.overshoot = self.overshoot.max(self.years.overshoot());
         for host in self.hosts.values_mut() {
             // Places of one part mean nothing in the next.
             host.loaded = host
@@ -218,17 +143,17 @@ impl Bursts<'_> {
 
     /// The year that the part has come to.
     pub fn year(&self) -> Option<i16> {
-        self.chronology.year()
+        self.years.year()
     }
 
     /// Takes in the stamp of a line that says nothing, to keep track of years.
     pub fn pass(&mut self, stamp: Stamp) {
-        self.chronology.place(stamp);
+        self.years.moment_of(stamp);
     }
 
     /// Takes in what comes next.
     pub fn take(&mut self, event: &Event, boot_between: BootBetween<'_>) {
-        let moment = self.chronology.place(event.stamp);
+        let moment = self.years.moment_of(event.stamp);
         match event.what {
             What::Again(times) => self.again(event, times, moment),
             What::Said(message, times) => {
@@ -244,8 +169,8 @@ impl Bursts<'_> {
                         container,
                         ip_conntrack,
                     } => {
-                        self.generations.ip |= ip_conntrack;
-                        self.generations.nf |= !ip_conntrack;
+                        self.modules.ip_conntrack |= ip_conntrack;
+                        self.modules.nf_conntrack |= !ip_conntrack;
                         let place = match (netns, container) {
                             (Some(netns), _) => Place::Netns(netns),
                             (None, Some(container)) => Place::Container(container),
@@ -278,18 +203,18 @@ impl Bursts<'_> {
     }
 
     /// Ends the log.
-    pub fn finish(mut self) -> Said {
+    pub fn finish(mut self) -> LogSums {
         self.settle(|_, _| true);
         for host in self.hosts.values() {
             self.elsewhere += host.pending.map_or(0, |(messages, _)| messages);
         }
-        Said {
+        LogSums {
             overshoot: self.overshoot,
             tally: self.tally,
             loads: self.loads,
             elsewhere: self.elsewhere,
-            excluded: self.excluded,
-            generations: self.generations,
+            filtered_out: self.filtered_out,
+            modules: self.modules,
         }
     }
 
@@ -298,19 +223,7 @@ impl Bursts<'_> {
             return host.clone();
         }
         let name = event.host.as_deref();
-        Host {
-            number: self.tally.host(name),
-            wanted: self.filter.host(name),
-            full: None,
-            reported: false,
-            written: None,
-            place: Place::Unnamed,
-            limit: Limit::default(),
-            pending: None,
-            boot: None,
-            uptime: 0,
-            loaded: None,
-        }
+        Host::new(self.tally.host(name), self.filter.host(name))
     }
 
     /// Notices that the kernel has started anew.
@@ -370,8 +283,11 @@ impl Bursts<'_> {
 
     fn full(&mut self, host: &mut Host, moment: Moment, place: Place, times: u64) {
         if let Some((messages, at)) = host.pending.take() {
-            if moment.since(at).is_none_or(|after| after.abs() <= WINDOW) {
-                self.hold(host, at, messages);
+            if moment
+                .since(at)
+                .is_none_or(|after| after.abs() <= REPORT_WINDOW)
+            {
+                self.suppress(host, at, messages);
             } else {
                 self.elsewhere += messages;
             }
@@ -386,20 +302,20 @@ impl Bursts<'_> {
         match host.full {
             Some(full) if !host.reported => {
                 host.reported = true;
-                self.hold(host, full, messages);
+                self.suppress(host, full, messages);
             }
             Some(full)
                 if moment
                     .since(full)
-                    .is_some_and(|after| after.abs() <= ONGOING) =>
+                    .is_some_and(|after| after.abs() <= BURST_WINDOW) =>
             {
-                self.hold(host, moment, messages);
+                self.suppress(host, moment, messages);
             }
             _ => host.pending = Some((messages, moment)),
         }
     }
 
-    /// The messages held back were others' after all.
+    /// The pending messages are of no full table.
     fn give_up(&mut self, host: &mut Host) {
         self.elsewhere += host.pending.take().map_or(0, |(messages, _)| messages);
     }
@@ -446,7 +362,7 @@ impl Bursts<'_> {
         }
     }
 
-    /// Nothing will be told any more of what the kernel has held back.
+    /// The kernel will report nothing more of what it suppressed.
     fn end_limit(&mut self, host: &mut Host) {
         if let Some((moment, _, _)) = host.written.take()
             && host.limit.is_open()
@@ -457,7 +373,7 @@ impl Bursts<'_> {
             };
             self.count(host.number, host.wanted, moment, host.place, count);
         }
-        host.limit = Limit::default();
+        host.limit = RateLimit::default();
     }
 
     fn line(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, lines: u64) {
@@ -468,7 +384,7 @@ impl Bursts<'_> {
         self.count(host, wanted, moment, place, count);
     }
 
-    fn hold(&mut self, host: &Host, moment: Moment, suppressed: u64) {
+    fn suppress(&mut self, host: &Host, moment: Moment, suppressed: u64) {
         let count = Count {
             suppressed,
             ..Count::default()
@@ -484,14 +400,15 @@ impl Bursts<'_> {
         if wanted && self.filter.time(moment) {
             self.tally.count(host, moment, place, count);
         } else if count.lines > 0 && wanted {
-            self.excluded.time(moment, count.lines);
+            self.filtered_out.time(moment, count.lines);
         } else if count.lines > 0 {
-            self.excluded.host(name, count.lines);
+            self.filtered_out.host(name, count.lines);
         }
     }
 }
 
-/// Whether the log says since when, or in which run, a kernel said something.
+/// Whether the log says when a message came since its kernel's start, or which
+/// start that was.
 const fn is_timed(event: &Event) -> bool {
     event.uptime.is_some() || event.boot.is_some()
 }

@@ -4,7 +4,11 @@ use comfy_table::{CellAlignment, Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    logs::report::{Load, Minute, Range, Report},
+    commands::logs::{
+        report::{Load, Minute, Netns, Report},
+        words::packets_refused,
+    },
+    logs::account::tally::Range,
     say::{
         number::{counted, number},
         text::plain,
@@ -26,7 +30,7 @@ pub fn report(report: &Report, zone: &TimeZone) -> Vec<String> {
     lines.extend(namespaces(report));
     lines.extend(loads(&report.module_loads, zone));
     lines.extend(advice(report));
-    lines.extend(left_out(report));
+    lines.extend(not_counted(report));
     lines
 }
 
@@ -45,19 +49,19 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
         return nothing(report, &plain(&sources), zone);
     }
     let mut lines = vec![
-        format!("{} refused: table full", packets(report.drops)),
-        format!(
-            "  {} in {}; next to {} the kernel held back {} of any kind",
-            counted(report.lines, "line"),
-            plain(&sources),
-            if report.lines == 1 { "it" } else { "them" },
-            counted(report.suppressed, "network message")
-        ),
+        format!("{}: the table was full", packets_refused(report.drops)),
+        format!("  {} in {}", counted(report.lines, "line"), plain(&sources)),
     ];
+    if report.suppressed > 0 {
+        lines.push(format!(
+            "  the kernel suppressed {} at the same time: each may be a refused packet",
+            counted(report.suppressed, "more network message")
+        ));
+    }
     if report.drops.open {
         lines.push(
-            "  how many more is not known: what the kernel holds back it tells only with a later \
-             message, and none came after the last burst"
+            "  how many more is not known: the kernel reports what it suppressed only with its \
+             next message, and the log has none after the last burst"
                 .to_owned(),
         );
     }
@@ -85,7 +89,7 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
             .filter_map(|burst| burst.quiet_before)
             .max();
         lines.push(format!(
-            "  in {} bursts, with up to {} of quiet between them",
+            "  in {} bursts; the longest pause between two was {}",
             report.bursts.len(),
             humantime::format_duration(std::time::Duration::from_secs(
                 longest
@@ -97,54 +101,40 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
     lines
 }
 
-/// Says that there is no line, or that none is what was asked for.
+/// Says that there is no line, or that none matches the options.
 fn nothing(report: &Report, sources: &str, zone: &TimeZone) -> Vec<String> {
-    let excluded = &report.excluded;
-    if excluded.by_host == 0 && excluded.by_time == 0 {
+    let filtered_out = &report.filtered_out;
+    if filtered_out.by_host == 0 && filtered_out.by_time == 0 {
         return vec![format!("no line about a full table in {sources}")];
     }
     let mut lines = vec![format!(
-        "no line about a full table in {sources} is what was asked for"
+        "no line about a full table in {sources} matches the options"
     )];
-    if excluded.by_host > 0 {
-        let hosts: Vec<_> = excluded
+    if filtered_out.by_host > 0 {
+        let hosts: Vec<_> = filtered_out
             .hosts
             .iter()
-            .map(|host| host.as_deref().map_or("not named".to_owned(), plain))
+            .map(|host| host.as_deref().map_or("unnamed".to_owned(), plain))
             .collect();
         lines.push(format!(
-            "  of other hosts (--host): {}: {}",
-            counted(excluded.by_host, "line"),
+            "  --host filters out {}; hosts: {}",
+            counted(filtered_out.by_host, "line"),
             hosts.join(", ")
         ));
     }
-    if excluded.by_time > 0 {
-        let times = match (&excluded.first, &excluded.last) {
+    if filtered_out.by_time > 0 {
+        let times = match (&filtered_out.first, &filtered_out.last) {
             (Some(first), Some(last)) => {
-                format!("from {} to {}", local(first, zone), local(last, zone))
+                format!(" from {} to {}", local(first, zone), local(last, zone))
             }
-            _ => "whose time of day is not known".to_owned(),
+            _ => " without a time of day".to_owned(),
         };
         lines.push(format!(
-            "  of other times (--since, --until): {}, {times}",
-            counted(excluded.by_time, "line")
+            "  --since and --until filter out {}{times}",
+            counted(filtered_out.by_time, "line")
         ));
     }
     lines
-}
-
-/// So many packets as far as it is known.
-fn packets(range: Range) -> String {
-    if range.at_least == range.at_most {
-        let least = if range.open { "at least " } else { "" };
-        return format!("{least}{}", counted(range.at_least, "packet"));
-    }
-    let (least, most) = (number(range.at_least), number(range.at_most));
-    if range.open {
-        format!("{least} to {most} packets or more")
-    } else {
-        format!("{least} to {most} packets")
-    }
 }
 
 /// The upper bound, as far as there is one.
@@ -199,7 +189,7 @@ fn minutes(report: &Report, zone: &TimeZone) -> Vec<String> {
             let time = match (&minute.minute, minute.uptime) {
                 (Some(time), _) => local(time, zone),
                 (None, Some(uptime)) => format!("{uptime} s after start"),
-                (None, None) => "time not known".to_owned(),
+                (None, None) => "unknown time".to_owned(),
             };
             let drops = minute.drops;
             vec![number(drops.at_least), at_most(drops), time]
@@ -230,7 +220,7 @@ fn hosts(report: &Report, zone: &TimeZone) -> Vec<String> {
                 at_most(host.drops),
                 host.host
                     .as_deref()
-                    .map_or_else(|| "not named".to_owned(), plain),
+                    .map_or_else(|| "unnamed".to_owned(), plain),
                 when(&host.first),
                 when(&host.last),
             ]
@@ -246,7 +236,7 @@ fn hosts(report: &Report, zone: &TimeZone) -> Vec<String> {
 }
 
 fn namespaces(report: &Report) -> Vec<String> {
-    let named = |place: &&super::report::Netns| place.netns.is_some() || place.container.is_some();
+    let named = |place: &&Netns| place.netns.is_some() || place.container.is_some();
     if !report.by_netns.iter().any(|place| named(&place)) {
         return Vec::new();
     }
@@ -259,7 +249,7 @@ fn namespaces(report: &Report) -> Vec<String> {
             let name = match (place.netns, place.container) {
                 (Some(netns), _) => format!("net:[{netns}]"),
                 (None, Some(container)) => format!("container {container}"),
-                (None, None) => "the host, or not named".to_owned(),
+                (None, None) => "the host, or unnamed".to_owned(),
             };
             vec![number(place.lines), name]
         })
@@ -276,7 +266,7 @@ fn loads(loads: &[Load], zone: &TimeZone) -> Vec<String> {
     let mut lines = vec![String::new()];
     for load in loads.iter().rev().take(ROWS).rev() {
         lines.push(format!(
-            "{} {}{}: {} entries, {} buckets{}",
+            "{} {}{} with a limit of {} and {} buckets{}",
             load.module,
             if load.reload {
                 "loaded AGAIN"
@@ -308,13 +298,13 @@ fn advice(report: &Report) -> Vec<String> {
     lines
 }
 
-fn left_out(report: &Report) -> Vec<String> {
+fn not_counted(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let skipped = report.skipped.lines;
     if skipped.total() > 0 {
         lines.push(format!(
-            "not counted: {} about a full table: {} cut, {} not by the kernel, {} with \
-             control bytes, {} too long",
+            "not counted: {} about a full table ({} cut off, {} not written by the kernel, {} with \
+             control bytes, {} too long)",
             counted(skipped.total(), "line"),
             number(skipped.cut),
             number(skipped.not_kernel),
@@ -324,13 +314,13 @@ fn left_out(report: &Report) -> Vec<String> {
     }
     if report.suppressed_elsewhere > 0 && report.lines > 0 {
         lines.push(format!(
-            "not counted: {} held back far from any full table",
-            counted(report.suppressed_elsewhere, "message")
+            "not counted: {} that are not close to a line about a full table",
+            counted(report.suppressed_elsewhere, "suppressed message")
         ));
     }
     if report.skipped.lost > 0 {
         lines.push(format!(
-            "lost: {} of the kernel's log overwritten",
+            "lost: {} that the kernel overwrote before they could be read",
             counted(report.skipped.lost, "record")
         ));
     }

@@ -6,7 +6,7 @@
 //! one pass, which the compiler turns into vector instructions, and only groups
 //! with a match are looked at closer: one in some hundreds of an ordinary log.
 
-use crate::logs::scan::{CONNTRACK, SUPPRESSED};
+use crate::logs::search::needles::{CONNTRACK, SUPPRESSED};
 
 /// Bytes that are told apart from others as a whole.
 const GROUP: usize = 256;
@@ -37,12 +37,12 @@ const _: () = assert!(
 
 /// The fastest way that this processor has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sieve {
+pub(super) struct Prefilter {
     #[cfg(target_arch = "x86_64")]
     avx2: bool,
 }
 
-impl Default for Sieve {
+impl Default for Prefilter {
     fn default() -> Self {
         Self {
             #[cfg(target_arch = "x86_64")]
@@ -51,7 +51,7 @@ impl Default for Sieve {
     }
 }
 
-impl Sieve {
+impl Prefilter {
     /// Calls `each` with the bounds of every group in which something may begin
     /// that is searched for; with room to the right for what begins there.
     pub(super) fn each(self, bytes: &[u8], mut each: impl FnMut(usize, usize)) {
@@ -137,7 +137,7 @@ mod tests {
                 bytes.extend(needle);
                 bytes.extend([b'x'; 2 * GROUP]);
                 let mut found = false;
-                Sieve::default().each(&bytes, |from, to| {
+                Prefilter::default().each(&bytes, |from, to| {
                     let from = from.saturating_sub(needle.len() - 1);
                     found |= memchr::memmem::find(&bytes[from..to], needle).is_some();
                 });
@@ -156,7 +156,7 @@ mod tests {
                     b"_kprxyzabcdefghijlmnoqstuvw01234"[(random >> 27) as usize]
                 })
                 .collect();
-            assert_eq!(Sieve::default().next(&groups, 0), next(&groups, 0));
+            assert_eq!(Prefilter::default().next(&groups, 0), next(&groups, 0));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use crate::logs::scan::{Found, LONGEST, Scanner};
+use crate::logs::search::scanner::{Found, LONGEST, Scanner};
 
 /// Bytes of a block.
 const BLOCK: usize = 1 << 20;
@@ -135,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::logs::scan::{Event, What};
+    use crate::logs::format::event::{Event, What};
 
     fn events(data: &[u8], threads: usize) -> Vec<Event> {
         let mut events = Vec::new();
