@@ -4,65 +4,31 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{auto::decide::Table, facts::Facts, kernel::defaults::Generation, plan::LiveWrite};
+use crate::{facts::live_files::LiveFiles, kernel::defaults::Table, plan::LiveWrite};
 
-/// The files through which the running kernel is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Knobs {
-    /// For the number of buckets.
-    pub buckets: PathBuf,
-    /// For the limit.
-    pub max: PathBuf,
+/// What is in force.
+pub fn table(files: &LiveFiles) -> Result<Table> {
+    Ok(Table {
+        max: read(&files.max)?,
+        buckets: read(&files.buckets)?,
+    })
 }
 
-impl Knobs {
-    /// Those of a kernel. Buckets are a sysctl that can be written from 4.8 on,
-    /// and a parameter of the module always (`nf_conntrack_core.c`).
-    pub fn of(facts: &Facts) -> Self {
-        let kernel = &facts.kernel;
-        let generation = kernel.generation;
-        let max = match generation {
-            Generation::IpConntrack => "/proc/sys/net/ipv4/ip_conntrack_max",
-            Generation::NfConntrack => "/proc/sys/net/netfilter/nf_conntrack_max",
-        };
-        let by_sysctl = kernel
-            .machine()
-            .is_some_and(|machine| machine.buckets_are_writable());
-        let buckets = if by_sysctl {
-            "/proc/sys/net/netfilter/nf_conntrack_buckets".to_owned()
-        } else {
-            format!("/sys/module/{}/parameters/hashsize", generation.module())
-        };
-        Self {
-            buckets: buckets.into(),
-            max: max.into(),
+/// Raises limit and buckets at once, without a plan: what is there already is
+/// not made less. Says what was written; if one of them cannot be, the other is
+/// taken back.
+pub fn raise(files: &LiveFiles, to: Table) -> Result<Vec<LiveWrite>> {
+    let mut writes = Vec::new();
+    for (path, after) in [(&files.buckets, to.buckets), (&files.max, to.max)] {
+        if let Err(error) = raise_one(path, after, &mut writes) {
+            let left = take_back(&writes, None);
+            return Err(left.into_iter().fold(error, anyhow::Error::context));
         }
     }
-
-    /// What is in force.
-    pub fn table(&self) -> Result<Table> {
-        Ok(Table {
-            max: read(&self.max)?,
-            buckets: read(&self.buckets)?,
-        })
-    }
-
-    /// Raises limit and buckets at once, without a plan: what is there already is
-    /// not made less. Says what was written; if one of them cannot be, the other
-    /// is taken back.
-    pub fn raise(&self, to: Table) -> Result<Vec<LiveWrite>> {
-        let mut writes = Vec::new();
-        for (path, after) in [(&self.buckets, to.buckets), (&self.max, to.max)] {
-            if let Err(error) = raise(path, after, &mut writes) {
-                let left = take_back(&writes, None);
-                return Err(left.into_iter().fold(error, anyhow::Error::context));
-            }
-        }
-        Ok(writes)
-    }
+    Ok(writes)
 }
 
-fn raise(path: &PathBuf, after: u64, writes: &mut Vec<LiveWrite>) -> Result<()> {
+fn raise_one(path: &PathBuf, after: u64, writes: &mut Vec<LiveWrite>) -> Result<()> {
     let before = read(path)?;
     if before >= after {
         return Ok(());
@@ -168,15 +134,15 @@ mod tests {
     use super::*;
 
     /// Two files that stand for the kernel's.
-    fn kernel() -> (tempfile::TempDir, Knobs) {
+    fn kernel() -> (tempfile::TempDir, LiveFiles) {
         let directory = tempfile::tempdir().unwrap();
-        let knobs = Knobs {
+        let files = LiveFiles {
             buckets: directory.path().join("nf_conntrack_buckets"),
             max: directory.path().join("nf_conntrack_max"),
         };
-        fs::write(&knobs.buckets, "512\n").unwrap();
-        fs::write(&knobs.max, "1000\n").unwrap();
-        (directory, knobs)
+        fs::write(&files.buckets, "512\n").unwrap();
+        fs::write(&files.max, "1000\n").unwrap();
+        (directory, files)
     }
 
     fn text(path: &Path) -> String {
@@ -184,77 +150,77 @@ mod tests {
     }
 
     const fn table(max: u64, buckets: u64) -> Table {
-        Table { max, buckets }
+        Table { buckets, max }
     }
 
     #[test]
     fn if_the_limit_cannot_be_written_buckets_are_taken_back() {
-        let (_directory, knobs) = kernel();
-        let knobs = Knobs {
-            max: knobs.max.with_file_name("nowhere"),
-            ..knobs
+        let (_directory, files) = kernel();
+        let files = LiveFiles {
+            max: files.max.with_file_name("nowhere"),
+            ..files
         };
-        knobs.raise(table(4000, 1024)).unwrap_err();
-        assert_eq!(text(&knobs.buckets), "512\n");
+        raise(&files, table(4000, 1024)).unwrap_err();
+        assert_eq!(text(&files.buckets), "512\n");
     }
 
     #[test]
     fn what_is_less_is_raised_buckets_first() {
-        let (_directory, knobs) = kernel();
-        let writes = knobs.raise(table(4000, 1024)).unwrap();
+        let (_directory, files) = kernel();
+        let writes = raise(&files, table(4000, 1024)).unwrap();
         let paths: Vec<&PathBuf> = writes.iter().map(|write| &write.path).collect();
-        assert_eq!(paths, [&knobs.buckets, &knobs.max]);
+        assert_eq!(paths, [&files.buckets, &files.max]);
         assert_eq!(
-            (text(&knobs.buckets), text(&knobs.max)),
+            (text(&files.buckets), text(&files.max)),
             ("1024\n".into(), "4000\n".into())
         );
         assert!(
-            knobs.raise(table(2000, 512)).unwrap().is_empty(),
+            raise(&files, table(2000, 512)).unwrap().is_empty(),
             "nothing is made less"
         );
         assert_eq!(take_back(&writes, Some(10)), [""; 0]);
         assert_eq!(
-            (text(&knobs.buckets), text(&knobs.max)),
+            (text(&files.buckets), text(&files.max)),
             ("512\n".into(), "1000\n".into())
         );
     }
 
     #[test]
     fn what_others_have_set_is_left() {
-        let (_directory, knobs) = kernel();
-        let writes = knobs.raise(table(4000, 1024)).unwrap();
+        let (_directory, files) = kernel();
+        let writes = raise(&files, table(4000, 1024)).unwrap();
         for other in ["3000\n", "5000\n"] {
-            fs::write(&knobs.max, other).unwrap();
+            fs::write(&files.max, other).unwrap();
             let left = take_back(&writes, None);
             assert!(left[0].contains("by now: it is left"), "{left:?}");
-            assert_eq!(text(&knobs.max), other);
+            assert_eq!(text(&files.max), other);
         }
-        fs::write(&knobs.max, "4000\n").unwrap();
+        fs::write(&files.max, "4000\n").unwrap();
         let left = take_back(&writes, Some(2000));
         assert!(left[0].contains("new flows would be refused"), "{left:?}");
-        assert_eq!(text(&knobs.max), "4000\n");
+        assert_eq!(text(&files.max), "4000\n");
     }
 
     #[test]
     fn buckets_are_left_with_the_limit_and_to_who_has_set_them() {
-        let (_directory, knobs) = kernel();
-        let writes = knobs.raise(table(16_384, 4096)).unwrap();
+        let (_directory, files) = kernel();
+        let writes = raise(&files, table(16_384, 4096)).unwrap();
         let left = take_back(&writes, Some(9000));
         assert!(left[1].contains("chains too long"), "{left:?}");
-        assert_eq!(text(&knobs.buckets), "4096\n");
-        fs::write(&knobs.buckets, "2048\n").unwrap();
+        assert_eq!(text(&files.buckets), "4096\n");
+        fs::write(&files.buckets, "2048\n").unwrap();
         let left = take_back(&writes, None);
         assert!(left[0].contains("2048 by now: it is left"), "{left:?}");
-        assert_eq!(text(&knobs.buckets), "2048\n");
+        assert_eq!(text(&files.buckets), "2048\n");
     }
 
     #[test]
     fn a_kernel_without_conntrack_is_told() {
-        let knobs = Knobs {
+        let files = LiveFiles {
             buckets: "/nowhere/buckets".into(),
             max: "/nowhere/max".into(),
         };
-        let error = format!("{:#}", knobs.raise(table(1, 1)).unwrap_err());
+        let error = format!("{:#}", raise(&files, table(1, 1)).unwrap_err());
         assert!(
             error.contains("/nowhere/buckets") && error.contains("is conntrack loaded"),
             "{error}"

@@ -4,6 +4,7 @@
 pub mod file;
 pub mod live;
 pub mod record;
+pub(crate) mod report;
 mod udev;
 pub mod undo;
 
@@ -20,12 +21,11 @@ use crate::{
     apply::{
         file::{Attributes, Tree, Wanted},
         record::{
-            Backup, Contents, FileRecord, Live, Manifest, Record, Records, State, TEMPORARY, Who,
-            digest,
+            Backup, Contents, FileRecord, Live, Manifest, Record, Records, State, Who, digest,
         },
     },
     facts::{Facts, root::Root},
-    plan::{FileChange, Plan, shortfalls},
+    plan::{FileChange, Plan, edit::TEMPORARY, shortfalls},
     say::clock,
     survival::{Start, Survival, simulate},
 };

@@ -19,13 +19,10 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::apply::file::Attributes;
+use crate::{apply::file::Attributes, plan::edit::TEMPORARY};
 
 /// Where fixes are kept, inside a tree.
 pub const DIRECTORY: &str = "/var/lib/ctdrop/fixes";
-
-/// How the hidden names begin that are used while files are replaced.
-pub const TEMPORARY: &str = ".ctdrop-";
 
 /// What is known of a fix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,19 +7,19 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::{
-    apply::{Applied, keep, live::Knobs},
+    apply::{Applied, keep, report::FixReport},
     auto::{
-        decide::{Need, Table},
+        decide::Need,
         event::{Advice, Kept, Told, What},
     },
-    commands::fix::{report, text},
-    facts::{Facts, root::Root},
-    kernel::{counters::Totals, netns::Namespaces},
+    facts::{Facts, live_files::LiveFiles, root::Root},
+    kernel::{counters::Totals, defaults::Table, netns::Namespaces},
     plan::{
         self, LiveWrite, Plan,
         diagnosis::{Cause, Diagnosis, Load, NamespaceLoad, diagnose},
         occupants, plan,
         sizing::{Request, affordable, size},
+        text,
     },
 };
 
@@ -29,7 +29,7 @@ const ROOT: &str = "/";
 /// What a step needs to know before it is made.
 pub(crate) struct Prepared {
     pub(crate) facts: Facts,
-    pub(crate) knobs: Knobs,
+    pub(crate) files: LiveFiles,
     /// No limit is set above this one.
     pub(crate) ceiling: u64,
 }
@@ -40,7 +40,7 @@ impl Prepared {
     pub(crate) fn read(ceiling: Option<u64>) -> Result<Self> {
         let facts = Facts::read(&Root::open(Path::new(ROOT))?)?;
         Ok(Self {
-            knobs: Knobs::of(&facts),
+            files: LiveFiles::of(&facts.kernel),
             ceiling: ceiling.or_else(|| affordable(&facts)).unwrap_or(0),
             facts,
         })
@@ -171,7 +171,7 @@ impl Thought {
     }
 
     fn told(&self, applied: Option<&Applied>, lines: Vec<String>) -> Result<Box<Told>> {
-        let report = report::Report::of(&self.facts, &self.diagnosis, &self.plan, applied);
+        let report = FixReport::of(&self.facts, &self.diagnosis, &self.plan, applied);
         Ok(Box::new(Told {
             json: serde_json::to_value(report).context("a plan cannot be told")?,
             lines,
@@ -194,7 +194,7 @@ impl Thought {
 /// Makes a plan, and changes nothing.
 pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
     let made = Thought::of(evidence, ceiling).and_then(|thought| {
-        let lines = text::plan(
+        let lines = text::lines(
             &thought.facts,
             &thought.diagnosis,
             &thought.plan,

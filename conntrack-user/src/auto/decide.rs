@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::plan::diagnosis::Cause;
+use crate::{kernel::defaults::Table, plan::diagnosis::Cause};
 
 /// Time between two steps: what the one before has changed is seen by then.
 pub const COOL_DOWN: Duration = Duration::from_secs(2);
@@ -23,15 +23,6 @@ const HELD: Duration = Duration::from_mins(10);
 
 /// Time between two looks at who fills the table, while that forbids a step.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
-
-/// Limit and buckets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Table {
-    /// Entries allowed in each namespace.
-    pub max: u64,
-    /// Buckets of the hash table.
-    pub buckets: u64,
-}
 
 /// What refused packets lacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -180,7 +171,7 @@ impl Automatic {
     /// Notices that somebody has put back what was written.
     fn notice(&mut self, look: Look) -> Option<Decision> {
         let wrote = self.wrote?;
-        let Table { max, buckets } = look.table;
+        let Table { buckets, max } = look.table;
         if (max == 0 || max >= wrote.max) && buckets >= wrote.buckets {
             let held = |then| look.now.saturating_duration_since(then) >= HELD;
             if self.stepped.is_some_and(held) {
@@ -512,7 +503,7 @@ mod tests {
                 match event {
                     Happens::Refused(what) => need = Some(what),
                     Happens::Passes(time) => now += Duration::from_millis(time.into()),
-                    Happens::Written { max, buckets } => table = Table { max, buckets },
+                    Happens::Written { max, buckets } => table = Table { buckets, max },
                     Happens::Judged(cause, honest) => {
                         let causes = [Cause::Undersized, Cause::Leak, Cause::Flood];
                         automatic.judged(now, causes.get(usize::from(cause)).copied(), honest);
@@ -522,7 +513,7 @@ mod tests {
                         ended = true;
                     }
                 }
-                let wanted = Table { max, buckets };
+                let wanted = Table { buckets, max };
                 let decision = automatic.decide(look(now, table, need), |_| wanted);
                 match decision {
                     Some(Decision::Raise { need: why, to }) => {

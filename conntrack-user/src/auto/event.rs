@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    auto::decide::{Held, Need, Table},
+    auto::decide::{Held, Need},
+    kernel::defaults::Table,
     plan::diagnosis::Diagnosis,
     say::{clock, number::number, text::plain},
 };

@@ -14,14 +14,18 @@ use anyhow::{Context as _, Result};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
-    apply::record::{Records, State},
+    apply::{
+        live,
+        record::{Records, State},
+    },
     auto::{
         background::{self, Done, Evidence, Prepared},
-        decide::{Automatic, COOL_DOWN, Decision, Held, Look, Need, Table},
+        decide::{Automatic, COOL_DOWN, Decision, Held, Look, Need},
         event::{Advice, Event, Kept, Suspect, What},
         priority,
         refusals::Refusals,
     },
+    kernel::defaults::Table,
     plan::{
         diagnosis::diagnose,
         notes,
@@ -39,7 +43,7 @@ const POLL: Duration = Duration::from_millis(10);
 const ALERT: Duration = Duration::from_millis(100);
 
 /// What is done about refused packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing
     #[default]
@@ -48,6 +52,11 @@ pub enum Mode {
     Plan,
     /// Raise the limit at once, then make it last as ctdrop fix does
     Auto,
+}
+
+impl Mode {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Plan, Self::Auto];
 }
 
 /// How it listens for the first refused packet.
@@ -196,7 +205,7 @@ impl Guard {
         if self.automatic.is_over() || (need.is_none() && !self.automatic.has_written()) {
             return Vec::new();
         }
-        let Ok(table) = self.prepared.knobs.table() else {
+        let Ok(table) = live::table(&self.prepared.files) else {
             // Conntrack is being unloaded, or has not come back.
             return Vec::new();
         };
@@ -261,7 +270,7 @@ impl Guard {
         to: Table,
         again: impl FnOnce() -> Result<Refusals>,
     ) -> Vec<Event> {
-        let writes = match self.prepared.knobs.raise(to) {
+        let writes = match live::raise(&self.prepared.files, to) {
             Ok(writes) => writes,
             Err(error) => {
                 self.automatic.end();
@@ -270,7 +279,7 @@ impl Guard {
             }
         };
         let (now, time) = (Instant::now(), clock::now());
-        let after = self.prepared.knobs.table().unwrap_or(to);
+        let after = live::table(&self.prepared.files).unwrap_or(to);
         self.automatic.raised(now, after);
         let evidence = self.evidence(need, before);
         // The step is made, whatever becomes of this.
@@ -360,7 +369,7 @@ impl Guard {
     }
 
     fn make_plan(&mut self, need: Need) {
-        let Ok(table) = self.prepared.knobs.table() else {
+        let Ok(table) = live::table(&self.prepared.files) else {
             // The module is being loaded again: with the next refusal.
             return;
         };

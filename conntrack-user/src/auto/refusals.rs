@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
 use conntrack_ebpf::Reason;
 
 use crate::{
     auto::decide::Need,
-    observe::{counts::totals::Totals, observer::Observer},
+    kernel::netns::Namespaces,
+    observe::{backend::Backend, counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
 };
 
 /// Packets refused since the start, by network namespace, for want of what a fix
@@ -24,32 +24,27 @@ impl Refusals {
     /// Those of all that was drained; where programs see only some reasons, the
     /// others as far as the last look at the kernel's counters has shown them, of
     /// namespace 0.
-    pub fn drained(observer: &Observer) -> Self {
-        let mut refusals = Self::of_totals(observer.totals().iter());
-        if observer.backend().can_rest() {
+    pub fn drained(snapshot: &Snapshot) -> Self {
+        let mut refusals = Self::of(&snapshot.totals);
+        if snapshot.backend.can_rest() {
             return refusals;
         }
-        for (reason, packets) in observer.verdict(|_| true).from_counters {
+        for (&reason, &packets) in &snapshot.verdict.from_counters {
             refusals.add(0, reason, packets);
         }
         refusals
-    }
-
-    /// Those that the programs have counted until now.
-    pub fn now(observer: &Observer) -> Result<Self> {
-        Ok(Self::of_totals(observer.totals_now()?.iter()))
     }
 
     /// Without what a rule may have dropped. Where the place of a drop is all that
     /// is seen, such packets look the same (docs/counting.md); what is more than
     /// was `known` is taken for refused only in a table that is nearly full.
     #[must_use]
-    pub fn believed(mut self, observer: &Observer, known: &Self) -> Self {
-        if observer.backend().can_rest() {
+    pub fn believed(mut self, backend: Backend, namespaces: &Namespaces, known: &Self) -> Self {
+        if backend.can_rest() {
             return self;
         }
         let is_full = |netns| {
-            let namespace = observer.namespaces().by_inode(netns)?;
+            let namespace = namespaces.by_inode(netns)?;
             let limits = namespace.limits().ok()?;
             Some(is_nearly_full(limits.entries?, limits.max?))
         };
@@ -61,7 +56,8 @@ impl Refusals {
         self
     }
 
-    fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
+    /// Those that the programs have counted.
+    pub fn of(totals: &TotalsByNetns) -> Self {
         let mut refusals = Self::default();
         for (&netns, totals) in totals {
             for reason in [Reason::TableFull, Reason::ChainTooLong] {
@@ -80,7 +76,7 @@ impl Refusals {
         *refused.entry(netns).or_default() += packets;
     }
 
-    const fn of(&self, need: Need) -> &BTreeMap<u32, u64> {
+    const fn for_want(&self, need: Need) -> &BTreeMap<u32, u64> {
         match need {
             Need::Room => &self.room,
             Need::Buckets => &self.chains,
@@ -89,8 +85,8 @@ impl Refusals {
 
     /// Those that `earlier` does not have.
     pub(crate) fn since(&self, earlier: &Self, need: Need) -> Vec<(u32, u64)> {
-        let more = self.of(need).iter().map(|(&netns, &packets)| {
-            let before = earlier.of(need).get(&netns).copied().unwrap_or(0);
+        let more = self.for_want(need).iter().map(|(&netns, &packets)| {
+            let before = earlier.for_want(need).get(&netns).copied().unwrap_or(0);
             (netns, packets.saturating_sub(before))
         });
         more.filter(|&(_, packets)| packets > 0).collect()

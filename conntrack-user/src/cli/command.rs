@@ -1,12 +1,12 @@
 //! What a command line asks for.
 
-use crate::{cli::watch::Watch, commands};
+use crate::commands;
 
 /// What is asked for: a command and its options.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Observe refused packets.
-    Watch(Watch),
+    Watch(commands::watch::options::Options),
     /// Show which backends this host offers.
     Probe(commands::probe::Options),
     /// Show who fills the table.

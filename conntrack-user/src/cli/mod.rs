@@ -1,8 +1,10 @@
 //! The command line: what clap reads, and what each command makes of it.
 //!
 //! Nothing below knows clap. Each file has the arguments of a command and turns
-//! them into the options that the command takes; [`values`] reads the values.
+//! them into the options that the command takes; [`values`] reads the values, and
+//! [`choices`] names those that can be chosen.
 
+mod choices;
 mod command;
 mod fix;
 mod logs;
@@ -17,6 +19,4 @@ mod who;
 pub use self::{
     command::Command,
     read::{refused_code, usage},
-    watch::{By, ReasonName, Watch},
 };
-pub use crate::say::output::Output;

@@ -89,7 +89,7 @@ impl Command {
             |command| move |what: String| refusal(command, ErrorKind::ArgumentConflict, &what);
         Ok(match arguments.command {
             Subcommand::Watch(watch) => {
-                Self::Watch(watch.checked().map_err(contradiction("watch"))?)
+                Self::Watch(watch.try_into().map_err(contradiction("watch"))?)
             }
             Subcommand::Probe(probe) => Self::Probe(probe.into()),
             Subcommand::Who(who) => Self::Who(who.try_into().map_err(contradiction("who"))?),

@@ -2,43 +2,12 @@
 
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
-use clap::{
-    ValueEnum,
-    builder::{PossibleValue, RangedI64ValueParser},
-    value_parser,
-};
+use clap::{builder::RangedI64ValueParser, value_parser};
 
 use crate::{
-    say::{output::Output, protocol},
-    table::filter::{Family, Mark},
+    say::{protocol, reason::ReasonName},
+    table::filter::Mark,
 };
-
-impl ValueEnum for Output {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Text, Self::Json]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self {
-            Self::Text => PossibleValue::new("text").help("For people"),
-            Self::Json => PossibleValue::new("json")
-                .help("One JSON object a line; docs/json.md describes them"),
-        })
-    }
-}
-
-impl ValueEnum for Family {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Ipv4, Self::Ipv6]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self {
-            Self::Ipv4 => PossibleValue::new("ipv4").help("IPv4"),
-            Self::Ipv6 => PossibleValue::new("ipv6").help("IPv6"),
-        })
-    }
-}
 
 pub(super) fn protocol(text: &str) -> Result<u8, String> {
     protocol::protocol_number(text)
@@ -51,6 +20,14 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     }
     text.parse()
         .map_err(|_| "not an address: give one such as 192.0.2.1 or 2001:db8::1".to_owned())
+}
+
+pub(super) fn reason(text: &str) -> Result<ReasonName, String> {
+    ReasonName::find(text).ok_or_else(|| {
+        let names = ReasonName::all();
+        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        format!("no such reason; there are {}", names.join(", "))
+    })
 }
 
 pub(super) fn threads(text: &str) -> Result<NonZeroUsize, String> {

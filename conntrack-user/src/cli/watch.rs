@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use clap::{ValueEnum, value_parser};
-use conntrack_ebpf::Reason;
+use clap::value_parser;
 
 use crate::{
     auto::guard,
-    cli::values::{duration, interval, protocol},
+    cli::values::{duration, interval, protocol, reason},
+    commands::watch,
+    engine::{self, by::By},
     observe::{arming::Arm, backend::Backend},
-    say::{output::Output, reason},
+    say::{output::Output, reason::ReasonName},
 };
 
 /// Options of `ctdrop watch`.
@@ -89,54 +90,39 @@ pub struct Watch {
     pub quiet: bool,
 }
 
-impl Watch {
-    /// These, unless they contradict each other.
-    pub(super) fn checked(self) -> Result<Self, String> {
-        if self.ceiling.is_some() && self.fix == guard::Mode::Off {
+impl TryFrom<Watch> for watch::options::Options {
+    /// What contradicts what.
+    type Error = String;
+
+    fn try_from(watch: Watch) -> Result<Self, String> {
+        if watch.ceiling.is_some() && watch.fix == guard::Mode::Off {
             return Err(
                 "--ceiling bounds what --fix sets, and without --fix plan or --fix auto nothing \
-                 is set"
+                  is set"
                     .to_owned(),
             );
         }
-        Ok(self)
+        Ok(Self {
+            engine: engine::options::Options {
+                backend: watch.backend,
+                arm: watch.arm,
+                release_module: watch.release_module,
+                interval: watch.interval,
+                duration: watch.duration,
+                netns: watch.netns,
+                protocol: watch.proto,
+                reasons: watch.reason,
+                by: watch.by,
+                top: watch.top,
+                all_flows: watch.all_flows,
+            },
+            output: watch.output,
+            service_names: watch.service_names,
+            fix: watch.fix,
+            ceiling: watch.ceiling,
+            quiet: watch.quiet,
+        })
     }
-}
-
-/// What packets are added up by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum By {
-    /// Each flow by itself
-    Flow,
-    /// Source address
-    Src,
-    /// Destination address
-    Dst,
-    /// Destination address, protocol and port
-    Service,
-    /// Network namespace
-    Netns,
-    /// Reason
-    Reason,
-    /// Process of this host that sent the packets
-    Sender,
-}
-
-/// Reasons by the name they have in the output; two kernel reasons can share
-/// one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReasonName(pub &'static str);
-
-fn reason(text: &str) -> Result<ReasonName, String> {
-    let mut names: Vec<&str> = Reason::ALL.map(reason::reason_name).to_vec();
-    names.push(reason::OTHER);
-    names.dedup();
-    names
-        .iter()
-        .find(|&&name| name == text)
-        .map(|&name| ReasonName(name))
-        .ok_or_else(|| format!("no such reason; there are {}", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -177,7 +163,8 @@ mod tests {
     #[test]
     fn reasons_and_protocols_are_checked_by_name() {
         let options = watch(&["--reason", "clash", "--reason", "other", "--proto", "udp"]).unwrap();
-        assert_eq!(options.reason, [ReasonName("clash"), ReasonName("other")]);
+        let names = options.reason.iter().map(|reason| reason.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["clash", "other"]);
         assert_eq!(options.proto, Some(17));
         assert!(
             watch(&["--reason", "full"])

@@ -7,9 +7,10 @@ use anyhow::{Result, ensure};
 use crate::{
     apply::{
         record,
+        report::{KeptFix, UndoReport},
         undo::{self, undo},
     },
-    commands::fix::{json, report, say, text},
+    commands::fix::{json, say, text},
     facts::root::Root,
     say::output::Output,
 };
@@ -40,7 +41,7 @@ pub fn run(options: &Options) -> Result<()> {
             let lines = text::undone(&undone, &options.root);
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))
         }
-        Output::Json => json(out, &report::UndoReport::of(&undone)),
+        Output::Json => json(out, &UndoReport::of(&undone)),
     })?;
     ensure!(
         undone.is_whole(),
@@ -57,7 +58,7 @@ fn list(options: &Options) -> Result<()> {
         for record in &records {
             match options.output {
                 Output::Text => writeln!(out, "{}", text::record(record))?,
-                Output::Json => json(out, &report::Kept::of(record))?,
+                Output::Json => json(out, &KeptFix::of(record))?,
             }
         }
         if records.is_empty() && options.output == Output::Text {

@@ -9,7 +9,7 @@ use crate::{
     observe::{
         check::{counter::Growth, evidence::Range},
         counts::tally::Tally,
-        observer::Observer,
+        observer::snapshot::Snapshot,
     },
     say::reason::{OTHER, reason_name},
 };
@@ -31,7 +31,7 @@ pub struct Figures {
     pub kernel: Growth,
     /// See [`crate::observe::check::verdict::Verdict::unexplained`].
     pub unexplained: u64,
-    /// See [`crate::observe::observer::by_programs::ProgramObserver::unchecked`].
+    /// See [`Snapshot::unchecked`].
     pub unchecked: u64,
     /// How many packets were lost, where only counters tell; of all reasons.
     pub range: Option<Range>,
@@ -41,31 +41,29 @@ pub struct Figures {
 
 impl Figures {
     /// Collects them, over what is selected.
-    pub fn collect(observer: &Observer, tally: &Tally, select: &Select) -> Self {
-        let of = |netns| select.netns(netns);
-        let verdict = observer.verdict(of);
+    pub fn collect(snapshot: &Snapshot, tally: &Tally, select: &Select) -> Self {
         let mut counted: BTreeMap<Reason, u64> = Reason::ALL.map(|reason| (reason, 0)).into();
-        for (reason, packets) in verdict.from_counters {
+        for (&reason, packets) in &snapshot.verdict.from_counters {
             *counted.entry(reason).or_default() += packets;
         }
-        for (_, totals) in observer.totals().iter().filter(|&(&netns, _)| of(netns)) {
+        for totals in snapshot.totals.values() {
             for reason in Reason::ALL {
                 *counted.entry(reason).or_default() += totals.of(reason);
             }
         }
         let mut figures = Self {
-            kernel: observer.growth(of),
-            unexplained: verdict.unexplained,
-            unchecked: observer.unchecked(of),
-            range: observer.range(of),
-            by_netns: by_netns(observer, select),
+            kernel: snapshot.growth.clone(),
+            unexplained: snapshot.verdict.unexplained,
+            unchecked: snapshot.unchecked,
+            range: snapshot.range,
+            by_netns: by_netns(snapshot, select),
             ..Self::default()
         };
         for (reason, packets) in counted {
             figures.add(reason, packets, select);
         }
         if select.reason(OTHER) {
-            figures.drops.insert(OTHER, verdict.other);
+            figures.drops.insert(OTHER, snapshot.verdict.other);
         }
         let attributed: u64 = tally
             .flows()
@@ -155,17 +153,14 @@ impl Figures {
 
 /// Packets lost by namespace: those that the programs counted, with a flow or
 /// without, or those that the counters show.
-fn by_netns(observer: &Observer, select: &Select) -> BTreeMap<u32, u64> {
-    let programs = observer.totals().iter().map(|(&netns, totals)| {
+fn by_netns(snapshot: &Snapshot, select: &Select) -> BTreeMap<u32, u64> {
+    let programs = snapshot.totals.iter().map(|(&netns, totals)| {
         let lost = Reason::ALL
             .into_iter()
             .filter(|&reason| reason.is_drop() && select.reason(reason_name(reason)));
         (netns, lost.map(|reason| totals.of(reason)).sum())
     });
-    programs
-        .chain(observer.drops_by_counters())
-        .filter(|&(netns, _)| select.netns(netns))
-        .collect()
+    programs.chain(snapshot.drops_by_counters.clone()).collect()
 }
 
 #[cfg(test)]

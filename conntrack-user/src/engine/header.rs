@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     engine::chosen::Chosen,
     kernel::{limits::Limits, presence::Presence, release::Release},
-    observe::{arming::Arm, backend::Backend, observer::Observer, survey::ladder::NotUsed},
+    observe::{arming::Arm, backend::Backend, observer::snapshot::Setup, survey::ladder::NotUsed},
 };
 
 /// Where this runs, and how well it can see.
@@ -48,13 +48,13 @@ pub struct Only {
 
 impl Header {
     /// Collects it.
-    pub fn collect(observer: &Observer, chosen: Option<&Chosen>) -> Result<Self> {
+    pub fn collect(setup: Setup, chosen: Option<&Chosen>) -> Result<Self> {
         let module = matches!(Presence::read()?, Presence::Module { .. });
         let (limits, not_entered) = match chosen {
             Some(chosen) => chosen.limits()?,
             None => (Limits::read()?, None),
         };
-        let mut warnings = observer.warnings();
+        let mut warnings = setup.warnings;
         warnings.extend(not_entered);
         Ok(Self {
             host: rustix::system::uname()
@@ -62,11 +62,11 @@ impl Header {
                 .to_string_lossy()
                 .into_owned(),
             release: Release::running()?.text,
-            backend: observer.backend(),
-            not_used: observer.not_used().to_vec(),
-            arm: observer.arm(),
-            armed: observer.is_armed(),
-            pins_module: module && observer.backend() == Backend::Fexit,
+            backend: setup.backend,
+            not_used: setup.not_used,
+            arm: setup.arm,
+            armed: setup.armed,
+            pins_module: module && setup.backend == Backend::Fexit,
             limits,
             only: chosen.map(|chosen| Only {
                 netns: chosen.inode(),

@@ -3,23 +3,21 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-
 use crate::{
-    cli::By,
     engine::{
+        by::By,
         figures::Figures,
         rows::{Period, Row, Rows, Subject, rows, rows_by_netns},
         select::Select,
     },
-    kernel::limits::Limits,
+    kernel::{limits::Limits, netns::Namespaces},
     observe::{
         backend::Backend,
         counts::{
             health::{Faults, Missed},
             tally::Tally,
         },
-        observer::{Observer, by_counters::Logged},
+        observer::{log::Logged, snapshot::Snapshot},
     },
 };
 
@@ -85,7 +83,7 @@ pub struct Asked<'a> {
 
 impl Report {
     /// Collects it.
-    pub fn collect(observer: &Observer, tally: &Tally, asked: Asked<'_>) -> Result<Self> {
+    pub fn collect(snapshot: &Snapshot, tally: &Tally, asked: Asked<'_>) -> Self {
         let Asked {
             select,
             by,
@@ -103,31 +101,30 @@ impl Report {
             }
             _ => Some(rows(tally, select, by, period, top)),
         };
-        Ok(Self {
+        Self {
             period: length,
-            backend: observer.backend(),
+            backend: snapshot.backend,
             flows: rows(tally, select, By::Flow, period, top),
             groups: groups.map(|rows| (by, rows)),
             namespaces: namespaces
                 .top
                 .iter()
-                .filter_map(|row| namespace(observer, row))
+                .filter_map(|row| namespace(&snapshot.namespaces, row))
                 .collect(),
             namespaces_omitted: namespaces.more,
-            missed: observer.missed(),
-            faults: observer.faults()?,
+            missed: snapshot.missed,
+            faults: snapshot.faults,
             error_bound: tally.error_bound(),
-            logged: observer.logged(),
+            logged: snapshot.logged,
             figures,
-        })
+        }
     }
 }
 
-fn namespace(observer: &Observer, row: &Row) -> Option<NamespaceState> {
+fn namespace(namespaces: &Namespaces, row: &Row) -> Option<NamespaceState> {
     let Subject::Netns(netns) = row.subject else {
         return None;
     };
-    let namespaces = observer.namespaces();
     let limits = namespaces
         .by_inode(netns)
         .and_then(|namespace| namespace.limits().ok());

@@ -9,8 +9,7 @@ use std::{
 use conntrack_ebpf::{FlowCount, FlowKey, Reason, ServiceKey};
 
 use crate::{
-    cli::By,
-    engine::select::Select,
+    engine::{by::By, select::Select},
     observe::counts::tally::{Entry, Tally, is_drop},
     say::protocol::address,
 };
@@ -270,7 +269,7 @@ mod tests {
     #[test]
     fn a_reason_asked_for_is_shown_even_if_nothing_was_lost() {
         let select = Select {
-            reasons: vec![crate::cli::ReasonName("clash_resolved")],
+            reasons: vec![Reason::ClashResolved.into()],
             ..Select::default()
         };
         let rows = rows(&tally(), &select, By::Src, Period::Total, 9);

@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::{
     facts::{distribution::Distribution, reader::Reader},
     kernel::{
-        defaults::{Generation, Machine, Table},
+        defaults::{Machine, Table},
+        generation::Generation,
         release::Release,
     },
 };
@@ -77,6 +78,11 @@ impl HostKernel {
             release,
             known_by,
         }
+    }
+
+    /// Whether conntrack is a module, which takes options when it is loaded.
+    pub fn is_module(&self) -> bool {
+        self.form == Form::Module
     }
 
     /// For questions that depend on the release; none if that is not known.

@@ -43,6 +43,11 @@ pub struct Procps {
 }
 
 impl Init {
+    /// Whether systemd starts the host.
+    pub const fn is_systemd(&self) -> bool {
+        matches!(self, Self::Systemd { .. })
+    }
+
     pub(super) fn read(reader: &Reader<'_>, distribution: &Distribution) -> Self {
         let any = |paths: &[&str]| paths.iter().any(|path| reader.exists(path));
         if any(&[

@@ -6,6 +6,7 @@ pub mod firewalld;
 pub mod host_kernel;
 pub mod init;
 pub mod iptables;
+pub mod live_files;
 pub mod loaders;
 pub mod modules;
 pub mod numbers;
@@ -78,6 +79,11 @@ pub struct Facts {
 const CAPTURED: [&str; 3] = ["/etc", "/usr", "/proc"];
 
 impl Facts {
+    /// The service `iptables` or `ip6tables`, if installed.
+    pub fn iptables_service(&self, name: &str) -> Option<&IptablesService> {
+        self.iptables.iter().find(|service| service.name == name)
+    }
+
     /// Reads a host or a tree.
     pub fn read(root: &Root) -> Result<Self> {
         let reader = Reader::new(root);

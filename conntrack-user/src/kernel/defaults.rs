@@ -3,39 +3,10 @@
 
 use serde::Serialize;
 
-use crate::kernel::release::Release;
-
-/// Which code tracks connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Generation {
-    /// Module `ip_conntrack`: 2.4, and 2.6 as Enterprise Linux 4 and 5 have it.
-    IpConntrack,
-    /// Module `nf_conntrack`: 2.6.20 and later.
-    NfConntrack,
-}
-
-impl Generation {
-    /// Name of the module.
-    pub const fn module(self) -> &'static str {
-        match self {
-            Self::IpConntrack => "ip_conntrack",
-            Self::NfConntrack => "nf_conntrack",
-        }
-    }
-
-    /// The one that distributions used with a release.
-    pub fn of(release: &Release) -> Self {
-        if (release.major, release.minor, release.patch) < (2, 6, 20) {
-            Self::IpConntrack
-        } else {
-            Self::NfConntrack
-        }
-    }
-}
+use crate::kernel::{generation::Generation, release::Release};
 
 /// Size of the hash table, and the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// Buckets.
     pub buckets: u64,

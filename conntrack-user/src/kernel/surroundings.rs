@@ -7,7 +7,7 @@ use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use crate::kernel::{container::Container, release::Release};
+use crate::kernel::{container::Container, generation::Generation, release::Release};
 
 /// Capabilities that observing needs. The numbers are the kernel's
 /// (`include/uapi/linux/capability.h`).
@@ -174,9 +174,9 @@ impl Surroundings {
             } else {
                 Kprobes::On
             },
-            conntrack: ["nf_conntrack", "ip_conntrack"]
+            conntrack: Generation::ALL
                 .iter()
-                .any(|name| (files.exists)(&format!("/sys/module/{name}"))),
+                .any(|generation| (files.exists)(&format!("/sys/module/{}", generation.module()))),
             btf: (files.exists)("/sys/kernel/btf/vmlinux"),
             module_btf: module.then(|| (files.exists)("/sys/kernel/btf/nf_conntrack")),
             memory_lock_limited: false,

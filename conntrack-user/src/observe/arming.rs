@@ -15,7 +15,7 @@ const REST_BELOW: f64 = 0.80;
 const CALM: Duration = Duration::from_secs(10);
 
 /// When to attach what runs for each new flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arm {
     /// Under pressure: a table is 90 % full, or something was refused or
@@ -23,6 +23,11 @@ pub enum Arm {
     Auto,
     /// Always: every refusal has its flow from the first on
     Always,
+}
+
+impl Arm {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Auto, Self::Always];
 }
 
 /// What a look has found.

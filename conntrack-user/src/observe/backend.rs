@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// A way to see refused packets, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// Programs at the exits of the functions that refuse: every reason, every

@@ -18,5 +18,5 @@ pub mod counts;
 pub mod observer;
 pub mod programs;
 pub mod survey;
-pub mod unseen;
+pub mod unread;
 pub mod usage;

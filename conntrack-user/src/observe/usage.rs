@@ -16,7 +16,7 @@ use crate::{
     },
     observe::{
         check::evidence::Range,
-        unseen::{Missing, Remedies, Unseen},
+        unread::{Remedies, Unread, UnreadableNamespace},
     },
 };
 
@@ -57,15 +57,15 @@ impl NamespaceUse {
     }
 }
 
-/// What was seen.
+/// The use of all namespaces.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Usage {
     /// The fullest first.
     pub(crate) namespaces: Vec<NamespaceUse>,
     /// Time between the two looks.
     pub(crate) apart: Duration,
     /// Namespaces that could not be looked into.
-    pub(crate) missing: Missing,
+    pub(crate) unread: Unread,
     /// What else may not be seen from here, each as a sentence.
     pub(crate) warnings: Vec<String>,
 }
@@ -92,29 +92,29 @@ impl Look {
 }
 
 /// Looks twice.
-pub(crate) fn look(interval: Duration) -> Seen {
+pub(crate) fn measure(interval: Duration) -> Usage {
     let namespaces = match Namespaces::discover() {
         Ok(namespaces) => namespaces,
         Err(error) => {
-            return Seen {
-                missing: Missing {
+            return Usage {
+                unread: Unread {
                     not_found: Some(format!("{error:#}")),
-                    ..Missing::default()
+                    ..Unread::default()
                 },
-                ..Seen::default()
+                ..Usage::default()
             };
         }
     };
     let began = Instant::now();
     let mut first: Vec<(Namespace, Look)> = Vec::new();
-    let mut unseen: Vec<Unseen> = Vec::new();
+    let mut unreadable: Vec<UnreadableNamespace> = Vec::new();
     for namespace in namespaces.list {
         match Look::at(&namespace) {
             Ok(look) => first.push((namespace, look)),
-            Err(error) => unseen.extend(Unseen::of(&namespace.name, &error)),
+            Err(error) => unreadable.extend(UnreadableNamespace::of(&namespace.name, &error)),
         }
     }
-    let found = first.len() + unseen.len();
+    let found = first.len() + unreadable.len();
     thread::sleep(interval);
     let apart = began.elapsed();
     let mut uses: Vec<NamespaceUse> = first
@@ -126,13 +126,13 @@ pub(crate) fn look(interval: Duration) -> Seen {
         .collect();
     let share = |namespace: &NamespaceUse| namespace.share().unwrap_or(-1.0);
     uses.sort_by(|a, b| share(b).total_cmp(&share(a)));
-    Seen {
+    Usage {
         namespaces: uses,
         apart,
-        missing: Missing {
+        unread: Unread {
             not_found: None,
             found,
-            unseen,
+            namespaces: unreadable,
             hidden: namespaces.hidden,
             remedies: Remedies::now(),
         },

@@ -10,26 +10,19 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     facts::{Facts, root::Root},
-    plan,
-    plan::{edit::sysctl, notes::Note},
+    plan::{
+        diff,
+        edit::sysctl,
+        model::{FileChange, Note, overlay},
+    },
 };
-
-/// A file that is changed or made.
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub(crate) before: Option<Vec<u8>>,
-    pub(crate) after: Vec<u8>,
-    /// Permissions, if it is new.
-    pub(crate) mode: u32,
-    pub(crate) why: Vec<String>,
-}
 
 /// A plan in the making.
 pub(crate) struct Draft<'r> {
     root: &'r Root,
     /// Of the tree with all changes.
     pub(crate) facts: Facts,
-    pub(crate) changes: BTreeMap<PathBuf, Change>,
+    changes: BTreeMap<PathBuf, FileChange>,
     pub(crate) notes: Vec<Note>,
     pub(crate) warnings: Vec<String>,
 }
@@ -54,6 +47,14 @@ impl<'r> Draft<'r> {
             notes: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// The files that are not as they are to be.
+    pub(crate) fn files(self) -> Vec<FileChange> {
+        let changes = self.changes.into_values();
+        changes
+            .filter(|change| change.before.as_ref() != Some(&change.after))
+            .collect()
     }
 
     /// What will be in a file, and where it is without symbolic links; a file that
@@ -104,7 +105,8 @@ impl<'r> Draft<'r> {
         let change = self
             .changes
             .entry(file.to_owned())
-            .or_insert_with(|| Change {
+            .or_insert_with(|| FileChange {
+                path: file.to_owned(),
                 before: now,
                 after: Vec::new(),
                 mode,
@@ -114,10 +116,7 @@ impl<'r> Draft<'r> {
         if !change.why.iter().any(|known| known == why) {
             change.why.push(why.to_owned());
         }
-        let overlay = plan::overlay(self.changes.iter().map(|(path, change)| {
-            let executable = change.mode & 0o111 != 0;
-            (path.clone(), change.after.clone(), executable)
-        }));
+        let overlay = overlay(self.changes.values());
         self.facts = Facts::read(&Root::with_overlay(self.root.path(), overlay)?)?;
         Ok(true)
     }
@@ -135,7 +134,7 @@ impl<'r> Draft<'r> {
             self.notes.push(Note {
                 what,
                 why: why.to_owned(),
-                snippet: super::diff::unified(file, before, Some(after)),
+                snippet: diff::unified(file, before, Some(after)),
             });
         }
     }

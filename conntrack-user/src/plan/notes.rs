@@ -1,26 +1,13 @@
 //! What is to be done elsewhere, with the text to be put there.
 
-use serde::Serialize;
-
 use crate::{
     facts::{
         Facts,
         distribution::Family,
         writers::{Timing, Writer},
     },
-    plan::sizing::Size,
+    plan::{model::Note, sizing::Size},
 };
-
-/// Something to be done elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Note {
-    /// What, as a sentence.
-    pub what: String,
-    /// Why.
-    pub why: String,
-    /// The text to be put there; empty if there is none.
-    pub snippet: String,
-}
 
 /// Writers that own the limit of the host they run on: nothing else has a say.
 const OWNERS: [&str; 5] = ["kube-proxy", "k3s", "rke2", "microk8s", "pve-firewall"];

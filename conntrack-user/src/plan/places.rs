@@ -6,36 +6,25 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::{
-    apply::record::TEMPORARY,
     facts::{
         Facts, Source,
         init::Init,
         iptables::IptablesService,
         sysctl::{SYSCTL_CONF, SysctlFile, Variable, line::number},
     },
-    kernel::defaults::Generation,
+    kernel::generation::Generation,
     plan::{
-        Event,
         draft::Draft,
-        edit::{self, MARK, modprobe},
-        has_systemd, is_module, services,
+        edit::{self, MARK, TEMPORARY, modprobe},
+        notes,
         sizing::Size,
     },
-    survival::{Action, Start, order, simulate},
+    survival::{Action, Event, Start, order, simulate},
 };
 
 /// Names of our file of settings: the first is used that sorts after all that
 /// cannot be changed.
 const DROP_IN: [&str; 3] = ["90-ctdrop.conf", "99-zz-ctdrop.conf", "zz-ctdrop.conf"];
-
-/// The name of the limit that the kernel has, in the form that every program
-/// understands, and that the lists of services match.
-pub(crate) fn key(facts: &Facts) -> &'static str {
-    match facts.kernel.generation {
-        Generation::IpConntrack => "net.ipv4.ip_conntrack_max",
-        Generation::NfConntrack => "net.netfilter.nf_conntrack_max",
-    }
-}
 
 /// Whether a file belongs to the host, not to a package or to the time until the
 /// next boot; nor to a fix that was cut off.
@@ -45,14 +34,15 @@ pub(crate) fn is_ours_to_edit(file: &Path) -> bool {
 }
 
 /// Whether something reads settings then, so that one more would have an effect.
-pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
+pub(crate) fn reads_settings(draft: &Draft<'_>, event: Event<'_>) -> bool {
     let facts = &draft.facts;
+    let key = facts.kernel.generation.max_sysctl();
     match event {
         Event::Boot => true,
-        Event::Restart(name) => services::named(facts, name).is_some_and(|service| {
+        Event::Restart(name) => facts.iptables_service(name).is_some_and(|service| {
             service.has_rules
                 && service.load.as_ref().is_some_and(|load| !load.prefixed)
-                && service.words().any(|word| key(facts).contains(word))
+                && service.words().any(|word| key.contains(word))
         }),
         Event::Reload => {
             facts.kernel.is_at_least(5, 11) == Some(true) && !facts.modules.udev.is_empty()
@@ -65,10 +55,14 @@ pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
 pub(crate) fn add_setting(
     draft: &mut Draft<'_>,
     size: &Size,
-    event: &Event,
+    event: Event<'_>,
     after: Option<&Path>,
 ) -> Result<bool> {
-    let line = format!("{} = {}", key(&draft.facts), size.max);
+    let line = format!(
+        "{} = {}",
+        draft.facts.kernel.generation.max_sysctl(),
+        size.max
+    );
     let path = if after.is_none() && goes_to_sysctl_conf(&draft.facts, event) {
         SYSCTL_CONF.to_owned()
     } else {
@@ -85,17 +79,17 @@ pub(crate) fn add_setting(
     {
         return Ok(false);
     }
-    let why = format!("it sets the limit at {}", event.name());
+    let why = format!("it sets the limit at {event}");
     draft.put(&file, edit::append(&content, &line), 0o644, &why)
 }
 
-fn goes_to_sysctl_conf(facts: &Facts, event: &Event) -> bool {
+fn goes_to_sysctl_conf(facts: &Facts, event: Event<'_>) -> bool {
     let only_conf = |service: &IptablesService| {
         let load = service.load.as_ref();
         load.is_some_and(|load| load.files.iter().any(|file| file == SYSCTL_CONF))
     };
     match event {
-        Event::Restart(name) => services::named(facts, name).is_some_and(only_conf),
+        Event::Restart(name) => facts.iptables_service(name).is_some_and(only_conf),
         Event::Boot | Event::Reload => match facts.init {
             Init::RcSysinit { .. } => true,
             // One file for both, where there is one.
@@ -145,9 +139,9 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         "so that the module begins with {buckets} buckets and a limit of 8 times that, whoever \
          loads it"
     );
-    if !is_module(facts) {
+    if !facts.kernel.is_module() {
         if !sets_buckets(facts) {
-            draft.notes.push(super::notes::built_in(size.buckets));
+            draft.notes.push(notes::built_in(size.buckets));
         }
         return Ok(());
     }
@@ -163,7 +157,7 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
             return Ok(());
         }
         if file.starts_with("/proc") {
-            draft.notes.push(super::notes::built_in(size.buckets));
+            draft.notes.push(notes::built_in(size.buckets));
             return Ok(());
         }
     }
@@ -193,7 +187,7 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
 /// only if that does not help.
 pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
     let facts = &draft.facts;
-    if !is_module(facts) || facts.modules.early.is_some() {
+    if !facts.kernel.is_module() || facts.modules.early.is_some() {
         return Ok(());
     }
     let module = facts.kernel.generation.module();
@@ -239,7 +233,7 @@ pub(crate) fn udev(draft: &mut Draft<'_>) -> Result<()> {
         .firewalld
         .as_ref()
         .is_some_and(|firewalld| firewalld.unloads() && facts.services.starts("firewalld"));
-    if !has_systemd(facts) || !is_module(facts) || !(reliable || unloads) {
+    if !facts.init.is_systemd() || !facts.kernel.is_module() || !(reliable || unloads) {
         return Ok(());
     }
     if !facts.modules.udev.is_empty() {
@@ -288,7 +282,7 @@ pub(crate) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     }
     let facts = &draft.facts;
     let boot = simulate(facts, Start::AfterBoot).boot;
-    if is_module(facts) || !sets_buckets(facts) || boot.buckets >= Some(size.buckets) {
+    if facts.kernel.is_module() || !sets_buckets(facts) || boot.buckets >= Some(size.buckets) {
         return Ok(());
     }
     let Some(name) = drop_in(facts) else {

@@ -5,9 +5,8 @@
 use anyhow::{Result, bail, ensure};
 
 use crate::{
-    apply::live::Knobs,
-    facts::Facts,
-    plan::{FileChange, Plan},
+    facts::{Facts, live_files::LiveFiles},
+    plan::model::{FileChange, Plan},
     say::clock,
 };
 
@@ -36,7 +35,7 @@ pub(crate) fn of(facts: &Facts, plan: &Plan) -> Result<Vec<u8>> {
 fn head(facts: &Facts, plan: &Plan) -> String {
     let time = clock::now();
     let id: String = time.chars().filter(char::is_ascii_alphanumeric).collect();
-    let knobs = Knobs::of(facts);
+    let files = LiveFiles::of(&facts.kernel);
     let (max, buckets) = (plan.target.max, plan.target.buckets);
     let why: String = plan
         .target
@@ -67,8 +66,8 @@ fn head(facts: &Facts, plan: &Plan) -> String {
          \n",
         env!("CARGO_PKG_VERSION"),
         one_line(&facts.distribution.name),
-        knobs.max.display(),
-        knobs.buckets.display()
+        files.max.display(),
+        files.buckets.display()
     )
 }
 

@@ -9,24 +9,10 @@ use crate::{
         iptables::IptablesService,
         sysctl::{Line, Variable},
     },
-    kernel::defaults::Generation,
-    plan::{draft::Draft, edit::shell, places},
+    kernel::generation::Generation,
+    plan::{draft::Draft, edit::shell},
     survival::order,
 };
-
-/// A service by its name.
-pub(crate) fn named<'f>(facts: &'f Facts, name: &str) -> Option<&'f IptablesService> {
-    facts.iptables.iter().find(|service| service.name == name)
-}
-
-/// The word that matches the names of the limit that this kernel has, and none
-/// of the other generation.
-fn word(generation: Generation) -> &'static str {
-    match generation {
-        Generation::IpConntrack => ".ip_conntrack",
-        Generation::NfConntrack => ".nf_conntrack",
-    }
-}
 
 /// Puts the word into the list of each service that has one.
 pub(crate) fn lists(draft: &mut Draft<'_>) -> Result<()> {
@@ -59,10 +45,10 @@ fn warn_without(draft: &mut Draft<'_>, service: &IptablesService) {
 }
 
 fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
-    let word = word(draft.facts.kernel.generation);
+    let word = draft.facts.kernel.generation.sysctl_pattern();
     let prefix = service.name.to_ascii_uppercase();
     let variable = format!("{prefix}_SYSCTL_LOAD_LIST");
-    let key = places::key(&draft.facts);
+    let key = draft.facts.kernel.generation.max_sysctl();
     let listed = service.words().any(|listed| key.contains(listed));
     let path = format!("/etc/sysconfig/{}-config", service.name);
     if !listed {

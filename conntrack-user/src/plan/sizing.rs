@@ -12,10 +12,7 @@ use crate::{
         Facts, Source,
         sysctl::{Line, Variable, line::number},
     },
-    kernel::{
-        defaults::Generation,
-        memory::{EXTENSIONS, USUAL_ENTRY},
-    },
+    kernel::memory::{EXTENSIONS, USUAL_ENTRY},
     plan::diagnosis::{Cause, Diagnosis, Load},
 };
 
@@ -279,10 +276,7 @@ fn bytes_per_entry(facts: &Facts) -> u64 {
 }
 
 fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
-    let head = match facts.kernel.generation {
-        Generation::IpConntrack => 16,
-        Generation::NfConntrack => 8,
-    };
+    let head = facts.kernel.generation.bucket_size();
     let mebibytes = max.saturating_mul(entry).saturating_add(buckets * head) >> 20;
     let measured = if facts.numbers.slab.is_some() {
         "measured here"

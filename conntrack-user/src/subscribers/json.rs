@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     auto::event::Kept,
-    cli::By,
     engine::{
+        by::By,
         chosen::Change,
         header::Header,
         report::{NamespaceState, Report},
@@ -21,7 +21,7 @@ use crate::{
             health::{Faults, Missed},
             senders::{Process, Senders},
         },
-        observer::{Observer, by_counters::Logged, event::Event},
+        observer::{event::Event, log::Logged, snapshot::Snapshot},
     },
     say::{
         clock::{self, Clock},
@@ -146,21 +146,21 @@ impl<'a> Line<'a> {
     }
 
     /// An interval's line.
-    pub fn interval(report: &'a Report, observer: &'a Observer, clock: Clock) -> Self {
-        Self::Interval(Body::new(report, observer, clock))
+    pub fn interval(report: &'a Report, snapshot: &'a Snapshot, clock: Clock) -> Self {
+        Self::Interval(Body::new(report, snapshot, clock))
     }
 
     /// The last line.
     pub fn summary(
         report: &'a Report,
-        observer: &'a Observer,
+        snapshot: &'a Snapshot,
         clock: Clock,
         header: &'a Header,
         services: Vec<Service>,
         last: &'a Last<'a>,
     ) -> Self {
         Self::Summary {
-            body: Body::new(report, observer, clock),
+            body: Body::new(report, snapshot, clock),
             host: &header.host,
             release: &header.release,
             error_bound: report.error_bound,
@@ -222,14 +222,14 @@ pub struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn new(report: &'a Report, observer: &'a Observer, clock: Clock) -> Self {
+    fn new(report: &'a Report, snapshot: &'a Snapshot, clock: Clock) -> Self {
         let figures = &report.figures;
-        let namespaces = observer.namespaces();
+        let namespaces = &*snapshot.namespaces;
         Self {
             time: clock::now(),
             seconds: report.period.as_secs_f64(),
             backend: report.backend.to_string(),
-            armed: observer.is_armed(),
+            armed: snapshot.armed,
             drops: figures.drops.clone(),
             drops_range: figures.range,
             evicted: figures.evicted,
@@ -239,14 +239,14 @@ impl<'a> Body<'a> {
             flows: Flows {
                 rows: &report.flows.top,
                 namespaces,
-                senders: observer.senders(),
+                senders: &snapshot.senders,
                 clock,
             },
             flows_omitted: report.flows.more,
             groups: report
                 .groups
                 .as_ref()
-                .map(|(by, rows)| Groups::new(*by, rows, namespaces, observer.senders())),
+                .map(|(by, rows)| Groups::new(*by, rows, namespaces, &snapshot.senders)),
             namespaces: report.namespaces.iter().map(Namespace::new).collect(),
             namespaces_omitted: report.namespaces_omitted,
             kernel: figures.kernel.clone(),

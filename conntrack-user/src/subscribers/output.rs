@@ -4,13 +4,13 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     auto::event as fix,
-    cli::{self, Watch},
+    commands::watch::options::Options,
     engine::{chosen::Change, header::Header, report::Report, select::Select},
     observe::{
         counts::tally::Tally,
-        observer::{Observer, event::Event},
+        observer::{event::Event, snapshot::Snapshot},
     },
-    say::{clock::Clock, port::Services, stdout},
+    say::{clock::Clock, output, port::Services, stdout},
     subscribers::{
         json::{self, Line},
         screen::Screen,
@@ -52,13 +52,13 @@ enum Form {
 
 impl Output {
     /// Opens it, and says the header.
-    pub(crate) fn open(options: &Watch, header: Header) -> Result<Self> {
+    pub(crate) fn open(options: &Options, header: Header) -> Result<Self> {
         let form = match options.output {
-            cli::Output::Json => Form::Json,
-            cli::Output::Text if !options.quiet && Screen::is_possible() => {
+            output::Output::Json => Form::Json,
+            output::Output::Text if !options.quiet && Screen::is_possible() => {
                 Form::Screen(Screen::enter().context(stdout::CANNOT_WRITE)?)
             }
-            cli::Output::Text => Form::Text,
+            output::Output::Text => Form::Text,
         };
         let services = if options.service_names {
             Services::read()?
@@ -129,19 +129,19 @@ impl Output {
     }
 
     /// Says an interval.
-    pub(crate) fn interval(&self, report: &Report, observer: &Observer) -> Result<()> {
+    pub(crate) fn interval(&self, report: &Report, snapshot: &Snapshot) -> Result<()> {
         match &self.form {
             Form::Screen(screen) => {
                 let mut lines = text::header(&self.header);
                 lines.extend(self.changed.clone());
                 lines.push(String::new());
-                lines.extend(text::interval(report, &self.names(observer)));
+                lines.extend(text::interval(report, &self.names(snapshot)));
                 lines.push(String::new());
                 lines.push("Ctrl-C ends and prints the totals".to_owned());
                 screen.draw(&lines).context(stdout::CANNOT_WRITE)
             }
-            Form::Text => stdout::lines(text::interval(report, &self.names(observer))),
-            Form::Json => stdout::json(&Line::interval(report, observer, Clock::now())),
+            Form::Text => stdout::lines(text::interval(report, &self.names(snapshot))),
+            Form::Json => stdout::json(&Line::interval(report, snapshot, Clock::now())),
         }
     }
 
@@ -149,7 +149,7 @@ impl Output {
     pub(crate) fn summary(
         self,
         report: &Report,
-        observer: &Observer,
+        snapshot: &Snapshot,
         last: &Last<'_>,
     ) -> Result<()> {
         let lines = match self.form {
@@ -162,18 +162,18 @@ impl Output {
                     .collect();
                 return stdout::json(&Line::summary(
                     report,
-                    observer,
+                    snapshot,
                     Clock::now(),
                     &self.header,
                     services,
                     last,
                 ));
             }
-            Form::Text => text::summary(report, &self.names(observer)),
+            Form::Text => text::summary(report, &self.names(snapshot)),
             Form::Screen(_) => {
                 let mut lines = text::header(&self.header);
                 lines.extend(self.fixes.clone());
-                lines.extend(text::summary(report, &self.names(observer)));
+                lines.extend(text::summary(report, &self.names(snapshot)));
                 lines
             }
         };
@@ -186,20 +186,20 @@ impl Output {
         stdout::lines(&lines)
     }
 
-    const fn names<'a>(&'a self, observer: &'a Observer) -> Names<'a> {
+    fn names<'a>(&'a self, snapshot: &'a Snapshot) -> Names<'a> {
         Names {
-            namespaces: observer.namespaces(),
+            namespaces: &snapshot.namespaces,
             services: &self.services,
-            senders: observer.senders(),
+            senders: &snapshot.senders,
         }
     }
 }
 
 /// Says that there is nothing to observe yet.
-pub(crate) fn waiting(options: &Watch) -> Result<()> {
+pub(crate) fn waiting(options: &Options) -> Result<()> {
     match options.output {
-        cli::Output::Json => stdout::json(&Line::waiting()),
-        cli::Output::Text => {
+        output::Output::Json => stdout::json(&Line::waiting()),
+        output::Output::Text => {
             anstream::eprintln!(
                 "ctdrop: conntrack is not loaded, so nothing is refused: waiting for it \
                  (modprobe nf_conntrack, or a firewall or NAT rule, loads it)"

@@ -11,7 +11,10 @@ use crate::{
         sysctl::{Line, SysctlFile, Variable, line::number},
         writers::{Sets, Timing},
     },
-    survival::{Action, Because, Outcome, Step, order},
+    survival::{
+        order,
+        outcome::{Action, Because, Outcome, Step},
+    },
 };
 
 /// The state of a host in the simulation.

@@ -7,114 +7,13 @@
 mod boot;
 mod machine;
 pub mod order;
+mod outcome;
 mod restart;
 
-use std::path::PathBuf;
-
-use serde::Serialize;
-
-use crate::facts::{Facts, Source};
-
-/// What will be in force.
-#[derive(Clone, Debug, Serialize)]
-pub struct Survival {
-    /// After a boot.
-    pub boot: Outcome,
-    /// After a restart of a firewall service: the worst of `services`.
-    pub service_restart: Outcome,
-    /// After the module is unloaded and loaded again.
-    pub module_reload: Outcome,
-    /// After a restart of each service that changes something.
-    pub services: Vec<ServiceRestart>,
-}
-
-/// What a restart of a service leads to.
-#[derive(Clone, Debug, Serialize)]
-pub struct ServiceRestart {
-    /// The service.
-    pub service: String,
-    /// What will be in force.
-    #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-/// What will be in force after something has happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outcome {
-    /// The limit; none if it cannot be told.
-    pub value: Option<u64>,
-    /// What decides it.
-    pub because: Because,
-    /// The buckets; none if they cannot be told.
-    pub buckets: Option<u64>,
-    /// What happens one after the other.
-    pub steps: Vec<Step>,
-    /// What this rests on, or could make it wrong, each as a sentence.
-    pub caveats: Vec<String>,
-}
-
-/// What decides a value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Because {
-    /// The file, as a path inside the tree; none if no file does.
-    pub file: Option<PathBuf>,
-    /// The line in it.
-    pub line: Option<u32>,
-    /// The line's text; without a line, what decides in its place.
-    pub text: String,
-    /// Why it is this that decides, as a sentence.
-    pub why: String,
-}
-
-impl Because {
-    fn line(source: &Source, why: String) -> Self {
-        Self {
-            file: Some(source.file.clone()),
-            line: Some(source.line),
-            text: source.text.clone(),
-            why,
-        }
-    }
-
-    fn no_line(text: &str, why: String) -> Self {
-        Self {
-            file: None,
-            line: None,
-            text: text.to_owned(),
-            why,
-        }
-    }
-}
-
-/// Something that happens to the limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// Who does it.
-    pub by: String,
-    /// What it does.
-    pub does: Action,
-    /// The limit that is set, or was to be set.
-    pub value: Option<u64>,
-    /// The line that makes it do so.
-    pub source: Option<Source>,
-}
-
-/// What can happen to the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// The module is loaded, with this limit.
-    Loads,
-    /// It is unloaded.
-    Unloads,
-    /// The limit is set.
-    Sets,
-    /// The limit was to be set, and conntrack was not loaded yet.
-    TooEarly,
-    /// The limit was to be set by a name or with a value that this kernel, or
-    /// the program that reads the line, does not know.
-    Refused,
-}
+use crate::facts::Facts;
+pub use crate::survival::outcome::{
+    Action, Because, Event, Outcome, ServiceRestart, Step, Survival,
+};
 
 /// What is in force before a restart or a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

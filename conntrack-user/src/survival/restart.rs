@@ -7,9 +7,9 @@ use crate::{
         writers::Timing,
     },
     survival::{
-        Because, Outcome, ServiceRestart,
         machine::{Fate, Machine},
         order,
+        outcome::{Because, Outcome, ServiceRestart},
     },
 };
 

@@ -64,6 +64,8 @@ impl Layers {
     pub(super) fn violations(&self, modules: &Modules, ties: &[Tie]) -> Vec<Violation> {
         let mut violations = self.missing(modules);
         violations.extend(ties.iter().filter_map(|tie| self.against(modules, tie)));
+        // A name that is handed on ties to two modules of a room.
+        violations.dedup();
         violations.extend(modules.ids().flat_map(|id| self.clap(modules, id)));
         violations
     }

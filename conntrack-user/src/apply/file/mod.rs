@@ -6,6 +6,7 @@
 //! places. What was displaced is then looked at: if it is not what the plan had
 //! seen, they change places again.
 
+mod attributes;
 mod place;
 
 use std::{
@@ -21,30 +22,15 @@ use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags, fstat, fsync, mkdirat, openat, unlinkat},
     io::Errno,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::apply::file::place::{Original, Place, attributes, hint};
+pub use crate::apply::file::attributes::Attributes;
+use crate::apply::file::place::{Original, Place, hint};
 
 /// Files below the root of a tree. No symbolic link is followed.
 #[derive(Debug)]
 pub struct Tree {
     path: PathBuf,
     root: OwnedFd,
-}
-
-/// What a file is, apart from what is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attributes {
-    /// Permissions, with the three special bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// When it was changed last: seconds since 1970.
-    pub modified: i64,
-    /// The nanoseconds to that.
-    pub nanoseconds: u32,
 }
 
 /// A file as it is.
@@ -223,7 +209,7 @@ impl Tree {
             .with_context(|| format!("cannot read {}", shown.display()))?;
         let present = Present {
             content,
-            attributes: attributes(&status),
+            attributes: Attributes::of(&status),
         };
         Ok(Some((present, Original { file, status })))
     }

@@ -18,7 +18,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::apply::file::Attributes;
+use crate::apply::file::attributes::Attributes;
 
 /// A file that is open, and how it was found.
 pub(crate) struct Original {
@@ -127,7 +127,7 @@ impl Place {
         })?;
         let wanted = restored.or_else(|| {
             let original = original?;
-            Some(attributes(&original.status))
+            Some(Attributes::of(&original.status))
         });
         let now = fstat(file).map_err(failed)?;
         if let Some(wanted) = wanted
@@ -317,15 +317,5 @@ pub(crate) const fn hint(error: Errno) -> &'static str {
         Errno::NOSPC | Errno::DQUOT => ": there is no room left",
         Errno::ACCESS | Errno::PERM => ": run as root",
         _ => "",
-    }
-}
-
-pub(crate) fn attributes(status: &Stat) -> Attributes {
-    Attributes {
-        mode: status.st_mode & 0o7777,
-        uid: status.st_uid,
-        gid: status.st_gid,
-        modified: status.st_mtime,
-        nanoseconds: u32::try_from(status.st_mtime_nsec).unwrap_or(0),
     }
 }

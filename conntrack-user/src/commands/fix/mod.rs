@@ -1,6 +1,5 @@
 //! `ctdrop fix`: plans a fix, shows it, and carries it out.
 
-pub(crate) mod report;
 pub(crate) mod text;
 
 use std::{
@@ -13,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::{
-    apply::{Applied, apply},
+    apply::{Applied, apply, report::FixReport},
     auto::background::unseen,
     facts::{Facts, root::Root},
     kernel::netns::Namespaces,
@@ -23,6 +22,7 @@ use crate::{
         diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},
         occupants, plan, script,
         sizing::{Request, size},
+        text as plan_text,
     },
     say::output::Output,
 };
@@ -125,12 +125,12 @@ impl Shown<'_> {
     }
 
     fn text(&self) -> Result<()> {
-        let lines = text::plan(self.facts, self.diagnosis, self.plan, &self.options.root);
+        let lines = plan_text::lines(self.facts, self.diagnosis, self.plan, &self.options.root);
         say(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 
     fn json(&self, applied: Option<&Applied>) -> Result<()> {
-        let report = report::Report::of(self.facts, self.diagnosis, self.plan, applied);
+        let report = FixReport::of(self.facts, self.diagnosis, self.plan, applied);
         say(|out| json(out, &report))
     }
 
@@ -153,7 +153,7 @@ fn load(root: &Root, facts: &Facts, options: &Options) -> (Load, Option<String>)
         load.occupants = tree_occupants(root, facts);
         return (load, None);
     }
-    let seen = usage::look(options.interval);
+    let seen = usage::measure(options.interval);
     let own = rustix::fs::stat("/proc/self/ns/net").map_or(0, |status| status.st_ino);
     load.namespaces = seen
         .namespaces

@@ -3,7 +3,6 @@
 
 use crate::{
     facts::{Facts, Source, host_kernel::Form, init::Init, sysctl::Variable},
-    kernel::defaults::Generation,
     say::{
         finding::{Finding, Severity},
         number::{number, optional},
@@ -239,10 +238,7 @@ impl Lasting<'_> {
             return firewalld.unwrap_or_else(|| self.remedy(outcome));
         };
         let prefix = service.to_ascii_uppercase();
-        let pattern = match facts.kernel.generation {
-            Generation::IpConntrack => ".ip_conntrack",
-            Generation::NfConntrack => ".nf_conntrack",
-        };
+        let pattern = facts.kernel.generation.sysctl_pattern();
         match &iptables.load {
             None => format!(
                 "{} does not know {prefix}_SYSCTL_LOAD_LIST: update {service}, or set \
@@ -291,10 +287,7 @@ impl Lasting<'_> {
 
     /// The name of the limit that this kernel has.
     fn name(&self) -> &'static str {
-        match self.facts.kernel.generation {
-            Generation::IpConntrack => "net.ipv4.ip_conntrack_max",
-            Generation::NfConntrack => "net.netfilter.nf_conntrack_max",
-        }
+        self.facts.kernel.generation.max_sysctl()
     }
 
     fn steps(&self) -> impl Iterator<Item = &Step> {

@@ -11,6 +11,7 @@ mod lasting;
 pub mod pressure;
 pub mod report;
 mod text;
+mod unreadable;
 mod untold;
 
 use std::{path::PathBuf, time::Duration};

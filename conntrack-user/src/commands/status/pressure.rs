@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
-    kernel::{defaults::Generation, memory::Memory},
+    kernel::memory::Memory,
     observe::{check::evidence::Range, usage::NamespaceUse},
     say::{
         finding::{Finding, Severity},
@@ -85,10 +85,7 @@ impl Pressure<'_> {
 
     /// The file in which a kernel before 3.2 lists the entries.
     fn list(&self) -> &'static str {
-        match self.facts.kernel.generation {
-            Generation::IpConntrack => "/proc/net/ip_conntrack",
-            Generation::NfConntrack => "/proc/net/nf_conntrack",
-        }
+        self.facts.kernel.generation.table_file()
     }
 
     fn refused(&self, namespace: &NamespaceUse) -> Option<Finding> {

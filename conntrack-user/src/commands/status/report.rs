@@ -10,6 +10,7 @@ use crate::{
         configuration,
         lasting::Lasting,
         pressure::{Bounds, Pressure},
+        unreadable,
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
     kernel::{
@@ -23,8 +24,8 @@ use crate::{
         backend::Backend,
         check::evidence::Range,
         survey::ladder::NotUsed,
-        unseen::Unseen,
-        usage::{self, NamespaceUse, Seen},
+        unread::UnreadableNamespace,
+        usage::{self, NamespaceUse, Usage},
     },
     say::{
         clock,
@@ -79,7 +80,7 @@ pub struct Report {
     /// Network namespaces, the fullest first.
     pub namespaces: Vec<NamespaceUse>,
     /// Network namespaces that were found and could not be looked into.
-    pub unseen: Vec<Unseen>,
+    pub unreadable_namespaces: Vec<UnreadableNamespace>,
     /// Counters since boot, over all namespaces that were.
     pub counters: Option<Totals>,
     /// Packets refused now; none if there was only one look.
@@ -108,7 +109,7 @@ pub struct Report {
 pub(crate) struct Running {
     pub(crate) host: String,
     pub(crate) conntrack: Presence,
-    pub(crate) seen: Seen,
+    pub(crate) usage: Usage,
     pub(crate) backend: Option<Backend>,
     pub(crate) not_used: Vec<NotUsed>,
 }
@@ -119,7 +120,7 @@ impl Report {
         let Running {
             host,
             conntrack,
-            seen,
+            usage,
             backend,
             not_used,
         } = running;
@@ -128,7 +129,7 @@ impl Report {
             conntrack: Some(conntrack),
             backend,
             not_used,
-            ..Self::of(facts, seen, bounds)
+            ..Self::of(facts, usage, bounds)
         }
     }
 
@@ -147,26 +148,26 @@ impl Report {
             growth: None,
         };
         let known = namespace.max.is_some() || namespace.counters.is_some();
-        let seen = Seen {
+        let usage = Usage {
             namespaces: known.then_some(namespace).into_iter().collect(),
-            ..Seen::default()
+            ..Usage::default()
         };
         Self {
             root: Some(root),
-            ..Self::of(facts, seen, bounds)
+            ..Self::of(facts, usage, bounds)
         }
     }
 
-    fn of(facts: Facts, seen: Seen, bounds: Bounds) -> Self {
-        let Seen {
+    fn of(facts: Facts, usage: Usage, bounds: Bounds) -> Self {
+        let Usage {
             namespaces,
             apart,
-            missing,
+            unread,
             warnings,
-        } = seen;
+        } = usage;
         let survives = simulate(&facts, Start::of(&facts));
         let memory = Memory::of(&table(&facts, &namespaces));
-        let mut findings = missing.findings();
+        let mut findings = unreadable::findings(&unread);
         findings.extend(
             Pressure {
                 facts: &facts,
@@ -206,7 +207,7 @@ impl Report {
             counters: sum(namespaces.iter().filter_map(|namespace| namespace.counters)),
             refused: refused(&namespaces, apart),
             namespaces,
-            unseen: missing.unseen,
+            unreadable_namespaces: unread.namespaces,
             memory,
             timeouts: facts.numbers.timeouts,
             survives,
@@ -269,9 +270,9 @@ pub(crate) fn backend() -> (Option<Backend>, Vec<NotUsed>) {
 /// Looks at a running host.
 pub(crate) fn look(interval: Duration) -> Result<Running> {
     let (backend, not_used) = backend();
-    let mut seen = usage::look(interval);
+    let mut usage = usage::measure(interval);
     if let Some(engine) = Surroundings::read()?.container {
-        seen.warnings.push(format!(
+        usage.warnings.push(format!(
             "this is a container ({engine}): the limit is set on its host, whose files are not \
              these"
         ));
@@ -282,7 +283,7 @@ pub(crate) fn look(interval: Duration) -> Result<Running> {
             .to_string_lossy()
             .into_owned(),
         conntrack: Presence::read()?,
-        seen,
+        usage,
         backend,
         not_used,
     })

@@ -2,7 +2,7 @@
 //!
 //! [`crate::engine`] has the numbers, [`crate::subscribers`] the forms in which they are said.
 
-pub mod ineffective;
+pub mod options;
 
 use std::{
     future::{self, Future},
@@ -18,11 +18,12 @@ use crate::{
         guard::{Guard, Mode, Turn},
         refusals::Refusals,
     },
-    cli::Watch,
+    commands::watch::options::Options,
     engine::{
         chosen::Chosen,
         figures::Figures,
         header::Header,
+        ineffective,
         report::{Asked, Report},
         rows::Period,
         select::Select,
@@ -30,7 +31,7 @@ use crate::{
     kernel::presence::Presence,
     observe::{
         counts::tally::Tally,
-        observer::{Observer, options::Wanted},
+        observer::{Observer, options::Wanted, snapshot::Snapshot},
     },
     subscribers::output::{self, Last, Output},
 };
@@ -46,36 +47,41 @@ const MODULE: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Observes until `shutdown`, or for the time asked for.
-pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<()> {
+pub async fn run(options: &Options, shutdown: impl Future<Output = ()>) -> Result<()> {
     let end = async {
         tokio::select! {
             () = shutdown => {}
-            () = over(options.duration) => {}
+            () = over(options.engine.duration) => {}
         }
     };
     tokio::pin!(end);
     if !wait_for_conntrack(options, &mut end).await? {
         return Ok(());
     }
-    let chosen = options.netns.as_deref().map(Chosen::find).transpose()?;
+    let chosen = options
+        .engine
+        .netns
+        .as_deref()
+        .map(Chosen::find)
+        .transpose()?;
     let select = Select {
         netns: chosen.as_ref().map(Chosen::inode),
-        protocol: options.proto,
-        reasons: options.reason.clone(),
-        all_flows: options.all_flows,
+        protocol: options.engine.protocol,
+        reasons: options.engine.reasons.clone(),
+        all_flows: options.engine.all_flows,
     };
     // Before the first packet can be refused.
     let guard = match options.fix {
         Mode::Off => None,
         mode => Some(Guard::prepare(mode, options.ceiling)?),
     };
-    let observer = Observer::take(Wanted {
-        backend: options.backend,
-        arm: options.arm,
-        release_module: options.release_module,
+    let observer = Observer::start(Wanted {
+        backend: options.engine.backend,
+        arm: options.engine.arm,
+        release_module: options.engine.release_module,
     })?;
-    let mut header = Header::collect(&observer, chosen.as_ref())?;
-    let ineffective = ineffective::notes(options, header.backend, header.pins_module);
+    let mut header = Header::collect(observer.setup(), chosen.as_ref())?;
+    let ineffective = ineffective::notes(&options.engine, header.backend, header.pins_module);
     header.warnings.extend(ineffective);
     let output = Output::open(options, header)?;
     let mut session = Session {
@@ -113,7 +119,7 @@ async fn over(duration: Option<Duration>) {
 /// Without conntrack nothing is refused, so there is nothing to say until it is
 /// loaded. Whether it was, before the end.
 async fn wait_for_conntrack(
-    options: &Watch,
+    options: &Options,
     mut end: impl Future<Output = ()> + Unpin,
 ) -> Result<bool> {
     if Presence::read()? != Presence::Absent {
@@ -133,7 +139,7 @@ async fn wait_for_conntrack(
 }
 
 struct Session<'a> {
-    options: &'a Watch,
+    options: &'a Options,
     select: Select,
     /// The only namespace that is watched.
     chosen: Option<Chosen>,
@@ -151,13 +157,13 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn observe(&mut self, mut end: impl Future<Output = ()> + Unpin) -> Result<()> {
-        let tick = if self.options.release_module {
+        let tick = if self.options.engine.release_module {
             MODULE
         } else {
             DRAIN
         };
-        let mut drain = time::interval(tick.min(self.options.interval));
-        let mut report = time::interval(self.options.interval);
+        let mut drain = time::interval(tick.min(self.options.engine.interval));
+        let mut report = time::interval(self.options.engine.interval);
         for ticks in [&mut drain, &mut report] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             // The first tick comes at once.
@@ -200,22 +206,26 @@ impl Session<'_> {
         if let Some(guard) = &mut self.guard
             && guard.wants_a_sign()
         {
-            self.observer.listen()?;
+            self.observer.request_wake()?;
         }
         Ok(())
     }
 
     /// Lets the guard see what was refused until now.
     fn guard_now(&mut self) -> Result<()> {
-        self.guard_against(Refusals::now(&self.observer)?)
+        self.guard_against(Refusals::of(&self.observer.totals_now()?))
     }
 
     fn guard_against(&mut self, refused: Refusals) -> Result<()> {
         let Some(guard) = &mut self.guard else {
             return Ok(());
         };
-        let refused = refused.believed(&self.observer, guard.looked());
-        let events = guard.look(&refused, || Refusals::now(&self.observer));
+        let refused = refused.believed(
+            self.observer.backend(),
+            &self.observer.namespaces(),
+            guard.looked(),
+        );
+        let events = guard.look(&refused, || Ok(Refusals::of(&self.observer.totals_now()?)));
         self.say_fixes(&events)
     }
 
@@ -234,9 +244,9 @@ impl Session<'_> {
         // Where programs do not see all, the counters do.
         if !self.observer.backend().can_rest() && self.counters_read.elapsed() >= LOOK {
             self.counters_read = Instant::now();
-            self.observer.look()?;
+            self.observer.check()?;
         }
-        self.guard_against(Refusals::drained(&self.observer))
+        self.guard_against(Refusals::drained(&self.observer.snapshot(|_| true)?))
     }
 
     /// Says what has become of the namespace that was asked for.
@@ -254,12 +264,13 @@ impl Session<'_> {
 
     fn report_interval(&mut self) -> Result<()> {
         self.observer.drain(&mut self.tally)?;
-        self.observer.look()?;
+        self.observer.check()?;
         self.look_at_chosen()?;
         if self.options.quiet {
             return Ok(());
         }
-        let figures = Figures::collect(&self.observer, &self.tally, &self.select);
+        let snapshot = self.snapshot()?;
+        let figures = Figures::collect(&snapshot, &self.tally, &self.select);
         let (since, earlier) = &self.last;
         let asked = Asked {
             period: Period::Interval,
@@ -267,8 +278,8 @@ impl Session<'_> {
             figures: figures.since(earlier),
             ..self.asked()
         };
-        let report = Report::collect(&self.observer, &self.tally, asked)?;
-        self.output.interval(&report, &self.observer)?;
+        let report = Report::collect(&snapshot, &self.tally, asked);
+        self.output.interval(&report, &snapshot)?;
         self.last = (Instant::now(), figures);
         self.tally.start_interval();
         Ok(())
@@ -281,17 +292,18 @@ impl Session<'_> {
             self.say_fixes(&guard.finish().await?)?;
             self.guard = Some(guard);
         }
+        let snapshot = self.snapshot()?;
         let asked = self.asked();
         let asked = Asked {
-            top: if self.options.all_flows {
+            top: if self.options.engine.all_flows {
                 usize::MAX
             } else {
                 asked.top
             },
-            figures: Figures::collect(&self.observer, &self.tally, &self.select),
+            figures: Figures::collect(&snapshot, &self.tally, &self.select),
             ..asked
         };
-        let report = Report::collect(&self.observer, &self.tally, asked)?;
+        let report = Report::collect(&snapshot, &self.tally, asked);
         let last = Last {
             tally: &self.tally,
             select: &self.select,
@@ -303,15 +315,20 @@ impl Session<'_> {
                 .collect(),
             fixes: self.guard.as_ref().map(Guard::kept),
         };
-        self.output.summary(&report, &self.observer, &last)
+        self.output.summary(&report, &snapshot, &last)
+    }
+
+    /// What was found in the namespaces that are selected.
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.observer.snapshot(|netns| self.select.netns(netns))
     }
 
     /// What the user asked for, over the whole time.
     fn asked(&self) -> Asked<'_> {
         Asked {
             select: &self.select,
-            by: self.options.by,
-            top: self.options.top,
+            by: self.options.engine.by,
+            top: self.options.engine.top,
             period: Period::Total,
             length: self.started.elapsed(),
             figures: Figures::default(),

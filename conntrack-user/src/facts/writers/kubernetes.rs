@@ -12,7 +12,7 @@ use crate::facts::{
     host_kernel::HostKernel,
     reader::{Reader, Source, TextFile},
     services::Services,
-    writers::{Sets, Timing, Writer, value_of},
+    writers::writer::{Sets, Timing, Writer, value_of},
 };
 
 const MAX_PER_CORE: u64 = 32_768;

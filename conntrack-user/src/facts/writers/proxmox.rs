@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::facts::{
     reader::{Reader, Source, TextFile},
     services::Services,
-    writers::{Sets, Timing, Writer},
+    writers::writer::{Sets, Timing, Writer},
 };
 
 /// The default since pve-firewall 4.0-8; it was 65536 before.

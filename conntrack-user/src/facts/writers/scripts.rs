@@ -6,7 +6,7 @@ use crate::facts::{
     reader::{Reader, Source, TextFile},
     services::Services,
     sysctl::{Variable, line::number},
-    writers::{Sets, Timing, Writer, assigned},
+    writers::writer::{Sets, Timing, Writer, assigned},
 };
 
 /// Directories whose files may be commands that are run when something starts.

@@ -5,7 +5,7 @@ use crate::facts::{
     reader::{Reader, Source, TextFile},
     services::Services,
     sysctl::Variable,
-    writers::{Sets, Timing, Writer, assigned},
+    writers::writer::{Sets, Timing, Writer, assigned},
 };
 
 /// How far profiles may include one another.

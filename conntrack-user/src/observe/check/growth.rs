@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The namespaces, and how far their counters have moved.
 pub(crate) struct Watched {
-    namespaces: Namespaces,
+    namespaces: Arc<Namespaces>,
     discovered: Instant,
     look_again: Duration,
     moved: BTreeMap<u32, Moved>,
@@ -54,7 +55,7 @@ enum Last {
 impl Watched {
     pub(crate) fn discover() -> Result<Self> {
         Ok(Self {
-            namespaces: Namespaces::discover()?,
+            namespaces: Arc::new(Namespaces::discover()?),
             discovered: Instant::now(),
             look_again: LOOK_AGAIN,
             moved: BTreeMap::new(),
@@ -67,8 +68,8 @@ impl Watched {
         self.look_again = period;
     }
 
-    pub(crate) const fn namespaces(&self) -> &Namespaces {
-        &self.namespaces
+    pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
+        Arc::clone(&self.namespaces)
     }
 
     /// Looks for namespaces anew if there is a reason: one of those in use is
@@ -81,7 +82,7 @@ impl Watched {
         let again = self.discovered.elapsed() > self.look_again;
         let mut lost = lost(&self.namespaces);
         if again || !lost.is_empty() || !unknown.is_subset(&self.not_found) {
-            let earlier = mem::replace(&mut self.namespaces, Namespaces::discover()?);
+            let earlier = mem::replace(&mut self.namespaces, Arc::new(Namespaces::discover()?));
             // Those too that have made way for others meanwhile.
             lost = self::lost(&earlier);
             self.discovered = Instant::now();

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::observe::{backend::Backend, check::counter::Counter, counts::health::Missed};
 use conntrack_ebpf::Reason;
+
+use crate::observe::{backend::Backend, check::counter::Counter, counts::health::Missed};
 
 /// Judges what the counters of some namespaces show and no program saw.
 pub(crate) fn judge(

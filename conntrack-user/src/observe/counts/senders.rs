@@ -1,7 +1,7 @@
 //! Who sent the packets that did not come from elsewhere: names for process
 //! numbers.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
 
 use conntrack_ebpf::Sender;
 use serde::Serialize;
@@ -52,9 +52,10 @@ impl Process {
 }
 
 /// The processes that sent packets which were refused.
-#[derive(Debug, Default)]
+/// Cheap to clone: a copy shares what is known until one of the two learns more.
+#[derive(Clone, Debug, Default)]
 pub struct Senders {
-    known: BTreeMap<u32, (Sender, Process)>,
+    known: Arc<BTreeMap<u32, (Sender, Process)>>,
 }
 
 impl Senders {
@@ -73,12 +74,12 @@ impl Senders {
             return;
         }
         if self.known.len() >= PROCESSES {
-            self.known
+            Arc::make_mut(&mut self.known)
                 .retain(|pid, _| Path::new("/proc").join(pid.to_string()).exists());
         }
         if self.known.len() < PROCESSES {
             let process = describe(pid, &sender);
-            self.known.insert(pid, (sender, process));
+            Arc::make_mut(&mut self.known).insert(pid, (sender, process));
         }
     }
 }

@@ -1,27 +1,34 @@
 //! The last rung: the kernel's counters and its log, and no program at all.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail, ensure};
-use serde::Serialize;
 
 use crate::{
     kernel::{
         counters::Counters,
-        kmsg::KernelLog,
         limits::Limits,
-        message::Message,
         module,
         netns::{self, Namespaces},
     },
     observe::{
+        arming::Arm,
+        backend::Backend,
         check::{
             counter::Counter,
-            evidence::{Evidence, Look, Said},
+            evidence::{Evidence, Look},
             growth::{Watched, same_refusals},
         },
-        counts::senders::Senders,
-        observer::event::Event,
+        counts::{
+            health::{Faults, Missed},
+            senders::Senders,
+            totals::TotalsByNetns,
+        },
+        observer::{
+            event::Event,
+            log::Log,
+            snapshot::{Setup, Snapshot},
+        },
         survey::ladder::NotUsed,
     },
 };
@@ -33,7 +40,7 @@ const MODULE: &str = "nf_conntrack";
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Follows counters and log.
-pub struct CountersOnly {
+pub struct CounterObserver {
     not_used: Vec<NotUsed>,
     watched: Watched,
     evidence: Evidence,
@@ -42,35 +49,13 @@ pub struct CountersOnly {
     unreadable: usize,
     /// Which load of conntrack the counters are of; none if it is not loaded.
     instance: Option<u64>,
-    /// Nobody: counters do not tell.
-    senders: Senders,
 }
 
-/// The kernel log, or why it cannot be read.
-enum Log {
-    Open(KernelLog, Logged),
-    Closed(String),
-}
-
-/// What the kernel log has said since the start, about any namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Logged {
-    /// Lines about a full table.
-    pub lines: u64,
-    /// Network messages that the kernel says it has kept back, of conntrack or
-    /// of others.
-    pub suppressed: u64,
-    /// Records that were overwritten before they could be read, at least.
-    pub lost: u64,
-}
-
-impl CountersOnly {
+impl CounterObserver {
     /// Follows them from now on. `not_used` are the rungs above.
     pub(crate) fn start(not_used: Vec<NotUsed>) -> Result<Self> {
-        let log = match KernelLog::open() {
-            Ok(log) => Log::Open(log, Logged::default()),
-            Err(error) => Log::Closed(format!("{error:#}")),
-        };
+        // Before the counters, which move after the log has said so.
+        let log = Log::open();
         let mut watched = Watched::discover()?;
         watched.look_again_after(LOOK_AGAIN);
         watched.begin();
@@ -83,22 +68,46 @@ impl CountersOnly {
             evidence: Evidence::default(),
             log,
             instance: module::instance(MODULE),
-            senders: Senders::default(),
         };
-        observer.look()?;
+        observer.check()?;
         Ok(observer)
     }
 
-    pub(crate) fn not_used(&self) -> &[NotUsed] {
-        &self.not_used
-    }
-
-    pub(crate) const fn namespaces(&self) -> &Namespaces {
+    pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
         self.watched.namespaces()
     }
 
-    /// What this rung cannot know, each as a sentence for the user.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn setup(&self) -> Setup {
+        Setup {
+            backend: Backend::Counters,
+            not_used: self.not_used.clone(),
+            arm: Arm::Always,
+            armed: true,
+            warnings: self.warnings(),
+        }
+    }
+
+    pub(crate) fn snapshot(&self, of: impl Fn(u32) -> bool) -> Snapshot {
+        let drops = self.evidence.drops().into_iter();
+        Snapshot {
+            backend: Backend::Counters,
+            armed: true,
+            totals: TotalsByNetns::new(),
+            drops_by_counters: drops.filter(|&(netns, _)| of(netns)).collect(),
+            verdict: self.evidence.verdict(&of),
+            growth: self.evidence.growth(&of),
+            range: Some(self.evidence.range(&of)),
+            unchecked: 0,
+            missed: Missed::default(),
+            faults: Faults::default(),
+            logged: self.log.logged(),
+            namespaces: self.namespaces(),
+            senders: Senders::default(),
+        }
+    }
+
+    /// What this backend cannot know, each as a sentence for the user.
+    fn warnings(&self) -> Vec<String> {
         let mut warnings = vec![
             "the counters name no flow, and tell a reason only as far as the limit or the kernel \
              log bears it out; the rest is other"
@@ -130,10 +139,6 @@ impl CountersOnly {
         warnings
     }
 
-    pub(crate) const fn senders(&self) -> &Senders {
-        &self.senders
-    }
-
     /// Notices that the module was unloaded or loaded again, with counters that
     /// begin at zero.
     pub(crate) fn tick(&mut self) -> Option<Event> {
@@ -150,7 +155,7 @@ impl CountersOnly {
     }
 
     /// Reads counters and log as they are now.
-    pub(crate) fn look(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         self.watched.refresh(std::iter::empty())?;
         let first = self.watched.counters();
         let second = self.watched.counters();
@@ -173,41 +178,6 @@ impl CountersOnly {
             self.evidence.look(netns, &look, &said);
         }
         Ok(())
-    }
-
-    /// What all looks so far show.
-    pub const fn evidence(&self) -> &Evidence {
-        &self.evidence
-    }
-
-    /// What the kernel log has said; none if it cannot be read.
-    pub const fn logged(&self) -> Option<Logged> {
-        match &self.log {
-            Log::Open(_, logged) => Some(*logged),
-            Log::Closed(_) => None,
-        }
-    }
-}
-
-impl Log {
-    /// What it has said since the last time.
-    fn read(&mut self) -> Result<Said> {
-        let mut said = Said::default();
-        if let Self::Open(log, logged) = self {
-            log.read(|record| match Message::parse(record.text) {
-                Some(Message::TableFull { netns, .. }) => {
-                    logged.lines += 1;
-                    match netns {
-                        Some(netns) => said.full.extend([netns]),
-                        None => said.some_full = true,
-                    }
-                }
-                Some(Message::Suppressed { messages, .. }) => logged.suppressed += messages,
-                _ => {}
-            })?;
-            logged.lost = log.lost();
-        }
-        Ok(said)
     }
 }
 

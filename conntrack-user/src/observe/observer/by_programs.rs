@@ -5,7 +5,9 @@
 mod module_life;
 
 use std::{
+    collections::BTreeMap,
     future,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,7 +16,7 @@ use anyhow::Result;
 use crate::{
     kernel::netns::Namespaces,
     observe::{
-        arming::{Arm, Arming, Change, Pressure},
+        arming::{Arming, Change, Pressure},
         backend::Backend,
         check::{
             growth::{Watched, same_refusals},
@@ -27,7 +29,11 @@ use crate::{
             sink::Sink,
             totals::{Totals, TotalsByNetns},
         },
-        observer::{event::Event, options::Wanted},
+        observer::{
+            event::Event,
+            options::Wanted,
+            snapshot::{Setup, Snapshot},
+        },
         programs::attachment::{self, Attachment},
         survey::ladder::{self, NotUsed},
     },
@@ -73,7 +79,7 @@ struct Carried {
 impl ProgramObserver {
     /// Attaches the programs of the highest rung that this kernel allows, or
     /// of the one wanted.
-    pub fn start(wanted: Wanted) -> Result<Self> {
+    pub(crate) fn start(wanted: Wanted) -> Result<Self> {
         let mut watched = Watched::discover()?;
         watched.begin();
         let arming = Arming::new(wanted.arm);
@@ -98,69 +104,79 @@ impl ProgramObserver {
             instance: attachment::instance(),
             failures: 0,
         };
-        observer.look()?;
+        observer.check()?;
         observer.cover();
         Ok(observer)
     }
 
-    /// The rung it stands on.
-    pub const fn backend(&self) -> Backend {
+    pub(crate) const fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// When the programs are attached that run for each new flow.
-    pub const fn arm(&self) -> Arm {
-        self.wanted.arm
-    }
-
-    /// The rungs above, and why each is not used.
-    pub fn not_used(&self) -> &[NotUsed] {
-        &self.not_used
-    }
-
     /// Whether all refusals are seen with their flow, at this moment.
-    pub fn is_armed(&self) -> bool {
+    pub(crate) fn is_armed(&self) -> bool {
         self.attachment.as_ref().is_some_and(Attachment::is_armed)
     }
 
-    /// The namespaces of this host, as last discovered.
-    pub const fn namespaces(&self) -> &Namespaces {
+    pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
         self.watched.namespaces()
     }
 
-    /// The processes that sent packets which were refused.
-    pub const fn senders(&self) -> &Senders {
-        &self.senders
+    pub(crate) fn setup(&self) -> Setup {
+        let namespaces = self.namespaces();
+        Setup {
+            backend: self.backend,
+            not_used: self.not_used.clone(),
+            arm: self.wanted.arm,
+            armed: self.is_armed(),
+            warnings: [&namespaces.warnings[..], &self.warnings].concat(),
+        }
     }
 
-    /// What cannot be seen from here, each as a sentence for the user.
-    pub fn warnings(&self) -> Vec<String> {
-        let namespaces = self.namespaces().warnings.iter();
-        namespaces.chain(&self.warnings).cloned().collect()
+    pub(crate) fn snapshot(&self, of: impl Fn(u32) -> bool) -> Result<Snapshot> {
+        let totals: TotalsByNetns = self
+            .counted
+            .iter()
+            .filter(|&(&netns, _)| of(netns))
+            .map(|(&netns, &totals)| (netns, totals))
+            .collect();
+        Ok(Snapshot {
+            backend: self.backend,
+            armed: self.is_armed(),
+            drops_by_counters: BTreeMap::new(),
+            verdict: self.ledger.verdict(self.backend, &self.missed, &of),
+            growth: self.ledger.growth(&of),
+            range: None,
+            unchecked: totals
+                .iter()
+                .map(|(&netns, totals)| self.ledger.unchecked(netns, totals))
+                .sum(),
+            totals,
+            missed: self.missed,
+            faults: self.faults()?,
+            logged: None,
+            namespaces: self.namespaces(),
+            senders: self.senders.clone(),
+        })
     }
 
-    /// Ends when the programs see pressure for the first time since they were
-    /// attached or came to rest, or since [`Self::listen`]: time for a
-    /// [`Self::tick`].
-    pub async fn pressure(&mut self) -> Result<()> {
+    pub(crate) async fn pressure(&mut self) -> Result<()> {
         match &mut self.attachment {
             Some(attachment) => attachment.pressure().await,
             None => future::pending().await,
         }
     }
 
-    /// Has [`Self::pressure`] end with the next sign of pressure, though there was
-    /// one before.
-    pub fn listen(&mut self) -> Result<()> {
+    pub(crate) fn request_wake(&mut self) -> Result<()> {
         match &mut self.attachment {
-            Some(attachment) => attachment.listen(),
+            Some(attachment) => attachment.request_wake(),
             None => Ok(()),
         }
     }
 
     /// Hands what was counted since the last time to `sink`, and attaches or
     /// detaches programs as pressure and the conntrack module demand.
-    pub fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+    pub(crate) fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
         if let Some(event) = self.follow_module(sink)? {
             return Ok(Some(event));
         }
@@ -169,7 +185,7 @@ impl ProgramObserver {
     }
 
     /// Hands what was counted since the last time to `sink`.
-    pub fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
         if let Some(attachment) = &mut self.attachment {
             let totals = with(&self.carried.totals, attachment.drain(sink)?);
             if totals != self.counted {
@@ -180,13 +196,8 @@ impl ProgramObserver {
         Ok(())
     }
 
-    /// The totals of all that was drained.
-    pub const fn totals(&self) -> &TotalsByNetns {
-        &self.counted
-    }
-
     /// The totals of this moment, drained or not.
-    pub fn totals_now(&self) -> Result<TotalsByNetns> {
+    pub(crate) fn totals_now(&self) -> Result<TotalsByNetns> {
         let carried = &self.carried.totals;
         Ok(match &self.attachment {
             Some(attachment) => with(carried, attachment.totals_now()?),
@@ -209,7 +220,7 @@ impl ProgramObserver {
             return Ok(None);
         }
         if self.looked.elapsed() >= LOOK {
-            self.look()?;
+            self.check()?;
         }
         let refusals = self.watched.refusals() + sum_of_all(&self.counted);
         let pressure = Pressure {
@@ -224,12 +235,12 @@ impl ProgramObserver {
         match self.arming.decide(armed, pressure, Instant::now()) {
             Some(Change::Arm) if !armed => {
                 attachment.arm()?;
-                self.look()?;
+                self.check()?;
                 self.cover();
                 Ok(Some(Event::Armed))
             }
             Some(Change::Rest) => {
-                self.look()?;
+                self.check()?;
                 self.ledger.cover(Coverage::AtRest);
                 if let Some(attachment) = &mut self.attachment {
                     attachment.rest()?;
@@ -240,8 +251,7 @@ impl ProgramObserver {
         }
     }
 
-    /// Holds the counts against the kernel's counters as they are now.
-    pub fn look(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         // Those of another load of the module are not to be compared.
         if attachment::instance() != self.instance {
             return Ok(());
@@ -296,28 +306,7 @@ impl ProgramObserver {
         Ok(())
     }
 
-    /// Everything that the looks so far say together.
-    pub const fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// How often the kernel skipped programs.
-    pub const fn missed(&self) -> Missed {
-        self.missed
-    }
-
-    /// Packets refused since the counters of their namespace were last read:
-    /// counted, but held against nothing.
-    pub fn unchecked(&self, of: impl Fn(u32) -> bool) -> u64 {
-        self.counted
-            .iter()
-            .filter(|&(&netns, _)| of(netns))
-            .map(|(&netns, totals)| self.ledger.unchecked(netns, totals))
-            .sum()
-    }
-
-    /// Errors inside the programs.
-    pub fn faults(&self) -> Result<Faults> {
+    fn faults(&self) -> Result<Faults> {
         let mut faults = self.carried.faults;
         if let Some(attachment) = &self.attachment {
             faults.add(&attachment.faults()?);
@@ -327,8 +316,8 @@ impl ProgramObserver {
 
     /// Ends the counting, hands what was counted until then to `sink`, and
     /// detaches the programs.
-    pub fn stop(&mut self, sink: &mut impl Sink) -> Result<()> {
-        self.look()?;
+    pub(crate) fn stop(&mut self, sink: &mut impl Sink) -> Result<()> {
+        self.check()?;
         self.detach(sink)
     }
 }

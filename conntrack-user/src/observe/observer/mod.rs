@@ -1,54 +1,48 @@
-//! Where ctdrop stands on the ladder: on programs in the kernel, or on its
-//! counters alone.
+//! What observes: programs in the kernel or, where none can be loaded, the kernel's
+//! counters alone. What is found comes out as a [`Snapshot`].
 
 pub mod by_counters;
 pub mod by_programs;
 pub mod event;
+pub mod log;
 pub mod options;
+pub mod snapshot;
 
-use std::future;
+use std::{collections::BTreeMap, future, sync::Arc};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
     kernel::netns::Namespaces,
     observe::{
-        arming::Arm,
         backend::Backend,
-        check::{counter::Growth, evidence::Range, verdict::Verdict},
-        counts::{
-            health::{Faults, Missed},
-            senders::Senders,
-            sink::Sink,
-            totals::TotalsByNetns,
-        },
+        counts::{sink::Sink, totals::TotalsByNetns},
         observer::{
-            by_counters::{CountersOnly, Logged},
+            by_counters::CounterObserver,
             by_programs::ProgramObserver,
             event::Event,
             options::Wanted,
+            snapshot::{Setup, Snapshot},
         },
-        survey::ladder::{NoneHolds, NotUsed, conntrack_is_loaded},
+        survey::ladder::{NoneHolds, conntrack_is_loaded},
     },
 };
 
-/// What observes.
+/// Observes, by the best backend that works on this host.
 pub enum Observer {
     /// Programs, which see each refused packet.
     Programs(Box<ProgramObserver>),
     /// The counters of the kernel, and its log.
-    Counters(Box<CountersOnly>),
+    Counters(Box<CounterObserver>),
 }
 
-static NO_TOTALS: TotalsByNetns = TotalsByNetns::new();
-
 impl Observer {
-    /// Takes the highest rung that this kernel allows, or the one wanted.
-    pub fn take(wanted: Wanted) -> Result<Self> {
+    /// Takes the best backend that this kernel allows, or the one wanted.
+    pub fn start(wanted: Wanted) -> Result<Self> {
         conntrack_is_loaded()?;
         if wanted.backend == Some(Backend::Counters) {
-            return CountersOnly::start(Vec::new())
-                .map(Self::on_counters)
+            return CounterObserver::start(Vec::new())
+                .map(Self::by_counters)
                 .with_context(|| format!("backend {} does not work here", Backend::Counters));
         }
         match ProgramObserver::start(wanted) {
@@ -56,16 +50,24 @@ impl Observer {
             Err(error) if wanted.backend.is_some() => Err(error),
             Err(error) => {
                 let NoneHolds(not_used) = error.downcast()?;
-                CountersOnly::start(not_used).map(Self::on_counters)
+                CounterObserver::start(not_used).map(Self::by_counters)
             }
         }
     }
 
-    fn on_counters(counters: CountersOnly) -> Self {
-        Self::Counters(Box::new(counters))
+    fn by_counters(observer: CounterObserver) -> Self {
+        Self::Counters(Box::new(observer))
     }
 
-    /// The rung.
+    /// How it works.
+    pub fn setup(&self) -> Setup {
+        match self {
+            Self::Programs(observer) => observer.setup(),
+            Self::Counters(observer) => observer.setup(),
+        }
+    }
+
+    /// The backend.
     pub const fn backend(&self) -> Backend {
         match self {
             Self::Programs(observer) => observer.backend(),
@@ -73,40 +75,7 @@ impl Observer {
         }
     }
 
-    /// The rungs above, and why each is not used.
-    pub fn not_used(&self) -> &[NotUsed] {
-        match self {
-            Self::Programs(observer) => observer.not_used(),
-            Self::Counters(counters) => counters.not_used(),
-        }
-    }
-
-    /// The namespaces of this host, as last discovered.
-    pub const fn namespaces(&self) -> &Namespaces {
-        match self {
-            Self::Programs(observer) => observer.namespaces(),
-            Self::Counters(counters) => counters.namespaces(),
-        }
-    }
-
-    /// What cannot be seen from here, each as a sentence for the user.
-    pub fn warnings(&self) -> Vec<String> {
-        match self {
-            Self::Programs(observer) => observer.warnings(),
-            Self::Counters(counters) => counters.warnings(),
-        }
-    }
-
-    /// When the programs are attached that run for each new flow.
-    pub const fn arm(&self) -> Arm {
-        match self {
-            Self::Programs(observer) => observer.arm(),
-            Self::Counters(_) => Arm::Always,
-        }
-    }
-
-    /// Whether refusals are seen as well as they can be from this rung, at this
-    /// moment.
+    /// Whether refusals are seen as well as this backend can see them, at this moment.
     pub fn is_armed(&self) -> bool {
         match self {
             Self::Programs(observer) => observer.is_armed(),
@@ -114,15 +83,17 @@ impl Observer {
         }
     }
 
-    /// The processes that sent packets which were refused.
-    pub const fn senders(&self) -> &Senders {
+    /// The namespaces of this host, as last discovered.
+    pub fn namespaces(&self) -> Arc<Namespaces> {
         match self {
-            Self::Programs(observer) => observer.senders(),
-            Self::Counters(counters) => counters.senders(),
+            Self::Programs(observer) => observer.namespaces(),
+            Self::Counters(observer) => observer.namespaces(),
         }
     }
 
-    /// See [`ProgramObserver::pressure`].
+    /// Ends when the programs see pressure for the first time since they were
+    /// attached or came to rest, or since [`Self::request_wake`]: time for a
+    /// [`Self::tick`]. Without programs it does not end.
     pub async fn pressure(&mut self) -> Result<()> {
         match self {
             Self::Programs(observer) => observer.pressure().await,
@@ -130,15 +101,25 @@ impl Observer {
         }
     }
 
-    /// See [`ProgramObserver::tick`].
-    pub fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+    /// Has [`Self::pressure`] end with the next sign of pressure, though there was
+    /// one before.
+    pub fn request_wake(&mut self) -> Result<()> {
         match self {
-            Self::Programs(observer) => observer.tick(sink),
-            Self::Counters(counters) => Ok(counters.tick()),
+            Self::Programs(observer) => observer.request_wake(),
+            Self::Counters(_) => Ok(()),
         }
     }
 
-    /// See [`ProgramObserver::drain`].
+    /// Hands what was counted since the last time to `sink`, and follows pressure and
+    /// the life of the conntrack module.
+    pub fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+        match self {
+            Self::Programs(observer) => observer.tick(sink),
+            Self::Counters(observer) => Ok(observer.tick()),
+        }
+    }
+
+    /// Hands what was counted since the last time to `sink`.
     pub fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
         match self {
             Self::Programs(observer) => observer.drain(sink),
@@ -146,19 +127,20 @@ impl Observer {
         }
     }
 
-    /// Looks at the kernel's counters as they are now.
-    pub fn look(&mut self) -> Result<()> {
+    /// Compares the counts with the kernel's counters as they are now.
+    pub fn check(&mut self) -> Result<()> {
         match self {
-            Self::Programs(observer) => observer.look(),
-            Self::Counters(counters) => counters.look(),
+            Self::Programs(observer) => observer.check(),
+            Self::Counters(observer) => observer.check(),
         }
     }
 
-    /// What the programs counted, of all that was drained.
-    pub const fn totals(&self) -> &TotalsByNetns {
+    /// What was found since the start, as of the last [`Self::drain`] and the last
+    /// [`Self::check`], over the namespaces chosen.
+    pub fn snapshot(&self, of: impl Fn(u32) -> bool) -> Result<Snapshot> {
         match self {
-            Self::Programs(observer) => observer.totals(),
-            Self::Counters(_) => &NO_TOTALS,
+            Self::Programs(observer) => observer.snapshot(of),
+            Self::Counters(observer) => Ok(observer.snapshot(of)),
         }
     }
 
@@ -166,92 +148,16 @@ impl Observer {
     pub fn totals_now(&self) -> Result<TotalsByNetns> {
         match self {
             Self::Programs(observer) => observer.totals_now(),
-            Self::Counters(_) => Ok(TotalsByNetns::new()),
+            Self::Counters(_) => Ok(BTreeMap::new()),
         }
     }
 
-    /// Has [`Self::pressure`] end with the next sign of pressure, though there was
-    /// one before.
-    pub fn listen(&mut self) -> Result<()> {
-        match self {
-            Self::Programs(observer) => observer.listen(),
-            Self::Counters(_) => Ok(()),
-        }
-    }
-
-    /// What the looks so far prove, over the namespaces chosen.
-    pub fn verdict(&self, of: impl Fn(u32) -> bool) -> Verdict {
-        match self {
-            Self::Programs(observer) => {
-                observer
-                    .ledger()
-                    .verdict(observer.backend(), &observer.missed(), of)
-            }
-            Self::Counters(counters) => counters.evidence().verdict(of),
-        }
-    }
-
-    /// Growth of the kernel's counters, over the namespaces chosen.
-    pub fn growth(&self, of: impl Fn(u32) -> bool) -> Growth {
-        match self {
-            Self::Programs(observer) => observer.ledger().growth(of),
-            Self::Counters(counters) => counters.evidence().growth(of),
-        }
-    }
-
-    /// How many packets were lost, where only counters tell.
-    pub fn range(&self, of: impl Fn(u32) -> bool) -> Option<Range> {
-        match self {
-            Self::Programs(_) => None,
-            Self::Counters(counters) => Some(counters.evidence().range(of)),
-        }
-    }
-
-    /// Packets lost by namespace, where only counters tell.
-    pub fn drops_by_counters(&self) -> Vec<(u32, u64)> {
-        match self {
-            Self::Programs(_) => Vec::new(),
-            Self::Counters(counters) => counters.evidence().drops().into_iter().collect(),
-        }
-    }
-
-    /// What the kernel log has said, where it is read.
-    pub const fn logged(&self) -> Option<Logged> {
-        match self {
-            Self::Programs(_) => None,
-            Self::Counters(counters) => counters.logged(),
-        }
-    }
-
-    /// See [`ProgramObserver::missed`].
-    pub fn missed(&self) -> Missed {
-        match self {
-            Self::Programs(observer) => observer.missed(),
-            Self::Counters(_) => Missed::default(),
-        }
-    }
-
-    /// See [`ProgramObserver::unchecked`].
-    pub fn unchecked(&self, of: impl Fn(u32) -> bool) -> u64 {
-        match self {
-            Self::Programs(observer) => observer.unchecked(of),
-            Self::Counters(_) => 0,
-        }
-    }
-
-    /// See [`ProgramObserver::faults`].
-    pub fn faults(&self) -> Result<Faults> {
-        match self {
-            Self::Programs(observer) => observer.faults(),
-            Self::Counters(_) => Ok(Faults::default()),
-        }
-    }
-
-    /// Ends the observation; see [`ProgramObserver::stop`].
+    /// Ends the counting, hands what was counted until then to `sink`, and detaches
+    /// the programs.
     pub fn stop(&mut self, sink: &mut impl Sink) -> Result<()> {
         match self {
             Self::Programs(observer) => observer.stop(sink),
-            Self::Counters(counters) => counters.look(),
+            Self::Counters(observer) => observer.check(),
         }
     }
 }

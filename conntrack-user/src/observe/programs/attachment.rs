@@ -137,7 +137,7 @@ impl Attachment {
     }
 
     /// Asks for the next sign of pressure.
-    pub(crate) fn listen(&mut self) -> Result<()> {
+    pub(crate) fn request_wake(&mut self) -> Result<()> {
         self.ready.bell.set()
     }
 

@@ -8,6 +8,9 @@ pub mod sysctl;
 /// Begins a block that was added to a file.
 pub const MARK: &str = "# Written by ctdrop fix; ctdrop undo takes it back.";
 
+/// How the hidden names begin that are used while files are replaced.
+pub const TEMPORARY: &str = ".ctdrop-";
+
 /// The lines of a file, each with its line feed if it has one.
 pub(crate) fn lines(content: &[u8]) -> Vec<&[u8]> {
     content.split_inclusive(|&byte| byte == b'\n').collect()

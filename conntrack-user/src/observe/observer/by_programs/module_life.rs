@@ -39,7 +39,7 @@ impl ProgramObserver {
         let release = self.wanted.release_module && self.backend == Backend::Fexit;
         if let Some(attachment) = &self.attachment {
             if release && attachment.is_all_that_holds() {
-                self.look()?;
+                self.check()?;
                 self.detach(sink)?;
                 return Ok(Some(Event::Released));
             }
@@ -106,7 +106,7 @@ impl ProgramObserver {
         }
         self.warnings = warnings(&attachment, self.backend);
         self.attachment = Some(attachment);
-        self.look()?;
+        self.check()?;
         self.cover();
         Ok(())
     }

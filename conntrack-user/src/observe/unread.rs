@@ -1,0 +1,69 @@
+//! Network namespaces whose numbers could not be read.
+
+use serde::Serialize;
+
+use crate::kernel::netns;
+
+/// A network namespace that was found and could not be looked into.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnreadableNamespace {
+    /// What it is called.
+    pub name: String,
+    /// Why.
+    pub why: String,
+    /// Whether it is privilege that was missing.
+    #[serde(skip)]
+    pub denied: bool,
+}
+
+impl UnreadableNamespace {
+    /// Of a namespace that could not be read; none if it has ended, and so is
+    /// no part of the host any more.
+    pub(crate) fn of(name: &str, error: &netns::Unreadable) -> Option<Self> {
+        let denied = match error {
+            netns::Unreadable::Gone { .. } => return None,
+            netns::Unreadable::Denied { .. } => true,
+            netns::Unreadable::Failed(_) => false,
+        };
+        Some(Self {
+            name: name.to_owned(),
+            why: error.to_string(),
+            denied,
+        })
+    }
+}
+
+/// The part of a host whose numbers could not be read: a table in it may be
+/// full.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unread {
+    /// Why no namespace could be found; none if some were.
+    pub(crate) not_found: Option<String>,
+    /// Those that were found, with and without success.
+    pub(crate) found: usize,
+    /// Those that could not be looked into.
+    pub(crate) namespaces: Vec<UnreadableNamespace>,
+    /// Processes whose namespaces are not even known.
+    pub(crate) hidden: usize,
+    /// What to do where it is privilege that was missing.
+    pub(crate) remedies: Remedies,
+}
+
+/// What keeps this process from looking, or what to do about it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remedies {
+    /// Into a namespace.
+    pub(crate) to_enter: String,
+    /// At the namespace of a process.
+    pub(crate) to_see: String,
+}
+
+impl Remedies {
+    /// Those of this process.
+    pub(crate) fn now() -> Self {
+        Self {
+            to_enter: netns::why_not_entered(),
+            to_see: netns::why_not_seen(),
+        }
+    }
+}

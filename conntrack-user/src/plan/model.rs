@@ -1,0 +1,127 @@
+//! A plan as plain data.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::{
+    facts::root::{Overlay, Planned},
+    plan::sizing::{Size, reaches},
+    survival::Survival,
+};
+
+/// A plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Limit and buckets now; none of a host that does not run.
+    pub current: Current,
+    /// What is to be.
+    pub target: Size,
+    /// The kernel's own variables, in the order in which they are written;
+    /// empty for a tree.
+    pub live: Vec<LiveWrite>,
+    /// Files to be changed or made, by path inside the tree.
+    pub files: Vec<FileChange>,
+    /// What is to be done elsewhere.
+    pub notes: Vec<Note>,
+    /// What survives as it is.
+    pub before: Survival,
+    /// What survives then.
+    pub after: Survival,
+    /// What could not be brought about, and what is odd; each as a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// Limit and buckets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Current {
+    /// The limit.
+    pub max: Option<u64>,
+    /// The buckets.
+    pub buckets: Option<u64>,
+}
+
+/// A variable of the kernel that is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LiveWrite {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it holds.
+    pub before: Option<u64>,
+    /// What it is to hold.
+    pub after: u64,
+    /// Why.
+    pub why: String,
+}
+
+/// A file that is changed or made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChange {
+    /// Path inside the tree, without symbolic links.
+    pub path: PathBuf,
+    /// What is in it; none if there is none.
+    pub before: Option<Vec<u8>>,
+    /// What will be in it.
+    pub after: Vec<u8>,
+    /// Its permissions, if it is new.
+    pub mode: u32,
+    /// Why, each as a sentence.
+    pub why: Vec<String>,
+}
+
+/// Something to be done elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// What, as a sentence.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// The text to be put there; empty if there is none.
+    pub snippet: String,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.files.is_empty()
+    }
+
+    /// The tree as it will be.
+    pub fn overlay(&self) -> Overlay {
+        overlay(&self.files)
+    }
+
+    /// Whether the limit holds after a boot, each restart and a reload.
+    pub fn holds(&self) -> bool {
+        shortfalls(&self.after, self.target.max).is_empty()
+    }
+}
+
+/// A tree as it is with changes.
+pub(crate) fn overlay<'f>(files: impl IntoIterator<Item = &'f FileChange>) -> Overlay {
+    files
+        .into_iter()
+        .map(|file| {
+            let planned = Planned::File {
+                content: file.after.clone(),
+                executable: file.mode & 0o111 != 0,
+            };
+            (file.path.clone(), planned)
+        })
+        .collect()
+}
+
+/// Where the limit would be lower than wanted.
+pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<String> {
+    survival
+        .outcomes()
+        .into_iter()
+        .filter(|(_, outcome)| !reaches(outcome.value, max))
+        .map(|(event, outcome)| {
+            let value = outcome
+                .value
+                .map_or_else(|| "something unknown".to_owned(), |value| value.to_string());
+            format!("{event} still leads to {value}: {}", outcome.because.why)
+        })
+        .collect()
+}

@@ -1,0 +1,157 @@
+//! A plan as people read it.
+
+use std::path::Path;
+
+use crate::{
+    facts::Facts,
+    plan::{diagnosis::Diagnosis, diff, model::Plan},
+    say::{
+        number::{number, optional},
+        text::plain,
+    },
+    survival::{Outcome, Survival},
+};
+
+/// All of it.
+pub(crate) fn lines(facts: &Facts, diagnosis: &Diagnosis, plan: &Plan, root: &Path) -> Vec<String> {
+    let mut lines = vec![head(facts, root), String::new()];
+    let current = plan.current;
+    lines.push(format!(
+        "limit     {} now, {} wanted",
+        optional(current.max),
+        number(plan.target.max)
+    ));
+    lines.push(format!(
+        "buckets   {} now, {} wanted",
+        optional(current.buckets),
+        number(plan.target.buckets)
+    ));
+    let mut label = "why";
+    for why in &plan.target.why {
+        lines.push(format!("{label:<9} {}", plain(why)));
+        label = "";
+    }
+    let mut label = "instead";
+    for instead in &diagnosis.instead {
+        lines.push(format!("{label:<9} {}", plain(instead)));
+        label = "";
+    }
+    lines.push(String::new());
+    if plan.is_empty() {
+        lines.push("Nothing is to be changed.".to_owned());
+    }
+    lines.extend(live(plan));
+    lines.extend(files(plan));
+    lines.extend(survives(&plan.before, &plan.after));
+    lines.extend(elsewhere(plan));
+    lines
+}
+
+fn head(facts: &Facts, root: &Path) -> String {
+    let of = if root == Path::new("/") {
+        "this host".to_owned()
+    } else {
+        root.display().to_string()
+    };
+    plain(&format!("Plan for {of}, {}", facts.distribution.name))
+}
+
+fn live(plan: &Plan) -> Vec<String> {
+    if plan.live.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["In the running kernel".to_owned()];
+    lines.extend(plan.live.iter().map(|write| {
+        format!(
+            "  {}: {} → {} ({})",
+            write.path.display(),
+            optional(write.before),
+            number(write.after),
+            write.why
+        )
+    }));
+    lines.push(String::new());
+    lines
+}
+
+fn files(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for file in &plan.files {
+        for why in &file.why {
+            lines.push(format!("# {}", plain(why)));
+        }
+        let path = file.path.to_string_lossy();
+        let diff = diff::unified(&path, file.before.as_deref(), Some(&file.after));
+        lines.extend(diff.lines().map(tabbed));
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// A line of others, without what would move a terminal; but for tabs.
+fn tabbed(line: &str) -> String {
+    let parts: Vec<String> = line.split('\t').map(plain).collect();
+    parts.join("\t")
+}
+
+/// Before and after, side by side.
+fn survives(before: &Survival, after: &Survival) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<24} {:>13} {:>13}  decided by",
+        "What survives", "before", "after"
+    )];
+    let mut line = |event: &str, before: Option<&Outcome>, after: &Outcome| {
+        let because = &after.because;
+        let by = match (&because.file, because.line) {
+            (Some(file), Some(line)) => format!("{}:{line}", file.display()),
+            _ => because.text.clone(),
+        };
+        let value = |outcome: Option<&Outcome>| optional(outcome.and_then(|outcome| outcome.value));
+        lines.push(plain(&format!(
+            "  {event:<22} {:>13} {:>13}  {by}",
+            value(before),
+            value(Some(after))
+        )));
+    };
+    line("a boot", Some(&before.boot), &after.boot);
+    for service in &after.services {
+        let known = before
+            .services
+            .iter()
+            .find(|known| known.service == service.service)
+            .map(|known| &known.outcome);
+        line(
+            &format!("a restart of {}", service.service),
+            known,
+            &service.outcome,
+        );
+    }
+    line(
+        "a reload of the module",
+        Some(&before.module_reload),
+        &after.module_reload,
+    );
+    lines.push(String::new());
+    lines
+}
+
+fn elsewhere(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for note in &plan.notes {
+        lines.push(plain(&format!("Elsewhere: {}", note.what)));
+        lines.push(plain(&format!("  {}", note.why)));
+        lines.extend(
+            note.snippet
+                .lines()
+                .map(|line| format!("    {}", tabbed(line))),
+        );
+        lines.push(String::new());
+    }
+    for warning in &plan.warnings {
+        lines.push(plain(&format!("Warning: {warning}")));
+    }
+    if !plan.warnings.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
