@@ -111,7 +111,6 @@ pub(crate) fn unseen(why: &str) -> String {
 /// What has come of it.
 pub(crate) struct Done {
     pub(crate) what: Option<What>,
-    pub(crate) kept: Option<Kept>,
     /// Why packets were refused, if that could be told.
     pub(crate) cause: Option<Cause>,
     pub(crate) advice: Advice,
@@ -123,7 +122,6 @@ impl Done {
     fn failed(error: &anyhow::Error) -> Self {
         Self {
             what: Some(What::NotKept(format!("{error:#}"))),
-            kept: None,
             cause: None,
             advice: Advice::default(),
             honest: 0,
@@ -180,10 +178,9 @@ impl Thought {
         }))
     }
 
-    fn done(&self, what: Option<What>, kept: Option<Kept>) -> Done {
+    fn done(&self, what: Option<What>) -> Done {
         Done {
             what,
-            kept,
             cause: self.seen.then_some(self.diagnosis.cause),
             advice: Advice::from(&self.diagnosis),
             honest: self.plan.target.max,
@@ -201,7 +198,7 @@ pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
             Path::new(ROOT),
         );
         let told = thought.told(None, lines)?;
-        Ok(thought.done(Some(What::Planned(told)), None))
+        Ok(thought.done(Some(What::Planned(told))))
     });
     made.unwrap_or_else(|error| Done {
         what: Some(What::Failed(format!("no plan can be made: {error:#}"))),
@@ -212,7 +209,7 @@ pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
 /// Looks who fills the table, and changes nothing.
 pub(crate) fn look(evidence: &Evidence, ceiling: u64) -> Done {
     match Thought::of(evidence, ceiling) {
-        Ok(thought) => thought.done(None, None),
+        Ok(thought) => thought.done(None),
         Err(error) => Done {
             what: None,
             ..Done::failed(&error)
@@ -237,12 +234,12 @@ pub(crate) fn keep_step(
         }
         let applied = keep(Path::new(ROOT), &thought.plan)?;
         let told = thought.told(Some(&applied), lines(&thought, &applied))?;
-        let kept = applied.id.clone().map(|id| Kept {
+        let fix = applied.id.clone().map(|id| Kept {
             id,
             max: after.max,
             buckets: after.buckets,
         });
-        Ok(thought.done(Some(What::Kept(told)), kept))
+        Ok(thought.done(Some(What::Kept { told, fix })))
     });
     kept.unwrap_or_else(|error| Done::failed(&error))
 }

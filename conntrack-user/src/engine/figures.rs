@@ -149,6 +149,38 @@ impl Figures {
                 .collect(),
         }
     }
+
+    /// Those of this interval and the next one. What is said of the whole time stays
+    /// as the later one says it.
+    #[must_use]
+    pub fn and(&self, later: &Self) -> Self {
+        Self {
+            drops: added(&self.drops, &later.drops),
+            evicted: self.evicted + later.evicted,
+            clash_resolved: self.clash_resolved + later.clash_resolved,
+            non_packet: self.non_packet + later.non_packet,
+            unattributed: self.unattributed + later.unattributed,
+            kernel: added(&self.kernel, &later.kernel),
+            unexplained: later.unexplained,
+            unchecked: later.unchecked,
+            range: match (self.range, later.range) {
+                (Some(range), Some(more)) => Some(Range {
+                    at_least: range.at_least + more.at_least,
+                    at_most: range.at_most + more.at_most,
+                }),
+                (range, more) => range.or(more),
+            },
+            by_netns: added(&self.by_netns, &later.by_netns),
+        }
+    }
+}
+
+fn added<K: Copy + Ord>(one: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let mut sums = one.clone();
+    for (&key, packets) in other {
+        *sums.entry(key).or_default() += packets;
+    }
+    sums
 }
 
 /// Packets lost by namespace: those that the programs counted, with a flow or
@@ -185,5 +217,19 @@ mod tests {
         assert_eq!(interval.drops, [("clash", 0), ("table_full", 5)].into());
         assert_eq!((interval.evicted, interval.total()), (3, 5));
         assert!(!interval.reconciled());
+    }
+
+    #[test]
+    fn two_intervals_are_one_longer_one() {
+        let figures = |packets, clashes| Figures {
+            drops: [("clash", clashes), ("table_full", packets)].into(),
+            by_netns: [(7, packets + clashes)].into(),
+            evicted: packets,
+            unexplained: packets,
+            ..Figures::default()
+        };
+        let (none, first, second) = (Figures::default(), figures(10, 1), figures(25, 1));
+        let apart = first.since(&none).and(&second.since(&first));
+        assert_eq!(apart, second.since(&none));
     }
 }
