@@ -7,7 +7,9 @@ use serde::Serialize;
 use crate::{
     engine::chosen::Chosen,
     kernel::{limits::Limits, presence::Presence, release::Release},
-    observe::{arming::Arm, backend::Backend, observer::snapshot::Setup, survey::ladder::NotUsed},
+    observe::{
+        arming::Arm, backend::Backend, observer::snapshot::Setup, survey::unusable::Unusable,
+    },
 };
 
 /// Where this runs, and how well it can see.
@@ -17,10 +19,10 @@ pub struct Header {
     pub host: String,
     /// Release of the kernel, as `uname -r` has it.
     pub release: String,
-    /// The rung it stands on.
+    /// The backend it uses.
     pub backend: Backend,
-    /// The rungs above, and why not.
-    pub not_used: Vec<NotUsed>,
+    /// The better backends, and why each is not used.
+    pub not_used: Vec<Unusable>,
     /// When the programs are attached that run for each new flow.
     pub arm: Arm,
     /// Whether they are attached at the start.

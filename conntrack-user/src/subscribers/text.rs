@@ -17,6 +17,7 @@ use crate::{
         check::{counter::Counter, evidence::Range},
         counts::senders::Senders,
         observer::event::Event,
+        survey::unusable::Unusable,
     },
     say::{
         clock,
@@ -60,13 +61,14 @@ pub fn header(header: &Header) -> Vec<String> {
             Backend::Counters => "how many packets, and reasons as far as they are proved; no flow",
         }
     ));
-    // What stands in the way of several rungs is said once.
-    for same in header.not_used.chunk_by(|a, b| a.why == b.why) {
-        let backends: Vec<String> = same.iter().map(|rung| rung.backend.to_string()).collect();
+    // What stands in the way of several backends is said once.
+    let why: Vec<(&Unusable, String)> = header.not_used.iter().map(|it| (it, it.why())).collect();
+    for same in why.chunk_by(|(_, a), (_, b)| a == b) {
+        let backends: Vec<String> = same.iter().map(|(it, _)| it.backend.to_string()).collect();
         lines.push(format!(
             "         not {}: {}",
             backends.join(", "),
-            same[0].why
+            same[0].1
         ));
     }
     lines.extend(header.warnings.iter().map(|warning| note(warning)));
