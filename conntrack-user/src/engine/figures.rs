@@ -7,7 +7,7 @@ use conntrack_ebpf::Reason;
 use crate::{
     engine::select::Select,
     observe::{
-        check::{counter::Growth, evidence::Range},
+        check::{counter::Growth, proof::Range},
         counts::tally::Tally,
         observer::snapshot::Snapshot,
     },

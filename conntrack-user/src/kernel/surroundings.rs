@@ -182,6 +182,30 @@ impl Surroundings {
         }
     }
 
+    /// Those of a host that allows everything, for tests.
+    #[cfg(test)]
+    pub(crate) fn good() -> Self {
+        Self {
+            release: Some((6, 12)),
+            capabilities: Capability::ALL.to_vec(),
+            root: false,
+            bounding: Capability::ALL.to_vec(),
+            has_cap_bpf: true,
+            user_namespace: false,
+            container: None,
+            seccomp: false,
+            lockdown: Some(Lockdown::None),
+            selinux: false,
+            unprivileged_bpf_disabled: Some(2),
+            perf_event_paranoid: Some(2),
+            kprobes: Kprobes::On,
+            conntrack: true,
+            btf: true,
+            module_btf: Some(true),
+            memory_lock_limited: false,
+        }
+    }
+
     /// Whether the kernel is older than this release, for sure.
     pub fn is_before(&self, release: (u32, u32)) -> bool {
         self.release.is_some_and(|running| running < release)

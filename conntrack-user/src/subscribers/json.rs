@@ -16,7 +16,7 @@ use crate::{
     },
     kernel::netns::Namespaces,
     observe::{
-        check::{counter::Growth, evidence::Range},
+        check::{counter::Growth, proof::Range},
         counts::{
             health::{Faults, Missed},
             senders::{Process, Senders},

@@ -14,7 +14,7 @@ use crate::{
     kernel::netns::Namespaces,
     observe::{
         backend::Backend,
-        check::{counter::Counter, evidence::Range},
+        check::{counter::Counter, proof::Range},
         counts::senders::Senders,
         observer::event::Event,
         survey::unusable::Unusable,

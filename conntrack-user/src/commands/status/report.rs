@@ -22,7 +22,7 @@ use crate::{
     },
     observe::{
         backend::Backend,
-        check::evidence::Range,
+        check::proof::Range,
         survey::{self, Survey, unusable::Unusable},
         unread::UnreadableNamespace,
         usage::{self, NamespaceUse, Usage},

@@ -4,5 +4,6 @@ pub mod counter;
 pub mod evidence;
 pub(crate) mod growth;
 pub mod ledger;
+pub mod proof;
 pub mod surplus;
 pub mod verdict;

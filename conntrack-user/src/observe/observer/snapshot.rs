@@ -7,7 +7,7 @@ use crate::{
     observe::{
         arming::Arm,
         backend::Backend,
-        check::{counter::Growth, evidence::Range, verdict::Verdict},
+        check::{counter::Growth, proof::Range, verdict::Verdict},
         counts::{
             health::{Faults, Missed},
             senders::Senders,

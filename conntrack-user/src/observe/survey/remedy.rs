@@ -139,3 +139,102 @@ fn remedy(obstacle: Obstacle, around: &Surroundings) -> Option<&'static str> {
         | Obstacle::Capability(_) => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::failure::Step;
+
+    /// What is to be done about these.
+    fn advice(obstacles: &[Obstacle], around: &Surroundings) -> String {
+        let failure = LoadFailure::new(Step::Expect, Cause::Expected(obstacles.to_vec()));
+        sentence(&failure, obstacles, around)
+    }
+
+    #[test]
+    fn the_remedy_fits_the_place() {
+        let missing = [
+            Obstacle::Capability(Capability::CapBpf),
+            Obstacle::Capability(Capability::CapPerfmon),
+        ];
+        let text = advice(&missing, &Surroundings::good());
+        assert!(
+            text.contains("CAP_BPF, CAP_PERFMON are missing") && text.contains("run as root"),
+            "{text}"
+        );
+        assert!(text.contains("unprivileged_bpf_disabled"), "{text}");
+        let inside = Surroundings {
+            container: Some("docker".to_owned()),
+            bounding: Vec::new(),
+            ..Surroundings::good()
+        };
+        let text = advice(&missing, &inside);
+        assert!(
+            text.contains("--cap-add") && text.contains("and run as root"),
+            "{text}"
+        );
+        assert_eq!(advice(&[Obstacle::Unknown], &Surroundings::good()), "");
+    }
+
+    #[test]
+    fn what_failed_comes_before_the_remedy() {
+        let text = sentence(
+            &LoadFailure::new(Step::LoadProgram("alloc_exit"), Cause::Errno(libc::EPERM)),
+            &[Obstacle::Tracing],
+            &Surroundings::good(),
+        );
+        assert_eq!(
+            text,
+            "cannot load eBPF program alloc_exit: Operation not permitted (os error 1); tracing of \
+             functions (fentry, fexit) is not built in (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y), \
+             or blocked by a security policy that ctdrop cannot identify"
+        );
+    }
+
+    #[test]
+    fn a_container_that_may_is_not_to_be_started_again() {
+        use Capability::{CapBpf, CapPerfmon, CapSysAdmin};
+        let nobody = Surroundings {
+            container: Some("docker".to_owned()),
+            capabilities: Vec::new(),
+            bounding: vec![CapPerfmon, CapBpf],
+            ..Surroundings::good()
+        };
+        let two = advice(
+            &[
+                Obstacle::Capability(CapBpf),
+                Obstacle::Capability(CapPerfmon),
+            ],
+            &nobody,
+        );
+        assert!(
+            two.contains("run as root in the docker container") && !two.contains("--cap-add"),
+            "{two}"
+        );
+        let three = [
+            Obstacle::Capability(CapBpf),
+            Obstacle::Capability(CapPerfmon),
+            Obstacle::Capability(CapSysAdmin),
+        ];
+        let text = advice(&three, &nobody);
+        assert!(
+            text.contains("--cap-add") && text.contains("and run as root"),
+            "root would lack one: {text}"
+        );
+        let root = Surroundings {
+            root: true,
+            ..nobody
+        };
+        let text = advice(&three, &root);
+        assert!(
+            text.contains("--cap-add") && !text.contains("run as root"),
+            "{text}"
+        );
+        let bare = Surroundings {
+            container: None,
+            ..root
+        };
+        let text = advice(&three, &bare);
+        assert!(!text.contains("run as root"), "{text}");
+    }
+}

@@ -1,32 +1,8 @@
 use super::*;
-use crate::observe::survey::remedy;
-
-/// A host that allows everything.
-fn good() -> Surroundings {
-    Surroundings {
-        release: Some((6, 12)),
-        capabilities: Capability::ALL.to_vec(),
-        root: false,
-        bounding: Capability::ALL.to_vec(),
-        has_cap_bpf: true,
-        user_namespace: false,
-        container: None,
-        seccomp: false,
-        lockdown: Some(Lockdown::None),
-        selinux: false,
-        unprivileged_bpf_disabled: Some(2),
-        perf_event_paranoid: Some(2),
-        kprobes: Kprobes::On,
-        conntrack: true,
-        btf: true,
-        module_btf: Some(true),
-        memory_lock_limited: false,
-    }
-}
 
 /// A host without these capabilities.
 fn without(gone: &[Capability]) -> Surroundings {
-    let mut around = good();
+    let mut around = Surroundings::good();
     around.capabilities.retain(|it| !gone.contains(it));
     around
 }
@@ -87,7 +63,7 @@ fn each_missing_capability_is_named() {
 
 #[test]
 fn kprobes_of_a_paranoid_kernel_are_for_admin() {
-    let mut around = good();
+    let mut around = Surroundings::good();
     around.capabilities = vec![Capability::CapBpf, Capability::CapPerfmon];
     let failure = refused(ATTACH, libc::EACCES);
     assert_eq!(
@@ -107,7 +83,7 @@ fn an_old_kernel_knows_one_capability() {
         release: Some((5, 4)),
         has_cap_bpf: false,
         capabilities: Vec::new(),
-        ..good()
+        ..Surroundings::good()
     };
     assert_eq!(
         obstacles(Backend::Kprobe, &no_maps(), &around),
@@ -119,7 +95,7 @@ fn an_old_kernel_knows_one_capability() {
 fn root_of_a_user_namespace_is_not_root() {
     let around = Surroundings {
         user_namespace: true,
-        ..good()
+        ..Surroundings::good()
     };
     for backend in Backend::PROGRAMS {
         assert_eq!(
@@ -133,7 +109,10 @@ fn root_of_a_user_namespace_is_not_root() {
 fn without_conntrack_there_is_nothing_to_observe() {
     let failure = LoadFailure::new(Step::FindConntrack, Cause::ConntrackNotLoaded);
     for backend in Backend::ALL {
-        assert_eq!(obstacles(backend, &failure, &good()), [Obstacle::Conntrack]);
+        assert_eq!(
+            obstacles(backend, &failure, &Surroundings::good()),
+            [Obstacle::Conntrack]
+        );
     }
 }
 
@@ -141,7 +120,10 @@ fn without_conntrack_there_is_nothing_to_observe() {
 fn no_type_information_stops_every_backend_with_programs() {
     let failure = LoadFailure::new(Step::ReadBtf, Cause::NoBtf);
     for backend in Backend::PROGRAMS {
-        assert_eq!(obstacles(backend, &failure, &good()), [Obstacle::Btf]);
+        assert_eq!(
+            obstacles(backend, &failure, &Surroundings::good()),
+            [Obstacle::Btf]
+        );
     }
 }
 
@@ -149,12 +131,12 @@ fn no_type_information_stops_every_backend_with_programs() {
 fn a_module_without_type_information_stops_fexit() {
     let failure = absent(Cause::NoModuleBtf);
     assert_eq!(
-        obstacles(Backend::Fexit, &failure, &good()),
+        obstacles(Backend::Fexit, &failure, &Surroundings::good()),
         [Obstacle::ModuleBtf]
     );
     let old = Surroundings {
         release: Some((5, 10)),
-        ..good()
+        ..Surroundings::good()
     };
     assert_eq!(
         obstacles(Backend::Fexit, &failure, &old),
@@ -162,7 +144,7 @@ fn a_module_without_type_information_stops_fexit() {
     );
     let unknown = Surroundings {
         release: None,
-        ..good()
+        ..Surroundings::good()
     };
     assert_eq!(
         obstacles(Backend::Fexit, &failure, &unknown),
@@ -178,7 +160,7 @@ fn a_module_without_type_information_stops_fexit() {
         changed,
     ] {
         assert_eq!(
-            obstacles(Backend::Fexit, &absent(cause), &good()),
+            obstacles(Backend::Fexit, &absent(cause), &Surroundings::good()),
             [Obstacle::Function]
         );
     }
@@ -188,7 +170,7 @@ fn a_module_without_type_information_stops_fexit() {
 fn locked_down_against_reading_nothing_works() {
     let around = Surroundings {
         lockdown: Some(Lockdown::Confidentiality),
-        ..good()
+        ..Surroundings::good()
     };
     let rejected = Cause::Rejected {
         errno: libc::EINVAL,
@@ -212,7 +194,7 @@ fn locked_down_against_reading_nothing_works() {
 fn integrity_is_suspected_only_when_nothing_else_is() {
     let around = Surroundings {
         lockdown: Some(Lockdown::Integrity),
-        ..good()
+        ..Surroundings::good()
     };
     let fexit = refused(LOAD, libc::EPERM);
     assert_eq!(
@@ -234,7 +216,7 @@ fn policies_answer_otherwise_than_capabilities() {
     let around = Surroundings {
         selinux: true,
         seccomp: true,
-        ..good()
+        ..Surroundings::good()
     };
     let maps = |errno| {
         let failure = refused(Step::CreateMaps, errno);
@@ -249,7 +231,7 @@ fn policies_answer_otherwise_than_capabilities() {
 fn a_filter_that_lets_maps_pass_does_not_stop_programs() {
     let around = Surroundings {
         seccomp: true,
-        ..good()
+        ..Surroundings::good()
     };
     assert_eq!(
         obstacles(Backend::Fexit, &refused(LOAD, libc::EPERM), &around),
@@ -267,7 +249,7 @@ fn little_memory_to_lock_stops_maps_before_5_11() {
     let around = Surroundings {
         release: Some((5, 10)),
         memory_lock_limited: true,
-        ..good()
+        ..Surroundings::good()
     };
     assert_eq!(
         obstacles(Backend::Kprobe, &no_maps(), &around),
@@ -286,7 +268,10 @@ fn little_memory_to_lock_stops_maps_before_5_11() {
 #[test]
 fn kprobes_absent_or_off() {
     for kprobes in [Kprobes::Absent, Kprobes::Off] {
-        let around = Surroundings { kprobes, ..good() };
+        let around = Surroundings {
+            kprobes,
+            ..Surroundings::good()
+        };
         let failure = absent(Cause::Kprobes(kprobes));
         assert_eq!(
             obstacles(Backend::Kprobe, &failure, &around),
@@ -303,7 +288,11 @@ fn kprobes_absent_or_off() {
         );
     }
     assert_eq!(
-        obstacles(Backend::Kprobe, &refused(ATTACH, libc::ENOENT), &good()),
+        obstacles(
+            Backend::Kprobe,
+            &refused(ATTACH, libc::ENOENT),
+            &Surroundings::good()
+        ),
         [Obstacle::Function]
     );
 }
@@ -312,7 +301,7 @@ fn kprobes_absent_or_off() {
 fn a_kernel_too_old_for_the_tracepoint() {
     for cause in [Cause::NoDropReason, Cause::NoTracepoint("kfree_skb")] {
         assert_eq!(
-            obstacles(Backend::Tracepoint, &absent(cause), &good()),
+            obstacles(Backend::Tracepoint, &absent(cause), &Surroundings::good()),
             [Obstacle::Kernel]
         );
     }
@@ -323,7 +312,7 @@ fn trampolines_refused_for_no_visible_reason() {
     for errno in [libc::EPERM, libc::EINVAL, 524] {
         for step in [LOAD, ATTACH] {
             assert_eq!(
-                obstacles(Backend::Fexit, &refused(step, errno), &good()),
+                obstacles(Backend::Fexit, &refused(step, errno), &Surroundings::good()),
                 [Obstacle::Tracing]
             );
         }
@@ -349,11 +338,14 @@ fn what_the_verifier_rejects_is_no_matter_of_rights() {
 fn a_failure_that_is_no_refusal_is_not_guessed_at() {
     let failure = LoadFailure::new(Step::CreateMaps, Cause::Other("no map".to_owned()));
     for backend in Backend::ALL {
-        assert_eq!(obstacles(backend, &failure, &good()), [Obstacle::Unknown]);
+        assert_eq!(
+            obstacles(backend, &failure, &Surroundings::good()),
+            [Obstacle::Unknown]
+        );
     }
     let counters = LoadFailure::new(Step::ReadCounters, Cause::NoCounters);
     assert_eq!(
-        obstacles(Backend::Counters, &counters, &good()),
+        obstacles(Backend::Counters, &counters, &Surroundings::good()),
         [Obstacle::Counters]
     );
 }
@@ -362,14 +354,14 @@ fn a_failure_that_is_no_refusal_is_not_guessed_at() {
 fn what_would_stand_in_the_way_is_told_without_trying() {
     use Capability::{CapBpf, CapPerfmon, CapSysAdmin};
     for backend in Backend::ALL {
-        assert_eq!(expected(backend, true, &good()), []);
+        assert_eq!(expected(backend, true, &Surroundings::good()), []);
     }
     assert_eq!(
-        expected(Backend::Fexit, false, &good()),
+        expected(Backend::Fexit, false, &Surroundings::good()),
         [Obstacle::Tracing],
         "no direct calls"
     );
-    assert_eq!(expected(Backend::Kprobe, false, &good()), []);
+    assert_eq!(expected(Backend::Kprobe, false, &Surroundings::good()), []);
     let nobody = without(&Capability::ALL);
     assert_eq!(
         expected(Backend::Fexit, true, &nobody),
@@ -391,89 +383,13 @@ fn what_would_stand_in_the_way_is_told_without_trying() {
     );
     let locked = Surroundings {
         lockdown: Some(Lockdown::Confidentiality),
-        ..good()
+        ..Surroundings::good()
     };
     assert_eq!(
         expected(Backend::Tracepoint, true, &locked),
         [Obstacle::Lockdown]
     );
     assert_eq!(expected(Backend::Counters, true, &locked), []);
-}
-
-/// What is to be done about these.
-fn advice(obstacles: &[Obstacle], around: &Surroundings) -> String {
-    let failure = LoadFailure::new(Step::Expect, Cause::Expected(obstacles.to_vec()));
-    remedy::sentence(&failure, obstacles, around)
-}
-
-#[test]
-fn the_remedy_fits_the_place() {
-    let missing = [cap(Capability::CapBpf), cap(Capability::CapPerfmon)];
-    let text = advice(&missing, &good());
-    assert!(
-        text.contains("CAP_BPF, CAP_PERFMON are missing") && text.contains("run as root"),
-        "{text}"
-    );
-    assert!(text.contains("unprivileged_bpf_disabled"), "{text}");
-    let inside = Surroundings {
-        container: Some("docker".to_owned()),
-        bounding: Vec::new(),
-        ..good()
-    };
-    let text = advice(&missing, &inside);
-    assert!(
-        text.contains("--cap-add") && text.contains("and run as root"),
-        "{text}"
-    );
-    assert_eq!(advice(&[Obstacle::Unknown], &good()), "");
-}
-
-#[test]
-fn what_failed_comes_before_the_remedy() {
-    let text = remedy::sentence(&refused(LOAD, libc::EPERM), &[Obstacle::Tracing], &good());
-    assert_eq!(
-        text,
-        "cannot load eBPF program alloc_exit: Operation not permitted (os error 1); tracing of \
-         functions (fentry, fexit) is not built in (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y), \
-         or blocked by a security policy that ctdrop cannot identify"
-    );
-}
-
-#[test]
-fn a_container_that_may_is_not_to_be_started_again() {
-    use Capability::{CapBpf, CapPerfmon, CapSysAdmin};
-    let nobody = Surroundings {
-        container: Some("docker".to_owned()),
-        capabilities: Vec::new(),
-        bounding: vec![CapPerfmon, CapBpf],
-        ..good()
-    };
-    let two = advice(&[cap(CapBpf), cap(CapPerfmon)], &nobody);
-    assert!(
-        two.contains("run as root in the docker container") && !two.contains("--cap-add"),
-        "{two}"
-    );
-    let three = [cap(CapBpf), cap(CapPerfmon), cap(CapSysAdmin)];
-    let text = advice(&three, &nobody);
-    assert!(
-        text.contains("--cap-add") && text.contains("and run as root"),
-        "root would lack one: {text}"
-    );
-    let root = Surroundings {
-        root: true,
-        ..nobody
-    };
-    let text = advice(&three, &root);
-    assert!(
-        text.contains("--cap-add") && !text.contains("run as root"),
-        "{text}"
-    );
-    let bare = Surroundings {
-        container: None,
-        ..root
-    };
-    let text = advice(&three, &bare);
-    assert!(!text.contains("run as root"), "{text}");
 }
 
 #[test]
