@@ -213,7 +213,7 @@ pub struct Body<'a> {
     pub missed: Missed,
     /// Errors inside the programs, since the start.
     pub faults: Faults,
-    /// Increments that nothing accounts for, since the start.
+    /// Counts that do not match the kernel's counters, since the start.
     pub unexplained: u64,
     /// Lost packets that no counter could be held against, since the start.
     pub unchecked: u64,
@@ -252,7 +252,7 @@ impl<'a> Body<'a> {
             kernel: figures.kernel.clone(),
             missed: report.missed,
             faults: report.faults,
-            unexplained: figures.unexplained,
+            unexplained: figures.discrepancy.total(),
             unchecked: figures.unchecked,
             reconciled: figures.reconciled(),
         }

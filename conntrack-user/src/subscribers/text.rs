@@ -14,14 +14,14 @@ use crate::{
     kernel::netns::Namespaces,
     observe::{
         backend::Backend,
-        check::{counter::Counter, proof::Range},
+        check::{counter::Counter, discrepancy::Discrepancy, proof::Range},
         counts::senders::Senders,
         observer::event::Event,
         survey::unusable::Unusable,
     },
     say::{
         clock,
-        number::{number, optional},
+        number::{counted, number, optional},
         port::{Services, endpoint, port_text},
         protocol::{address, has_ports, is_icmp, protocol_name},
         reason::reason_text,
@@ -269,30 +269,56 @@ fn verdict(report: &Report) -> String {
     let figures = &report.figures;
     if figures.kernel.is_empty() {
         return format!(
-            "{BAD}not reconciled{BAD:#}: no counters of conntrack could be read here \
+            "{BAD}not checked{BAD:#}: conntrack's counters cannot be read here \
              (/proc/net/stat/nf_conntrack)"
         );
     }
     if !figures.reconciled() {
         return format!(
-            "{BAD}not reconciled{BAD:#}: {} increments of the kernel's counters or of ctdrop's \
-             are unexplained",
-            number(figures.unexplained)
+            "{BAD}discrepancy{BAD:#}: {}",
+            discrepancy(figures.discrepancy)
         );
     }
     if report.backend == Backend::Counters {
-        return "taken from the kernel's counters alone, and held against nothing else".to_owned();
+        return "from kernel counters only; no cross-check possible".to_owned();
     }
     let except = match figures.unchecked {
         0 => String::new(),
         unchecked => format!(
-            ", except for {} refused since the last look at their namespace",
-            number(unchecked)
+            ", except for {} refused after the last look at the counters of {}",
+            counted(unchecked, "packet"),
+            if unchecked == 1 {
+                "its namespace"
+            } else {
+                "their namespaces"
+            }
         ),
     };
-    format!(
-        "{GOOD}reconciled{GOOD:#}: every increment of the kernel's counters is accounted for{except}"
-    )
+    format!("{GOOD}reconciled{GOOD:#}: the counts match the kernel's counters{except}")
+}
+
+/// Counts that do not match.
+fn discrepancy(discrepancy: Discrepancy) -> String {
+    let Discrepancy {
+        unconfirmed,
+        unseen,
+    } = discrepancy;
+    let match_ = |count| if count == 1 { "matches" } else { "match" };
+    let packets = format!(
+        "{} {} no kernel counter",
+        counted(unconfirmed, "packet"),
+        match_(unconfirmed)
+    );
+    let increments = format!(
+        "{} of kernel counters {} no packet",
+        counted(unseen, "increment"),
+        match_(unseen)
+    );
+    match (unconfirmed, unseen) {
+        (_, 0) => packets,
+        (0, _) => increments,
+        _ => format!("{packets}, {increments}"),
+    }
 }
 
 fn table(report: &Report, names: &Names<'_>) -> Vec<String> {

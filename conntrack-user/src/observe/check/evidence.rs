@@ -11,6 +11,7 @@ use conntrack_ebpf::Reason;
 
 use crate::observe::check::{
     counter::{Counter, Growth},
+    discrepancy::Discrepancy,
     proof::{Proof, Range, Span},
     verdict::Verdict,
 };
@@ -115,8 +116,8 @@ impl Evidence {
         self.namespaces.entry(netns).or_default().look(look, full);
     }
 
-    /// What all looks show, over the namespaces chosen. Nothing is unexplained:
-    /// the counters are held against nothing but themselves.
+    /// What all looks show, over the namespaces chosen. There is no discrepancy:
+    /// the counters cannot be compared with anything.
     pub fn verdict(&self, of: impl Fn(u32) -> bool) -> Verdict {
         let proof = self.proof(&of);
         let growth = self.growth(&of);
@@ -134,7 +135,7 @@ impl Evidence {
                 .filter(|&(_, packets)| packets > 0)
                 .collect(),
             other: proof.other,
-            unexplained: 0,
+            discrepancy: Discrepancy::default(),
         }
     }
 

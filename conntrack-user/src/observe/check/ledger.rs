@@ -211,7 +211,7 @@ impl Ledger {
                 unseen.by_counter.insert(counter, surplus.unseen());
                 unseen.at_rest.insert(counter, grown(Coverage::AtRest));
                 unseen.unwatched.insert(counter, grown(Coverage::None));
-                unseen.invented += surplus.invented();
+                unseen.unconfirmed += surplus.unconfirmed();
             }
         }
         unseen

@@ -1,6 +1,7 @@
 //! The counts held against the kernel's own counters.
 
 pub mod counter;
+pub mod discrepancy;
 pub mod evidence;
 pub(crate) mod growth;
 pub mod ledger;

@@ -42,10 +42,11 @@ fn in_flood(ledger: &mut Ledger, before: u64, kernel: u64, after: u64) {
     ledger.read(1, &reading);
 }
 
-fn unexplained(ledger: &Ledger) -> u64 {
+fn discrepancy(ledger: &Ledger) -> u64 {
     ledger
         .verdict(Backend::Fexit, &Missed::default(), |_| true)
-        .unexplained
+        .discrepancy
+        .total()
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn a_clash_in_two_counters_is_one_drop() {
         (Reason::Dying, 1),
     ]);
     quiet(&mut ledger, &seen, &growth(8, 4));
-    assert_eq!(unexplained(&ledger), 0);
+    assert_eq!(discrepancy(&ledger), 0);
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn what_came_before_the_programs_is_no_loss() {
         &totals(&[(Reason::TableFull, 12)]),
         &growth(50, 0),
     );
-    assert_eq!(unexplained(&ledger), 0);
+    assert_eq!(discrepancy(&ledger), 0);
     assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 12);
 }
 
@@ -87,7 +88,7 @@ fn one_packet_too_few_or_too_many_is_found() {
         &totals(&[(Reason::TableFull, 9)]),
         &growth(10, 0),
     );
-    assert_eq!(unexplained(&ledger), 1);
+    assert_eq!(discrepancy(&ledger), 1);
     assert_eq!(
         ledger
             .verdict(Backend::Fexit, &Missed::default(), |_| true)
@@ -102,7 +103,7 @@ fn one_packet_too_few_or_too_many_is_found() {
         &totals(&[(Reason::TableFull, 11)]),
         &growth(10, 0),
     );
-    assert_eq!(unexplained(&ledger), 1);
+    assert_eq!(discrepancy(&ledger), 1);
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn a_skipped_program_explains_as_many_as_it_was_skipped() {
         ..Missed::default()
     };
     let verdict = ledger.verdict(Backend::Fexit, &missed, |_| true);
-    assert_eq!((verdict.other, verdict.unexplained), (3, 1));
+    assert_eq!((verdict.other, verdict.discrepancy.total()), (3, 1));
 }
 
 #[test]
@@ -134,7 +135,7 @@ fn an_eviction_whose_program_was_skipped_is_told_by_its_counter() {
     };
     let verdict = ledger.verdict(Backend::Kprobe, &missed, |_| true);
     assert_eq!(verdict.from_counters, [(Reason::Evicted, 1)].into());
-    assert_eq!((verdict.other, verdict.unexplained), (0, 0));
+    assert_eq!((verdict.other, verdict.discrepancy.total()), (0, 0));
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn no_moment_of_a_flood_looks_like_a_loss() {
             in_flight: 4,
         };
         ledger.read(1, &reading);
-        assert_eq!(unexplained(&ledger), 0, "step {step}");
+        assert_eq!(discrepancy(&ledger), 0, "step {step}");
     }
 }
 
@@ -213,7 +214,7 @@ fn the_tracepoint_learns_the_rest_from_the_counters() {
             (Reason::Evicted, 3)
         ]
     );
-    assert_eq!((verdict.other, verdict.unexplained), (1, 0));
+    assert_eq!((verdict.other, verdict.discrepancy.total()), (1, 0));
 }
 
 #[test]
@@ -231,7 +232,7 @@ fn a_namespace_that_ends_leaves_what_was_not_checked_and_no_alarm() {
     quiet(&mut ledger, &last, &growth(10, 0));
     let next = totals(&[(Reason::TableFull, 18)]);
     quiet(&mut ledger, &next, &growth(13, 0));
-    assert_eq!(unexplained(&ledger), 0);
+    assert_eq!(discrepancy(&ledger), 0);
     assert_eq!(ledger.unchecked(1, &next), 5);
     // However often the namespace may have ended.
     ledger.reopen(1, Some(&next));
@@ -245,7 +246,7 @@ fn a_namespace_that_ends_leaves_what_was_not_checked_and_no_alarm() {
     assert_eq!(ledger.unchecked(1, &next), 7);
     // And a loss in the new one is still seen.
     quiet(&mut ledger, &next, &growth(14, 0));
-    assert_eq!(unexplained(&ledger), 1);
+    assert_eq!(discrepancy(&ledger), 1);
 }
 
 #[test]
@@ -264,12 +265,12 @@ fn packets_of_namespaces_that_nobody_saw_are_unchecked() {
     // Seven packets in one namespace, then three in the next of its number.
     let seen = totals(&[(Reason::TableFull, 10)]);
     quiet(&mut ledger, &seen, &growth(3, 0));
-    assert_eq!(unexplained(&ledger), 0);
+    assert_eq!(discrepancy(&ledger), 0);
     assert_eq!(ledger.unchecked(1, &seen), 7);
     assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 3);
     // A loss in that one is still seen.
     quiet(&mut ledger, &seen, &growth(4, 0));
-    assert_eq!(unexplained(&ledger), 1);
+    assert_eq!(discrepancy(&ledger), 1);
 }
 
 #[test]
@@ -280,7 +281,7 @@ fn those_that_nobody_saw_are_unchecked_also_in_the_middle_of_a_flood() {
     in_flood(&mut ledger, 43, 3, 44);
     let last = totals(&[(Reason::TableFull, 50)]);
     quiet(&mut ledger, &last, &growth(9, 0));
-    assert_eq!(unexplained(&ledger), 0);
+    assert_eq!(discrepancy(&ledger), 0);
     let checked = ledger.growth(|_| true)[&Counter::Drop];
     assert_eq!(checked, 9);
     assert!((41..=45).contains(&ledger.unchecked(1, &last)));
@@ -301,7 +302,7 @@ fn a_namespace_that_lived_only_in_a_flood_leaves_none_out() {
     ledger.reopen(1, Some(&seen));
     assert_eq!(ledger.growth(|_| true)[&Counter::Drop], 26);
     assert_eq!(ledger.unchecked(1, &seen), 14 + 20 + 4);
-    assert_eq!(unexplained(&ledger), 0);
+    assert_eq!(discrepancy(&ledger), 0);
 }
 
 /// A ledger at rest that saw three packets refused by programs and seven
@@ -335,7 +336,7 @@ fn what_only_counters_show_at_rest_is_explained_and_exact_at_the_next_quiet_mome
     let verdict = ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
     let proved: Vec<_> = verdict.from_counters.into_iter().collect();
     assert_eq!(proved, [(Reason::ChainTooLong, 7)]);
-    assert_eq!((verdict.other, verdict.unexplained), (0, 0));
+    assert_eq!((verdict.other, verdict.discrepancy.total()), (0, 0));
     let growth = ledger.growth(|_| true);
     assert_eq!(
         (growth[&Counter::Drop], growth[&Counter::ChainTooLong]),
@@ -346,12 +347,12 @@ fn what_only_counters_show_at_rest_is_explained_and_exact_at_the_next_quiet_mome
     quiet(&mut ledger, &full(20), &kernel(61, 10, 10));
     let verdict = ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
     assert_eq!(verdict.from_counters[&Reason::ChainTooLong], 8);
-    assert_eq!((verdict.other, verdict.unexplained), (1, 0));
+    assert_eq!((verdict.other, verdict.discrepancy.total()), (1, 0));
     // Armed again, a loss is a loss.
     ledger.cover(Coverage::Full);
     quiet(&mut ledger, &full(20), &kernel(62, 10, 10));
     let verdict = ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
-    assert_eq!(verdict.unexplained, 1);
+    assert_eq!(verdict.discrepancy.total(), 1);
 }
 
 #[test]
@@ -361,7 +362,7 @@ fn a_packet_that_no_counter_confirms_is_found_at_rest_too() {
     ledger.cover(Coverage::AtRest);
     let seen = totals(&[(Reason::TableFull, 1)]);
     quiet(&mut ledger, &seen, &growth(0, 0));
-    assert_eq!(unexplained(&ledger), 1);
+    assert_eq!(discrepancy(&ledger), 1);
 }
 
 #[test]
@@ -374,5 +375,5 @@ fn packets_that_a_rule_dropped_are_not_taken_for_refusals() {
         &growth(10, 0),
     );
     let verdict = ledger.verdict(Backend::Tracepoint, &Missed::default(), |_| true);
-    assert_eq!(verdict.unexplained, 20);
+    assert_eq!(verdict.discrepancy.total(), 20);
 }
