@@ -16,7 +16,7 @@ use crate::{
     auto::background::unseen,
     facts::{Facts, root::Root},
     kernel::netns::Namespaces,
-    observe::{check::evidence::Range, usage},
+    observe::{check::proof::Range, usage},
     plan::{
         self, Plan,
         diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},

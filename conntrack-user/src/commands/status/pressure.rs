@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     facts::Facts,
     kernel::memory::Memory,
-    observe::{check::evidence::Range, usage::NamespaceUse},
+    observe::{check::proof::Range, usage::NamespaceUse},
     say::{
         finding::{Finding, Severity},
         number::{bytes, duration, number, percent, shortened},
