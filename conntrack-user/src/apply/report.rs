@@ -14,7 +14,7 @@ use crate::{
     facts::Facts,
     plan::{Current, Note, Plan, diagnosis::Diagnosis, diff},
     say::clock,
-    survival::{Because, Outcome},
+    survival::{Origin, Outcome},
 };
 
 /// A plan, and what came of it.
@@ -75,7 +75,7 @@ struct Survives<'a> {
 struct Change<'a> {
     before: Option<u64>,
     after: Option<u64>,
-    because: &'a Because,
+    because: &'a Origin,
 }
 
 impl<'a> Change<'a> {
@@ -83,7 +83,7 @@ impl<'a> Change<'a> {
         Self {
             before: before.value,
             after: after.value,
-            because: &after.because,
+            because: &after.origin,
         }
     }
 }

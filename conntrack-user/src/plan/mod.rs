@@ -26,7 +26,7 @@ pub use crate::plan::model::{Current, FileChange, LiveWrite, Note, Plan};
 use crate::{
     facts::{Facts, distribution::Family, live_files::LiveFiles, root::Root},
     plan::{draft::Draft, sizing::Size},
-    survival::{Start, Survival, simulate},
+    survival::{Start, simulate},
 };
 
 /// How a plan is to be made.
@@ -61,11 +61,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let mut warnings = size.warnings.clone();
     warnings.append(&mut draft.warnings);
     warnings.extend(shortfalls(&after, size.max));
-    for caveat in caveats(&after) {
-        if !warnings.contains(caveat) {
-            warnings.push(caveat.clone());
-        }
-    }
+    warnings.extend(after.caveats().into_iter().map(ToString::to_string));
     notes.append(&mut draft.notes);
     Ok(Plan {
         current: Current {
@@ -91,12 +87,6 @@ fn start_after(facts: &Facts, live: &[LiveWrite], size: &Size) -> Start {
         },
         start => start,
     }
-}
-
-/// What it rests on that it holds.
-fn caveats(survival: &Survival) -> impl Iterator<Item = &String> {
-    let outcomes = survival.outcomes().into_iter();
-    outcomes.flat_map(|(_, outcome)| &outcome.caveats)
 }
 
 /// The kernel's own variables.

@@ -121,7 +121,7 @@ pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<String> {
             let value = outcome
                 .value
                 .map_or_else(|| "something unknown".to_owned(), |value| value.to_string());
-            format!("{event} still leads to {value}: {}", outcome.because.why)
+            format!("{event} still leads to {value}: {}", outcome.origin.why())
         })
         .collect()
 }

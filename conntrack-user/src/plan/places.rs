@@ -195,7 +195,7 @@ pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
     match facts.init {
         Init::RcSysinit { .. } => {
             let survival = simulate(facts, Start::AfterBoot);
-            let too_early = survival.boot.because.file.is_none()
+            let too_early = survival.boot.origin.source().is_none()
                 && survival
                     .boot
                     .steps
@@ -364,7 +364,8 @@ pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let mut decide: Vec<PathBuf> = [&survival.boot]
         .into_iter()
         .chain(services)
-        .filter_map(|outcome| outcome.because.file.clone())
+        .filter_map(|outcome| outcome.origin.source())
+        .map(|source| source.file.clone())
         .filter(|file| file.starts_with("/etc/sysctl.d") && is_leftover(file))
         .collect();
     decide.dedup();

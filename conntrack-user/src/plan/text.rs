@@ -101,10 +101,9 @@ fn survives(before: &Survival, after: &Survival) -> Vec<String> {
         "What survives", "before", "after"
     )];
     let mut line = |event: &str, before: Option<&Outcome>, after: &Outcome| {
-        let because = &after.because;
-        let by = match (&because.file, because.line) {
-            (Some(file), Some(line)) => format!("{}:{line}", file.display()),
-            _ => because.text.clone(),
+        let by = match after.origin.source() {
+            Some(source) => source.to_string(),
+            None => after.origin.text().to_owned(),
         };
         let value = |outcome: Option<&Outcome>| optional(outcome.and_then(|outcome| outcome.value));
         lines.push(plain(&format!(

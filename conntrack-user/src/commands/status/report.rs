@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     commands::status::{
         configuration,
-        lasting::Lasting,
+        persistence::Persistence,
         pressure::{Bounds, Pressure},
         unreadable,
     },
@@ -179,7 +179,7 @@ impl Report {
             .findings(),
         );
         findings.extend(
-            Lasting {
+            Persistence {
                 facts: &facts,
                 survival: &survives,
             }

@@ -3,19 +3,16 @@
 use std::path::Path;
 
 use crate::{
-    commands::status::{
-        events::{events, leaves_unloaded},
-        lasting::Lasting,
-    },
+    commands::status::{events::leaves_unloaded, persistence::Persistence},
     facts::Unreadable,
     say::{
         finding::{Finding, Severity},
         number::shortened,
     },
-    survival::Outcome,
+    survival::{Caveat, Event, Outcome},
 };
 
-impl Lasting<'_> {
+impl Persistence<'_> {
     /// What the judgement rests on.
     pub(crate) fn uncertain(&self) -> Vec<Finding> {
         let facts = self.facts;
@@ -32,31 +29,14 @@ impl Lasting<'_> {
             })
             .collect();
         findings.extend(self.numbers());
-        let mut caveats: Vec<&String> = Vec::new();
-        let services = self
-            .survival
-            .services
-            .iter()
-            .map(|service| &service.outcome);
-        for outcome in [&self.survival.boot, &self.survival.module_reload]
-            .into_iter()
-            .chain(services)
-        {
-            for caveat in &outcome.caveats {
-                let said = facts
-                    .unreadable
-                    .iter()
-                    .any(|unreadable| caveat.starts_with(&unreadable.to_string()));
-                if !said && !caveats.contains(&caveat) {
-                    caveats.push(caveat);
-                }
-            }
-        }
-        findings.extend(caveats.into_iter().map(|caveat| {
+        // Findings say already what cannot be read.
+        let caveats = self.survival.caveats().into_iter();
+        let caveats = caveats.filter(|caveat| !matches!(caveat, Caveat::Unreadable(_)));
+        findings.extend(caveats.map(|caveat| {
             Finding::new(
                 Severity::Info,
                 "what will be in force is told with a reservation",
-                caveat.clone(),
+                caveat.to_string(),
                 "",
             )
         }));
@@ -89,20 +69,24 @@ impl Lasting<'_> {
 
     /// Outcomes that nothing here decides.
     pub(crate) fn not_told(&self) -> Option<Finding> {
-        let untold: Vec<(String, &Outcome)> = events(self.survival)
+        let unknown: Vec<(Event<'_>, &Outcome)> = self
+            .survival
+            .outcomes()
             .into_iter()
             .filter(|(_, outcome)| outcome.value.is_none() && !leaves_unloaded(outcome))
             .collect();
-        let (_, first) = untold.first()?;
-        let events: Vec<&str> = untold.iter().map(|(event, _)| event.as_str()).collect();
-        let because = &first.because;
+        let (_, first) = unknown.first()?;
+        let events: Vec<String> = unknown
+            .iter()
+            .map(|(event, _)| format!("after {event}"))
+            .collect();
         let why = Self::because(first);
         let missing = self.missing();
-        let (why, remedy) = match &because.file {
+        let (why, remedy) = match first.origin.source() {
             // A line that only its program understands.
-            Some(file) => (
+            Some(source) => (
                 why,
-                format!("look up what {} sets it to", file.display()),
+                format!("look up what {} sets it to", source.file.display()),
             ),
             None => (
                 format!("{why}; missing: {}", missing.join(", ")),

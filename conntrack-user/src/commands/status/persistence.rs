@@ -7,16 +7,16 @@ use crate::{
         finding::{Finding, Severity},
         number::{number, optional},
     },
-    survival::{Action, Outcome, Step, Survival},
+    survival::{Action, Actor, Origin, Outcome, Step, Survival},
 };
 
 /// What is judged.
-pub(crate) struct Lasting<'a> {
+pub(crate) struct Persistence<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) survival: &'a Survival,
 }
 
-impl Lasting<'_> {
+impl Persistence<'_> {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.not_in_force());
@@ -38,7 +38,7 @@ impl Lasting<'_> {
     /// somebody wanted in vain.
     fn wanted(&self) -> Option<u64> {
         let boot = &self.survival.boot;
-        let in_files = if boot.because.file.is_some() {
+        let in_files = if boot.origin.source().is_some() {
             boot.value
         } else {
             missed(boot).and_then(|step| step.value)
@@ -53,7 +53,7 @@ impl Lasting<'_> {
     fn not_in_force(&self) -> Option<Finding> {
         let boot = &self.survival.boot;
         let now = self.facts.numbers.limits.max?;
-        let then = boot.value.filter(|_| boot.because.file.is_some())?;
+        let then = boot.value.filter(|_| boot.origin.source().is_some())?;
         if !higher(then, now) {
             return None;
         }
@@ -83,7 +83,7 @@ impl Lasting<'_> {
         let boot = &self.survival.boot;
         let missed = missed(boot);
         if let Some(step) = missed
-            && boot.because.file.is_none()
+            && boot.origin.source().is_none()
             && let Some(source) = &step.source
         {
             return Some(Finding::new(
@@ -193,38 +193,36 @@ impl Lasting<'_> {
     }
 
     pub(crate) fn because(outcome: &Outcome) -> String {
-        let because = &outcome.because;
-        match (&because.file, because.line) {
-            (Some(file), Some(line)) => {
-                format!(
-                    "{}:{line} says {}; {}",
-                    file.display(),
-                    because.text,
-                    because.why
-                )
-            }
-            _ => because.why.clone(),
+        let why = outcome.origin.why();
+        match outcome.origin.source() {
+            Some(source) => format!("{source} says {}; {why}", source.text),
+            None => why,
         }
     }
 
     /// Of a boot that leads to less.
     fn remedy(&self, boot: &Outcome) -> String {
-        let Some(file) = &boot.because.file else {
-            return format!(
+        let writer = match boot.origin.inner() {
+            Origin::Writer { name, .. } => Some(*name),
+            Origin::Setting {
+                by: Actor::Service(name),
+                ..
+            } => Some(name.as_str()),
+            _ => None,
+        };
+        let writer = self
+            .facts
+            .writers
+            .iter()
+            .find(|known| Some(known.name) == writer);
+        match (writer, boot.origin.source()) {
+            (Some(writer), _) => writer.knob.clone(),
+            (None, Some(source)) => format!("change that line of {}", source.file.display()),
+            (None, None) => format!(
                 "set it in a file that is read at boot, and {}",
                 self.load_early()
-            );
-        };
-        let writer = self.facts.writers.iter().find(|writer| {
-            let sets = writer.sets.as_ref().map(|sets| &sets.source);
-            sets.into_iter()
-                .chain(&writer.evidence)
-                .any(|source| source.file == *file)
-        });
-        writer.map_or_else(
-            || format!("change that line of {}", file.display()),
-            |writer| writer.knob.clone(),
-        )
+            ),
+        }
     }
 
     fn restart_remedy(&self, service: &str, outcome: &Outcome) -> String {
@@ -368,7 +366,7 @@ impl Lasting<'_> {
                     winner
                         .source
                         .as_ref()
-                        .map_or_else(|| winner.by.clone(), ToString::to_string)
+                        .map_or_else(|| winner.by.to_string(), ToString::to_string)
                 ),
                 "keep one",
             )
