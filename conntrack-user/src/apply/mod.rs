@@ -26,7 +26,11 @@ use crate::{
     },
     facts::{Facts, root::Root},
     plan::{FileChange, Plan, edit::TEMPORARY, shortfalls},
-    say::clock,
+    say::{
+        clock,
+        finding::{Code, Finding, Severity},
+        number::number,
+    },
     survival::{Start, Survival, simulate},
 };
 
@@ -37,8 +41,8 @@ pub struct Applied {
     pub id: Option<String>,
     /// What survives now, by the files as they are.
     pub survives: Survival,
-    /// What does not hold, each as a sentence.
-    pub shortfalls: Vec<String>,
+    /// What does not hold.
+    pub shortfalls: Vec<Finding>,
 }
 
 /// A file to be changed, with what was there before the first fix that touched
@@ -115,13 +119,19 @@ fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
 }
 
 /// Takes the files back, after an error, and says how that went.
-fn files_taken_back(tree: &Tree, record: &Record, error: &anyhow::Error) -> String {
+fn files_taken_back(tree: &Tree, record: &Record, error: &anyhow::Error) -> Finding {
     let left = match undo::files(tree, record) {
         Ok(outcome) if outcome.is_whole() => "the files are as they were".to_owned(),
         Ok(outcome) => outcome.left.join("; "),
         Err(other) => format!("{other:#}"),
     };
-    format!("the files were not changed: {error:#}; {left}")
+    Finding::new(
+        Code::FilesNotChanged,
+        Severity::Warning,
+        "the files were not changed",
+        format!("{error:#}; {left}"),
+        "",
+    )
 }
 
 fn unfinished(records: &Records) -> Result<Vec<Record>> {
@@ -330,11 +340,20 @@ fn verified(root: &Path, plan: &Plan, id: Option<String>) -> Result<Applied> {
         let now = live::read(&write.path);
         match now {
             Ok(now) if now >= write.after => None,
-            Ok(now) => Some(format!(
-                "{} holds {now} again: somebody else has written it",
-                write.path.display()
+            Ok(now) => Some(Finding::new(
+                Code::LimitChangedBack,
+                Severity::Warning,
+                format!("{} is {} again", write.path.display(), number(now)),
+                "another program has written it",
+                "",
             )),
-            Err(error) => Some(format!("{error:#}")),
+            Err(error) => Some(Finding::new(
+                Code::NumbersUnreadable,
+                Severity::Warning,
+                format!("{} cannot be read", write.path.display()),
+                format!("{error:#}"),
+                "",
+            )),
         }
     }));
     Ok(Applied {

@@ -13,7 +13,7 @@ use crate::{
     },
     facts::Facts,
     plan::{Current, Note, Plan, diagnosis::Diagnosis, diff},
-    say::clock,
+    say::{clock, finding::Finding},
     survival::{Origin, Outcome},
 };
 
@@ -31,13 +31,13 @@ pub(crate) struct FixReport<'a> {
     steps: Vec<Step<'a>>,
     survives: Survives<'a>,
     notes: &'a [Note],
-    warnings: &'a [String],
+    warnings: &'a [Finding],
     /// Whether it was carried out.
     applied: bool,
     /// Name by which it can be taken back.
     id: Option<&'a str>,
     /// What does not hold after it was carried out.
-    shortfalls: &'a [String],
+    shortfalls: &'a [Finding],
 }
 
 /// Something that is done.

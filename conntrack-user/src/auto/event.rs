@@ -78,8 +78,6 @@ pub struct Told {
     pub lines: Vec<String>,
     /// Name by which it can be taken back.
     pub id: Option<String>,
-    /// What does not hold.
-    pub shortfalls: Vec<String>,
 }
 
 /// What shows a cause, and what helps instead of a higher limit.

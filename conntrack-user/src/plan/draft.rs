@@ -15,6 +15,7 @@ use crate::{
         edit::sysctl,
         model::{FileChange, Note, overlay},
     },
+    say::finding::{Code, Finding, Severity},
 };
 
 /// A plan in the making.
@@ -24,7 +25,7 @@ pub(crate) struct Draft<'r> {
     pub(crate) facts: Facts,
     changes: BTreeMap<PathBuf, FileChange>,
     pub(crate) notes: Vec<Note>,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Finding>,
 }
 
 /// What programs that manage a host put into the files they write, in lower
@@ -55,6 +56,18 @@ impl<'r> Draft<'r> {
         changes
             .filter(|change| change.before.as_ref() != Some(&change.after))
             .collect()
+    }
+
+    /// Notes something that the user should know.
+    pub(crate) fn warn(
+        &mut self,
+        code: Code,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let warning = Finding::new(code, Severity::Warning, what, why, remedy);
+        self.warnings.push(warning);
     }
 
     /// What will be in a file, and where it is without symbolic links; a file that

@@ -26,7 +26,8 @@ pub use crate::plan::model::{Current, FileChange, LiveWrite, Note, Plan};
 use crate::{
     facts::{Facts, distribution::Family, live_files::LiveFiles, root::Root},
     plan::{draft::Draft, sizing::Size},
-    survival::{Start, simulate},
+    say::finding::{Code, Finding, Severity},
+    survival::{Caveat, Start, simulate},
 };
 
 /// How a plan is to be made.
@@ -61,7 +62,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let mut warnings = size.warnings.clone();
     warnings.append(&mut draft.warnings);
     warnings.extend(shortfalls(&after, size.max));
-    warnings.extend(after.caveats().into_iter().map(ToString::to_string));
+    warnings.extend(after.caveats().into_iter().map(Caveat::finding));
     notes.append(&mut draft.notes);
     Ok(Plan {
         current: Current {
@@ -120,6 +121,17 @@ fn live(facts: &Facts, size: &Size, notes: &mut Vec<Note>) -> Vec<LiveWrite> {
         });
     }
     writes
+}
+
+/// That nobody can say what fills the table.
+pub(crate) fn filling_unknown(why: impl Into<String>) -> Finding {
+    Finding::new(
+        Code::FillingUnknown,
+        Severity::Warning,
+        "it is unknown what fills the table, so a leak or a flood would not be noticed",
+        why,
+        "",
+    )
 }
 
 /// Whether files of a host are made from something else, so that a change would

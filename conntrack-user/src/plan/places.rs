@@ -19,6 +19,7 @@ use crate::{
         notes,
         sizing::Size,
     },
+    say::finding::Code,
     survival::{Action, Event, Start, order, simulate},
 };
 
@@ -373,11 +374,15 @@ pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         return Ok(());
     }
     for file in decide {
-        draft.warnings.push(format!(
-            "{} is read although its name does not end in .conf, and counts more than what it was \
-             left from: move it out of /etc/sysctl.d",
-            file.display()
-        ));
+        draft.warn(
+            Code::BackupApplied,
+            format!(
+                "{} decides the limit, although it looks like a backup",
+                file.display()
+            ),
+            "a service of this host applies files with any suffix",
+            "move it out of /etc/sysctl.d",
+        );
     }
     let proper = overridden(draft, size)
         .into_iter()
@@ -398,11 +403,12 @@ pub(crate) fn losers(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> R
                 edit::sysctl::comment_out(content, source.line)
             })?;
         } else {
-            draft.warnings.push(format!(
-                "{source} says {}, which another line overrides: take it out, or have it made a \
-                 comment with --edit-conflicts",
-                source.text
-            ));
+            draft.warn(
+                Code::SettingsOverridden,
+                format!("{source} is overridden by another line"),
+                format!("it says {}", source.text),
+                "delete it, or run ctdrop fix with --edit-conflicts to comment it out",
+            );
         }
     }
     Ok(())

@@ -41,8 +41,9 @@ fn head(facts: &Facts, plan: &Plan) -> String {
         .target
         .why
         .iter()
-        .chain(&plan.warnings)
-        .flat_map(|why| ["#   ".to_owned(), one_line(why), "\n".to_owned()])
+        .cloned()
+        .chain(plan.warnings.iter().map(ToString::to_string))
+        .flat_map(|why| ["#   ".to_owned(), one_line(&why), "\n".to_owned()])
         .collect();
     format!(
         "#!/bin/sh\n\

@@ -11,6 +11,7 @@ use crate::{
     },
     kernel::defaults::Generation,
     plan::{draft::Draft, edit::shell},
+    say::finding::Code,
     survival::order,
 };
 
@@ -33,14 +34,20 @@ pub(crate) fn lists(draft: &mut Draft<'_>) -> Result<()> {
 fn warn_without(draft: &mut Draft<'_>, service: &IptablesService) {
     if service.unload.is_some() {
         let prefix = service.name.to_ascii_uppercase();
-        draft.warnings.push(format!(
-            "{} cannot set the limit again when {} is restarted, and so leaves it to the module's \
-             option; update {}, or set {prefix}_MODULES_UNLOAD=\"no\", which also keeps connections \
-             tracked over a restart",
-            service.script.display(),
-            service.name,
-            service.name
-        ));
+        draft.warn(
+            Code::ListNotSupported,
+            format!(
+                "{} cannot set the limit again when {} is restarted",
+                service.script.display(),
+                service.name
+            ),
+            "the restart unloads the module, so that the limit is the one of the module's option",
+            format!(
+                "update {}, or set {prefix}_MODULES_UNLOAD=\"no\", which also keeps connections \
+                 tracked over a restart",
+                service.name
+            ),
+        );
     }
 }
 
@@ -58,11 +65,15 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
             .is_some_and(|load| load.failure_is_fatal);
         let unsettable = unsettable(draft, service, word);
         if fatal && let Some(first) = unsettable.first() {
-            draft.warnings.push(format!(
-                "{word} is not put into {variable}: {first} would be set, too, and cannot be, so \
-                 that the start of {} would fail; take the line out first",
-                service.name
-            ));
+            draft.warn(
+                Code::ListNotExtended,
+                format!("{word} is not added to {variable}"),
+                format!(
+                    "it would also apply {first}, which fails, and with it the start of {}",
+                    service.name
+                ),
+                "delete that line, and run ctdrop fix again",
+            );
             return Ok(());
         }
         let spoilt = service
@@ -110,9 +121,12 @@ fn add(
         Ok(after) => {
             draft.put(&file, after, 0o600, why)?;
         }
-        Err(error) => draft.warnings.push(format!(
-            "{path} is left as it is: {error:#}; put {word} into {variable} by hand, {why}"
-        )),
+        Err(error) => draft.warn(
+            Code::FileNotEditable,
+            format!("{path} is left as it is"),
+            format!("{error:#}"),
+            format!("add {word} to {variable} by hand, {why}"),
+        ),
     }
     Ok(())
 }

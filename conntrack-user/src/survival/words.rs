@@ -7,7 +7,10 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     facts::writers::Timing,
-    say::number::number,
+    say::{
+        finding::{Code, Finding, Severity},
+        number::number,
+    },
     survival::origin::{Actor, Caveat, MissedSetting, ModuleLoad, Origin},
 };
 
@@ -58,6 +61,15 @@ impl Origin {
             Self::Current => "the value in force",
             Self::NotLoaded => "conntrack is not loaded",
             Self::BuiltIn(inner) => inner.text(),
+        }
+    }
+
+    /// The line that decides, if one does, and why it does.
+    pub fn sentence(&self) -> String {
+        let why = self.why();
+        match self.source() {
+            Some(source) => format!("{source} says {}; {why}", source.text),
+            None => why,
         }
     }
 
@@ -154,6 +166,17 @@ impl Caveat {
             Self::StartFails { .. } => "start_fails",
             Self::NeedsBridge { .. } => "needs_bridge",
         }
+    }
+
+    /// As a finding.
+    pub fn finding(&self) -> Finding {
+        Finding::new(
+            Code::PredictionIncomplete,
+            Severity::Info,
+            "the prediction is incomplete",
+            self.to_string(),
+            "",
+        )
     }
 }
 

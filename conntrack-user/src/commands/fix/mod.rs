@@ -16,7 +16,6 @@ use crate::{
         report::{FixReport, KeptFix, UndoReport},
         undo::{self, undo},
     },
-    auto::background::unseen,
     cli::{Fix, Output, Undo},
     facts::{Facts, root::Root},
     kernel::netns::Namespaces,
@@ -28,13 +27,14 @@ use crate::{
         sizing::{Request, size},
         text as plan_text,
     },
+    say::finding::Finding,
 };
 
 /// Plans a fix, shows it and, if it is wanted, carries it out.
 pub fn fix(options: &Fix) -> Result<()> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
-    let (load, unseen) = load(&root, &facts, options);
+    let (load, unknown) = load(&root, &facts, options);
     let diagnosis = diagnose(&load, &facts.numbers.timeouts);
     let request = Request {
         to: options.to,
@@ -45,7 +45,7 @@ pub fn fix(options: &Fix) -> Result<()> {
         edit_conflicts: options.edit_conflicts,
     };
     let mut plan = plan(&root, &facts, size, how)?;
-    plan.warnings.extend(unseen);
+    plan.warnings.extend(unknown);
     if options.emit_script {
         let script = script::of(&facts, &plan)?;
         return say(|out| out.write_all(&script));
@@ -72,11 +72,12 @@ pub fn fix(options: &Fix) -> Result<()> {
     shown.outcome(&applied)?;
     if !applied.shortfalls.is_empty() {
         let what = if applied.id.is_some() {
-            "the fix is made, and the limit does not hold everywhere"
+            "the fix was made, but the limit will not hold everywhere"
         } else {
-            "no file of this host can make the limit hold, so none was changed"
+            "no change to the files of this host keeps the limit, so none was made"
         };
-        bail!("{what}: {}", applied.shortfalls.join("; "));
+        let shortfalls: Vec<String> = applied.shortfalls.iter().map(ToString::to_string).collect();
+        bail!("{what}: {}", shortfalls.join("; "));
     }
     Ok(())
 }
@@ -120,7 +121,7 @@ impl Shown<'_> {
 
 /// What is seen of the load: two looks at a running host, or what a tree tells;
 /// and why not who fills the table, if that cannot be seen.
-fn load(root: &Root, facts: &Facts, options: &Fix) -> (Load, Option<String>) {
+fn load(root: &Root, facts: &Facts, options: &Fix) -> (Load, Option<Finding>) {
     let mut load = Load::of(facts);
     if !root.is_this_host() {
         load.occupants = tree_occupants(root, facts);
@@ -166,7 +167,7 @@ fn load(root: &Root, facts: &Facts, options: &Fix) -> (Load, Option<String>) {
             load.occupants = Some(occupants);
             (load, None)
         }
-        Err(error) => (load, Some(unseen(&format!("{error:#}")))),
+        Err(error) => (load, Some(plan::filling_unknown(format!("{error:#}")))),
     }
 }
 
@@ -202,11 +203,11 @@ fn asked() -> Result<bool> {
     let stdin = io::stdin();
     ensure!(
         stdin.is_terminal(),
-        "nothing was changed: standard input is no terminal to ask on; give --yes to carry the plan \
-         out, or --dry-run to see it only"
+        "nothing was changed: standard input is not a terminal, so ctdrop cannot ask; give --yes to \
+         apply the plan, or --dry-run to only show it"
     );
     let mut err = io::stderr().lock();
-    write!(err, "Carry it out? [y/N] ").and_then(|()| err.flush())?;
+    write!(err, "Apply this plan? [y/N] ").and_then(|()| err.flush())?;
     let mut answer = String::new();
     stdin
         .lock()
@@ -232,7 +233,7 @@ pub fn take_back(options: &Undo) -> Result<()> {
     })?;
     ensure!(
         undone.is_whole(),
-        "not all of {} was taken back: {}",
+        "{} was undone only in part: {}",
         undone.id,
         undone.left.join("; ")
     );
@@ -249,7 +250,11 @@ fn list(options: &Undo) -> Result<()> {
             }
         }
         if records.is_empty() && options.output == Output::Text {
-            writeln!(out, "no fix is kept in {}", shown(&options.root).display())?;
+            writeln!(
+                out,
+                "no fix is recorded in {}",
+                shown(&options.root).display()
+            )?;
         }
         Ok(())
     })

@@ -8,7 +8,7 @@ use crate::{
     kernel::{defaults::Generation, memory::Memory},
     observe::{evidence::Range, usage::NamespaceUse},
     say::{
-        finding::{Finding, Severity},
+        finding::{Code, Finding, Severity},
         number::{bytes, duration, number, percent, shortened},
     },
 };
@@ -111,6 +111,7 @@ impl Pressure<'_> {
             Severity::Info
         };
         Some(Finding::new(
+            Code::PacketsRefused,
             severity,
             format!(
                 "{} packets refused in {} in the last {}",
@@ -139,6 +140,7 @@ impl Pressure<'_> {
             return None;
         };
         Some(Finding::new(
+            Code::TableNearlyFull,
             severity,
             format!(
                 "the table of {} is {} full: {} of {} entries",
@@ -161,6 +163,7 @@ impl Pressure<'_> {
             return None;
         }
         Some(Finding::new(
+            Code::TableFilling,
             Severity::Warning,
             format!(
                 "the table of {} will be full in {} if it goes on like this",
@@ -195,6 +198,7 @@ impl Pressure<'_> {
                 at_most: sum(|lost| lost.at_most),
             };
             Finding::new(
+                Code::RefusedSinceBoot,
                 Severity::Info,
                 format!("{} packets have been refused since boot", range(sum)),
                 format!("by the counters of {}", shortened(&names)),
@@ -210,6 +214,7 @@ impl Pressure<'_> {
     fn no_limit(&self) -> Option<Finding> {
         (self.facts.numbers.limits.max == Some(0)).then(|| {
             Finding::new(
+                Code::NoLimit,
                 Severity::Warning,
                 "there is no limit",
                 "nf_conntrack_max is 0, so that entries take memory without bound",
@@ -239,6 +244,7 @@ impl Pressure<'_> {
             _ => (Severity::Warning, "each look-up goes through long chains"),
         };
         Some(Finding::new(
+            Code::FewBuckets,
             severity,
             format!(
                 "{} buckets are few for a limit of {}",
@@ -257,6 +263,7 @@ impl Pressure<'_> {
         let share = self.memory.share().filter(|&share| share >= MUCH_MEMORY)?;
         let at_limit = self.memory.at_limit_with_extensions?;
         Some(Finding::new(
+            Code::MemoryShare,
             Severity::Warning,
             format!("a full table takes up to {} of the memory", percent(share)),
             format!(
@@ -272,6 +279,7 @@ impl Pressure<'_> {
         let established = *self.facts.numbers.timeouts.get("tcp_timeout_established")?;
         (established >= FIVE_DAYS).then(|| {
             Finding::new(
+                Code::LongTimeout,
                 Severity::Info,
                 format!(
                     "TCP flows that are never closed stay for {}",

@@ -10,7 +10,7 @@ use crate::{
         configuration,
         persistence::Persistence,
         pressure::{Bounds, Pressure},
-        unreadable,
+        unknown, unreadable,
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
     kernel::{
@@ -185,6 +185,7 @@ impl Report {
             }
             .findings(),
         );
+        findings.extend(unknown::findings(&facts, &survives));
         findings.extend(configuration::findings(&facts));
         rank(&mut findings);
         let mut unreadable = facts.unreadable;
