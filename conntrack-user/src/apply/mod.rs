@@ -150,7 +150,7 @@ fn items(tree: &Tree, plan: &Plan, earlier: &[Record]) -> Result<Vec<Item>> {
         let as_planned = original.as_ref().map(|(content, _)| content) == change.before.as_ref();
         ensure!(
             as_planned,
-            "{} has changed since the plan was made: nothing was changed; run it again to plan anew",
+            "nothing was changed: {} has changed since the plan was made; run ctdrop fix again",
             tree.outside(&change.path).display()
         );
         items.push(Item {
@@ -317,15 +317,15 @@ fn taken_back(
     let id = record.manifest.id.clone();
     match undo::take_back(root, tree, record) {
         Ok(outcome) if outcome.is_whole() => {
-            error.context("the fix was not made, and what had been changed is as it was")
+            error.context("the fix failed, and its changes were undone")
         }
         Ok(outcome) => error.context(format!(
-            "the fix was not made, and not all could be taken back: {}; ctdrop undo {id} tries again",
+            "the fix failed, and its changes were undone only in part: {}; ctdrop undo {id} tries again",
             outcome.left.join("; ")
         )),
         Err(other) => error.context(format!(
-            "the fix was not made, and what had been changed could not be taken back ({other:#}); \
-             ctdrop undo {id} tries again"
+            "the fix failed, and its changes could not be undone ({other:#}); ctdrop undo {id} tries \
+             again"
         )),
     }
 }
@@ -333,7 +333,7 @@ fn taken_back(
 /// Looks at what is there now.
 fn verified(root: &Path, plan: &Plan, id: Option<String>) -> Result<Applied> {
     let read = || Facts::read(&Root::open(root)?);
-    let facts = read().context("the fix was made, and cannot be looked at")?;
+    let facts = read().context("the fix was made, but cannot be verified")?;
     let survives = simulate(&facts, Start::of(&facts));
     let mut shortfalls = shortfalls(&survives, plan.target.max);
     shortfalls.extend(plan.live.iter().filter_map(|write| {

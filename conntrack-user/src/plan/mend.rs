@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     facts::Facts,
-    plan::{draft::Draft, places, services, sizing::Size},
+    plan::{draft::Draft, places, purpose::Purpose, services, sizing::Size},
     survival::{Action, Event, Origin, Outcome, Start, simulate},
 };
 
@@ -27,8 +27,8 @@ pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Re
         rounds += 1;
         ensure!(
             rounds < ROUNDS,
-            "the files of this host contradict each other in a way that {ROUNDS} changes do not mend; \
-             nothing was changed"
+            "nothing was changed: the files of this host contradict each other in a way that {ROUNDS} \
+             changes do not resolve"
         );
     }
     places::aliases(draft, size)?;
@@ -60,7 +60,7 @@ fn mend_outcome(
     draft: &mut Draft<'_>,
     size: &Size,
     outcome: &Outcome,
-    event: Event<'_>,
+    event: Event,
 ) -> Result<bool> {
     if size.is_met_by(outcome.value) {
         return Ok(false);
@@ -69,10 +69,10 @@ fn mend_outcome(
         // A line that says something else.
         Origin::Setting { source, .. } => {
             return if places::is_ours_to_edit(&source.file) {
-                let why = format!("it decides the limit after {event}");
-                draft.set_value(&source.file, source.line, size.max, &why)
+                let purpose = Purpose::Decides(event);
+                draft.set_value(&source.file, source.line, size.max, purpose)
             } else {
-                places::add_setting(draft, size, event, Some(&source.file))
+                places::add_setting(draft, size, &event, Some(&source.file))
             };
         }
         // Nobody fights them.
@@ -90,8 +90,8 @@ fn mend_outcome(
         return draft.rewrite(&file, line, key, size.max);
     }
     // Only where something reads a setting then.
-    if places::reads_settings(draft, event) {
-        return places::add_setting(draft, size, event, None);
+    if places::reads_settings(draft, &event) {
+        return places::add_setting(draft, size, &event, None);
     }
     Ok(false)
 }

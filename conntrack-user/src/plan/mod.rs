@@ -14,6 +14,7 @@ mod model;
 pub mod notes;
 pub mod occupants;
 mod places;
+mod purpose;
 pub mod script;
 mod services;
 pub mod sizing;
@@ -109,7 +110,7 @@ fn live(facts: &Facts, size: &Size, notes: &mut Vec<Note>) -> Vec<LiveWrite> {
             path: files.buckets,
             before: Some(buckets),
             after: size.buckets,
-            why: "before the limit, so that chains do not grow too long".to_owned(),
+            why: "raised before the limit, so that hash chains stay short".to_owned(),
         });
     }
     if max != size.max {
@@ -117,7 +118,7 @@ fn live(facts: &Facts, size: &Size, notes: &mut Vec<Note>) -> Vec<LiveWrite> {
             path: files.max,
             before: Some(max),
             after: size.max,
-            why: "the limit, from now on".to_owned(),
+            why: "sets the limit now".to_owned(),
         });
     }
     writes

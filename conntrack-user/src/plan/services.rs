@@ -10,7 +10,7 @@ use crate::{
         sysctl::{Line, Variable},
     },
     kernel::defaults::Generation,
-    plan::{draft::Draft, edit::shell},
+    plan::{draft::Draft, edit::shell, purpose::Purpose},
     say::finding::Code,
     survival::order,
 };
@@ -86,15 +86,11 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
             .into_iter()
             .filter(|other| other != word && all_settable(draft, service, other))
             .collect();
-        let why = format!("so that the start of {} sets the limit again", service.name);
-        add(draft, &path, &variable, word, &also, &why)?;
+        let purpose = Purpose::ServiceSets(service.name);
+        add(draft, &path, &variable, word, &also, purpose)?;
     }
     // Settings are applied after modules and rules have been loaded.
     if service.has_rules && !service.loads_conntrack() {
-        let why = format!(
-            "so that conntrack is loaded when {} sets the limit: no saved rule needs it",
-            service.name
-        );
         let module = draft.facts.kernel.generation.module();
         add(
             draft,
@@ -102,7 +98,7 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
             &format!("{prefix}_MODULES"),
             module,
             &[],
-            &why,
+            Purpose::ServiceLoads(service.name),
         )?;
     }
     Ok(())
@@ -114,18 +110,18 @@ fn add(
     variable: &str,
     word: &str,
     also: &[String],
-    why: &str,
+    purpose: Purpose,
 ) -> Result<()> {
     let (file, content) = draft.read(path)?;
     match shell::add_word(&content.unwrap_or_default(), variable, word, also) {
         Ok(after) => {
-            draft.put(&file, after, 0o600, why)?;
+            draft.put(&file, after, 0o600, purpose)?;
         }
         Err(error) => draft.warn(
             Code::FileNotEditable,
             format!("{path} is left as it is"),
             format!("{error:#}"),
-            format!("add {word} to {variable} by hand, {why}"),
+            format!("add {word} to {variable} by hand: {purpose}"),
         ),
     }
     Ok(())

@@ -38,9 +38,9 @@ impl Survival {
 
     /// What everything that may happen leads to: a boot, a restart of each
     /// service, a reload.
-    pub fn outcomes(&self) -> Vec<(Event<'_>, &Outcome)> {
+    pub fn outcomes(&self) -> Vec<(Event, &Outcome)> {
         let restarts = self.services.iter().map(|restart| {
-            let event = Event::Restart(&restart.service);
+            let event = Event::Restart(restart.service.clone());
             (event, &restart.outcome)
         });
         let mut outcomes = vec![(Event::Boot, &self.boot)];
@@ -51,17 +51,17 @@ impl Survival {
 }
 
 /// What may happen to a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
     /// A boot.
     Boot,
     /// A restart of this service.
-    Restart(&'a str),
+    Restart(String),
     /// The module is unloaded and loaded again.
     Reload,
 }
 
-impl fmt::Display for Event<'_> {
+impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boot => f.write_str("a boot"),

@@ -124,7 +124,7 @@ impl Persistence<'_> {
             Finding::new(
                 Code::LimitLostByRestart,
                 Severity::Warning,
-                lowers(Event::Restart(service), wanted, value),
+                lowers(&Event::Restart(service.to_owned()), wanted, value),
                 outcome.origin.sentence(),
                 self.restart_remedy(service, outcome),
             )
@@ -153,7 +153,7 @@ impl Persistence<'_> {
                 // Somebody would have to do it by hand.
                 Severity::Info
             },
-            lowers(Event::Reload, wanted, value),
+            lowers(&Event::Reload, wanted, value),
             reload.origin.sentence(),
             format!(
                 "add \"options {} hashsize={}\" to {}: the module then starts with a limit of 8 times \
@@ -357,7 +357,7 @@ impl Persistence<'_> {
 }
 
 /// That something lowers the limit.
-fn lowers(event: Event<'_>, from: u64, to: u64) -> String {
+fn lowers(event: &Event, from: u64, to: u64) -> String {
     format!(
         "{event} lowers the limit from {} to {}",
         number(from),

@@ -61,7 +61,7 @@ fn numbers(facts: &Facts) -> Option<Finding> {
 
 /// Outcomes that cannot be predicted.
 fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
-    let unknown: Vec<(Event<'_>, &Outcome)> = survival
+    let unknown: Vec<(Event, &Outcome)> = survival
         .outcomes()
         .into_iter()
         .filter(|(_, outcome)| outcome.value.is_none() && !leaves_unloaded(outcome))
