@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::{
     commands::status::{
         configuration,
-        lasting::Lasting,
+        persistence::Persistence,
         pressure::{Bounds, Pressure},
-        unreadable,
+        unknown, unreadable,
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
     kernel::{
@@ -180,12 +180,13 @@ impl Report {
             .findings(),
         );
         findings.extend(
-            Lasting {
+            Persistence {
                 facts: &facts,
                 survival: &survives,
             }
             .findings(),
         );
+        findings.extend(unknown::findings(&facts, &survives));
         findings.extend(configuration::findings(&facts));
         rank(&mut findings);
         let mut unreadable = facts.unreadable;

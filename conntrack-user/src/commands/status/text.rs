@@ -363,12 +363,11 @@ fn survives(report: &Report) -> Vec<String> {
 }
 
 fn place(outcome: &Outcome) -> String {
-    let because = &outcome.because;
-    match (&because.file, because.line) {
-        (Some(file), Some(line)) => {
-            format!("{}:{line}: {}", file.display(), plain(&because.text))
-        }
-        _ => format!("{}: {}", plain(&because.text), plain(&because.why)),
+    let origin = &outcome.origin;
+    let text = plain(origin.text());
+    match origin.source() {
+        Some(source) => format!("{source}: {text}"),
+        None => format!("{text}: {}", plain(&origin.why())),
     }
 }
 
