@@ -5,8 +5,7 @@ use std::{env, io, process::ExitCode};
 use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command},
-    commands::{fix, probe, status, undo, watch, who},
-    logs,
+    commands::{fix, logs, probe, status, undo, watch, who},
     say::finding,
 };
 use tokio::{

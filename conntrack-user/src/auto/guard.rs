@@ -165,7 +165,7 @@ impl Guard {
             Some(Decision::Diagnose(need)) => {
                 let evidence = self.evidence(need, table);
                 let ceiling = self.prepared.ceiling;
-                self.start(move || background::look(&evidence, ceiling));
+                self.start(move || background::diagnose_again(&evidence, ceiling));
                 Vec::new()
             }
             Some(Decision::PutBack { wrote, times, last }) => {

@@ -4,7 +4,8 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::{
     cli::values::threads,
-    logs::{Options, reading::Request, when::When},
+    commands::logs::Options,
+    logs::{read::request::Request, time::When},
     say::output::Output,
 };
 
@@ -74,10 +75,10 @@ mod tests {
         let Command::Logs(options) = Command::read(line.split(' ')).unwrap() else {
             panic!("another command")
         };
-        let error = usage(&crate::logs::run(&options).unwrap_err()).unwrap();
+        let error = usage(&crate::commands::logs::run(&options).unwrap_err()).unwrap();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
-        assert!(text.contains("--since is to be the earlier one"), "{text}");
+        assert!(text.contains("must be earlier than --until"), "{text}");
         assert!(text.contains("Usage: ctdrop logs"), "{text}");
         assert!(usage(&anyhow::anyhow!("something else")).is_none());
     }

@@ -1,9 +1,11 @@
 //! The command line: what clap reads, and what each command makes of it.
 //!
 //! Nothing below knows clap. Each file has the arguments of a command and turns
-//! them into the options that the command takes; [`values`] reads the values.
+//! them into the options that the command takes; [`values`] reads the values, and
+//! [`choices`] names those that can be chosen.
 
 mod choices;
+mod command;
 mod fix;
 mod logs;
 mod probe;
@@ -14,24 +16,7 @@ mod values;
 mod watch;
 mod who;
 
-pub use self::read::{refused_code, usage};
-use crate::{commands, logs as log_files};
-
-/// What is asked for: a command and its options.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Observe refused packets.
-    Watch(commands::watch::options::Options),
-    /// Show which backends this host offers.
-    Probe(commands::probe::Options),
-    /// Show who fills the table.
-    Who(commands::who::Options),
-    /// Scan kernel logs.
-    Logs(log_files::Options),
-    /// Show limit, use and what survives.
-    Status(commands::status::Options),
-    /// Make the right limit stick.
-    Fix(commands::fix::Options),
-    /// Take a fix back.
-    Undo(commands::undo::Options),
-}
+pub use self::{
+    command::Command,
+    read::{refused_code, usage},
+};

@@ -6,10 +6,10 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     cli::{
-        Command, fix::Fix, logs::Logs, probe::Probe, status::Status, undo::Undo, watch::Watch,
-        who::Who,
+        command::Command, fix::Fix, logs::Logs, probe::Probe, status::Status, undo::Undo,
+        watch::Watch, who::Who,
     },
-    logs::reading::EmptyPeriod,
+    logs::read::request::EmptyPeriod,
     say::finding,
 };
 

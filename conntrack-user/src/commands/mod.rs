@@ -1,6 +1,7 @@
 //! The commands: options in, words out.
 
 pub mod fix;
+pub mod logs;
 pub mod probe;
 pub mod status;
 pub mod undo;

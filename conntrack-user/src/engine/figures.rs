@@ -7,7 +7,7 @@ use conntrack_ebpf::Reason;
 use crate::{
     engine::select::Select,
     observe::{
-        check::{counter::Growth, evidence::Range},
+        check::{counter::Growth, discrepancy::Discrepancy, proof::Range},
         counts::tally::Tally,
         observer::snapshot::Snapshot,
     },
@@ -29,8 +29,8 @@ pub struct Figures {
     pub unattributed: u64,
     /// Growth of the kernel's counters.
     pub kernel: Growth,
-    /// See [`crate::observe::check::verdict::Verdict::unexplained`].
-    pub unexplained: u64,
+    /// Counts that do not match the kernel's counters.
+    pub discrepancy: Discrepancy,
     /// See [`Snapshot::unchecked`].
     pub unchecked: u64,
     /// How many packets were lost, where only counters tell; of all reasons.
@@ -53,7 +53,7 @@ impl Figures {
         }
         let mut figures = Self {
             kernel: snapshot.growth.clone(),
-            unexplained: snapshot.verdict.unexplained,
+            discrepancy: snapshot.verdict.discrepancy,
             unchecked: snapshot.unchecked,
             range: snapshot.range,
             by_netns: by_netns(snapshot, select),
@@ -100,11 +100,11 @@ impl Figures {
     /// Whether the counts and the kernel's counters agree to the packet. Not
     /// so if there were no counters to compare the counts with.
     pub fn reconciled(&self) -> bool {
-        self.unexplained == 0 && !self.kernel.is_empty()
+        self.discrepancy.total() == 0 && !self.kernel.is_empty()
     }
 
     /// What has come since an earlier collection. What is said of the whole
-    /// time (`unexplained`, `unchecked`) stays as it is.
+    /// time (`discrepancy`, `unchecked`) stays as it is.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let drops: BTreeMap<&str, u64> = self
@@ -134,7 +134,7 @@ impl Figures {
                 .saturating_sub(earlier.unattributed)
                 .min(lost),
             kernel,
-            unexplained: self.unexplained,
+            discrepancy: self.discrepancy,
             unchecked: self.unchecked,
             range: self
                 .range
@@ -161,7 +161,7 @@ impl Figures {
             non_packet: self.non_packet + later.non_packet,
             unattributed: self.unattributed + later.unattributed,
             kernel: added(&self.kernel, &later.kernel),
-            unexplained: later.unexplained,
+            discrepancy: later.discrepancy,
             unchecked: later.unchecked,
             range: match (self.range, later.range) {
                 (Some(range), Some(more)) => Some(Range {
@@ -204,13 +204,19 @@ mod tests {
         let earlier = Figures {
             drops: [("clash", 2), ("table_full", 10)].into(),
             evicted: 1,
-            unexplained: 3,
+            discrepancy: Discrepancy {
+                unconfirmed: 3,
+                unseen: 0,
+            },
             ..Figures::default()
         };
         let later = Figures {
             drops: [("clash", 2), ("table_full", 15)].into(),
             evicted: 4,
-            unexplained: 3,
+            discrepancy: Discrepancy {
+                unconfirmed: 3,
+                unseen: 0,
+            },
             ..Figures::default()
         };
         let interval = later.since(&earlier);
@@ -225,7 +231,10 @@ mod tests {
             drops: [("clash", clashes), ("table_full", packets)].into(),
             by_netns: [(7, packets + clashes)].into(),
             evicted: packets,
-            unexplained: packets,
+            discrepancy: Discrepancy {
+                unconfirmed: packets,
+                unseen: 0,
+            },
             ..Figures::default()
         };
         let (none, first, second) = (Figures::default(), figures(10, 1), figures(25, 1));

@@ -7,7 +7,9 @@ use serde::Serialize;
 use crate::{
     engine::{ineffective, options::Options, watched_netns::WatchedNetns},
     kernel::{limits::Limits, presence::Presence, release::Release},
-    observe::{arming::Arm, backend::Backend, observer::snapshot::Setup, survey::ladder::NotUsed},
+    observe::{
+        arming::Arm, backend::Backend, observer::snapshot::Setup, survey::unusable::Unusable,
+    },
     say::clock,
 };
 
@@ -23,7 +25,7 @@ pub struct Header {
     /// The backend that is used.
     pub backend: Backend,
     /// The better backends, and why each is not used.
-    pub not_used: Vec<NotUsed>,
+    pub not_used: Vec<Unusable>,
     /// When the programs are attached that run for each new flow.
     pub arm: Arm,
     /// Whether they are attached at the start.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     engine::report::{NamespaceState, Report},
     observe::{
-        check::{counter::Growth, evidence::Range},
+        check::{counter::Growth, proof::Range},
         counts::health::{Faults, Missed},
     },
     subscribers::json::{flows::Flows, groups::Groups},
@@ -57,7 +57,7 @@ pub(super) struct Body<'a> {
     missed: Missed,
     /// Errors inside the programs, since the start.
     faults: Faults,
-    /// Increments that nothing accounts for, since the start.
+    /// Counts that do not match the kernel's counters, since the start.
     unexplained: u64,
     /// Lost packets that no counter could be compared with, since the start.
     unchecked: u64,
@@ -91,7 +91,7 @@ impl<'a> Body<'a> {
             kernel: &figures.kernel,
             missed: report.missed,
             faults: report.faults,
-            unexplained: figures.unexplained,
+            unexplained: figures.discrepancy.total(),
             unchecked: figures.unchecked,
             reconciled: figures.reconciled(),
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     engine::header::Header,
-    observe::backend::Backend,
+    observe::{backend::Backend, survey::unusable::Unusable},
     say::{number::optional, text::plain},
     subscribers::text::{BOLD, note},
 };
@@ -27,12 +27,13 @@ pub(in crate::subscribers) fn lines(header: &Header) -> Vec<String> {
         }
     ));
     // A reason that several backends share is said once.
-    for same in header.not_used.chunk_by(|a, b| a.why == b.why) {
-        let backends: Vec<String> = same.iter().map(|it| it.backend.to_string()).collect();
+    let why: Vec<(&Unusable, String)> = header.not_used.iter().map(|it| (it, it.why())).collect();
+    for same in why.chunk_by(|(_, a), (_, b)| a == b) {
+        let backends: Vec<String> = same.iter().map(|(it, _)| it.backend.to_string()).collect();
         lines.push(format!(
             "         not {}: {}",
             backends.join(", "),
-            same[0].why
+            same[0].1
         ));
     }
     lines.extend(header.warnings.iter().map(|warning| note(warning)));

@@ -7,7 +7,7 @@ use crate::{
     },
     observe::{
         backend::Backend,
-        check::{counter::Counter, evidence::Range},
+        check::{counter::Counter, discrepancy::Discrepancy, proof::Range},
     },
     say::{
         number::{counted, number, optional},
@@ -160,14 +160,14 @@ fn verdict(report: &Report) -> String {
     let figures = &report.figures;
     if figures.kernel.is_empty() {
         return format!(
-            "{BAD}not reconciled{BAD:#}: no counters of conntrack could be read here \
+            "{BAD}not checked{BAD:#}: conntrack's counters cannot be read here \
              (/proc/net/stat/nf_conntrack)"
         );
     }
     if !figures.reconciled() {
         return format!(
-            "{BAD}not reconciled{BAD:#}: {} match no kernel counter, or no program saw them",
-            counted(figures.unexplained, "packet")
+            "{BAD}discrepancy{BAD:#}: {}",
+            discrepancy(figures.discrepancy)
         );
     }
     if report.backend == Backend::Counters {
@@ -176,13 +176,40 @@ fn verdict(report: &Report) -> String {
     let except = match figures.unchecked {
         0 => String::new(),
         unchecked => format!(
-            ", except for {} refused after the counters of their namespace were last read",
-            counted(unchecked, "packet")
+            ", except for {} refused after the last look at the counters of {}",
+            counted(unchecked, "packet"),
+            if unchecked == 1 {
+                "its namespace"
+            } else {
+                "their namespaces"
+            }
         ),
     };
-    format!(
-        "{GOOD}reconciled{GOOD:#}: every increment of the kernel's counters is accounted for{except}"
-    )
+    format!("{GOOD}reconciled{GOOD:#}: the counts match the kernel's counters{except}")
+}
+
+/// Counts that do not match.
+fn discrepancy(discrepancy: Discrepancy) -> String {
+    let Discrepancy {
+        unconfirmed,
+        unseen,
+    } = discrepancy;
+    let match_ = |count| if count == 1 { "matches" } else { "match" };
+    let packets = format!(
+        "{} {} no kernel counter",
+        counted(unconfirmed, "packet"),
+        match_(unconfirmed)
+    );
+    let increments = format!(
+        "{} of kernel counters {} no packet",
+        counted(unseen, "increment"),
+        match_(unseen)
+    );
+    match (unconfirmed, unseen) {
+        (_, 0) => packets,
+        (0, _) => increments,
+        _ => format!("{packets}, {increments}"),
+    }
 }
 
 /// As `conntrack -S` calls it.
