@@ -136,7 +136,7 @@ impl Counters {
                 .map(|cell| u32::from_str_radix(cell, 16))
                 .collect::<Result<Vec<u32>, _>>()
                 .with_context(|| {
-                    format!("{line:?} holds something else than hexadecimal numbers")
+                    format!("{line:?} contains something other than hexadecimal numbers")
                 })?;
             ensure!(
                 cells.len() == header.len(),

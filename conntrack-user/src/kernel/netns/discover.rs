@@ -265,13 +265,13 @@ fn warnings(hidden: &Hidden) -> Vec<String> {
         processes = processes.saturating_sub(usize::from(denied));
         let others = match processes {
             0 => String::new(),
-            others => format!(", nor can that of {} be seen", count(others, "other ")),
+            others => format!(", and that of {} cannot be seen", count(others, "other ")),
         };
         // Where all that is hidden is so without a denial, it is by procfs.
         let why = if denied || processes > 0 {
             hidden.rights.to_see()
         } else {
-            "procfs shows other users' processes to few (hidepid)".to_owned()
+            "procfs hides other users' processes (hidepid): run as root".to_owned()
         };
         warnings.push(format!(
             "PID 1's network namespace cannot be read ({error}), so none is called host{others}: \

@@ -133,10 +133,10 @@ impl Namespaces {
         let hidden = if self.warnings.is_empty() {
             ""
         } else {
-            " (not all can be seen from here)"
+            " (not all are visible from here)"
         };
         format!(
-            "known are {}{more}{hidden}; an inode number, pid:PID or a path will do too",
+            "known are {}{more}{hidden}; an inode number, pid:PID or a path is accepted, too",
             names.join(", ")
         )
     }

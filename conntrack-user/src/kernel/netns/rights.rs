@@ -69,14 +69,14 @@ impl Rights {
             .map(|(name, _)| *name)
             .collect();
         if self.user_namespace {
-            return "the capabilities of this user namespace (a rootless container) do not reach \
-                    it: run outside of it, as root of the host"
+            return "this is a user namespace (a rootless container), whose capabilities do not apply \
+                    there: run outside of it, as root of the host"
                 .to_owned();
         }
         if missing.is_empty() {
             return format!(
-                "this process has {}, so a security module or a sandbox seems to forbid it, or it \
-                 is of another user namespace",
+                "this process has {}, so a security module or a sandbox probably blocks it, or it \
+                 belongs to another user namespace",
                 all.join(" and ")
             );
         }
@@ -88,7 +88,7 @@ impl Rights {
             _ => ("are", "them", " for each"),
         };
         format!(
-            "{} {is} missing, though this runs as root: grant {it} (docker: --cap-add{each}; \
+            "{} {is} missing although ctdrop runs as root: grant {it} (docker: --cap-add{each}; \
              systemd: CapabilityBoundingSet=)",
             missing.join(" and ")
         )
