@@ -1,10 +1,6 @@
 //! A dump of one namespace's table, entry by entry.
 
-use std::{
-    io,
-    sync::mpsc::{self, Receiver, SyncSender},
-    thread,
-};
+use std::{io, sync::mpsc, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::geteuid;
@@ -12,30 +8,10 @@ use rustix::process::geteuid;
 use crate::table::{
     entry::Entry,
     filter::{Criterion, Filter},
+    receive::{AHEAD, DATAGRAM, PATIENCE, Received, Source, receive},
     request::{self, Ask},
     wire::{self, Message},
 };
-
-/// Bytes of a datagram: the kernel never writes more than 32 KiB at once, and
-/// as much only if the reader has room for it (`netlink_dump`,
-/// `net/netlink/af_netlink.c`).
-const DATAGRAM: usize = 64 << 10;
-
-/// Datagrams that are received ahead.
-const AHEAD: usize = 8;
-
-/// How often a dump goes on after the kernel lacked room for a datagram.
-const PATIENCE: u64 = 1000;
-
-/// What a dump is asked of and comes from.
-pub trait Source {
-    /// Sends a message to the kernel.
-    fn request(&mut self, message: &[u8]) -> io::Result<()>;
-
-    /// Receives a datagram and gives its length, which is that of the datagram
-    /// even if it had no room.
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-}
 
 /// How a dump went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,16 +46,6 @@ enum End {
     Done,
     /// The kernel does not know such a filter.
     FilterRefused,
-}
-
-/// What the thread that receives hands over.
-enum Received {
-    /// A datagram: the first bytes of the buffer.
-    Datagram(Vec<u8>, usize),
-    /// The kernel lacked room for one.
-    Overrun,
-    /// Nothing more can be received.
-    Failed(io::Error),
 }
 
 /// Dumps the table, and calls `visit` with each entry asked for.
@@ -153,38 +119,6 @@ fn once(
         }
         bail!("the conntrack table was not received to its end")
     })
-}
-
-/// Receives datagrams up to the one that ends the dump, or for as long as
-/// somebody wants them.
-fn receive(source: &mut impl Source, full: &SyncSender<Received>, free: &Receiver<Vec<u8>>) {
-    let mut overruns = 0;
-    while let Ok(mut buffer) = free.recv() {
-        let length = loop {
-            match source.receive(&mut buffer) {
-                Ok(length) => break length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The dump goes on with the next call.
-                Err(error)
-                    if error.raw_os_error() == Some(libc::ENOBUFS) && overruns < PATIENCE =>
-                {
-                    overruns += 1;
-                    if full.send(Received::Overrun).is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    // Nobody may want to know any more.
-                    let _ = full.send(Received::Failed(error));
-                    return;
-                }
-            }
-        };
-        let last = buffer.get(..length).is_none_or(wire::ends);
-        if full.send(Received::Datagram(buffer, length)).is_err() || last {
-            return;
-        }
-    }
 }
 
 /// What it means that nothing more could be received.

@@ -12,7 +12,7 @@ use rustix::net::{
     sockopt,
 };
 
-use crate::table::dump::Source;
+use crate::table::receive::Source;
 
 /// Receive buffer of the socket, in bytes. The kernel writes ahead one datagram
 /// only, so this is never used up; but too small a default refuses even that.

@@ -33,6 +33,17 @@ pub(super) struct Rights {
     pub(super) user_namespace: bool,
 }
 
+/// Why namespaces of other processes cannot be seen from here, or what to do about
+/// it.
+pub fn why_not_seen() -> String {
+    Rights::now().to_see()
+}
+
+/// Why namespaces cannot be entered from here, or what to do about it.
+pub fn why_not_entered() -> String {
+    Rights::now().to_enter()
+}
+
 impl Rights {
     /// Those of the calling thread.
     pub(super) fn now() -> Self {
