@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// The work runs on the main thread; signals are waited for on another one, so
-/// that they are heard while an output that nobody reads holds up the work.
+/// that the second one ends the process whatever holds up the work.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
     let command = match Command::read(env::args_os()) {
@@ -48,7 +48,7 @@ fn refused(error: &clap::Error) -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Watch(options) => watch::run(&options, shutdown()?).await?,
+        Command::Watch(options) => watch::run(options, shutdown()?).await?,
         Command::Probe(options) => probe::run(&options)?,
         Command::Who(options) => who::run(&options)?,
         Command::Logs(options) => logs::run(&options)?,
@@ -61,7 +61,7 @@ async fn run(command: Command) -> Result<ExitCode> {
 
 /// Ends with the first signal that asks for an end. The second one ends the
 /// process at once.
-fn shutdown() -> Result<impl Future<Output = ()>> {
+fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut signals = Signals::catch()?;
     let (first, asked) = oneshot::channel();
     tokio::spawn(async move {

@@ -178,15 +178,12 @@ fn facts(tree: &str) -> Facts {
 }
 
 fn check(tree: &str, event: &str, outcome: &Outcome, (value, place): Expected) {
-    let because = &outcome.because;
-    let found = match (&because.file, because.line) {
-        (Some(file), Some(line)) => format!("{}:{line}", file.display()),
-        _ => String::new(),
-    };
+    let origin = &outcome.origin;
+    let found = origin.source().map(ToString::to_string).unwrap_or_default();
     assert_eq!(
         (outcome.value, found.as_str()),
         (Some(value), place),
-        "{tree}, {event}: {because:?}\n{:#?}\n{:#?}",
+        "{tree}, {event}: {origin:?}\n{:#?}\n{:#?}",
         outcome.steps,
         outcome.caveats
     );

@@ -4,7 +4,9 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{facts::live_files::LiveFiles, kernel::defaults::Table, plan::LiveWrite};
+use crate::{
+    facts::live_files::LiveFiles, kernel::defaults::Table, plan::LiveWrite, say::number::number,
+};
 
 /// What is in force.
 pub fn table(files: &LiveFiles) -> Result<Table> {
@@ -53,8 +55,8 @@ pub fn apply(writes: &[LiveWrite]) -> Result<()> {
 fn write(path: &PathBuf, value: u64) -> Result<()> {
     fs::write(path, format!("{value}\n")).with_context(|| {
         format!(
-            "cannot write {value} to {}: root is needed, in the host's own network namespace, and \
-             /proc/sys and /sys that are not mounted read-only",
+            "cannot write {value} to {}: run as root in the host's own network namespace, with \
+             /proc/sys and /sys writable",
             path.display()
         )
     })?;
@@ -62,7 +64,7 @@ fn write(path: &PathBuf, value: u64) -> Result<()> {
     // Buckets are rounded up to whole pages.
     if now < value {
         bail!(
-            "{} holds {now} after {value} was written to it",
+            "{} is {now} after {value} was written to it",
             path.display()
         );
     }
@@ -73,9 +75,13 @@ fn write(path: &PathBuf, value: u64) -> Result<()> {
 pub(crate) fn read(path: &PathBuf) -> Result<u64> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read {}: is conntrack loaded?", path.display()))?;
-    text.trim()
-        .parse()
-        .with_context(|| format!("{} holds {:?}, no number", path.display(), text.trim()))
+    text.trim().parse().with_context(|| {
+        format!(
+            "{} holds {:?}, which is not a number",
+            path.display(),
+            text.trim()
+        )
+    })
 }
 
 /// Takes back what was written, the limit first. Leaves a variable that holds
@@ -94,17 +100,24 @@ pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
                 return Ok(());
             }
             if !is_ours(now, write) {
-                bail!("{path} holds {now} by now: it is left");
+                bail!("{path} is {} by now, so it is not restored", number(now));
             }
             if is_buckets(write) && limit_left {
-                bail!("{path} is left at {now}, as the limit is: fewer would make chains too long");
+                bail!(
+                    "{path} stays at {}, because the limit does: with fewer buckets, hash chains \
+                     would get too long",
+                    number(now)
+                );
             }
             if !is_buckets(write)
                 && let Some(entries) = entries.filter(|&entries| before > 0 && entries >= before)
             {
                 bail!(
-                    "{path} is left at {now}: with {before} new flows would be refused, as there \
-                     are {entries} entries"
+                    "{path} stays at {}: with {} new flows would be refused, because there are {} \
+                     entries",
+                    number(now),
+                    number(before),
+                    number(entries)
                 );
             }
             self::write(&write.path, before)
@@ -192,7 +205,10 @@ mod tests {
         for other in ["3000\n", "5000\n"] {
             fs::write(&files.max, other).unwrap();
             let left = take_back(&writes, None);
-            assert!(left[0].contains("by now: it is left"), "{left:?}");
+            assert!(
+                left[0].contains("by now, so it is not restored"),
+                "{left:?}"
+            );
             assert_eq!(text(&files.max), other);
         }
         fs::write(&files.max, "4000\n").unwrap();
@@ -206,11 +222,14 @@ mod tests {
         let (_directory, files) = kernel();
         let writes = raise(&files, table(16_384, 4096)).unwrap();
         let left = take_back(&writes, Some(9000));
-        assert!(left[1].contains("chains too long"), "{left:?}");
+        assert!(left[1].contains("chains would get too long"), "{left:?}");
         assert_eq!(text(&files.buckets), "4096\n");
         fs::write(&files.buckets, "2048\n").unwrap();
         let left = take_back(&writes, None);
-        assert!(left[0].contains("2048 by now: it is left"), "{left:?}");
+        assert!(
+            left[0].contains("2,048 by now, so it is not restored"),
+            "{left:?}"
+        );
         assert_eq!(text(&files.buckets), "2048\n");
     }
 

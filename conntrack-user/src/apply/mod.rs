@@ -26,7 +26,11 @@ use crate::{
     },
     facts::{Facts, root::Root},
     plan::{FileChange, Plan, edit::TEMPORARY, shortfalls},
-    say::clock,
+    say::{
+        clock,
+        finding::{Code, Finding, Severity},
+        number::number,
+    },
     survival::{Start, Survival, simulate},
 };
 
@@ -37,8 +41,8 @@ pub struct Applied {
     pub id: Option<String>,
     /// What survives now, by the files as they are.
     pub survives: Survival,
-    /// What does not hold, each as a sentence.
-    pub shortfalls: Vec<String>,
+    /// What does not hold.
+    pub shortfalls: Vec<Finding>,
 }
 
 /// A file to be changed, with what was there before the first fix that touched
@@ -115,13 +119,19 @@ fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
 }
 
 /// Takes the files back, after an error, and says how that went.
-fn files_taken_back(tree: &Tree, record: &Record, error: &anyhow::Error) -> String {
+fn files_taken_back(tree: &Tree, record: &Record, error: &anyhow::Error) -> Finding {
     let left = match undo::files(tree, record) {
         Ok(outcome) if outcome.is_whole() => "the files are as they were".to_owned(),
         Ok(outcome) => outcome.left.join("; "),
         Err(other) => format!("{other:#}"),
     };
-    format!("the files were not changed: {error:#}; {left}")
+    Finding::new(
+        Code::FilesNotChanged,
+        Severity::Warning,
+        "the files were not changed",
+        format!("{error:#}; {left}"),
+        "",
+    )
 }
 
 fn unfinished(records: &Records) -> Result<Vec<Record>> {
@@ -140,7 +150,7 @@ fn items(tree: &Tree, plan: &Plan, earlier: &[Record]) -> Result<Vec<Item>> {
         let as_planned = original.as_ref().map(|(content, _)| content) == change.before.as_ref();
         ensure!(
             as_planned,
-            "{} has changed since the plan was made: nothing was changed; run it again to plan anew",
+            "nothing was changed: {} has changed since the plan was made; run ctdrop fix again",
             tree.outside(&change.path).display()
         );
         items.push(Item {
@@ -307,15 +317,15 @@ fn taken_back(
     let id = record.manifest.id.clone();
     match undo::take_back(root, tree, record) {
         Ok(outcome) if outcome.is_whole() => {
-            error.context("the fix was not made, and what had been changed is as it was")
+            error.context("the fix failed, and its changes were undone")
         }
         Ok(outcome) => error.context(format!(
-            "the fix was not made, and not all could be taken back: {}; ctdrop undo {id} tries again",
+            "the fix failed, and its changes were undone only in part: {}; ctdrop undo {id} tries again",
             outcome.left.join("; ")
         )),
         Err(other) => error.context(format!(
-            "the fix was not made, and what had been changed could not be taken back ({other:#}); \
-             ctdrop undo {id} tries again"
+            "the fix failed, and its changes could not be undone ({other:#}); ctdrop undo {id} tries \
+             again"
         )),
     }
 }
@@ -323,18 +333,27 @@ fn taken_back(
 /// Looks at what is there now.
 fn verified(root: &Path, plan: &Plan, id: Option<String>) -> Result<Applied> {
     let read = || Facts::read(&Root::open(root)?);
-    let facts = read().context("the fix was made, and cannot be looked at")?;
+    let facts = read().context("the fix was made, but cannot be verified")?;
     let survives = simulate(&facts, Start::of(&facts));
     let mut shortfalls = shortfalls(&survives, plan.target.max);
     shortfalls.extend(plan.live.iter().filter_map(|write| {
         let now = live::read(&write.path);
         match now {
             Ok(now) if now >= write.after => None,
-            Ok(now) => Some(format!(
-                "{} holds {now} again: somebody else has written it",
-                write.path.display()
+            Ok(now) => Some(Finding::new(
+                Code::LimitChangedBack,
+                Severity::Warning,
+                format!("{} is {} again", write.path.display(), number(now)),
+                "another program has written it",
+                "",
             )),
-            Err(error) => Some(format!("{error:#}")),
+            Err(error) => Some(Finding::new(
+                Code::NumbersUnreadable,
+                Severity::Warning,
+                format!("{} cannot be read", write.path.display()),
+                format!("{error:#}"),
+                "",
+            )),
         }
     }));
     Ok(Applied {

@@ -181,7 +181,7 @@ impl Records {
             .with_context(|| format!("cannot open {}", path.display()))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).with_context(|| {
             format!(
-                "another ctdrop fix or undo is at work: {} is locked",
+                "another ctdrop fix or undo is running: {} is locked",
                 path.display()
             )
         })?;
@@ -199,8 +199,8 @@ impl Records {
             }
             if fs::symlink_metadata(directory).is_ok_and(|status| status.is_symlink()) {
                 bail!(
-                    "{} is a symbolic link, which may lead out of the tree, and nothing is kept \
-                     through it: put a directory in its place; nothing was changed",
+                    "nothing was changed: {} is a symbolic link, which may lead out of the tree; \
+                     replace it by a directory",
                     directory.display()
                 );
             }
@@ -254,7 +254,7 @@ impl Records {
             directory.join("manifest.new"),
             directory.join("manifest.json"),
         );
-        fs::rename(&new, &whole).with_context(|| format!("cannot make {}", whole.display()))?;
+        fs::rename(&new, &whole).with_context(|| format!("cannot create {}", whole.display()))?;
         sync(&directory)?;
         sync(&self.directory)?;
         Ok(Record {
@@ -271,7 +271,7 @@ fn check(manifest: &Manifest) -> Result<()> {
     for file in &manifest.files {
         if !file.temporary.starts_with(TEMPORARY) || file.temporary.contains('/') {
             bail!(
-                "{:?} is no name that ctdrop gives a file beside {}",
+                "ctdrop does not use the name {:?} for a temporary file beside {}",
                 file.temporary,
                 file.path.display()
             );
@@ -294,8 +294,8 @@ impl Record {
         let path = directory.join("manifest.json");
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Manifest = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not what ctdrop writes", path.display()))?;
-        check(&manifest).with_context(|| format!("{} is not used", path.display()))?;
+            .with_context(|| format!("{} is not a manifest of ctdrop", path.display()))?;
+        check(&manifest).with_context(|| format!("cannot use {}", path.display()))?;
         let state = [
             State::Undone,
             State::CarriedOn,
@@ -337,7 +337,7 @@ impl Record {
         let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if digest(&content) != sha256 {
             bail!(
-                "{} is not what it was when it was written: it is not used",
+                "cannot use {}: its checksum has changed since ctdrop wrote it",
                 path.display()
             );
         }
@@ -366,7 +366,7 @@ fn make_private(path: &Path) -> Result<()> {
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o700)))
         .with_context(|| {
             format!(
-                "cannot make {}, where the files as they are would be kept: nothing was changed",
+                "nothing was changed: cannot create {}, which would hold the backups",
                 path.display()
             )
         })?;
@@ -395,5 +395,5 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
 fn sync(directory: &Path) -> Result<()> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
-        .with_context(|| format!("cannot make {} permanent", directory.display()))
+        .with_context(|| format!("cannot flush {} to the disk", directory.display()))
 }

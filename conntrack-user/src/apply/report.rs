@@ -13,8 +13,8 @@ use crate::{
     },
     facts::Facts,
     plan::{Current, Note, Plan, diagnosis::Diagnosis, diff},
-    say::clock,
-    survival::{Because, Outcome},
+    say::{clock, finding::Finding},
+    survival::{Origin, Outcome},
 };
 
 /// A plan, and what came of it.
@@ -31,13 +31,13 @@ pub(crate) struct FixReport<'a> {
     steps: Vec<Step<'a>>,
     survives: Survives<'a>,
     notes: &'a [Note],
-    warnings: &'a [String],
+    warnings: &'a [Finding],
     /// Whether it was carried out.
     applied: bool,
     /// Name by which it can be taken back.
     id: Option<&'a str>,
     /// What does not hold after it was carried out.
-    shortfalls: &'a [String],
+    shortfalls: &'a [Finding],
 }
 
 /// Something that is done.
@@ -75,7 +75,7 @@ struct Survives<'a> {
 struct Change<'a> {
     before: Option<u64>,
     after: Option<u64>,
-    because: &'a Because,
+    because: &'a Origin,
 }
 
 impl<'a> Change<'a> {
@@ -83,7 +83,7 @@ impl<'a> Change<'a> {
         Self {
             before: before.value,
             after: after.value,
-            because: &after.because,
+            because: &after.origin,
         }
     }
 }

@@ -51,13 +51,13 @@ pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
         };
         match found {
             Some(record) if record.state == State::Undone => {
-                bail!("{} has been taken back already", record.manifest.id)
+                bail!("{} is already undone", record.manifest.id)
             }
             Some(record) => Ok(record),
             None => match id {
-                Some(id) => bail!("there is no fix {id}; ctdrop undo --list shows all"),
+                Some(id) => bail!("there is no fix {id}: ctdrop undo --list shows all"),
                 None => bail!(
-                    "there is no fix to take back in {}",
+                    "there is no fix to undo in {}",
                     records.directory().display()
                 ),
             },
@@ -69,8 +69,8 @@ pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
     let mut record = choose()?;
     if let Some(later) = built_upon(&records, &record)? {
         bail!(
-            "{} cannot be taken back before {later}, which changed some of the same files: take that \
-             one back first; nothing was changed",
+            "nothing was changed: undo {later} before {}, because it changed some of the same files \
+             later",
             record.manifest.id
         );
     }
@@ -156,16 +156,16 @@ fn restore(tree: &Tree, record: &Record, number: usize) -> Result<bool> {
     if now.as_deref().map(digest) != Some(file.after.clone()) {
         let backup = record.directory.join(format!("before-{number}"));
         bail!(
-            "{} {}: it is left as it is; {}",
+            "{} {}, so it is left as it is; {}",
             tree.outside(&file.path).display(),
             if now.is_some() {
-                "was changed since"
+                "has changed since the fix"
             } else {
                 "is gone"
             },
             match before {
-                Some(_) => format!("what was in it before is in {}", backup.display()),
-                None => "it was not there before the fix".to_owned(),
+                Some(_) => format!("its content before the fix is in {}", backup.display()),
+                None => "it did not exist before the fix".to_owned(),
             }
         );
     }
@@ -178,7 +178,7 @@ fn restore(tree: &Tree, record: &Record, number: usize) -> Result<bool> {
         _ => Wanted::Nothing,
     };
     tree.replace(&file.path, now.as_deref(), wanted, &file.temporary)
-        .with_context(|| format!("{} is not taken back", tree.outside(&file.path).display()))?;
+        .with_context(|| format!("{} is not restored", tree.outside(&file.path).display()))?;
     Ok(true)
 }
 
@@ -194,8 +194,8 @@ pub(crate) fn clean(tree: &Tree, record: &Record) -> Result<()> {
             .collect();
         if tree.clean(&file.path, &file.temporary, &known)? {
             bail!(
-                "{} was left by a fix that was cut off, and holds what somebody else had put into \
-                 {}: look at both, and remove one",
+                "{}, left by an interrupted fix, holds what somebody else has written to {}: compare \
+                 both, and remove one",
                 tree.outside(&file.path.with_file_name(&file.temporary))
                     .display(),
                 tree.outside(&file.path).display()

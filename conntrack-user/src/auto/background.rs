@@ -17,10 +17,11 @@ use crate::{
     plan::{
         self, LiveWrite, Plan,
         diagnosis::{Cause, Diagnosis, Load, NamespaceLoad, diagnose},
-        occupants, plan,
+        filling_unknown, occupants, plan,
         sizing::{Request, affordable, size},
         text,
     },
+    say::finding::Finding,
 };
 
 /// The host.
@@ -84,7 +85,7 @@ impl Evidence {
     }
 
     /// The load, with who fills the table where most was refused.
-    fn look(&self, facts: &Facts) -> Result<(Load, Option<String>)> {
+    fn load_with_census(&self, facts: &Facts) -> Result<(Load, Option<Finding>)> {
         let namespaces = Namespaces::discover()?;
         let mut load = self.load(|netns| match namespaces.by_inode(netns) {
             Some(namespace) => (namespace.name.clone(), namespace.host),
@@ -92,26 +93,20 @@ impl Evidence {
         });
         let most = self.refused.iter().max_by_key(|(_, refused)| *refused);
         let Some(namespace) = most.and_then(|&(netns, _)| namespaces.by_inode(netns)) else {
-            let why = "the namespace that packets were refused in is not known".to_owned();
-            return Ok((load, Some(unseen(&why))));
+            let why = "the network namespace in which packets were refused is unknown";
+            return Ok((load, Some(filling_unknown(why))));
         };
         match occupants::dump(namespace, &facts.numbers.timeouts) {
             Ok(occupants) => load.occupants = Some(occupants),
-            Err(error) => return Ok((load, Some(unseen(&format!("{error:#}"))))),
+            Err(error) => return Ok((load, Some(filling_unknown(format!("{error:#}"))))),
         }
         Ok((load, None))
     }
 }
 
-/// Why nobody can say what fills the table.
-pub(crate) fn unseen(why: &str) -> String {
-    format!("who fills the table cannot be seen, so a leak or a flood is not told: {why}")
-}
-
 /// What has come of it.
 pub(crate) struct Done {
     pub(crate) what: Option<What>,
-    pub(crate) kept: Option<Kept>,
     /// Why packets were refused, if that could be told.
     pub(crate) cause: Option<Cause>,
     pub(crate) advice: Advice,
@@ -123,7 +118,6 @@ impl Done {
     fn failed(error: &anyhow::Error) -> Self {
         Self {
             what: Some(What::NotKept(format!("{error:#}"))),
-            kept: None,
             cause: None,
             advice: Advice::default(),
             honest: 0,
@@ -132,7 +126,7 @@ impl Done {
 }
 
 /// A plan, and what it rests on.
-struct Thought {
+struct Considered {
     facts: Facts,
     diagnosis: Diagnosis,
     plan: Plan,
@@ -140,14 +134,14 @@ struct Thought {
     seen: bool,
 }
 
-impl Thought {
+impl Considered {
     /// Plans for the host as it was when packets were refused.
     fn of(evidence: &Evidence, ceiling: u64) -> Result<Self> {
         let root = Root::open(Path::new(ROOT))?;
         let mut facts = Facts::read(&root)?;
         facts.numbers.limits.max = Some(evidence.table.max);
         facts.numbers.limits.buckets = Some(evidence.table.buckets);
-        let (load, unseen) = evidence.look(&facts)?;
+        let (load, unknown) = evidence.load_with_census(&facts)?;
         let diagnosis = diagnose(&load, &facts.numbers.timeouts);
         let request = Request {
             to: None,
@@ -155,8 +149,8 @@ impl Thought {
         };
         let size = size(&facts, &load, &diagnosis, request)?;
         let mut plan = plan(&root, &facts, size, plan::Options::default())?;
-        let seen = unseen.is_none();
-        plan.warnings.extend(unseen);
+        let seen = unknown.is_none();
+        plan.warnings.extend(unknown);
         Ok(Self {
             facts,
             diagnosis,
@@ -166,24 +160,22 @@ impl Thought {
     }
 
     /// Whether a higher limit is no help.
-    const fn is_in_vain(&self) -> bool {
+    const fn is_ineffective(&self) -> bool {
         matches!(self.diagnosis.cause, Cause::Leak | Cause::Flood)
     }
 
     fn told(&self, applied: Option<&Applied>, lines: Vec<String>) -> Result<Box<Told>> {
         let report = FixReport::of(&self.facts, &self.diagnosis, &self.plan, applied);
         Ok(Box::new(Told {
-            json: serde_json::to_value(report).context("a plan cannot be told")?,
+            json: serde_json::to_value(report).context("cannot write the plan as JSON")?,
             lines,
             id: applied.and_then(|applied| applied.id.clone()),
-            shortfalls: applied.map_or_else(Vec::new, |applied| applied.shortfalls.clone()),
         }))
     }
 
-    fn done(&self, what: Option<What>, kept: Option<Kept>) -> Done {
+    fn done(&self, what: Option<What>) -> Done {
         Done {
             what,
-            kept,
             cause: self.seen.then_some(self.diagnosis.cause),
             advice: Advice::from(&self.diagnosis),
             honest: self.plan.target.max,
@@ -193,26 +185,26 @@ impl Thought {
 
 /// Makes a plan, and changes nothing.
 pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
-    let made = Thought::of(evidence, ceiling).and_then(|thought| {
+    let made = Considered::of(evidence, ceiling).and_then(|considered| {
         let lines = text::lines(
-            &thought.facts,
-            &thought.diagnosis,
-            &thought.plan,
+            &considered.facts,
+            &considered.diagnosis,
+            &considered.plan,
             Path::new(ROOT),
         );
-        let told = thought.told(None, lines)?;
-        Ok(thought.done(Some(What::Planned(told)), None))
+        let told = considered.told(None, lines)?;
+        Ok(considered.done(Some(What::Planned(told))))
     });
     made.unwrap_or_else(|error| Done {
-        what: Some(What::Failed(format!("no plan can be made: {error:#}"))),
+        what: Some(What::Failed(format!("cannot make a plan: {error:#}"))),
         ..Done::failed(&error)
     })
 }
 
 /// Looks who fills the table, and changes nothing.
-pub(crate) fn look(evidence: &Evidence, ceiling: u64) -> Done {
-    match Thought::of(evidence, ceiling) {
-        Ok(thought) => thought.done(None, None),
+pub(crate) fn diagnose_again(evidence: &Evidence, ceiling: u64) -> Done {
+    match Considered::of(evidence, ceiling) {
+        Ok(considered) => considered.done(None),
         Err(error) => Done {
             what: None,
             ..Done::failed(&error)
@@ -228,39 +220,39 @@ pub(crate) fn keep_step(
     writes: Vec<LiveWrite>,
     ceiling: u64,
 ) -> Done {
-    let kept = Thought::of(evidence, ceiling).and_then(|mut thought| {
-        let plan = &mut thought.plan;
+    let kept = Considered::of(evidence, ceiling).and_then(|mut considered| {
+        let plan = &mut considered.plan;
         plan.live = writes;
-        if thought.is_in_vain() && thought.plan.target.max <= evidence.table.max {
+        if considered.is_ineffective() && considered.plan.target.max <= evidence.table.max {
             // The step has bought time; nothing calls for making it last.
-            thought.plan.files.clear();
+            considered.plan.files.clear();
         }
-        let applied = keep(Path::new(ROOT), &thought.plan)?;
-        let told = thought.told(Some(&applied), lines(&thought, &applied))?;
-        let kept = applied.id.clone().map(|id| Kept {
+        let applied = keep(Path::new(ROOT), &considered.plan)?;
+        let told = considered.told(Some(&applied), lines(&considered, &applied))?;
+        let fix = applied.id.clone().map(|id| Kept {
             id,
             max: after.max,
             buckets: after.buckets,
         });
-        Ok(thought.done(Some(What::Kept(told)), kept))
+        Ok(considered.done(Some(What::Kept { told, fix })))
     });
     kept.unwrap_or_else(|error| Done::failed(&error))
 }
 
 /// What was kept, and what was not.
-fn lines(thought: &Thought, applied: &Applied) -> Vec<String> {
-    let Thought {
+fn lines(considered: &Considered, applied: &Applied) -> Vec<String> {
+    let Considered {
         diagnosis, plan, ..
-    } = thought;
+    } = considered;
     let mut lines = vec![diagnosis.evidence.clone()];
     lines.extend(
         plan.files
             .iter()
-            .map(|file| format!("written: {}", file.path.display())),
+            .map(|file| format!("changed: {}", file.path.display())),
     );
     if plan.files.is_empty() {
-        let why = if thought.is_in_vain() {
-            "no file was changed: a higher limit is no cure for this"
+        let why = if considered.is_ineffective() {
+            "no file was changed: a higher limit does not help against this"
         } else {
             "no file had to be changed"
         };
@@ -273,7 +265,7 @@ fn lines(thought: &Thought, applied: &Applied) -> Vec<String> {
             .map(|instead| format!("instead: {instead}")),
     );
     for note in &plan.notes {
-        lines.push(format!("elsewhere: {}: {}", note.what, note.why));
+        lines.push(format!("to do elsewhere: {}: {}", note.what, note.why));
         lines.extend(note.snippet.lines().map(|line| format!("    {line}")));
     }
     lines.extend(
@@ -285,7 +277,7 @@ fn lines(thought: &Thought, applied: &Applied) -> Vec<String> {
         applied
             .shortfalls
             .iter()
-            .map(|shortfall| format!("does not hold: {shortfall}")),
+            .map(|shortfall| format!("warning: {shortfall}")),
     );
     lines
 }

@@ -1,4 +1,4 @@
-//! What a fix that is made by itself has to say: lines of text, and of JSON
+//! What an automatic fix reports: lines of text, and of JSON
 //! (docs/json.md).
 
 use serde::Serialize;
@@ -8,7 +8,11 @@ use crate::{
     auto::decide::{Held, Need},
     kernel::defaults::Table,
     plan::diagnosis::Diagnosis,
-    say::{clock, number::number, text::plain},
+    say::{
+        clock,
+        number::{counted, number},
+        text::plain,
+    },
 };
 
 /// Something was done, or is not going to be.
@@ -38,7 +42,12 @@ pub enum What {
         refused: u64,
     },
     /// A step was put on record, and into files as far as that is right.
-    Kept(Box<Told>),
+    Kept {
+        /// What was done.
+        told: Box<Told>,
+        /// The fix that is on record; none if nothing was left to be done.
+        fix: Option<Kept>,
+    },
     /// That could not be done.
     NotKept(String),
     /// The limit stays as it is.
@@ -78,8 +87,6 @@ pub struct Told {
     pub lines: Vec<String>,
     /// Name by which it can be taken back.
     pub id: Option<String>,
-    /// What does not hold.
-    pub shortfalls: Vec<String>,
 }
 
 /// What shows a cause, and what helps instead of a higher limit.
@@ -133,7 +140,7 @@ impl Event {
     pub fn json(&self) -> Value {
         let (action, mut body) = match &self.what {
             What::Planned(told) => ("planned", told.json.clone()),
-            What::Kept(told) => ("kept", told.json.clone()),
+            What::Kept { told, .. } => ("kept", told.json.clone()),
             What::Raised {
                 need,
                 before,
@@ -181,7 +188,7 @@ impl What {
     fn lines(&self) -> Vec<String> {
         match self {
             Self::Planned(told) => {
-                let head = "packets are refused; this would be done (ctdrop fix), and is not";
+                let head = "Packets are being refused. Suggested fix, not applied:";
                 with(head.to_owned(), told.lines.clone())
             }
             Self::Raised {
@@ -190,10 +197,10 @@ impl What {
                 after,
                 refused,
             } => vec![raised(*need, *before, *after, *refused)],
-            Self::Kept(told) => with(kept(told), indented(&told.lines)),
+            Self::Kept { told, .. } => with(kept(told), indented(&told.lines)),
             Self::NotKept(error) => vec![plain(&format!(
-                "not kept: {error}; what was raised holds until it is set anew or the host boots, \
-                 and ctdrop undo does not know of it"
+                "the raised limit is not saved: {error}; it lasts until the next boot or reload of the \
+                 module, and ctdrop undo cannot undo it"
             ))],
             Self::Held { why, table, advice } => with(
                 plain(&held(*why, *table, &advice.evidence)),
@@ -207,14 +214,13 @@ impl What {
                 writers,
             } => {
                 let left = if *last {
-                    format!(
-                        ", for the {times}. time: it is left to them, and nothing is raised any more"
-                    )
+                    format!("; this has happened {times} times, so ctdrop stops raising it")
                 } else {
                     String::new()
                 };
                 let line = format!(
-                    "somebody else has set {} entries, {} buckets, after {} and {} were written{left}",
+                    "another program has set the limit to {} and the buckets to {}, after ctdrop had \
+                     set {} and {}{left}",
                     number(found.max),
                     number(found.buckets),
                     number(wrote.max),
@@ -222,13 +228,13 @@ impl What {
                 );
                 let suspects = writers
                     .iter()
-                    .map(|suspect| format!("it may be {}: {}", suspect.name, suspect.knob));
+                    .map(|suspect| format!("possibly {}: {}", suspect.name, suspect.knob));
                 with(line, indented(&suspects.collect::<Vec<_>>()))
             }
             Self::TakenBack(id) => vec![plain(&format!(
-                "{id} was taken back with ctdrop undo: nothing is raised any more"
+                "{id} was undone with ctdrop undo, so ctdrop stops raising the limit"
             ))],
-            Self::Failed(error) => vec![plain(&format!("{error}; it is not tried again"))],
+            Self::Failed(error) => vec![plain(&format!("{error}; ctdrop does not try again"))],
         }
     }
 }
@@ -259,16 +265,16 @@ fn raised(need: Need, before: Table, after: Table, refused: u64) -> String {
         }
     }
     format!(
-        "{why}: {}, after {} refused packets",
+        "{why}: {}, after {}",
         changes.join(", "),
-        number(refused)
+        counted(refused, "refused packet")
     )
 }
 
 fn kept(told: &Told) -> String {
     match &told.id {
-        Some(id) => plain(&format!("on record; to take it back: ctdrop undo {id}")),
-        None => "nothing was left to be done".to_owned(),
+        Some(id) => plain(&format!("saved; to undo it: ctdrop undo {id}")),
+        None => "nothing else had to be changed".to_owned(),
     }
 }
 
@@ -276,12 +282,12 @@ fn held(why: Held, table: Table, evidence: &str) -> String {
     let max = number(table.max);
     match why {
         Held::Ceiling => format!(
-            "the limit stays at {max}, which is the ceiling: raise --ceiling, or let ctdrop who say \
-             what fills the table"
+            "the limit stays at {max}, which is the ceiling: raise --ceiling, or run ctdrop who to \
+             see what fills the table"
         ),
         Held::BucketsAtCeiling => format!(
-            "{} buckets stay: there is one for each entry up to the ceiling, so that tuples may have \
-             been chosen to collide",
+            "the buckets stay at {}, one for each entry up to the ceiling: somebody may choose tuples \
+             that collide",
             number(table.buckets)
         ),
         Held::Leak | Held::Flood | Held::Owner => format!("the limit stays at {max}: {evidence}"),
@@ -294,7 +300,7 @@ pub fn summary(kept: &[Kept]) -> Vec<String> {
         .rev()
         .map(|kept| {
             plain(&format!(
-                "fixed    limit {}, {} buckets; to take it back: ctdrop undo {}",
+                "fixed    limit {}, {} buckets; to undo it: ctdrop undo {}",
                 number(kept.max),
                 number(kept.buckets),
                 kept.id
@@ -379,7 +385,7 @@ mod tests {
         assert_eq!(put_back(false).json()["action"], "put_back");
         assert_eq!(put_back(true).json()["action"], "backed_off");
         let lines = put_back(true).lines();
-        assert!(lines[0].contains("left to them"), "{lines:?}");
-        assert_eq!(lines[1], "  it may be tuned: its profile");
+        assert!(lines[0].contains("stops raising it"), "{lines:?}");
+        assert_eq!(lines[1], "  possibly tuned: its profile");
     }
 }

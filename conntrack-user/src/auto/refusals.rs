@@ -7,7 +7,7 @@ use conntrack_ebpf::Reason;
 use crate::{
     auto::decide::Need,
     kernel::netns::Namespaces,
-    observe::{backend::Backend, counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
+    observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
 };
 
 /// Packets refused since the start, by network namespace, for want of what a fix
@@ -39,10 +39,7 @@ impl Refusals {
     /// is seen, such packets look the same (docs/counting.md); what is more than
     /// was `known` is taken for refused only in a table that is nearly full.
     #[must_use]
-    pub fn believed(mut self, backend: Backend, namespaces: &Namespaces, known: &Self) -> Self {
-        if backend.can_rest() {
-            return self;
-        }
+    pub fn without_rule_drops(mut self, namespaces: &Namespaces, known: &Self) -> Self {
         let is_full = |netns| {
             let namespace = namespaces.by_inode(netns)?;
             let limits = namespace.limits().ok()?;
@@ -92,18 +89,11 @@ impl Refusals {
         more.filter(|&(_, packets)| packets > 0).collect()
     }
 
-    /// Takes over what is more in namespaces that are known.
-    pub(crate) fn follow(&mut self, later: &Self) {
-        let both = [
-            (&mut self.room, &later.room),
-            (&mut self.chains, &later.chains),
-        ];
-        for (known, later) in both {
-            for (netns, known) in known {
-                let later = later.get(netns).copied().unwrap_or(0);
-                *known = later.max(*known);
-            }
-        }
+    /// Whether there are more of any kind in any namespace.
+    pub(crate) fn exceed(&self, earlier: &Self) -> bool {
+        [Need::Room, Need::Buckets]
+            .into_iter()
+            .any(|need| !self.since(earlier, need).is_empty())
     }
 
     /// Takes over what is more.
@@ -149,12 +139,9 @@ mod tests {
         let later = room(&[(7, 10), (8, 2)]);
         assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
         assert_eq!(later.since(&looked, Need::Buckets), []);
+        assert!(later.exceed(&looked) && !looked.exceed(&later));
         looked.raise_to(&later);
-        looked.follow(&room(&[(8, 1), (9, 5)]));
         assert_eq!(looked, later);
-        let mut followed = looked.clone();
-        followed.follow(&room(&[(8, 3)]));
-        assert_eq!(followed, room(&[(7, 10), (8, 3)]));
         // Drained counts can be older than those read in between.
         looked.raise_to(&room(&[(7, 9)]));
         assert_eq!(looked, later);

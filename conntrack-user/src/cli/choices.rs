@@ -63,7 +63,7 @@ impl ValueEnum for By {
 
 impl ValueEnum for Backend {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::LADDER
+        &Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

@@ -115,6 +115,7 @@ impl TryFrom<Watch> for watch::options::Options {
                 by: watch.by,
                 top: watch.top,
                 all_flows: watch.all_flows,
+                ..engine::options::Options::default()
             },
             output: watch.output,
             service_names: watch.service_names,

@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> Result<()> {
     })?;
     ensure!(
         undone.is_whole(),
-        "not all of {} was taken back: {}",
+        "{} was undone only in part: {}",
         undone.id,
         undone.left.join("; ")
     );
@@ -62,7 +62,11 @@ fn list(options: &Options) -> Result<()> {
             }
         }
         if records.is_empty() && options.output == Output::Text {
-            writeln!(out, "no fix is kept in {}", shown(&options.root).display())?;
+            writeln!(
+                out,
+                "no fix is recorded in {}",
+                shown(&options.root).display()
+            )?;
         }
         Ok(())
     })

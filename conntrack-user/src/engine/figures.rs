@@ -7,7 +7,7 @@ use conntrack_ebpf::Reason;
 use crate::{
     engine::select::Select,
     observe::{
-        check::{counter::Growth, evidence::Range},
+        check::{counter::Growth, discrepancy::Discrepancy, proof::Range},
         counts::tally::Tally,
         observer::snapshot::Snapshot,
     },
@@ -29,8 +29,8 @@ pub struct Figures {
     pub unattributed: u64,
     /// Growth of the kernel's counters.
     pub kernel: Growth,
-    /// See [`crate::observe::check::verdict::Verdict::unexplained`].
-    pub unexplained: u64,
+    /// Counts that do not match the kernel's counters.
+    pub discrepancy: Discrepancy,
     /// See [`Snapshot::unchecked`].
     pub unchecked: u64,
     /// How many packets were lost, where only counters tell; of all reasons.
@@ -53,7 +53,7 @@ impl Figures {
         }
         let mut figures = Self {
             kernel: snapshot.growth.clone(),
-            unexplained: snapshot.verdict.unexplained,
+            discrepancy: snapshot.verdict.discrepancy,
             unchecked: snapshot.unchecked,
             range: snapshot.range,
             by_netns: by_netns(snapshot, select),
@@ -100,11 +100,11 @@ impl Figures {
     /// Whether the counts and the kernel's counters agree to the packet. Not
     /// so if there were no counters to hold the counts against.
     pub fn reconciled(&self) -> bool {
-        self.unexplained == 0 && !self.kernel.is_empty()
+        self.discrepancy.total() == 0 && !self.kernel.is_empty()
     }
 
     /// What has come since an earlier collection. What is said of the whole
-    /// time (`unexplained`, `unchecked`) stays as it is.
+    /// time (`discrepancy`, `unchecked`) stays as it is.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let drops: BTreeMap<&str, u64> = self
@@ -134,7 +134,7 @@ impl Figures {
                 .saturating_sub(earlier.unattributed)
                 .min(lost),
             kernel,
-            unexplained: self.unexplained,
+            discrepancy: self.discrepancy,
             unchecked: self.unchecked,
             range: self
                 .range
@@ -149,6 +149,38 @@ impl Figures {
                 .collect(),
         }
     }
+
+    /// Those of this interval and the next one. What is said of the whole time stays
+    /// as the later one says it.
+    #[must_use]
+    pub fn and(&self, later: &Self) -> Self {
+        Self {
+            drops: added(&self.drops, &later.drops),
+            evicted: self.evicted + later.evicted,
+            clash_resolved: self.clash_resolved + later.clash_resolved,
+            non_packet: self.non_packet + later.non_packet,
+            unattributed: self.unattributed + later.unattributed,
+            kernel: added(&self.kernel, &later.kernel),
+            discrepancy: later.discrepancy,
+            unchecked: later.unchecked,
+            range: match (self.range, later.range) {
+                (Some(range), Some(more)) => Some(Range {
+                    at_least: range.at_least + more.at_least,
+                    at_most: range.at_most + more.at_most,
+                }),
+                (range, more) => range.or(more),
+            },
+            by_netns: added(&self.by_netns, &later.by_netns),
+        }
+    }
+}
+
+fn added<K: Copy + Ord>(one: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let mut sums = one.clone();
+    for (&key, packets) in other {
+        *sums.entry(key).or_default() += packets;
+    }
+    sums
 }
 
 /// Packets lost by namespace: those that the programs counted, with a flow or
@@ -172,18 +204,41 @@ mod tests {
         let earlier = Figures {
             drops: [("clash", 2), ("table_full", 10)].into(),
             evicted: 1,
-            unexplained: 3,
+            discrepancy: Discrepancy {
+                unconfirmed: 3,
+                unseen: 0,
+            },
             ..Figures::default()
         };
         let later = Figures {
             drops: [("clash", 2), ("table_full", 15)].into(),
             evicted: 4,
-            unexplained: 3,
+            discrepancy: Discrepancy {
+                unconfirmed: 3,
+                unseen: 0,
+            },
             ..Figures::default()
         };
         let interval = later.since(&earlier);
         assert_eq!(interval.drops, [("clash", 0), ("table_full", 5)].into());
         assert_eq!((interval.evicted, interval.total()), (3, 5));
         assert!(!interval.reconciled());
+    }
+
+    #[test]
+    fn two_intervals_are_one_longer_one() {
+        let figures = |packets, clashes| Figures {
+            drops: [("clash", clashes), ("table_full", packets)].into(),
+            by_netns: [(7, packets + clashes)].into(),
+            evicted: packets,
+            discrepancy: Discrepancy {
+                unconfirmed: packets,
+                unseen: 0,
+            },
+            ..Figures::default()
+        };
+        let (none, first, second) = (Figures::default(), figures(10, 1), figures(25, 1));
+        let apart = first.since(&none).and(&second.since(&first));
+        assert_eq!(apart, second.since(&none));
     }
 }

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_works_is_not_spoken_of() {
-        for backend in Backend::LADDER {
+        for backend in Backend::ALL {
             assert!(said(&Options::default(), backend).is_empty());
         }
         let everything = Options {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_is_always_attached_cannot_be_armed() {
-        for backend in Backend::LADDER {
+        for backend in Backend::ALL {
             assert_eq!(
                 said(&armed_by_pressure(), backend).is_empty(),
                 backend.can_rest()

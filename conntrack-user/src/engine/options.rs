@@ -10,6 +10,7 @@ use crate::{
 
 /// What is to be observed, and what of it is to be reported.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// The backend; the best that works here, if none is named.
     pub backend: Option<Backend>,
@@ -34,6 +35,12 @@ pub struct Options {
     pub top: usize,
     /// Whether the final totals have every flow, also those that ended well.
     pub all_flows: bool,
+    /// Whether there is an [`Update::Interval`](super::update::Update::Interval)
+    /// after each interval.
+    pub intervals: bool,
+    /// Whether refused packets are told of at once, as
+    /// [`Update::Refused`](super::update::Update::Refused).
+    pub refusals: bool,
 }
 
 impl Default for Options {
@@ -51,6 +58,8 @@ impl Default for Options {
             by: By::Flow,
             top: 10,
             all_flows: false,
+            intervals: true,
+            refusals: false,
         }
     }
 }

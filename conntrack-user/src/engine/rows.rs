@@ -46,6 +46,19 @@ pub enum Subject {
     Sender(u32),
 }
 
+impl Subject {
+    /// The network namespace that it is in, by inode.
+    pub(super) const fn netns(&self) -> Option<u32> {
+        match *self {
+            Self::Flow(FlowKey { netns, .. })
+            | Self::Address { netns, .. }
+            | Self::Service { netns, .. }
+            | Self::Netns(netns) => Some(netns),
+            Self::Reason(_) | Self::Sender(_) => None,
+        }
+    }
+}
+
 /// A row and its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -71,6 +84,33 @@ pub struct Rows {
     pub top: Vec<Row>,
     /// Rows left out.
     pub more: usize,
+}
+
+impl Rows {
+    /// The rows of two intervals added up, no more than `top`. A row that one of the
+    /// two has left out lacks the packets of that one.
+    pub(super) fn merged(&self, later: &Self, top: usize) -> Self {
+        let mut sums: HashMap<Subject, FlowCount> = HashMap::new();
+        for Row { subject, count } in self.top.iter().chain(&later.top) {
+            sums.entry(*subject)
+                .and_modify(|sum| add(sum, count))
+                .or_insert(*count);
+        }
+        let rows = sums
+            .into_iter()
+            .map(|(subject, count)| Row { subject, count });
+        let merged = largest(rows.collect(), top);
+        Self {
+            more: merged.more + self.more.max(later.more),
+            ..merged
+        }
+    }
+}
+
+fn add(sum: &mut FlowCount, count: &FlowCount) {
+    sum.packets += count.packets;
+    sum.first = sum.first.min(count.first);
+    sum.last = sum.last.max(count.last);
 }
 
 /// Adds up the flows that are selected, and keeps the largest `top` sums.
@@ -159,11 +199,7 @@ fn grouped(tally: &Tally, select: &Select, by: By, period: Period) -> Vec<Row> {
         .filter_map(|(key, entry)| row(service_subject(key, by)?, entry, period));
     for Row { subject, count } in flows.chain(services) {
         sums.entry(subject)
-            .and_modify(|sum| {
-                sum.packets += count.packets;
-                sum.first = sum.first.min(count.first);
-                sum.last = sum.last.max(count.last);
-            })
+            .and_modify(|sum| add(sum, &count))
             .or_insert(count);
     }
     sums.into_iter()
@@ -256,6 +292,17 @@ mod tests {
         assert_eq!(packets(By::Flow, Period::Total, 2), (vec![100, 5], 2));
         assert_eq!(packets(By::Flow, Period::Interval, 9), (vec![100, 5, 4], 0));
         assert_eq!(packets(By::Flow, Period::Total, 0), (vec![], 4));
+    }
+
+    #[test]
+    fn rows_of_two_intervals_are_added_up() {
+        let of = |period| rows(&tally(), &Select::default(), By::Flow, period, 2);
+        let (earlier, later) = (of(Period::Interval), of(Period::Total));
+        let merged = earlier.merged(&later, 2);
+        let packets: Vec<u64> = merged.top.iter().map(|row| row.count.packets).collect();
+        assert_eq!(packets, [200, 10]);
+        assert_eq!(merged.more, 2);
+        assert_eq!(merged.merged(&Rows::default(), 1).more, 3);
     }
 
     #[test]

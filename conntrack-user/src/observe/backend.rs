@@ -23,8 +23,8 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Every rung, top first.
-    pub const LADDER: [Self; 4] = [Self::Fexit, Self::Kprobe, Self::Tracepoint, Self::Counters];
+    /// All of them, the best first.
+    pub const ALL: [Self; 4] = [Self::Fexit, Self::Kprobe, Self::Tracepoint, Self::Counters];
 
     /// Those that have programs.
     pub const PROGRAMS: [Self; 3] = [Self::Fexit, Self::Kprobe, Self::Tracepoint];

@@ -2,7 +2,8 @@
 //! is needed to trust their counts.
 //!
 //! [`backend`] names the ways to see a packet refused, [`survey`] finds the best one
-//! that works. [`bpf`] has the embedded object and the system calls, [`programs`]
+//! that works; a [`failure`] says at which step one does not, and an [`obstacle`] what
+//! stands in its way. [`bpf`] has the embedded object and the system calls, [`programs`]
 //! makes the programs ready for the running kernel, loads and attaches them;
 //! [`arming`] decides when those are attached that run for each new flow. [`counts`]
 //! takes their counts out without losing one and keeps them in bounded memory.
@@ -15,7 +16,9 @@ pub mod backend;
 pub mod bpf;
 pub mod check;
 pub mod counts;
+pub mod failure;
 pub mod observer;
+pub mod obstacle;
 pub mod programs;
 pub mod survey;
 pub mod unread;

@@ -2,7 +2,7 @@
 //! it is with them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -14,7 +14,9 @@ use crate::{
         diff,
         edit::sysctl,
         model::{FileChange, Note, overlay},
+        purpose::Purpose,
     },
+    say::finding::{Code, Finding, Severity},
 };
 
 /// A plan in the making.
@@ -23,8 +25,12 @@ pub(crate) struct Draft<'r> {
     /// Of the tree with all changes.
     pub(crate) facts: Facts,
     changes: BTreeMap<PathBuf, FileChange>,
+    /// What each of them is for.
+    purposes: BTreeMap<PathBuf, Vec<Purpose>>,
+    /// Files that a program manages, and that are noted.
+    managed: BTreeSet<String>,
     pub(crate) notes: Vec<Note>,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Finding>,
 }
 
 /// What programs that manage a host put into the files they write, in lower
@@ -44,6 +50,8 @@ impl<'r> Draft<'r> {
             root,
             facts,
             changes: BTreeMap::new(),
+            purposes: BTreeMap::new(),
+            managed: BTreeSet::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
         }
@@ -51,10 +59,30 @@ impl<'r> Draft<'r> {
 
     /// The files that are not as they are to be.
     pub(crate) fn files(self) -> Vec<FileChange> {
-        let changes = self.changes.into_values();
+        let Self {
+            changes, purposes, ..
+        } = self;
+        let why = |path: &Path| purposes[path].iter().map(ToString::to_string).collect();
         changes
+            .into_values()
             .filter(|change| change.before.as_ref() != Some(&change.after))
+            .map(|change| FileChange {
+                why: why(&change.path),
+                ..change
+            })
             .collect()
+    }
+
+    /// Notes something that the user should know.
+    pub(crate) fn warn(
+        &mut self,
+        code: Code,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let warning = Finding::new(code, Severity::Warning, what, why, remedy);
+        self.warnings.push(warning);
     }
 
     /// What will be in a file, and where it is without symbolic links; a file that
@@ -91,7 +119,7 @@ impl<'r> Draft<'r> {
         file: &Path,
         after: Vec<u8>,
         mode: u32,
-        why: &str,
+        purpose: Purpose,
     ) -> Result<bool> {
         let shown = file.to_string_lossy().into_owned();
         let (_, now) = self.read(&shown)?;
@@ -99,7 +127,7 @@ impl<'r> Draft<'r> {
             return Ok(false);
         }
         if let Some(manager) = now.as_deref().and_then(manager) {
-            self.note_managed(&shown, now.as_deref(), &after, manager, why);
+            self.note_managed(&shown, now.as_deref(), &after, manager, &purpose);
             return Ok(false);
         }
         let change = self
@@ -113,8 +141,9 @@ impl<'r> Draft<'r> {
                 why: Vec::new(),
             });
         change.after = after;
-        if !change.why.iter().any(|known| known == why) {
-            change.why.push(why.to_owned());
+        let purposes = self.purposes.entry(file.to_owned()).or_default();
+        if !purposes.contains(&purpose) {
+            purposes.push(purpose);
         }
         let overlay = overlay(self.changes.values());
         self.facts = Facts::read(&Root::with_overlay(self.root.path(), overlay)?)?;
@@ -127,13 +156,12 @@ impl<'r> Draft<'r> {
         before: Option<&[u8]>,
         after: &[u8],
         manager: &str,
-        why: &str,
+        purpose: &Purpose,
     ) {
-        let what = format!("{file} is managed by {manager}: make the change there");
-        if !self.notes.iter().any(|note| note.what == what) {
+        if self.managed.insert(file.to_owned()) {
             self.notes.push(Note {
-                what,
-                why: why.to_owned(),
+                what: format!("{file} is managed by {manager}: make the change there"),
+                why: purpose.to_string(),
                 snippet: diff::unified(file, before, Some(after)),
             });
         }
@@ -145,9 +173,11 @@ impl<'r> Draft<'r> {
         file: &Path,
         line: u32,
         value: u64,
-        why: &str,
+        purpose: Purpose,
     ) -> Result<bool> {
-        self.edit(file, why, |content| sysctl::set_value(content, line, value))
+        self.edit(file, purpose, |content| {
+            sysctl::set_value(content, line, value)
+        })
     }
 
     /// Writes a line that has no effect anew.
@@ -158,8 +188,7 @@ impl<'r> Draft<'r> {
         key: &str,
         value: u64,
     ) -> Result<bool> {
-        let why = "the line has no effect on this kernel, or to the program that reads it";
-        self.edit(file, why, |content| {
+        self.edit(file, Purpose::Ineffective, |content| {
             sysctl::rewrite(content, line, key, value)
         })
     }
@@ -168,12 +197,12 @@ impl<'r> Draft<'r> {
     pub(crate) fn edit(
         &mut self,
         file: &Path,
-        why: &str,
+        purpose: Purpose,
         change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
     ) -> Result<bool> {
         let (real, content) = self.read(&file.to_string_lossy())?;
         match change(&content.unwrap_or_default()) {
-            Some(after) => self.put(&real, after, 0o644, why),
+            Some(after) => self.put(&real, after, 0o644, purpose),
             None => Ok(false),
         }
     }

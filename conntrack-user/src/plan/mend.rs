@@ -1,13 +1,11 @@
 //! The files of a host, changed until the limit lasts.
 
-use std::path::Path;
-
 use anyhow::{Result, ensure};
 
 use crate::{
-    facts::{Facts, sysctl::Variable},
-    plan::{draft::Draft, places, services, sizing::Size},
-    survival::{Action, Event, Outcome, Start, simulate},
+    facts::Facts,
+    plan::{draft::Draft, places, purpose::Purpose, services, sizing::Size},
+    survival::{Action, Event, Origin, Outcome, Start, simulate},
 };
 
 /// How often a plan is looked at again: each time mends one line or more.
@@ -29,8 +27,8 @@ pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Re
         rounds += 1;
         ensure!(
             rounds < ROUNDS,
-            "the files of this host contradict each other in a way that {ROUNDS} changes do not mend; \
-             nothing was changed"
+            "nothing was changed: the files of this host contradict each other in a way that {ROUNDS} \
+             changes do not resolve"
         );
     }
     places::aliases(draft, size)?;
@@ -62,33 +60,24 @@ fn mend_outcome(
     draft: &mut Draft<'_>,
     size: &Size,
     outcome: &Outcome,
-    event: Event<'_>,
+    event: Event,
 ) -> Result<bool> {
     if size.is_met_by(outcome.value) {
         return Ok(false);
     }
-    // A line that decides, and says something else.
-    if let (Some(file), Some(line)) = (&outcome.because.file, outcome.because.line)
-        && setting_at(&draft.facts, file, line, Variable::Max)
-    {
-        return if places::is_ours_to_edit(file) {
-            let why = format!("it decides the limit after {event}");
-            draft.set_value(file, line, size.max, &why)
-        } else {
-            places::add_setting(draft, size, event, Some(file))
-        };
-    }
-    // Somebody else decides, who is not fought.
-    let writer = outcome.because.file.as_ref().is_some_and(|file| {
-        let mut sets = draft
-            .facts
-            .writers
-            .iter()
-            .filter_map(|writer| writer.sets.as_ref());
-        sets.any(|sets| sets.source.file == *file && Some(sets.source.line) == outcome.because.line)
-    });
-    if writer {
-        return Ok(false);
+    match outcome.origin.inner() {
+        // A line that says something else.
+        Origin::Setting { source, .. } => {
+            return if places::is_ours_to_edit(&source.file) {
+                let purpose = Purpose::Decides(event);
+                draft.set_value(&source.file, source.line, size.max, purpose)
+            } else {
+                places::add_setting(draft, size, &event, Some(&source.file))
+            };
+        }
+        // Nobody fights them.
+        Origin::Writer { .. } => return Ok(false),
+        _ => {}
     }
     // A line that is read and refused, by its name or its form.
     let refused = outcome.steps.iter().rev().find_map(|step| {
@@ -101,24 +90,8 @@ fn mend_outcome(
         return draft.rewrite(&file, line, key, size.max);
     }
     // Only where something reads a setting then.
-    if places::reads_settings(draft, event) {
-        return places::add_setting(draft, size, event, None);
+    if places::reads_settings(draft, &event) {
+        return places::add_setting(draft, size, &event, None);
     }
     Ok(false)
-}
-
-/// A path that is known to be one of a file of settings with this line in it.
-fn setting_at(facts: &Facts, file: &Path, number: u32, variable: Variable) -> bool {
-    let ufw = facts.ufw.iter().filter_map(|ufw| ufw.sysctl.as_ref());
-    let mut all = facts
-        .sysctl
-        .all()
-        .map(|file| (&file.file, &file.lines))
-        .chain(ufw.map(|sysctl| (&sysctl.file, &sysctl.lines)));
-    all.any(|(path, lines)| {
-        path == file
-            && lines
-                .iter()
-                .any(|line| line.number == number && line.key.variable() == Some(variable))
-    })
 }

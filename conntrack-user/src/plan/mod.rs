@@ -14,6 +14,7 @@ mod model;
 pub mod notes;
 pub mod occupants;
 mod places;
+mod purpose;
 pub mod script;
 mod services;
 pub mod sizing;
@@ -26,7 +27,8 @@ pub use crate::plan::model::{Current, FileChange, LiveWrite, Note, Plan};
 use crate::{
     facts::{Facts, distribution::Family, live_files::LiveFiles, root::Root},
     plan::{draft::Draft, sizing::Size},
-    survival::{Start, Survival, simulate},
+    say::finding::{Code, Finding, Severity},
+    survival::{Caveat, Start, simulate},
 };
 
 /// How a plan is to be made.
@@ -61,11 +63,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let mut warnings = size.warnings.clone();
     warnings.append(&mut draft.warnings);
     warnings.extend(shortfalls(&after, size.max));
-    for caveat in caveats(&after) {
-        if !warnings.contains(caveat) {
-            warnings.push(caveat.clone());
-        }
-    }
+    warnings.extend(after.caveats().into_iter().map(Caveat::finding));
     notes.append(&mut draft.notes);
     Ok(Plan {
         current: Current {
@@ -93,12 +91,6 @@ fn start_after(facts: &Facts, live: &[LiveWrite], size: &Size) -> Start {
     }
 }
 
-/// What it rests on that it holds.
-fn caveats(survival: &Survival) -> impl Iterator<Item = &String> {
-    let outcomes = survival.outcomes().into_iter();
-    outcomes.flat_map(|(_, outcome)| &outcome.caveats)
-}
-
 /// The kernel's own variables.
 fn live(facts: &Facts, size: &Size, notes: &mut Vec<Note>) -> Vec<LiveWrite> {
     if let Some(note) = notes::undone_at_once(facts, size) {
@@ -118,7 +110,7 @@ fn live(facts: &Facts, size: &Size, notes: &mut Vec<Note>) -> Vec<LiveWrite> {
             path: files.buckets,
             before: Some(buckets),
             after: size.buckets,
-            why: "before the limit, so that chains do not grow too long".to_owned(),
+            why: "raised before the limit, so that hash chains stay short".to_owned(),
         });
     }
     if max != size.max {
@@ -126,10 +118,21 @@ fn live(facts: &Facts, size: &Size, notes: &mut Vec<Note>) -> Vec<LiveWrite> {
             path: files.max,
             before: Some(max),
             after: size.max,
-            why: "the limit, from now on".to_owned(),
+            why: "sets the limit now".to_owned(),
         });
     }
     writes
+}
+
+/// That nobody can say what fills the table.
+pub(crate) fn filling_unknown(why: impl Into<String>) -> Finding {
+    Finding::new(
+        Code::FillingUnknown,
+        Severity::Warning,
+        "it is unknown what fills the table, so a leak or a flood would not be noticed",
+        why,
+        "",
+    )
 }
 
 /// Whether files of a host are made from something else, so that a change would

@@ -7,6 +7,10 @@ use serde::Serialize;
 use crate::{
     facts::root::{Overlay, Planned},
     plan::sizing::{Size, reaches},
+    say::{
+        finding::{Code, Finding, Severity},
+        number::number,
+    },
     survival::Survival,
 };
 
@@ -28,8 +32,8 @@ pub struct Plan {
     pub before: Survival,
     /// What survives then.
     pub after: Survival,
-    /// What could not be brought about, and what is odd; each as a sentence.
-    pub warnings: Vec<String>,
+    /// What the plan cannot do, and what speaks against it.
+    pub warnings: Vec<Finding>,
 }
 
 /// Limit and buckets.
@@ -112,16 +116,22 @@ pub(crate) fn overlay<'f>(files: impl IntoIterator<Item = &'f FileChange>) -> Ov
 }
 
 /// Where the limit would be lower than wanted.
-pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<String> {
+pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<Finding> {
     survival
         .outcomes()
         .into_iter()
         .filter(|(_, outcome)| !reaches(outcome.value, max))
         .map(|(event, outcome)| {
-            let value = outcome
-                .value
-                .map_or_else(|| "something unknown".to_owned(), |value| value.to_string());
-            format!("{event} still leads to {value}: {}", outcome.because.why)
+            Finding::new(
+                Code::LimitNotKept,
+                Severity::Warning,
+                match outcome.value {
+                    Some(value) => format!("{event} still leads to a limit of {}", number(value)),
+                    None => format!("{event} still leads to an unknown limit"),
+                },
+                outcome.origin.why(),
+                "",
+            )
         })
         .collect()
 }

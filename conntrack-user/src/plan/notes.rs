@@ -7,6 +7,7 @@ use crate::{
         writers::{Timing, Writer},
     },
     plan::{model::Note, sizing::Size},
+    say::number::{counted, number},
 };
 
 /// Writers that own the limit of the host they run on: nothing else has a say.
@@ -47,12 +48,12 @@ pub(crate) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
         ),
     };
     let cpus = facts.kernel.cpus.map_or_else(String::new, |cpus| {
-        format!("; this host has {cpus} processors")
+        format!("; this host has {}", counted(cpus.into(), "processor"))
     });
     Some(Note {
         what: format!("set the limit in {}: {}", owner.name, owner.knob),
         why: format!(
-            "it {} ({}){cpus}; files of the host have no say, so none is changed",
+            "it {} ({}){cpus}; it overrides the files of this host, so none is changed",
             owner.behaviour, sets.source
         ),
         snippet,
@@ -65,8 +66,8 @@ pub(crate) fn undone_at_once(facts: &Facts, size: &Size) -> Option<Note> {
     let sets = owner.sets.as_ref()?;
     let undone = sets.timing == Timing::Always && sets.max != Some(size.max);
     undone.then(|| Note {
-        what: "the running kernel is left alone".to_owned(),
-        why: format!("{}: it {}", owner.name, owner.behaviour),
+        what: "the running kernel is not changed".to_owned(),
+        why: format!("{} {}", owner.name, owner.behaviour),
         snippet: String::new(),
     })
 }
@@ -91,7 +92,7 @@ pub(crate) fn sealed(facts: &Facts, size: &Size) -> Note {
     Note {
         what: format!("add this to {from}; no file is changed here"),
         why: format!(
-            "{} makes its files anew from a description, and a change in them would be lost",
+            "{} generates its files from a description, so a change in them would be lost",
             facts.distribution.name
         ),
         snippet,
@@ -101,9 +102,9 @@ pub(crate) fn sealed(facts: &Facts, size: &Size) -> Note {
 /// A kernel that has conntrack built in has no module options.
 pub(crate) fn built_in(buckets: u64) -> Note {
     Note {
-        what: "give the number of buckets on the kernel's command line".to_owned(),
+        what: "set the number of buckets on the kernel's command line".to_owned(),
         why: "conntrack is built into this kernel, or its option is on the command line, which \
-              counts more than any file"
+              overrides all files"
             .to_owned(),
         snippet: format!("nf_conntrack.hashsize={buckets}\n"),
     }
@@ -139,16 +140,16 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             .map(|writer| Note {
                 what: format!("firewalld: {}", writer.behaviour),
                 why: format!(
-                    "with the module's option the limit is then {}",
-                    8 * size.buckets
+                    "with the module option the limit is then {}",
+                    number(8 * size.buckets)
                 ),
                 snippet: String::new(),
             }),
     );
     if let Some(install) = &facts.modules.install {
         notes.push(Note {
-            what: format!("{install} has a command run in place of loading the module"),
-            why: "what it does with options and limit is not known".to_owned(),
+            what: format!("{install} runs a command in place of loading the module"),
+            why: "its effect on options and limit is unknown".to_owned(),
             snippet: String::new(),
         });
     }

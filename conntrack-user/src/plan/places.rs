@@ -17,8 +17,10 @@ use crate::{
         draft::Draft,
         edit::{self, MARK, TEMPORARY, modprobe},
         notes,
+        purpose::Purpose,
         sizing::Size,
     },
+    say::finding::Code,
     survival::{Action, Event, Start, order, simulate},
 };
 
@@ -34,7 +36,7 @@ pub(crate) fn is_ours_to_edit(file: &Path) -> bool {
 }
 
 /// Whether something reads settings then, so that one more would have an effect.
-pub(crate) fn reads_settings(draft: &Draft<'_>, event: Event<'_>) -> bool {
+pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
     let facts = &draft.facts;
     let key = facts.kernel.generation.max_sysctl();
     match event {
@@ -55,7 +57,7 @@ pub(crate) fn reads_settings(draft: &Draft<'_>, event: Event<'_>) -> bool {
 pub(crate) fn add_setting(
     draft: &mut Draft<'_>,
     size: &Size,
-    event: Event<'_>,
+    event: &Event,
     after: Option<&Path>,
 ) -> Result<bool> {
     let line = format!(
@@ -79,11 +81,11 @@ pub(crate) fn add_setting(
     {
         return Ok(false);
     }
-    let why = format!("it sets the limit at {event}");
-    draft.put(&file, edit::append(&content, &line), 0o644, &why)
+    let purpose = Purpose::Sets(event.clone());
+    draft.put(&file, edit::append(&content, &line), 0o644, purpose)
 }
 
-fn goes_to_sysctl_conf(facts: &Facts, event: Event<'_>) -> bool {
+fn goes_to_sysctl_conf(facts: &Facts, event: &Event) -> bool {
     let only_conf = |service: &IptablesService| {
         let load = service.load.as_ref();
         load.is_some_and(|load| load.files.iter().any(|file| file == SYSCTL_CONF))
@@ -135,10 +137,7 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     // With an option it begins with no fewer than without.
     let default = facts.kernel.default_table().map(|table| table.buckets);
     let buckets = size.buckets.max(default.unwrap_or(0));
-    let why = format!(
-        "so that the module begins with {buckets} buckets and a limit of 8 times that, whoever \
-         loads it"
-    );
+    let purpose = Purpose::ModuleOption { buckets };
     if !facts.kernel.is_module() {
         if !sets_buckets(facts) {
             draft.notes.push(notes::built_in(size.buckets));
@@ -151,7 +150,7 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         }
         let file = &hashsize.source.file;
         if is_ours_to_edit(file) {
-            draft.edit(file, &why, |content| {
+            draft.edit(file, purpose, |content| {
                 modprobe::set_hashsize(content, hashsize.source.line, size.buckets)
             })?;
             return Ok(());
@@ -177,7 +176,7 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         &file,
         edit::append(&content.unwrap_or_default(), &line),
         0o644,
-        &why,
+        purpose,
     )?;
     Ok(())
 }
@@ -191,11 +190,10 @@ pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
         return Ok(());
     }
     let module = facts.kernel.generation.module();
-    let why = "so that the module is loaded before settings are applied at boot";
     match facts.init {
         Init::RcSysinit { .. } => {
             let survival = simulate(facts, Start::AfterBoot);
-            let too_early = survival.boot.because.file.is_none()
+            let too_early = survival.boot.origin.source().is_none()
                 && survival
                     .boot
                     .steps
@@ -206,18 +204,18 @@ pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
                 let path = format!("/etc/sysconfig/modules/{module}.modules");
                 let script = format!("#!/bin/sh\n{MARK}\nexec /sbin/modprobe {module}\n");
                 let (file, _) = draft.read(&path)?;
-                draft.put(&file, script.into_bytes(), 0o755, why)?;
+                draft.put(&file, script.into_bytes(), 0o755, Purpose::LoadEarly)?;
             }
         }
         Init::DebianSysV | Init::OpenRc { .. } => {
             let (file, content) = draft.read("/etc/modules")?;
             let after = edit::append(&content.unwrap_or_default(), module);
-            draft.put(&file, after, 0o644, why)?;
+            draft.put(&file, after, 0o644, Purpose::LoadEarly)?;
         }
         Init::Systemd { .. } | Init::Runit => {
             let (file, content) = draft.read("/etc/modules-load.d/ctdrop.conf")?;
             let after = edit::append(&content.unwrap_or_default(), module);
-            draft.put(&file, after, 0o644, why)?;
+            draft.put(&file, after, 0o644, Purpose::LoadEarly)?;
         }
     }
     Ok(())
@@ -252,8 +250,7 @@ pub(crate) fn udev(draft: &mut Draft<'_>) -> Result<()> {
     );
     let (file, content) = draft.read("/etc/udev/rules.d/90-ctdrop.rules")?;
     let after = edit::append(&content.unwrap_or_default(), &rule);
-    let why = "so that the limit is set again whenever the module is loaded";
-    draft.put(&file, after, 0o644, why)?;
+    draft.put(&file, after, 0o644, Purpose::Udev)?;
     Ok(())
 }
 
@@ -273,12 +270,7 @@ pub(crate) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         .map(|(file, line)| (file, line.number))
         .collect();
     for (file, line) in smaller {
-        draft.set_value(
-            &file,
-            line,
-            size.buckets,
-            "fewer buckets make chains too long",
-        )?;
+        draft.set_value(&file, line, size.buckets, Purpose::FewerBuckets)?;
     }
     let facts = &draft.facts;
     let boot = simulate(facts, Start::AfterBoot).boot;
@@ -291,8 +283,7 @@ pub(crate) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let (file, content) = draft.read(&format!("/etc/sysctl.d/{name}"))?;
     let line = format!("net.netfilter.nf_conntrack_buckets = {}", size.buckets);
     let after = edit::append(&content.unwrap_or_default(), &line);
-    let why = "conntrack is built into this kernel, so that there is no option of a module";
-    draft.put(&file, after, 0o644, why)?;
+    draft.put(&file, after, 0o644, Purpose::BuiltIn)?;
     Ok(())
 }
 
@@ -322,8 +313,7 @@ pub(crate) fn aliases(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         .map(|(file, line)| (file, line.number))
         .collect();
     for (file, line) in differing {
-        let why = "this version of systemd-sysctl sets the names of one variable in no order";
-        draft.set_value(&file, line, size.max, why)?;
+        draft.set_value(&file, line, size.max, Purpose::NoOrder)?;
     }
     Ok(())
 }
@@ -364,7 +354,8 @@ pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let mut decide: Vec<PathBuf> = [&survival.boot]
         .into_iter()
         .chain(services)
-        .filter_map(|outcome| outcome.because.file.clone())
+        .filter_map(|outcome| outcome.origin.source())
+        .map(|source| source.file.clone())
         .filter(|file| file.starts_with("/etc/sysctl.d") && is_leftover(file))
         .collect();
     decide.dedup();
@@ -372,18 +363,21 @@ pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         return Ok(());
     }
     for file in decide {
-        draft.warnings.push(format!(
-            "{} is read although its name does not end in .conf, and counts more than what it was \
-             left from: move it out of /etc/sysctl.d",
-            file.display()
-        ));
+        draft.warn(
+            Code::BackupApplied,
+            format!(
+                "{} decides the limit, although it looks like a backup",
+                file.display()
+            ),
+            "a service of this host applies files with any suffix",
+            "move it out of /etc/sysctl.d",
+        );
     }
     let proper = overridden(draft, size)
         .into_iter()
         .filter(|source| is_ours_to_edit(&source.file) && !is_leftover(&source.file));
     for source in proper {
-        let why = "so that the limit does not rest on a file that was only left there";
-        draft.set_value(&source.file, source.line, size.max, why)?;
+        draft.set_value(&source.file, source.line, size.max, Purpose::Backup)?;
     }
     Ok(())
 }
@@ -392,16 +386,16 @@ pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
 pub(crate) fn losers(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Result<()> {
     for source in overridden(draft, size) {
         if comment_out && is_ours_to_edit(&source.file) {
-            let why = "the line says something else than the one that counts";
-            draft.edit(&source.file, why, |content| {
+            draft.edit(&source.file, Purpose::Overridden, |content| {
                 edit::sysctl::comment_out(content, source.line)
             })?;
         } else {
-            draft.warnings.push(format!(
-                "{source} says {}, which another line overrides: take it out, or have it made a \
-                 comment with --edit-conflicts",
-                source.text
-            ));
+            draft.warn(
+                Code::SettingsOverridden,
+                format!("{source} is overridden by another line"),
+                format!("it says {}", source.text),
+                "delete it, or run ctdrop fix with --edit-conflicts to comment it out",
+            );
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ const BODY: &str = include_str!("script.sh");
 pub(crate) fn of(facts: &Facts, plan: &Plan) -> Result<Vec<u8>> {
     ensure!(
         !plan.files.is_empty(),
-        "there is nothing to be changed in files, so that there is nothing for a script to do"
+        "no file needs to be changed, so there is nothing for a script to do"
     );
     let mut script = head(facts, plan).into_bytes();
     for (number, file) in plan.files.iter().enumerate() {
@@ -41,20 +41,21 @@ fn head(facts: &Facts, plan: &Plan) -> String {
         .target
         .why
         .iter()
-        .chain(&plan.warnings)
-        .flat_map(|why| ["#   ".to_owned(), one_line(why), "\n".to_owned()])
+        .cloned()
+        .chain(plan.warnings.iter().map(ToString::to_string))
+        .flat_map(|why| ["#   ".to_owned(), one_line(&why), "\n".to_owned()])
         .collect();
     format!(
         "#!/bin/sh\n\
          # Written by ctdrop {} at {time} for {}.\n\
          #\n\
-         # Brings about a limit of {max} tracked connections with {buckets} buckets, now, after a\n\
+         # Sets a limit of {max} tracked connections and {buckets} buckets, now, after a\n\
          # boot, after a restart of the firewall and after a reload of the module:\n\
          {why}\
          #\n\
          #   sh THIS show     what would be changed\n\
          #   sh THIS apply    change it\n\
-         #   sh THIS undo     take it back\n\
+         #   sh THIS undo     undo it\n\
          #\n\
          # With ROOT=DIR in the environment it works on a copied tree, and leaves the kernel alone.\n\
          \n\
@@ -80,7 +81,7 @@ fn one_line(text: &str) -> String {
 fn content(script: &mut Vec<u8>, name: &str, content: &[u8], file: &FileChange) -> Result<()> {
     if content.contains(&0) {
         bail!(
-            "{} is no text, which a shell script cannot hold",
+            "{} is not text, so a shell script cannot hold it",
             file.path.display()
         );
     }

@@ -58,12 +58,12 @@ put() {
         : > "$new" && chmod "$4" "$new"
     fi && "$1" > "$new" && "$1" | cmp -s - "$new" || {
         rm -f "$new"
-        fail "cannot write beside $3: it is as it was"
+        fail "cannot write beside $3, which is unchanged"
     }
     sync
     mv -f "$new" "$3" || {
         rm -f "$new"
-        fail "cannot replace $3: it is as it was"
+        fail "cannot replace $3, which is unchanged"
     }
     # The label of SELinux; a copied tree has none.
     if [ -z "$ROOT" ] && command -v restorecon > /dev/null 2>&1; then
@@ -74,14 +74,14 @@ put() {
 make_directory() {
     [ -d "$1" ] && return
     make_directory "${1%/*}"
-    mkdir "$1" && chmod 755 "$1" || fail "cannot make the directory $1"
+    mkdir "$1" && chmod 755 "$1" || fail "cannot create the directory $1"
     echo "$1" >> "$kept/directories"
 }
 
 change() {
     is_after "$@" && return
     make_directory "${2%/*}"
-    is_before "$@" || fail "$2 has changed: it is left as it is now"
+    is_before "$@" || fail "$2 has changed since this script was written, so it was not changed"
     put "after_$1" "$1" "$2" "$4"
     echo "$2"
 }
@@ -94,25 +94,25 @@ restore() {
             rm -f "$new"
             cp -p "$kept/before-$1" "$new" && mv -f "$new" "$2" || {
                 rm -f "$new"
-                fail "cannot replace $2: it is as it was"
+                fail "cannot replace $2, which is unchanged"
             }
             if [ -z "$ROOT" ] && command -v restorecon > /dev/null 2>&1; then
                 restorecon "$2"
             fi
-            echo "$2 is as it was"
+            echo "$2 is restored"
             return
         fi
     elif [ -f "$kept/absent-$1" ]; then
         [ -e "$2" ] || return 0
         if is_after "$@"; then
             rm -f "$2" || fail "cannot remove $2"
-            echo "$2 is gone"
+            echo "$2 is removed"
             return
         fi
     else
         return
     fi
-    echo "$2 was changed since: it is left as it is; what it was is in $kept" >&2
+    echo "$2 has changed since the fix, so it is left as it is; its old content is in $kept" >&2
     left=yes
 }
 
@@ -123,7 +123,7 @@ tell_kernel() {
         file=${pair%%=*}
         value=${pair#*=}
         if [ ! -e "$file" ]; then
-            echo "$file is not there: conntrack is not loaded, and begins with the limit when it is"
+            echo "$file does not exist: conntrack is not loaded, and will start with the limit"
             continue
         fi
         now=$(cat "$file")
@@ -155,7 +155,7 @@ show)
     ;;
 apply)
     each check
-    mkdir -p "$kept" || fail "cannot make $kept: nothing was changed"
+    mkdir -p "$kept" || fail "nothing was changed: cannot create $kept"
     each keep
     sync
     tell_kernel
@@ -163,10 +163,10 @@ apply)
     tell_udev
     sync
     : > "$kept/applied"
-    echo "done; to take it back: sh $0 undo"
+    echo "done; to undo it: sh $0 undo"
     ;;
 undo)
-    [ -d "$kept" ] || fail "there is nothing to take back: $kept is not there"
+    [ -d "$kept" ] || fail "there is nothing to undo: $kept does not exist"
     left=no
     each_backwards restore
     tell_udev

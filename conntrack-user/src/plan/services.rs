@@ -10,7 +10,8 @@ use crate::{
         sysctl::{Line, Variable},
     },
     kernel::generation::Generation,
-    plan::{draft::Draft, edit::shell},
+    plan::{draft::Draft, edit::shell, purpose::Purpose},
+    say::finding::Code,
     survival::order,
 };
 
@@ -33,14 +34,20 @@ pub(crate) fn lists(draft: &mut Draft<'_>) -> Result<()> {
 fn warn_without(draft: &mut Draft<'_>, service: &IptablesService) {
     if service.unload.is_some() {
         let prefix = service.name.to_ascii_uppercase();
-        draft.warnings.push(format!(
-            "{} cannot set the limit again when {} is restarted, and so leaves it to the module's \
-             option; update {}, or set {prefix}_MODULES_UNLOAD=\"no\", which also keeps connections \
-             tracked over a restart",
-            service.script.display(),
-            service.name,
-            service.name
-        ));
+        draft.warn(
+            Code::ListNotSupported,
+            format!(
+                "{} cannot set the limit again when {} is restarted",
+                service.script.display(),
+                service.name
+            ),
+            "the restart unloads the module, so that the limit is the one of the module's option",
+            format!(
+                "update {}, or set {prefix}_MODULES_UNLOAD=\"no\", which also keeps connections \
+                 tracked over a restart",
+                service.name
+            ),
+        );
     }
 }
 
@@ -58,11 +65,15 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
             .is_some_and(|load| load.failure_is_fatal);
         let unsettable = unsettable(draft, service, word);
         if fatal && let Some(first) = unsettable.first() {
-            draft.warnings.push(format!(
-                "{word} is not put into {variable}: {first} would be set, too, and cannot be, so \
-                 that the start of {} would fail; take the line out first",
-                service.name
-            ));
+            draft.warn(
+                Code::ListNotExtended,
+                format!("{word} is not added to {variable}"),
+                format!(
+                    "it would also apply {first}, which fails, and with it the start of {}",
+                    service.name
+                ),
+                "delete that line, and run ctdrop fix again",
+            );
             return Ok(());
         }
         let spoilt = service
@@ -75,15 +86,11 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
             .into_iter()
             .filter(|other| other != word && all_settable(draft, service, other))
             .collect();
-        let why = format!("so that the start of {} sets the limit again", service.name);
-        add(draft, &path, &variable, word, &also, &why)?;
+        let purpose = Purpose::ServiceSets(service.name);
+        add(draft, &path, &variable, word, &also, purpose)?;
     }
     // Settings are applied after modules and rules have been loaded.
     if service.has_rules && !service.loads_conntrack() {
-        let why = format!(
-            "so that conntrack is loaded when {} sets the limit: no saved rule needs it",
-            service.name
-        );
         let module = draft.facts.kernel.generation.module();
         add(
             draft,
@@ -91,7 +98,7 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
             &format!("{prefix}_MODULES"),
             module,
             &[],
-            &why,
+            Purpose::ServiceLoads(service.name),
         )?;
     }
     Ok(())
@@ -103,16 +110,19 @@ fn add(
     variable: &str,
     word: &str,
     also: &[String],
-    why: &str,
+    purpose: Purpose,
 ) -> Result<()> {
     let (file, content) = draft.read(path)?;
     match shell::add_word(&content.unwrap_or_default(), variable, word, also) {
         Ok(after) => {
-            draft.put(&file, after, 0o600, why)?;
+            draft.put(&file, after, 0o600, purpose)?;
         }
-        Err(error) => draft.warnings.push(format!(
-            "{path} is left as it is: {error:#}; put {word} into {variable} by hand, {why}"
-        )),
+        Err(error) => draft.warn(
+            Code::FileNotEditable,
+            format!("{path} is left as it is"),
+            format!("{error:#}"),
+            format!("add {word} to {variable} by hand: {purpose}"),
+        ),
     }
     Ok(())
 }

@@ -10,10 +10,14 @@ use anyhow::{Result, bail};
 use crate::{
     facts::{
         Facts, Source,
-        sysctl::{Line, Variable, line::number},
+        sysctl::{Line, Variable, line},
     },
     kernel::memory::{EXTENSIONS, USUAL_ENTRY},
     plan::diagnosis::{Cause, Diagnosis, Load},
+    say::{
+        finding::{Code, Finding, Severity},
+        number::number,
+    },
 };
 
 /// Limits are multiples of this, so that a quarter fills whole pages with
@@ -38,8 +42,8 @@ pub struct Size {
     pub exact: bool,
     /// How it was worked out, each step as a sentence.
     pub why: Vec<String>,
-    /// What speaks against it, each as a sentence.
-    pub warnings: Vec<String>,
+    /// What speaks against it.
+    pub warnings: Vec<Finding>,
 }
 
 /// What somebody has asked for.
@@ -59,20 +63,34 @@ pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request)
     let mut why = vec![diagnosis.evidence.clone()];
     let mut warnings = Vec::new();
     let max = if let Some(to) = request.to {
-        why.push(format!("{to} was asked for"));
+        why.push(format!("{} was asked for", number(to)));
         to
     } else {
         let max = by_demand(facts, load, diagnosis, current, affordable, &mut why)?;
         match request.ceiling {
             Some(ceiling) if max > ceiling => {
-                warnings.push(format!("{max} would be more than the ceiling of {ceiling}"));
+                warnings.push(Finding::new(
+                    Code::AboveCeiling,
+                    Severity::Warning,
+                    format!(
+                        "the demand of {} is higher than the ceiling of {}",
+                        number(max),
+                        number(ceiling)
+                    ),
+                    "",
+                    "",
+                ));
                 ceiling.max(current.unwrap_or(0))
             }
             _ => max,
         }
     };
     if max > LARGEST {
-        bail!("{max} is more than the kernel takes, which is {LARGEST}");
+        bail!(
+            "{} is more than the kernel accepts: give --to {} or less",
+            number(max),
+            number(LARGEST)
+        );
     }
     let buckets = buckets(facts, max, diagnosis, request.ceiling, &mut why);
     warnings.extend(unwise(facts, load, current, affordable, max));
@@ -129,7 +147,7 @@ fn by_demand(
     why: &mut Vec<String>,
 ) -> Result<u64> {
     if current == Some(0) {
-        bail!("the limit is 0, which is none: give --to N to set one");
+        bail!("the limit is 0, which means none: give --to N to set one");
     }
     let intended = intended(facts);
     let floor = match (current, &intended) {
@@ -137,14 +155,14 @@ fn by_demand(
         (Some(current), None) => current,
         (None, Some((_, wanted))) => *wanted,
         (None, None) => bail!(
-            "the limit is not known, as neither the kernel's numbers nor its release and memory \
-             are there: give --to N"
+            "the current limit is unknown, because the tree has neither the kernel's numbers nor its \
+             release and memory: give --to N"
         ),
     };
     if let Some((source, wanted)) = &intended
         && Some(*wanted) > current
     {
-        why.push(format!("{source} asks for {wanted} already"));
+        why.push(format!("{source} already asks for {}", number(*wanted)));
     }
     let honest = honest(load, diagnosis);
     let raises = matches!(
@@ -152,29 +170,34 @@ fn by_demand(
         Cause::Undersized | Cause::NoisyNamespace | Cause::Leak | Cause::Flood
     );
     let Some(peak) = honest.filter(|_| raises) else {
-        why.push(format!("{floor} stays: nothing calls for more"));
+        why.push(format!("keeping {}: nothing calls for more", number(floor)));
         return Ok(floor);
     };
     let held_back = load.held_back(&facts.numbers.timeouts);
     let needed = (2 * peak).max((peak + held_back) * 3 / 2);
     let rounded = needed.div_ceil(UNIT) * UNIT;
     why.push(format!(
-        "demand: {peak} entries at the most and {held_back} that were held back; the larger of 2 × \
-         {peak} and 1.5 × {} is {needed}, rounded up to {rounded}",
-        peak + held_back
+        "demand: at most {} entries, and {} more if no flow had been refused; the larger of 2 × {} \
+         and 1.5 × {} is {}, rounded up to {}",
+        number(peak),
+        number(held_back),
+        number(peak),
+        number(peak + held_back),
+        number(needed),
+        number(rounded)
     ));
     let bounded = match affordable {
         Some(affordable) if rounded > affordable => {
             why.push(format!(
-                "memory: {affordable} entries take {SHARE} % of it; the limit goes no further by \
-                 itself"
+                "memory: {} entries take {SHARE} % of it; for a higher limit give --to N",
+                number(affordable)
             ));
             affordable
         }
         _ => rounded,
     };
     if bounded <= floor {
-        why.push(format!("{floor} stays: it is no less"));
+        why.push(format!("keeping {}", number(floor)));
     }
     Ok(bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT)))
 }
@@ -204,8 +227,9 @@ fn intended(facts: &Facts) -> Option<(Source, u64)> {
         .map(|file| (&file.file, &file.lines));
     let ufw = facts.ufw.iter().filter(|ufw| ufw.enabled);
     let ufw = ufw.filter_map(|ufw| ufw.sysctl.as_ref());
-    let asked =
-        |line: &Line| (line.key.variable() == Some(Variable::Max)).then(|| number(&line.value))?;
+    let asked = |line: &Line| {
+        (line.key.variable() == Some(Variable::Max)).then(|| line::number(&line.value))?
+    };
     files
         .chain(ufw.map(|sysctl| (&sysctl.file, &sysctl.lines)))
         .filter(|(file, _)| file.starts_with("/etc"))
@@ -240,10 +264,10 @@ fn buckets(
     let (least, said) = if short_chains {
         (
             max,
-            "one for each entry, as this kernel refuses chains of more than 16",
+            "one for each entry, because this kernel refuses chains of more than 16",
         )
     } else {
-        (max.div_ceil(4), "one for four entries at least")
+        (max.div_ceil(4), "at least one for four entries")
     };
     let configured = facts.modules.hashsize.as_ref().map(|found| found.buckets);
     let default = || kernel.default_table().map(|table| table.buckets);
@@ -252,7 +276,7 @@ fn buckets(
         .or_else(default)
         .unwrap_or(0);
     let wanted = if diagnosis.cause == Cause::FewBuckets {
-        why.push(format!("twice the {now} buckets, and {said}"));
+        why.push(format!("twice the {} buckets, and {said}", number(now)));
         let more = now.saturating_mul(2).min(ceiling.unwrap_or(u64::MAX));
         least.max(more).max(now)
     } else {
@@ -262,9 +286,12 @@ fn buckets(
         .machine()
         .map_or(wanted, |machine| machine.rounded(wanted));
     why.push(if wanted > least {
-        format!("buckets: {rounded}, {said}, and not fewer than there are")
+        format!(
+            "buckets: {}, {said}, and not fewer than now",
+            number(rounded)
+        )
     } else {
-        format!("buckets: {rounded}, {said}")
+        format!("buckets: {}, {said}", number(rounded))
     });
     rounded
 }
@@ -281,15 +308,16 @@ fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
     let measured = if facts.numbers.slab.is_some() {
         "measured here"
     } else {
-        "as is usual"
+        "estimated"
     };
     let share = match facts.kernel.memory.filter(|&memory| memory > 0) {
         Some(memory) => format!(", {} % of the memory", (mebibytes << 20) * 100 / memory),
         None => String::new(),
     };
     format!(
-        "a full table takes {mebibytes} MiB{share}: {entry} bytes for an entry ({measured}, with \
-         extensions) and {head} for a bucket"
+        "a full table takes {} MiB{share}: {entry} bytes for an entry ({measured}, with extensions) \
+         and {head} for a bucket",
+        number(mebibytes)
     )
 }
 
@@ -299,21 +327,30 @@ fn unwise(
     current: Option<u64>,
     affordable: Option<u64>,
     max: u64,
-) -> Vec<String> {
+) -> Vec<Finding> {
+    let warning = |code, what: String, why: &str, remedy: String| {
+        Finding::new(code, Severity::Warning, what, why, remedy)
+    };
     let mut warnings = Vec::new();
     if max == 0 {
-        warnings.push(
-            "0 is no limit: whoever can make flows can fill the memory with them; from 7.3 on the \
-             kernel refuses it"
-                .to_owned(),
-        );
+        warnings.push(warning(
+            Code::NoLimit,
+            "0 means no limit".to_owned(),
+            "whoever can open flows can fill the memory; from Linux 7.3 on the kernel rejects it",
+            String::new(),
+        ));
     }
     if let Some(affordable) = affordable
         && max > affordable
     {
-        warnings.push(format!(
-            "{max} entries can take more than {SHARE} % of the memory, which cannot be swapped out; \
-             {affordable} would not"
+        warnings.push(warning(
+            Code::MemoryShare,
+            format!(
+                "{} entries can take more than {SHARE} % of the memory",
+                number(max)
+            ),
+            "this memory cannot be swapped out",
+            format!("{} entries take {SHARE} %", number(affordable)),
         ));
     }
     let peak = load.peak().or(facts.numbers.limits.entries);
@@ -321,14 +358,30 @@ fn unwise(
         && max > 0
         && max < peak
     {
-        warnings.push(format!(
-            "{max} is less than the {peak} entries there are: new flows will be refused at once"
+        warnings.push(warning(
+            Code::BelowEntries,
+            format!(
+                "{} is less than the {} entries there are",
+                number(max),
+                number(peak)
+            ),
+            "new flows will be refused at once",
+            String::new(),
         ));
     } else if let Some(current) = current
         && max > 0
         && max < current
     {
-        warnings.push(format!("{max} is less than the limit now, {current}"));
+        warnings.push(warning(
+            Code::BelowCurrent,
+            format!(
+                "{} is less than the current limit of {}",
+                number(max),
+                number(current)
+            ),
+            "",
+            String::new(),
+        ));
     }
     warnings
 }

@@ -6,6 +6,7 @@ use crate::{
     facts::Facts,
     plan::{diagnosis::Diagnosis, diff, model::Plan},
     say::{
+        finding::Severity,
         number::{number, optional},
         text::plain,
     },
@@ -38,7 +39,7 @@ pub(crate) fn lines(facts: &Facts, diagnosis: &Diagnosis, plan: &Plan, root: &Pa
     }
     lines.push(String::new());
     if plan.is_empty() {
-        lines.push("Nothing is to be changed.".to_owned());
+        lines.push("Nothing needs to be changed.".to_owned());
     }
     lines.extend(live(plan));
     lines.extend(files(plan));
@@ -60,7 +61,7 @@ fn live(plan: &Plan) -> Vec<String> {
     if plan.live.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec!["In the running kernel".to_owned()];
+    let mut lines = vec!["Running kernel".to_owned()];
     lines.extend(plan.live.iter().map(|write| {
         format!(
             "  {}: {} → {} ({})",
@@ -98,13 +99,12 @@ fn tabbed(line: &str) -> String {
 fn survives(before: &Survival, after: &Survival) -> Vec<String> {
     let mut lines = vec![format!(
         "{:<24} {:>13} {:>13}  decided by",
-        "What survives", "before", "after"
+        "Limit after", "before", "with fix"
     )];
     let mut line = |event: &str, before: Option<&Outcome>, after: &Outcome| {
-        let because = &after.because;
-        let by = match (&because.file, because.line) {
-            (Some(file), Some(line)) => format!("{}:{line}", file.display()),
-            _ => because.text.clone(),
+        let by = match after.origin.source() {
+            Some(source) => source.to_string(),
+            None => after.origin.text().to_owned(),
         };
         let value = |outcome: Option<&Outcome>| optional(outcome.and_then(|outcome| outcome.value));
         lines.push(plain(&format!(
@@ -138,7 +138,7 @@ fn survives(before: &Survival, after: &Survival) -> Vec<String> {
 fn elsewhere(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for note in &plan.notes {
-        lines.push(plain(&format!("Elsewhere: {}", note.what)));
+        lines.push(plain(&format!("To do elsewhere: {}", note.what)));
         lines.push(plain(&format!("  {}", note.why)));
         lines.extend(
             note.snippet
@@ -148,7 +148,12 @@ fn elsewhere(plan: &Plan) -> Vec<String> {
         lines.push(String::new());
     }
     for warning in &plan.warnings {
-        lines.push(plain(&format!("Warning: {warning}")));
+        let label = match warning.severity {
+            Severity::Info => "Note",
+            _ => "Warning",
+        };
+        lines.push(format!("{label}: {}", plain(&warning.what)));
+        lines.extend(warning.details());
     }
     if !plan.warnings.is_empty() {
         lines.push(String::new());

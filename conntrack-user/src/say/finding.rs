@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::say::text::plain;
+
 /// How bad it is. Worse is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -29,14 +31,148 @@ impl fmt::Display for Severity {
     }
 }
 
+/// What is found: stable in JSON, and listed with its meaning in
+/// docs/findings.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The network namespaces of the host cannot be found.
+    NamespacesNotFound,
+    /// Some network namespaces cannot be read. A table in them may be full.
+    NamespacesUnreadable,
+    /// The network namespaces of some processes cannot be seen.
+    NamespacesHidden,
+    /// Packets were refused between the two looks. With severity info: all of
+    /// them may be clashes that were resolved.
+    PacketsRefused,
+    /// A table is fuller than `--critical` or `--warning`.
+    TableNearlyFull,
+    /// A table will be full within ten minutes if it goes on growing like this.
+    TableFilling,
+    /// Packets have been refused since boot.
+    RefusedSinceBoot,
+    /// The limit is 0, which is none: entries can take all memory.
+    NoLimit,
+    /// The hash table has few buckets for the limit.
+    FewBuckets,
+    /// A full table takes a large share of the memory.
+    MemoryShare,
+    /// Established TCP connections stay in the table for days after the last
+    /// packet.
+    LongTimeout,
+    /// Files set a higher limit than the one in force.
+    LimitNotInForce,
+    /// The limit will be lower after a boot.
+    LimitLostAtBoot,
+    /// The limit will be lower after a restart of a firewall service.
+    LimitLostByRestart,
+    /// The limit will be lower after the module is loaded again. With severity
+    /// info: no service of this host does that.
+    LimitLostByReload,
+    /// A line that sets the limit has no effect: its name or its value is wrong
+    /// for this kernel.
+    SettingIneffective,
+    /// Nothing reads a file at boot that sets the limit.
+    SettingNotRead,
+    /// Lines that set the limit are overridden by another one.
+    SettingsOverridden,
+    /// A file that may decide the limit cannot be read.
+    FileUnreadable,
+    /// A number of the kernel cannot be read.
+    NumbersUnreadable,
+    /// Something that may change the limit cannot be predicted.
+    PredictionIncomplete,
+    /// The limit after a boot, a restart or a reload cannot be predicted.
+    LimitUnknown,
+    /// A configuration of the shell has letters that only look like quotes or
+    /// blanks.
+    TypographicQuotes,
+    /// A line that should set the list of sysctls of `iptables` does not.
+    ListNotSet,
+    /// The start of `iptables` cannot set sysctls: its script is too old.
+    ListNotSupported,
+    /// A backup in `/etc/sysctl.d` is applied, because its suffix does not
+    /// matter to a service.
+    BackupApplied,
+    /// An option of the module has no effect.
+    ModuleOptionIneffective,
+    /// Another program writes the limit.
+    OtherWriter,
+    /// The limit will be lower than wanted after a boot, a restart or a reload,
+    /// in spite of the fix.
+    LimitNotKept,
+    /// Another program has changed the limit right after the fix.
+    LimitChangedBack,
+    /// The files were not changed, because one of them cannot be.
+    FilesNotChanged,
+    /// The demand is higher than the ceiling.
+    AboveCeiling,
+    /// The wanted limit is lower than the number of entries now.
+    BelowEntries,
+    /// The wanted limit is lower than the current one.
+    BelowCurrent,
+    /// The list of sysctls of `iptables` is left as it is: a further word would
+    /// make the start fail.
+    ListNotExtended,
+    /// A file is left as it is: it has a form that cannot be edited safely.
+    FileNotEditable,
+    /// It is unknown what fills the table, so a leak or a flood is not noticed.
+    FillingUnknown,
+}
+
+impl Code {
+    /// All of them, in the order of the enumeration.
+    pub const ALL: [Self; 37] = [
+        Self::NamespacesNotFound,
+        Self::NamespacesUnreadable,
+        Self::NamespacesHidden,
+        Self::PacketsRefused,
+        Self::TableNearlyFull,
+        Self::TableFilling,
+        Self::RefusedSinceBoot,
+        Self::NoLimit,
+        Self::FewBuckets,
+        Self::MemoryShare,
+        Self::LongTimeout,
+        Self::LimitNotInForce,
+        Self::LimitLostAtBoot,
+        Self::LimitLostByRestart,
+        Self::LimitLostByReload,
+        Self::SettingIneffective,
+        Self::SettingNotRead,
+        Self::SettingsOverridden,
+        Self::FileUnreadable,
+        Self::NumbersUnreadable,
+        Self::PredictionIncomplete,
+        Self::LimitUnknown,
+        Self::TypographicQuotes,
+        Self::ListNotSet,
+        Self::ListNotSupported,
+        Self::BackupApplied,
+        Self::ModuleOptionIneffective,
+        Self::OtherWriter,
+        Self::LimitNotKept,
+        Self::LimitChangedBack,
+        Self::FilesNotChanged,
+        Self::AboveCeiling,
+        Self::BelowEntries,
+        Self::BelowCurrent,
+        Self::ListNotExtended,
+        Self::FileNotEditable,
+        Self::FillingUnknown,
+    ];
+}
+
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// What kind of thing it is.
+    pub code: Code,
     /// How bad it is.
     pub severity: Severity,
     /// What it is, as a sentence.
     pub what: String,
-    /// Why that is so, with files and lines.
+    /// Why that is so, with files and lines; empty if there is no more to say.
     pub why: String,
     /// What to do; empty if nothing is to be done.
     pub remedy: String,
@@ -44,17 +180,40 @@ pub struct Finding {
 
 impl Finding {
     pub(crate) fn new(
+        code: Code,
         severity: Severity,
         what: impl Into<String>,
         why: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
         Self {
+            code,
             severity,
             what: what.into(),
             why: why.into(),
             remedy: remedy.into(),
         }
+    }
+
+    /// Reason and remedy as lines of text below the finding.
+    pub(crate) fn details(&self) -> Vec<String> {
+        let rows = [("why", &self.why), ("remedy", &self.remedy)];
+        let rows = rows.iter().filter(|(_, text)| !text.is_empty());
+        rows.map(|(label, text)| format!("  {label:<7} {}", plain(text)))
+            .collect()
+    }
+}
+
+/// On one line.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        for (sign, text) in [(": ", &self.why), ("; ", &self.remedy)] {
+            if !text.is_empty() {
+                write!(f, "{sign}{text}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -123,7 +282,7 @@ mod tests {
         let of = |severities: &[Severity]| {
             let findings: Vec<Finding> = severities
                 .iter()
-                .map(|&severity| Finding::new(severity, "", "", ""))
+                .map(|&severity| Finding::new(Code::NoLimit, severity, "", "", ""))
                 .collect();
             State::of(&findings).code()
         };
@@ -137,10 +296,10 @@ mod tests {
     #[test]
     fn the_worst_comes_first() {
         let mut findings = [
-            Finding::new(Severity::Info, "a", "", ""),
-            Finding::new(Severity::Warning, "b", "", ""),
-            Finding::new(Severity::Critical, "c", "", ""),
-            Finding::new(Severity::Warning, "d", "", ""),
+            Finding::new(Code::NoLimit, Severity::Info, "a", "", ""),
+            Finding::new(Code::NoLimit, Severity::Warning, "b", "", ""),
+            Finding::new(Code::NoLimit, Severity::Critical, "c", "", ""),
+            Finding::new(Code::NoLimit, Severity::Warning, "d", "", ""),
         ];
         rank(&mut findings);
         let order: Vec<&str> = findings
@@ -148,5 +307,28 @@ mod tests {
             .map(|finding| finding.what.as_str())
             .collect();
         assert_eq!(order, ["c", "b", "d", "a"]);
+    }
+
+    #[test]
+    fn the_documentation_lists_the_codes() {
+        let page = include_str!("../../../docs/findings.md");
+        let listed: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect();
+        let codes = Code::ALL.map(|code| serde_json::to_value(code).unwrap());
+        assert_eq!(listed, codes.each_ref().map(|code| code.as_str().unwrap()));
+        for (number, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, number, "{code:?}");
+        }
+        assert_eq!(Code::ALL.len(), Code::FillingUnknown as usize + 1);
+    }
+
+    #[test]
+    fn a_finding_fits_on_a_line() {
+        let finding = |why, remedy| Finding::new(Code::NoLimit, Severity::Info, "a", why, remedy);
+        assert_eq!(finding("b", "c").to_string(), "a: b; c");
+        assert_eq!(finding("", "").to_string(), "a");
+        assert_eq!(finding("b", "").details(), ["  why     b"]);
     }
 }

@@ -3,14 +3,14 @@
 
 use crate::{
     facts::{Facts, init::Init, writers::Timing},
-    survival::{machine::Machine, restart},
+    survival::{machine::Machine, origin::Actor, restart},
 };
 
 /// Boots.
 pub(super) fn boot(facts: &Facts) -> Machine<'_> {
     let mut machine = Machine::off(facts);
     if let Some(early) = &facts.modules.early {
-        machine.load(&early.to_string());
+        machine.load(Actor::Line(early.clone()));
     }
     machine.run_boot_sysctl();
     if matches!(facts.init, Init::RcSysinit { .. }) {
@@ -19,7 +19,7 @@ pub(super) fn boot(facts: &Facts) -> Machine<'_> {
         start_firewalls(&mut machine);
     }
     // Nobody needs conntrack until a rule or a program does.
-    machine.load("whatever needs it first");
+    machine.load(Actor::FirstUser);
     machine.run_writers(Timing::AtStart);
     machine.run_writers(Timing::Always);
     machine
@@ -42,7 +42,7 @@ fn start_by_number(machine: &mut Machine<'_>) {
             .iter()
             .any(|loader| loader.service == service.name)
         {
-            machine.load(&service.name);
+            machine.load(Actor::Service(service.name.clone()));
         }
     }
 }
@@ -56,7 +56,7 @@ fn start_firewalls(machine: &mut Machine<'_>) {
         }
     }
     for loader in &facts.loaders {
-        machine.load(&loader.service);
+        machine.load(Actor::Service(loader.service.clone()));
         if loader.service == "ufw" {
             restart::start_ufw(machine);
         }

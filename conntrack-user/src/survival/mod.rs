@@ -7,12 +7,16 @@
 mod boot;
 mod machine;
 pub mod order;
+mod origin;
 mod outcome;
 mod restart;
+mod settings;
+mod words;
 
 use crate::facts::Facts;
-pub use crate::survival::outcome::{
-    Action, Because, Event, Outcome, ServiceRestart, Step, Survival,
+pub use crate::survival::{
+    origin::{Actor, Caveat, MissedSetting, ModuleLoad, Origin},
+    outcome::{Action, Event, Outcome, ServiceRestart, Step, Survival},
 };
 
 /// What is in force before a restart or a reload.

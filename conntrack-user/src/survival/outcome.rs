@@ -1,10 +1,13 @@
 //! What a boot, a restart or a reload leads to, and what decides it.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use serde::Serialize;
 
-use crate::facts::Source;
+use crate::{
+    facts::Source,
+    survival::origin::{Actor, Caveat, Origin},
+};
 
 /// What will be in force.
 #[derive(Clone, Debug, Serialize)]
@@ -20,11 +23,24 @@ pub struct Survival {
 }
 
 impl Survival {
+    /// Why any of it may be wrong, each reason once.
+    pub fn caveats(&self) -> Vec<&Caveat> {
+        let mut caveats: Vec<&Caveat> = Vec::new();
+        for (_, outcome) in self.outcomes() {
+            for caveat in &outcome.caveats {
+                if !caveats.contains(&caveat) {
+                    caveats.push(caveat);
+                }
+            }
+        }
+        caveats
+    }
+
     /// What everything that may happen leads to: a boot, a restart of each
     /// service, a reload.
-    pub fn outcomes(&self) -> Vec<(Event<'_>, &Outcome)> {
+    pub fn outcomes(&self) -> Vec<(Event, &Outcome)> {
         let restarts = self.services.iter().map(|restart| {
-            let event = Event::Restart(&restart.service);
+            let event = Event::Restart(restart.service.clone());
             (event, &restart.outcome)
         });
         let mut outcomes = vec![(Event::Boot, &self.boot)];
@@ -35,17 +51,17 @@ impl Survival {
 }
 
 /// What may happen to a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
     /// A boot.
     Boot,
     /// A restart of this service.
-    Restart(&'a str),
+    Restart(String),
     /// The module is unloaded and loaded again.
     Reload,
 }
 
-impl fmt::Display for Event<'_> {
+impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boot => f.write_str("a boot"),
@@ -71,53 +87,21 @@ pub struct Outcome {
     /// The limit; none if it cannot be told.
     pub value: Option<u64>,
     /// What decides it.
-    pub because: Because,
+    #[serde(rename = "because")]
+    pub origin: Origin,
     /// The buckets; none if they cannot be told.
     pub buckets: Option<u64>,
     /// What happens one after the other.
     pub steps: Vec<Step>,
-    /// What this rests on, or could make it wrong, each as a sentence.
-    pub caveats: Vec<String>,
-}
-
-/// What decides a value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Because {
-    /// The file, as a path inside the tree; none if no file does.
-    pub file: Option<PathBuf>,
-    /// The line in it.
-    pub line: Option<u32>,
-    /// The line's text; without a line, what decides in its place.
-    pub text: String,
-    /// Why it is this that decides, as a sentence.
-    pub why: String,
-}
-
-impl Because {
-    pub(super) fn line(source: &Source, why: String) -> Self {
-        Self {
-            file: Some(source.file.clone()),
-            line: Some(source.line),
-            text: source.text.clone(),
-            why,
-        }
-    }
-
-    pub(super) fn no_line(text: &str, why: String) -> Self {
-        Self {
-            file: None,
-            line: None,
-            text: text.to_owned(),
-            why,
-        }
-    }
+    /// Why it may be wrong, or is not complete.
+    pub caveats: Vec<Caveat>,
 }
 
 /// Something that happens to the limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// Who does it.
-    pub by: String,
+    pub by: Actor,
     /// What it does.
     pub does: Action,
     /// The limit that is set, or was to be set.

@@ -2,14 +2,17 @@
 
 use crate::{
     facts::{
+        Source,
         host_kernel::Form,
         iptables::{IptablesService, LoadSysctl},
         writers::Timing,
     },
     survival::{
-        machine::{Fate, Machine},
+        machine::Machine,
         order,
-        outcome::{Because, Outcome, ServiceRestart},
+        origin::{Actor, Caveat, Origin},
+        outcome::{Outcome, ServiceRestart},
+        settings::Fate,
     },
 };
 
@@ -43,9 +46,9 @@ pub(super) fn services(begin: &Machine<'_>) -> Vec<ServiceRestart> {
         after("firewalld", &|machine| {
             if firewalld.unloads() {
                 let source = firewalld.cleanup.as_ref().map(|(_, source)| source.clone());
-                machine.unload("the stop of firewalld", source);
+                machine.unload(Actor::Stop("firewalld".to_owned()), source);
             }
-            machine.load("firewalld");
+            machine.load(Actor::Service("firewalld".to_owned()));
         });
     }
     if facts.ufw.as_ref().is_some_and(|ufw| ufw.enabled) {
@@ -66,41 +69,32 @@ pub(super) fn reload(begin: &Machine<'_>) -> Outcome {
     let mut machine = begin.again();
     if machine.facts.kernel.form == Form::BuiltIn {
         let mut outcome = none(begin);
-        outcome.because = Because {
-            why: format!(
-                "conntrack is built in and cannot be unloaded; {}",
-                outcome.because.why
-            ),
-            ..outcome.because
-        };
+        outcome.origin = Origin::BuiltIn(Box::new(outcome.origin));
         return outcome;
     }
-    machine.unload("rmmod", None);
-    machine.load("modprobe");
+    machine.unload(Actor::Program("rmmod"), None);
+    machine.load(Actor::Program("modprobe"));
     machine.run_writers(Timing::Always);
     machine.outcome()
 }
 
 fn restart_iptables(machine: &mut Machine<'_>, service: &IptablesService) {
     if service.unloads() {
-        let by = format!("the stop of {}", service.name);
-        machine.unload(&by, service.unload.clone());
+        let by = Actor::Stop(service.name.to_owned());
+        machine.unload(by, service.unload.clone());
         let twin = machine.facts.iptables.iter().find(|other| {
             other.name != service.name
                 && other.loads_conntrack()
                 && machine.facts.services.starts(other.name)
         });
         if let Some(twin) = twin {
-            machine.caveat(format!(
-                "while {} runs, its rules may keep the module loaded, and the limit with it",
-                twin.name
-            ));
+            machine.caveat(Caveat::KeptLoaded(twin.name));
         }
     }
     start_iptables(machine, service);
     if !machine.is_loaded() {
         // With the next rule that needs it, from whatever side.
-        machine.load("whatever needs it first");
+        machine.load(Actor::FirstUser);
     }
 }
 
@@ -111,23 +105,20 @@ pub(super) fn start_iptables(machine: &mut Machine<'_>, service: &IptablesServic
         return;
     }
     if service.loads_conntrack() {
-        machine.load(service.name);
+        machine.load(Actor::Service(service.name.to_owned()));
     }
     let Some(load) = &service.load else {
         return;
     };
     if service.list.computed {
-        machine.caveat(format!(
-            "{} is set in a way that only the shell could tell",
-            list_name(service)
-        ));
+        machine.caveat(Caveat::ComputedList(list_name(service)));
     }
     for word in service.words() {
         if word.contains(['*', '?', '[']) {
-            machine.caveat(format!(
-                "the shell takes {word} in {} for a pattern of file names",
-                list_name(service)
-            ));
+            machine.caveat(Caveat::FilePattern {
+                word: word.to_owned(),
+                list: list_name(service),
+            });
         }
         load_sysctl(machine, service, load, word);
     }
@@ -141,33 +132,35 @@ fn load_sysctl(
     word: &str,
 ) {
     let facts = machine.facts;
-    let by = format!("load_sysctl of {}", service.name);
+    let by = Actor::LoadSysctl(service.name.to_owned());
     let dash = machine.knows_dash();
     for pattern in &load.files {
         for file in order::expand(&facts.sysctl, pattern) {
             for line in file.lines.iter().filter(|line| line.text.contains(word)) {
-                let place = format!("{}:{}", file.file.display(), line.number);
+                let setting = || Source {
+                    file: file.file.clone(),
+                    line: line.number,
+                    text: line.text.trim().to_owned(),
+                };
                 if load.prefixed {
-                    machine.caveat(format!(
-                        "{} puts the name of the file before what it finds, so that {place} is not \
-                         understood",
-                        load.source
-                    ));
+                    machine.caveat(Caveat::Prefixed {
+                        script: load.source.clone(),
+                        setting: setting(),
+                    });
                     continue;
                 }
                 let fate = machine.assign(&by, &file.file, line, dash);
                 let name = line.key.path.as_str();
                 if fate != Fate::Done && load.failure_is_fatal {
-                    machine.caveat(format!(
-                        "{place} cannot be set, so that the start of {} fails although the rules \
-                         are loaded",
-                        service.name
-                    ));
+                    machine.caveat(Caveat::StartFails {
+                        setting: setting(),
+                        service: service.name,
+                    });
                 } else if name.starts_with("net/bridge/") && load.failure_is_fatal {
-                    machine.caveat(format!(
-                        "{place} needs br_netfilter; without, the start of {} fails",
-                        service.name
-                    ));
+                    machine.caveat(Caveat::NeedsBridge {
+                        setting: setting(),
+                        service: service.name,
+                    });
                 }
             }
         }
@@ -182,6 +175,10 @@ fn list_name(service: &IptablesService) -> String {
 pub(super) fn start_ufw(machine: &mut Machine<'_>) {
     let facts = machine.facts;
     if let Some(sysctl) = facts.ufw.as_ref().and_then(|ufw| ufw.sysctl.as_ref()) {
-        machine.run_lines("ufw", &sysctl.file, &sysctl.lines);
+        machine.run_lines(
+            &Actor::Service("ufw".to_owned()),
+            &sysctl.file,
+            &sysctl.lines,
+        );
     }
 }

@@ -88,7 +88,7 @@ fn a_link_swapped_in_is_not_followed() {
     let before = tree.snapshot();
     let error = apply(&tree, &plan).unwrap_err();
     assert!(
-        error.contains("50-conntrack.conf is a symbolic link now"),
+        error.contains("50-conntrack.conf is now a symbolic link"),
         "{error}"
     );
     assert_eq!(tree.snapshot(), before);
@@ -107,7 +107,7 @@ fn a_directory_swapped_for_a_link_is_not_followed() {
     let before = tree.snapshot();
     let error = apply(&tree, &plan).unwrap_err();
     assert!(
-        error.contains("a symbolic link has taken the place"),
+        error.contains("a directory in this path is now a symbolic link"),
         "{error}"
     );
     assert_eq!(tree.snapshot(), before);
@@ -170,7 +170,7 @@ fn undo_leaves_what_somebody_has_changed_since() {
     tree.fails(
         "undo",
         &[],
-        &["50-conntrack.conf was changed since", "before-"],
+        &["50-conntrack.conf has changed since the fix", "before-"],
     );
     assert!(tree.text(CONF).ends_with("# mine\n"));
     assert!(
@@ -178,13 +178,13 @@ fn undo_leaves_what_somebody_has_changed_since() {
         "the others are taken back"
     );
     let listed = tree.done("undo", &["--list"]);
-    assert!(listed.contains("taken back in part"), "{listed}");
+    assert!(listed.contains("undone in part"), "{listed}");
     // Once it is as the fix had left it, the rest can be taken back, too.
     tree.write(CONF, &fixed);
     tree.done("undo", &[]);
     assert_eq!(tree.snapshot(), before);
-    assert!(tree.done("undo", &["--list"]).contains("taken back"));
-    tree.fails("undo", &[], &["there is no fix to take back"]);
+    assert!(tree.done("undo", &["--list"]).contains(": undone\n"));
+    tree.fails("undo", &[], &["there is no fix to undo"]);
 }
 
 #[test]
@@ -202,11 +202,7 @@ fn fixes_are_taken_back_one_after_the_other() {
         .collect();
     assert_eq!(ids.len(), 2);
     let third = tree.snapshot();
-    tree.fails(
-        "undo",
-        &[&ids[0]],
-        &["cannot be taken back before", &ids[1]],
-    );
+    tree.fails("undo", &[&ids[0]], &[&format!("undo {} before", ids[1])]);
     assert_eq!(tree.snapshot(), third);
     tree.fails("undo", &["2001-01-01"], &["there is no fix 2001-01-01"]);
     tree.done("undo", &[]);
@@ -225,13 +221,17 @@ fn what_is_left_of_one_fix_does_not_keep_an_earlier_one() {
     // Made by the first one, edited by the second.
     let made = "/etc/modprobe.d/ctdrop.conf";
     tree.write(made, "# mine\n");
-    tree.fails("undo", &[], &["ctdrop.conf was changed since", "before-"]);
+    tree.fails(
+        "undo",
+        &[],
+        &["ctdrop.conf has changed since the fix", "before-"],
+    );
     tree.fails(
         "undo",
         &[first["id"].as_str().unwrap()],
         &[
-            "ctdrop.conf was changed since",
-            "was not there before the fix",
+            "ctdrop.conf has changed since the fix",
+            "did not exist before the fix",
         ],
     );
     assert!(
@@ -291,7 +291,11 @@ fn a_name_that_leads_out_of_a_tree_is_not_used() {
     }
     fs::write(&manifest, changed.to_string()).unwrap();
     let fixed = tree.snapshot();
-    tree.fails("undo", &[], &["manifest.json is not used", "victim"]);
+    tree.fails(
+        "undo",
+        &[],
+        &["manifest.json: ctdrop does not use the name", "victim"],
+    );
     assert_eq!(tree.snapshot(), fixed);
     assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs\n");
 }
@@ -317,7 +321,7 @@ fn a_backup_that_was_spoilt_is_not_used() {
             }
         }
     }
-    tree.fails("undo", &[], &["is not what it was when it was written"]);
+    tree.fails("undo", &[], &["its checksum has changed"]);
     assert_eq!(tree.snapshot(), fixed);
 }
 
@@ -329,7 +333,7 @@ fn two_at_once_do_not_meet() {
     tree.fails(
         "fix",
         &["--to", "1500000", "--yes"],
-        &["another ctdrop fix or undo is at work"],
+        &["another ctdrop fix or undo is running"],
     );
     assert_eq!(tree.snapshot(), before);
     drop(lock);

@@ -119,7 +119,7 @@ fn each_platform() {
 
         let whole = tree.whole();
         let out = tree.fix();
-        assert!(out.contains("Nothing is to be changed"), "{name}: {out}");
+        assert!(out.contains("Nothing needs to be changed"), "{name}: {out}");
         assert_eq!(
             tree.whole(),
             whole,
@@ -162,7 +162,7 @@ fn nobody_is_fought() {
         let (out, err) = crate::tree::texts(&output);
         assert_eq!(output.status.code(), Some(1), "{out}");
         assert!(
-            err.contains("no file of this host can make the limit hold"),
+            err.contains("no change to the files of this host keeps the limit"),
             "{err}"
         );
         for word in words {
@@ -176,8 +176,8 @@ fn nobody_is_fought() {
 fn what_an_owner_sets_is_enough_if_it_is_enough() {
     let tree = Tree::copy_of("proxmox");
     let out = tree.done("fix", &["--to", "300000", "--yes"]);
-    assert!(out.contains("Nothing is to be changed"), "{out}");
-    assert!(!out.contains("Elsewhere"), "{out}");
+    assert!(out.contains("Nothing needs to be changed"), "{out}");
+    assert!(!out.contains("To do elsewhere"), "{out}");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_script_that_sets_another_limit_is_named() {
     let err = tree.fails(
         "fix",
         &["--to", "1500000", "--yes"],
-        &["a boot still leads to 131072"],
+        &["a boot still leads to a limit of 131,072"],
     );
     assert!(!err.contains("a restart"), "{err}");
     assert_eq!(tree.text("/etc/rc.d/rc.local"), rc_local);
@@ -231,7 +231,10 @@ fn files_of_a_manager_are_left() {
     let (out, err) = crate::tree::texts(&output);
     assert_eq!(output.status.code(), Some(1), "{out}");
     assert!(out.contains("is managed by Ansible"), "{out}");
-    assert!(err.contains("a boot still leads to 1048576"), "{err}");
+    assert!(
+        err.contains("a boot still leads to a limit of 1,048,576"),
+        "{err}"
+    );
     assert_eq!(tree.text(path), managed);
 }
 

@@ -152,7 +152,7 @@ fn what_somebody_has_changed_is_left() {
         tree.write("/etc/sysctl.conf", &changed);
         failed(
             &run(shell, &script, &tree, "undo"),
-            &["etc/sysctl.conf", "was changed since"],
+            &["etc/sysctl.conf", "has changed since the fix"],
         );
         assert_eq!(tree.text("/etc/sysctl.conf"), changed);
         assert!(

@@ -151,7 +151,7 @@ fn memory_bounds_it() {
     .unwrap();
     assert_eq!(size.max, 131_072, "who asks for more gets it");
     assert!(
-        size.warnings[0].contains("10 % of the memory"),
+        size.warnings[0].what.contains("10 % of the memory"),
         "{:?}",
         size.warnings
     );
@@ -211,12 +211,20 @@ fn what_is_unwise_is_told() {
             },
         )
     };
-    assert!(to(50_000).unwrap().warnings[0].contains("new flows will be refused at once"));
-    assert!(to(62_000).unwrap().warnings[0].contains("less than the limit now"));
+    assert!(
+        to(50_000).unwrap().warnings[0]
+            .why
+            .contains("new flows will be refused at once")
+    );
+    assert!(
+        to(62_000).unwrap().warnings[0]
+            .what
+            .contains("less than the current limit")
+    );
     assert!(
         to(1 << 31)
             .unwrap_err()
-            .contains("more than the kernel takes")
+            .contains("more than the kernel accepts")
     );
 }
 

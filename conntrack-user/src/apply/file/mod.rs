@@ -91,7 +91,7 @@ impl Tree {
     fn parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
         let name = path
             .file_name()
-            .with_context(|| format!("{} is no file", path.display()))?;
+            .with_context(|| format!("{} is not a file", path.display()))?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         let directory = self.directory(parent).map_err(|error| {
             let link = matches!(
@@ -99,7 +99,7 @@ impl Tree {
                 Some(Errno::LOOP | Errno::NOTDIR)
             );
             let hint = if link {
-                ": a symbolic link has taken the place of a directory; nothing is written through it"
+                ": a directory in this path is now a symbolic link, and ctdrop does not write through links"
             } else {
                 ""
             };
@@ -129,7 +129,7 @@ impl Tree {
                 Err(Errno::EXIST) => {}
                 Err(error) => {
                     return Err(Error::new(io::Error::from(error)).context(format!(
-                        "cannot make the directory {}{}",
+                        "cannot create the directory {}{}",
                         self.outside(&here).display(),
                         hint(error)
                     )));
@@ -192,7 +192,7 @@ impl Tree {
         let file = match openat(directory, name, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP) => bail!(
-                "{} is a symbolic link now: nothing is written through it; run it again to plan anew",
+                "{} is now a symbolic link, and ctdrop does not write through links; run ctdrop fix again",
                 shown.display()
             ),
             file => File::from(file.with_context(|| format!("cannot read {}", shown.display()))?),
@@ -200,7 +200,7 @@ impl Tree {
         let status = fstat(&file).with_context(|| format!("cannot read {}", shown.display()))?;
         ensure!(
             FileType::from_raw_mode(status.st_mode) == FileType::RegularFile,
-            "{} is no regular file: it is left alone",
+            "{} is not a regular file, so ctdrop does not change it",
             shown.display()
         );
         let mut content = Vec::new();
@@ -250,7 +250,7 @@ impl Tree {
         }
         sync_directory(&place.directory).with_context(|| {
             format!(
-                "cannot make the change of {} permanent",
+                "cannot flush the change of {} to the disk",
                 place.shown.display()
             )
         })

@@ -57,8 +57,8 @@ const OF_THE_CONTENT: [&[u8]; 2] = [b"security.ima", b"security.evm"];
 impl Place {
     pub(crate) fn changed(&self) -> Error {
         Error::msg(format!(
-            "{} is not what it was when the plan was made: it is left as it is now; run it again \
-             to plan anew",
+            "{} has changed since the plan was made, so ctdrop did not change it; run ctdrop fix \
+             again",
             self.shown.display()
         ))
     }
@@ -67,7 +67,7 @@ impl Place {
     fn failed(&self, error: Errno, doing: &str) -> Error {
         let hint = match error {
             Errno::PERM | Errno::ACCESS if self.is_immutable() => {
-                ": it is immutable; chattr -i lifts that"
+                ": it is immutable; make it mutable with chattr -i"
             }
             _ => hint(error),
         };
@@ -217,7 +217,7 @@ impl Place {
                     return Err(self.changed());
                 }
                 unlinkat(&self.directory, &self.temporary, AtFlags::empty())
-                    .map_err(|error| self.failed(error, "remove what was in the place of"))
+                    .map_err(|error| self.failed(error, "remove the old content of"))
             }
             // An old kernel, or a file system that cannot do it.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => renameat(
@@ -314,7 +314,7 @@ impl Place {
 pub(crate) const fn hint(error: Errno) -> &'static str {
     match error {
         Errno::ROFS => ": its file system is mounted read-only",
-        Errno::NOSPC | Errno::DQUOT => ": there is no room left",
+        Errno::NOSPC | Errno::DQUOT => ": the disk or quota is full",
         Errno::ACCESS | Errno::PERM => ": run as root",
         _ => "",
     }

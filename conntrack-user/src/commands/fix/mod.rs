@@ -13,10 +13,9 @@ use serde::Serialize;
 
 use crate::{
     apply::{Applied, apply, report::FixReport},
-    auto::background::unseen,
     facts::{Facts, root::Root},
     kernel::netns::Namespaces,
-    observe::{check::evidence::Range, usage},
+    observe::{check::proof::Range, usage},
     plan::{
         self, Plan,
         diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},
@@ -24,7 +23,7 @@ use crate::{
         sizing::{Request, size},
         text as plan_text,
     },
-    say::output::Output,
+    say::{finding::Finding, output::Output},
 };
 
 /// What is asked for.
@@ -61,7 +60,7 @@ pub enum Action {
 pub fn run(options: &Options) -> Result<()> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
-    let (load, unseen) = load(&root, &facts, options);
+    let (load, unknown) = load(&root, &facts, options);
     let diagnosis = diagnose(&load, &facts.numbers.timeouts);
     let request = Request {
         to: options.to,
@@ -72,7 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
         edit_conflicts: options.edit_conflicts,
     };
     let mut plan = plan(&root, &facts, size, how)?;
-    plan.warnings.extend(unseen);
+    plan.warnings.extend(unknown);
     if options.action == Action::EmitScript {
         let script = script::of(&facts, &plan)?;
         return say(|out| out.write_all(&script));
@@ -99,11 +98,12 @@ pub fn run(options: &Options) -> Result<()> {
     shown.outcome(&applied)?;
     if !applied.shortfalls.is_empty() {
         let what = if applied.id.is_some() {
-            "the fix is made, and the limit does not hold everywhere"
+            "the fix was made, but the limit will not hold everywhere"
         } else {
-            "no file of this host can make the limit hold, so none was changed"
+            "no change to the files of this host keeps the limit, so none was made"
         };
-        bail!("{what}: {}", applied.shortfalls.join("; "));
+        let shortfalls: Vec<String> = applied.shortfalls.iter().map(ToString::to_string).collect();
+        bail!("{what}: {}", shortfalls.join("; "));
     }
     Ok(())
 }
@@ -147,7 +147,7 @@ impl Shown<'_> {
 
 /// What is seen of the load: two looks at a running host, or what a tree tells;
 /// and why not who fills the table, if that cannot be seen.
-fn load(root: &Root, facts: &Facts, options: &Options) -> (Load, Option<String>) {
+fn load(root: &Root, facts: &Facts, options: &Options) -> (Load, Option<Finding>) {
     let mut load = Load::of(facts);
     if !root.is_this_host() {
         load.occupants = tree_occupants(root, facts);
@@ -193,7 +193,7 @@ fn load(root: &Root, facts: &Facts, options: &Options) -> (Load, Option<String>)
             load.occupants = Some(occupants);
             (load, None)
         }
-        Err(error) => (load, Some(unseen(&format!("{error:#}")))),
+        Err(error) => (load, Some(plan::filling_unknown(format!("{error:#}")))),
     }
 }
 
@@ -229,11 +229,11 @@ fn asked() -> Result<bool> {
     let stdin = io::stdin();
     ensure!(
         stdin.is_terminal(),
-        "nothing was changed: standard input is no terminal to ask on; give --yes to carry the plan \
-         out, or --dry-run to see it only"
+        "nothing was changed: standard input is not a terminal, so ctdrop cannot ask; give --yes to \
+         apply the plan, or --dry-run to only show it"
     );
     let mut err = io::stderr().lock();
-    write!(err, "Carry it out? [y/N] ").and_then(|()| err.flush())?;
+    write!(err, "Apply this plan? [y/N] ").and_then(|()| err.flush())?;
     let mut answer = String::new();
     stdin
         .lock()

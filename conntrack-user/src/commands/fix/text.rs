@@ -9,7 +9,10 @@ use crate::{
         undo::Undone,
     },
     plan::Plan,
-    say::{number::number, text::plain},
+    say::{
+        number::{counted, number},
+        text::plain,
+    },
 };
 
 /// What came of it.
@@ -18,13 +21,13 @@ pub(crate) fn applied(plan: &Plan, applied: &Applied, root: &Path) -> Vec<String
         return Vec::new();
     };
     let mut lines = vec![format!(
-        "Done: {} files changed, {} variables of the kernel written.",
-        plan.files.len(),
-        plan.live.len()
+        "Done: {} changed, {} of the kernel written.",
+        counted(plan.files.len() as u64, "file"),
+        counted(plan.live.len() as u64, "variable")
     )];
     if applied.shortfalls.is_empty() {
         lines.push(format!(
-            "Looked at again: the limit is at least {} after a boot, each restart and a reload.",
+            "Verified: the limit is at least {} after a boot, each restart and a reload.",
             number(plan.target.max)
         ));
     }
@@ -33,7 +36,7 @@ pub(crate) fn applied(plan: &Plan, applied: &Applied, root: &Path) -> Vec<String
     } else {
         format!(" --root {}", root.display())
     };
-    lines.push(plain(&format!("To take it back: ctdrop undo{root} {id}")));
+    lines.push(plain(&format!("To undo it: ctdrop undo{root} {id}")));
     lines
 }
 
@@ -42,16 +45,16 @@ pub(crate) fn undone(undone: &Undone, root: &Path) -> Vec<String> {
     let mut lines: Vec<String> = undone
         .restored
         .iter()
-        .map(|path| plain(&format!("{} is as it was", path.display())))
+        .map(|path| plain(&format!("{} is restored", path.display())))
         .collect();
     if lines.is_empty() {
         lines.push(plain(&format!(
-            "no file of {} had to be changed",
+            "no file of {} had to be restored",
             root.display()
         )));
     }
     if undone.is_whole() {
-        lines.push(format!("{} is taken back.", undone.id));
+        lines.push(format!("{} is undone.", undone.id));
     }
     lines
 }
@@ -60,20 +63,20 @@ pub(crate) fn undone(undone: &Undone, root: &Path) -> Vec<String> {
 pub(crate) fn record(record: &Record) -> String {
     let manifest = &record.manifest;
     let state = match record.state {
-        State::Unfinished => "cut off",
+        State::Unfinished => "interrupted",
         State::Applied => "in force",
-        State::PartlyUndone => "taken back in part",
-        State::Undone => "taken back",
-        State::CarriedOn => "carried on by a later one",
+        State::PartlyUndone => "undone in part",
+        State::Undone => "undone",
+        State::CarriedOn => "completed by a later fix",
     };
     let who = match &manifest.who.sudo_user {
         Some(user) => format!("{user} with sudo"),
         None => format!("user {}", manifest.who.uid),
     };
     plain(&format!(
-        "{}  limit {}, {} files, by {who}: {state}",
+        "{}  limit {}, {}, by {who}: {state}",
         manifest.id,
         number(manifest.target.0),
-        manifest.files.len()
+        counted(manifest.files.len() as u64, "file")
     ))
 }

@@ -1,4 +1,5 @@
-//! Findings about files: what in them does not do what it seems to.
+//! Findings about the configuration: what in it has another effect than it seems
+//! to have.
 
 use crate::{
     facts::{
@@ -6,7 +7,7 @@ use crate::{
         iptables::IptablesService,
         sysctl::{SysctlFile, Variable},
     },
-    say::finding::{Finding, Severity},
+    say::finding::{Code, Finding, Severity},
 };
 
 /// Everything that is found in files.
@@ -30,11 +31,12 @@ fn list_name(service: &IptablesService) -> String {
 fn look_alikes(service: &IptablesService) -> Option<Finding> {
     let first = service.look_alikes.first()?;
     Some(Finding::new(
+        Code::TypographicQuotes,
         Severity::Warning,
-        format!("{first} has letters that look like quotes or blanks and are none"),
+        format!("{first} has typographic quotes or blanks"),
         format!(
             "{}; the shell takes them for a part of the word, so that the setting is lost or \
-             matches nothing, and the start of {} does not fail",
+             matches nothing, while {} starts without an error",
             first.text, service.name
         ),
         "write the line again with straight quotes (\") and ordinary blanks",
@@ -48,11 +50,12 @@ fn lost_list(service: &IptablesService) -> Option<Finding> {
         return None;
     }
     Some(Finding::new(
+        Code::ListNotSet,
         Severity::Warning,
         format!("{lost} does not set {}", list_name(service)),
         format!(
-            "{}: a second word follows that the shell runs as a command, and the variable is set \
-             for that one only",
+            "{}: the shell runs the second word as a command, and sets the variable for that \
+             command only",
             lost.text
         ),
         "put all words of the list into one pair of double quotes",
@@ -66,10 +69,11 @@ fn unknown_list(service: &IptablesService) -> Option<Finding> {
         return None;
     }
     Some(Finding::new(
+        Code::ListNotSupported,
         Severity::Warning,
         format!("{} in {source} has no effect", list_name(service)),
         format!(
-            "{} has no such feature; it came with iptables 1.3.5-9.1.el5 and 1.4.7-7.el6",
+            "{} does not support it; support came with iptables 1.3.5-9.1.el5 and 1.4.7-7.el6",
             service.script.display()
         ),
         format!(
@@ -107,10 +111,11 @@ fn backups(facts: &Facts, service: &IptablesService) -> Option<Finding> {
         .collect();
     (!live.is_empty()).then(|| {
         Finding::new(
+            Code::BackupApplied,
             Severity::Warning,
-            format!("{} is applied by {}", live.join(", "), service.name),
+            format!("{} applies {}", service.name, live.join(", ")),
             format!(
-                "{} reads files of any suffix: {}",
+                "{} reads files with any suffix: {}",
                 load.source, load.source.text
             ),
             "move it out of /etc/sysctl.d",
@@ -123,15 +128,15 @@ fn module_options(facts: &Facts) -> Vec<Finding> {
     let unknown = facts.modules.unknown_options.iter().map(|source| {
         option(
             source,
-            format!("{module} has no such option, or not with such a value"),
-            "its size is set with hashsize=BUCKETS; the limit is then eight times that",
+            format!("{module} has no such option, or does not accept this value"),
+            "set the size with hashsize=BUCKETS; the limit is then 8 times that",
         )
     });
     let other = facts.modules.other_generation.iter().map(|source| {
         option(
             source,
             format!("the module of this kernel is called {module}"),
-            "write it for that name",
+            "use that name",
         )
     });
     unknown.chain(other).collect()
@@ -139,6 +144,7 @@ fn module_options(facts: &Facts) -> Vec<Finding> {
 
 fn option(source: &Source, why: String, remedy: &str) -> Finding {
     Finding::new(
+        Code::ModuleOptionIneffective,
         Severity::Warning,
         format!("{source} has no effect: {}", source.text),
         why,
@@ -154,6 +160,7 @@ fn writers(facts: &Facts) -> Vec<Finding> {
         .map(|writer| {
             let evidence: Vec<String> = writer.evidence.iter().map(ToString::to_string).collect();
             Finding::new(
+                Code::OtherWriter,
                 Severity::Info,
                 format!("{} {}", writer.name, writer.behaviour),
                 evidence.join(", "),

@@ -5,23 +5,6 @@ use crate::{
     survival::{Action, Outcome, Survival},
 };
 
-/// Everything that is simulated, as what it is called after `the limit is …`.
-pub(crate) fn events(survival: &Survival) -> Vec<(String, &Outcome)> {
-    let restarts = survival.services.iter().map(|service| {
-        (
-            format!("after a restart of {}", service.service),
-            &service.outcome,
-        )
-    });
-    let mut events = vec![("after a boot".to_owned(), &survival.boot)];
-    events.extend(restarts);
-    events.push((
-        "after a reload of the module".to_owned(),
-        &survival.module_reload,
-    ));
-    events
-}
-
 /// Whether conntrack is unloaded and stays so: then there is no limit to tell.
 pub(crate) fn leaves_unloaded(outcome: &Outcome) -> bool {
     let mut steps = outcome.steps.iter().rev();
@@ -34,11 +17,12 @@ pub(crate) fn leaves_unloaded(outcome: &Outcome) -> bool {
 /// else leads to the same.
 pub(crate) fn sentence(survival: &Survival) -> String {
     let boot = &survival.boot;
-    let others = events(survival)
+    let others = survival
+        .outcomes()
         .into_iter()
         .skip(1)
         .filter(|(_, outcome)| outcome.value != boot.value)
-        .map(|(event, outcome)| format!("{} {event}", limit(outcome)));
+        .map(|(event, outcome)| format!("{} after {event}", limit(outcome)));
     let mut parts = vec![format!("the limit is {} after a boot", limit(boot))];
     parts.extend(others);
     if parts.len() == 1 && boot.value.is_some() {
@@ -60,23 +44,18 @@ fn limit(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::survival::{Because, ServiceRestart, Step};
+    use crate::survival::{Actor, Origin, ServiceRestart, Step};
 
     fn outcome(value: Option<u64>, does: &[Action]) -> Outcome {
         let steps = does.iter().map(|&does| Step {
-            by: "iptables".to_owned(),
+            by: Actor::Program("iptables"),
             does,
             value: None,
             source: None,
         });
         Outcome {
             value,
-            because: Because {
-                file: None,
-                line: None,
-                text: String::new(),
-                why: String::new(),
-            },
+            origin: Origin::Current,
             buckets: None,
             steps: steps.collect(),
             caveats: Vec::new(),

@@ -7,12 +7,12 @@
 
 mod configuration;
 mod events;
-mod lasting;
+mod persistence;
 pub mod pressure;
 pub mod report;
 mod text;
+mod unknown;
 mod unreadable;
-mod untold;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::{
     facts::Facts,
     kernel::memory::Memory,
-    observe::{check::evidence::Range, usage::NamespaceUse},
+    observe::{check::proof::Range, usage::NamespaceUse},
     say::{
-        finding::{Finding, Severity},
+        finding::{Code, Finding, Severity},
         number::{bytes, duration, number, percent, shortened},
     },
 };
@@ -108,6 +108,7 @@ impl Pressure<'_> {
             Severity::Info
         };
         Some(Finding::new(
+            Code::PacketsRefused,
             severity,
             format!(
                 "{} packets refused in {} in the last {}",
@@ -136,6 +137,7 @@ impl Pressure<'_> {
             return None;
         };
         Some(Finding::new(
+            Code::TableNearlyFull,
             severity,
             format!(
                 "the table of {} is {} full: {} of {} entries",
@@ -158,6 +160,7 @@ impl Pressure<'_> {
             return None;
         }
         Some(Finding::new(
+            Code::TableFilling,
             Severity::Warning,
             format!(
                 "the table of {} will be full in {} if it goes on like this",
@@ -192,6 +195,7 @@ impl Pressure<'_> {
                 at_most: sum(|lost| lost.at_most),
             };
             Finding::new(
+                Code::RefusedSinceBoot,
                 Severity::Info,
                 format!("{} packets have been refused since boot", range(sum)),
                 format!("by the counters of {}", shortened(&names)),
@@ -207,6 +211,7 @@ impl Pressure<'_> {
     fn no_limit(&self) -> Option<Finding> {
         (self.facts.numbers.limits.max == Some(0)).then(|| {
             Finding::new(
+                Code::NoLimit,
                 Severity::Warning,
                 "there is no limit",
                 "nf_conntrack_max is 0, so that entries take memory without bound",
@@ -236,6 +241,7 @@ impl Pressure<'_> {
             _ => (Severity::Warning, "each look-up goes through long chains"),
         };
         Some(Finding::new(
+            Code::FewBuckets,
             severity,
             format!(
                 "{} buckets are few for a limit of {}",
@@ -254,6 +260,7 @@ impl Pressure<'_> {
         let share = self.memory.share().filter(|&share| share >= MUCH_MEMORY)?;
         let at_limit = self.memory.at_limit_with_extensions?;
         Some(Finding::new(
+            Code::MemoryShare,
             Severity::Warning,
             format!("a full table takes up to {} of the memory", percent(share)),
             format!(
@@ -269,6 +276,7 @@ impl Pressure<'_> {
         let established = *self.facts.numbers.timeouts.get("tcp_timeout_established")?;
         (established >= FIVE_DAYS).then(|| {
             Finding::new(
+                Code::LongTimeout,
                 Severity::Info,
                 format!(
                     "TCP flows that are never closed stay for {}",

@@ -4,7 +4,7 @@
 use crate::{
     observe::unread::Unread,
     say::{
-        finding::{Finding, Severity},
+        finding::{Code, Finding, Severity},
         number::shortened,
     },
 };
@@ -20,6 +20,7 @@ pub(crate) fn findings(unread: &Unread) -> Vec<Finding> {
             hidden => format!("{hidden} processes"),
         };
         Finding::new(
+            Code::NamespacesHidden,
             Severity::Unknown,
             format!("the network namespaces of {processes} cannot be seen"),
             "one of them may have a full table",
@@ -33,6 +34,7 @@ pub(crate) fn findings(unread: &Unread) -> Vec<Finding> {
 fn of_namespaces(unread: &Unread) -> Option<Finding> {
     if let Some(error) = &unread.not_found {
         return Some(Finding::new(
+            Code::NamespacesNotFound,
             Severity::Unknown,
             "the network namespaces cannot be found",
             format!("{error}; a table may be full"),
@@ -52,6 +54,7 @@ fn of_namespaces(unread: &Unread) -> Option<Finding> {
     };
     (!namespaces.is_empty()).then(|| {
         Finding::new(
+            Code::NamespacesUnreadable,
             Severity::Unknown,
             format!("{of}: {}", shortened(&names)),
             reasons.join("; "),

@@ -8,11 +8,14 @@
 
 use std::path::PathBuf;
 
-use crate::facts::{
-    host_kernel::HostKernel,
-    reader::{Reader, Source, TextFile},
-    services::Services,
-    writers::writer::{Sets, Timing, Writer, value_of},
+use crate::{
+    facts::{
+        host_kernel::HostKernel,
+        reader::{Reader, Source, TextFile},
+        services::Services,
+        writers::writer::{Sets, Timing, Writer, value_of},
+    },
+    say::number::number,
 };
 
 const MAX_PER_CORE: u64 = 32_768;
@@ -146,8 +149,10 @@ fn judge(
         active,
         behaviour: if active {
             format!(
-                "sets the limit when it starts: {cores} for each processor, at least {least}; \
-                 many versions lower a larger value, too"
+                "sets the limit when it starts: {} for each processor, at least {}; many versions \
+                 also lower a larger value",
+                number(cores),
+                number(least)
             )
         } else {
             "is told to leave the limit alone".to_owned()

@@ -8,10 +8,13 @@
 
 use std::path::PathBuf;
 
-use crate::facts::{
-    reader::{Reader, Source, TextFile},
-    services::Services,
-    writers::writer::{Sets, Timing, Writer},
+use crate::{
+    facts::{
+        reader::{Reader, Source, TextFile},
+        services::Services,
+        writers::writer::{Sets, Timing, Writer},
+    },
+    say::number::number,
 };
 
 /// The default since pve-firewall 4.0-8; it was 65536 before.
@@ -54,7 +57,10 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
         name: "pve-firewall",
         active,
         behaviour: if active {
-            format!("sets the limit to {max} every 10 s, and a quarter of it as buckets")
+            format!(
+                "sets the limit to {} every 10 s, and a quarter of it as buckets",
+                number(max)
+            )
         } else {
             "leaves the limit alone while the firewall is not enabled for the cluster, or made \
              with nftables"
@@ -62,7 +68,8 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
         },
         knob: format!(
             "nf_conntrack_max under [OPTIONS] in /etc/pve/local/host.fw; only a value above \
-             {default} counts"
+             {} counts",
+            number(default)
         ),
         evidence,
         sets: active.then_some(Sets {

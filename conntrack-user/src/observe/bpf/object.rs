@@ -11,7 +11,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, RawFd},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use aya::{
     EbpfError, EbpfLoader,
     maps::{Map, MapError},
@@ -20,8 +20,6 @@ use aya::{
 use aya_obj::generated::bpf_insn;
 use conntrack_ebpf::Layout;
 use rustix::process::{Resource, Rlimit, setrlimit};
-
-use crate::observe::survey::diagnosis::NoMaps;
 
 /// The object, aligned as ELF requires.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));
@@ -47,7 +45,7 @@ impl Object {
             .map_max_entries("FLOWS_0", flows)
             .map_max_entries("FLOWS_1", flows)
             .load(OBJECT)
-            .map_err(refused)?;
+            .map_err(of_the_kernel)?;
         let mut programs = aya_obj::Object::parse(OBJECT).context("the embedded eBPF object")?;
         let definitions = std::mem::take(&mut programs.maps);
         let placed = definitions
@@ -133,12 +131,11 @@ fn descriptor(maps: &aya::Ebpf, name: &str) -> Result<RawFd> {
     }
 }
 
-/// Leaves out which map it was: the first of several, in no certain order.
-fn refused(error: EbpfError) -> anyhow::Error {
+/// What the kernel answered, without which map it was for: the first of several, in
+/// no certain order.
+fn of_the_kernel(error: EbpfError) -> anyhow::Error {
     match error {
-        EbpfError::MapError(MapError::CreateError { io_error, .. }) => {
-            anyhow!(io_error).context(NoMaps)
-        }
-        error => anyhow!(error).context(NoMaps),
+        EbpfError::MapError(MapError::CreateError { io_error, .. }) => io_error.into(),
+        error => error.into(),
     }
 }

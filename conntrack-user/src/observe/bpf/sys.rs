@@ -140,14 +140,18 @@ pub(crate) fn load_program(
     let _ = load(&mut log);
     Err(LoadError {
         error,
-        verifier: last_lines(&log),
+        verifier: last_lines(&text(&log)),
     })
 }
 
-fn last_lines(log: &[u8]) -> String {
+fn text(log: &[u8]) -> String {
     let text = log.split(|&byte| byte == 0).next().unwrap_or_default();
-    let text = String::from_utf8_lossy(text);
-    let lines: Vec<&str> = text.lines().collect();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The end of a verifier's log, which says why it rejected a program.
+pub(crate) fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
 

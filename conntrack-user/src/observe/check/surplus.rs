@@ -28,9 +28,9 @@ pub(crate) struct Surplus {
     /// The same in earlier periods.
     unseen_before: u64,
     /// How far it has surely shrunk: counted by a program, not by the kernel.
-    invented: u64,
+    unconfirmed: u64,
     /// The same in namespaces of the same number before.
-    invented_before: u64,
+    unconfirmed_before: u64,
     /// The most it can have been when it last began to grow.
     foot: i64,
     /// How far it has surely grown at rest, and with no program attached, in
@@ -48,8 +48,8 @@ impl Surplus {
         at_most: i64::MAX,
         unseen: 0,
         unseen_before: 0,
-        invented: 0,
-        invented_before: 0,
+        unconfirmed: 0,
+        unconfirmed_before: 0,
         foot: i64::MAX,
         grown: [0; 2],
         before: None,
@@ -59,7 +59,7 @@ impl Surplus {
     pub(crate) fn reopen(&mut self, last: Coverage) {
         self.before = Some(self.before());
         self.settle(last);
-        self.invented_before += mem::take(&mut self.invented);
+        self.unconfirmed_before += mem::take(&mut self.unconfirmed);
         self.at_least = i64::MIN;
         self.at_most = i64::MAX;
         self.foot = i64::MAX;
@@ -81,8 +81,8 @@ impl Surplus {
     /// Takes in a reading while it must not change.
     pub(crate) fn narrow(&mut self, (low, high): (i64, i64)) {
         self.unseen = self.unseen.max(positive(low.saturating_sub(self.at_most)));
-        self.invented = self
-            .invented
+        self.unconfirmed = self
+            .unconfirmed
             .max(positive(self.at_least.saturating_sub(high)));
         self.at_least = self.at_least.max(low);
         self.at_most = self.at_most.min(high);
@@ -90,8 +90,8 @@ impl Surplus {
 
     /// Takes in a reading while it may grow.
     pub(crate) fn rise(&mut self, (low, high): (i64, i64)) {
-        self.invented = self
-            .invented
+        self.unconfirmed = self
+            .unconfirmed
             .max(positive(self.at_least.saturating_sub(high)));
         self.at_least = self.at_least.max(low);
         self.at_most = high.max(self.at_least);
@@ -131,8 +131,8 @@ impl Surplus {
     }
 
     /// How far it has surely shrunk, ever.
-    pub(crate) const fn invented(&self) -> u64 {
-        self.invented_before + self.invented
+    pub(crate) const fn unconfirmed(&self) -> u64 {
+        self.unconfirmed_before + self.unconfirmed
     }
 
     /// Of what the kernel can have counted before it was watched, how much may

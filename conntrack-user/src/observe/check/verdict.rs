@@ -1,13 +1,17 @@
-//! What it means when counters and programs disagree.
+//! What it means when the counts of the programs and the kernel's counters differ.
 //!
-//! Which reasons only a counter can tell, and what excuses a disagreement,
-//! depends on the rung.
+//! Which reasons only a counter can tell, and what explains a difference, depends on
+//! the backend. What nothing explains is a discrepancy.
 
 use std::collections::BTreeMap;
 
 use conntrack_ebpf::Reason;
 
-use crate::observe::{backend::Backend, check::counter::Counter, counts::health::Missed};
+use crate::observe::{
+    backend::Backend,
+    check::{counter::Counter, discrepancy::Discrepancy},
+    counts::health::Missed,
+};
 
 /// Judges what the counters of some namespaces show and no program saw.
 pub(crate) fn judge(
@@ -31,13 +35,13 @@ pub(crate) fn judge(
         Backend::Tracepoint | Backend::Counters => {
             let mut verdict = Verdict::default();
             unseen.for_each(|unseen| verdict.add(explain_by_counters(&unseen)));
-            verdict.unexplained = verdict.unexplained.saturating_sub(missed.allocations);
+            verdict.discrepancy = verdict.discrepancy.explained_by(missed.allocations);
             verdict
         }
     }
 }
 
-/// What counters and programs disagree about.
+/// Where counters and programs differ.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unseen {
     /// Counted by the kernel, by no program, though all were attached.
@@ -47,7 +51,7 @@ pub(crate) struct Unseen {
     /// The same, while none was.
     pub(crate) unwatched: BTreeMap<Counter, u64>,
     /// Counted by a program, not by the kernel.
-    pub(crate) invented: u64,
+    pub(crate) unconfirmed: u64,
 }
 
 impl Unseen {
@@ -59,7 +63,7 @@ impl Unseen {
         for (&counter, unseen) in &more.by_counter {
             *self.by_counter.entry(counter).or_default() += unseen;
         }
-        self.invented += more.invented;
+        self.unconfirmed += more.unconfirmed;
     }
 }
 
@@ -71,9 +75,8 @@ pub struct Verdict {
     pub from_counters: BTreeMap<Reason, u64>,
     /// Lost packets that only counters show, for no reason that they prove.
     pub other: u64,
-    /// Increments of counters that nothing accounts for, and packets counted
-    /// that no counter confirms.
-    pub unexplained: u64,
+    /// Counts that do not match.
+    pub discrepancy: Discrepancy,
 }
 
 impl Verdict {
@@ -82,7 +85,7 @@ impl Verdict {
             *self.from_counters.entry(reason).or_default() += packets;
         }
         self.other += more.other;
-        self.unexplained += more.unexplained;
+        self.discrepancy.add(more.discrepancy);
     }
 }
 
@@ -98,12 +101,14 @@ fn explain_by_misses(unseen: &Unseen, missed: &Missed) -> Verdict {
     Verdict {
         from_counters: told.into_iter().filter(|&(_, times)| times > 0).collect(),
         other: unseen.of(Counter::Drop) + unseen.of(Counter::InsertFailed),
-        unexplained: unseen.invented
-            + beyond(Counter::Drop, missed.allocations + missed.clashes)
-            + beyond(Counter::InsertFailed, missed.confirmations + missed.clashes)
-            + beyond(Counter::ChainTooLong, missed.confirmations)
-            + beyond(Counter::ClashResolve, missed.clashes)
-            + beyond(Counter::EarlyDrop, missed.evictions),
+        discrepancy: Discrepancy {
+            unconfirmed: unseen.unconfirmed,
+            unseen: beyond(Counter::Drop, missed.allocations + missed.clashes)
+                + beyond(Counter::InsertFailed, missed.confirmations + missed.clashes)
+                + beyond(Counter::ChainTooLong, missed.confirmations)
+                + beyond(Counter::ClashResolve, missed.clashes)
+                + beyond(Counter::EarlyDrop, missed.evictions),
+        },
     }
 }
 
@@ -112,7 +117,10 @@ fn explain_by_misses(unseen: &Unseen, missed: &Missed) -> Verdict {
 fn explain_by_counters(unseen: &Unseen) -> Verdict {
     let parts = Parts::of(&unseen.by_counter);
     Verdict {
-        unexplained: unseen.invented + parts.drops,
+        discrepancy: Discrepancy {
+            unconfirmed: unseen.unconfirmed,
+            unseen: parts.drops,
+        },
         ..parts.verdict()
     }
 }
@@ -180,7 +188,7 @@ impl Parts {
                 .filter(|&(_, packets)| packets > 0)
                 .collect(),
             other: self.drops + self.failed,
-            unexplained: 0,
+            discrepancy: Discrepancy::default(),
         }
     }
 }

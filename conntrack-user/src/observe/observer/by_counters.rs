@@ -1,12 +1,11 @@
 //! The last rung: the kernel's counters and its log, and no program at all.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{
     kernel::{
-        counters::Counters,
         limits::Limits,
         module,
         netns::{self, Namespaces},
@@ -29,7 +28,7 @@ use crate::{
             log::Log,
             snapshot::{Setup, Snapshot},
         },
-        survey::ladder::NotUsed,
+        survey::unusable::Unusable,
     },
 };
 
@@ -41,7 +40,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Follows counters and log.
 pub struct CounterObserver {
-    not_used: Vec<NotUsed>,
+    unusable: Vec<Unusable>,
     watched: Watched,
     evidence: Evidence,
     log: Log,
@@ -52,17 +51,21 @@ pub struct CounterObserver {
 }
 
 impl CounterObserver {
-    /// Follows them from now on. `not_used` are the rungs above.
-    pub(crate) fn start(not_used: Vec<NotUsed>) -> Result<Self> {
+    /// Follows them from now on. `unusable` are the better
+    /// backends.
+    pub(crate) fn start(unusable: Vec<Unusable>, mut watched: Watched) -> Result<Self> {
         // Before the counters, which move after the log has said so.
         let log = Log::open();
-        let mut watched = Watched::discover()?;
         watched.look_again_after(LOOK_AGAIN);
         watched.begin();
         let readable = watched.counters().len();
-        ensure!(readable > 0, NO_COUNTERS);
+        ensure!(
+            readable > 0,
+            "the counters of no network namespace can be read: {}",
+            netns::why_not_entered()
+        );
         let mut observer = Self {
-            not_used,
+            unusable,
             unreadable: watched.namespaces().list.len().saturating_sub(readable),
             watched,
             evidence: Evidence::default(),
@@ -80,7 +83,7 @@ impl CounterObserver {
     pub(crate) fn setup(&self) -> Setup {
         Setup {
             backend: Backend::Counters,
-            not_used: self.not_used.clone(),
+            not_used: self.unusable.clone(),
             arm: Arm::Always,
             armed: true,
             warnings: self.warnings(),
@@ -180,14 +183,3 @@ impl CounterObserver {
         Ok(())
     }
 }
-
-/// Whether there are counters to follow, by those of the own namespace.
-pub(crate) fn try_out() -> Result<()> {
-    if Counters::read(Path::new("/proc/self/net/stat"))?.is_none() {
-        bail!(NO_COUNTERS);
-    }
-    Ok(())
-}
-
-const NO_COUNTERS: &str = "conntrack's counters cannot be read (/proc/net/stat/nf_conntrack): the \
-                           kernel has none (CONFIG_NF_CONNTRACK_PROCFS)";

@@ -35,7 +35,7 @@ use crate::{
             snapshot::{Setup, Snapshot},
         },
         programs::attachment::{self, Attachment},
-        survey::ladder::{self, NotUsed},
+        survey::unusable::Unusable,
     },
 };
 
@@ -46,7 +46,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct ProgramObserver {
     wanted: Wanted,
     backend: Backend,
-    not_used: Vec<NotUsed>,
+    unusable: Vec<Unusable>,
     /// None while the conntrack module is not loaded, or released.
     attachment: Option<Attachment>,
     arming: Arming,
@@ -68,6 +68,15 @@ pub struct ProgramObserver {
     failures: u32,
 }
 
+/// The backend that was taken.
+pub(crate) struct Using {
+    pub(crate) backend: Backend,
+    /// The better ones.
+    pub(crate) unusable: Vec<Unusable>,
+    /// Its programs, which count.
+    pub(crate) attachment: Attachment,
+}
+
 /// What is left of programs that have been detached for good.
 #[derive(Debug, Default)]
 struct Carried {
@@ -77,19 +86,22 @@ struct Carried {
 }
 
 impl ProgramObserver {
-    /// Attaches the programs of the highest rung that this kernel allows, or
-    /// of the one wanted.
-    pub(crate) fn start(wanted: Wanted) -> Result<Self> {
-        let mut watched = Watched::discover()?;
-        watched.begin();
-        let arming = Arming::new(wanted.arm);
-        let armed = arming.begins_armed(watched.fill());
-        let (backend, attachment, not_used) =
-            ladder::attach(wanted.backend, armed, || watched.begin())?;
+    /// Observes with programs that were attached, and count from now on.
+    pub(crate) fn start(
+        wanted: Wanted,
+        using: Using,
+        arming: Arming,
+        watched: Watched,
+    ) -> Result<Self> {
+        let Using {
+            backend,
+            unusable,
+            attachment,
+        } = using;
         let mut observer = Self {
             wanted,
             backend,
-            not_used,
+            unusable,
             warnings: warnings(&attachment, backend),
             attachment: Some(attachment),
             arming,
@@ -126,7 +138,7 @@ impl ProgramObserver {
         let namespaces = self.namespaces();
         Setup {
             backend: self.backend,
-            not_used: self.not_used.clone(),
+            not_used: self.unusable.clone(),
             arm: self.wanted.arm,
             armed: self.is_armed(),
             warnings: [&namespaces.warnings[..], &self.warnings].concat(),

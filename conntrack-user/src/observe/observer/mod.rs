@@ -10,21 +10,27 @@ pub mod snapshot;
 
 use std::{collections::BTreeMap, future, sync::Arc};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::{
-    kernel::netns::Namespaces,
+    kernel::{netns::Namespaces, surroundings::Surroundings},
     observe::{
+        arming::Arming,
         backend::Backend,
+        check::growth::Watched,
         counts::{sink::Sink, totals::TotalsByNetns},
         observer::{
             by_counters::CounterObserver,
-            by_programs::ProgramObserver,
+            by_programs::{ProgramObserver, Using},
             event::Event,
             options::Wanted,
             snapshot::{Setup, Snapshot},
         },
-        survey::ladder::{NoneHolds, conntrack_is_loaded},
+        survey::{
+            self, Survey,
+            trial::{Trial, Works},
+            unusable::Unusable,
+        },
     },
 };
 
@@ -37,26 +43,32 @@ pub enum Observer {
 }
 
 impl Observer {
-    /// Takes the best backend that this kernel allows, or the one wanted.
+    /// Takes the best backend that works on this host, or the one wanted.
     pub fn start(wanted: Wanted) -> Result<Self> {
-        conntrack_is_loaded()?;
-        if wanted.backend == Some(Backend::Counters) {
-            return CounterObserver::start(Vec::new())
-                .map(Self::by_counters)
-                .with_context(|| format!("backend {} does not work here", Backend::Counters));
-        }
-        match ProgramObserver::start(wanted) {
-            Ok(observer) => Ok(Self::Programs(Box::new(observer))),
-            Err(error) if wanted.backend.is_some() => Err(error),
-            Err(error) => {
-                let NoneHolds(not_used) = error.downcast()?;
-                CounterObserver::start(not_used).map(Self::by_counters)
+        let around = Arc::new(Surroundings::read());
+        let mut watched = Watched::discover()?;
+        watched.begin();
+        let arming = Arming::new(wanted.arm);
+        let mut trial = Trial::new(&around, arming.begins_armed(watched.fill()));
+        let Survey { works, unusable } = survey::attach(&mut trial, wanted.backend, &around);
+        match works {
+            None => Err(Unusable::error(&unusable)),
+            Some((backend, Works::Programs(attached))) => {
+                // Before the programs count.
+                watched.begin();
+                let using = Using {
+                    backend,
+                    unusable,
+                    attachment: trial.begin(attached)?,
+                };
+                let observer = ProgramObserver::start(wanted, using, arming, watched)?;
+                Ok(Self::Programs(Box::new(observer)))
+            }
+            Some((_, Works::Counters)) => {
+                let observer = CounterObserver::start(unusable, watched)?;
+                Ok(Self::Counters(Box::new(observer)))
             }
         }
-    }
-
-    fn by_counters(observer: CounterObserver) -> Self {
-        Self::Counters(Box::new(observer))
     }
 
     /// How it works.

@@ -7,14 +7,14 @@ use crate::{
     observe::{
         arming::Arm,
         backend::Backend,
-        check::{counter::Growth, evidence::Range, verdict::Verdict},
+        check::{counter::Growth, proof::Range, verdict::Verdict},
         counts::{
             health::{Faults, Missed},
             senders::Senders,
             totals::TotalsByNetns,
         },
         observer::log::Logged,
-        survey::ladder::NotUsed,
+        survey::unusable::Unusable,
     },
 };
 
@@ -24,7 +24,7 @@ pub struct Setup {
     /// The backend it uses.
     pub backend: Backend,
     /// The better backends, and why each is not used.
-    pub not_used: Vec<NotUsed>,
+    pub not_used: Vec<Unusable>,
     /// When the programs are attached that run for each new flow.
     pub arm: Arm,
     /// Whether they are attached at the start.

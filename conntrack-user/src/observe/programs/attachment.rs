@@ -1,10 +1,10 @@
-//! Programs of one rung at their places, with the maps they count in.
+//! The programs of one backend, attached, and the maps that they count in.
 
 use anyhow::Result;
 use conntrack_ebpf::{ABSENT, Fault, Layout, Phase};
 
 use crate::{
-    kernel::{module, symbols::Symbols},
+    kernel::{module, surroundings::Surroundings},
     observe::{
         backend::Backend,
         bpf::object::Object,
@@ -15,7 +15,11 @@ use crate::{
             sink::Sink,
             totals::TotalsByNetns,
         },
-        programs::{layout, load::Programs, pressure_signal::Bell, table::When, types::Types},
+        failure::{LoadFailure, Step},
+        programs::{
+            load::Programs, pressure_signal::PressureSignal, requirements, table::When,
+            types::Types,
+        },
     },
 };
 
@@ -23,53 +27,63 @@ use crate::{
 /// bytes of kernel memory, made available in advance.
 const FLOWS: u32 = 131_072;
 
-/// Everything that all rungs need, made ready for this kernel.
-pub(crate) struct Ready {
+/// What all backends with programs need, made ready for this kernel.
+pub(crate) struct Prepared {
     types: Types,
-    layout: Layout,
     counts: Counts,
-    bell: Bell,
+    pressure: PressureSignal,
 }
 
-impl Ready {
-    pub(crate) fn prepare() -> Result<Self> {
-        let symbols = Symbols::read()?;
-        let types = Types::read(symbols)?;
-        let layout = layout::resolve(&types.kernel, types.module.as_ref(), types.symbols())?;
-        let mut object = Object::load(&layout, FLOWS)?;
-        let bell = Bell::new(&mut object)?;
+impl Prepared {
+    /// Reads the kernel's types and creates the maps.
+    pub(crate) fn new() -> Result<Self, LoadFailure> {
+        let types = Types::read()?;
+        let (counts, pressure) =
+            maps(&types.layout).map_err(|error| LoadFailure::of(Step::CreateMaps, &error))?;
         Ok(Self {
             types,
-            layout,
-            counts: Counts::new(object)?,
-            bell,
+            counts,
+            pressure,
         })
     }
 
-    /// Loads the programs of a rung and attaches them, those that may rest only
+    /// Loads the programs of a backend and attaches them, those that may rest only
     /// if they are wanted `armed`. They count nothing yet.
-    pub(crate) fn attach(&mut self, backend: Backend, armed: bool) -> Result<Placed> {
+    pub(crate) fn attach(
+        &mut self,
+        backend: Backend,
+        armed: bool,
+        around: &Surroundings,
+    ) -> Result<Attached, LoadFailure> {
+        requirements::check(backend, &self.types, around)?;
         let object = self.counts.object();
-        let mut programs = Programs::load(backend, object, &self.layout, &self.types)?;
+        let mut programs = Programs::load(backend, object, &self.types)?;
         let armed = armed || !backend.can_rest();
         if armed {
             programs.attach(When::Armed, object)?;
         }
         programs.attach(When::Always, object)?;
-        Ok(Placed { programs, armed })
+        Ok(Attached { programs, armed })
     }
+}
+
+fn maps(layout: &Layout) -> Result<(Counts, PressureSignal)> {
+    let mut object = Object::load(layout, FLOWS)?;
+    let pressure = PressureSignal::new(&mut object)?;
+    Ok((Counts::new(object)?, pressure))
 }
 
 /// The module that the functions are in, where it is one.
 const MODULE: &str = "nf_conntrack";
 
-/// Programs of a rung, attached.
-pub(crate) struct Placed {
+/// The programs of a backend, attached.
+#[derive(Debug)]
+pub(crate) struct Attached {
     programs: Programs,
     armed: bool,
 }
 
-impl Placed {
+impl Attached {
     const fn phase(&self) -> Phase {
         if self.armed {
             Phase::Armed
@@ -79,107 +93,110 @@ impl Placed {
     }
 }
 
-/// Programs at their places, counting.
+/// Programs attached, counting.
 pub(crate) struct Attachment {
-    ready: Ready,
-    placed: Placed,
+    prepared: Prepared,
+    attached: Attached,
 }
 
 impl Attachment {
     /// Lets them count.
-    pub(crate) fn begin(mut ready: Ready, placed: Placed) -> Result<Self> {
-        ready.counts.begin(placed.phase())?;
-        ready.bell.set()?;
-        Ok(Self { ready, placed })
+    pub(crate) fn begin(mut prepared: Prepared, attached: Attached) -> Result<Self> {
+        prepared.counts.begin(attached.phase())?;
+        prepared.pressure.request()?;
+        Ok(Self { prepared, attached })
     }
 
     /// Whether those are attached that run for each new flow.
     pub(crate) const fn is_armed(&self) -> bool {
-        self.placed.armed
+        self.attached.armed
     }
 
     /// Attaches those that run for each new flow. When this returns, they have
     /// seen every packet that is on its way.
     pub(crate) fn arm(&mut self) -> Result<()> {
-        let counts = &mut self.ready.counts;
-        self.placed.programs.attach(When::Armed, counts.object())?;
+        let counts = &mut self.prepared.counts;
+        self.attached
+            .programs
+            .attach(When::Armed, counts.object())?;
         counts.begin(Phase::Arming)?;
         counts.begin(Phase::Armed)?;
-        self.placed.armed = true;
+        self.attached.armed = true;
         Ok(())
     }
 
     /// Attaches those besides that see what others of these see, since the
     /// kernel skips programs.
     pub(crate) fn reinforce(&mut self) -> Result<()> {
-        if !self.placed.armed {
+        if !self.attached.armed {
             return Ok(());
         }
-        let object = self.ready.counts.object();
-        self.placed.programs.attach(When::Skipping, object)
+        let object = self.prepared.counts.object();
+        self.attached.programs.attach(When::Skipping, object)?;
+        Ok(())
     }
 
     /// Detaches them, when no packet is on its way whose count was left to
     /// them.
     pub(crate) fn rest(&mut self) -> Result<()> {
-        self.ready.counts.begin(Phase::AtRest)?;
-        self.placed.programs.detach(When::Skipping);
-        self.placed.programs.detach(When::Armed);
-        self.placed.armed = false;
-        self.ready.bell.set()
+        self.prepared.counts.begin(Phase::AtRest)?;
+        self.attached.programs.detach(When::Skipping);
+        self.attached.programs.detach(When::Armed);
+        self.attached.armed = false;
+        self.prepared.pressure.request()
     }
 
     /// Waits until every packet has left conntrack that the programs have
     /// counted before. At rest they count it before the kernel does, which may
     /// write a message to a slow console in between.
     pub(crate) fn wait_for_packets(&mut self) -> Result<()> {
-        self.ready.counts.begin(self.placed.phase())
+        self.prepared.counts.begin(self.attached.phase())
     }
 
     /// Asks for the next sign of pressure.
     pub(crate) fn request_wake(&mut self) -> Result<()> {
-        self.ready.bell.set()
+        self.prepared.pressure.request()
     }
 
     /// Ends when the programs see the first sign of pressure since they were
     /// attached, came to rest, or were asked for the next one.
     pub(crate) async fn pressure(&mut self) -> Result<()> {
-        self.ready.bell.rung().await
+        self.prepared.pressure.received().await
     }
 
     /// Hands what was counted since the last time to `sink`; gives all totals.
     pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
-        self.ready.counts.turn(sink)
+        self.prepared.counts.turn(sink)
     }
 
     /// Counts no more, and hands the rest to `sink`; gives all totals.
     pub(crate) fn end(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
-        self.ready.counts.end(sink)
+        self.prepared.counts.end(sink)
     }
 
     /// Notes who has sent packets that were refused.
     pub(crate) fn learn(&self, senders: &mut Senders) -> Result<()> {
-        self.ready
+        self.prepared
             .counts
             .senders(|process, sender| senders.learn(process, sender))
     }
 
     /// What was counted until now.
     pub(crate) fn totals_now(&self) -> Result<TotalsByNetns> {
-        self.ready.counts.totals_now()
+        self.prepared.counts.totals_now()
     }
 
     /// CPUs of this host, plugged in or not.
     pub(crate) const fn cpus(&self) -> u64 {
-        self.ready.counts.cpus()
+        self.prepared.counts.cpus()
     }
 
     pub(crate) fn missed(&self) -> Result<Missed> {
-        self.placed.programs.missed()
+        self.attached.programs.missed()
     }
 
     pub(crate) fn faults(&self) -> Result<Faults> {
-        let counts = &self.ready.counts;
+        let counts = &self.prepared.counts;
         Ok(Faults {
             unreadable: counts.faults(Fault::Unreadable)?,
             join_lost: counts.faults(Fault::JoinLost)?,
@@ -192,7 +209,7 @@ impl Attachment {
             ext_gen_id,
             ext_genid_address,
             ..
-        } = self.ready.layout;
+        } = self.prepared.types.layout;
         ext_gen_id != ABSENT && ext_genid_address == 0
     }
 
@@ -202,7 +219,7 @@ impl Attachment {
             per_cpu_offset_address,
             task_preempt_count,
             ..
-        } = self.ready.layout;
+        } = self.prepared.types.layout;
         backend.can_rest() && per_cpu_offset_address == 0 && task_preempt_count == ABSENT
     }
 
@@ -212,7 +229,7 @@ impl Attachment {
     /// attached to (`bpf_trampoline_module_get`, `kernel/bpf/trampoline.c`, 5.11
     /// to 6.1).
     pub(crate) fn is_all_that_holds(&self) -> bool {
-        let programs = &self.placed.programs;
+        let programs = &self.attached.programs;
         [programs.count(), programs.functions()]
             .into_iter()
             .any(|ours| module::is_idle(MODULE, ours))

@@ -1,13 +1,13 @@
 //! Finds out where the running kernel keeps what the programs read.
 
-use anyhow::{Result, bail};
 use conntrack_ebpf::{ABSENT, Layout};
 
 use crate::{btf::Btf, kernel::symbols::Symbols};
 
 /// Resolves the layout from the kernel's type information. Every structure
-/// the programs must read is in vmlinux's own, even where conntrack is a module.
-pub fn resolve(btf: &Btf, module: Option<&Btf>, symbols: &Symbols) -> Result<Layout> {
+/// the programs must read is in vmlinux's own, even where conntrack is a module. Fails
+/// with the fields that are not there.
+pub fn resolve(btf: &Btf, module: Option<&Btf>, symbols: &Symbols) -> Result<Layout, Vec<String>> {
     let mut fields = Fields {
         btf,
         missing: Vec::new(),
@@ -64,14 +64,11 @@ pub fn resolve(btf: &Btf, module: Option<&Btf>, symbols: &Symbols) -> Result<Lay
             .and_then(|value| u32::try_from(value).ok())
             .unwrap_or(ABSENT),
     };
-    if !fields.missing.is_empty() {
-        bail!(
-            "this kernel's type information lacks {}: ctdrop cannot read its packets; \
-             please report the kernel's version",
-            fields.missing.join(", ")
-        );
+    if fields.missing.is_empty() {
+        Ok(layout)
+    } else {
+        Err(fields.missing)
     }
-    Ok(layout)
 }
 
 /// Where x86 keeps the preemption count: the address of the array with each

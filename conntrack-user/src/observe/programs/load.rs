@@ -2,33 +2,28 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
-use anyhow::{Context as _, Result, anyhow};
-use aya::programs::{KProbe, kprobe::KProbeLink};
-use conntrack_ebpf::{ABSENT, Layout};
+use anyhow::Context as _;
+use aya::programs::{KProbe, ProgramError, kprobe::KProbeLink};
 
-use crate::{
-    kernel::{
-        surroundings::{Kprobes, Surroundings},
-        symbols::Symbols,
+use crate::observe::{
+    backend::Backend,
+    bpf::{
+        object::Object,
+        sys::{self, Kind, LoadError, Target},
     },
-    observe::{
-        backend::Backend,
-        bpf::{
-            object::Object,
-            sys::{self, Kind, LoadError, Target},
-        },
-        counts::health::Missed,
-        programs::{
-            table::{Hook, Program, Sees, When},
-            types::Types,
-        },
+    counts::health::Missed,
+    failure::{Cause, LoadFailure, Step},
+    programs::{
+        table::{Hook, Program, Sees, When},
+        types::Types,
     },
 };
 
-/// The programs of a rung, loaded, and attached or not. Dropping this detaches
+/// The programs of a backend, loaded, and attached or not. Dropping this detaches
 /// and unloads them.
 #[derive(Debug)]
 pub(crate) struct Programs(Vec<Loaded>);
@@ -48,44 +43,33 @@ enum Link {
 }
 
 impl Programs {
-    /// Loads all programs of a rung: when one is refused, nothing has been
-    /// attached.
+    /// Loads all programs of a backend, whose requirements are met: when one is
+    /// refused, nothing has been attached.
     pub(crate) fn load(
         backend: Backend,
         object: &mut Object,
-        layout: &Layout,
         types: &Types,
-    ) -> Result<Self> {
-        if backend == Backend::Tracepoint && layout.reason_netfilter_drop == ABSENT {
-            return Err(anyhow!(
-                "this kernel does not give the reason of a dropped packet (5.18 and later do)"
-            ));
-        }
-        if backend == Backend::Kprobe && Surroundings::read()?.kprobes != Kprobes::On {
-            // Switched off they could be attached all the same, and see nothing.
-            return Err(anyhow!("kprobes cannot be used here"));
-        }
+    ) -> Result<Self, LoadFailure> {
         let module = match &types.module {
             Some(_) if backend == Backend::Fexit => Some(open_module_btf()?),
             _ => None,
         };
-        for program in Program::of(backend, types) {
-            expect_function(program, types.symbols())?;
-        }
-        Program::of(backend, types)
+        Program::of(backend, types.deletion)
             .map(|program| {
+                let fd = load(program, object, types, module.as_ref())
+                    .map_err(|cause| LoadFailure::new(Step::LoadProgram(program.name), cause))?;
                 Ok(Loaded {
                     program,
-                    fd: load(program, object, types, module.as_ref())?,
+                    fd,
                     link: None,
                 })
             })
-            .collect::<Result<_>>()
+            .collect::<Result<_, _>>()
             .map(Self)
     }
 
     /// Attaches those of that kind that are not attached yet.
-    pub(crate) fn attach(&mut self, when: When, object: &mut Object) -> Result<()> {
+    pub(crate) fn attach(&mut self, when: When, object: &mut Object) -> Result<(), LoadFailure> {
         for loaded in &mut self.0 {
             if loaded.program.when == when && loaded.link.is_none() {
                 loaded.link = Some(attach_one(loaded.program, object, loaded.fd.as_fd())?);
@@ -123,7 +107,7 @@ impl Programs {
     }
 
     /// How often the kernel skipped them since they were loaded.
-    pub(crate) fn missed(&self) -> Result<Missed> {
+    pub(crate) fn missed(&self) -> anyhow::Result<Missed> {
         let mut missed = Missed::default();
         for Loaded { program, fd, .. } in &self.0 {
             let runs = sys::missed_runs(fd).with_context(|| {
@@ -144,9 +128,9 @@ impl Programs {
     }
 }
 
-fn open_module_btf() -> Result<OwnedFd> {
+fn open_module_btf() -> Result<OwnedFd, LoadFailure> {
     sys::module_btf("nf_conntrack")
-        .context("cannot find the type information of module nf_conntrack")
+        .map_err(|error| LoadFailure::new(Step::OpenModuleBtf, error.into()))
 }
 
 fn load(
@@ -154,42 +138,29 @@ fn load(
     object: &mut Object,
     types: &Types,
     module: Option<&OwnedFd>,
-) -> Result<OwnedFd> {
+) -> Result<OwnedFd, Cause> {
     let kind = match program.hook {
-        Hook::Fentry(function) => Kind::Fentry(target(function, types, module)?),
-        Hook::Fexit(function) => Kind::Fexit(target(function, types, module)?),
-        Hook::Tracepoint(tracepoint) => Kind::Tracepoint(tracepoint_of(tracepoint, types)?),
-        Hook::Kprobe(_) => return load_kprobe(program.name, object.kprobe(program.name)?),
+        Hook::Fentry(function) => Kind::Fentry(function_target(function, types, module)?),
+        Hook::Fexit(function) => Kind::Fexit(function_target(function, types, module)?),
+        Hook::Tracepoint(tracepoint) => Kind::Tracepoint(tracepoint_target(tracepoint, types)?),
+        Hook::Kprobe(_) => return load_kprobe(program.name, object),
     };
-    let (instructions, license) = object.program(program.name)?;
+    let (instructions, license) = object
+        .program(program.name)
+        .map_err(|error| Cause::of(&error))?;
     sys::load_program(program.name, kind, instructions, &license)
-        .map_err(|error| refusal(program.name, error))
+        .map_err(|LoadError { error, verifier }| refused(error, verifier))
 }
 
-/// Demands that a program's function is there under its own name: by any other
-/// its arguments may be others.
-fn expect_function(program: &Program, symbols: &Symbols) -> Result<()> {
-    let (Hook::Fentry(function) | Hook::Fexit(function) | Hook::Kprobe(function)) = program.hook
-    else {
-        return Ok(());
-    };
-    if symbols.has(function) {
-        return Ok(());
-    }
-    Err(match symbols.variant(function) {
-        Some(variant) => anyhow!(
-            "the compiler has made {variant} of the kernel's function {function}, and its \
-             arguments may be others"
-        ),
-        None => anyhow!("the kernel has no function {function}"),
-    })
-}
-
-fn target(function: &str, types: &Types, module: Option<&OwnedFd>) -> Result<Target> {
-    let types = types.module.as_ref().unwrap_or(&types.kernel);
+fn function_target(
+    function: &'static str,
+    types: &Types,
+    module: Option<&OwnedFd>,
+) -> Result<Target, Cause> {
     let found = types
+        .of_conntrack()
         .function(function)
-        .with_context(|| format!("the kernel's type information has no function {function}"))?;
+        .ok_or(Cause::NoFunctionType(function))?;
     Ok(Target {
         id: found.id,
         module: module
@@ -199,51 +170,71 @@ fn target(function: &str, types: &Types, module: Option<&OwnedFd>) -> Result<Tar
 }
 
 /// Tracepoints are in the kernel itself.
-fn tracepoint_of(tracepoint: &str, types: &Types) -> Result<Target> {
-    let id = types.kernel.tracepoint(tracepoint);
-    let id = id
-        .with_context(|| format!("the kernel's type information has no tracepoint {tracepoint}"))?;
+fn tracepoint_target(tracepoint: &'static str, types: &Types) -> Result<Target, Cause> {
+    let id = types
+        .kernel
+        .tracepoint(tracepoint)
+        .ok_or(Cause::NoTracepoint(tracepoint))?;
     Ok(Target { id, module: None })
 }
 
-fn refusal(name: &str, LoadError { error, verifier }: LoadError) -> anyhow::Error {
-    let error = anyhow!(error).context(format!("the kernel refuses eBPF program {name}"));
-    if verifier.is_empty() {
-        error
-    } else {
-        error.context(format!("the verifier says:\n{verifier}\n"))
+/// A program that the kernel did not take. Without a log it never came to the
+/// verifier.
+fn refused(error: io::Error, log: String) -> Cause {
+    match Cause::from(error) {
+        Cause::Errno(errno) if !log.is_empty() => Cause::Rejected { errno, log },
+        cause => cause,
     }
 }
 
 /// aya loads and attaches these by itself, in modules too.
-fn load_kprobe(name: &str, program: &mut KProbe) -> Result<OwnedFd> {
+fn load_kprobe(name: &str, object: &mut Object) -> Result<OwnedFd, Cause> {
+    let program = object.kprobe(name).map_err(|error| Cause::of(&error))?;
     if program.fd().is_err() {
-        program
-            .load()
-            .with_context(|| format!("the kernel refuses eBPF program {name}"))?;
+        program.load().map_err(kprobe_refused)?;
     }
-    let fd = program
-        .fd()
-        .with_context(|| format!("eBPF program {name}"))?;
-    fd.as_fd()
-        .try_clone_to_owned()
-        .with_context(|| format!("eBPF program {name}"))
+    let fd = program.fd().map_err(kprobe_refused)?;
+    Ok(fd.as_fd().try_clone_to_owned()?)
 }
 
-fn attach_one(program: &Program, object: &mut Object, fd: BorrowedFd<'_>) -> Result<Link> {
+fn kprobe_refused(error: ProgramError) -> Cause {
+    match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => refused(io_error, sys::last_lines(&verifier_log.to_string())),
+        error => Cause::of(&error.into()),
+    }
+}
+
+fn attach_one(
+    program: &Program,
+    object: &mut Object,
+    fd: BorrowedFd<'_>,
+) -> Result<Link, LoadFailure> {
     let name = program.name;
-    match program.hook {
-        Hook::Fentry(place) | Hook::Fexit(place) | Hook::Tracepoint(place) => sys::attach(fd)
-            .with_context(|| format!("cannot attach eBPF program {name} to {place}"))
-            .map(|fd| Link::Descriptor { _fd: fd }),
-        Hook::Kprobe(function) => attach_kprobe(object.kprobe(name)?, function),
-    }
+    let (link, target) = match program.hook {
+        Hook::Fentry(target) | Hook::Fexit(target) | Hook::Tracepoint(target) => {
+            let link = sys::attach(fd).map(|fd| Link::Descriptor { _fd: fd });
+            (link.map_err(Cause::from), target)
+        }
+        Hook::Kprobe(function) => {
+            let probe = object.kprobe(name).map_err(|error| Cause::of(&error));
+            let link = probe.and_then(|probe| attach_kprobe(probe, function));
+            (link, function)
+        }
+    };
+    let step = Step::AttachProgram {
+        program: name,
+        target,
+    };
+    link.map_err(|cause| LoadFailure::new(step, cause))
 }
 
-fn attach_kprobe(program: &mut KProbe, function: &str) -> Result<Link> {
+fn attach_kprobe(program: &mut KProbe, function: &str) -> Result<Link, Cause> {
     let link = program
         .attach(function, 0)
         .and_then(|id| program.take_link(id))
-        .with_context(|| format!("cannot attach a kprobe to {function}"))?;
+        .map_err(|error| Cause::of(&error.into()))?;
     Ok(Link::Kprobe { _link: link })
 }

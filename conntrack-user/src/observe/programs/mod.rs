@@ -4,5 +4,6 @@ pub(crate) mod attachment;
 pub mod layout;
 pub(crate) mod load;
 pub(crate) mod pressure_signal;
+pub(crate) mod requirements;
 pub(crate) mod table;
 pub mod types;

@@ -1,4 +1,4 @@
-//! Waits for the programs to see the first sign of pressure.
+//! Waits for the programs to signal pressure.
 
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -8,10 +8,10 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::observe::bpf::object::Object;
 
-/// A ring buffer that programs write to once after each [`Bell::set`].
-pub(crate) struct Bell {
-    asked: Array<MapData, u32>,
-    rung: AsyncFd<Ring>,
+/// A ring buffer that programs write to once after each [`PressureSignal::request`].
+pub(crate) struct PressureSignal {
+    requested: Array<MapData, u32>,
+    signals: AsyncFd<Ring>,
 }
 
 /// The ring buffer as a descriptor that can be waited for.
@@ -23,7 +23,7 @@ impl AsRawFd for Ring {
     }
 }
 
-impl Bell {
+impl PressureSignal {
     /// Takes over its maps.
     pub(crate) fn new(object: &mut Object) -> Result<Self> {
         let buffer: RingBuf<MapData> = object
@@ -31,28 +31,28 @@ impl Bell {
             .try_into()
             .context("map PRESSURE")?;
         // SAFETY: the ring owns its descriptor, and is owned by the `AsyncFd`.
-        let rung = unsafe { AsyncFd::register_with_interest(Ring(buffer), Interest::READABLE) }
+        let signals = unsafe { AsyncFd::register_with_interest(Ring(buffer), Interest::READABLE) }
             .context("cannot wait for the eBPF map PRESSURE")?;
         Ok(Self {
-            asked: object
+            requested: object
                 .take("WAKE_REQUEST")?
                 .try_into()
                 .context("map WAKE_REQUEST")?,
-            rung,
+            signals,
         })
     }
 
-    /// Asks to be woken by the next sign.
-    pub(crate) fn set(&mut self) -> Result<()> {
-        self.asked
+    /// Asks to be woken by the next sign of pressure.
+    pub(crate) fn request(&mut self) -> Result<()> {
+        self.requested
             .set(0, 1, 0)
             .context("cannot write the eBPF map WAKE_REQUEST")
     }
 
-    /// Ends when it has been rung.
-    pub(crate) async fn rung(&mut self) -> Result<()> {
+    /// Ends when the programs have signalled.
+    pub(crate) async fn received(&mut self) -> Result<()> {
         let mut ready = self
-            .rung
+            .signals
             .readable_mut()
             .await
             .context("cannot wait for the eBPF map PRESSURE")?;

@@ -3,10 +3,7 @@
 use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
 use When::{Always, Armed, Skipping};
 
-use crate::observe::{
-    backend::Backend,
-    programs::types::{Deletion, Types},
-};
+use crate::observe::{backend::Backend, programs::types::Deletion};
 
 /// A program of the object and where it goes.
 #[derive(Debug)]
@@ -52,14 +49,17 @@ pub(crate) enum When {
 
 impl Program {
     /// The programs of a backend.
-    pub(crate) fn of(backend: Backend, types: &Types) -> impl Iterator<Item = &'static Program> {
+    pub(crate) fn of(
+        backend: Backend,
+        deletion: Deletion,
+    ) -> impl Iterator<Item = &'static Program> {
         let functions = match backend {
             Backend::Fexit => FEXIT,
             Backend::Kprobe => KPROBE,
             Backend::Tracepoint => TRACEPOINT,
             Backend::Counters => &[],
         };
-        let deletion: &[Program] = match (backend, types.deletion) {
+        let deletions: &[Program] = match (backend, deletion) {
             (Backend::Fexit, Deletion::Whole) => FEXIT_DELETION,
             // 5.11 to 5.18 in this form fail to attach, and kprobes serve.
             (Backend::Fexit, Deletion::Parted | Deletion::PartedEarly) => FEXIT_DELETION_PARTED,
@@ -68,7 +68,7 @@ impl Program {
             (Backend::Kprobe, Deletion::PartedEarly) => KPROBE_DELETION_PARTED_EARLY,
             (Backend::Tracepoint | Backend::Counters, _) => &[],
         };
-        deletion.iter().chain(functions)
+        deletions.iter().chain(functions)
     }
 }
 

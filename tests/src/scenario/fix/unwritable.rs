@@ -57,7 +57,7 @@ fn settings(machine: &Machine, lan: &Lan) -> Result<()> {
     let mount = ReadOnly::mount(c"/etc")?;
     let mut watch = watch(machine, &["--fix", "auto"])?;
     let kept = raised_and_then(&mut watch, lan, 10_000, "kept")?;
-    let shortfall = kept["shortfalls"][0].as_str().unwrap_or_default();
+    let shortfall = kept["shortfalls"][0]["why"].as_str().unwrap_or_default();
     ensure!(
         shortfall.contains("cannot")
             && shortfall.contains("/etc/")

@@ -1,9 +1,11 @@
 //! The conntrack module comes and goes under the programs.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 
 use crate::{
-    kernel::presence::Presence,
+    kernel::{presence::Presence, surroundings::Surroundings},
     observe::{
         backend::Backend,
         counts::sink::Sink,
@@ -11,8 +13,11 @@ use crate::{
             by_programs::{Carried, ProgramObserver, warnings, with},
             event::Event,
         },
-        programs::attachment,
-        survey::ladder,
+        programs::attachment::{self, Attachment},
+        survey::{
+            trial::{Trial, Works},
+            unusable::Unusable,
+        },
     },
 };
 
@@ -97,9 +102,8 @@ impl ProgramObserver {
     }
 
     fn attach_again(&mut self) -> Result<()> {
-        // On the same rung, so that the report stays about one.
         let armed = self.arming.begins_armed(self.watched.fill());
-        let (_, attachment, _) = ladder::attach(Some(self.backend), armed, || ())?;
+        let attachment = attach(self.backend, armed)?;
         // Else its counters are not the ones that are followed.
         if attachment::instance() != self.instance {
             bail!("the module was loaded anew meanwhile");
@@ -109,5 +113,17 @@ impl ProgramObserver {
         self.check()?;
         self.cover();
         Ok(())
+    }
+}
+
+/// Attaches the programs of the same backend as before, so that the report stays about
+/// one.
+fn attach(backend: Backend, armed: bool) -> Result<Attachment> {
+    let around = Arc::new(Surroundings::read());
+    let mut trial = Trial::new(&around, armed);
+    match trial.attempt(backend) {
+        Ok(Works::Programs(attached)) => trial.begin(attached),
+        Ok(Works::Counters) => bail!("backend {backend} has no programs"),
+        Err(failure) => Err(Unusable::error(&[Unusable::new(backend, failure, &around)])),
     }
 }

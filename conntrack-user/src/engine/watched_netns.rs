@@ -1,4 +1,4 @@
-//! The network namespace that was asked for, and whether it is still there.
+//! The only network namespace that is observed, and whether it is still there.
 
 use anyhow::Result;
 
@@ -10,12 +10,25 @@ use crate::{
     say::clock,
 };
 
-/// A namespace that is watched by itself.
+/// A network namespace that is observed alone.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+pub struct WatchedNetns {
     namespace: Namespace,
     /// When it was seen to be gone: RFC 3339.
     gone: Option<String>,
+}
+
+/// Something has become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetnsChange {
+    /// When: RFC 3339.
+    pub time: String,
+    /// Its inode.
+    pub netns: u32,
+    /// What it was called.
+    pub name: String,
+    /// What has become of it.
+    pub change: Change,
 }
 
 /// What has become of it.
@@ -30,7 +43,7 @@ pub enum Change {
     },
 }
 
-impl Chosen {
+impl WatchedNetns {
     /// Finds what the user calls a namespace.
     pub fn find(wanted: &str) -> Result<Self> {
         Ok(Self {
@@ -64,13 +77,19 @@ impl Chosen {
         }
     }
 
-    /// Looks whether it is still there; says so once if not.
-    pub fn look(&mut self) -> Result<Option<Change>> {
+    /// Checks whether it is still there; says so once if not.
+    pub fn check(&mut self) -> Result<Option<NetnsChange>> {
         if self.gone.is_some() || self.namespace.is_where_it_was() {
             return Ok(None);
         }
+        let name = self.name().to_owned();
         let found = Namespaces::discover()?.by_inode(self.inode()).cloned();
-        Ok(self.follow(found))
+        Ok(self.follow(found).map(|change| NetnsChange {
+            time: clock::now(),
+            netns: self.inode(),
+            name,
+            change,
+        }))
     }
 
     /// Takes what has its number now for it, if that may be.
@@ -89,9 +108,9 @@ impl Chosen {
     pub fn warning(&self) -> Option<String> {
         let gone = self.gone.as_ref()?;
         Some(format!(
-            "network namespace {} was found gone at {gone}: what was refused in it after the last \
-             look at its counters is held against nothing, and a later namespace may have its \
-             number",
+            "network namespace {} was gone at {gone}: packets refused in it after its counters \
+             were last read are not checked against them, and a new namespace may have got its \
+             inode number",
             self.name()
         ))
     }
@@ -122,8 +141,8 @@ mod tests {
         namespace
     }
 
-    fn chosen(name: &str, mounts: &[&str]) -> Chosen {
-        Chosen {
+    fn watched(name: &str, mounts: &[&str]) -> WatchedNetns {
+        WatchedNetns {
             namespace: named(name, mounts),
             gone: None,
         }
@@ -131,23 +150,23 @@ mod tests {
 
     #[test]
     fn one_that_is_where_it_was_is_said_nothing_of() {
-        let mut own = chosen("blue", &[]);
-        assert_eq!(own.look().unwrap(), None);
+        let mut own = watched("blue", &[]);
+        assert_eq!(own.check().unwrap(), None);
         assert_eq!(own.warning(), None);
     }
 
     #[test]
     fn one_that_nothing_leads_to_is_gone_once() {
-        let mut blue = chosen("blue", &["/run/netns/blue"]);
+        let mut blue = watched("blue", &["/run/netns/blue"]);
         assert_eq!(blue.follow(None), Some(Change::Gone));
         let said = blue.warning().unwrap();
-        assert!(said.contains("blue was found gone at 2"), "{said}");
-        assert_eq!(blue.look().unwrap(), None, "it has been said");
+        assert!(said.contains("blue was gone at 2"), "{said}");
+        assert_eq!(blue.check().unwrap(), None, "it has been said");
     }
 
     #[test]
     fn one_that_a_process_keeps_goes_on_by_another_name() {
-        let mut blue = chosen("blue", &["/run/netns/blue"]);
+        let mut blue = watched("blue", &["/run/netns/blue"]);
         let now = "sleep[7]".to_owned();
         assert_eq!(
             blue.follow(Some(named(&now, &[]))),
@@ -163,7 +182,7 @@ mod tests {
 
     #[test]
     fn another_one_in_the_same_place_is_not_taken_for_it() {
-        let mut blue = chosen("blue", &["/run/netns/blue"]);
+        let mut blue = watched("blue", &["/run/netns/blue"]);
         let next = named("blue", &["/run/netns/blue"]);
         assert_eq!(blue.follow(Some(next)), Some(Change::Gone));
     }

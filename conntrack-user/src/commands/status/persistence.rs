@@ -1,22 +1,22 @@
-//! Findings about what survives: a limit that is lost by a boot, a restart or a
-//! reload, and settings that have no effect.
+//! Findings about the limit's persistence: it is lost by a boot, a restart or a
+//! reload, or a setting of it has no effect.
 
 use crate::{
     facts::{Facts, Source, host_kernel::Form, init::Init, sysctl::Variable},
     say::{
-        finding::{Finding, Severity},
-        number::{number, optional},
+        finding::{Code, Finding, Severity},
+        number::{counted, number, optional},
     },
-    survival::{Action, Outcome, Step, Survival},
+    survival::{Action, Actor, Event, Origin, Outcome, Step, Survival},
 };
 
 /// What is judged.
-pub(crate) struct Lasting<'a> {
+pub(crate) struct Persistence<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) survival: &'a Survival,
 }
 
-impl Lasting<'_> {
+impl Persistence<'_> {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.not_in_force());
@@ -25,20 +25,18 @@ impl Lasting<'_> {
             findings.extend(self.lost_by_restart(&service.service, &service.outcome));
         }
         findings.extend(self.lost_by_reload());
-        findings.extend(self.without_effect());
+        findings.extend(self.ineffective());
         findings.extend(self.not_read());
-        findings.extend(self.contradicted());
-        findings.extend(self.uncertain());
-        findings.extend(self.not_told());
+        findings.extend(self.overridden());
         findings
     }
 
-    /// The limit that is to last: the one in force, or what files lead to at
-    /// boot, if that is higher; and where that is only the kernel's default, what
-    /// somebody wanted in vain.
+    /// The limit that is wanted: the one in force, or what files lead to at boot, if
+    /// that is higher; and where that is only the kernel's default, what a setting
+    /// without effect asks for.
     fn wanted(&self) -> Option<u64> {
         let boot = &self.survival.boot;
-        let in_files = if boot.because.file.is_some() {
+        let in_files = if boot.origin.source().is_some() {
             boot.value
         } else {
             missed(boot).and_then(|step| step.value)
@@ -53,7 +51,7 @@ impl Lasting<'_> {
     fn not_in_force(&self) -> Option<Finding> {
         let boot = &self.survival.boot;
         let now = self.facts.numbers.limits.max?;
-        let then = boot.value.filter(|_| boot.because.file.is_some())?;
+        let then = boot.value.filter(|_| boot.origin.source().is_some())?;
         if !higher(then, now) {
             return None;
         }
@@ -63,19 +61,20 @@ impl Lasting<'_> {
             .map(|service| service.service.as_str())
             .collect();
         let by = if by.is_empty() {
-            "it was set lower since, or the files are newer than the last boot".to_owned()
+            "it was lowered since, or the files are newer than the last boot".to_owned()
         } else {
-            format!("a restart of {} has just this effect", by.join(" or "))
+            format!("a restart of {} has this effect", by.join(" or "))
         };
         Some(Finding::new(
+            Code::LimitNotInForce,
             Severity::Warning,
             format!(
-                "the limit that is set at boot is not in force: {} in place of {}",
+                "the limit is {}, but files set {} at boot",
                 number(now),
                 number(then)
             ),
-            format!("{}; {by}", Self::because(boot)),
-            format!("set {} to {then} now", self.name()),
+            format!("{}; {by}", boot.origin.sentence()),
+            format!("set it now: sysctl -w {}={then}", self.key()),
         ))
     }
 
@@ -83,18 +82,19 @@ impl Lasting<'_> {
         let boot = &self.survival.boot;
         let missed = missed(boot);
         if let Some(step) = missed
-            && boot.because.file.is_none()
+            && boot.origin.source().is_none()
             && let Some(source) = &step.source
         {
             return Some(Finding::new(
+                Code::LimitLostAtBoot,
                 Severity::Warning,
                 format!(
-                    "the limit of {} in {source} is lost at boot, which leads to {}",
+                    "the limit of {} in {source} is lost at boot; it will be {}",
                     optional(step.value),
                     optional(boot.value)
                 ),
                 format!(
-                    "{} reads it before conntrack is loaded, and nothing sets it afterwards",
+                    "{} applies it before conntrack is loaded, and nothing applies it afterwards",
                     step.by
                 ),
                 self.load_early(),
@@ -104,13 +104,14 @@ impl Lasting<'_> {
         let value = boot.value?;
         higher(wanted, value).then(|| {
             Finding::new(
+                Code::LimitLostAtBoot,
                 Severity::Warning,
                 format!(
-                    "the limit is lost at boot: {} now, {} then",
+                    "the limit of {} is lost at boot; it will be {}",
                     number(wanted),
                     number(value)
                 ),
-                Self::because(boot),
+                boot.origin.sentence(),
                 self.remedy(boot),
             )
         })
@@ -121,13 +122,10 @@ impl Lasting<'_> {
         let value = outcome.value?;
         (touches(outcome) && higher(wanted, value)).then(|| {
             Finding::new(
+                Code::LimitLostByRestart,
                 Severity::Warning,
-                format!(
-                    "a restart of {service} changes the limit from {} to {}",
-                    number(wanted),
-                    number(value)
-                ),
-                Self::because(outcome),
+                lowers(&Event::Restart(service.to_owned()), wanted, value),
+                outcome.origin.sentence(),
                 self.restart_remedy(service, outcome),
             )
         })
@@ -148,20 +146,18 @@ impl Lasting<'_> {
                 .any(|step| step.does == Action::Unloads)
         });
         Some(Finding::new(
+            Code::LimitLostByReload,
             if unloads {
                 Severity::Warning
             } else {
                 // Somebody would have to do it by hand.
                 Severity::Info
             },
+            lowers(&Event::Reload, wanted, value),
+            reload.origin.sentence(),
             format!(
-                "a reload of the module changes the limit from {} to {}",
-                number(wanted),
-                number(value)
-            ),
-            Self::because(reload),
-            format!(
-                "options {} hashsize={} in {}: the module then begins with eight times that",
+                "add \"options {} hashsize={}\" to {}: the module then starts with a limit of 8 times \
+                 that",
                 self.facts.kernel.generation.module(),
                 wanted.div_ceil(4),
                 self.options_file()
@@ -173,58 +169,49 @@ impl Lasting<'_> {
         if self.facts.distribution.is_el(5) {
             "/etc/modprobe.conf"
         } else {
-            "a file of /etc/modprobe.d"
+            "a file in /etc/modprobe.d"
         }
     }
 
     fn load_early(&self) -> String {
         let module = self.facts.kernel.generation.module();
         match self.facts.init {
-            Init::RcSysinit { .. } => {
-                format!(
-                    "an executable /etc/sysconfig/modules/{module}.modules that runs modprobe {module}"
-                )
+            Init::RcSysinit { .. } => format!(
+                "create an executable /etc/sysconfig/modules/{module}.modules that runs modprobe \
+                 {module}"
+            ),
+            Init::DebianSysV | Init::OpenRc { .. } => {
+                format!("add a line {module} to /etc/modules")
             }
-            Init::DebianSysV | Init::OpenRc { .. } => format!("a line {module} in /etc/modules"),
             Init::Systemd { .. } | Init::Runit => {
-                format!("a file /etc/modules-load.d/{module}.conf with the line {module}")
+                format!("create /etc/modules-load.d/{module}.conf with the line {module}")
             }
-        }
-    }
-
-    pub(crate) fn because(outcome: &Outcome) -> String {
-        let because = &outcome.because;
-        match (&because.file, because.line) {
-            (Some(file), Some(line)) => {
-                format!(
-                    "{}:{line} says {}; {}",
-                    file.display(),
-                    because.text,
-                    because.why
-                )
-            }
-            _ => because.why.clone(),
         }
     }
 
     /// Of a boot that leads to less.
     fn remedy(&self, boot: &Outcome) -> String {
-        let Some(file) = &boot.because.file else {
-            return format!(
-                "set it in a file that is read at boot, and {}",
-                self.load_early()
-            );
+        let writer = match boot.origin.inner() {
+            Origin::Writer { name, .. } => Some(*name),
+            Origin::Setting {
+                by: Actor::Service(name),
+                ..
+            } => Some(name.as_str()),
+            _ => None,
         };
-        let writer = self.facts.writers.iter().find(|writer| {
-            let sets = writer.sets.as_ref().map(|sets| &sets.source);
-            sets.into_iter()
-                .chain(&writer.evidence)
-                .any(|source| source.file == *file)
-        });
-        writer.map_or_else(
-            || format!("change that line of {}", file.display()),
-            |writer| writer.knob.clone(),
-        )
+        let writer = self
+            .facts
+            .writers
+            .iter()
+            .find(|known| Some(known.name) == writer);
+        match (writer, boot.origin.source()) {
+            (Some(writer), _) => writer.knob.clone(),
+            (None, Some(source)) => format!("change that line in {}", source.file.display()),
+            (None, None) => format!(
+                "set the limit in a file that is read at boot, and {}",
+                self.load_early()
+            ),
+        }
     }
 
     fn restart_remedy(&self, service: &str, outcome: &Outcome) -> String {
@@ -241,13 +228,13 @@ impl Lasting<'_> {
         let pattern = facts.kernel.generation.sysctl_pattern();
         match &iptables.load {
             None => format!(
-                "{} does not know {prefix}_SYSCTL_LOAD_LIST: update {service}, or set \
-                 {prefix}_MODULES_UNLOAD=\"no\" in its configuration, or hashsize as a module option",
+                "{} does not support {prefix}_SYSCTL_LOAD_LIST: update {service}, or set \
+                 {prefix}_MODULES_UNLOAD=\"no\" in its configuration, or set the module option hashsize",
                 iptables.script.display()
             ),
             Some(load) => format!(
-                "{prefix}_SYSCTL_LOAD_LIST=\"{pattern}\" in /etc/sysconfig/{service}-config, and \
-                 the limit in {}, which is where {} looks",
+                "set {prefix}_SYSCTL_LOAD_LIST=\"{pattern}\" in /etc/sysconfig/{service}-config, and the \
+                 limit in {}, where {} looks for it",
                 load.files.join(" or "),
                 load.source
             ),
@@ -255,7 +242,7 @@ impl Lasting<'_> {
     }
 
     /// Lines that are read and refused.
-    fn without_effect(&self) -> Vec<Finding> {
+    fn ineffective(&self) -> Vec<Finding> {
         let mut sources: Vec<(&Source, &Step)> = Vec::new();
         for step in self.steps() {
             if let Some(source) = &step.source
@@ -269,39 +256,31 @@ impl Lasting<'_> {
             .into_iter()
             .map(|(source, step)| {
                 let why = match step.value {
-                    None => "the kernel takes a whole number from 0 to 2147483647 only",
+                    None => "the kernel accepts only a whole number from 0 to 2147483647",
                     Some(_) => {
                         "this kernel has no sysctl of that name, or the program that reads the \
-                         line does not know the form"
+                         line does not support its form"
                     }
                 };
                 Finding::new(
+                    Code::SettingIneffective,
                     Severity::Warning,
                     format!("{source} has no effect: {}", source.text),
                     format!("{} reads it; {why}", step.by),
-                    format!("write it as {} = NUMBER", self.name()),
+                    format!("write it as {} = NUMBER", self.key()),
                 )
             })
             .collect()
     }
 
     /// The name of the limit that this kernel has.
-    fn name(&self) -> &'static str {
+    fn key(&self) -> &'static str {
         self.facts.kernel.generation.max_sysctl()
     }
 
     fn steps(&self) -> impl Iterator<Item = &Step> {
-        let Survival {
-            boot,
-            module_reload,
-            services,
-            ..
-        } = self.survival;
-        let services = services.iter().map(|service| &service.outcome);
-        [boot, module_reload]
-            .into_iter()
-            .chain(services)
-            .flat_map(|outcome| &outcome.steps)
+        let outcomes = self.survival.outcomes().into_iter();
+        outcomes.flat_map(|(_, outcome)| &outcome.steps)
     }
 
     /// Settings of the limit in `/etc/sysctl.conf` where nothing reads it at
@@ -321,6 +300,7 @@ impl Lasting<'_> {
             .rev()
             .find(|line| line.key.variable() == Some(Variable::Max))?;
         Some(Finding::new(
+            Code::SettingNotRead,
             Severity::Warning,
             format!(
                 "{}:{} is not read at boot: {}",
@@ -328,52 +308,61 @@ impl Lasting<'_> {
                 line.number,
                 line.text.trim()
             ),
-            "systemd-sysctl reads the directories sysctl.d only, and none of them has a link to \
-             this file; sysctl --system and sysctl -p do read it, so that it works until the next \
+            "at boot systemd-sysctl reads only the directories sysctl.d, and none of them has a link \
+             to this file; sysctl --system and sysctl -p do read it, so that it works until the next \
              boot",
-            "move the line to a file /etc/sysctl.d/90-conntrack.conf",
+            "move the line to /etc/sysctl.d/90-conntrack.conf",
         ))
     }
 
     /// Lines that say something else than the one that wins.
-    fn contradicted(&self) -> Option<Finding> {
+    fn overridden(&self) -> Option<Finding> {
         let boot = &self.survival.boot;
         let winner = boot
             .steps
             .iter()
             .rev()
             .find(|step| step.does == Action::Sets)?;
-        let mut others: Vec<String> = boot
+        let mut others: Vec<(&Source, Option<u64>)> = boot
             .steps
             .iter()
             .filter(|step| {
                 matches!(step.does, Action::Sets | Action::TooEarly) && step.value != winner.value
             })
-            .filter_map(|step| {
-                let source = step.source.as_ref()?;
-                Some(format!("{source} ({})", optional(step.value)))
-            })
+            .filter_map(|step| Some((step.source.as_ref()?, step.value)))
             .collect();
         others.dedup();
+        let place = winner
+            .source
+            .as_ref()
+            .map_or_else(|| winner.by.to_string(), ToString::to_string);
+        let lines = others
+            .iter()
+            .map(|(source, value)| format!("{source} ({})", optional(*value)));
+        let lines: Vec<String> = lines.collect();
+        let are = if others.len() == 1 { "is" } else { "are" };
         (!others.is_empty()).then(|| {
             Finding::new(
+                Code::SettingsOverridden,
                 Severity::Info,
                 format!(
-                    "{} other settings of the limit are overridden at boot",
-                    others.len()
+                    "{} of the limit {are} overridden at boot",
+                    counted(others.len() as u64, "other setting")
                 ),
-                format!(
-                    "{}; the last one wins: {}",
-                    others.join(", "),
-                    winner
-                        .source
-                        .as_ref()
-                        .map_or_else(|| winner.by.clone(), ToString::to_string)
-                ),
+                format!("{}; the last one wins: {place}", lines.join(", ")),
                 "keep one",
             )
         })
     }
+}
+
+/// That something lowers the limit.
+fn lowers(event: &Event, from: u64, to: u64) -> String {
+    format!(
+        "{event} lowers the limit from {} to {}",
+        number(from),
+        number(to)
+    )
 }
 
 /// Whether anything happens to the limit.

@@ -1,0 +1,159 @@
+//! What decides a limit, and why a prediction of it may be wrong.
+
+use crate::facts::{Source, Unreadable, writers::Timing};
+
+/// Who does something to the limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The kernel itself, which has conntrack built in.
+    Kernel,
+    /// The first rule or program that needs conntrack.
+    FirstUser,
+    /// A line of a file that names the module.
+    Line(Source),
+    /// A program.
+    Program(&'static str),
+    /// The start of a service.
+    Service(String),
+    /// The stop of a service.
+    Stop(String),
+    /// `systemd-sysctl`, run by this udev rule.
+    UdevRule(Source),
+    /// The function `load_sysctl` in the script of this service.
+    LoadSysctl(String),
+}
+
+/// What decides a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of a settings file.
+    Setting {
+        /// The line.
+        source: Source,
+        /// What applies it.
+        by: Actor,
+    },
+    /// Somebody else who writes the limit.
+    Writer {
+        /// The line that makes them write this.
+        source: Source,
+        /// Their name, as that of a [`crate::facts::writers::Writer`].
+        name: &'static str,
+        /// When they write.
+        timing: Timing,
+    },
+    /// The option `hashsize` of the module.
+    ModuleOption {
+        /// Its line.
+        source: Source,
+        /// Buckets that the module makes.
+        buckets: u64,
+        /// How the module was loaded.
+        load: ModuleLoad,
+    },
+    /// The kernel's own choice.
+    KernelDefault {
+        /// Whether memory and release are known, which it depends on.
+        known: bool,
+        /// How the module was loaded.
+        load: ModuleLoad,
+    },
+    /// The value in force, which nothing changes.
+    Current,
+    /// Nothing: conntrack is not loaded.
+    NotLoaded,
+    /// As the inner one says: conntrack is built in, so that no reload is
+    /// possible.
+    BuiltIn(Box<Self>),
+}
+
+/// What came before the module was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModuleLoad {
+    /// Who had unloaded it just before, and the line that made them.
+    pub unloaded: Option<(Actor, Option<Source>)>,
+    /// A setting that was applied too early: before the module was loaded.
+    pub missed: Option<MissedSetting>,
+}
+
+/// A setting of the limit that was applied before conntrack was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedSetting {
+    /// Its line.
+    pub source: Source,
+    /// What applied it.
+    pub by: Actor,
+    /// The limit in it, if it is a number.
+    pub value: Option<u64>,
+}
+
+impl Origin {
+    /// What decides, whether or not conntrack is built in.
+    pub fn inner(&self) -> &Self {
+        match self {
+            Self::BuiltIn(inner) => inner.inner(),
+            origin => origin,
+        }
+    }
+
+    /// The line that decides; none if none does.
+    pub fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Setting { source, .. }
+            | Self::Writer { source, .. }
+            | Self::ModuleOption { source, .. } => Some(source),
+            Self::KernelDefault { .. } | Self::Current | Self::NotLoaded => None,
+            Self::BuiltIn(inner) => inner.source(),
+        }
+    }
+}
+
+/// Why a prediction may be wrong, or is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caveat {
+    /// A file cannot be read.
+    Unreadable(Unreadable),
+    /// The tree lacks a directory that every host has.
+    NotCaptured(&'static str),
+    /// This line runs a command in place of loading the module.
+    InstallCommand(Source),
+    /// This udev rule may come before the module is ready.
+    UdevRace(Source),
+    /// Two names of the limit have different values, and are set in no order.
+    NoOrder,
+    /// This line is a pattern that the limit matches.
+    Pattern(Source),
+    /// Another service may keep the module loaded while this one restarts.
+    KeptLoaded(&'static str),
+    /// A list that only the shell can tell.
+    ComputedList(String),
+    /// A word of a list that the shell takes for a pattern of file names.
+    FilePattern {
+        /// The word.
+        word: String,
+        /// The list.
+        list: String,
+    },
+    /// A script puts the name of the file before a line, so that nobody
+    /// understands it.
+    Prefixed {
+        /// The line of the script.
+        script: Source,
+        /// The setting.
+        setting: Source,
+    },
+    /// A setting cannot be applied, which makes the start of a service fail.
+    StartFails {
+        /// The setting.
+        setting: Source,
+        /// The service.
+        service: &'static str,
+    },
+    /// A setting needs the module `br_netfilter`, or the start of a service fails.
+    NeedsBridge {
+        /// The setting.
+        setting: Source,
+        /// The service.
+        service: &'static str,
+    },
+}

@@ -1,0 +1,248 @@
+//! How origins and caveats are said: as text, and in JSON, which has a code for
+//! each (docs/json.md).
+
+use std::{fmt, path::Path};
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    facts::writers::Timing,
+    say::{
+        finding::{Code, Finding, Severity},
+        number::number,
+    },
+    survival::origin::{Actor, Caveat, MissedSetting, ModuleLoad, Origin},
+};
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel => f.write_str("the kernel, which has conntrack built in"),
+            Self::FirstUser => f.write_str("the first rule or program that needs conntrack"),
+            Self::Line(source) => source.fmt(f),
+            Self::Program(name) => f.write_str(name),
+            Self::Service(name) => f.write_str(name),
+            Self::Stop(service) => write!(f, "the stop of {service}"),
+            Self::UdevRule(source) => {
+                write!(f, "systemd-sysctl, run by the udev rule {source}")
+            }
+            Self::LoadSysctl(service) => write!(f, "load_sysctl of {service}"),
+        }
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Origin {
+    /// Its code in JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Setting { .. } => "setting",
+            Self::Writer { .. } => "writer",
+            Self::ModuleOption { .. } => "module_option",
+            Self::KernelDefault { .. } => "kernel_default",
+            Self::Current => "current",
+            Self::NotLoaded => "not_loaded",
+            Self::BuiltIn(inner) => inner.code(),
+        }
+    }
+
+    /// The text of the line that decides; without a line, what decides.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Setting { source, .. }
+            | Self::Writer { source, .. }
+            | Self::ModuleOption { source, .. } => &source.text,
+            Self::KernelDefault { .. } => "the kernel's default",
+            Self::Current => "the value in force",
+            Self::NotLoaded => "conntrack is not loaded",
+            Self::BuiltIn(inner) => inner.text(),
+        }
+    }
+
+    /// The line that decides, if one does, and why it does.
+    pub fn sentence(&self) -> String {
+        let why = self.why();
+        match self.source() {
+            Some(source) => format!("{source} says {}; {why}", source.text),
+            None => why,
+        }
+    }
+
+    /// Why it is this that decides.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Setting { by, .. } => format!("{by} sets it, and nothing changes it afterwards"),
+            Self::Writer { name, timing, .. } => match timing {
+                Timing::AtStart => format!("{name} sets it at its start, after all files"),
+                Timing::Always => format!("{name} sets it again whenever it differs"),
+            },
+            Self::ModuleOption { buckets, load, .. } => load.around(&format!(
+                "starts with {} buckets by its option hashsize, and with a limit of 8 times that",
+                number(*buckets)
+            )),
+            Self::KernelDefault { known: true, load } => {
+                load.around("starts with the kernel's default")
+            }
+            Self::KernelDefault { known: false, load } => load.around(
+                "starts with the kernel's default, which depends on memory and kernel release; these \
+                 are unknown here",
+            ),
+            Self::Current => "it stays at its current value".to_owned(),
+            Self::NotLoaded => "nothing loads conntrack".to_owned(),
+            Self::BuiltIn(inner) => {
+                format!("conntrack is built in and cannot be unloaded; {}", inner.why())
+            }
+        }
+    }
+}
+
+impl ModuleLoad {
+    /// What the module does when it is loaded, with what came before.
+    fn around(&self, starts: &str) -> String {
+        let what = match &self.unloaded {
+            Some((by, Some(source))) => {
+                format!("{by} unloads the module ({source}); when it is loaded again, it {starts}")
+            }
+            Some((by, None)) => {
+                format!("{by} unloads the module; when it is loaded again, it {starts}")
+            }
+            None => format!("the module {starts}"),
+        };
+        match &self.missed {
+            Some(MissedSetting { source, by, value }) => {
+                let value = value.map_or_else(String::new, |value| format!(" ({})", number(value)));
+                format!(
+                    "{what}; {by} applied {source}{value} too early, before conntrack was loaded"
+                )
+            }
+            None => what,
+        }
+    }
+}
+
+/// As it is in JSON.
+#[derive(Serialize)]
+struct OriginReport<'a> {
+    code: &'static str,
+    file: Option<&'a Path>,
+    line: Option<u32>,
+    text: &'a str,
+    why: String,
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let source = self.source();
+        let report = OriginReport {
+            code: self.code(),
+            file: source.map(|source| source.file.as_path()),
+            line: source.map(|source| source.line),
+            text: self.text(),
+            why: self.why(),
+        };
+        report.serialize(serializer)
+    }
+}
+
+impl Caveat {
+    /// Its code in JSON.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::NotCaptured(_) => "not_captured",
+            Self::InstallCommand(_) => "install_command",
+            Self::UdevRace(_) => "udev_race",
+            Self::NoOrder => "no_order",
+            Self::Pattern(_) => "pattern",
+            Self::KeptLoaded(_) => "kept_loaded",
+            Self::ComputedList(_) => "computed_list",
+            Self::FilePattern { .. } => "file_pattern",
+            Self::Prefixed { .. } => "prefixed",
+            Self::StartFails { .. } => "start_fails",
+            Self::NeedsBridge { .. } => "needs_bridge",
+        }
+    }
+
+    /// As a finding.
+    pub fn finding(&self) -> Finding {
+        Finding::new(
+            Code::PredictionIncomplete,
+            Severity::Info,
+            "the prediction is incomplete",
+            self.to_string(),
+            "",
+        )
+    }
+}
+
+impl fmt::Display for Caveat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(unreadable) => write!(f, "cannot read {unreadable}"),
+            Self::NotCaptured(directory) => write!(f, "the tree has no {directory}"),
+            Self::InstallCommand(source) => write!(
+                f,
+                "{source} runs a command in place of loading the module; its effect is unknown"
+            ),
+            Self::UdevRace(source) => write!(
+                f,
+                "before Linux 5.11 the udev rule {source} may run before the module is ready, so \
+                 that it is not counted on"
+            ),
+            Self::NoOrder => f.write_str(
+                "the limit has different values under two names, and this version of \
+                 systemd-sysctl applies them in no fixed order",
+            ),
+            Self::Pattern(source) => write!(
+                f,
+                "{source} is a pattern that matches the limit; whether it sets it is unknown"
+            ),
+            Self::KeptLoaded(service) => write!(
+                f,
+                "while {service} runs, its rules may keep the module loaded, and so the limit"
+            ),
+            Self::ComputedList(list) => {
+                write!(f, "{list} is computed by the shell; its value is unknown")
+            }
+            Self::FilePattern { word, list } => write!(
+                f,
+                "the shell takes {word} in {list} for a pattern of file names"
+            ),
+            Self::Prefixed { script, setting } => write!(
+                f,
+                "{script} puts the file name before each line, so that {setting} is not applied"
+            ),
+            Self::StartFails { setting, service } => write!(
+                f,
+                "{setting} cannot be applied, so that the start of {service} fails although its \
+                 rules are loaded"
+            ),
+            Self::NeedsBridge { setting, service } => write!(
+                f,
+                "{setting} needs the module br_netfilter; without it the start of {service} fails"
+            ),
+        }
+    }
+}
+
+/// As it is in JSON.
+#[derive(Serialize)]
+struct CaveatReport {
+    code: &'static str,
+    text: String,
+}
+
+impl Serialize for Caveat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let report = CaveatReport {
+            code: self.code(),
+            text: self.to_string(),
+        };
+        report.serialize(serializer)
+    }
+}
