@@ -5,12 +5,15 @@ use std::{io, sync::mpsc, thread};
 use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::geteuid;
 
-use crate::table::{
-    entry::Entry,
-    filter::{Criterion, Filter},
-    receive::{AHEAD, DATAGRAM, PATIENCE, Received, Source, receive},
-    request::{self, Ask},
-    wire::{self, Message},
+use crate::{
+    say::number::number,
+    table::{
+        entry::Entry,
+        filter::{Criterion, Filter},
+        receive::{AHEAD, DATAGRAM, PATIENCE, Received, Source, receive},
+        request::{self, Ask},
+        wire::{self, Message},
+    },
 };
 
 /// How a dump went.
@@ -107,7 +110,7 @@ fn once(
             };
             let Some(datagram) = buffer.get(..length) else {
                 bail!(
-                    "a datagram of {length} bytes was cut: the kernel writes no more than 32 KiB"
+                    "a datagram of {length} bytes was cut off: the kernel should write at most 32 KiB"
                 );
             };
             if let Some(end) = take(datagram, filter, outcome, visit)? {
@@ -117,7 +120,7 @@ fn once(
             // The thread may have ended, with what ends the dump on its way.
             let _ = empty.send(buffer);
         }
-        bail!("the conntrack table was not received to its end")
+        bail!("the conntrack table was not received completely")
     })
 }
 
@@ -126,14 +129,22 @@ fn failed(error: io::Error, outcome: &Outcome) -> anyhow::Error {
     let received = outcome.received;
     match error.raw_os_error() {
         Some(libc::ENOBUFS) => anyhow!(
-            "the kernel had no room for the dump of the conntrack table {PATIENCE} times: it \
-             lacks memory"
+            "the kernel had no memory for the dump of the conntrack table, {} times",
+            number(PATIENCE)
         ),
         _ if error.kind() == io::ErrorKind::WouldBlock => anyhow!(
-            "the dump of the conntrack table stopped short after {received} entries: the kernel \
-             sent nothing more"
+            "the dump of the conntrack table stopped after {}: the kernel sent nothing more",
+            entries(received)
         ),
         _ => anyhow::Error::new(error).context("cannot receive the conntrack table"),
+    }
+}
+
+/// `1 entry`, `3 entries`
+fn entries(count: u64) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        _ => format!("{} entries", number(count)),
     }
 }
 
@@ -186,8 +197,8 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
     Err(match error {
         libc::EPERM => anyhow::Error::new(cause).context(denied(geteuid().is_root())),
         libc::EINVAL | libc::EOPNOTSUPP => anyhow::Error::new(cause).context(
-            "the kernel does not offer the conntrack table: module nf_conntrack_netlink is not \
-             loaded and could not be (CONFIG_NF_CT_NETLINK; modprobe nf_conntrack_netlink)",
+            "the kernel cannot dump the conntrack table: its module nf_conntrack_netlink is not \
+             loaded and cannot be loaded (CONFIG_NF_CT_NETLINK; modprobe nf_conntrack_netlink)",
         ),
         _ => anyhow::Error::new(cause).context("the kernel could not dump the conntrack table"),
     })
@@ -196,10 +207,10 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
 /// What it takes to read the table; root lacks it in a container.
 const fn denied(root: bool) -> &'static str {
     if root {
-        "the conntrack table may not be read: it needs CAP_NET_ADMIN in the user namespace that \
-         the network namespace belongs to"
+        "no permission to read the conntrack table: this needs CAP_NET_ADMIN in the user \
+         namespace that the network namespace belongs to"
     } else {
-        "the conntrack table may not be read: it needs CAP_NET_ADMIN (run as root)"
+        "no permission to read the conntrack table: this needs CAP_NET_ADMIN (run as root)"
     }
 }
 
@@ -318,7 +329,7 @@ mod tests {
         assert!(!outcome.is_whole());
         let endless = (0..2000).map(|_| os(libc::ENOBUFS));
         let error = play(endless, &Filter::default()).1.unwrap_err();
-        assert!(error.to_string().contains("lacks memory"), "{error}");
+        assert!(error.to_string().contains("no memory"), "{error}");
     }
 
     #[test]
@@ -338,7 +349,7 @@ mod tests {
         };
         let filter = Filter::default();
         let error = dump(&mut source, &filter, visit, &mut |_| {}).unwrap_err();
-        assert!(format!("{error:#}").contains("not wanted"), "{error:#}");
+        assert!(format!("{error:#}").contains("was stopped"), "{error:#}");
         let left = source.source.answers.len();
         // What was received ahead is out of it.
         assert!(left >= 1000 - 5 - AHEAD, "{left}");
@@ -387,10 +398,10 @@ mod tests {
         assert!(!denied(true).contains("as root"));
         assert!(error(libc::EINVAL).contains("modprobe nf_conntrack_netlink"));
         let cut = play([Ok(vec![0; DATAGRAM + 4])], &Filter::default()).1;
-        assert!(cut.unwrap_err().to_string().contains("was cut"));
+        assert!(cut.unwrap_err().to_string().contains("was cut off"));
         let stopped = play([Ok(entry([10, 0, 0, 1], 2))], &Filter::default()).1;
         let stopped = stopped.unwrap_err().to_string();
-        assert!(stopped.contains("after 1 entries"), "{stopped}");
+        assert!(stopped.contains("after 1 entry:"), "{stopped}");
     }
 
     #[test]

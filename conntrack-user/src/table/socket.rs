@@ -74,7 +74,7 @@ impl<S: Source> Source for Unless<'_, S> {
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("it is not wanted any more"));
+            return Err(io::Error::other("it was stopped"));
         }
         self.source.receive(buffer)
     }

@@ -129,7 +129,7 @@ impl Namespaces {
     fn of_process(&self, pid: &str) -> Result<Namespace> {
         let pid: u32 = pid
             .parse()
-            .with_context(|| format!("pid:{pid}: {pid:?} is no process number"))?;
+            .with_context(|| format!("pid:{pid}: {pid:?} is not a process number"))?;
         let inode = match inode_of_process(pid) {
             Ok(inode) => inode,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -153,7 +153,7 @@ impl Namespaces {
     /// The namespace whose file is at `path`.
     fn of_file(&self, path: &Path) -> Result<Namespace> {
         let inode = inode_of_file(path)
-            .with_context(|| format!("cannot look at {}", path.display()))?
+            .with_context(|| format!("cannot read the attributes of {}", path.display()))?
             .with_context(|| {
                 format!("{} is not the file of a network namespace", path.display())
             })?;
@@ -178,10 +178,10 @@ impl Namespaces {
         let hidden = if self.warnings.is_empty() {
             ""
         } else {
-            " (not all can be seen from here)"
+            " (some cannot be seen from here)"
         };
         format!(
-            "known are {}{more}{hidden}; an inode number, pid:PID or a path will do too",
+            "there are {}{more}{hidden}; you can also give an inode number, pid:PID or a path",
             names.join(", ")
         )
     }

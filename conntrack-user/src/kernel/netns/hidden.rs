@@ -27,17 +27,17 @@ pub(super) fn warnings(hidden: &Hidden) -> Vec<String> {
         processes = processes.saturating_sub(usize::from(denied));
         let others = match processes {
             0 => String::new(),
-            others => format!(", nor can that of {} be seen", count(others, "other ")),
+            others => format!(", and neither can that of {}", count(others, "other ")),
         };
         // Where all that is hidden is so without a denial, it is by procfs.
         let why = if denied || processes > 0 {
             hidden.rights.to_see()
         } else {
-            "procfs shows other users' processes to few (hidepid)".to_owned()
+            "procfs is mounted with hidepid, which hides the processes of other users".to_owned()
         };
         warnings.push(format!(
-            "PID 1's network namespace cannot be read ({error}), so none is called host{others}: \
-             {why}"
+            "the network namespace of PID 1 cannot be read ({error}){others}, so no namespace is \
+             called host: {why}"
         ));
     } else if processes > 0 {
         warnings.push(format!(
@@ -48,8 +48,8 @@ pub(super) fn warnings(hidden: &Hidden) -> Vec<String> {
     }
     if hidden.contained {
         warnings.push(
-            "the processes of the host cannot be seen from this container, and `host` is the \
-             container's own network namespace: share the host's PID namespace \
+            "the processes of the host cannot be seen from this container, and `host` stands for \
+             the container's own network namespace: share the host's PID namespace \
              (docker run --pid=host, or hostPID: true in Kubernetes)"
                 .to_owned(),
         );
@@ -115,7 +115,7 @@ mod tests {
         let said = warnings(&denied(1));
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(
-            said[0].contains("none is called host") && !said[0].contains("run as root"),
+            said[0].contains("no namespace is called host") && !said[0].contains("run as root"),
             "{said:?}"
         );
         let by_kernel_threads = Hidden {

@@ -145,11 +145,11 @@ fn what_cannot_be_found_is_named_with_what_can() {
     let error = |wanted: &str| all.find(wanted).unwrap_err().to_string();
     let unknown = error("no-such-namespace");
     assert!(
-        unknown.contains("\"no-such-namespace\"; known are "),
+        unknown.contains("\"no-such-namespace\"; there are "),
         "{unknown}"
     );
     assert!(unknown.contains(&all.list[0].name), "{unknown}");
-    assert!(error("pid:x").contains("no process number"));
+    assert!(error("pid:x").contains("not a process number"));
     assert!(error("pid:4294967295").contains("there is no process"));
     assert!(error("/proc/self/status").contains("not the file of a network namespace"));
     assert!(error("/no/such/file").contains("no network namespace is called"));
