@@ -66,10 +66,10 @@ fn show_status(ctdrop: &Path) -> Result<()> {
 
 /// Shows `ctdrop watch`, which has attached its programs when the flows arrive.
 fn show_watch(ctdrop: &Path, lan: &Lan) -> Result<()> {
-    println!("$ ctdrop watch --interval 2s --duration 6s --top 8");
+    println!("$ ctdrop watch --interval 2s --duration 6s --top 3");
     let mut watch = Command::new(ctdrop)
         .args(["watch", "--interval", "2s", "--duration", "6s"])
-        .args(["--top", "8"])
+        .args(["--top", "3"])
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", ctdrop.display()))?;
