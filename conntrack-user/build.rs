@@ -9,6 +9,15 @@ use aya_build::{Package, Toolchain, build_ebpf};
 /// compiler is the one that can build for eBPF.
 const LINKED: &str = "ctdrop-ebpf";
 
+/// What keeps the cargo that builds the programs from telling its progress, of
+/// which aya-build makes a warning a line. Errors and warnings of the compiler
+/// are told all the same.
+const QUIET: [(&str, &str); 2] = [
+    ("CARGO_TERM_QUIET", "true"),
+    // The user's own `verbose` would contradict it.
+    ("CARGO_TERM_VERBOSE", "false"),
+];
+
 fn main() -> Result<()> {
     println!("cargo:rerun-if-env-changed=EBPF_TOOLCHAIN");
     let chosen = std::env::var("EBPF_TOOLCHAIN").ok();
@@ -18,9 +27,11 @@ fn main() -> Result<()> {
         None => Toolchain::Nightly,
     };
     if matches!(toolchain, Toolchain::Custom(_)) {
-        // SAFETY: a build script has one thread.
         // A stable compiler builds `core` for the eBPF target only with this.
-        unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "1") };
+        set("RUSTC_BOOTSTRAP", "1");
+    }
+    for (name, value) in QUIET {
+        set(name, value);
     }
     let log: &[&str] = if cfg!(feature = "debug-log") {
         &["debug-log"]
@@ -36,6 +47,12 @@ fn main() -> Result<()> {
         }],
         toolchain,
     )
+}
+
+/// Sets a variable for the programs that aya-build runs.
+fn set(name: &str, value: &str) {
+    // SAFETY: a build script has one thread.
+    unsafe { std::env::set_var(name, value) };
 }
 
 fn is_linked() -> bool {

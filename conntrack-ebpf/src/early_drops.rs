@@ -20,8 +20,8 @@ const CALLS_WITHIN: u32 = 4096;
 const STACK: u32 = 8192;
 
 /// One of two programs that see the same call and leave the same mark, in
-/// whichever order. The kernel skips one if it was interrupted on this CPU by
-/// the softirq whose packet this is; it never skips both.
+/// whichever order. The kernel skips one if the softirq whose packet this is
+/// has interrupted it on this CPU; it never skips both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Witness {
@@ -43,13 +43,13 @@ pub enum Noted {
     Second(Mark),
 }
 
-/// What both functions are called with.
+/// Identifies an allocation: what both it and `early_drop` are called with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct AllocationKey {
     /// Address of the namespace.
     pub net: u64,
-    /// The same, its low half: where the whole is a pointer, a program may not
-    /// reckon with it.
+    /// Its low half: the verifier allows no arithmetic on the whole where that is a
+    /// pointer.
     pub net_low: u32,
     /// The tuple's hash.
     pub hash: u32,
@@ -100,8 +100,8 @@ impl Call {
         self.net as u32
     }
 
-    const fn is_of(&self, asked: &Asked) -> bool {
-        self.net_low() == asked.net_low && self.hash == asked.hash
+    const fn is_of(&self, key: &AllocationKey) -> bool {
+        self.net_low() == key.net_low && self.hash == key.hash
     }
 
     /// Whether it was made on the stack that `frame` is on.
@@ -115,10 +115,10 @@ impl Call {
         frame.wrapping_sub(self.frame) < STACK
     }
 
-    /// How little is lost if a new call at `frame` takes its place; 0 is nothing.
-    /// At rest nobody comes for marks. A call that was made on the same stack is over,
-    /// unless softirqs have no stack of their own.
-    const fn worth(&self, frame: u32) -> u32 {
+    /// What is lost if a new call at `frame` takes its place: 0 is nothing, and the
+    /// lower the better. At rest nobody takes marks. A call that was made on the same
+    /// stack is over, unless softirqs have no stack of their own.
+    const fn loss(&self, frame: u32) -> u32 {
         if self.state == FREE || self.is_over(frame) {
             0
         } else if self.is_marked() && matches!(self.mark(), Mark::AtRest) {
@@ -141,27 +141,27 @@ pub struct EarlyDrops {
 }
 
 impl EarlyDrops {
-    /// Whether they say nothing, so that they need not be kept.
+    /// Whether there is no call, so that nothing need be kept.
     pub fn are_none(&self) -> bool {
         self.calls.iter().all(|call| call.state == FREE)
     }
 
     /// Notes that a call begins. There is room for as many as there can be: if none
     /// is left, the end of one has been skipped, and the likeliest makes room.
-    pub fn enter(&mut self, frame: u32, asked: &Asked) {
-        self.begin(frame, asked, INSIDE);
+    pub fn enter(&mut self, frame: u32, key: &AllocationKey) {
+        self.begin(frame, key, INSIDE);
     }
 
-    fn begin(&mut self, frame: u32, asked: &Asked, state: u32) {
+    fn begin(&mut self, frame: u32, key: &AllocationKey, state: u32) {
         let [one, other] = &mut self.calls;
-        let call = if one.worth(frame) <= other.worth(frame) {
+        let call = if one.loss(frame) <= other.loss(frame) {
             one
         } else {
             other
         };
         *call = Call {
-            net: asked.net,
-            hash: asked.hash,
+            net: key.net,
+            hash: key.hash,
             frame,
             state,
             padding: 0,
@@ -173,16 +173,16 @@ impl EarlyDrops {
         calls.find(|call| call.state != FREE && call.frame == frame)
     }
 
-    /// What the call was made with that was entered at this position.
-    pub fn asked(&mut self, frame: u32) -> Option<Asked> {
-        self.at(frame).map(|call| Asked {
+    /// The allocation of the call that was entered at this position.
+    pub fn key(&mut self, frame: u32) -> Option<AllocationKey> {
+        self.at(frame).map(|call| AllocationKey {
             net: call.net,
             net_low: call.net_low(),
             hash: call.hash,
         })
     }
 
-    /// Notes that a call is over, and that there is nothing to say to anybody.
+    /// Notes that a call is over, and has found a victim or was for no packet.
     pub fn forget(&mut self, frame: u32) {
         if let Some(call) = self.at(frame)
             && call.state == INSIDE
@@ -196,49 +196,55 @@ impl EarlyDrops {
     /// Whoever comes second notes that it has seen the first's mark. Where one is
     /// skipped in favour of a packet of the same flow, the marks of two calls are
     /// taken for one another, but still as many come first as there are calls.
-    pub fn found_none(&mut self, frame: u32, asked: &Asked, mark: Mark, witness: Witness) -> Noted {
+    pub fn found_none(
+        &mut self,
+        frame: u32,
+        key: &AllocationKey,
+        mark: Mark,
+        witness: Witness,
+    ) -> Noted {
         let fresh = match (mark, witness) {
-            // Nobody comes for it.
+            // Nobody takes it.
             (Mark::AtRest, Witness::Alone) => FREE,
             _ => marked(mark, witness as u32),
         };
         let Some(call) = self.at(frame) else {
-            self.begin(frame, asked, fresh);
+            self.begin(frame, key, fresh);
             return Noted::First;
         };
         let first = call.unseen();
-        if call.is_marked() && call.is_of(asked) && first != 0 && first != witness as u32 {
+        if call.is_marked() && call.is_of(key) && first != 0 && first != witness as u32 {
             let mark = call.mark();
             call.state = match mark {
-                // Nobody comes for it.
+                // Nobody takes it.
                 Mark::AtRest => FREE,
                 _ => marked(mark, 0),
             };
             return Noted::Second(mark);
         }
-        call.net = asked.net;
-        call.hash = asked.hash;
+        call.net = key.net;
+        call.hash = key.hash;
         call.state = fresh;
         Noted::First
     }
 
-    fn of(&mut self, asked: &Asked) -> Option<&mut Call> {
+    fn of(&mut self, key: &AllocationKey) -> Option<&mut Call> {
         let mut calls = self.calls.iter_mut();
-        calls.find(|call| call.state != FREE && call.is_of(asked))
+        calls.find(|call| call.state != FREE && call.is_of(key))
     }
 
     /// Takes the mark that was left for an allocation, which is over now.
-    pub fn take(&mut self, asked: &Asked) -> Option<Mark> {
-        let call = self.of(asked)?;
+    pub fn take(&mut self, key: &AllocationKey) -> Option<Mark> {
+        let call = self.of(key)?;
         let mark = call.is_marked().then_some(call.mark());
         call.state = FREE;
         mark
     }
 
-    /// The same by a second program, which leaves word for the first, in case
-    /// that comes later: the packet is counted.
-    pub fn take_again(&mut self, asked: &Asked) -> Option<Mark> {
-        let call = self.of(asked).filter(|call| call.is_marked())?;
+    /// The same by a second program, which marks for the first, in case that comes
+    /// later, that the packet is counted.
+    pub fn take_again(&mut self, key: &AllocationKey) -> Option<Mark> {
+        let call = self.of(key).filter(|call| call.is_marked())?;
         let mark = call.mark();
         call.state = marked(Mark::Counted, 0);
         Some(mark)
@@ -260,8 +266,8 @@ mod tests {
     const PROCESS: u32 = 0x0001_3d00;
     const SOFTIRQ: u32 = 0x8000_3e00;
 
-    fn asked(hash: u32) -> Asked {
-        Asked {
+    fn key(hash: u32) -> AllocationKey {
+        AllocationKey {
             net: 0xffff_8880_1234_5600,
             net_low: 0x1234_5600,
             hash,
@@ -269,33 +275,33 @@ mod tests {
     }
 
     fn none(calls: &mut EarlyDrops, frame: u32, hash: u32, witness: Witness) -> Noted {
-        calls.found_none(frame, &asked(hash), Mark::Armed, witness)
+        calls.found_none(frame, &key(hash), Mark::Armed, witness)
     }
 
     #[test]
     fn a_call_without_victim_leaves_a_mark_for_its_allocation_alone() {
         let mut calls = EarlyDrops::default();
-        calls.enter(PROCESS, &asked(7));
+        calls.enter(PROCESS, &key(7));
         assert_eq!(none(&mut calls, PROCESS, 7, Witness::One), Noted::First);
-        assert_eq!(calls.take(&asked(8)), None);
-        assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
-        assert_eq!(calls.take(&asked(7)), None);
+        assert_eq!(calls.take(&key(8)), None);
+        assert_eq!(calls.take(&key(7)), Some(Mark::Armed));
+        assert_eq!(calls.take(&key(7)), None);
         assert!(calls.are_none());
     }
 
     #[test]
     fn a_call_whose_end_nobody_saw_is_over_with_its_allocation() {
         let mut calls = EarlyDrops::default();
-        calls.enter(PROCESS, &asked(7));
-        assert_eq!(calls.take_again(&asked(7)), None);
-        assert_eq!(calls.take(&asked(7)), None);
+        calls.enter(PROCESS, &key(7));
+        assert_eq!(calls.take_again(&key(7)), None);
+        assert_eq!(calls.take(&key(7)), None);
         assert!(calls.are_none());
     }
 
     #[test]
     fn at_rest_a_mark_is_for_the_other_witness_alone() {
         let mut calls = EarlyDrops::default();
-        let mut none = |witness| calls.found_none(PROCESS, &asked(7), Mark::AtRest, witness);
+        let mut none = |witness| calls.found_none(PROCESS, &key(7), Mark::AtRest, witness);
         assert_eq!(none(Witness::One), Noted::First);
         assert_eq!(none(Witness::Other), Noted::Second(Mark::AtRest));
         assert_eq!(none(Witness::Alone), Noted::First);
@@ -305,7 +311,7 @@ mod tests {
     #[test]
     fn a_victim_leaves_nothing() {
         let mut calls = EarlyDrops::default();
-        calls.enter(PROCESS, &asked(7));
+        calls.enter(PROCESS, &key(7));
         calls.forget(PROCESS);
         // The second witness.
         calls.forget(PROCESS);
@@ -319,13 +325,13 @@ mod tests {
             [Witness::Other, Witness::One],
         ] {
             let mut calls = EarlyDrops::default();
-            calls.enter(PROCESS, &asked(7));
+            calls.enter(PROCESS, &key(7));
             assert_eq!(none(&mut calls, PROCESS, 7, first), Noted::First);
             assert_eq!(
                 none(&mut calls, PROCESS, 7, second),
                 Noted::Second(Mark::Armed)
             );
-            assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
+            assert_eq!(calls.take(&key(7)), Some(Mark::Armed));
         }
     }
 
@@ -333,7 +339,7 @@ mod tests {
     fn a_witness_alone_comes_first_each_time() {
         let mut calls = EarlyDrops::default();
         for _ in 0..3 {
-            calls.enter(PROCESS, &asked(7));
+            calls.enter(PROCESS, &key(7));
             assert_eq!(none(&mut calls, PROCESS, 7, Witness::Other), Noted::First);
         }
         // Also where nobody sees the beginning.
@@ -348,17 +354,17 @@ mod tests {
     #[test]
     fn a_softirq_inside_a_call_makes_one_of_its_own() {
         let mut calls = EarlyDrops::default();
-        calls.enter(PROCESS, &asked(7));
-        calls.enter(SOFTIRQ, &asked(8));
+        calls.enter(PROCESS, &key(7));
+        calls.enter(SOFTIRQ, &key(8));
         none(&mut calls, SOFTIRQ, 8, Witness::One);
         assert!(calls.contain(PROCESS - 200));
         assert!(!calls.contain(SOFTIRQ - 200));
-        assert_eq!(calls.take(&asked(8)), Some(Mark::Armed));
+        assert_eq!(calls.take(&key(8)), Some(Mark::Armed));
         none(&mut calls, PROCESS, 7, Witness::One);
         // And between a call and the end of its allocation.
-        calls.enter(SOFTIRQ, &asked(9));
+        calls.enter(SOFTIRQ, &key(9));
         calls.forget(SOFTIRQ);
-        assert_eq!(calls.take(&asked(7)), Some(Mark::Armed));
+        assert_eq!(calls.take(&key(7)), Some(Mark::Armed));
     }
 
     #[test]
@@ -366,15 +372,15 @@ mod tests {
         // Inside of a call, at other depths of the same stack.
         for step in [0, 64_u32.wrapping_neg(), 64] {
             let mut calls = EarlyDrops::default();
-            calls.enter(SOFTIRQ, &asked(1000));
+            calls.enter(SOFTIRQ, &key(1000));
             for hash in 1..60 {
                 let frame = PROCESS.wrapping_add(step.wrapping_mul(hash));
-                calls.enter(frame, &asked(hash));
+                calls.enter(frame, &key(hash));
                 if hash % 2 == 0 {
                     none(&mut calls, frame, hash, Witness::One);
                 }
-                assert_eq!(calls.asked(SOFTIRQ), Some(asked(1000)));
-                assert_eq!(calls.asked(frame), Some(asked(hash)));
+                assert_eq!(calls.key(SOFTIRQ), Some(key(1000)));
+                assert_eq!(calls.key(frame), Some(key(hash)));
             }
         }
     }
@@ -382,32 +388,32 @@ mod tests {
     #[test]
     fn at_rest_marks_make_room() {
         let mut calls = EarlyDrops::default();
-        calls.enter(PROCESS, &asked(7));
-        calls.enter(SOFTIRQ, &asked(8));
-        calls.found_none(SOFTIRQ, &asked(8), Mark::AtRest, Witness::One);
-        calls.enter(SOFTIRQ + 0x10_0000, &asked(9));
-        assert_eq!(calls.asked(PROCESS), Some(asked(7)));
-        assert_eq!(calls.asked(SOFTIRQ + 0x10_0000), Some(asked(9)));
+        calls.enter(PROCESS, &key(7));
+        calls.enter(SOFTIRQ, &key(8));
+        calls.found_none(SOFTIRQ, &key(8), Mark::AtRest, Witness::One);
+        calls.enter(SOFTIRQ + 0x10_0000, &key(9));
+        assert_eq!(calls.key(PROCESS), Some(key(7)));
+        assert_eq!(calls.key(SOFTIRQ + 0x10_0000), Some(key(9)));
     }
 
     #[test]
     fn of_three_a_mark_goes_before_a_call_under_way() {
         let mut calls = EarlyDrops::default();
-        calls.enter(PROCESS, &asked(7));
+        calls.enter(PROCESS, &key(7));
         none(&mut calls, PROCESS, 7, Witness::One);
-        calls.enter(SOFTIRQ, &asked(8));
-        calls.enter(0x4000_0000, &asked(9));
-        assert_eq!(calls.asked(SOFTIRQ), Some(asked(8)));
-        assert_eq!(calls.asked(0x4000_0000), Some(asked(9)));
+        calls.enter(SOFTIRQ, &key(8));
+        calls.enter(0x4000_0000, &key(9));
+        assert_eq!(calls.key(SOFTIRQ), Some(key(8)));
+        assert_eq!(calls.key(0x4000_0000), Some(key(9)));
     }
 
     #[test]
-    fn the_second_program_at_an_allocation_leaves_word() {
+    fn the_second_program_at_an_allocation_marks_it_counted() {
         let mut calls = EarlyDrops::default();
-        calls.enter(PROCESS, &asked(7));
+        calls.enter(PROCESS, &key(7));
         none(&mut calls, PROCESS, 7, Witness::One);
-        assert_eq!(calls.take_again(&asked(7)), Some(Mark::Armed));
-        assert_eq!(calls.take(&asked(7)), Some(Mark::Counted));
-        assert_eq!(calls.take_again(&asked(7)), None);
+        assert_eq!(calls.take_again(&key(7)), Some(Mark::Armed));
+        assert_eq!(calls.take(&key(7)), Some(Mark::Counted));
+        assert_eq!(calls.take_again(&key(7)), None);
     }
 }

@@ -8,7 +8,7 @@
 use aya_ebpf::bindings::BPF_ANY;
 use conntrack_ebpf::{
     Fault, Phase,
-    early_drops::{Asked, EarlyDrops, Noted, Witness},
+    early_drops::{AllocationKey, EarlyDrops, Noted, Witness},
     judge::Mark,
     slots::{Set, set_of},
 };
@@ -16,88 +16,58 @@ use conntrack_ebpf::{
 use crate::{
     count, kernel,
     maps::{self, SETS},
+    notes::{ClashKey, ClashNote},
+    pressure,
 };
 
-/// Identifies one packet while it is inside the conntrack code.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct JoinKey {
-    /// Address of the packet.
-    skb: u64,
-    /// Address of the current task.
-    task: u64,
-}
-
-impl JoinKey {
-    fn of(skb: kernel::Skb) -> Self {
-        Self {
-            skb: skb.address(),
-            task: kernel::current_task(),
-        }
+/// The packet at hand.
+fn clash_key(skb: kernel::Skb) -> ClashKey {
+    ClashKey {
+        skb: skb.address(),
+        task: kernel::current_task(),
     }
 }
 
-/// How long word of a clash is good for, in nanoseconds. Its reader runs a moment
+/// How long the note of a clash is valid, in nanoseconds. Its reader runs a moment
 /// later, but that can be after kernel messages have gone out to a slow
-/// console. If the reader was skipped, the word must not be taken for that of a
+/// console. If the reader was skipped, the note must not be taken for that of a
 /// later packet that happens to have the same key.
-const GOOD_FOR: u64 = 60_000_000_000;
+const VALID_FOR: u64 = 60_000_000_000;
 
-/// Leaves word for the program that runs at the end of `__nf_conntrack_confirm`:
-/// the packet is counted.
-pub fn leave_clash(skb: kernel::Skb) {
-    let left = Left {
+/// Notes for the program at the end of `__nf_conntrack_confirm` that the packet is
+/// counted.
+pub fn note_clash(skb: kernel::Skb) {
+    let note = ClashNote {
         at: kernel::now(),
         at_rest: u64::from(count::epoch().is(Phase::AtRest)),
     };
-    let key = JoinKey::of(skb);
-    if maps::CLASHES.insert(key, left, u64::from(BPF_ANY)).is_err() {
+    let key = clash_key(skb);
+    if maps::CLASHES.insert(key, note, u64::from(BPF_ANY)).is_err() {
         count::fault(Fault::JoinLost);
     }
 }
 
-/// What is left of a clash.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Left {
-    /// When, in nanoseconds of `CLOCK_MONOTONIC`.
-    at: u64,
-    /// 1 if it was left at rest.
-    at_rest: u64,
-}
-
-/// Takes such word away; whether there was any. At rest nobody takes it, so what
-/// was left then is not believed once all programs have been attached for longer
-/// than a packet can be on its way.
+/// Takes such a note away; whether there was one. At rest nobody takes it, so a note
+/// of that time does not count once all programs have been attached for longer than
+/// a packet can be on its way.
 pub fn take_clash(skb: kernel::Skb) -> bool {
-    let key = JoinKey::of(skb);
-    let Some(left) = maps::CLASHES.get_ptr_mut(key).map(kernel::peek) else {
+    let key = clash_key(skb);
+    let Some(note) = maps::CLASHES.get_ptr_mut(key).map(kernel::peek) else {
         return false;
     };
     // Nobody else has this key, so nobody else can have removed it.
     let _ = maps::CLASHES.remove(key);
-    kernel::now().wrapping_sub(left.at) < GOOD_FOR
-        && !(left.at_rest != 0 && count::epoch().is(Phase::Armed))
-}
-
-/// Wakes user space, if it has asked to be woken by the first sign of pressure.
-pub fn ring() {
-    if let Some(asked) = maps::BELL.get_ptr_mut(0)
-        && kernel::peek(asked) != 0
-    {
-        kernel::store(asked, 0);
-        // A full ring is as good a sign.
-        let _ = maps::PRESSURE.output(1_u64, 0);
-    }
+    kernel::now().wrapping_sub(note.at) < VALID_FOR
+        && !(note.at_rest != 0 && count::epoch().is(Phase::Armed))
 }
 
 /// The calls of `early_drop` on behalf of the current task, and whose they are.
-struct OfTask {
+struct TaskCalls {
     task: u64,
     set: *mut Set<EarlyDrops>,
 }
 
-impl OfTask {
+impl TaskCalls {
     /// There always is a set.
     fn current() -> Option<Self> {
         let task = kernel::current_task();
@@ -129,62 +99,62 @@ impl OfTask {
 }
 
 /// Notes that `early_drop` is entered, at this position on the stack.
-pub fn enter_early_drop(frame: u32, asked: Asked) {
-    ring();
-    let Some(of_task) = OfTask::current() else {
+pub fn enter_early_drop(frame: u32, key: AllocationKey) {
+    pressure::signal();
+    let Some(calls) = TaskCalls::current() else {
         return;
     };
-    if of_task.revise(|drops| drops.enter(frame, &asked)).is_none() {
+    if calls.revise(|drops| drops.enter(frame, &key)).is_none() {
         let mut drops = EarlyDrops::default();
-        drops.enter(frame, &asked);
-        of_task.leave(drops);
+        drops.enter(frame, &key);
+        calls.leave(drops);
     }
 }
 
-/// What `early_drop` was called with that was entered at this position; none if
-/// nobody saw that.
-pub fn early_drop_at(frame: u32) -> Option<Asked> {
-    OfTask::current()?.revise(|drops| drops.asked(frame))?
+/// The allocation on whose behalf `early_drop` was entered at this position; none if
+/// no program saw that.
+pub fn early_drop_at(frame: u32) -> Option<AllocationKey> {
+    TaskCalls::current()?.revise(|drops| drops.key(frame))?
 }
 
-/// Notes that `early_drop` is left, and that there is nothing to say to anybody.
+/// Notes that `early_drop` returns, and that no later program needs to know.
 pub fn forget(frame: u32) {
-    if let Some(of_task) = OfTask::current() {
-        of_task.revise(|drops| drops.forget(frame));
+    if let Some(calls) = TaskCalls::current() {
+        calls.revise(|drops| drops.forget(frame));
     }
 }
 
-/// Notes that it is left without: the allocation that called it will be refused.
-/// Gives the mark that the other witness has left for the same call, if it came
-/// first.
-pub fn found_none(frame: u32, asked: Asked, mark: Mark, witness: Witness) -> Option<Mark> {
-    let of_task = OfTask::current()?;
-    match of_task.revise(|drops| drops.found_none(frame, &asked, mark, witness)) {
+/// Notes that it returns without a victim: the allocation that called it will be
+/// refused. Gives the mark that the other witness has left for the same call, if it
+/// came first.
+pub fn found_none(frame: u32, key: AllocationKey, mark: Mark, witness: Witness) -> Option<Mark> {
+    let calls = TaskCalls::current()?;
+    match calls.revise(|drops| drops.found_none(frame, &key, mark, witness)) {
         Some(Noted::Second(first)) => return Some(first),
         Some(Noted::First) => {}
         None => {
             let mut drops = EarlyDrops::default();
-            drops.found_none(frame, &asked, mark, witness);
-            of_task.leave(drops);
+            drops.found_none(frame, &key, mark, witness);
+            calls.leave(drops);
         }
     }
     None
 }
 
 /// Takes the mark that was left for an allocation.
-pub fn take(asked: Asked) -> Option<Mark> {
-    OfTask::current()?.revise(|drops| drops.take(&asked))?
+pub fn take(key: AllocationKey) -> Option<Mark> {
+    TaskCalls::current()?.revise(|drops| drops.take(&key))?
 }
 
 /// The same, by the second program at the end of the allocation.
-pub fn take_again(asked: Asked) -> Option<Mark> {
-    OfTask::current()?.revise(|drops| drops.take_again(&asked))?
+pub fn take_again(key: AllocationKey) -> Option<Mark> {
+    TaskCalls::current()?.revise(|drops| drops.take_again(&key))?
 }
 
 /// Whether the function at this position was called, on this very stack, by an
 /// `early_drop`.
 pub fn inside_early_drop(frame: u32) -> bool {
-    OfTask::current()
-        .and_then(|of_task| of_task.revise(|drops| drops.contain(frame)))
+    TaskCalls::current()
+        .and_then(|calls| calls.revise(|drops| drops.contain(frame)))
         .unwrap_or(false)
 }

@@ -1,7 +1,7 @@
 //! The decisions: what it means when one of conntrack's functions returns
 //! what it returns. Pure, so that they can be tried without a kernel.
 
-use crate::{Phase, Reason};
+use crate::{epoch::Phase, reason::Reason};
 
 /// Bits of `enum ip_conntrack_status` (`IPS_SRC_NAT`, `IPS_DYING`;
 /// `include/uapi/linux/netfilter/nf_conntrack_common.h`).
@@ -9,7 +9,7 @@ const SRC_NAT: u64 = 1 << 4;
 const DYING: u64 = 1 << 9;
 
 /// How the programs stand to one another when a mark is left or taken: see
-/// [`crate::Phase`].
+/// [`Phase`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Left while armed: the program that takes it does the counting, or, of

@@ -15,7 +15,9 @@ mod count;
 mod join;
 mod kernel;
 mod maps;
+mod notes;
 mod outcome;
+mod pressure;
 mod programs;
 mod sender;
 

@@ -12,10 +12,7 @@ use conntrack_ebpf::{
     slots::Set,
 };
 
-use crate::{
-    join::{JoinKey, Left},
-    programs::Call,
-};
+use crate::notes::{Call, ClashKey, ClashNote};
 
 /// One slot with a map of one number: the current [`conntrack_ebpf::Epoch`].
 ///
@@ -59,19 +56,20 @@ pub static FAULTS: PerCpuArray<u64, { Fault::COUNT as usize }> = PerCpuArray::ne
 #[btf_map]
 pub static SENDERS: LruHashMap<u32, Sender, 8192> = LruHashMap::new();
 
-/// Whether user space wants to be woken by the first sign of pressure.
+/// 1 if user space wants to be woken at the next sign of pressure. The program that
+/// wakes it sets 0.
 #[btf_map]
-pub static BELL: Array<u32, 1> = Array::new();
+pub static WAKE_REQUEST: Array<u32, 1> = Array::new();
 
-/// What wakes it: a record without meaning.
+/// Wakes user space: a record without content.
 #[btf_map]
 pub static PRESSURE: RingBuf<u64, 65_536> = RingBuf::new();
 
 /// Sets of slots in each of the following maps, a power of two.
 pub const SETS: u32 = 4096;
 
-/// Calls of `early_drop` under way, and marks that were left of them for a later
-/// program, by task.
+/// Calls of `early_drop` under way, and marks of those that found no victim, by
+/// task.
 #[btf_map]
 pub static EARLY_DROPS: Array<Set<EarlyDrops>, { SETS as usize }> = Array::new();
 
@@ -83,4 +81,4 @@ pub static CALLS: Array<Set<Call>, { SETS as usize }> = Array::new();
 /// Clashes that were counted, for a later program. LRU, so that those whose reader
 /// was skipped cannot fill the map.
 #[btf_map]
-pub static CLASHES: LruHashMap<JoinKey, Left, 4096> = LruHashMap::new();
+pub static CLASHES: LruHashMap<ClashKey, ClashNote, 4096> = LruHashMap::new();

@@ -13,8 +13,8 @@ use conntrack_ebpf::{
 
 use crate::{
     count, join,
-    kernel::{self, Conntrack, Locks, Net, Reach, Read, Skb, Tuple},
-    sender,
+    kernel::{self, Access, Conntrack, Locks, Net, Read, Skb, Tuple},
+    pressure, sender,
 };
 
 /// `NF_DROP` (`include/uapi/linux/netfilter.h`).
@@ -24,7 +24,7 @@ const NF_DROP: u32 = 0;
 /// the allocation that called it will be refused for a full table. At rest nobody
 /// sees that, so it is counted here; while armed one of the witnesses counts it
 /// besides.
-pub fn early_drop<R: Reach>(
+pub fn early_drop<R: Access>(
     frame: u32,
     net: Net<R>,
     hash: u32,
@@ -40,7 +40,7 @@ pub fn early_drop<R: Reach>(
     } else {
         Mark::Armed
     };
-    let by_other = join::found_none(frame, net.asked(hash), mark, witness);
+    let by_other = join::found_none(frame, net.allocation_key(hash), mark, witness);
     let slot = match (by_other, mark) {
         (None, Mark::AtRest) => TABLE_FULL_AT_REST,
         // The other may have run before the phase changed.
@@ -72,7 +72,7 @@ pub struct Allocation<R> {
 
 /// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for
 /// each new flow, so it is left at once if all is well.
-pub fn alloc<R: Reach>(
+pub fn alloc<R: Access>(
     entry: u64,
     arguments: impl FnOnce() -> Allocation<R>,
     sender: impl FnOnce() -> u32,
@@ -85,7 +85,7 @@ pub fn alloc<R: Reach>(
 /// The same once more, by a program that is attached besides where the kernel
 /// skips the first: a kernel that preempts itself does so for as long as a task
 /// is preempted inside of it.
-pub fn alloc_again<R: Reach>(
+pub fn alloc_again<R: Access>(
     entry: u64,
     arguments: impl FnOnce() -> Allocation<R>,
     sender: impl FnOnce() -> u32,
@@ -100,41 +100,42 @@ const fn is_err(pointer: u64) -> bool {
     pointer >= 4095_u64.wrapping_neg()
 }
 
-fn refused_allocation<R: Reach>(asked: &Allocation<R>, sender: impl FnOnce() -> u32) {
+fn refused_allocation<R: Access>(allocation: &Allocation<R>, sender: impl FnOnce() -> u32) {
     let epoch = count::epoch();
-    let mark = join::take(asked.net.asked(asked.hash));
-    let full = || asked.net.is_full().unwrap_or(false);
-    let Refusal::Count(reason) = judge::allocation(asked.hash, mark, epoch.phase(), full) else {
+    let mark = join::take(allocation.net.allocation_key(allocation.hash));
+    let full = || allocation.net.is_full().unwrap_or(false);
+    let Refusal::Count(reason) = judge::allocation(allocation.hash, mark, epoch.phase(), full)
+    else {
         return;
     };
-    if is_no_packet(asked.hash) {
-        return count::total(epoch, asked.net.inum().unwrap_or(0), reason);
+    if is_no_packet(allocation.hash) {
+        return count::total(epoch, allocation.net.inum().unwrap_or(0), reason);
     }
-    count_allocation(epoch, asked, reason, sender);
+    count_allocation(epoch, allocation, reason, sender);
 }
 
-fn refused_allocation_again<R: Reach>(asked: &Allocation<R>, sender: impl FnOnce() -> u32) {
-    if is_no_packet(asked.hash) {
+fn refused_allocation_again<R: Access>(allocation: &Allocation<R>, sender: impl FnOnce() -> u32) {
+    if is_no_packet(allocation.hash) {
         return;
     }
-    let mark = join::take_again(asked.net.asked(asked.hash));
-    if let Refusal::Count(reason) = judge::allocation_again(asked.hash, mark) {
-        count_allocation(count::epoch(), asked, reason, sender);
+    let mark = join::take_again(allocation.net.allocation_key(allocation.hash));
+    if let Refusal::Count(reason) = judge::allocation_again(allocation.hash, mark) {
+        count_allocation(count::epoch(), allocation, reason, sender);
     }
 }
 
 /// Counts a packet by the flow that it wanted an entry for.
-fn count_allocation<R: Reach>(
+fn count_allocation<R: Access>(
     epoch: Epoch,
-    asked: &Allocation<R>,
+    allocation: &Allocation<R>,
     reason: Reason,
     sender: impl FnOnce() -> u32,
 ) {
-    let netns = asked.net.inum().unwrap_or(0);
-    let Ok(zone) = kernel::zone_id::<R>(asked.zone) else {
+    let netns = allocation.net.inum().unwrap_or(0);
+    let Ok(zone) = kernel::zone_id::<R>(allocation.zone) else {
         return unreadable(epoch, netns, reason);
     };
-    let Ok(tuple) = Tuple::at::<R>(asked.orig) else {
+    let Ok(tuple) = R::tuple(allocation.orig) else {
         return unreadable(epoch, netns, reason);
     };
     count::flow(epoch, &flow_key(&tuple, netns, zone, reason, sender()));
@@ -144,8 +145,8 @@ fn count_allocation<R: Reach>(
 /// the loser, except after a merge, when it carries the winner.
 pub fn resolve_clash(skb: Skb, verdict: u32) {
     if verdict == NF_DROP {
-        join::leave_clash(skb);
-        join::ring();
+        join::note_clash(skb);
+        pressure::signal();
         count_packet(skb, Reason::Clash, Locks::Buckets, |loser| {
             Ok(judge::clash(loser.status()?))
         });

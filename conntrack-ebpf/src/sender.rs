@@ -12,7 +12,7 @@ use aya_ebpf::{
 use conntrack_ebpf::Sender;
 
 use crate::{
-    kernel::{self, Locks, Reach, Skb},
+    kernel::{self, Access, Locks, Skb},
     maps,
 };
 
@@ -43,7 +43,7 @@ pub fn of_position(locks: Locks, position: u32) -> u32 {
 /// position on the stack. A packet that was received has no socket in the hooks before routing
 /// (`ip_rcv_core` and `ip6_rcv_core` take it away); one on its way out has none
 /// or its sender's, who may be long gone if a timer sends it again.
-pub fn of_packet<R: Reach>(skb: Skb<R>, position: u32) -> u32 {
+pub fn of_packet<R: Access>(skb: Skb<R>, position: u32) -> u32 {
     let sends = skb.has_socket().unwrap_or(false)
         && kernel::is_on_stack_of_process(position).unwrap_or(false);
     if sends { current() } else { NONE }

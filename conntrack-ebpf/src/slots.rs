@@ -13,7 +13,7 @@
 /// Slots of a set.
 pub const WAYS: usize = 4;
 
-/// Place for one. All zero, as the kernel makes it, is free.
+/// Room for one value. All zero, as the kernel makes it, is free.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 struct Slot<V> {
@@ -22,7 +22,7 @@ struct Slot<V> {
     value: V,
 }
 
-/// Places for those whose keys fall together.
+/// The slots of all keys that hash to this set.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Set<V> {
@@ -49,14 +49,14 @@ impl<V: Copy> Set<V> {
     /// what another has left, or fails: all slots are taken.
     pub fn leave(&mut self, key: u64, value: V, add: Add) -> bool {
         for slot in &mut self.slots {
-            if slot.owner == 0 && slot.become_of(key, 0, add) {
+            if slot.owner == 0 && slot.claim(key, 0, add) {
                 slot.value = value;
                 return true;
             }
         }
         let slot = &mut self.slots[(key >> 6) as usize % WAYS];
         let owner = slot.owner;
-        if slot.become_of(key, owner, add) {
+        if slot.claim(key, owner, add) {
             slot.value = value;
         }
         false
@@ -80,7 +80,7 @@ impl<V: Copy> Set<V> {
 
 impl<V> Slot<V> {
     /// Claims the slot of an owner; false if somebody else did meanwhile.
-    fn become_of(&mut self, key: u64, owner: u64, add: Add) -> bool {
+    fn claim(&mut self, key: u64, owner: u64, add: Add) -> bool {
         let difference = key.wrapping_sub(owner);
         add(&mut self.owner, difference);
         let is_own = self.owner == key;

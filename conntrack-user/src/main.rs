@@ -4,9 +4,8 @@ use std::{env, io, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use conntrack_user::{
-    cli::{self, Cli, Command},
-    commands::{fix, probe, status, watch, who},
-    logs,
+    cli::{self, Command},
+    commands::{fix, logs, probe, status, undo, watch, who},
     say::finding,
 };
 use tokio::{
@@ -15,48 +14,54 @@ use tokio::{
 };
 
 /// The work runs on the main thread; signals are waited for on another one, so
-/// that they are heard while an output that nobody reads holds up the work.
+/// that the second one ends the process whatever holds up the work.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
-    let cli = match Cli::read(env::args_os()) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Whoever does not read it does not want it.
-            let _ = error.print();
-            return cli::refused_code(&error, env::args_os()).into();
-        }
+    let command = match Command::read(env::args_os()) {
+        Ok(command) => command,
+        Err(error) => return refused(&error),
     };
     // Of a monitoring plugin 1 and 2 say something about the host.
-    let failed = match cli.command {
+    let failed = match command {
         Command::Status(_) => finding::UNKNOWN,
         _ => 1,
     };
-    match run(cli).await {
+    match run(command).await {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(error) = cli::usage(&error) {
+                return refused(&error);
+            }
             eprintln!("ctdrop: {error:#}");
             failed.into()
         }
     }
 }
 
-async fn run(cli: Cli) -> Result<ExitCode> {
-    match cli.command {
-        Command::Watch(options) => watch::run(&options, shutdown()?).await?,
-        Command::Probe(options) => probe::run(options.output)?,
+/// Says what is wrong with the command line, or the help that was asked for.
+fn refused(error: &clap::Error) -> ExitCode {
+    // Whoever does not read it does not want it.
+    let _ = error.print();
+    cli::refused_code(error, env::args_os()).into()
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Watch(options) => watch::run(options, shutdown()?).await?,
+        Command::Probe(options) => probe::run(&options)?,
         Command::Who(options) => who::run(&options)?,
         Command::Logs(options) => logs::run(&options)?,
         Command::Status(options) => return Ok(status::run(&options)?.code().into()),
-        Command::Fix(options) => fix::fix(&options)?,
-        Command::Undo(options) => fix::take_back(&options)?,
+        Command::Fix(options) => fix::run(&options)?,
+        Command::Undo(options) => undo::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Ends with the first signal that asks for an end. The second one ends the
 /// process at once.
-fn shutdown() -> Result<impl Future<Output = ()>> {
+fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut signals = Signals::catch()?;
     let (first, asked) = oneshot::channel();
     tokio::spawn(async move {

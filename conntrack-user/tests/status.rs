@@ -67,7 +67,7 @@ fn an_old_box_is_judged_from_its_files() {
     assert_eq!(report["memory"]["measured"], true);
     assert_eq!(report["memory"]["buckets"], 8192 * 16);
     assert_eq!(report["timeouts"]["tcp_timeout_established"], 432_000);
-    assert_eq!(report["backend"], Value::Null);
+    assert_eq!(report["expected_backend"], Value::Null);
     let boot = &report["survives"]["boot"];
     assert_eq!(boot["value"], 1_048_576);
     assert_eq!(boot["because"]["file"], "/etc/sysctl.conf");

@@ -54,6 +54,9 @@ pub enum Confinement {
     UserNamespace,
     /// `bpf(2)` answers that it is not permitted, as in a container.
     FilteredBpf,
+    /// `bpf(2)` and `perf_event_open(2)`, without which no program is loaded or
+    /// attached, end it at once.
+    KilledByBpf,
 }
 
 /// Capabilities, by their numbers in the kernel.
@@ -79,7 +82,14 @@ impl Confinement {
             Self::Nobody => Ok(()),
             Self::Without(capabilities) => drop_from_bounding_set(capabilities),
             Self::UserNamespace => enter_user_namespace(),
-            Self::FilteredBpf => filter_bpf(),
+            Self::FilteredBpf => filter(
+                [libc::SYS_bpf; 2],
+                libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
+            ),
+            Self::KilledByBpf => filter(
+                [libc::SYS_bpf, libc::SYS_perf_event_open],
+                libc::SECCOMP_RET_KILL_PROCESS,
+            ),
         };
         // SAFETY: between fork and exec it only makes system calls, on values
         // that lie on the stack or are static.
@@ -117,13 +127,13 @@ fn write(path: &CStr, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A filter in classic BPF over `struct seccomp_data`, whose first field is the
-/// number of the system call.
+/// Has the kernel do something else instead of these system calls: a filter in classic
+/// BPF over `struct seccomp_data`, whose first field is the number of the call.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "codes have 16 bits, and numbers of system calls 32"
 )]
-fn filter_bpf() -> io::Result<()> {
+fn filter([one, other]: [libc::c_long; 2], action: u32) -> io::Result<()> {
     let statement = |code: u32, k: u32, jt: u8| libc::sock_filter {
         code: code as u16,
         jt,
@@ -132,17 +142,10 @@ fn filter_bpf() -> io::Result<()> {
     };
     let mut filter = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
-        statement(
-            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-            libc::SYS_bpf as u32,
-            1,
-        ),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, one as u32, 2),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, other as u32, 1),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0),
-        statement(
-            libc::BPF_RET | libc::BPF_K,
-            libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
-            0,
-        ),
+        statement(libc::BPF_RET | libc::BPF_K, action, 0),
     ];
     let program = libc::sock_fprog {
         len: filter.len() as u16,

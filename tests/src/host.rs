@@ -5,15 +5,15 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    scenario::{Rung, Scenario},
+    stage::{Backend, Scenario},
     vm::{Binaries, LIMIT},
 };
 
 /// What tests and commands call this machine's kernel.
 pub const NAME: &str = "host";
 
-/// The rung that scenarios are tried with here.
-pub const RUNG: Rung = Rung::Tracepoint;
+/// The backend that scenarios are tried with here.
+pub const RUNG: Backend = Backend::Tracepoint;
 
 /// The first kernel whose `skb:kfree_skb` tells the reason of a drop:
 /// <https://git.kernel.org/torvalds/c/c504e5c2f964>

@@ -1,5 +1,19 @@
 //! Everything of ctdrop that needs a kernel: scenarios, and the virtual machines
 //! and namespaces they run in.
+//!
+//! [`scenario`] has a file for each thing that is tried on a kernel, [`net`]
+//! provokes refusals to the packet (floods, twins, full tables, long chains),
+//! [`watch`] runs ctdrop and reads what it says. [`stage`] has what all of these share:
+//! the machine, the scenario, and what guest and host agree on. [`vm`] boots stock
+//! kernels under QEMU; [`guest`] is the first process in there.
+//!
+//! [`system`] tries whole Debian systems, because what becomes of a limit is decided
+//! by a distribution's systemd, procps and kmod. Each gets a copy of a disk that is
+//! made once and holds nothing of the build: the first process mounts it, puts the
+//! programs under test into its /run, and becomes its init. There a service runs
+//! [`agent`], which does what the host asks over a virtio port: run a program, write
+//! or read a file, keep a firewall with a full table. A reboot starts QEMU again with
+//! the same disk.
 
 pub mod agent;
 pub mod bench;
@@ -8,6 +22,7 @@ pub mod guest;
 pub mod host;
 pub mod net;
 pub mod scenario;
+pub mod stage;
 pub mod system;
 pub mod vm;
 pub mod watch;

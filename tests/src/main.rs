@@ -13,17 +13,10 @@ use clap::{Args, Parser, Subcommand};
 use ctdrop_tests::{
     agent,
     bench::Figure,
-    guest, host,
-    scenario::{self, Machine},
-    system,
-    vm::{
-        self, Binaries,
-        console::Show,
-        disk::Disk,
-        image::Image,
-        kernels,
-        systems::{self, System},
-    },
+    guest, host, scenario,
+    stage::{Machine, console::Show},
+    system, vm,
+    vm::{Binaries, disk::Disk, image::Image, kernels, systems, systems::System},
 };
 
 /// Tries ctdrop on real kernels.
@@ -188,7 +181,7 @@ fn run(task: Task) -> Result<()> {
             let scenario = scenario::find(&scenario)?;
             // The others change the machine, which only a guest is for.
             ensure!(
-                scenario.rungs.contains(&machine.rung),
+                scenario.backends.contains(&machine.backend),
                 "scenario {} is for guests: ctdrop-tests vm --kernel 6.12 {0}",
                 scenario.name
             );
@@ -233,8 +226,8 @@ fn bench(
         }
     };
     if instructions {
-        let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
-        return vm::bench(&stand, scenario, &under_test.binaries()?, &mut watch).map(drop);
+        let (target, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
+        return vm::bench(&target, scenario, &under_test.binaries()?, &mut watch).map(drop);
     }
     in_vm(kernel, scenario, under_test, &mut watch).map(drop)
 }
@@ -246,15 +239,15 @@ fn in_vm(
     under_test: UnderTest,
     watch: &mut dyn FnMut(&str),
 ) -> Result<Duration> {
-    let (stand, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
-    vm::run(&stand, scenario, &under_test.binaries()?, watch)
+    let (target, scenario) = (kernels::find(kernel)?, scenario::find(scenario)?);
+    vm::run(&target, scenario, &under_test.binaries()?, watch)
 }
 
 /// This machine, with its own kernel.
 fn here(under_test: UnderTest) -> Result<Machine> {
     Ok(Machine {
         ctdrop: under_test.binaries()?.ctdrop,
-        rung: host::RUNG,
+        backend: host::RUNG,
         forced: false,
         auto: false,
         guest: false,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{net::Tuple, scenario::Machine};
+use crate::{net::Tuple, stage::Machine};
 
 /// A `ctdrop watch -o json` that has attached its programs.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Watch {
 /// The first line, as far as tests read it.
 #[derive(Debug, Deserialize)]
 pub struct Start {
-    /// The rung it stands on.
+    /// The backend it uses.
     pub backend: String,
     /// When it attaches what runs for each new flow.
     pub arm: String,
@@ -345,7 +345,7 @@ impl Watch {
     pub fn start(machine: &Machine, arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new(&machine.ctdrop)
             .args(["watch", "--output", "json"])
-            .args(machine.standing())
+            .args(machine.arguments())
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
@@ -362,10 +362,10 @@ impl Watch {
         let start: Start = serde_json::from_str(&line)
             .with_context(|| format!("ctdrop watch began with {line:?}"))?;
         ensure!(
-            start.backend == machine.rung.to_string(),
-            "ctdrop stands on {} here, not on {}: {line}",
+            start.backend == machine.backend.to_string(),
+            "ctdrop uses {} here, not {}: {line}",
             start.backend,
-            machine.rung
+            machine.backend
         );
         Ok(Self {
             child,

@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::Result;
 use ctdrop_tests::{
-    host::{self, Standing},
-    scenario::{self, Scenario},
-    vm::{
-        self, Binaries, Shared,
-        kernels::{self, Stand},
-    },
+    host,
+    host::Standing,
+    scenario,
+    stage::Scenario,
+    vm,
+    vm::{Binaries, Shared, kernels, kernels::Target},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -49,35 +49,35 @@ fn trials(binaries: &Binaries) -> Result<Vec<Trial>> {
     let wanted = |name: &str| named.is_empty() || named.split(',').any(|wanted| wanted == name);
     let all = !named.is_empty() || env::var_os("CTDROP_ALL").is_some();
     let mut trials = Vec::new();
-    for stand in kernels::stands().filter(|stand| wanted(&stand.to_string())) {
+    for target in kernels::targets().filter(|target| wanted(&target.to_string())) {
         let mut fitting: Vec<_> = scenario::ALL
             .iter()
-            .filter(|scenario| stand.fits(scenario, all))
+            .filter(|scenario| target.fits(scenario, all))
             .collect();
         // Those that need a guest to themselves first: the others can then share.
         fitting.sort_by_key(|scenario| !scenario.alone);
-        let trial = |scenario: &&'static Scenario| in_vm(stand, scenario, binaries.clone());
+        let trial = |scenario: &&'static Scenario| in_vm(target, scenario, binaries.clone());
         trials.extend(fitting.into_iter().map(trial));
     }
     if wanted(host::NAME) {
         let standing = host::Facts::gather()?.standing();
         let fitting = scenario::ALL
             .iter()
-            .filter(|scenario| scenario.rungs.contains(&host::RUNG));
+            .filter(|scenario| scenario.backends.contains(&host::RUNG));
         trials.extend(fitting.map(|scenario| here(scenario, &standing, binaries.clone())));
     }
     Ok(trials)
 }
 
 /// A trial in a virtual machine.
-fn in_vm(stand: Stand, scenario: &'static Scenario, binaries: Binaries) -> Trial {
-    let name = format!("{stand}::{}", scenario.name);
+fn in_vm(target: Target, scenario: &'static Scenario, binaries: Binaries) -> Trial {
+    let name = format!("{target}::{}", scenario.name);
     Trial::test(name, move || {
-        let kept = GUEST.take().filter(|guest| *guest.stand() == stand);
+        let kept = GUEST.take().filter(|guest| *guest.target() == target);
         let tried = if scenario.alone {
-            vm::run(&stand, scenario, &binaries, &mut |_| {}).map(drop)
+            vm::run(&target, scenario, &binaries, &mut |_| {}).map(drop)
         } else {
-            kept.map_or_else(|| Shared::boot(&stand, &binaries), Ok)
+            kept.map_or_else(|| Shared::boot(&target, &binaries), Ok)
                 .and_then(|guest| try_in(guest, scenario))
         };
         tried.map_err(|error| failed(&error))
@@ -86,7 +86,7 @@ fn in_vm(stand: Stand, scenario: &'static Scenario, binaries: Binaries) -> Trial
 
 thread_local! {
     /// The guest that the trials of this thread share. It goes with the first
-    /// trial that fails in it, that wants another stand, or one to itself.
+    /// trial that fails in it, that wants another target, or one to itself.
     static GUEST: RefCell<Option<Shared>> = const { RefCell::new(None) };
 }
 

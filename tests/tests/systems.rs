@@ -7,7 +7,7 @@ use ctdrop_tests::{
     host,
     system::{self, Story},
     vm::{
-        self, Binaries,
+        Binaries,
         systems::{self, System},
     },
 };
@@ -51,7 +51,9 @@ fn trials(binaries: &Binaries) -> Vec<Trial> {
 /// A trial of a story on a system.
 fn on(system: &'static System, story: &'static Story, binaries: Binaries) -> Trial {
     Trial::test(format!("{}::{}", system.name, story.name), move || {
-        vm::tell(system, story, &binaries).map_err(|error| format!("{error:#}").into())
+        story
+            .tell(system, &binaries)
+            .map_err(|error| format!("{error:#}").into())
     })
 }
 

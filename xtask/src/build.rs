@@ -20,6 +20,7 @@ pub(crate) fn ctdrop_and_tests() -> Result<(PathBuf, PathBuf)> {
 /// Builds the programs of packages and returns the directory they are in. Only
 /// with an explicit target do the flags leave build scripts alone.
 fn release(packages: &[&str]) -> Result<PathBuf> {
+    eprintln!("build: ctdrop with its eBPF programs; the first build takes minutes");
     let triple = cargo::host_triple()?;
     let mut cargo = cargo::cargo()?;
     cargo.args(["build", "--release", "--bins", "--target", &triple]);

@@ -1,21 +1,38 @@
-//! Checks format, lints and documentation, for user space and for eBPF.
+//! Checks structure, format, lints and documentation, for user space and for eBPF.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
+use clap::Args;
 
 use crate::{
     cargo,
     host::{self, command, has},
     needs::{Purpose, TOOLCHAIN},
-    setup,
+    setup, structure,
 };
 
 /// The target of the programs; lints do not depend on its byte order.
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Runs every check; the first that fails ends it.
-pub(crate) fn check() -> Result<()> {
+/// Options of `cargo xtask check`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Only the structure: layers, circles and sizes, which needs no build
+    #[arg(long)]
+    structure: bool,
+    /// Check the structure of the workspace in this directory instead
+    #[arg(long, value_name = "DIR", requires = "structure")]
+    workspace: Option<PathBuf>,
+}
+
+/// Runs every check that the options select; the first that fails ends it.
+pub(crate) fn check(options: &Options) -> Result<()> {
+    eprintln!("check: structure");
+    structure::check(options.workspace.as_deref().unwrap_or(cargo::root()?))?;
+    if options.structure {
+        return Ok(());
+    }
     setup::setup(Purpose::Check)?;
     eprintln!("check: format");
     host::run(cargo::cargo()?.args(["fmt", "--all", "--check"]))?;

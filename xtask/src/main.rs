@@ -16,6 +16,7 @@ mod host;
 mod needs;
 mod run;
 mod setup;
+mod structure;
 mod test;
 
 /// Developer commands of this workspace.
@@ -55,8 +56,8 @@ enum Task {
     /// Measure, beside other programs, and write docs/benchmarks.md
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Check format, lints and documentation
-    Check,
+    /// Check the structure of the sources, format, lints and documentation
+    Check(check::Options),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +84,6 @@ fn run(task: Task) -> Result<()> {
         Task::Test(options) => test::test(&options),
         Task::Demo { kernel } => demo::demo(&kernel),
         Task::Bench(what) => bench::bench(&what),
-        Task::Check => check::check(),
+        Task::Check(options) => check::check(&options),
     }
 }

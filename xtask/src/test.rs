@@ -57,7 +57,6 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     if options.unit {
         return Ok(());
     }
-    eprintln!("test: building the static programs");
     let (ctdrop, tests) = build::ctdrop_and_tests()?;
     eprintln!("test: preparing kernels and systems");
     prepare(&tests, &options.kernels)?;

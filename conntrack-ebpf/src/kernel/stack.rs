@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 
-use super::low_of_address;
+use super::numbers::low_of_address;
 
 /// The low half of the address of the trampoline's frame, which lies on the
 /// stack of the traced function.

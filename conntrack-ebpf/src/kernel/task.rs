@@ -6,7 +6,10 @@ use aya_ebpf::helpers::generated::{
 };
 use conntrack_ebpf::ABSENT;
 
-use super::{Reach as _, Read, Typed, layout, low, read};
+use super::{
+    memory::{Access as _, Read, Typed, layout, read},
+    numbers::low,
+};
 
 /// Address of the current task. Of a softirq it is the task it interrupted.
 pub fn current_task() -> u64 {

@@ -1,4 +1,4 @@
-//! The fexit rung: programs at the exits of the functions that refuse.
+//! The fexit backend: programs at the exits of the functions that refuse.
 //!
 //! The argument numbers are those of the functions' prototypes in
 //! `net/netfilter/nf_conntrack_core.c`; the value after the last argument is
@@ -27,8 +27,8 @@ use crate::{
 /// 4.19 to 7.3: entered only when the table is over its limit.
 #[fentry(function = "early_drop")]
 pub fn early_drop_enter(ctx: FEntryContext) -> i32 {
-    let asked = Net::<Typed>::at(ctx.arg(0)).asked(ctx.arg(1));
-    join::enter_early_drop(kernel::stack_position(&ctx), asked);
+    let key = Net::<Typed>::at(ctx.arg(0)).allocation_key(ctx.arg(1));
+    join::enter_early_drop(kernel::stack_position(&ctx), key);
     0
 }
 

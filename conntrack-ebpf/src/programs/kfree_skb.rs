@@ -1,4 +1,4 @@
-//! The tracepoint rung: packets that netfilter dropped before they had a
+//! The tracepoint backend: packets that netfilter dropped before they had a
 //! conntrack entry.
 //!
 //! A packet refused by a full table is one. So is one that a rule drops before

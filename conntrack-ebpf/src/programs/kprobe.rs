@@ -1,4 +1,4 @@
-//! The kprobe rung: the same functions, where the kernel has no trampolines.
+//! The kprobe backend: the same functions, where the kernel has no trampolines.
 //!
 //! A kretprobe does not know the arguments, so a kprobe at the entry keeps
 //! them. The pair is found by the position on the stack, which no other call
@@ -21,21 +21,13 @@ use crate::{
     count, join,
     kernel::{self, Conntrack, Locks, Net, Probed, Skb},
     maps::{self, SETS},
+    notes::Call,
     outcome::{self, Allocation},
     sender,
 };
 
-/// A call under way.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Call {
-    /// A [`Function`].
-    function: u64,
-    /// Arguments, as far as they matter; an [`Allocation`] takes all four.
-    arguments: [u64; 4],
-}
-
-/// The functions whose calls are kept.
+/// The functions whose calls are kept, as [`Call::function`] has them. An
+/// [`Allocation`] takes all four arguments of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 enum Function {
@@ -87,8 +79,8 @@ fn take(ctx: &RetProbeContext, function: Function) -> Option<[u64; 4]> {
 #[kprobe]
 pub fn early_drop_call(ctx: ProbeContext) -> u32 {
     let net = Net::<Probed>::at(ctx.arg(0).unwrap_or(0));
-    let asked = net.asked(ctx.arg(1).unwrap_or(0));
-    join::enter_early_drop(kernel::low(kernel::position_at_entry(&ctx)), asked);
+    let key = net.allocation_key(ctx.arg(1).unwrap_or(0));
+    join::enter_early_drop(kernel::low(kernel::position_at_entry(&ctx)), key);
     0
 }
 
@@ -96,10 +88,10 @@ pub fn early_drop_call(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn early_drop_return(ctx: RetProbeContext) -> u32 {
     let frame = kernel::low(kernel::position_at_return(&ctx));
-    if let Some(asked) = join::early_drop_at(frame) {
-        let net = Net::<Probed>::at(asked.net);
+    if let Some(key) = join::early_drop_at(frame) {
+        let net = Net::<Probed>::at(key.net);
         let found_victim = ctx.ret::<u8>() != 0;
-        outcome::early_drop(frame, net, asked.hash, found_victim, Witness::Alone);
+        outcome::early_drop(frame, net, key.hash, found_victim, Witness::Alone);
     }
     0
 }

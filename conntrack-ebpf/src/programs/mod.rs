@@ -1,7 +1,5 @@
-//! The programs, one file for each rung of the ladder.
+//! The programs, one file for each backend.
 
 mod fexit;
 mod kfree_skb;
 mod kprobe;
-
-pub use kprobe::Call;

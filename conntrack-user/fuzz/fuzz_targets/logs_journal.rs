@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use conntrack_user::logs::journal;
+use conntrack_user::logs::format::journal;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

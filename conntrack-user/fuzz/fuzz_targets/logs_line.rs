@@ -5,7 +5,7 @@
 
 use conntrack_user::{
     kernel::message::Message,
-    logs::{chronology::Chronology, line::Line},
+    logs::{account::year::YearTracker, format::line::Line},
 };
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
@@ -22,9 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
             line.text.starts_with(b"nf_conntrack: ") || line.text.starts_with(b"ip_conntrack: ")
         );
     }
-    let mut chronology = Chronology::new(TimeZone::UTC);
-    chronology.begin_part(1_700_000_000_000_000, None);
-    let first = chronology.place(line.stamp);
-    chronology.place(line.stamp);
-    let _ = (first.minute(), chronology.overshoot());
+    let mut years = YearTracker::new(TimeZone::UTC);
+    years.begin_part(1_700_000_000_000_000, None);
+    let first = years.moment_of(line.stamp);
+    years.moment_of(line.stamp);
+    let _ = (first.minute(), years.overshoot());
 });

@@ -4,27 +4,27 @@
 #![no_main]
 
 use conntrack_user::logs::{
-    blocks,
-    burst::{Bursts, Filter},
-    chronology::Chronology,
-    scan::{Found, Scanner},
-    tally::Count,
+    account::{attribution::Attribution, filter::Filter, tally::Count, year::YearTracker},
+    search::{
+        blocks,
+        scanner::{Found, Scanner},
+    },
 };
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 
 fn count(feed: impl FnOnce(&mut dyn FnMut(Found))) -> (Count, u64) {
     let filter = Filter::default();
-    let mut bursts = Bursts::new(&filter, Chronology::new(TimeZone::UTC));
-    bursts.begin_part(1_700_000_000_000_000, None);
+    let mut sums = Attribution::new(&filter, YearTracker::new(TimeZone::UTC));
+    sums.begin_part(1_700_000_000_000_000, None);
     feed(&mut |found| {
         for event in &found.events {
-            bursts.take(event, &|_, _| false);
+            sums.take(event, &|_, _| false);
         }
     });
-    bursts.end_part(0, &|_, _| false);
-    let said = bursts.finish();
-    (said.tally.total(), said.elsewhere)
+    sums.end_part(0, &|_, _| false);
+    let sums = sums.finish();
+    (sums.tally.total(), sums.elsewhere)
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -107,7 +107,6 @@ impl Evidence {
 /// What has come of it.
 pub(crate) struct Done {
     pub(crate) what: Option<What>,
-    pub(crate) kept: Option<Kept>,
     /// Why packets were refused, if that could be told.
     pub(crate) cause: Option<Cause>,
     pub(crate) advice: Advice,
@@ -119,7 +118,6 @@ impl Done {
     fn failed(error: &anyhow::Error) -> Self {
         Self {
             what: Some(What::NotKept(format!("{error:#}"))),
-            kept: None,
             cause: None,
             advice: Advice::default(),
             honest: 0,
@@ -175,10 +173,9 @@ impl Considered {
         }))
     }
 
-    fn done(&self, what: Option<What>, kept: Option<Kept>) -> Done {
+    fn done(&self, what: Option<What>) -> Done {
         Done {
             what,
-            kept,
             cause: self.seen.then_some(self.diagnosis.cause),
             advice: Advice::from(&self.diagnosis),
             honest: self.plan.target.max,
@@ -196,7 +193,7 @@ pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
             Path::new(ROOT),
         );
         let told = considered.told(None, lines)?;
-        Ok(considered.done(Some(What::Planned(told)), None))
+        Ok(considered.done(Some(What::Planned(told))))
     });
     made.unwrap_or_else(|error| Done {
         what: Some(What::Failed(format!("cannot make a plan: {error:#}"))),
@@ -207,7 +204,7 @@ pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
 /// Looks who fills the table, and changes nothing.
 pub(crate) fn diagnose_again(evidence: &Evidence, ceiling: u64) -> Done {
     match Considered::of(evidence, ceiling) {
-        Ok(considered) => considered.done(None, None),
+        Ok(considered) => considered.done(None),
         Err(error) => Done {
             what: None,
             ..Done::failed(&error)
@@ -232,12 +229,12 @@ pub(crate) fn keep_step(
         }
         let applied = keep(Path::new(ROOT), &considered.plan)?;
         let told = considered.told(Some(&applied), lines(&considered, &applied))?;
-        let kept = applied.id.clone().map(|id| Kept {
+        let fix = applied.id.clone().map(|id| Kept {
             id,
             max: after.max,
             buckets: after.buckets,
         });
-        Ok(considered.done(Some(What::Kept(told)), kept))
+        Ok(considered.done(Some(What::Kept { told, fix })))
     });
     kept.unwrap_or_else(|error| Done::failed(&error))
 }

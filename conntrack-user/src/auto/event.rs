@@ -42,7 +42,12 @@ pub enum What {
         refused: u64,
     },
     /// A step was put on record, and into files as far as that is right.
-    Kept(Box<Told>),
+    Kept {
+        /// What was done.
+        told: Box<Told>,
+        /// The fix that is on record; none if nothing was left to be done.
+        fix: Option<Kept>,
+    },
     /// That could not be done.
     NotKept(String),
     /// The limit stays as it is.
@@ -135,7 +140,7 @@ impl Event {
     pub fn json(&self) -> Value {
         let (action, mut body) = match &self.what {
             What::Planned(told) => ("planned", told.json.clone()),
-            What::Kept(told) => ("kept", told.json.clone()),
+            What::Kept { told, .. } => ("kept", told.json.clone()),
             What::Raised {
                 need,
                 before,
@@ -192,7 +197,7 @@ impl What {
                 after,
                 refused,
             } => vec![raised(*need, *before, *after, *refused)],
-            Self::Kept(told) => with(kept(told), indented(&told.lines)),
+            Self::Kept { told, .. } => with(kept(told), indented(&told.lines)),
             Self::NotKept(error) => vec![plain(&format!(
                 "the raised limit is not saved: {error}; it lasts until the next boot or reload of the \
                  module, and ctdrop undo cannot undo it"

@@ -5,13 +5,13 @@
 //! is slow comes after it, on another thread.
 
 use std::{
-    future,
     path::Path,
+    sync::mpsc::{Receiver, RecvError, TryRecvError, sync_channel},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
     apply::{
@@ -34,16 +34,11 @@ use crate::{
     say::clock,
 };
 
-/// How long what was read is good for, while it is calm.
+/// How long what was read is good for, while nothing is refused.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// How often counts are read after a sign of pressure, and how long, before the
-/// programs are asked for the next sign.
-const POLL: Duration = Duration::from_millis(10);
-const ALERT: Duration = Duration::from_millis(100);
-
 /// What is done about refused packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing
     #[default]
@@ -54,17 +49,9 @@ pub enum Mode {
     Auto,
 }
 
-/// How it listens for the first refused packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ear {
-    /// The programs have been asked for a sign.
-    Listens,
-    /// There was one: counts are read again at this time.
-    Alert { next: Instant, until: Instant },
-    /// Nothing would be done before this time.
-    Rests(Instant),
-    /// Nothing is going to be done.
-    Closed,
+impl Mode {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Plan, Self::Auto];
 }
 
 /// Stands by, and makes fixes.
@@ -77,20 +64,16 @@ pub struct Guard {
     /// Refused until the last look, and until the last step.
     looked: Refusals,
     stepped: Refusals,
+    /// When packets were last seen to be refused.
+    refused: Option<Instant>,
+    /// Whether the one plan was made.
+    planned: bool,
     /// What fills the table, as far as that is known.
     advice: Advice,
-    work: Option<JoinHandle<Work>>,
-    ear: Ear,
-    kept: Vec<Kept>,
-}
-
-/// What is to be done now.
-#[derive(Debug)]
-pub enum Turn {
-    /// Read the counts, and let it look at them.
-    Look,
-    /// Say this.
-    Say(Vec<Event>),
+    /// What another thread is doing.
+    work: Option<Receiver<Work>>,
+    /// The last fix that was made.
+    kept: Option<Kept>,
 }
 
 /// What another thread has done.
@@ -116,86 +99,41 @@ impl Guard {
             prepared,
             looked: Refusals::default(),
             stepped: Refusals::default(),
+            refused: None,
+            planned: false,
             advice: Advice::default(),
             work: None,
-            ear: Ear::Listens,
-            kept: Vec::new(),
+            kept: None,
         })
     }
 
-    /// The fixes that were made, the first one first.
-    pub fn kept(&self) -> &[Kept] {
-        &self.kept
-    }
-
-    /// The refused packets that it has looked at.
-    pub const fn looked(&self) -> &Refusals {
-        &self.looked
-    }
-
-    /// There was a sign of pressure: counts are to be read, and to be read again
-    /// when [`Self::turn`] says so.
-    pub fn hears(&mut self) {
-        if self.ear == Ear::Listens {
-            let now = Instant::now();
-            self.ear = Ear::Alert {
-                next: now + Duration::from_millis(1),
-                until: now + ALERT,
-            };
-        }
-    }
-
-    /// Whether the programs are to be asked for the next sign of pressure.
-    pub fn wants_a_sign(&mut self) -> bool {
+    /// Looks at what was refused since the start, and makes a step if that is right.
+    pub fn look(&mut self, refused: &Refusals) -> Result<Vec<Event>> {
+        let mut events = self.collect()?;
         let now = Instant::now();
-        let listens = match self.ear {
-            Ear::Alert { next, .. } if now < next => false,
-            Ear::Alert { until, .. } if now < until => {
-                self.ear = Ear::Alert {
-                    next: now + POLL,
-                    until,
-                };
-                false
-            }
-            Ear::Alert { .. } => true,
-            Ear::Rests(until) => now >= until,
-            Ear::Listens | Ear::Closed => false,
-        };
-        if listens {
-            self.ear = Ear::Listens;
-        }
-        listens
-    }
-
-    /// Looks at what was refused, and makes a step if that is right. `again` reads
-    /// the counts anew.
-    pub fn look(
-        &mut self,
-        refused: &Refusals,
-        again: impl FnOnce() -> Result<Refusals>,
-    ) -> Vec<Event> {
-        let earlier = self.looked.clone();
-        self.looked.raise_to(refused);
         let need = [Need::Room, Need::Buckets]
             .into_iter()
-            .find(|&need| !refused.since(&earlier, need).is_empty());
-        if need.is_some() && self.ear != Ear::Closed {
-            // Refusals that lead to nothing new need no haste.
-            self.ear = Ear::Rests(Instant::now() + COOL_DOWN);
+            .find(|&need| !refused.since(&self.looked, need).is_empty());
+        self.looked.raise_to(refused);
+        if need.is_some() {
+            self.refused = Some(now);
         }
         match self.mode {
-            Mode::Auto => self.act(need, again),
+            Mode::Auto => {
+                events.extend(self.act(need));
+                self.refresh(now);
+            }
             Mode::Plan => {
-                if let Some(need) = need.filter(|_| self.ear != Ear::Closed) {
+                if let Some(need) = need.filter(|_| !self.planned) {
                     self.make_plan(need);
                 }
-                Vec::new()
             }
-            Mode::Off => Vec::new(),
+            Mode::Off => {}
         }
+        Ok(events)
     }
 
-    fn act(&mut self, need: Option<Need>, again: impl FnOnce() -> Result<Refusals>) -> Vec<Event> {
+    fn act(&mut self, need: Option<Need>) -> Vec<Event> {
         // Else there is nothing to find.
         if self.automatic.is_over() || (need.is_none() && !self.automatic.has_written()) {
             return Vec::new();
@@ -221,7 +159,7 @@ impl Guard {
         match self.automatic.decide(look, |_| to) {
             Some(Decision::Raise { need, to }) => match self.undone() {
                 Some(id) => vec![self.taken_back(id)],
-                None => self.step(need, table, to, again),
+                None => self.step(need, table, to),
             },
             Some(Decision::Hold(held)) => vec![self.hold(held, table, wanted.as_ref())],
             Some(Decision::Diagnose(need)) => {
@@ -258,18 +196,11 @@ impl Guard {
         size(facts, &load, &diagnosis, request).ok()
     }
 
-    fn step(
-        &mut self,
-        need: Need,
-        before: Table,
-        to: Table,
-        again: impl FnOnce() -> Result<Refusals>,
-    ) -> Vec<Event> {
+    fn step(&mut self, need: Need, before: Table, to: Table) -> Vec<Event> {
         let writes = match live::raise(&self.prepared.files, to) {
             Ok(writes) => writes,
             Err(error) => {
                 self.automatic.end();
-                self.ear = Ear::Closed;
                 return vec![Event::now(What::Failed(format!("{error:#}")))];
             }
         };
@@ -277,17 +208,12 @@ impl Guard {
         let after = live::table(&self.prepared.files).unwrap_or(to);
         self.automatic.raised(now, after);
         let evidence = self.evidence(need, before);
-        // The step is made, whatever becomes of this.
-        if let Ok(later) = again() {
-            self.looked.follow(&later);
-        }
-        let lost = self.looked.since(&self.stepped, need);
         self.stepped = self.looked.clone();
         let what = What::Raised {
             need,
             before,
             after,
-            refused: lost.iter().map(|(_, packets)| packets).sum(),
+            refused: evidence.refused.iter().map(|(_, packets)| packets).sum(),
         };
         let ceiling = self.prepared.ceiling;
         self.start(move || background::keep_step(&evidence, after, writes, ceiling));
@@ -316,9 +242,6 @@ impl Guard {
         if let Some(id) = self.undone() {
             return self.taken_back(id);
         }
-        if last {
-            self.ear = Ear::Closed;
-        }
         let writers = self.prepared.facts.writers.iter();
         let writers = writers
             .filter(|writer| writer.active)
@@ -338,14 +261,13 @@ impl Guard {
 
     fn taken_back(&mut self, id: String) -> Event {
         self.automatic.end();
-        self.ear = Ear::Closed;
         Event::now(What::TakenBack(id))
     }
 
     /// The fix of ours that the user has taken back; none is known if the records
     /// cannot be read.
     fn undone(&self) -> Option<String> {
-        let last = self.kept.last()?;
+        let last = self.kept.as_ref()?;
         let records = Records::of(Path::new("/")).all().ok()?;
         let undone = records
             .into_iter()
@@ -368,46 +290,41 @@ impl Guard {
             // The module is being loaded again: with the next refusal.
             return;
         };
-        self.ear = Ear::Closed;
+        self.planned = true;
         let evidence = self.evidence(need, table);
         let ceiling = self.prepared.ceiling;
         self.start(move || background::make_plan(&evidence, ceiling));
     }
 
     fn start(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
-        self.work = Some(spawn_blocking(move || {
-            priority::take_time();
-            Work::Done(Box::new(work()))
-        }));
+        self.work = Some(elsewhere(move || Work::Done(Box::new(work()))));
     }
 
     /// Has what a step needs read anew, if that is due, and nothing else is
     /// being done.
-    pub fn refresh(&mut self) {
-        let now = Instant::now();
-        let calm = self.ear == Ear::Listens && self.work.is_none();
-        if self.mode == Mode::Auto && calm && now >= self.fresh_until {
+    fn refresh(&mut self, now: Instant) {
+        let since = |then| now.saturating_duration_since(then);
+        let calm = self.refused.is_none_or(|then| since(then) >= COOL_DOWN);
+        if calm && self.work.is_none() && !self.automatic.is_over() && now >= self.fresh_until {
             self.fresh_until = now + FRESH;
             let ceiling = self.ceiling;
-            self.work = Some(spawn_blocking(move || {
-                priority::take_time();
+            self.work = Some(elsewhere(move || {
                 Work::Fresh(Prepared::read(ceiling).map(Box::new))
             }));
         }
     }
 
-    /// Ends when counts are to be read, or when what was started is done.
-    pub async fn turn(&mut self) -> Result<Turn> {
-        tokio::select! {
-            () = time_to_look(self.ear) => Ok(Turn::Look),
-            work = done(&mut self.work) => {
-                self.work = None;
-                Ok(Turn::Say(self.note(work?)))
-            }
+    /// What there is to say of what another thread was doing, if it is done.
+    fn collect(&mut self) -> Result<Vec<Event>> {
+        match self.work.as_ref().map(Receiver::try_recv) {
+            None | Some(Err(TryRecvError::Empty)) => Ok(Vec::new()),
+            Some(Ok(work)) => Ok(self.note(work)),
+            Some(Err(TryRecvError::Disconnected)) => Err(RecvError).context(PANICKED),
         }
     }
 
     fn note(&mut self, work: Work) -> Vec<Event> {
+        self.work = None;
         match work {
             Work::Fresh(Ok(prepared)) => {
                 self.automatic.set_ceiling(prepared.ceiling);
@@ -419,12 +336,16 @@ impl Guard {
             Work::Done(done) => {
                 let Done {
                     what,
-                    kept,
                     cause,
                     advice,
                     honest,
                 } = *done;
-                self.kept.extend(kept);
+                if let Some(What::Kept {
+                    fix: Some(kept), ..
+                }) = &what
+                {
+                    self.kept = Some(kept.clone());
+                }
                 self.advice = advice;
                 self.automatic.judged(Instant::now(), cause, honest);
                 what.into_iter().map(Event::now).collect()
@@ -432,32 +353,28 @@ impl Guard {
         }
     }
 
-    /// Waits until nothing is being done any more.
-    pub async fn finish(&mut self) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
-        while self.work.is_some() {
-            let work = done(&mut self.work).await;
-            self.work = None;
-            events.extend(self.note(work?));
-        }
+    /// Makes no more steps, and waits until nothing is being done any more.
+    pub fn finish(&mut self) -> Result<Vec<Event>> {
         self.automatic.end();
-        self.ear = Ear::Closed;
-        Ok(events)
-    }
-}
-
-async fn time_to_look(ear: Ear) {
-    match ear {
-        Ear::Alert { next: then, .. } | Ear::Rests(then) => {
-            tokio::time::sleep_until(then.into()).await;
+        match &self.work {
+            Some(work) => {
+                let work = work.recv().context(PANICKED)?;
+                Ok(self.note(work))
+            }
+            None => Ok(Vec::new()),
         }
-        Ear::Listens | Ear::Closed => future::pending().await,
     }
 }
 
-async fn done(work: &mut Option<JoinHandle<Work>>) -> Result<Work> {
-    match work {
-        Some(work) => work.await.context("the work on a fix has panicked"),
-        None => future::pending().await,
-    }
+const PANICKED: &str = "the work on a fix has panicked";
+
+/// Has it done by another thread, which may take its time.
+fn elsewhere(work: impl FnOnce() -> Work + Send + 'static) -> Receiver<Work> {
+    let (done, receiver) = sync_channel(1);
+    thread::spawn(move || {
+        priority::take_time();
+        // Nobody waits for it any more if something more urgent has come.
+        let _ = done.send(work());
+    });
+    receiver
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
 use conntrack_ebpf::Reason;
 
-use crate::{auto::decide::Need, engine::stand::Stand, observe::counts::Totals};
+use crate::{
+    auto::decide::Need,
+    kernel::netns::Namespaces,
+    observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
+};
 
 /// Packets refused since the start, by network namespace, for want of what a fix
 /// can give.
@@ -21,32 +24,24 @@ impl Refusals {
     /// Those of all that was drained; where programs see only some reasons, the
     /// others as far as the last look at the kernel's counters has shown them, of
     /// namespace 0.
-    pub fn drained(observer: &Stand) -> Self {
-        let mut refusals = Self::of_totals(observer.totals().iter());
-        if observer.backend().can_rest() {
+    pub fn drained(snapshot: &Snapshot) -> Self {
+        let mut refusals = Self::of(&snapshot.totals);
+        if snapshot.backend.can_rest() {
             return refusals;
         }
-        for (reason, packets) in observer.verdict(|_| true).from_counters {
+        for (&reason, &packets) in &snapshot.verdict.from_counters {
             refusals.add(0, reason, packets);
         }
         refusals
-    }
-
-    /// Those that the programs have counted until now.
-    pub fn now(observer: &Stand) -> Result<Self> {
-        Ok(Self::of_totals(observer.totals_now()?.iter()))
     }
 
     /// Without what a rule may have dropped. Where the place of a drop is all that
     /// is seen, such packets look the same (docs/counting.md); what is more than
     /// was `known` is taken for refused only in a table that is nearly full.
     #[must_use]
-    pub fn believed(mut self, observer: &Stand, known: &Self) -> Self {
-        if observer.backend().can_rest() {
-            return self;
-        }
+    pub fn without_rule_drops(mut self, namespaces: &Namespaces, known: &Self) -> Self {
         let is_full = |netns| {
-            let namespace = observer.namespaces().by_inode(netns)?;
+            let namespace = namespaces.by_inode(netns)?;
             let limits = namespace.limits().ok()?;
             Some(is_nearly_full(limits.entries?, limits.max?))
         };
@@ -58,7 +53,8 @@ impl Refusals {
         self
     }
 
-    fn of_totals<'a>(totals: impl Iterator<Item = (&'a u32, &'a Totals)>) -> Self {
+    /// Those that the programs have counted.
+    pub fn of(totals: &TotalsByNetns) -> Self {
         let mut refusals = Self::default();
         for (&netns, totals) in totals {
             for reason in [Reason::TableFull, Reason::ChainTooLong] {
@@ -77,7 +73,7 @@ impl Refusals {
         *refused.entry(netns).or_default() += packets;
     }
 
-    const fn of(&self, need: Need) -> &BTreeMap<u32, u64> {
+    const fn for_want(&self, need: Need) -> &BTreeMap<u32, u64> {
         match need {
             Need::Room => &self.room,
             Need::Buckets => &self.chains,
@@ -86,25 +82,18 @@ impl Refusals {
 
     /// Those that `earlier` does not have.
     pub(crate) fn since(&self, earlier: &Self, need: Need) -> Vec<(u32, u64)> {
-        let more = self.of(need).iter().map(|(&netns, &packets)| {
-            let before = earlier.of(need).get(&netns).copied().unwrap_or(0);
+        let more = self.for_want(need).iter().map(|(&netns, &packets)| {
+            let before = earlier.for_want(need).get(&netns).copied().unwrap_or(0);
             (netns, packets.saturating_sub(before))
         });
         more.filter(|&(_, packets)| packets > 0).collect()
     }
 
-    /// Takes over what is more in namespaces that are known.
-    pub(crate) fn follow(&mut self, later: &Self) {
-        let both = [
-            (&mut self.room, &later.room),
-            (&mut self.chains, &later.chains),
-        ];
-        for (known, later) in both {
-            for (netns, known) in known {
-                let later = later.get(netns).copied().unwrap_or(0);
-                *known = later.max(*known);
-            }
-        }
+    /// Whether there are more of any kind in any namespace.
+    pub(crate) fn exceed(&self, earlier: &Self) -> bool {
+        [Need::Room, Need::Buckets]
+            .into_iter()
+            .any(|need| !self.since(earlier, need).is_empty())
     }
 
     /// Takes over what is more.
@@ -150,12 +139,9 @@ mod tests {
         let later = room(&[(7, 10), (8, 2)]);
         assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
         assert_eq!(later.since(&looked, Need::Buckets), []);
+        assert!(later.exceed(&looked) && !looked.exceed(&later));
         looked.raise_to(&later);
-        looked.follow(&room(&[(8, 1), (9, 5)]));
         assert_eq!(looked, later);
-        let mut followed = looked.clone();
-        followed.follow(&room(&[(8, 3)]));
-        assert_eq!(followed, room(&[(7, 10), (8, 3)]));
         // Drained counts can be older than those read in between.
         looked.raise_to(&room(&[(7, 9)]));
         assert_eq!(looked, later);

@@ -1,7 +1,9 @@
 //! The commands: options in, words out.
 
 pub mod fix;
+pub mod logs;
 pub mod probe;
 pub mod status;
+pub mod undo;
 pub mod watch;
 pub mod who;

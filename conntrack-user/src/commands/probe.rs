@@ -1,24 +1,34 @@
-//! `ctdrop probe`: which ways to observe this host offers, by trying each, and
-//! what the others lack.
+//! `ctdrop probe`: which backends work on this host, by trying each, and what stands
+//! in the way of the others.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use crate::{
-    cli::Output,
     kernel::{
         presence::Presence,
         release::Release,
         surroundings::{Capability, Surroundings},
     },
     observe::{
-        self, NotUsed,
         backend::Backend,
-        diagnosis::{Missing, capability_name},
+        obstacle::Obstacle,
+        survey::{self, remedy::capability_name, unusable::Unusable},
     },
+    say::output::Output,
 };
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+}
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -28,24 +38,42 @@ struct Findings {
     release: String,
     /// Whether it has conntrack now.
     conntrack: Presence,
-    /// Each rung, top first.
-    backends: Vec<Finding>,
-    /// What no rung sees from here.
+    /// Each backend, the best first.
+    backends: Vec<Tried>,
+    /// What no backend sees from here.
     unseen: Vec<Unseen>,
     /// What all this was told from.
     surroundings: Surroundings,
 }
 
-/// A rung.
+/// A backend.
 #[derive(Debug, Serialize)]
-struct Finding {
+struct Tried {
     backend: Backend,
     works: bool,
     /// What stands in the way, and the remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
     /// The same as codes.
-    missing: Vec<Missing>,
+    missing: Vec<Obstacle>,
+    /// The end of the verifier's log, if it rejected a program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verifier_log: Option<String>,
+}
+
+impl Tried {
+    fn new(backend: Backend, unusable: Option<Unusable>) -> Self {
+        Self {
+            backend,
+            works: unusable.is_none(),
+            why: unusable.as_ref().map(Unusable::why),
+            verifier_log: unusable
+                .as_ref()
+                .and_then(Unusable::verifier_log)
+                .map(ToOwned::to_owned),
+            missing: unusable.map_or_else(Vec::new, |it| it.obstacles),
+        }
+    }
 }
 
 /// Something that is not seen for want of a capability.
@@ -55,45 +83,28 @@ struct Unseen {
     what: &'static str,
 }
 
-/// Tries every rung and says what is missing for those that do not hold. Fails
-/// if none does.
-pub fn run(output: Output) -> Result<()> {
-    let surroundings = Surroundings::read()?;
+/// Tries every backend and says what stands in the way of those that do not work.
+/// Fails if none does.
+pub fn run(options: &Options) -> Result<()> {
+    let surroundings = Arc::new(Surroundings::read());
+    let tried = survey::try_all(&surroundings).into_iter();
     let findings = Findings {
         release: Release::running()?.text,
         conntrack: Presence::read()?,
-        backends: Backend::LADDER.into_iter().map(try_out).collect(),
+        backends: tried
+            .map(|(backend, unusable)| Tried::new(backend, unusable))
+            .collect(),
         unseen: unseen(&surroundings),
-        surroundings,
+        surroundings: Surroundings::clone(&surroundings),
     };
-    say(&findings, output).context("cannot write to standard output")?;
+    say(&findings, options.output).context("cannot write to standard output")?;
     if findings.backends.iter().all(|finding| !finding.works) {
         bail!("no backend works on this host");
     }
     Ok(())
 }
 
-fn try_out(backend: Backend) -> Finding {
-    match observe::try_out(backend) {
-        Ok(()) => Finding {
-            backend,
-            works: true,
-            why: None,
-            missing: Vec::new(),
-        },
-        Err(error) => {
-            let NotUsed { why, missing, .. } = NotUsed::because(backend, &error);
-            Finding {
-                backend,
-                works: false,
-                why: Some(why),
-                missing,
-            }
-        }
-    }
-}
-
-/// What the capabilities in effect leave in the dark, whatever the rung.
+/// What is not seen without the capabilities that are missing, whatever the backend.
 fn unseen(around: &Surroundings) -> Vec<Unseen> {
     let all = [
         (
@@ -127,9 +138,12 @@ fn say(findings: &Findings, output: Output) -> io::Result<()> {
         Output::Text => {
             writeln!(out, "kernel     {}", findings.release)?;
             writeln!(out, "conntrack  {}", findings.conntrack)?;
-            for Finding { backend, why, .. } in &findings.backends {
-                let verdict = why.as_deref().unwrap_or("works");
-                writeln!(out, "{:10} {verdict}", backend.to_string())?;
+            for it in &findings.backends {
+                let verdict = it.why.as_deref().unwrap_or("works");
+                writeln!(out, "{:10} {verdict}", it.backend.to_string())?;
+                for line in it.verifier_log.iter().flat_map(|log| log.lines()) {
+                    writeln!(out, "{:10} verifier: {line}", "")?;
+                }
             }
             for Unseen { missing, what } in &findings.unseen {
                 writeln!(
@@ -148,10 +162,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_in_the_dark_is_said() {
+    fn what_is_not_seen_is_said() {
         use Capability::{CapBpf, CapPerfmon, CapSysAdmin, CapSysPtrace, CapSyslog};
         let around = |capabilities: &[Capability]| {
-            let mut around = Surroundings::read().unwrap();
+            let mut around = Surroundings::read();
             around.capabilities = capabilities.to_vec();
             let unseen = unseen(&around);
             unseen.iter().map(|it| it.missing).collect::<Vec<_>>()

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 
 use crate::{
-    engine::{select::Select, stand::Stand},
-    observe::{counter::Growth, evidence::Range, tally::Tally},
+    engine::select::Select,
+    observe::{
+        check::{counter::Growth, discrepancy::Discrepancy, proof::Range},
+        counts::tally::Tally,
+        observer::snapshot::Snapshot,
+    },
     say::reason::{OTHER, reason_name},
 };
 
@@ -25,9 +29,9 @@ pub struct Figures {
     pub unattributed: u64,
     /// Growth of the kernel's counters.
     pub kernel: Growth,
-    /// See [`crate::observe::verdict::Verdict::unexplained`].
-    pub unexplained: u64,
-    /// See [`crate::observe::Observer::unchecked`].
+    /// Counts that do not match the kernel's counters.
+    pub discrepancy: Discrepancy,
+    /// See [`Snapshot::unchecked`].
     pub unchecked: u64,
     /// How many packets were lost, where only counters tell; of all reasons.
     pub range: Option<Range>,
@@ -37,35 +41,35 @@ pub struct Figures {
 
 impl Figures {
     /// Collects them, over what is selected.
-    pub fn collect(observer: &Stand, tally: &Tally, select: &Select) -> Self {
-        let of = |netns| select.netns(netns);
-        let verdict = observer.verdict(of);
+    pub fn collect(snapshot: &Snapshot, tally: &Tally, select: &Select) -> Self {
         let mut counted: BTreeMap<Reason, u64> = Reason::ALL.map(|reason| (reason, 0)).into();
-        for (reason, packets) in verdict.from_counters {
+        for (&reason, packets) in &snapshot.verdict.from_counters {
             *counted.entry(reason).or_default() += packets;
         }
-        for (_, totals) in observer.totals().iter().filter(|&(&netns, _)| of(netns)) {
+        for totals in snapshot.totals.values() {
             for reason in Reason::ALL {
                 *counted.entry(reason).or_default() += totals.of(reason);
             }
         }
         let mut figures = Self {
-            kernel: observer.growth(of),
-            unexplained: verdict.unexplained,
-            unchecked: observer.unchecked(of),
-            range: observer.range(of),
-            by_netns: by_netns(observer, select),
+            kernel: snapshot.growth.clone(),
+            discrepancy: snapshot.verdict.discrepancy,
+            unchecked: snapshot.unchecked,
+            range: snapshot.range,
+            by_netns: by_netns(snapshot, select),
             ..Self::default()
         };
         for (reason, packets) in counted {
             figures.add(reason, packets, select);
         }
         if select.reason(OTHER) {
-            figures.drops.insert(OTHER, verdict.other);
+            figures.drops.insert(OTHER, snapshot.verdict.other);
         }
         let attributed: u64 = tally
             .flows()
-            .filter(|(key, _)| select.totals_of(key) && crate::observe::tally::is_drop(key.reason))
+            .filter(|(key, _)| {
+                select.totals_of(key) && crate::observe::counts::tally::is_drop(key.reason)
+            })
             .map(|(_, entry)| entry.count.packets)
             .sum();
         figures.unattributed = figures.total().saturating_sub(attributed);
@@ -96,11 +100,11 @@ impl Figures {
     /// Whether the counts and the kernel's counters agree to the packet. Not
     /// so if there were no counters to hold the counts against.
     pub fn reconciled(&self) -> bool {
-        self.unexplained == 0 && !self.kernel.is_empty()
+        self.discrepancy.total() == 0 && !self.kernel.is_empty()
     }
 
     /// What has come since an earlier collection. What is said of the whole
-    /// time (`unexplained`, `unchecked`) stays as it is.
+    /// time (`discrepancy`, `unchecked`) stays as it is.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let drops: BTreeMap<&str, u64> = self
@@ -130,7 +134,7 @@ impl Figures {
                 .saturating_sub(earlier.unattributed)
                 .min(lost),
             kernel,
-            unexplained: self.unexplained,
+            discrepancy: self.discrepancy,
             unchecked: self.unchecked,
             range: self
                 .range
@@ -145,21 +149,50 @@ impl Figures {
                 .collect(),
         }
     }
+
+    /// Those of this interval and the next one. What is said of the whole time stays
+    /// as the later one says it.
+    #[must_use]
+    pub fn and(&self, later: &Self) -> Self {
+        Self {
+            drops: added(&self.drops, &later.drops),
+            evicted: self.evicted + later.evicted,
+            clash_resolved: self.clash_resolved + later.clash_resolved,
+            non_packet: self.non_packet + later.non_packet,
+            unattributed: self.unattributed + later.unattributed,
+            kernel: added(&self.kernel, &later.kernel),
+            discrepancy: later.discrepancy,
+            unchecked: later.unchecked,
+            range: match (self.range, later.range) {
+                (Some(range), Some(more)) => Some(Range {
+                    at_least: range.at_least + more.at_least,
+                    at_most: range.at_most + more.at_most,
+                }),
+                (range, more) => range.or(more),
+            },
+            by_netns: added(&self.by_netns, &later.by_netns),
+        }
+    }
+}
+
+fn added<K: Copy + Ord>(one: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let mut sums = one.clone();
+    for (&key, packets) in other {
+        *sums.entry(key).or_default() += packets;
+    }
+    sums
 }
 
 /// Packets lost by namespace: those that the programs counted, with a flow or
 /// without, or those that the counters show.
-fn by_netns(observer: &Stand, select: &Select) -> BTreeMap<u32, u64> {
-    let programs = observer.totals().iter().map(|(&netns, totals)| {
+fn by_netns(snapshot: &Snapshot, select: &Select) -> BTreeMap<u32, u64> {
+    let programs = snapshot.totals.iter().map(|(&netns, totals)| {
         let lost = Reason::ALL
             .into_iter()
             .filter(|&reason| reason.is_drop() && select.reason(reason_name(reason)));
         (netns, lost.map(|reason| totals.of(reason)).sum())
     });
-    programs
-        .chain(observer.drops_by_counters())
-        .filter(|&(netns, _)| select.netns(netns))
-        .collect()
+    programs.chain(snapshot.drops_by_counters.clone()).collect()
 }
 
 #[cfg(test)]
@@ -171,18 +204,41 @@ mod tests {
         let earlier = Figures {
             drops: [("clash", 2), ("table_full", 10)].into(),
             evicted: 1,
-            unexplained: 3,
+            discrepancy: Discrepancy {
+                unconfirmed: 3,
+                unseen: 0,
+            },
             ..Figures::default()
         };
         let later = Figures {
             drops: [("clash", 2), ("table_full", 15)].into(),
             evicted: 4,
-            unexplained: 3,
+            discrepancy: Discrepancy {
+                unconfirmed: 3,
+                unseen: 0,
+            },
             ..Figures::default()
         };
         let interval = later.since(&earlier);
         assert_eq!(interval.drops, [("clash", 0), ("table_full", 5)].into());
         assert_eq!((interval.evicted, interval.total()), (3, 5));
         assert!(!interval.reconciled());
+    }
+
+    #[test]
+    fn two_intervals_are_one_longer_one() {
+        let figures = |packets, clashes| Figures {
+            drops: [("clash", clashes), ("table_full", packets)].into(),
+            by_netns: [(7, packets + clashes)].into(),
+            evicted: packets,
+            discrepancy: Discrepancy {
+                unconfirmed: packets,
+                unseen: 0,
+            },
+            ..Figures::default()
+        };
+        let (none, first, second) = (Figures::default(), figures(10, 1), figures(25, 1));
+        let apart = first.since(&none).and(&second.since(&first));
+        assert_eq!(apart, second.since(&none));
     }
 }

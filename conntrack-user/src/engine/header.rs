@@ -5,22 +5,27 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    engine::{chosen::Chosen, stand::Stand},
+    engine::{ineffective, options::Options, watched_netns::WatchedNetns},
     kernel::{limits::Limits, presence::Presence, release::Release},
-    observe::{NotUsed, arming::Arm, backend::Backend},
+    observe::{
+        arming::Arm, backend::Backend, observer::snapshot::Setup, survey::unusable::Unusable,
+    },
+    say::clock,
 };
 
 /// Where this runs, and how well it can see.
 #[derive(Clone, Debug, Serialize)]
 pub struct Header {
+    /// When: RFC 3339.
+    pub time: String,
     /// Name of the host.
     pub host: String,
     /// Release of the kernel, as `uname -r` has it.
     pub release: String,
-    /// The rung it stands on.
+    /// The backend that is used.
     pub backend: Backend,
-    /// The rungs above, and why not.
-    pub not_used: Vec<NotUsed>,
+    /// The better backends, and why each is not used.
+    pub not_used: Vec<Unusable>,
     /// When the programs are attached that run for each new flow.
     pub arm: Arm,
     /// Whether they are attached at the start.
@@ -30,14 +35,14 @@ pub struct Header {
     /// The limit for each namespace, the buckets all share, and the entries of
     /// the namespace asked for or, if none is, of the one this runs in.
     pub limits: Limits,
-    /// The only namespace that is watched.
+    /// The only namespace that is observed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub only: Option<Only>,
     /// What may not be seen from here, each as a sentence.
     pub warnings: Vec<String>,
 }
 
-/// The only namespace that is watched.
+/// The only namespace that is observed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Only {
     /// Its inode.
@@ -48,29 +53,36 @@ pub struct Only {
 
 impl Header {
     /// Collects it.
-    pub fn collect(observer: &Stand, chosen: Option<&Chosen>) -> Result<Self> {
+    pub(super) fn collect(
+        setup: Setup,
+        options: &Options,
+        watched: Option<&WatchedNetns>,
+    ) -> Result<Self> {
         let module = matches!(Presence::read()?, Presence::Module { .. });
-        let (limits, not_entered) = match chosen {
-            Some(chosen) => chosen.limits()?,
+        let pins_module = module && setup.backend == Backend::Fexit;
+        let (limits, not_entered) = match watched {
+            Some(watched) => watched.limits()?,
             None => (Limits::read()?, None),
         };
-        let mut warnings = observer.warnings();
+        let mut warnings = setup.warnings;
         warnings.extend(not_entered);
+        warnings.extend(ineffective::notes(options, setup.backend, pins_module));
         Ok(Self {
+            time: clock::now(),
             host: rustix::system::uname()
                 .nodename()
                 .to_string_lossy()
                 .into_owned(),
             release: Release::running()?.text,
-            backend: observer.backend(),
-            not_used: observer.not_used().to_vec(),
-            arm: observer.arm(),
-            armed: observer.is_armed(),
-            pins_module: module && observer.backend() == Backend::Fexit,
+            backend: setup.backend,
+            not_used: setup.not_used,
+            arm: setup.arm,
+            armed: setup.armed,
+            pins_module,
             limits,
-            only: chosen.map(|chosen| Only {
-                netns: chosen.inode(),
-                netns_name: chosen.name().to_owned(),
+            only: watched.map(|watched| Only {
+                netns: watched.inode(),
+                netns_name: watched.name().to_owned(),
             }),
             warnings,
         })

@@ -1,20 +1,26 @@
 //! A report: everything that is said about an interval, or about all, in
 //! whatever form.
 
-use std::time::Duration;
-
-use anyhow::Result;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    cli::By,
     engine::{
+        by::By,
         figures::Figures,
+        names::Names,
         rows::{Period, Row, Rows, Subject, rows, rows_by_netns},
         select::Select,
-        stand::Stand,
     },
-    kernel::limits::Limits,
-    observe::{Faults, backend::Backend, counters_only::Logged, tally::Tally, verdict::Missed},
+    kernel::{limits::Limits, netns::Namespaces},
+    observe::{
+        backend::Backend,
+        counts::{
+            health::{Faults, Missed},
+            tally::Tally,
+        },
+        observer::{log::Logged, snapshot::Snapshot},
+    },
+    say::clock::{self, Clock},
 };
 
 /// How many namespaces a report looks into.
@@ -23,16 +29,30 @@ const NAMESPACES: usize = 10;
 /// What is said about a period.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Its length.
-    pub period: Duration,
-    /// The rung.
+    /// When the period was over: RFC 3339.
+    pub time: String,
+    /// Turns the times of rows into wall-clock time.
+    pub clock: Clock,
+    /// Length of the period.
+    pub length: Duration,
+    /// How many intervals it is about: several, if a reader did not take them in
+    /// time; then rows that one of them has left out lack its packets. 1 also for
+    /// the totals.
+    pub intervals: u64,
+    /// How many rows were asked for.
+    pub top: usize,
+    /// The backend.
     pub backend: Backend,
+    /// Whether refusals are seen as well as the backend can see them, at this moment.
+    pub armed: bool,
     /// The numbers.
     pub figures: Figures,
     /// The flows with the most packets.
     pub flows: Rows,
     /// Sums, if something else than flows is asked for.
     pub groups: Option<(By, Rows)>,
+    /// What namespaces and processes of the rows are called.
+    pub names: Names,
     /// The namespaces in which most packets were lost.
     pub namespaces: Vec<NamespaceState>,
     /// How many more there are.
@@ -62,7 +82,7 @@ pub struct NamespaceState {
 
 /// What a report is to be about.
 #[derive(Clone, Debug)]
-pub struct Asked<'a> {
+pub(super) struct Asked<'a> {
     /// The filters.
     pub select: &'a Select,
     /// What the rows are.
@@ -79,7 +99,7 @@ pub struct Asked<'a> {
 
 impl Report {
     /// Collects it.
-    pub fn collect(observer: &Stand, tally: &Tally, asked: Asked<'_>) -> Result<Self> {
+    pub(super) fn collect(snapshot: &Snapshot, tally: &Tally, asked: Asked<'_>) -> Self {
         let Asked {
             select,
             by,
@@ -97,31 +117,71 @@ impl Report {
             }
             _ => Some(rows(tally, select, by, period, top)),
         };
-        Ok(Self {
-            period: length,
-            backend: observer.backend(),
-            flows: rows(tally, select, By::Flow, period, top),
+        let flows = rows(tally, select, By::Flow, period, top);
+        let all_rows = std::iter::once(&flows).chain(groups.as_ref());
+        Self {
+            time: clock::now(),
+            clock: Clock::now(),
+            length,
+            intervals: 1,
+            top,
+            backend: snapshot.backend,
+            armed: snapshot.armed,
+            names: Names::of(snapshot, all_rows),
+            flows,
             groups: groups.map(|rows| (by, rows)),
             namespaces: namespaces
                 .top
                 .iter()
-                .filter_map(|row| namespace(observer, row))
+                .filter_map(|row| namespace(&snapshot.namespaces, row))
                 .collect(),
             namespaces_omitted: namespaces.more,
-            missed: observer.missed(),
-            faults: observer.faults()?,
+            missed: snapshot.missed,
+            faults: snapshot.faults,
             error_bound: tally.error_bound(),
-            logged: observer.logged(),
+            logged: snapshot.logged,
             figures,
-        })
+        }
+    }
+
+    /// This report on an interval and the one on the next in one.
+    pub(super) fn merged(&self, later: &Self) -> Self {
+        let top = self.top.max(later.top);
+        let mut names = self.names.clone();
+        names.join(&later.names);
+        let figures = self.figures.and(&later.figures);
+        Self {
+            length: self.length + later.length,
+            intervals: self.intervals + later.intervals,
+            top,
+            flows: self.flows.merged(&later.flows, top),
+            groups: match (&self.groups, &later.groups) {
+                (Some((by, rows)), Some((_, more))) => Some((*by, rows.merged(more, top))),
+                (_, groups) => groups.clone(),
+            },
+            names,
+            namespaces: later.namespaces_with(&figures.by_netns),
+            figures,
+            ..later.clone()
+        }
+    }
+
+    /// The namespaces of this report, with the packets lost in a longer period.
+    fn namespaces_with(&self, lost: &BTreeMap<u32, u64>) -> Vec<NamespaceState> {
+        self.namespaces
+            .iter()
+            .map(|state| NamespaceState {
+                drops: lost.get(&state.netns).copied().unwrap_or(state.drops),
+                ..state.clone()
+            })
+            .collect()
     }
 }
 
-fn namespace(observer: &Stand, row: &Row) -> Option<NamespaceState> {
+fn namespace(namespaces: &Namespaces, row: &Row) -> Option<NamespaceState> {
     let Subject::Netns(netns) = row.subject else {
         return None;
     };
-    let namespaces = observer.namespaces();
     let limits = namespaces
         .by_inode(netns)
         .and_then(|namespace| namespace.limits().ok());

@@ -9,9 +9,8 @@ use std::{
 use conntrack_ebpf::{FlowCount, FlowKey, Reason, ServiceKey};
 
 use crate::{
-    cli::By,
-    engine::select::Select,
-    observe::tally::{Entry, Tally, is_drop},
+    engine::{by::By, select::Select},
+    observe::counts::tally::{Entry, Tally, is_drop},
     say::protocol::address,
 };
 
@@ -47,6 +46,19 @@ pub enum Subject {
     Sender(u32),
 }
 
+impl Subject {
+    /// The network namespace that it is in, by inode.
+    pub(super) const fn netns(&self) -> Option<u32> {
+        match *self {
+            Self::Flow(FlowKey { netns, .. })
+            | Self::Address { netns, .. }
+            | Self::Service { netns, .. }
+            | Self::Netns(netns) => Some(netns),
+            Self::Reason(_) | Self::Sender(_) => None,
+        }
+    }
+}
+
 /// A row and its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -72,6 +84,33 @@ pub struct Rows {
     pub top: Vec<Row>,
     /// Rows left out.
     pub more: usize,
+}
+
+impl Rows {
+    /// The rows of two intervals added up, no more than `top`. A row that one of the
+    /// two has left out lacks the packets of that one.
+    pub(super) fn merged(&self, later: &Self, top: usize) -> Self {
+        let mut sums: HashMap<Subject, FlowCount> = HashMap::new();
+        for Row { subject, count } in self.top.iter().chain(&later.top) {
+            sums.entry(*subject)
+                .and_modify(|sum| add(sum, count))
+                .or_insert(*count);
+        }
+        let rows = sums
+            .into_iter()
+            .map(|(subject, count)| Row { subject, count });
+        let merged = largest(rows.collect(), top);
+        Self {
+            more: merged.more + self.more.max(later.more),
+            ..merged
+        }
+    }
+}
+
+fn add(sum: &mut FlowCount, count: &FlowCount) {
+    sum.packets += count.packets;
+    sum.first = sum.first.min(count.first);
+    sum.last = sum.last.max(count.last);
 }
 
 /// Adds up the flows that are selected, and keeps the largest `top` sums.
@@ -160,11 +199,7 @@ fn grouped(tally: &Tally, select: &Select, by: By, period: Period) -> Vec<Row> {
         .filter_map(|(key, entry)| row(service_subject(key, by)?, entry, period));
     for Row { subject, count } in flows.chain(services) {
         sums.entry(subject)
-            .and_modify(|sum| {
-                sum.packets += count.packets;
-                sum.first = sum.first.min(count.first);
-                sum.last = sum.last.max(count.last);
-            })
+            .and_modify(|sum| add(sum, &count))
             .or_insert(count);
     }
     sums.into_iter()
@@ -210,7 +245,7 @@ fn service_subject(key: &ServiceKey, by: By) -> Option<Subject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::counts::Sink as _;
+    use crate::observe::counts::sink::Sink as _;
 
     fn flow(host: u8, port: u16, reason: Reason) -> FlowKey {
         let mut src = [0; 16];
@@ -260,6 +295,17 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_two_intervals_are_added_up() {
+        let of = |period| rows(&tally(), &Select::default(), By::Flow, period, 2);
+        let (earlier, later) = (of(Period::Interval), of(Period::Total));
+        let merged = earlier.merged(&later, 2);
+        let packets: Vec<u64> = merged.top.iter().map(|row| row.count.packets).collect();
+        assert_eq!(packets, [200, 10]);
+        assert_eq!(merged.more, 2);
+        assert_eq!(merged.merged(&Rows::default(), 1).more, 3);
+    }
+
+    #[test]
     fn sums_are_of_lost_packets() {
         assert_eq!(packets(By::Src, Period::Total, 9), (vec![7, 5], 0));
         assert_eq!(packets(By::Service, Period::Total, 9), (vec![15, 4], 0));
@@ -270,7 +316,7 @@ mod tests {
     #[test]
     fn a_reason_asked_for_is_shown_even_if_nothing_was_lost() {
         let select = Select {
-            reasons: vec![crate::cli::ReasonName("clash_resolved")],
+            reasons: vec![Reason::ClashResolved.into()],
             ..Select::default()
         };
         let rows = rows(&tally(), &select, By::Src, Period::Total, 9);

@@ -2,7 +2,7 @@
 
 use conntrack_ebpf::{FlowKey, ServiceKey};
 
-use crate::{cli::ReasonName, say::reason::reason_text};
+use crate::say::reason::{ReasonName, reason_text};
 
 /// The filters of the command line, resolved.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ impl Select {
 
     /// Whether a reason is asked for.
     pub fn reason(&self, name: &str) -> bool {
-        self.reasons.is_empty() || self.reasons.iter().any(|wanted| wanted.0 == name)
+        self.reasons.is_empty() || self.reasons.iter().any(|wanted| wanted.as_str() == name)
     }
 
     /// Whether a flow's packets are in the totals asked for. These know no
@@ -78,7 +78,7 @@ mod tests {
         let select = Select {
             netns: Some(1),
             protocol: Some(17),
-            reasons: vec![ReasonName("table_full")],
+            reasons: vec![Reason::TableFull.into()],
             all_flows: false,
         };
         assert!(select.flow(&flow(1, 17, Reason::TableFull)));

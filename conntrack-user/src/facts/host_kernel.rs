@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::{
     facts::{distribution::Distribution, reader::Reader},
     kernel::{
-        defaults::{Generation, Machine, Table},
+        defaults::{Machine, Table},
+        generation::Generation,
         release::Release,
     },
 };

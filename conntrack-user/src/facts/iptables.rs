@@ -15,7 +15,7 @@ use crate::{
         rules,
         shell::{Assignment, Fragment},
     },
-    kernel::defaults::Generation,
+    kernel::generation::Generation,
 };
 
 /// A service that loads rules with `iptables-restore`.

@@ -30,7 +30,7 @@ impl LiveFiles {
         };
         Self {
             buckets: buckets.into(),
-            max: kernel.generation.limit_file().into(),
+            max: kernel.generation.max_file().into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         init::Init,
         reader::{Reader, Source, TextFile},
     },
-    kernel::defaults::Generation,
+    kernel::generation::Generation,
 };
 
 /// What is configured about the conntrack module.
@@ -106,7 +106,6 @@ impl Modules {
     /// modprobe.d(5). Options of several lines are put one after the other, and
     /// of one that comes twice the kernel keeps the last.
     fn take_options(&mut self, text: &TextFile, generation: Generation) {
-        let other = generation.other();
         for (number, line) in joined(&text.text) {
             let mut words = line.split_ascii_whitespace();
             let command = words.next();
@@ -118,7 +117,7 @@ impl Modules {
                         self.take_option(option, source());
                     }
                 }
-                Some("options") if module == other.module() => {
+                Some("options") if module == generation.other().module() => {
                     self.other_generation.push(source());
                 }
                 Some("install") if module == generation.module() => self.install = Some(source()),

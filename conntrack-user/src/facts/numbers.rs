@@ -9,6 +9,7 @@ use crate::{
     facts::reader::{Reader, Unreadable},
     kernel::{
         counters::{Counters, Totals},
+        generation::Generation,
         limits::Limits,
         slab::Slab,
     },
@@ -67,7 +68,8 @@ impl Numbers {
             Some((name, found.text.trim().parse().ok()?))
         });
         let timeouts = timeouts.collect();
-        let counters = ["nf_conntrack", "ip_conntrack"]
+        let counters = Generation::ALL
+            .map(Generation::module)
             .into_iter()
             .map(|name| format!("/proc/net/stat/{name}"))
             .find_map(|path| {

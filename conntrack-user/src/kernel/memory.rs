@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::kernel::{defaults::Generation, slab::Slab};
+use crate::kernel::{generation::Generation, slab::Slab};
 
 /// Bytes of an entry where they cannot be measured: a common rule.
 pub(crate) const USUAL_ENTRY: u64 = 320;
@@ -50,8 +50,7 @@ impl Memory {
         let entry = table
             .slab
             .map_or(USUAL_ENTRY, |slab| slab.bytes_per_entry(table.page));
-        // A list head is two pointers; of 64 bits, as kernels have now.
-        let head = table.generation.bucket_bytes();
+        let head = table.generation.bucket_size();
         let buckets = table.buckets.map(|buckets| buckets.saturating_mul(head));
         let at_limit = |entry: u64| {
             let max = table.max.filter(|&max| max > 0)?;

@@ -8,6 +8,7 @@
 pub mod container;
 pub mod counters;
 pub mod defaults;
+pub mod generation;
 pub mod kmsg;
 pub mod limits;
 pub mod memory;

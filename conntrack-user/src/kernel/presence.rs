@@ -5,6 +5,8 @@ use std::{fmt, fs, io, path::Path};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::kernel::generation::Generation;
+
 /// Where the kernel lists modules, loaded and (if they have parameters) built in.
 const DIRECTORY: &str = "/sys/module";
 
@@ -45,7 +47,7 @@ impl Presence {
         fs::metadata(DIRECTORY).with_context(|| {
             format!("cannot look for conntrack in {DIRECTORY}: is sysfs mounted on /sys?")
         })?;
-        for name in ["nf_conntrack", "ip_conntrack"] {
+        for name in Generation::ALL.map(Generation::module) {
             let directory = Path::new(DIRECTORY).join(name);
             let file = |name: &str| optional(&directory.join(name));
             let found = decide(

@@ -3,11 +3,10 @@
 
 use std::{fs, path::Path};
 
-use anyhow::Result;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use crate::kernel::{container::Container, release::Release};
+use crate::kernel::{container::Container, generation::Generation, release::Release};
 
 /// Capabilities that observing needs. The numbers are the kernel's
 /// (`include/uapi/linux/capability.h`).
@@ -69,9 +68,9 @@ pub enum Kprobes {
 )]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Surroundings {
-    /// Release of the kernel: major and minor number.
+    /// Release of the kernel, major and minor number; none if it has another form.
     #[serde(skip)]
-    pub release: (u32, u32),
+    pub release: Option<(u32, u32)>,
     /// The capabilities that are in effect.
     pub capabilities: Vec<Capability>,
     /// Whether the effective user is root, of whatever user namespace.
@@ -130,18 +129,18 @@ const MARKS: [(&str, &str); 2] = [("/.dockerenv", "docker"), ("/run/.containeren
 
 impl Surroundings {
     /// Looks around.
-    pub fn read() -> Result<Self> {
-        let Release { major, minor, .. } = Release::running()?;
+    pub fn read() -> Self {
+        let release = Release::running().ok();
         let files = Files {
             text: &|path| fs::read_to_string(path).ok(),
             link: &|path| Some(fs::read_link(path).ok()?.display().to_string()),
             exists: &|path| Path::new(path).exists(),
         };
-        Ok(Self {
-            release: (major, minor),
+        Self {
+            release: release.map(|release| (release.major, release.minor)),
             memory_lock_limited: getrlimit(Resource::Memlock).current.is_some(),
             ..Self::resolve(&files)
-        })
+        }
     }
 
     fn resolve(files: &Files<'_>) -> Self {
@@ -150,7 +149,7 @@ impl Surroundings {
         let status = (files.text)("/proc/self/status").unwrap_or_default();
         let module = (files.exists)("/sys/module/nf_conntrack/initstate");
         Self {
-            release: (0, 0),
+            release: None,
             capabilities: capabilities(&status, "CapEff"),
             root: effective_user(&status) == Some("0"),
             bounding: capabilities(&status, "CapBnd"),
@@ -174,13 +173,50 @@ impl Surroundings {
             } else {
                 Kprobes::On
             },
-            conntrack: ["nf_conntrack", "ip_conntrack"]
+            conntrack: Generation::ALL
                 .iter()
-                .any(|name| (files.exists)(&format!("/sys/module/{name}"))),
+                .any(|generation| (files.exists)(&format!("/sys/module/{}", generation.module()))),
             btf: (files.exists)("/sys/kernel/btf/vmlinux"),
             module_btf: module.then(|| (files.exists)("/sys/kernel/btf/nf_conntrack")),
             memory_lock_limited: false,
         }
+    }
+
+    /// Those of a host that allows everything, for tests.
+    #[cfg(test)]
+    pub(crate) fn good() -> Self {
+        Self {
+            release: Some((6, 12)),
+            capabilities: Capability::ALL.to_vec(),
+            root: false,
+            bounding: Capability::ALL.to_vec(),
+            has_cap_bpf: true,
+            user_namespace: false,
+            container: None,
+            seccomp: false,
+            lockdown: Some(Lockdown::None),
+            selinux: false,
+            unprivileged_bpf_disabled: Some(2),
+            perf_event_paranoid: Some(2),
+            kprobes: Kprobes::On,
+            conntrack: true,
+            btf: true,
+            module_btf: Some(true),
+            memory_lock_limited: false,
+        }
+    }
+
+    /// Whether the kernel is older than this release, for sure.
+    pub fn is_before(&self, release: (u32, u32)) -> bool {
+        self.release.is_some_and(|running| running < release)
+    }
+
+    /// Whether perf events, and so kprobes, are for `CAP_SYS_ADMIN` alone.
+    pub fn is_paranoid(&self) -> bool {
+        /// Above this they are (Debian and its kin).
+        const PARANOID: i32 = 2;
+        self.perf_event_paranoid
+            .is_some_and(|level| level > PARANOID)
     }
 
     /// Whether a capability is in effect, by itself or by the one that stands
@@ -372,6 +408,6 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_looked_at() {
-        assert!(Surroundings::read().unwrap().release.0 >= 2);
+        assert!(Surroundings::read().release.unwrap().0 >= 2);
     }
 }

@@ -15,7 +15,7 @@ const REST_BELOW: f64 = 0.80;
 const CALM: Duration = Duration::from_secs(10);
 
 /// When to attach what runs for each new flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arm {
     /// Under pressure: a table is 90 % full, or something was refused or
@@ -23,6 +23,11 @@ pub enum Arm {
     Auto,
     /// Always: every refusal has its flow from the first on
     Always,
+}
+
+impl Arm {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Auto, Self::Always];
 }
 
 /// What a look has found.
@@ -45,13 +50,13 @@ pub enum Change {
 
 /// Decides, and remembers since when it is calm.
 #[derive(Debug)]
-pub(super) struct Arming {
+pub(crate) struct Arming {
     arm: Arm,
     calm_since: Option<Instant>,
 }
 
 impl Arming {
-    pub(super) const fn new(arm: Arm) -> Self {
+    pub(crate) const fn new(arm: Arm) -> Self {
         Self {
             arm,
             calm_since: None,
@@ -59,18 +64,18 @@ impl Arming {
     }
 
     /// Whether there is anything to decide.
-    pub(super) const fn is_automatic(&self) -> bool {
+    pub(crate) const fn is_automatic(&self) -> bool {
         matches!(self.arm, Arm::Auto)
     }
 
     /// Whether to begin with everything attached, if the fullest namespace uses
     /// this share of its limit.
-    pub(super) fn begins_armed(&self, fill: f64) -> bool {
+    pub(crate) fn begins_armed(&self, fill: f64) -> bool {
         !self.is_automatic() || fill >= ARM_AT
     }
 
     /// What is to be done now.
-    pub(super) fn decide(
+    pub(crate) fn decide(
         &mut self,
         armed: bool,
         pressure: Pressure,

@@ -15,7 +15,7 @@ use crate::{
         netns::{Namespace, Namespaces, Unreadable},
     },
     observe::{
-        evidence::Range,
+        check::proof::Range,
         unread::{Remedies, Unread, UnreadableNamespace},
     },
 };

@@ -85,7 +85,7 @@ fn mend_outcome(
         (step.does == Action::Refused && places::is_ours_to_edit(&source.file)).then_some(source)
     });
     if let Some(source) = refused {
-        let key = draft.facts.kernel.generation.limit_key();
+        let key = draft.facts.kernel.generation.max_sysctl();
         let (file, line) = (source.file.clone(), source.line);
         return draft.rewrite(&file, line, key, size.max);
     }

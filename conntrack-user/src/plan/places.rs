@@ -12,7 +12,7 @@ use crate::{
         iptables::IptablesService,
         sysctl::{SYSCTL_CONF, SysctlFile, Variable, line::number},
     },
-    kernel::defaults::Generation,
+    kernel::generation::Generation,
     plan::{
         draft::Draft,
         edit::{self, MARK, TEMPORARY, modprobe},
@@ -38,7 +38,7 @@ pub(crate) fn is_ours_to_edit(file: &Path) -> bool {
 /// Whether something reads settings then, so that one more would have an effect.
 pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
     let facts = &draft.facts;
-    let key = facts.kernel.generation.limit_key();
+    let key = facts.kernel.generation.max_sysctl();
     match event {
         Event::Boot => true,
         Event::Restart(name) => facts.iptables_service(name).is_some_and(|service| {
@@ -62,7 +62,7 @@ pub(crate) fn add_setting(
 ) -> Result<bool> {
     let line = format!(
         "{} = {}",
-        draft.facts.kernel.generation.limit_key(),
+        draft.facts.kernel.generation.max_sysctl(),
         size.max
     );
     let path = if after.is_none() && goes_to_sysctl_conf(&draft.facts, event) {

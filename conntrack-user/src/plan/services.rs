@@ -9,7 +9,7 @@ use crate::{
         iptables::IptablesService,
         sysctl::{Line, Variable},
     },
-    kernel::defaults::Generation,
+    kernel::generation::Generation,
     plan::{draft::Draft, edit::shell, purpose::Purpose},
     say::finding::Code,
     survival::order,
@@ -52,10 +52,10 @@ fn warn_without(draft: &mut Draft<'_>, service: &IptablesService) {
 }
 
 fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
-    let word = draft.facts.kernel.generation.key_part();
+    let word = draft.facts.kernel.generation.sysctl_pattern();
     let prefix = service.name.to_ascii_uppercase();
     let variable = format!("{prefix}_SYSCTL_LOAD_LIST");
-    let key = draft.facts.kernel.generation.limit_key();
+    let key = draft.facts.kernel.generation.max_sysctl();
     let listed = service.words().any(|listed| key.contains(listed));
     let path = format!("/etc/sysconfig/{}-config", service.name);
     if !listed {

@@ -303,7 +303,7 @@ fn bytes_per_entry(facts: &Facts) -> u64 {
 }
 
 fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
-    let head = facts.kernel.generation.bucket_bytes();
+    let head = facts.kernel.generation.bucket_size();
     let mebibytes = max.saturating_mul(entry).saturating_add(buckets * head) >> 20;
     let measured = if facts.numbers.slab.is_some() {
         "measured here"

@@ -22,6 +22,40 @@ pub const fn reason_name(reason: Reason) -> &'static str {
 /// Name of what a counter shows and no program saw.
 pub const OTHER: &str = "other";
 
+/// A name that [`reason_name`] gives, or [`OTHER`]; two reasons of the kernel can
+/// share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReasonName(&'static str);
+
+impl ReasonName {
+    /// Every name.
+    pub fn all() -> Vec<Self> {
+        let mut names: Vec<Self> = Reason::ALL
+            .map(|reason| Self(reason_name(reason)))
+            .into_iter()
+            .chain([Self(OTHER)])
+            .collect();
+        names.dedup();
+        names
+    }
+
+    /// The one that is written so.
+    pub fn find(text: &str) -> Option<Self> {
+        Self::all().into_iter().find(|name| name.0 == text)
+    }
+
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl From<Reason> for ReasonName {
+    fn from(reason: Reason) -> Self {
+        Self(reason_name(reason))
+    }
+}
+
 /// The same for a reason's number from a map: an unknown one is shown, not
 /// hidden.
 pub fn reason_text(number: u32) -> String {
@@ -42,5 +76,14 @@ mod tests {
             assert_eq!(reason_text(number), reason_name(reason));
         }
         assert_eq!(reason_text(99), "reason#99");
+    }
+
+    #[test]
+    fn each_name_is_found_by_how_it_is_written() {
+        for name in ReasonName::all() {
+            assert_eq!(ReasonName::find(name.as_str()), Some(name));
+        }
+        assert_eq!(ReasonName::find(OTHER), Some(ReasonName(OTHER)));
+        assert_eq!(ReasonName::find("full"), None);
     }
 }

@@ -1,6 +1,32 @@
-//! Where reports go: a screen, lines of text, lines of JSON.
+//! Those who are told what the engine observes: a screen, lines of text, lines of
+//! JSON, and the guard, which fixes what can be fixed.
+//!
+//! Each implements [`Subscriber`], and is served by a thread of its own
+//! ([`worker`]), so that none can hold up or crash the observer, nor the others.
 
+pub mod guard;
 pub mod json;
-pub mod output;
+pub mod lines;
+mod mailbox;
 pub mod screen;
-pub mod text;
+mod terminal;
+mod text;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::Result;
+
+use crate::engine::update::Update;
+
+/// Somebody who is told what the engine observes.
+pub trait Subscriber: Send + 'static {
+    /// Takes an update, and takes its time for it: those that come meanwhile wait, as
+    /// many as have room; then intervals are added up.
+    ///
+    /// # Errors
+    ///
+    /// Why this subscriber cannot go on; it is told no more.
+    fn update(&mut self, update: &Update) -> Result<()>;
+}

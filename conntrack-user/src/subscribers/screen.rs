@@ -1,69 +1,87 @@
-//! The live screen: the latest report, drawn in place.
+//! The live screen: the latest report, drawn in place; the totals stay when it is left.
 
-use std::{
-    env,
-    io::{self, IsTerminal as _, Write as _},
+use anyhow::{Context as _, Result};
+
+use crate::{
+    engine::{report::Report, update::Update},
+    say::{port::Services, stdout},
+    subscribers::{Subscriber, terminal::Terminal, text},
 };
 
-use anstream::{AutoStream, ColorChoice, adapter::strip_str};
-use crossterm::{
-    cursor, execute, queue, style,
-    terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen},
-};
+/// Lines that are shown of what was done about refused packets.
+const LINES_OF_A_FIX: usize = 4;
 
-/// The terminal's other screen, left when this is dropped.
+/// Draws a screen.
 pub struct Screen {
-    /// Whether lines are drawn as they are; else without colours.
-    coloured: bool,
+    services: Services,
+    /// None before the start, and after the end.
+    terminal: Option<Terminal>,
+    header: Vec<String>,
+    /// What has changed last.
+    changed: Vec<String>,
+    /// What fixes had to say, for after the screen.
+    fixes: Vec<String>,
 }
 
 impl Screen {
-    /// Whether standard output can show it: a terminal that knows control
-    /// sequences and its own size. A serial console may not.
+    /// Whether standard output can show it.
     pub fn is_possible() -> bool {
-        let knows_control = env::var("TERM").is_ok_and(|term| term != "dumb");
-        io::stdout().is_terminal()
-            && knows_control
-            && terminal::size().is_ok_and(|(width, height)| width > 0 && height > 1)
+        Terminal::is_possible()
     }
 
-    /// Enters it.
-    pub fn enter() -> io::Result<Self> {
-        execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
-        Ok(Self {
-            coloured: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
-        })
-    }
-
-    /// Draws lines over the previous ones, as many as fit.
-    pub fn draw(&self, lines: &[String]) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        let (_, height) = terminal::size()?;
-        queue!(out, cursor::MoveTo(0, 0), terminal::DisableLineWrap)?;
-        for line in lines.iter().take(usize::from(height).saturating_sub(1)) {
-            if self.coloured {
-                queue!(out, style::Print(line))?;
-            } else {
-                queue!(out, style::Print(strip_str(line)))?;
-            }
-            queue!(
-                out,
-                Clear(ClearType::UntilNewLine),
-                cursor::MoveToNextLine(1)
-            )?;
+    /// Draws a screen, with ports by these names.
+    pub const fn new(services: Services) -> Self {
+        Self {
+            services,
+            terminal: None,
+            header: Vec::new(),
+            changed: Vec::new(),
+            fixes: Vec::new(),
         }
-        queue!(
-            out,
-            Clear(ClearType::FromCursorDown),
-            terminal::EnableLineWrap
-        )?;
-        out.flush()
+    }
+
+    fn draw(&self, lines: &[String]) -> Result<()> {
+        match &self.terminal {
+            Some(terminal) => terminal.draw(lines).context(stdout::CANNOT_WRITE),
+            None => Ok(()),
+        }
+    }
+
+    fn interval(&self, report: &Report) -> Vec<String> {
+        let mut lines = self.header.clone();
+        lines.extend(self.changed.clone());
+        lines.push(String::new());
+        lines.extend(text::report::interval(report, &self.services));
+        lines.push(String::new());
+        lines.push("Ctrl-C ends and prints the totals".to_owned());
+        lines
     }
 }
 
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // A terminal that is gone needs no restoring.
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, cursor::Show);
+impl Subscriber for Screen {
+    fn update(&mut self, update: &Update) -> Result<()> {
+        match update {
+            Update::Waiting { .. } => text::say_waiting(),
+            Update::Started(header) => {
+                self.header = text::header::lines(header);
+                self.terminal = Some(Terminal::enter().context(stdout::CANNOT_WRITE)?);
+                self.draw(&self.header)?;
+            }
+            Update::Observer { time, event } => self.changed = vec![text::event(time, *event)],
+            Update::Netns(change) => self.changed = vec![text::netns(change)],
+            Update::Refused(_) => {}
+            Update::Fix(event) => {
+                let lines = event.lines();
+                self.changed = lines.iter().take(LINES_OF_A_FIX).cloned().collect();
+                self.fixes.extend(lines);
+            }
+            Update::Interval(report) => self.draw(&self.interval(report))?,
+            Update::Finished(summary) => {
+                self.terminal = None;
+                let totals = text::report::summary(summary, &self.services);
+                stdout::lines(self.header.iter().chain(&self.fixes).chain(&totals))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -38,11 +38,11 @@ pub struct Filter {
 }
 
 /// An address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// IPv4
+    /// IPv4.
     Ipv4,
-    /// IPv6
+    /// IPv6.
     Ipv6,
 }
 

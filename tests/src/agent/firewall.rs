@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::Table;
+use super::message::Table;
 use crate::{
     net::{Counters, Fill, Flood, Lan, LanOptions},
-    scenario::setup,
+    stage::setup,
 };
 
 /// The firewall, with a client and a server.

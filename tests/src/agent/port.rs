@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::PORT;
+use super::message::PORT;
 
 /// Where the kernel lists the ports, each with a file that has its name.
 const PORTS: &str = "/sys/class/virtio-ports";

@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Answer, Ended, Request, firewall::Firewall, port};
+use super::{
+    firewall::Firewall,
+    message::{Answer, Ended, Request},
+    port,
+};
 
 /// Answers requests until the port closes.
 pub fn serve() -> Result<()> {

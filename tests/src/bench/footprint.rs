@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Figure, median};
 use crate::{
     net::{Flood, LanOptions},
-    scenario::{Auto, Machine, Scenario, setup},
+    stage::{Auto, Machine, Scenario, setup},
     watch::Watch,
 };
 
@@ -19,7 +19,7 @@ use crate::{
 pub static FOOTPRINT: Scenario = Scenario {
     name: "bench_footprint",
     about: "time to start, processor and memory of ctdrop, at rest and for a million flows",
-    rungs: &[],
+    backends: &[],
     alone: true,
     auto: Auto::No,
     once: false,
@@ -43,8 +43,8 @@ const PAUSE: Duration = Duration::from_millis(1_100);
 const MIB: f64 = 1_048_576.0;
 
 fn run(machine: &Machine) -> Result<()> {
-    let rung = machine.rung.to_string();
-    let state = |what, value| Figure::state(what, &rung, value);
+    let backend = machine.backend.to_string();
+    let state = |what, value| Figure::state(what, &backend, value);
     let starts = (0..STARTS).map(|_| start(machine));
     state("start_ms", median(starts.collect::<Result<_>>()?))?;
     if machine.guest {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::Figure;
 use crate::{
     net::{Conntrack, Fill, Flood, Lan, LanOptions},
-    scenario::{Auto, Machine, Scenario, setup},
+    stage::{Auto, Machine, Scenario, setup},
     watch::Watch,
 };
 
@@ -22,7 +22,7 @@ use crate::{
 pub static LIMIT_RAISED: Scenario = Scenario {
     name: "bench_fix",
     about: "from the first refused packet to the raised limit, under flood",
-    rungs: &[],
+    backends: &[],
     alone: true,
     auto: Auto::No,
     once: false,
@@ -74,7 +74,7 @@ fn run(machine: &Machine) -> Result<()> {
         number("/proc/sys/net/netfilter/nf_conntrack_buckets")? == buckets,
         "buckets were not put back"
     );
-    let observer = machine.rung.to_string();
+    let observer = machine.backend.to_string();
     for (what, of) in [
         (
             "first_refused_to_raised_ms",

@@ -1,11 +1,12 @@
 //! What observing costs: figures that `cargo xtask bench observe` makes ratios of.
 //!
-//! A bench is a scenario that fits no rung, so that no test runs it; it states
+//! A bench is a scenario that fits no backend, so that no test runs it; it states
 //! each [`Figure`] in a line of its own.
 
 use anyhow::Result;
 use serde::Serialize;
 
+mod batches;
 pub mod footprint;
 pub mod limit_raised;
 mod mounts;

@@ -4,7 +4,7 @@ use std::{io, ptr};
 
 use anyhow::{Context as _, Result};
 
-use crate::guest::mount;
+use crate::stage::mount;
 
 /// Gives this process mounts of its own, and among them debugfs.
 pub(super) fn private_debugfs() -> Result<()> {

@@ -14,8 +14,9 @@ use aya::maps::{MapData, PerCpuHashMap, loaded_maps};
 use super::scripts::{self, Job};
 use crate::{
     net::Netns,
-    scenario::{Machine, Rung},
-    watch::{self, Watch},
+    stage::{Backend, Machine},
+    watch,
+    watch::Watch,
 };
 
 /// Who watches while packets are refused.
@@ -23,10 +24,10 @@ use crate::{
 pub(super) enum Observer {
     /// Nobody.
     None,
-    /// `ctdrop watch` on a rung, with all its programs or at rest.
-    Ctdrop(Rung, Arm),
+    /// `ctdrop watch` on a backend, with all its programs or at rest.
+    Ctdrop(Backend, Arm),
     /// A script for bpftrace that counts refused packets.
-    Bpftrace(Rung, Job),
+    Bpftrace(Backend, Job),
     /// dropwatch, which counts lost packets by the place that drops them.
     Dropwatch,
 }
@@ -45,10 +46,10 @@ impl fmt::Display for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("none"),
-            Self::Ctdrop(rung, Arm::AtRest) => write!(f, "ctdrop {rung} at rest"),
-            Self::Ctdrop(rung, Arm::Armed) => write!(f, "ctdrop {rung}"),
-            Self::Bpftrace(rung, Job::Tuple) => write!(f, "bpftrace {rung}"),
-            Self::Bpftrace(rung, Job::Same) => write!(f, "bpftrace {rung}, same job"),
+            Self::Ctdrop(backend, Arm::AtRest) => write!(f, "ctdrop {backend} at rest"),
+            Self::Ctdrop(backend, Arm::Armed) => write!(f, "ctdrop {backend}"),
+            Self::Bpftrace(backend, Job::Tuple) => write!(f, "bpftrace {backend}"),
+            Self::Bpftrace(backend, Job::Same) => write!(f, "bpftrace {backend}, same job"),
             Self::Dropwatch => f.write_str("dropwatch"),
         }
     }
@@ -72,17 +73,17 @@ impl Observer {
     pub(super) fn start(self, machine: &Machine) -> Result<Observing> {
         Ok(match self {
             Self::None => Observing::Nobody,
-            Self::Ctdrop(rung, arm) => {
-                let standing = Machine {
-                    rung,
+            Self::Ctdrop(backend, arm) => {
+                let machine = Machine {
+                    backend,
                     forced: true,
                     auto: arm == Arm::AtRest,
                     ..machine.clone()
                 };
-                Observing::Ctdrop(Box::new(Watch::start(&standing, &["--quiet"])?))
+                Observing::Ctdrop(Box::new(Watch::start(&machine, &["--quiet"])?))
             }
-            Self::Bpftrace(rung, job) => {
-                Observing::Bpftrace(Script::start(&scripts::script(rung, job)?)?)
+            Self::Bpftrace(backend, job) => {
+                Observing::Bpftrace(Script::start(&scripts::script(backend, job)?)?)
             }
             Self::Dropwatch => Observing::Dropwatch(Dropwatch::start()?),
         })

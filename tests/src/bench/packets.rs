@@ -1,17 +1,14 @@
 //! Guest instructions of a packet: where every nanosecond of the clock is one
 //! executed instruction.
 
-use std::{
-    fs, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    ops::Range,
-    time::Instant,
-};
+use std::{fs, net::UdpSocket, ops::Range, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    Figure, median,
+    Figure,
+    batches::{BATCH, BATCHES, FULL, ROOM, empty, flows, send, sender},
+    median,
     observers::{
         Arm::{Armed, AtRest},
         Observer, Observing,
@@ -21,10 +18,10 @@ use super::{
 };
 use crate::{
     net::{Fill, Netns},
-    scenario::{
-        Auto, Machine,
-        Rung::{Fexit, Kprobe, Tracepoint},
-        Scenario, setup,
+    stage::{
+        Auto,
+        Backend::{Fexit, Kprobe, Tracepoint},
+        Machine, Scenario, setup,
     },
     watch,
 };
@@ -33,7 +30,7 @@ use crate::{
 pub static PACKETS: Scenario = Scenario {
     name: "bench_packets",
     about: "instructions of an established, a new and a refused packet, by observer",
-    rungs: &[],
+    backends: &[],
     alone: true,
     auto: Auto::No,
     once: false,
@@ -57,19 +54,6 @@ const OBSERVERS: [Observer; 13] = [
     Observer::None,
 ];
 
-/// Packets between two looks at the clock: few, so that most batches see no
-/// tick of the scheduler.
-pub(super) const BATCH: u16 = 100;
-
-/// How many of them.
-pub(super) const BATCHES: u16 = 41;
-
-/// Entries allowed in times of calm: far from pressure.
-pub(super) const ROOM: u32 = 60_000;
-
-/// Entries allowed under pressure.
-pub(super) const FULL: u32 = 2_000;
-
 fn run(machine: &Machine) -> Result<()> {
     setup::load_conntrack(machine)?;
     setup::set_conntrack("max", ROOM)?;
@@ -92,24 +76,6 @@ fn run(machine: &Machine) -> Result<()> {
         Figure::state("refused_again_instructions", &name, cost.refused_again)?;
     }
     programs::measure(&netns, machine)
-}
-
-/// A namespace that sends its packets nowhere, and tracks them.
-pub(super) fn sender() -> Result<Netns> {
-    let netns = Netns::create("bench")?;
-    netns.set_sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
-    netns.ip("link add out type dummy
-        link set out up
-        address add 172.16.0.1/24 dev out")?;
-    netns.nft(
-        "table inet bench {
-            chain output {
-                type filter hook output priority filter
-                ct state { new, established } counter
-            }
-        }",
-    )?;
-    Ok(netns)
 }
 
 /// Instructions per packet.
@@ -164,12 +130,6 @@ fn measure(netns: &Netns, machine: &Machine, observer: Observer) -> Result<Cost>
     })
 }
 
-/// The destination ports of a batch in which each packet is a flow of its own.
-pub(super) fn flows(batch: u16) -> Range<u16> {
-    let first = 1024 + batch * BATCH;
-    first..first + BATCH
-}
-
 /// Nanoseconds per packet of a batch, the median of many.
 fn timed(mut batch: impl FnMut(u16) -> Result<()>) -> Result<f64> {
     let mut costs = Vec::new();
@@ -181,29 +141,4 @@ fn timed(mut batch: impl FnMut(u16) -> Result<()>) -> Result<f64> {
         costs.push(took / f64::from(BATCH));
     }
     Ok(median(costs))
-}
-
-/// Sends packets to these ports, which take turns; gives how many were refused.
-pub(super) fn send(socket: &UdpSocket, ports: Range<u16>, packets: u16) -> Result<u64> {
-    let server = IpAddr::V4(Ipv4Addr::new(172, 16, 0, 2));
-    let mut refused = 0;
-    for port in ports.cycle().take(packets.into()) {
-        match socket.send_to(&[], SocketAddr::new(server, port)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refused += 1,
-            Err(error) => return Err(error).context("cannot send"),
-        }
-    }
-    Ok(refused)
-}
-
-/// Removes every entry.
-pub(super) fn empty(netns: &Netns) -> Result<()> {
-    let output = netns.command("conntrack").arg("-F").output()?;
-    ensure!(
-        output.status.success(),
-        "conntrack -F: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }

@@ -8,15 +8,14 @@ use aya::programs::loaded_programs;
 
 use super::{
     Figure,
+    batches::{BATCH, BATCHES, FULL, ROOM, empty, flows, send},
     observers::{Arm::Armed, Observer},
-    packets::{BATCH, BATCHES, FULL, ROOM, empty, flows, send},
 };
 use crate::{
     net::{Fill, Netns},
-    scenario::{
-        Machine,
-        Rung::{Fexit, Kprobe, Tracepoint},
-        setup,
+    stage::{
+        Backend::{Fexit, Kprobe, Tracepoint},
+        Machine, setup,
     },
 };
 
@@ -66,13 +65,13 @@ impl Runs {
     }
 }
 
-/// States how long the programs of each rung run for a new and a refused packet.
+/// States how long the programs of each backend run for a new and a refused packet.
 pub(super) fn measure(netns: &Netns, machine: &Machine) -> Result<()> {
     let socket = netns.run(|| Ok(UdpSocket::bind("172.16.0.1:40000")?))?;
     fs::write("/proc/sys/kernel/bpf_stats_enabled", "1")?;
     let packets = u64::from(BATCH) * u64::from(BATCHES);
-    for rung in [Fexit, Kprobe, Tracepoint] {
-        let observer = Observer::Ctdrop(rung, Armed);
+    for backend in [Fexit, Kprobe, Tracepoint] {
+        let observer = Observer::Ctdrop(backend, Armed);
         empty(netns)?;
         let observing = observer.start(machine)?;
         let before = Runs::read()?;

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     net::{Flood, Lan, LanOptions},
-    scenario::{
-        Auto, Machine,
-        Rung::{Fexit, Kprobe, Tracepoint},
-        Scenario,
-        setup::{self, modprobe},
+    stage::{
+        Auto,
+        Backend::{Fexit, Kprobe, Tracepoint},
+        Machine, Scenario, setup,
+        setup::modprobe,
     },
 };
 
@@ -23,7 +23,7 @@ use crate::{
 pub static RATE: Scenario = Scenario {
     name: "bench_rate",
     about: "received packets that a full table refuses each second, by observer",
-    rungs: &[],
+    backends: &[],
     alone: true,
     auto: Auto::No,
     once: false,

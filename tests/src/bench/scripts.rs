@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::scenario::Rung;
+use crate::stage::Backend;
 
 /// What a script counts refused packets by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,11 @@ pub(super) const TUPLE_KEY: usize = 4 * 8 + 2 * 24;
 /// That of the keys of [`Job::Same`], with the name of a task.
 pub(super) const SAME_KEY: usize = 5 * 8 + 2 * 24 + 16;
 
-/// The script that counts on that rung packets refused for a full table.
-pub(super) fn script(rung: Rung, job: Job) -> Result<String> {
+/// The script that counts on that backend packets refused for a full table.
+pub(super) fn script(backend: Backend, job: Job) -> Result<String> {
     let refused = "(int64)retval < 0 && (int64)retval > -4096";
-    let (probes, end) = match rung {
-        Rung::Fexit => {
+    let (probes, end) = match backend {
+        Backend::Fexit => {
             let (before, mark) = match job {
                 Job::Tuple => ("", ""),
                 Job::Same => (
@@ -54,9 +54,9 @@ pub(super) fn script(rung: Rung, job: Job) -> Result<String> {
                 },
             )
         }
-        Rung::Kprobe => by_kprobes(refused, job),
-        Rung::Tracepoint => (by_header(job, netfilter_drop()?), ""),
-        Rung::Counters => bail!("no program runs on the rung {rung}"),
+        Backend::Kprobe => by_kprobes(refused, job),
+        Backend::Tracepoint => (by_header(job, netfilter_drop()?), ""),
+        Backend::Counters => bail!("no program runs on the backend {backend}"),
     };
     let times = match job {
         Job::Tuple => "",

@@ -13,23 +13,19 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::mounts;
+use crate::stage::{
+    attach, mount,
+    places::{CTDROP_BESIDE_DISK, FILES},
+};
 
 /// Where the disk's file system is mounted before it becomes the root.
 const ROOT: &str = "/sysroot";
-
-/// Where the initial file system has files to be put onto the disk.
-pub const FILES: &str = "/files";
 
 /// How long the kernel may take to find the disk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a kernel needs for disk and port; all of it may be built in.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "virtio_console", "ext4"];
-
-/// Where a guest that booted from a disk has ctdrop. It is in memory: the disk
-/// holds nothing of the build.
-pub const CTDROP: &str = "/run/ctdrop-tests/ctdrop";
 
 /// Where it has the program of this crate.
 pub const TESTS: &str = "/run/ctdrop-tests/ctdrop-tests";
@@ -51,7 +47,7 @@ TimeoutStopSec=5
 pub(super) fn enter(device: &str) -> Result<()> {
     for (kind, place) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
         fs::create_dir_all(place).with_context(|| format!("cannot create {place}"))?;
-        mounts::mount(kind, place)?;
+        mount(kind, place)?;
     }
     let status = Command::new("/sbin/modprobe")
         .arg("-a")
@@ -61,7 +57,7 @@ pub(super) fn enter(device: &str) -> Result<()> {
     ensure!(status.success(), "modprobe cannot load all of {MODULES:?}");
     wait_for(device)?;
     fs::create_dir_all(ROOT).with_context(|| format!("cannot create {ROOT}"))?;
-    mounts::attach(device, ROOT, "ext4", 0)?;
+    attach(device, ROOT, "ext4", 0)?;
     if Path::new(FILES).exists() {
         copy_tree(Path::new(FILES), Path::new(ROOT))?;
     }
@@ -102,8 +98,8 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 /// it finds it.
 fn provide_programs() -> Result<()> {
     let run = format!("{ROOT}/run");
-    mounts::attach("tmpfs", &run, "tmpfs", libc::MS_NOSUID | libc::MS_NODEV)?;
-    for (from, to) in [("/bin/ctdrop", CTDROP), ("/init", TESTS)] {
+    attach("tmpfs", &run, "tmpfs", libc::MS_NOSUID | libc::MS_NODEV)?;
+    for (from, to) in [("/bin/ctdrop", CTDROP_BESIDE_DISK), ("/init", TESTS)] {
         let to = format!("{ROOT}{to}");
         make_above(&to)?;
         fs::copy(from, &to).with_context(|| format!("cannot copy {from} to {to}"))?;

@@ -10,25 +10,21 @@ use std::{
 use anyhow::{Context as _, Error, Result, bail, ensure};
 
 use crate::{
-    scenario::{self, Machine},
-    vm::{
+    scenario,
+    stage::{
+        Machine,
         console::{READY, Verdict},
-        initramfs, kernels,
+        kernel_log, mount_all,
+        places::{CTDROP, DISK},
     },
+    vm::kernels,
 };
 
 pub mod disk;
 mod init;
-mod mounts;
-
-pub use mounts::{mount, unmount};
 
 /// The argument by which init starts the process that runs the scenario.
 pub const CHILD: &str = "guest";
-
-/// The kernel parameter with the disk to boot from. The kernel gives those that it
-/// does not know to init as variables, unless they have a dot in their name.
-pub const DISK: &str = "ctdrop_disk";
 
 /// Where a guest's programs are.
 const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
@@ -74,7 +70,7 @@ fn prepare_and_serve() -> Result<()> {
 
 /// Makes the machine what a distribution makes of it.
 fn prepare() -> Result<()> {
-    mounts::mount_all()?;
+    mount_all()?;
     let lo = Command::new("/sbin/ip")
         .args(["link", "set", "lo", "up"])
         .status();
@@ -135,14 +131,14 @@ fn failed(error: &Error) -> Verdict {
     Verdict::of(error)
 }
 
-/// This machine, where the kernel's command line says that it stands.
+/// This machine, with the backend that the kernel's command line names.
 fn machine() -> Result<Machine> {
-    let stand = kernels::find(parameter(&command_line()?, "ctdrop.kernel")?)?;
+    let target = kernels::find(parameter(&command_line()?, "ctdrop.kernel")?)?;
     Ok(Machine {
-        ctdrop: PathBuf::from(initramfs::CTDROP),
-        rung: stand.rung,
-        forced: stand.is_forced(),
-        auto: stand.auto,
+        ctdrop: PathBuf::from(CTDROP),
+        backend: target.backend,
+        forced: target.is_forced(),
+        auto: target.auto,
         guest: true,
     })
 }
@@ -168,11 +164,6 @@ fn taint() -> Option<&'static str> {
     troubles
         .into_iter()
         .find_map(|(bit, trouble)| (bits & (1 << bit) != 0).then_some(trouble))
-}
-
-/// The kernel log up to now.
-pub fn kernel_log() -> Result<String> {
-    init::kernel_log().context("cannot read the kernel log")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::Story;
+use super::story::Story;
 use crate::vm::DiskGuest;
 
 /// Reboots once.

@@ -6,15 +6,15 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{
-    Story,
     etc::Etc,
     foretold,
     limit::{self, Outcomes, SERVICE, Survival},
     service,
+    story::Story,
     sysctl::demand,
 };
 use crate::{
-    guest::disk::CTDROP,
+    stage::places::CTDROP_BESIDE_DISK as CTDROP,
     vm::{DiskGuest, File},
 };
 

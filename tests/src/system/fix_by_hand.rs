@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 
 use super::{
-    Story,
     etc::Etc,
     fix::{self, FEW, FILES, MEANT, SMALL},
     limit::{self, SERVICE, Survival},
+    story::Story,
     sysctl::demand,
 };
 use crate::vm::DiskGuest;

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Story, foretold, limit};
+use super::{foretold, limit, story::Story};
 use crate::vm::DiskGuest;
 
 /// Never reboots.

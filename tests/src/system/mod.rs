@@ -2,10 +2,6 @@
 //! a boot, a reload of the module, the restart of a service, what ctdrop foretells and
 //! mends of it.
 
-use anyhow::Result;
-
-use crate::vm::{DiskGuest, File};
-
 mod boots;
 mod etc;
 mod fix;
@@ -15,23 +11,13 @@ mod limit;
 mod logs;
 mod service;
 mod spelling;
+mod story;
 mod sysctl;
 
-pub use limit::{Outcomes, Survival};
-
-/// One thing to try on a system.
-#[derive(Debug)]
-pub struct Story {
-    /// What tests and commands call it.
-    pub name: &'static str,
-    /// What it shows, in one line.
-    pub about: &'static str,
-    /// What is put onto the disk before the first boot.
-    pub files: &'static [File],
-    /// Runs it on the booted system; an error is a failed assertion or a machine
-    /// that does not work.
-    pub run: fn(&mut DiskGuest) -> Result<()>,
-}
+pub use self::{
+    limit::{Outcomes, Survival},
+    story::Story,
+};
 
 /// All stories.
 pub static ALL: &[&Story] = &[

@@ -6,9 +6,9 @@
 use anyhow::{Result, ensure};
 
 use super::{
-    Story,
     foretold::demand_foretold,
     limit::{self, SERVICE, Survival},
+    story::Story,
     sysctl::{DEFAULT, DROP_IN, MODULES_LOAD, WANTED, demand},
 };
 use crate::vm::DiskGuest;

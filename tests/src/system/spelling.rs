@@ -4,9 +4,9 @@
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    Story,
     foretold::{self, Place, demand_place},
     limit,
+    story::Story,
     sysctl::{DEFAULT, MODULES_LOAD, demand},
 };
 use crate::vm::{DiskGuest, File};

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    Story,
     foretold::{self, demand_foretold, demand_outcomes},
     limit::{self, Survival},
+    story::Story,
 };
 use crate::vm::DiskGuest;
 

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use super::{
-    Binaries, console,
+    binaries::Binaries,
     disk::Disk,
     initramfs,
     qemu::{self, Boot, Clock, Guest},
@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     agent::{Answer, Ended, PORT, Request, Table},
-    guest,
+    stage::{
+        console,
+        places::{DISK, FILES},
+    },
 };
 
 /// Wall-clock time that a boot, a shutdown or a program may take: a guard against
@@ -99,7 +102,7 @@ impl DiskGuest {
             ["disk.ext4", "first.cpio", "initramfs.cpio"].map(|name| place.path().join(name));
         let [copy, first, later] = paths;
         disk.copy(&copy)?;
-        let inside = |(path, text): &File| (format!("{}{path}", guest::disk::FILES), *text);
+        let inside = |(path, text): &File| (format!("{FILES}{path}"), *text);
         let inside: Vec<_> = files.iter().map(inside).collect();
         initramfs::write(&disk.base(), binaries, &Tools::default(), &inside, &first)?;
         initramfs::write(&disk.base(), binaries, &Tools::default(), &[], &later)?;
@@ -108,7 +111,7 @@ impl DiskGuest {
             initramfs: first,
             parameters: format!(
                 "{}=/dev/vda systemd.unit=multi-user.target systemd.show_status=yes {PATIENCE} {}",
-                guest::DISK,
+                DISK,
                 MASKED.map(|unit| format!("systemd.mask={unit}")).join(" ")
             ),
             devices: devices(&copy, &socket(&place)),

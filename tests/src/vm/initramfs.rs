@@ -11,16 +11,14 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    Binaries,
+    binaries::Binaries,
     cpio::Archive,
     tools::{KMOD_NAMES, Tools},
 };
+use crate::stage::places::CTDROP;
 
 /// Number of this file's layout; a change of it remakes every cached image.
 pub(super) const LAYOUT: u32 = 1;
-
-/// Where guests have ctdrop.
-pub const CTDROP: &str = "/bin/ctdrop";
 
 /// Small files that the programs in a guest look up names in. nft resolves
 /// protocols through the C library.

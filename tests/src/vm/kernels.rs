@@ -1,12 +1,12 @@
-//! The kernels that scenarios are tried on, and the rungs they are tried from.
+//! The kernels that scenarios are tried on, and the backends they are tried with.
 
 use std::fmt;
 
 use anyhow::{Context as _, Result};
 
-use crate::scenario::{
-    Auto,
-    Rung::{self, Fexit, Kprobe},
+use crate::stage::{
+    Auto, Backend,
+    Backend::{Fexit, Kprobe},
     Scenario,
 };
 
@@ -20,9 +20,9 @@ pub struct Kernel {
     pub suite: &'static str,
     /// The package that stands for the newest image of that series.
     pub package: &'static str,
-    /// The rungs of the attach ladder to be tried: first the one that ctdrop
-    /// must reach by itself, then those it must stand on when told to.
-    pub rungs: &'static [Rung],
+    /// The backends to be tried: first the one that ctdrop
+    /// must choose by itself, then those it must use when told to.
+    pub backends: &'static [Backend],
 }
 
 /// All kernels, oldest first.
@@ -31,54 +31,54 @@ pub const ALL: &[Kernel] = &[
         name: "5.10",
         suite: "bullseye",
         package: "linux-image-amd64",
-        rungs: &[Kprobe],
+        backends: &[Kprobe],
     },
     Kernel {
         name: "6.1",
         suite: "bookworm",
         package: "linux-image-amd64",
-        rungs: &[Fexit],
+        backends: &[Fexit],
     },
     Kernel {
         name: "6.12",
         suite: "bookworm",
         package: "linux-image-6.12-amd64",
-        rungs: &[Fexit, Kprobe],
+        backends: &[Fexit, Kprobe],
     },
     // No package here stands for a series: the newest kernel of the suite.
     Kernel {
         name: "backports",
         suite: "trixie-backports",
         package: "linux-image-amd64",
-        rungs: &[Fexit, Kprobe],
+        backends: &[Fexit, Kprobe],
     },
 ];
 
-/// A kernel, and the rung to be tried there.
+/// A kernel, and the backend to be tried there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stand {
+pub struct Target {
     /// The kernel.
     pub kernel: &'static Kernel,
-    /// One of its rungs.
-    pub rung: Rung,
+    /// One of its backends.
+    pub backend: Backend,
     /// Whether pressure attaches what runs for each new flow.
     pub auto: bool,
 }
 
-impl Stand {
-    /// Whether ctdrop must be told to stand there.
+impl Target {
+    /// Whether ctdrop must be told to use that backend.
     pub fn is_forced(&self) -> bool {
-        self.kernel.rungs.first() != Some(&self.rung)
+        self.kernel.backends.first() != Some(&self.backend)
     }
 }
 
-/// `6.12`, or `6.12-kprobe` for a rung that ctdrop must be told; with `-auto`
+/// `6.12`, or `6.12-kprobe` for a backend that ctdrop must be told; with `-auto`
 /// where pressure attaches what runs for each new flow.
-impl fmt::Display for Stand {
+impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kernel.name)?;
         if self.is_forced() {
-            write!(f, "-{}", self.rung)?;
+            write!(f, "-{}", self.backend)?;
         }
         if self.auto {
             f.write_str("-auto")?;
@@ -87,38 +87,47 @@ impl fmt::Display for Stand {
     }
 }
 
-/// Every rung of every kernel, with programs attached always and by pressure.
-pub fn stands() -> impl Iterator<Item = Stand> {
-    let rungs = ALL
-        .iter()
-        .flat_map(|kernel| kernel.rungs.iter().map(move |&rung| (kernel, rung)));
-    rungs.flat_map(|(kernel, rung)| [false, true].map(|auto| Stand { kernel, rung, auto }))
+/// Every backend of every kernel, with programs attached always and by pressure.
+pub fn targets() -> impl Iterator<Item = Target> {
+    let backends = ALL.iter().flat_map(|kernel| {
+        kernel
+            .backends
+            .iter()
+            .map(move |&backend| (kernel, backend))
+    });
+    backends.flat_map(|(kernel, backend)| {
+        [false, true].map(|auto| Target {
+            kernel,
+            backend,
+            auto,
+        })
+    })
 }
 
-impl Stand {
+impl Target {
     /// Whether a scenario is tried there: `all` of them, or where packets are held
-    /// against the counters, and whatever else only on the rung that ctdrop reaches
+    /// against the counters, and whatever else only on the backend that ctdrop reaches
     /// by itself, with programs always attached.
     pub fn fits(&self, scenario: &Scenario, all: bool) -> bool {
         let second_look = self.auto || self.is_forced();
         let chosen = match scenario.auto {
             Auto::No => !self.auto && (all || !second_look),
-            Auto::OneRung => !(self.auto && self.is_forced()) && (all || !second_look),
-            Auto::EachRung => all || !(self.auto && self.is_forced()),
+            Auto::OneBackend => !(self.auto && self.is_forced()) && (all || !second_look),
+            Auto::EachBackend => all || !(self.auto && self.is_forced()),
         };
         let newest = Some(self.kernel) == ALL.last();
-        scenario.rungs.contains(&self.rung)
+        scenario.backends.contains(&self.backend)
             && chosen
             && !(scenario.once && (self.is_forced() || !(all || newest)))
     }
 }
 
-/// The kernel and rung of that name.
-pub fn find(name: &str) -> Result<Stand> {
-    stands()
-        .find(|stand| stand.to_string() == name)
+/// The kernel and backend of that name.
+pub fn find(name: &str) -> Result<Target> {
+    targets()
+        .find(|target| target.to_string() == name)
         .with_context(|| {
-            let names: Vec<_> = stands().map(|stand| stand.to_string()).collect();
+            let names: Vec<_> = targets().map(|target| target.to_string()).collect();
             format!("no kernel {name}: there are {}", names.join(", "))
         })
 }
@@ -129,7 +138,9 @@ mod tests {
 
     #[test]
     fn a_second_look_is_short_unless_all_is_asked_for() {
-        use crate::scenario::{churn::CPU_HOTPLUG, table_full::TABLE_FULL, who::WHO};
+        use crate::scenario::{
+            command::who::WHO, life::churn::CPU_HOTPLUG, refusal::table_full::TABLE_FULL,
+        };
         let fits = |name, scenario, all| find(name).unwrap().fits(scenario, all);
         assert!(fits("6.12", &CPU_HOTPLUG, false));
         assert!(!fits("6.12-kprobe", &CPU_HOTPLUG, false));
@@ -143,9 +154,9 @@ mod tests {
 
     #[test]
     fn a_rung_that_must_be_told_is_in_the_name() {
-        assert_eq!(find("6.12").unwrap().rung, Fexit);
+        assert_eq!(find("6.12").unwrap().backend, Fexit);
         let told = find("6.12-kprobe").unwrap();
-        assert_eq!((told.rung, told.is_forced()), (Kprobe, true));
+        assert_eq!((told.backend, told.is_forced()), (Kprobe, true));
         assert!(!find("5.10").unwrap().is_forced());
         assert!(find("6.12-tracepoint").is_err());
         assert!(find("6.12-kprobe-auto").unwrap().auto);

@@ -13,10 +13,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    command,
-    console::{self, READY, Verdict},
-};
+use super::command;
+use crate::stage::console::{self, READY, Verdict};
 
 /// How long a guest may take to power off after its verdict, or to write the
 /// rest of its trace after a failure of the kernel.

@@ -6,14 +6,20 @@ use std::time::Duration;
 use anyhow::Result;
 use tempfile::TempDir;
 
-use super::{Binaries, LIMIT, judge, kernels::Stand, prepare, qemu::Guest, tools::Tools};
-use crate::scenario::Scenario;
+use super::{
+    binaries::Binaries,
+    kernels::Target,
+    qemu::Guest,
+    tools::Tools,
+    trial::{LIMIT, judge, prepare},
+};
+use crate::stage::Scenario;
 
 /// A guest that waits for scenarios. One in which a scenario has failed is not
 /// to be used again.
 #[derive(Debug)]
 pub struct Shared {
-    stand: Stand,
+    target: Target,
     guest: Guest,
     /// What it boots from.
     _files: TempDir,
@@ -21,24 +27,24 @@ pub struct Shared {
 
 impl Shared {
     /// Boots one.
-    pub fn boot(stand: &Stand, binaries: &Binaries) -> Result<Self> {
-        let (boot, files) = prepare(stand, binaries, &Tools::default(), "")?;
+    pub fn boot(target: &Target, binaries: &Binaries) -> Result<Self> {
+        let (boot, files) = prepare(target, binaries, &Tools::default(), "")?;
         Ok(Self {
-            stand: *stand,
+            target: *target,
             guest: boot.start()?,
             _files: files,
         })
     }
 
-    /// Where it stands.
-    pub fn stand(&self) -> &Stand {
-        &self.stand
+    /// The kernel and backend it tries.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Runs a scenario in it, like [`super::run`]; the console begins where
     /// that of the scenario before ended.
     pub fn run(&mut self, scenario: &Scenario) -> Result<Duration> {
         let run = self.guest.ask(scenario.name, LIMIT, &mut |_| {})?;
-        judge(&self.stand, scenario, &run)
+        judge(&self.target, scenario, &run)
     }
 }

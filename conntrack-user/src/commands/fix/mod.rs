@@ -1,25 +1,21 @@
-//! The commands `ctdrop fix` and `ctdrop undo`.
+//! `ctdrop fix`: plans a fix, shows it, and carries it out.
 
-mod text;
+pub(crate) mod text;
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write},
-    path::Path,
+    path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::{
-    apply::{
-        Applied, apply, record,
-        report::{FixReport, KeptFix, UndoReport},
-        undo::{self, undo},
-    },
-    cli::{Fix, Output, Undo},
+    apply::{Applied, apply, report::FixReport},
     facts::{Facts, root::Root},
     kernel::netns::Namespaces,
-    observe::{evidence::Range, usage},
+    observe::{check::proof::Range, usage},
     plan::{
         self, Plan,
         diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},
@@ -27,11 +23,41 @@ use crate::{
         sizing::{Request, size},
         text as plan_text,
     },
-    say::finding::Finding,
+    say::{finding::Finding, output::Output},
 };
 
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+    /// The tree to change; `/` is the running host.
+    pub root: PathBuf,
+    /// The limit to set; without it the load decides.
+    pub to: Option<u64>,
+    /// What to do with the plan.
+    pub action: Action,
+    /// Whether to make lines comments that set something else and do not count.
+    pub edit_conflicts: bool,
+    /// Time between the two looks at the kernel's counters.
+    pub interval: Duration,
+}
+
+/// What to do with the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Show it, ask, and carry it out.
+    Ask,
+    /// Show it.
+    Show,
+    /// Carry it out without asking.
+    Apply,
+    /// Print a shell script that carries it out.
+    EmitScript,
+}
+
 /// Plans a fix, shows it and, if it is wanted, carries it out.
-pub fn fix(options: &Fix) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
     let (load, unknown) = load(&root, &facts, options);
@@ -46,7 +72,7 @@ pub fn fix(options: &Fix) -> Result<()> {
     };
     let mut plan = plan(&root, &facts, size, how)?;
     plan.warnings.extend(unknown);
-    if options.emit_script {
+    if options.action == Action::EmitScript {
         let script = script::of(&facts, &plan)?;
         return say(|out| out.write_all(&script));
     }
@@ -56,13 +82,13 @@ pub fn fix(options: &Fix) -> Result<()> {
         diagnosis: &diagnosis,
         plan: &plan,
     };
-    if options.dry_run {
+    if options.action == Action::Show {
         return shown.plan_only();
     }
     if options.output == Output::Text {
         shown.text()?;
     }
-    if !plan.is_empty() && !options.yes && !asked()? {
+    if !plan.is_empty() && options.action == Action::Ask && !asked()? {
         if options.output == Output::Json {
             shown.json(None)?;
         }
@@ -84,7 +110,7 @@ pub fn fix(options: &Fix) -> Result<()> {
 
 /// What there is to show.
 struct Shown<'a> {
-    options: &'a Fix,
+    options: &'a Options,
     facts: &'a Facts,
     diagnosis: &'a Diagnosis,
     plan: &'a Plan,
@@ -121,7 +147,7 @@ impl Shown<'_> {
 
 /// What is seen of the load: two looks at a running host, or what a tree tells;
 /// and why not who fills the table, if that cannot be seen.
-fn load(root: &Root, facts: &Facts, options: &Fix) -> (Load, Option<Finding>) {
+fn load(root: &Root, facts: &Facts, options: &Options) -> (Load, Option<Finding>) {
     let mut load = Load::of(facts);
     if !root.is_this_host() {
         load.occupants = tree_occupants(root, facts);
@@ -216,60 +242,12 @@ fn asked() -> Result<bool> {
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
-/// Takes a fix back, or shows which there are.
-pub fn take_back(options: &Undo) -> Result<()> {
-    // Opens the tree, so that a wrong path is told as one.
-    Root::open(&options.root)?;
-    if options.list {
-        return list(options);
-    }
-    let undone = undo(&options.root, options.id.as_deref())?;
-    say(|out| match options.output {
-        Output::Text => {
-            let lines = text::undone(&undone, &options.root);
-            lines.iter().try_for_each(|line| writeln!(out, "{line}"))
-        }
-        Output::Json => json(out, &UndoReport::of(&undone)),
-    })?;
-    ensure!(
-        undone.is_whole(),
-        "{} was undone only in part: {}",
-        undone.id,
-        undone.left.join("; ")
-    );
-    Ok(())
-}
-
-fn list(options: &Undo) -> Result<()> {
-    let records = undo::list(&options.root)?;
-    say(|out| {
-        for record in &records {
-            match options.output {
-                Output::Text => writeln!(out, "{}", text::record(record))?,
-                Output::Json => json(out, &KeptFix::of(record))?,
-            }
-        }
-        if records.is_empty() && options.output == Output::Text {
-            writeln!(
-                out,
-                "no fix is recorded in {}",
-                shown(&options.root).display()
-            )?;
-        }
-        Ok(())
-    })
-}
-
-fn shown(root: &Path) -> std::path::PathBuf {
-    record::Records::of(root).directory().to_owned()
-}
-
-fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+pub(super) fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     writeln!(out)
 }
 
-fn say(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub(super) fn say(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let mut out = anstream::stdout().lock();
     write(&mut out)
         .and_then(|()| out.flush())

@@ -14,28 +14,38 @@ mod text;
 mod unknown;
 mod unreadable;
 
+use std::{path::PathBuf, time::Duration};
+
 use anyhow::Result;
 
 pub use crate::say::finding::State;
 use crate::{
-    cli::{Output, Status},
     commands::status::{pressure::Bounds, report::Report},
     facts::{Facts, root::Root},
-    say::stdout,
+    say::{output::Output, stdout},
 };
 
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+    /// The tree to judge; `/` is the running host.
+    pub root: PathBuf,
+    /// Time between the two looks at the kernel's numbers.
+    pub interval: Duration,
+    /// How full a table has to be.
+    pub bounds: Bounds,
+}
+
 /// Looks at this host, or at a tree, and says what there is to say.
-pub fn run(options: &Status) -> Result<State> {
-    let bounds = Bounds {
-        warning: options.warning,
-        critical: options.critical,
-    };
+pub fn run(options: &Options) -> Result<State> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
     let report = if root.is_this_host() {
-        Report::of_host(facts, report::look(options.interval)?, bounds)
+        Report::of_host(facts, report::look(options.interval)?, options.bounds)
     } else {
-        Report::of_tree(facts, options.root.clone(), bounds)
+        Report::of_tree(facts, options.root.clone(), options.bounds)
     };
     match options.output {
         Output::Json => stdout::json(&report)?,

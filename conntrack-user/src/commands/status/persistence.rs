@@ -225,7 +225,7 @@ impl Persistence<'_> {
             return firewalld.unwrap_or_else(|| self.remedy(outcome));
         };
         let prefix = service.to_ascii_uppercase();
-        let pattern = facts.kernel.generation.key_part();
+        let pattern = facts.kernel.generation.sysctl_pattern();
         match &iptables.load {
             None => format!(
                 "{} does not support {prefix}_SYSCTL_LOAD_LIST: update {service}, or set \
@@ -275,7 +275,7 @@ impl Persistence<'_> {
 
     /// The name of the limit that this kernel has.
     fn key(&self) -> &'static str {
-        self.facts.kernel.generation.limit_key()
+        self.facts.kernel.generation.max_sysctl()
     }
 
     fn steps(&self) -> impl Iterator<Item = &Step> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
-    kernel::{defaults::Generation, memory::Memory},
-    observe::{evidence::Range, usage::NamespaceUse},
+    kernel::memory::Memory,
+    observe::{check::proof::Range, usage::NamespaceUse},
     say::{
         finding::{Code, Finding, Severity},
         number::{bytes, duration, number, percent, shortened},
@@ -85,10 +85,7 @@ impl Pressure<'_> {
 
     /// The file in which a kernel before 3.2 lists the entries.
     fn list(&self) -> &'static str {
-        match self.facts.kernel.generation {
-            Generation::IpConntrack => "/proc/net/ip_conntrack",
-            Generation::NfConntrack => "/proc/net/nf_conntrack",
-        }
+        self.facts.kernel.generation.table_file()
     }
 
     fn refused(&self, namespace: &NamespaceUse) -> Option<Finding> {

@@ -1,6 +1,6 @@
 //! All that `ctdrop status` has to say; as it is, this is the JSON.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -21,9 +21,9 @@ use crate::{
         surroundings::Surroundings,
     },
     observe::{
-        NotUsed,
         backend::Backend,
-        evidence::Range,
+        check::proof::Range,
+        survey::{self, Survey, unusable::Unusable},
         unread::UnreadableNamespace,
         usage::{self, NamespaceUse, Usage},
     },
@@ -95,10 +95,11 @@ pub struct Report {
     pub writers: Vec<Writer>,
     /// What is to be said about all this, the worst first.
     pub findings: Vec<Finding>,
-    /// The rung that watch would stand on; none of a tree, or if none holds.
-    pub backend: Option<Backend>,
-    /// The rungs above, and why not.
-    pub not_used: Vec<NotUsed>,
+    /// The backend that watch would probably use, told without trying it; none of a
+    /// tree, or if none would work.
+    pub expected_backend: Option<Backend>,
+    /// The better backends, and why each would not be used.
+    pub not_used: Vec<Unusable>,
     /// What is there and could not be read.
     pub unreadable: Vec<Unreadable>,
     /// What may not be seen from here, each as a sentence.
@@ -110,8 +111,8 @@ pub(crate) struct Running {
     pub(crate) host: String,
     pub(crate) conntrack: Presence,
     pub(crate) usage: Usage,
-    pub(crate) backend: Option<Backend>,
-    pub(crate) not_used: Vec<NotUsed>,
+    pub(crate) expected_backend: Option<Backend>,
+    pub(crate) not_used: Vec<Unusable>,
 }
 
 impl Report {
@@ -121,13 +122,13 @@ impl Report {
             host,
             conntrack,
             usage,
-            backend,
+            expected_backend,
             not_used,
         } = running;
         Self {
             host: Some(host),
             conntrack: Some(conntrack),
-            backend,
+            expected_backend,
             not_used,
             ..Self::of(facts, usage, bounds)
         }
@@ -214,7 +215,7 @@ impl Report {
             survives,
             writers: facts.writers,
             findings,
-            backend: None,
+            expected_backend: None,
             not_used: Vec::new(),
             unreadable,
             warnings,
@@ -256,23 +257,12 @@ fn sum(each: impl Iterator<Item = Totals>) -> Option<Totals> {
     each.reduce(|sum, more| sum.plus(&more))
 }
 
-/// The rung that observing would stand on, and those above with the reason.
-pub(crate) fn backend() -> (Option<Backend>, Vec<NotUsed>) {
-    let mut not_used = Vec::new();
-    for backend in Backend::LADDER {
-        match crate::observe::try_out(backend) {
-            Ok(()) => return (Some(backend), not_used),
-            Err(error) => not_used.push(NotUsed::because(backend, &error)),
-        }
-    }
-    (None, not_used)
-}
-
 /// Looks at a running host.
 pub(crate) fn look(interval: Duration) -> Result<Running> {
-    let (backend, not_used) = backend();
+    let around = Arc::new(Surroundings::read());
+    let Survey { works, unusable } = survey::expect(&around);
     let mut usage = usage::measure(interval);
-    if let Some(engine) = Surroundings::read()?.container {
+    if let Some(engine) = &around.container {
         usage.warnings.push(format!(
             "this is a container ({engine}): the limit is set on its host, whose files are not \
              these"
@@ -285,7 +275,7 @@ pub(crate) fn look(interval: Duration) -> Result<Running> {
             .into_owned(),
         conntrack: Presence::read()?,
         usage,
-        backend,
-        not_used,
+        expected_backend: works.map(|(backend, ())| backend),
+        not_used: unusable,
     })
 }

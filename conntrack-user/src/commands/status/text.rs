@@ -375,17 +375,16 @@ fn backend(report: &Report) -> Vec<String> {
     if report.root.is_some() {
         return Vec::new();
     }
-    let sees = match report.backend {
-        Some(Backend::Fexit | Backend::Kprobe) => "every reason, every flow",
-        Some(Backend::Tracepoint) => "flows of packets that got no entry",
-        Some(Backend::Counters) => "how many packets; no flow",
-        None => "none of its ways to observe works here; ctdrop probe says why",
+    let expected = match report.expected_backend {
+        Some(backend) => format!(
+            "probably backend {backend}: {}; ctdrop probe tries it",
+            match backend {
+                Backend::Fexit | Backend::Kprobe => "every reason, every flow",
+                Backend::Tracepoint => "flows of packets that got no entry",
+                Backend::Counters => "how many packets, no flow",
+            }
+        ),
+        None => "no backend works here: ctdrop probe says why".to_owned(),
     };
-    let name = report
-        .backend
-        .map_or_else(String::new, |backend| format!("{backend}: "));
-    vec![
-        String::new(),
-        row("watch would be", &format!("  {name}{sees}")),
-    ]
+    vec![String::new(), row("ctdrop watch", &expected)]
 }

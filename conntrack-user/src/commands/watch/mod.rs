@@ -1,318 +1,158 @@
 //! `ctdrop watch`: observe now, and say what is seen.
 //!
-//! [`crate::engine`] has the numbers, [`crate::subscribers`] the forms in which they are said.
+//! [`crate::engine`] observes, [`crate::subscribers`] say it.
 
-pub mod ineffective;
+pub mod options;
 
-use std::{
-    future::{self, Future},
-    time::{Duration, Instant},
-};
+use std::{future, sync::Arc};
 
 use anyhow::Result;
-use tokio::time::{self, MissedTickBehavior};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
     auto::{
-        event,
-        guard::{Guard, Mode, Turn},
-        refusals::Refusals,
+        event::{Event, Kept, What},
+        guard::Mode,
     },
-    cli::Watch,
-    engine::{
-        chosen::Chosen,
-        figures::Figures,
-        header::Header,
-        report::{Asked, Report},
-        rows::Period,
-        select::Select,
-        stand::Stand,
-    },
-    kernel::presence::Presence,
-    observe::{Wanted, tally::Tally},
-    subscribers::output::{self, Last, Output},
+    commands::watch::options::Options,
+    engine::{self, Engine, update::Update},
+    say::{output::Output, port::Services},
+    subscribers::{guard::Fixer, json::Json, lines::Lines, screen::Screen, worker::Worker},
 };
 
-/// How often the maps are emptied, so that a flood of new flows finds room.
-/// At rest this costs no more than reading a few totals.
-const DRAIN: Duration = Duration::from_millis(200);
-
-/// How often a module is looked for that is to be attached to, or let go.
-const MODULE: Duration = Duration::from_millis(50);
-
-/// How often the counters are read on account of `--fix`, where no program tells.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// Observes until `shutdown`, or for the time asked for.
-pub async fn run(options: &Watch, shutdown: impl Future<Output = ()>) -> Result<()> {
-    let end = async {
+pub async fn run(
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let fixing = match options.fix {
+        Mode::Off => None,
+        mode => Some(Fixing::start(mode, options.ceiling)?),
+    };
+    let output = output(&options)?;
+    let no_output = output.ended();
+    let options = engine::options::Options {
+        intervals: !options.quiet,
+        refusals: fixing.is_some(),
+        ..options.engine
+    };
+    let engine = Engine::new(options, async {
         tokio::select! {
             () = shutdown => {}
-            () = over(options.duration) => {}
+            () = no_output => {}
         }
-    };
-    tokio::pin!(end);
-    if !wait_for_conntrack(options, &mut end).await? {
-        return Ok(());
-    }
-    let chosen = options.netns.as_deref().map(Chosen::find).transpose()?;
-    let select = Select {
-        netns: chosen.as_ref().map(Chosen::inode),
-        protocol: options.proto,
-        reasons: options.reason.clone(),
-        all_flows: options.all_flows,
-    };
-    // Before the first packet can be refused.
-    let guard = match options.fix {
-        Mode::Off => None,
-        mode => Some(Guard::prepare(mode, options.ceiling)?),
-    };
-    let observer = Stand::take(Wanted {
-        backend: options.backend,
-        arm: options.arm,
-        release_module: options.release_module,
-    })?;
-    let mut header = Header::collect(&observer, chosen.as_ref())?;
-    let ineffective = ineffective::notes(options, header.backend, header.pins_module);
-    header.warnings.extend(ineffective);
-    let output = Output::open(options, header)?;
-    let mut session = Session {
-        options,
-        select,
-        chosen,
-        observer,
-        tally: Tally::default(),
-        output,
-        guard,
-        counters_read: Instant::now(),
-        started: Instant::now(),
-        last: (Instant::now(), Figures::default()),
-    };
-    let outcome = session.observe(end).await;
-    // Whatever has gone wrong: what was counted until then is said.
-    outcome.and(session.finish().await)
+    });
+    Watch { output, fixing }.follow(engine).await
 }
 
-/// See [`Guard::turn`].
-async fn turn(guard: Option<&mut Guard>) -> Result<Turn> {
-    match guard {
-        Some(guard) => guard.turn().await,
-        None => future::pending().await,
-    }
-}
-
-async fn over(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => time::sleep(duration).await,
-        None => future::pending().await,
-    }
-}
-
-/// Without conntrack nothing is refused, so there is nothing to say until it is
-/// loaded. Whether it was, before the end.
-async fn wait_for_conntrack(
-    options: &Watch,
-    mut end: impl Future<Output = ()> + Unpin,
-) -> Result<bool> {
-    if Presence::read()? != Presence::Absent {
-        return Ok(true);
-    }
-    output::waiting(options)?;
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut end => return Ok(false),
-            () = time::sleep(MODULE) => {}
+/// Starts what says it.
+fn output(options: &Options) -> Result<Worker> {
+    let services = if options.service_names {
+        Services::read()?
+    } else {
+        Services::default()
+    };
+    let quiet = options.quiet;
+    match options.output {
+        Output::Json => Worker::start("the JSON output", Json::new(quiet)),
+        Output::Text if !quiet && Screen::is_possible() => {
+            Worker::start("the screen", Screen::new(services))
         }
-        if Presence::read()? != Presence::Absent {
-            return Ok(true);
-        }
+        Output::Text => Worker::start("the output", Lines::new(services, quiet)),
     }
 }
 
-struct Session<'a> {
-    options: &'a Watch,
-    select: Select,
-    /// The only namespace that is watched.
-    chosen: Option<Chosen>,
-    observer: Stand,
-    tally: Tally,
-    output: Output,
-    /// Fixes what can be fixed.
-    guard: Option<Guard>,
-    /// When the counters were read last on its account.
-    counters_read: Instant,
-    started: Instant,
-    /// When the last interval was reported, and the figures until then.
-    last: (Instant, Figures),
+/// Who is told what the engine observes.
+struct Watch {
+    output: Worker,
+    /// With `--fix`.
+    fixing: Option<Fixing>,
 }
 
-impl Session<'_> {
-    async fn observe(&mut self, mut end: impl Future<Output = ()> + Unpin) -> Result<()> {
-        let tick = if self.options.release_module {
-            MODULE
-        } else {
-            DRAIN
-        };
-        let mut drain = time::interval(tick.min(self.options.interval));
-        let mut report = time::interval(self.options.interval);
-        for ticks in [&mut drain, &mut report] {
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first tick comes at once.
-            ticks.tick().await;
-        }
+impl Watch {
+    /// Passes on what happens until the end.
+    async fn follow(mut self, mut engine: Engine) -> Result<()> {
+        let mut outcome = Ok(());
         loop {
-            tokio::select! {
+            let update = tokio::select! {
                 biased;
-                () = &mut end => return Ok(()),
-                // First what cannot wait.
-                pressure = self.observer.pressure() => {
-                    pressure?;
-                    self.press()?;
-                }
-                turn = turn(self.guard.as_mut()) => match turn? {
-                    Turn::Look => self.look_again()?,
-                    Turn::Say(events) => self.say_fixes(&events)?,
-                },
-                _ = report.tick() => self.report_interval()?,
-                _ = drain.tick() => self.tick()?,
-            }
+                update = next_fix(&mut self.fixing) => Ok(Some(update)),
+                update = engine.next() => update,
+            };
+            outcome = match update {
+                Ok(Some(update)) => outcome.and(self.tell(update).await),
+                Ok(None) => break,
+                // Whatever has gone wrong: what was counted until then still comes.
+                Err(error) => outcome.and(Err(error)),
+            };
         }
+        outcome.and(self.output.finish().await)
     }
 
-    /// There was a sign of pressure.
-    fn press(&mut self) -> Result<()> {
-        if let Some(guard) = &mut self.guard {
-            guard.hears();
-            self.guard_now()?;
+    /// Tells everybody. The totals wait for what the guard does to the end.
+    async fn tell(&mut self, update: Update) -> Result<()> {
+        let mut update = Arc::new(update);
+        if let Some(fixing) = &self.fixing {
+            fixing.guard.tell(&update);
         }
-        if self.guard.is_none() || !self.observer.is_armed() {
-            self.tick()?;
-        }
-        Ok(())
-    }
-
-    /// Some time after it.
-    fn look_again(&mut self) -> Result<()> {
-        self.guard_now()?;
-        if let Some(guard) = &mut self.guard
-            && guard.wants_a_sign()
+        let mut outcome = Ok(());
+        if let Update::Finished(_) = *update
+            && let Some(fixing) = self.fixing.take()
         {
-            self.observer.listen()?;
-        }
-        Ok(())
-    }
-
-    /// Lets the guard see what was refused until now.
-    fn guard_now(&mut self) -> Result<()> {
-        self.guard_against(Refusals::now(&self.observer)?)
-    }
-
-    fn guard_against(&mut self, refused: Refusals) -> Result<()> {
-        let Some(guard) = &mut self.guard else {
-            return Ok(());
-        };
-        let refused = refused.believed(&self.observer, guard.looked());
-        let events = guard.look(&refused, || Refusals::now(&self.observer));
-        self.say_fixes(&events)
-    }
-
-    fn say_fixes(&mut self, events: &[event::Event]) -> Result<()> {
-        events.iter().try_for_each(|event| self.output.fix(event))
-    }
-
-    fn tick(&mut self) -> Result<()> {
-        if let Some(event) = self.observer.tick(&mut self.tally)? {
-            self.output.event(event, self.options.quiet)?;
-        }
-        let Some(guard) = &mut self.guard else {
-            return Ok(());
-        };
-        guard.refresh();
-        // Where programs do not see all, the counters do.
-        if !self.observer.backend().can_rest() && self.counters_read.elapsed() >= LOOK {
-            self.counters_read = Instant::now();
-            self.observer.look()?;
-        }
-        self.guard_against(Refusals::drained(&self.observer))
-    }
-
-    /// Says what has become of the namespace that was asked for.
-    fn look_at_chosen(&mut self) -> Result<()> {
-        if let Some(chosen) = &mut self.chosen {
-            let name = chosen.name().to_owned();
-            if let Some(change) = chosen.look()? {
-                let inode = chosen.inode();
-                self.output
-                    .chosen(inode, &name, &change, self.options.quiet)?;
+            let (kept, fixed) = fixing.finish(&self.output).await;
+            outcome = fixed;
+            if let Some(Update::Finished(summary)) = Arc::get_mut(&mut update) {
+                summary.fixes = Some(kept);
             }
         }
-        Ok(())
+        self.output.tell(&update);
+        outcome
+    }
+}
+
+/// The guard, and what it has done.
+struct Fixing {
+    guard: Worker,
+    events: UnboundedReceiver<Event>,
+    kept: Vec<Kept>,
+}
+
+impl Fixing {
+    fn start(mode: Mode, ceiling: Option<u64>) -> Result<Self> {
+        let (fixer, events) = Fixer::prepare(mode, ceiling)?;
+        Ok(Self {
+            guard: Worker::start("--fix", fixer)?,
+            events,
+            kept: Vec::new(),
+        })
     }
 
-    fn report_interval(&mut self) -> Result<()> {
-        self.observer.drain(&mut self.tally)?;
-        self.observer.look()?;
-        self.look_at_chosen()?;
-        if self.options.quiet {
-            return Ok(());
+    /// Notes what was done, and makes an update of it.
+    fn update(&mut self, event: Event) -> Update {
+        if let What::Kept { fix, .. } = &event.what {
+            self.kept.extend(fix.clone());
         }
-        let figures = Figures::collect(&self.observer, &self.tally, &self.select);
-        let (since, earlier) = &self.last;
-        let asked = Asked {
-            period: Period::Interval,
-            length: since.elapsed(),
-            figures: figures.since(earlier),
-            ..self.asked()
-        };
-        let report = Report::collect(&self.observer, &self.tally, asked)?;
-        self.output.interval(&report, &self.observer)?;
-        self.last = (Instant::now(), figures);
-        self.tally.start_interval();
-        Ok(())
+        Update::Fix(Box::new(event))
     }
 
-    async fn finish(mut self) -> Result<()> {
-        self.observer.stop(&mut self.tally)?;
-        self.look_at_chosen()?;
-        if let Some(mut guard) = self.guard.take() {
-            self.say_fixes(&guard.finish().await?)?;
-            self.guard = Some(guard);
+    /// Waits until the guard has done what it is about, and passes that on. The fixes
+    /// that were made, and what went wrong.
+    async fn finish(mut self, output: &Worker) -> (Vec<Kept>, Result<()>) {
+        self.guard.close();
+        // None come once the guard has ended.
+        while let Some(event) = self.events.recv().await {
+            output.tell(&Arc::new(self.update(event)));
         }
-        let asked = self.asked();
-        let asked = Asked {
-            top: if self.options.all_flows {
-                usize::MAX
-            } else {
-                asked.top
-            },
-            figures: Figures::collect(&self.observer, &self.tally, &self.select),
-            ..asked
-        };
-        let report = Report::collect(&self.observer, &self.tally, asked)?;
-        let last = Last {
-            tally: &self.tally,
-            select: &self.select,
-            warnings: self
-                .chosen
-                .as_ref()
-                .and_then(Chosen::warning)
-                .into_iter()
-                .collect(),
-            fixes: self.guard.as_ref().map(Guard::kept),
-        };
-        self.output.summary(&report, &self.observer, &last)
+        (self.kept, self.guard.finish().await)
     }
+}
 
-    /// What the user asked for, over the whole time.
-    fn asked(&self) -> Asked<'_> {
-        Asked {
-            select: &self.select,
-            by: self.options.by,
-            top: self.options.top,
-            period: Period::Total,
-            length: self.started.elapsed(),
-            figures: Figures::default(),
-        }
+/// The next thing that was done about refused packets; there is none without `--fix`.
+async fn next_fix(fixing: &mut Option<Fixing>) -> Update {
+    if let Some(fixing) = fixing
+        && let Some(event) = fixing.events.recv().await
+    {
+        return fixing.update(event);
     }
+    future::pending().await
 }

@@ -23,7 +23,6 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use crate::{
-    cli::{Output, Who},
     commands::who::{
         progress::{Dumped, Progress},
         report::Report,
@@ -34,7 +33,7 @@ use crate::{
         presence::Presence,
         release::Release,
     },
-    say::{clock, port::Services, stdout, text::plain},
+    say::{clock, output::Output, port::Services, stdout, text::plain},
     table::{
         aggregate::{Aggregate, Circumstances},
         dump::{self, Outcome},
@@ -45,6 +44,22 @@ use crate::{
         timeouts::Timeouts,
     },
 };
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+    /// The only network namespace to look into: its name, inode number, `pid:PID`
+    /// or path; all of them if none is given.
+    pub netns: Option<String>,
+    /// The entries to count.
+    pub filter: Filter,
+    /// Rows of each table.
+    pub top: usize,
+    /// Whether to name service ports.
+    pub service_names: bool,
+}
 
 /// How often a dump is begun anew, if the kernel says that it has lost
 /// something.
@@ -84,7 +99,7 @@ struct Unreadable {
 
 /// Dumps the tables that are asked for, and says what is in them. Fails if none
 /// could be looked into; of one that is empty it is enough to know that.
-pub fn run(options: &Who) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let release = Release::running()?;
     let services = if options.service_names {
         Services::read()?
@@ -108,7 +123,7 @@ pub fn run(options: &Who) -> Result<()> {
     let look = Look {
         owners: Owners::find(&namespaces),
         rules: Rules::of((release.major, release.minor)),
-        filter: asked_for(options),
+        filter: options.filter.clone(),
         top: options.top,
     };
     summary.warnings.clone_from(&namespaces.warnings);
@@ -146,17 +161,6 @@ fn by_use(list: Vec<Namespace>, summary: &mut Summary) -> Vec<Namespace> {
     }
     used.sort_by_key(|(entries, _)| std::cmp::Reverse(*entries));
     used.into_iter().map(|(_, namespace)| namespace).collect()
-}
-
-fn asked_for(options: &Who) -> Filter {
-    Filter {
-        family: options.family,
-        protocol: options.proto,
-        src: options.src,
-        dst: options.dst,
-        zone: options.zone,
-        mark: options.mark,
-    }
 }
 
 /// How tables are looked into.

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 use crate::kernel::{
     container::Container,
     netns::{
-        Namespace, Namespaces,
         name::{Facts, IP_NETNS, name},
+        namespace::{Namespace, Namespaces, is_namespace, made},
         rights::Rights,
     },
 };
@@ -109,13 +109,6 @@ pub(super) fn describe(
     }
 }
 
-/// When the kernel made a namespace's file. It does when the file is first
-/// opened or mounted, and keeps it as long as it is mounted
-/// (`__ns_get_path`, `path_from_stashed` in `fs/nsfs.c` and `fs/libfs.c`).
-pub(super) fn made(file: &fs::Metadata) -> (i64, i64) {
-    (file.ctime(), file.ctime_nsec())
-}
-
 /// Files that lead to the namespace of that number, as of now.
 pub(super) fn files_of(inode: u32) -> Vec<PathBuf> {
     let of_processes = processes()
@@ -166,12 +159,6 @@ pub(super) fn inode_of_file(path: &Path) -> io::Result<Option<u32>> {
     let file = fs::metadata(path)?;
     let inode = u32::try_from(file.ino()).ok();
     Ok(inode.filter(|_| is_namespace(&file)))
-}
-
-/// Whether a file is that of a namespace: it lies in the same file system as
-/// our own.
-pub(super) fn is_namespace(file: &fs::Metadata) -> bool {
-    fs::metadata("/proc/self/ns/net").is_ok_and(|own| own.dev() == file.dev())
 }
 
 /// All processes, by number.

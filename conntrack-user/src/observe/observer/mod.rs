@@ -1,396 +1,175 @@
-//! The programs at their places from the first packet to the last: what they
-//! count is drained and held against the kernel's counters, and they are attached
-//! and detached as pressure and the life of the module demand.
+//! What observes: programs in the kernel or, where none can be loaded, the kernel's
+//! counters alone. What is found comes out as a [`Snapshot`].
 
-mod module_life;
+pub mod by_counters;
+pub mod by_programs;
+pub mod event;
+pub mod log;
+pub mod options;
+pub mod snapshot;
 
-use std::{
-    future,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, future, sync::Arc};
 
 use anyhow::Result;
-use serde::Serialize;
 
 use crate::{
-    kernel::netns::Namespaces,
+    kernel::{netns::Namespaces, surroundings::Surroundings},
     observe::{
-        arming::{Arm, Arming, Change, Pressure},
-        attachment::{self, Attachment},
+        arming::Arming,
         backend::Backend,
-        counts::{self, Sink, TotalsByNetns},
-        ladder::{self, NotUsed},
-        ledger::{Ledger, Reading},
-        namespaces::{Watched, same_refusals},
-        senders::Senders,
-        surplus::Coverage,
-        verdict::Missed,
+        check::growth::Watched,
+        counts::{sink::Sink, totals::TotalsByNetns},
+        observer::{
+            by_counters::CounterObserver,
+            by_programs::{ProgramObserver, Using},
+            event::Event,
+            options::Wanted,
+            snapshot::{Setup, Snapshot},
+        },
+        survey::{
+            self, Survey,
+            trial::{Trial, Works},
+            unusable::Unusable,
+        },
     },
 };
 
-/// How often the counters are looked at when arming depends on it.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// How to observe.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// The rung; the best that works, if none is named.
-    pub backend: Option<Backend>,
-    /// When to attach what runs for each new flow.
-    pub arm: Arm,
-    /// Whether to let go of the conntrack module when nobody else needs it.
-    pub release_module: bool,
-}
-
-/// What has changed about how well refusals are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// Pressure: the programs that run for each new flow were attached.
-    Armed,
-    /// Calm: they were detached.
-    AtRest,
-    /// The conntrack module was unloaded, and the programs with it.
-    Unloaded,
-    /// Nobody else needs the conntrack module, so the programs were detached.
-    Released,
-    /// The programs were attached again: the module is loaded, or needed.
-    Attached,
-}
-
-/// Programs attached, counting.
-pub struct Observer {
-    wanted: Wanted,
-    backend: Backend,
-    not_used: Vec<NotUsed>,
-    /// None while the conntrack module is not loaded, or released.
-    attachment: Option<Attachment>,
-    arming: Arming,
-    watched: Watched,
-    ledger: Ledger,
-    /// Counted by programs that have been detached for good.
-    carried: Carried,
-    /// Everything drained.
-    counted: TotalsByNetns,
-    senders: Senders,
-    missed: Missed,
-    warnings: Vec<String>,
-    looked: Instant,
-    /// The refusals that counters showed when arming was last decided.
-    refusals: u64,
-    /// Which load of the module the counters are of.
-    instance: Option<u64>,
-    /// How often in a row it could not be attached to.
-    failures: u32,
-}
-
-/// What is left of programs that have been detached for good.
-#[derive(Debug, Default)]
-struct Carried {
-    totals: TotalsByNetns,
-    missed: Missed,
-    faults: Faults,
+/// Observes, by the best backend that works on this host.
+pub enum Observer {
+    /// Programs, which see each refused packet.
+    Programs(Box<ProgramObserver>),
+    /// The counters of the kernel, and its log.
+    Counters(Box<CounterObserver>),
 }
 
 impl Observer {
-    /// Attaches the programs of the highest rung that this kernel allows, or
-    /// of the one wanted.
+    /// Takes the best backend that works on this host, or the one wanted.
     pub fn start(wanted: Wanted) -> Result<Self> {
+        let around = Arc::new(Surroundings::read());
         let mut watched = Watched::discover()?;
         watched.begin();
         let arming = Arming::new(wanted.arm);
-        let armed = arming.begins_armed(watched.fill());
-        let (backend, attachment, not_used) =
-            ladder::attach(wanted.backend, armed, || watched.begin())?;
-        let mut observer = Self {
-            wanted,
-            backend,
-            not_used,
-            warnings: warnings(&attachment, backend),
-            attachment: Some(attachment),
-            arming,
-            watched,
-            ledger: Ledger::default(),
-            carried: Carried::default(),
-            counted: TotalsByNetns::new(),
-            senders: Senders::default(),
-            missed: Missed::default(),
-            looked: Instant::now(),
-            refusals: 0,
-            instance: attachment::instance(),
-            failures: 0,
-        };
-        observer.look()?;
-        observer.cover();
-        Ok(observer)
+        let mut trial = Trial::new(&around, arming.begins_armed(watched.fill()));
+        let Survey { works, unusable } = survey::attach(&mut trial, wanted.backend, &around);
+        match works {
+            None => Err(Unusable::error(&unusable)),
+            Some((backend, Works::Programs(attached))) => {
+                // Before the programs count.
+                watched.begin();
+                let using = Using {
+                    backend,
+                    unusable,
+                    attachment: trial.begin(attached)?,
+                };
+                let observer = ProgramObserver::start(wanted, using, arming, watched)?;
+                Ok(Self::Programs(Box::new(observer)))
+            }
+            Some((_, Works::Counters)) => {
+                let observer = CounterObserver::start(unusable, watched)?;
+                Ok(Self::Counters(Box::new(observer)))
+            }
+        }
     }
 
-    /// The rung it stands on.
+    /// How it works.
+    pub fn setup(&self) -> Setup {
+        match self {
+            Self::Programs(observer) => observer.setup(),
+            Self::Counters(observer) => observer.setup(),
+        }
+    }
+
+    /// The backend.
     pub const fn backend(&self) -> Backend {
-        self.backend
+        match self {
+            Self::Programs(observer) => observer.backend(),
+            Self::Counters(_) => Backend::Counters,
+        }
     }
 
-    /// When the programs are attached that run for each new flow.
-    pub const fn arm(&self) -> Arm {
-        self.wanted.arm
-    }
-
-    /// The rungs above, and why each is not used.
-    pub fn not_used(&self) -> &[NotUsed] {
-        &self.not_used
-    }
-
-    /// Whether all refusals are seen with their flow, at this moment.
+    /// Whether refusals are seen as well as this backend can see them, at this moment.
     pub fn is_armed(&self) -> bool {
-        self.attachment.as_ref().is_some_and(Attachment::is_armed)
+        match self {
+            Self::Programs(observer) => observer.is_armed(),
+            Self::Counters(_) => true,
+        }
     }
 
     /// The namespaces of this host, as last discovered.
-    pub const fn namespaces(&self) -> &Namespaces {
-        self.watched.namespaces()
-    }
-
-    /// The processes that sent packets which were refused.
-    pub const fn senders(&self) -> &Senders {
-        &self.senders
-    }
-
-    /// What cannot be seen from here, each as a sentence for the user.
-    pub fn warnings(&self) -> Vec<String> {
-        let namespaces = self.namespaces().warnings.iter();
-        namespaces.chain(&self.warnings).cloned().collect()
+    pub fn namespaces(&self) -> Arc<Namespaces> {
+        match self {
+            Self::Programs(observer) => observer.namespaces(),
+            Self::Counters(observer) => observer.namespaces(),
+        }
     }
 
     /// Ends when the programs see pressure for the first time since they were
-    /// attached or came to rest, or since [`Self::listen`]: time for a
-    /// [`Self::tick`].
+    /// attached or came to rest, or since [`Self::request_wake`]: time for a
+    /// [`Self::tick`]. Without programs it does not end.
     pub async fn pressure(&mut self) -> Result<()> {
-        match &mut self.attachment {
-            Some(attachment) => attachment.pressure().await,
-            None => future::pending().await,
+        match self {
+            Self::Programs(observer) => observer.pressure().await,
+            Self::Counters(_) => future::pending().await,
         }
     }
 
     /// Has [`Self::pressure`] end with the next sign of pressure, though there was
     /// one before.
-    pub fn listen(&mut self) -> Result<()> {
-        match &mut self.attachment {
-            Some(attachment) => attachment.listen(),
-            None => Ok(()),
+    pub fn request_wake(&mut self) -> Result<()> {
+        match self {
+            Self::Programs(observer) => observer.request_wake(),
+            Self::Counters(_) => Ok(()),
         }
     }
 
-    /// Hands what was counted since the last time to `sink`, and attaches or
-    /// detaches programs as pressure and the conntrack module demand.
+    /// Hands what was counted since the last time to `sink`, and follows pressure and
+    /// the life of the conntrack module.
     pub fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
-        if let Some(event) = self.follow_module(sink)? {
-            return Ok(Some(event));
+        match self {
+            Self::Programs(observer) => observer.tick(sink),
+            Self::Counters(observer) => Ok(observer.tick()),
         }
-        self.drain(sink)?;
-        self.follow_pressure()
     }
 
     /// Hands what was counted since the last time to `sink`.
     pub fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
-        if let Some(attachment) = &mut self.attachment {
-            let totals = with(&self.carried.totals, attachment.drain(sink)?);
-            if totals != self.counted {
-                attachment.learn(&mut self.senders)?;
-                self.counted = totals;
-            }
+        match self {
+            Self::Programs(observer) => observer.drain(sink),
+            Self::Counters(_) => Ok(()),
         }
-        Ok(())
     }
 
-    /// The totals of all that was drained.
-    pub const fn totals(&self) -> &TotalsByNetns {
-        &self.counted
+    /// Compares the counts with the kernel's counters as they are now.
+    pub fn check(&mut self) -> Result<()> {
+        match self {
+            Self::Programs(observer) => observer.check(),
+            Self::Counters(observer) => observer.check(),
+        }
     }
 
-    /// The totals of this moment, drained or not.
+    /// What was found since the start, as of the last [`Self::drain`] and the last
+    /// [`Self::check`], over the namespaces chosen.
+    pub fn snapshot(&self, of: impl Fn(u32) -> bool) -> Result<Snapshot> {
+        match self {
+            Self::Programs(observer) => observer.snapshot(of),
+            Self::Counters(observer) => Ok(observer.snapshot(of)),
+        }
+    }
+
+    /// What the programs have counted until now, drained or not.
     pub fn totals_now(&self) -> Result<TotalsByNetns> {
-        let carried = &self.carried.totals;
-        Ok(match &self.attachment {
-            Some(attachment) => with(carried, attachment.totals_now()?),
-            None => carried.clone(),
-        })
-    }
-
-    /// Tells the ledger how much the programs see from now on.
-    fn cover(&mut self) {
-        self.ledger.cover(match &self.attachment {
-            None => Coverage::None,
-            Some(attachment) if attachment.is_armed() => Coverage::Full,
-            Some(_) => Coverage::AtRest,
-        });
-    }
-
-    /// Arms, or comes to rest.
-    fn follow_pressure(&mut self) -> Result<Option<Event>> {
-        if !self.arming.is_automatic() || !self.backend.can_rest() {
-            return Ok(None);
-        }
-        if self.looked.elapsed() >= LOOK {
-            self.look()?;
-        }
-        let refusals = self.watched.refusals() + sum_of_all(&self.counted);
-        let pressure = Pressure {
-            fill: self.watched.fill(),
-            refusing: refusals != self.refusals,
-        };
-        self.refusals = refusals;
-        let Some(attachment) = &mut self.attachment else {
-            return Ok(None);
-        };
-        let armed = attachment.is_armed();
-        match self.arming.decide(armed, pressure, Instant::now()) {
-            Some(Change::Arm) if !armed => {
-                attachment.arm()?;
-                self.look()?;
-                self.cover();
-                Ok(Some(Event::Armed))
-            }
-            Some(Change::Rest) => {
-                self.look()?;
-                self.ledger.cover(Coverage::AtRest);
-                if let Some(attachment) = &mut self.attachment {
-                    attachment.rest()?;
-                }
-                Ok(Some(Event::AtRest))
-            }
-            _ => Ok(None),
+        match self {
+            Self::Programs(observer) => observer.totals_now(),
+            Self::Counters(_) => Ok(BTreeMap::new()),
         }
     }
 
-    /// Holds the counts against the kernel's counters as they are now.
-    pub fn look(&mut self) -> Result<()> {
-        // Those of another load of the module are not to be compared.
-        if attachment::instance() != self.instance {
-            return Ok(());
-        }
-        let ended = self.watched.refresh(self.counted.keys().copied())?;
-        let before = self.totals_now()?;
-        if let Some(attachment) = &mut self.attachment
-            && !attachment.is_armed()
-        {
-            attachment.wait_for_packets()?;
-        }
-        for netns in ended {
-            self.ledger.reopen(netns, before.get(&netns));
-        }
-        let first = self.watched.counters();
-        let after = self.totals_now()?;
-        let second = self.watched.counters();
-        if attachment::instance() != self.instance {
-            return Ok(());
-        }
-        let in_flight = self
-            .attachment
-            .as_ref()
-            .map_or(0, |attachment| 2 * attachment.cpus());
-        for (netns, counters) in first {
-            let totals = |of: &TotalsByNetns| of.get(&netns).copied().unwrap_or_default();
-            let (before, after) = (totals(&before), totals(&after));
-            let quiet = before == after
-                && second
-                    .get(&netns)
-                    .is_some_and(|second| same_refusals(&counters, second));
-            if self.watched.began_anew(netns, &counters) {
-                self.ledger.reopen(netns, Some(&before));
-            }
-            let reading = Reading {
-                before: &before,
-                kernel: &self.watched.record(netns, counters),
-                after: &after,
-                in_flight: if quiet { 0 } else { in_flight },
-            };
-            self.ledger.read(netns, &reading);
-        }
-        self.missed = self.carried.missed;
-        if let Some(attachment) = &mut self.attachment {
-            let missed = attachment.missed()?;
-            if missed != Missed::default() {
-                attachment.reinforce()?;
-            }
-            self.missed.add(&missed);
-        }
-        self.looked = Instant::now();
-        Ok(())
-    }
-
-    /// Everything that the looks so far say together.
-    pub const fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// How often the kernel skipped programs.
-    pub const fn missed(&self) -> Missed {
-        self.missed
-    }
-
-    /// Packets refused since the counters of their namespace were last read:
-    /// counted, but held against nothing.
-    pub fn unchecked(&self, of: impl Fn(u32) -> bool) -> u64 {
-        self.counted
-            .iter()
-            .filter(|&(&netns, _)| of(netns))
-            .map(|(&netns, totals)| self.ledger.unchecked(netns, totals))
-            .sum()
-    }
-
-    /// Errors inside the programs.
-    pub fn faults(&self) -> Result<Faults> {
-        let mut faults = self.carried.faults;
-        if let Some(attachment) = &self.attachment {
-            faults.add(&attachment.faults()?);
-        }
-        Ok(faults)
-    }
-
-    /// Ends the counting, hands what was counted until then to `sink`, and
-    /// detaches the programs.
+    /// Ends the counting, hands what was counted until then to `sink`, and detaches
+    /// the programs.
     pub fn stop(&mut self, sink: &mut impl Sink) -> Result<()> {
-        self.look()?;
-        self.detach(sink)
-    }
-}
-
-fn warnings(attachment: &Attachment, backend: Backend) -> Vec<String> {
-    let hidden = "the kernel hides its symbols (CAP_SYSLOG is missing), so";
-    let stale = attachment
-        .cannot_tell_stale()
-        .then(|| format!("{hidden} stale_extension is taken for chain_too_long"));
-    let senders = attachment
-        .cannot_tell_senders(backend)
-        .then(|| format!("{hidden} local packets are shown without the process that sent them"));
-    stale.into_iter().chain(senders).collect()
-}
-
-/// Totals of programs that have ended and of those that have not, together.
-fn with(carried: &TotalsByNetns, mut totals: TotalsByNetns) -> TotalsByNetns {
-    for (&netns, more) in carried {
-        totals.entry(netns).or_default().join(more);
-    }
-    totals
-}
-
-/// Everything that programs counted, whatever it was.
-fn sum_of_all(totals: &TotalsByNetns) -> u64 {
-    totals.values().map(counts::Totals::drops).sum()
-}
-
-/// Errors inside the programs; 0 on a healthy host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Faults {
-    /// Packets without a flow, because kernel memory could not be read.
-    pub unreadable: u64,
-    /// Marks between programs that found no room.
-    pub join_lost: u64,
-}
-
-impl Faults {
-    const fn add(&mut self, more: &Self) {
-        self.unreadable += more.unreadable;
-        self.join_lost += more.join_lost;
+        match self {
+            Self::Programs(observer) => observer.stop(sink),
+            Self::Counters(observer) => observer.check(),
+        }
     }
 }

@@ -4,21 +4,21 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{
+use super::common::{
     FLOOD, FULL, RAISED, begin_small, drops, expect_action, files, number, take_back, watch,
 };
 use crate::{
     net::LanOptions,
-    scenario::{Auto, Machine, Rung, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, setup},
 };
 
 /// Raised, kept, taken back.
 pub static AUTO: Scenario = Scenario {
     name: "fix_auto",
     about: "fix auto: the first refused packet raises the limit, files as planned, undo takes it back",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
-    auto: Auto::OneRung,
+    auto: Auto::OneBackend,
     once: false,
     run: auto,
 };
@@ -27,7 +27,7 @@ pub static AUTO: Scenario = Scenario {
 pub static PLAN: Scenario = Scenario {
     name: "fix_plan",
     about: "fix plan: the plan is shown once, and nothing is changed",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,

@@ -8,17 +8,17 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{FLOOD, FULL, drops, expect_action, number, watch};
+use super::common::{FLOOD, FULL, drops, expect_action, number, watch};
 use crate::{
     net::{Flood, LanOptions},
-    scenario::{Auto, Machine, Rung, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, setup},
 };
 
 /// Left to somebody else.
 pub static BACKS_OFF: Scenario = Scenario {
     name: "fix_backs_off",
     about: "fix auto: a limit that another writer puts back is left to it after three times",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,
@@ -29,7 +29,7 @@ pub static BACKS_OFF: Scenario = Scenario {
 pub static CEILING: Scenario = Scenario {
     name: "fix_ceiling",
     about: "fix auto: no limit above the ceiling, which is said",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,

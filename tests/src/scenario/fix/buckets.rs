@@ -2,17 +2,17 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{expect_action, files, number, take_back, watch};
+use super::common::{expect_action, files, number, take_back, watch};
 use crate::{
     net::{Counters, Flood, Lan, LanOptions, chains},
-    scenario::{Auto, Machine, Rung, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, setup},
 };
 
 /// Given buckets.
 pub static BUCKETS: Scenario = Scenario {
     name: "fix_buckets",
     about: "fix auto: chains that are too long get buckets, for good, and the limit stays",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,
@@ -27,7 +27,7 @@ const LIMIT: u32 = 100_000;
 const FLOOD: Flood = Flood {
     flows: 10_000,
     packets: 10_000,
-    ..super::FLOOD
+    ..super::common::FLOOD
 };
 
 fn buckets(machine: &Machine) -> Result<()> {

@@ -4,17 +4,17 @@ use std::{thread, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::{FLOOD, FULL, RAISED, drops, expect_action, number, watch};
+use super::common::{FLOOD, FULL, RAISED, drops, expect_action, number, watch};
 use crate::{
     net::{Fill, Flood, LanOptions},
-    scenario::{Auto, Machine, Rung, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, setup},
 };
 
 /// Left to the rule, then raised.
 pub static RULES: Scenario = Scenario {
     name: "fix_rules",
     about: "fix auto on the tracepoint: nothing is raised for what a rule drops in a table with room",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,
@@ -38,7 +38,7 @@ fn rules(machine: &Machine) -> Result<()> {
     }
     // As on a kernel that offers nothing else.
     let machine = &Machine {
-        rung: Rung::Tracepoint,
+        backend: Backend::Tracepoint,
         forced: true,
         ..machine.clone()
     };

@@ -4,17 +4,17 @@ use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{FLOOD, FULL, drops, expect_action, number, take_back, watch};
+use super::common::{FLOOD, FULL, drops, expect_action, number, take_back, watch};
 use crate::{
     net::{Flood, Lan, LanOptions},
-    scenario::{Auto, Machine, Rung, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, setup},
 };
 
 /// Taken back, and left at that.
 pub static UNDONE: Scenario = Scenario {
     name: "fix_undone",
     about: "fix auto: nothing is raised any more once the user has taken a fix back",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,

@@ -5,10 +5,10 @@ use std::{ffi::CStr, io, ptr, thread, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{FLOOD, FULL, begin_small, expect_action, number, take_back, watch};
+use super::common::{FLOOD, FULL, begin_small, expect_action, number, take_back, watch};
 use crate::{
     net::{Flood, Lan, LanOptions},
-    scenario::{Auto, Machine, Rung, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, setup},
     watch::Watch,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub static UNWRITABLE: Scenario = Scenario {
     name: "fix_unwritable",
     about: "fix auto: sysctls, files and records that cannot be written are named, once",
-    rungs: Rung::INSIDE,
+    backends: Backend::INSIDE,
     alone: true,
     auto: Auto::No,
     once: true,

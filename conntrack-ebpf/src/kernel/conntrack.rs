@@ -1,0 +1,96 @@
+//! Conntrack's entries and zones.
+
+use aya_ebpf::helpers::generated::bpf_jiffies64;
+use conntrack_ebpf::{ABSENT, Layout};
+
+use super::{
+    memory::{Access, Read, layout, read},
+    net::Net,
+    numbers::low,
+    tuple::Tuple,
+};
+
+/// `zone->id` of the `struct nf_conntrack_zone *` at `address`.
+pub fn zone_id<R: Access>(address: u64) -> Read<u16> {
+    R::number(address, layout().zone_id)
+}
+
+/// A `struct nf_conn *`.
+#[derive(Clone, Copy)]
+pub struct Conntrack(u64);
+
+impl Conntrack {
+    /// The entry at an address.
+    pub const fn at(address: u64) -> Self {
+        Self(address)
+    }
+
+    /// The namespace it belongs to.
+    pub fn net(self) -> Read<Net> {
+        read(self.0, layout().ct_net).map(Net::at)
+    }
+
+    /// Its original tuple.
+    pub fn tuple(self) -> Read<Tuple> {
+        read(self.0, layout().ct_tuple)
+    }
+
+    /// Its zone; 0 on a kernel without zones.
+    pub fn zone(self) -> Read<u16> {
+        let offset = layout().ct_zone;
+        if offset == ABSENT {
+            Ok(0)
+        } else {
+            read(self.0, offset)
+        }
+    }
+
+    /// `ct->status`, bits of `enum ip_conntrack_status`
+    /// (`include/uapi/linux/netfilter/nf_conntrack_common.h`).
+    pub fn status(self) -> Read<u64> {
+        read(self.0, layout().ct_status)
+    }
+
+    /// Whether it is in the hash table, or has been.
+    ///
+    /// Until it is inserted, the place for the link of its reply direction
+    /// holds its 32-bit hash; after that an address, and after it was taken out
+    /// a poisoned one (`__nf_conntrack_confirm` and `hlist_nulls_del_rcu`). The
+    /// bit `IPS_CONFIRMED` does not tell: kernels before July 2025 set it before
+    /// they have decided (fixed by commit 2d72afb34065).
+    pub fn was_inserted(self) -> Read<bool> {
+        let link: u64 = read(self.0, layout().ct_reply_pprev)?;
+        Ok(link > u64::from(u32::MAX))
+    }
+
+    /// Whether its time is over: `nf_ct_is_expired`
+    /// (`include/net/netfilter/nf_conntrack.h`, 4.9 and later).
+    pub fn is_expired(self) -> Read<bool> {
+        let timeout: u32 = read(self.0, layout().ct_timeout)?;
+        // SAFETY: the helper has no preconditions.
+        let now = unsafe { bpf_jiffies64() };
+        Ok(timeout.wrapping_sub(low(now)).cast_signed() <= 0)
+    }
+
+    /// Whether its extensions are of an older generation than the kernel's:
+    /// `nf_ct_ext_valid_pre` (`net/netfilter/nf_conntrack_extend.c`, 5.19 to
+    /// 6.18). False on kernels without generations.
+    pub fn extensions_are_stale(self) -> Read<bool> {
+        let Layout {
+            ext_genid_address,
+            ext_gen_id,
+            ct_ext,
+            ..
+        } = layout();
+        if ext_genid_address == 0 || ext_gen_id == ABSENT {
+            return Ok(false);
+        }
+        let extensions: u64 = read(self.0, ct_ext)?;
+        if extensions == 0 {
+            return Ok(false);
+        }
+        let theirs: u32 = read(extensions, ext_gen_id)?;
+        let current: u32 = read(ext_genid_address, 0)?;
+        Ok(theirs != current)
+    }
+}

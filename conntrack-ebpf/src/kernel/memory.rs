@@ -1,0 +1,102 @@
+//! Reading kernel memory.
+//!
+//! Field offsets come from the layout; since that map is frozen before the programs
+//! are loaded, the verifier sees constants, and what depends on an absent field
+//! folds away.
+
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+use conntrack_ebpf::{ABSENT, Layout};
+
+use super::tuple::Tuple;
+
+/// Kernel memory that could not be read, or a field this kernel lacks.
+pub struct Unreadable;
+
+/// What reading from the kernel gives.
+pub type Read<T> = Result<T, Unreadable>;
+
+/// Copies a value out of kernel memory, `offset` bytes after `base`.
+pub(super) fn read<T: Copy>(base: u64, offset: u32) -> Read<T> {
+    if offset == ABSENT {
+        return Err(Unreadable);
+    }
+    let source = base.wrapping_add(u64::from(offset)) as *const T;
+    // SAFETY: the helper takes any address and fails cleanly on a bad one; `T`
+    // is only ever an integer or an array or structure of integers.
+    unsafe { bpf_probe_read_kernel(source) }.map_err(|_| Unreadable)
+}
+
+/// Set by user space before the load.
+#[unsafe(no_mangle)]
+static LAYOUT: Global<Layout> = Global::new(Layout::UNKNOWN);
+
+/// The layout of the running kernel.
+pub(super) fn layout() -> Layout {
+    LAYOUT.load()
+}
+
+/// How kernel memory is read.
+pub trait Access: Copy {
+    /// Copies a number out of a structure.
+    fn number<T: Copy>(base: u64, offset: u32) -> Read<T>;
+
+    /// Copies a tuple.
+    fn tuple(address: u64) -> Read<Tuple>;
+}
+
+/// By a helper, which takes any address.
+#[derive(Clone, Copy)]
+pub struct Probed;
+
+impl Access for Probed {
+    fn number<T: Copy>(base: u64, offset: u32) -> Read<T> {
+        read(base, offset)
+    }
+
+    fn tuple(address: u64) -> Read<Tuple> {
+        read(address, 0)
+    }
+}
+
+/// By plain loads, a few instructions instead of a hundred. Only an argument of
+/// a program of type tracing is such an address, and what is loaded from one:
+/// the verifier knows which structure is there and, where the address turns out
+/// to be bad, the load gives 0 (`btf_struct_access` in `kernel/bpf/verifier.c`,
+/// 5.5 and later).
+#[derive(Clone, Copy)]
+pub struct Typed;
+
+impl Access for Typed {
+    fn number<T: Copy>(base: u64, offset: u32) -> Read<T> {
+        if offset == ABSENT {
+            return Err(Unreadable);
+        }
+        let source = base.wrapping_add(u64::from(offset)) as *const T;
+        // SAFETY: the kernel gives the address of a structure of that type; a
+        // bad one is caught by the kernel.
+        Ok(unsafe { source.read_volatile() })
+    }
+
+    fn tuple(address: u64) -> Read<Tuple> {
+        let word = |offset| Self::number::<u32>(address, offset).map(u32::to_ne_bytes);
+        let half = |offset| Self::number::<u16>(address, offset);
+        let address_at = |offset| {
+            let words = [
+                word(offset)?,
+                word(offset + 4)?,
+                word(offset + 8)?,
+                word(offset + 12)?,
+            ];
+            Ok(*words.as_flattened().first_chunk().ok_or(Unreadable)?)
+        };
+        Ok(Tuple {
+            src: address_at(0)?,
+            src_port: half(16)?.to_ne_bytes(),
+            family: half(18)?,
+            dst: address_at(20)?,
+            dst_port: half(36)?.to_ne_bytes(),
+            protocol: Self::number(address, 38)?,
+            direction: Self::number(address, 39)?,
+        })
+    }
+}

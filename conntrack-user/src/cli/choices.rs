@@ -1,0 +1,135 @@
+//! How the command line names choices, and what its help says of each. What is
+//! chosen from does not know the command line.
+
+use clap::{ValueEnum, builder::PossibleValue};
+
+use crate::{
+    auto::guard::Mode,
+    engine::by::By,
+    observe::{arming::Arm, backend::Backend},
+    say::output::Output,
+    table::filter::Family,
+};
+
+impl ValueEnum for Output {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Text => ("text", "For people"),
+            Self::Json => (
+                "json",
+                "One JSON object a line; docs/json.md describes them",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Family {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Ipv4, Self::Ipv6]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Ipv4 => ("ipv4", "IPv4"),
+            Self::Ipv6 => ("ipv6", "IPv6"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for By {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Flow => ("flow", "Each flow by itself"),
+            Self::Src => ("src", "Source address"),
+            Self::Dst => ("dst", "Destination address"),
+            Self::Service => ("service", "Destination address, protocol and port"),
+            Self::Netns => ("netns", "Network namespace"),
+            Self::Reason => ("reason", "Reason"),
+            Self::Sender => ("sender", "Process of this host that sent the packets"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Backend {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Fexit => (
+                "fexit",
+                "Programs at the exits of the functions that refuse: every reason, every flow",
+            ),
+            Self::Kprobe => (
+                "kprobe",
+                "Probes at the entries and returns of the same functions: the same, at more cost, \
+                 on kernels without trampolines",
+            ),
+            Self::Tracepoint => (
+                "tracepoint",
+                "The tracepoint of freed packets: those that got no entry, held against the \
+                 kernel's counters",
+            ),
+            Self::Counters => (
+                "counters",
+                "The kernel's counters and its log, without any program: how many packets, and \
+                 no flow",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Arm {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Auto => (
+                "auto",
+                "Under pressure: a table is 90 % full, or something was refused or evicted; until \
+                 nothing of the kind was seen for 10 s",
+            ),
+            Self::Always => (
+                "always",
+                "Always: every refusal has its flow from the first on",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Mode {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Off => ("off", "Nothing"),
+            Self::Plan => (
+                "plan",
+                "Show, once, what ctdrop fix would do, and change nothing",
+            ),
+            Self::Auto => (
+                "auto",
+                "Raise the limit at once, then make it last as ctdrop fix does",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}

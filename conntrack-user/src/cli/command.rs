@@ -1,0 +1,22 @@
+//! What a command line asks for.
+
+use crate::commands;
+
+/// What is asked for: a command and its options.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Observe refused packets.
+    Watch(commands::watch::options::Options),
+    /// Show which backends this host offers.
+    Probe(commands::probe::Options),
+    /// Show who fills the table.
+    Who(commands::who::Options),
+    /// Scan kernel logs.
+    Logs(commands::logs::Options),
+    /// Show limit, use and what survives.
+    Status(commands::status::Options),
+    /// Make the right limit stick.
+    Fix(commands::fix::Options),
+    /// Take a fix back.
+    Undo(commands::undo::Options),
+}

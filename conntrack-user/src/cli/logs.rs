@@ -1,0 +1,85 @@
+//! The arguments of `ctdrop logs`.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use crate::{
+    cli::values::threads,
+    commands::logs::Options,
+    logs::{read::request::Request, time::When},
+    say::output::Output,
+};
+
+/// Options of `ctdrop logs`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Logs {
+    /// Logs: syslog files, output of dmesg or journalctl; gz, bz2, xz or zst;
+    /// - for standard input. Parts of one log are read together
+    #[arg(value_name = "FILE", conflicts_with = "root")]
+    pub files: Vec<PathBuf>,
+
+    /// Output: text for people, json for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Read the logs of the system below this directory
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+
+    /// Only from this time on: 2026-03-12, "2026-03-12 13:40", RFC 3339, or 2h
+    /// for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub since: Option<When>,
+
+    /// Only before this time
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub until: Option<When>,
+
+    /// Only this host, by its name in the log; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+
+    /// The year that each log begins in, where its times have none; by default
+    /// told from the time that the file was written last
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1970..=9998))]
+    pub year: Option<i16>,
+
+    /// Threads that search; by default one for each processor
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl From<Logs> for Options {
+    fn from(arguments: Logs) -> Self {
+        Self {
+            output: arguments.output,
+            files: arguments.files,
+            root: arguments.root,
+            request: Request {
+                since: arguments.since,
+                until: arguments.until,
+                hosts: arguments.host,
+                year: arguments.year,
+                threads: arguments.threads,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::{Command, usage};
+
+    #[test]
+    fn a_period_that_ends_before_it_begins_is_wrong_usage() {
+        let line = "ctdrop logs --since 2h --until 3h";
+        let Command::Logs(options) = Command::read(line.split(' ')).unwrap() else {
+            panic!("another command")
+        };
+        let error = usage(&crate::commands::logs::run(&options).unwrap_err()).unwrap();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("must be earlier than --until"), "{text}");
+        assert!(text.contains("Usage: ctdrop logs"), "{text}");
+        assert!(usage(&anyhow::anyhow!("something else")).is_none());
+    }
+}

@@ -1,0 +1,22 @@
+//! The command line: what clap reads, and what each command makes of it.
+//!
+//! Nothing below knows clap. Each file has the arguments of a command and turns
+//! them into the options that the command takes; [`values`] reads the values, and
+//! [`choices`] names those that can be chosen.
+
+mod choices;
+mod command;
+mod fix;
+mod logs;
+mod probe;
+mod read;
+mod status;
+mod undo;
+mod values;
+mod watch;
+mod who;
+
+pub use self::{
+    command::Command,
+    read::{refused_code, usage},
+};

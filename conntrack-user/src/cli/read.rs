@@ -1,0 +1,198 @@
+//! Reads the command line.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser, error::ErrorKind};
+
+use crate::{
+    cli::{
+        command::Command, fix::Fix, logs::Logs, probe::Probe, status::Status, undo::Undo,
+        watch::Watch, who::Who,
+    },
+    logs::read::request::EmptyPeriod,
+    say::finding,
+};
+
+/// Which flows conntrack refuses, how many packets exactly, and why.
+#[derive(Debug, Parser)]
+#[command(name = "ctdrop", version, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Subcommand,
+}
+
+/// The commands, each with its arguments.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Subcommand {
+    /// Observe refused packets now, flow by flow
+    ///
+    /// Counts, in the kernel, every packet that connection tracking refuses,
+    /// and holds the counts against the kernel's own. Draws a live screen on a
+    /// terminal and prints lines otherwise. Ends with the totals on Ctrl-C,
+    /// SIGTERM, or after --duration.
+    Watch(Watch),
+
+    /// Show which ways to observe this host offers, and what the others lack
+    ///
+    /// Each way is tried: its programs are loaded and attached, counting
+    /// nothing, and taken away again. Fails if none works.
+    Probe(Probe),
+
+    /// Show who fills the conntrack table, in every network namespace
+    ///
+    /// Dumps the table once, through ctnetlink, and adds it up: by source,
+    /// destination, service, state and so on; what may be evicted; what would
+    /// free most. Never changes anything.
+    Who(Who),
+    /// Scan kernel logs for refused packets, with what the kernel held back
+    ///
+    /// Reads the given files, compressed or not, or what this host has: the
+    /// journal, the syslog daemon's file with its rotations, else the kernel's
+    /// own memory. The kernel writes few of the lines that it has to say; the
+    /// ones it held back are attributed to the bursts they belong to.
+    Logs(Logs),
+
+    /// Show limit, use, what survives a boot, and what to do
+    ///
+    /// Reads the kernel's numbers twice, and all files that decide the limit; no
+    /// eBPF, nothing is changed. Exit codes as of a monitoring plugin: 0 ok, 1
+    /// warning, 2 critical, 3 unknown (also after wrong usage).
+    Status(Status),
+
+    /// Make the right limit stick: plan it, show the plan, and carry it out
+    ///
+    /// Works out limit and buckets from the load, bounded by memory, and what must
+    /// change for them to be in force now, after a boot, after a restart of the
+    /// firewall and after a reload of the module. Shows all of it as a diff, and
+    /// asks before anything is changed.
+    Fix(Fix),
+
+    /// Take a fix back, file by file
+    ///
+    /// Files that somebody has changed since are left, and told.
+    Undo(Undo),
+}
+
+impl Command {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    ///
+    /// What clap refuses, or options that contradict each other; also what asks
+    /// for help or the version.
+    pub fn read(
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let arguments = Arguments::try_parse_from(arguments)?;
+        let contradiction =
+            |command| move |what: String| refusal(command, ErrorKind::ArgumentConflict, &what);
+        Ok(match arguments.command {
+            Subcommand::Watch(watch) => {
+                Self::Watch(watch.try_into().map_err(contradiction("watch"))?)
+            }
+            Subcommand::Probe(probe) => Self::Probe(probe.into()),
+            Subcommand::Who(who) => Self::Who(who.try_into().map_err(contradiction("who"))?),
+            Subcommand::Logs(logs) => Self::Logs(logs.into()),
+            Subcommand::Status(status) => {
+                Self::Status(status.try_into().map_err(contradiction("status"))?)
+            }
+            Subcommand::Fix(fix) => Self::Fix(fix.into()),
+            Subcommand::Undo(undo) => Self::Undo(undo.into()),
+        })
+    }
+}
+
+/// As clap itself refuses a command line, with the usage of that command.
+fn refusal(command: &str, kind: ErrorKind, what: &str) -> clap::Error {
+    let mut whole = Arguments::command();
+    whole.build();
+    match whole.find_subcommand_mut(command) {
+        Some(command) => command.error(kind, what),
+        None => whole.error(kind, what),
+    }
+}
+
+/// The refusal of a command line, if this is what a command failed for: only in
+/// the time zone of the logs is it known that a period is empty.
+pub fn usage(error: &anyhow::Error) -> Option<clap::Error> {
+    let period = error.downcast_ref::<EmptyPeriod>()?;
+    Some(refusal(
+        "logs",
+        ErrorKind::ValueValidation,
+        &period.to_string(),
+    ))
+}
+
+/// The exit code of a command line that clap refuses, or of help: clap's own
+/// but for `status`, of which 2 would mean that packets are being refused.
+pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> u8 {
+    let asked = arguments.skip(1).find(|argument| {
+        argument
+            .to_str()
+            .is_none_or(|argument| !argument.starts_with('-'))
+    });
+    match error.exit_code() {
+        0 => 0,
+        _ if asked.is_some_and(|command| command == "status") => finding::UNKNOWN,
+        code => u8::try_from(code).unwrap_or(2),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The exit code of a refusal and its text; none if it is not refused.
+    fn refused(line: &str) -> Option<(u8, String)> {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let error = Command::read(&arguments).err()?;
+        let code = refused_code(&error, arguments.iter().map(OsString::from));
+        Some((code, error.to_string()))
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_refused(line: &str, code: u8, says: &str) {
+        let (found, text) = refused(line).unwrap();
+        assert_eq!(found, code, "{line}: {text}");
+        assert!(text.contains(says), "{line}: {text}");
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_accepted(line: &str) {
+        assert_eq!(refused(line), None, "{line}");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_of_status_is_unknown_not_critical() {
+        let code = |line: &[&str]| {
+            let error = Arguments::try_parse_from(line).unwrap_err();
+            refused_code(&error, line.iter().map(OsString::from))
+        };
+        assert_eq!(code(&["ctdrop", "status", "--warning", "0"]), 3);
+        assert_eq!(code(&["ctdrop", "status", "--nonsense"]), 3);
+        assert_eq!(code(&["ctdrop", "status", "--help"]), 0);
+        assert_eq!(code(&["ctdrop", "watch", "--nonsense"]), 2);
+        assert_eq!(code(&["ctdrop", "statusx"]), 2);
+        assert_eq!(code(&["ctdrop"]), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_in_words() {
+        let error = |line: &[&str]| Arguments::try_parse_from(line).unwrap_err().to_string();
+        assert!(error(&["ctdrop", "watch", "--interval", "abc"]).contains("not a time"));
+        assert!(error(&["ctdrop", "logs", "--threads", "0"]).contains("1 or more"));
+        for option in ["--src", "--dst"] {
+            let of = |value| error(&["ctdrop", "who", option, value]);
+            assert!(of("10.0.0.0/8").contains("prefixes are not taken"));
+            assert!(of("host").contains("not an address"));
+        }
+    }
+}

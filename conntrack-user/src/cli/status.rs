@@ -1,0 +1,74 @@
+//! The arguments of `ctdrop status`.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    cli::values::{interval, percent},
+    commands::status::{Options, pressure::Bounds},
+    say::output::Output,
+};
+
+/// Options of `ctdrop status`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Status {
+    /// Output: text for people, json for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Judge this mounted or copied tree in place of the running host: its etc,
+    /// usr and, for the kernel's numbers, what was copied of its proc
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// Time between the two looks at the kernel's numbers
+    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
+    pub interval: Duration,
+
+    /// A table this full is a warning, in per cent of the limit; not above --critical
+    #[arg(long, value_name = "PERCENT", default_value_t = 75, value_parser = percent())]
+    pub warning: u8,
+
+    /// A table this full is critical
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
+    pub critical: u8,
+}
+
+impl TryFrom<Status> for Options {
+    type Error = String;
+
+    fn try_from(arguments: Status) -> Result<Self, String> {
+        let Status {
+            warning, critical, ..
+        } = arguments;
+        if warning > critical {
+            return Err(format!(
+                "--warning {warning} is above --critical {critical}, so that there would be no \
+                 warning before it is critical"
+            ));
+        }
+        Ok(Self {
+            output: arguments.output,
+            root: arguments.root,
+            interval: arguments.interval,
+            bounds: Bounds { warning, critical },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::read::tests::{assert_accepted, assert_refused};
+
+    #[test]
+    fn a_warning_comes_before_what_is_critical() {
+        assert_refused(
+            "ctdrop status --warning 95 --critical 90",
+            3,
+            "--warning 95 is above --critical 90",
+        );
+        assert_refused("ctdrop status --warning 95", 3, "--critical 90");
+        assert_refused("ctdrop status --critical 50", 3, "--warning 75");
+        assert_accepted("ctdrop status --warning 90");
+        assert_accepted("ctdrop status --warning 20 --critical 30");
+    }
+}

@@ -1,0 +1,36 @@
+//! The arguments of `ctdrop undo`.
+
+use std::path::PathBuf;
+
+use crate::{commands::undo::Options, say::output::Output};
+
+/// Options of `ctdrop undo`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Undo {
+    /// The fix to take back; the last one if none is given
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+
+    /// Output: text for people, json for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Of this mounted or copied tree in place of the running host
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// Show all fixes that are kept, and change nothing
+    #[arg(long, conflicts_with = "id")]
+    pub list: bool,
+}
+
+impl From<Undo> for Options {
+    fn from(arguments: Undo) -> Self {
+        Self {
+            id: arguments.id,
+            output: arguments.output,
+            root: arguments.root,
+            list: arguments.list,
+        }
+    }
+}

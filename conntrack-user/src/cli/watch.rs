@@ -1,0 +1,190 @@
+//! The arguments of `ctdrop watch`.
+
+use std::time::Duration;
+
+use clap::value_parser;
+
+use crate::{
+    auto::guard,
+    cli::values::{duration, interval, protocol, reason},
+    commands::watch,
+    engine::{self, by::By},
+    observe::{arming::Arm, backend::Backend},
+    say::{output::Output, reason::ReasonName},
+};
+
+/// Options of `ctdrop watch`.
+#[derive(Clone, Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
+pub struct Watch {
+    /// Output: text for people, json for programs (one object a line)
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Time between two reports, such as 500ms, 1s, 1m
+    #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
+    pub interval: Duration,
+
+    /// Stop after this time, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// What the rows of the table are
+    #[arg(long, value_enum, default_value = "flow")]
+    pub by: By,
+
+    /// Rows to show, the ones with the most packets
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+
+    /// In the final totals, show every flow instead of the top ones
+    #[arg(long)]
+    pub all_flows: bool,
+
+    /// Only this network namespace: its name, inode number, pid:PID or path
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Option<String>,
+
+    /// Only flows of this IP protocol, by name or number; totals by reason
+    /// still cover all protocols
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
+    pub proto: Option<u8>,
+
+    /// Only this reason; may be given more than once
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub reason: Vec<ReasonName>,
+
+    /// Name service ports, from /etc/services
+    #[arg(long)]
+    pub service_names: bool,
+
+    /// Use this way to observe, or fail; by default the best that works here
+    #[arg(long, value_enum)]
+    pub backend: Option<Backend>,
+
+    /// When to attach the programs that run for each new flow; until they are,
+    /// refused packets are counted, but not by flow
+    #[arg(long, value_enum, default_value = "always")]
+    pub arm: Arm,
+
+    /// Let go of the conntrack module when nobody else needs it, so that it can
+    /// be unloaded, and come back when it is needed (only fexit holds it)
+    #[arg(long)]
+    pub release_module: bool,
+
+    /// What to do about packets that are refused for a full table or long hash
+    /// chains
+    #[arg(long, value_enum, default_value = "off")]
+    pub fix: guard::Mode,
+
+    /// With --fix plan or auto, set no limit above this one; by default, above what takes 10 %
+    /// of the memory
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
+    pub ceiling: Option<u64>,
+
+    /// Print only the final totals, and fixes that are made
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl TryFrom<Watch> for watch::options::Options {
+    /// What contradicts what.
+    type Error = String;
+
+    fn try_from(watch: Watch) -> Result<Self, String> {
+        if watch.ceiling.is_some() && watch.fix == guard::Mode::Off {
+            return Err(
+                "--ceiling bounds what --fix sets, and without --fix plan or --fix auto nothing \
+                  is set"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            engine: engine::options::Options {
+                backend: watch.backend,
+                arm: watch.arm,
+                release_module: watch.release_module,
+                interval: watch.interval,
+                duration: watch.duration,
+                netns: watch.netns,
+                protocol: watch.proto,
+                reasons: watch.reason,
+                by: watch.by,
+                top: watch.top,
+                all_flows: watch.all_flows,
+                ..engine::options::Options::default()
+            },
+            output: watch.output,
+            service_names: watch.service_names,
+            fix: watch.fix,
+            ceiling: watch.ceiling,
+            quiet: watch.quiet,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::read::{
+        Arguments, Subcommand,
+        tests::{assert_accepted, assert_refused},
+    };
+
+    fn watch(arguments: &[&str]) -> Result<Watch, String> {
+        let line = ["ctdrop", "watch"].iter().chain(arguments);
+        match Arguments::try_parse_from(line) {
+            Ok(Arguments {
+                command: Subcommand::Watch(watch),
+            }) => Ok(watch),
+            Ok(_) => Err("another command".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn durations_have_units_and_a_floor() {
+        let options = watch(&["--interval", "250ms", "--duration", "1m 30s"]).unwrap();
+        assert_eq!(options.interval, Duration::from_millis(250));
+        assert_eq!(options.duration, Some(Duration::from_secs(90)));
+        for bad in ["10", "-1s", "soon", "0s", ""] {
+            assert!(
+                watch(&["--duration", bad]).is_err(),
+                "{bad:?} is no duration"
+            );
+        }
+        assert!(watch(&["--interval", "1ms"]).unwrap_err().contains("100ms"));
+    }
+
+    #[test]
+    fn reasons_and_protocols_are_checked_by_name() {
+        let options = watch(&["--reason", "clash", "--reason", "other", "--proto", "udp"]).unwrap();
+        let names = options.reason.iter().map(|reason| reason.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["clash", "other"]);
+        assert_eq!(options.proto, Some(17));
+        assert!(
+            watch(&["--reason", "full"])
+                .unwrap_err()
+                .contains("table_full")
+        );
+        assert!(watch(&["--proto", "300"]).is_err());
+    }
+
+    #[test]
+    fn a_ceiling_needs_a_fix() {
+        assert_refused("ctdrop watch --ceiling 9", 2, "without --fix");
+        assert_refused(
+            "ctdrop watch --fix off --ceiling 9",
+            2,
+            "Usage: ctdrop watch",
+        );
+        assert_accepted("ctdrop watch --fix plan --ceiling 9");
+        assert_accepted("ctdrop watch --fix auto --ceiling 9");
+        assert_accepted("ctdrop watch");
+    }
+}

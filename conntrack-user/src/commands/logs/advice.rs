@@ -1,0 +1,177 @@
+//! What to do about what the logs say, on the kind of host that wrote them.
+
+use crate::logs::account::{
+    attribution::{Loaded, ModulesSeen},
+    tally::Range,
+};
+
+/// A piece of advice. [`super::words`] says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// The table of `ip_conntrack` was full.
+    IpConntrackFull {
+        /// Packets refused.
+        drops: Range,
+        /// The limit that the module last began with, if the logs say so.
+        began_with: Option<u64>,
+    },
+    /// The table of `nf_conntrack` was full.
+    NfConntrackFull {
+        /// Packets refused.
+        drops: Range,
+    },
+    /// Tables of network namespaces besides the host's were full.
+    NamespacesFull {
+        /// How many namespaces.
+        namespaces: usize,
+    },
+    /// The module was loaded again while its kernel ran, with its default limit.
+    LimitReset {
+        /// Whether it is `ip_conntrack`.
+        ip_conntrack: bool,
+        /// How often.
+        times: usize,
+        /// The limit that it last began with.
+        max: u64,
+        /// The buckets that it last began with.
+        buckets: u64,
+    },
+}
+
+impl Advice {
+    /// Its name in the JSON output.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::IpConntrackFull { .. } => "ip_conntrack_full",
+            Self::NfConntrackFull { .. } => "nf_conntrack_full",
+            Self::NamespacesFull { .. } => "namespaces_full",
+            Self::LimitReset { .. } => "limit_reset",
+        }
+    }
+}
+
+/// What advice follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// Packets refused.
+    pub drops: Range,
+    /// The conntrack modules that wrote lines about a full table.
+    pub modules: ModulesSeen,
+    /// Starts of conntrack.
+    pub loads: &'a [Loaded],
+    /// Network namespaces that were named.
+    pub namespaces: usize,
+}
+
+/// Gives the advice that fits.
+pub fn advise(evidence: &Evidence<'_>) -> Vec<Advice> {
+    let drops = evidence.drops;
+    let refused = drops.at_least > 0;
+    let began_with = evidence
+        .loads
+        .iter()
+        .rev()
+        .find(|loaded| loaded.load.ip_conntrack)
+        .map(|loaded| loaded.load.max);
+    let namespaces = evidence.namespaces;
+    [
+        (refused && evidence.modules.ip_conntrack)
+            .then_some(Advice::IpConntrackFull { drops, began_with }),
+        (refused && evidence.modules.nf_conntrack).then_some(Advice::NfConntrackFull { drops }),
+        (refused && namespaces > 0).then_some(Advice::NamespacesFull { namespaces }),
+        limit_reset(evidence.loads),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn limit_reset(loads: &[Loaded]) -> Option<Advice> {
+    let reloads = || loads.iter().filter(|loaded| loaded.reload);
+    let last = reloads().next_back()?.load;
+    Some(Advice::LimitReset {
+        ip_conntrack: last.ip_conntrack,
+        times: reloads().count(),
+        max: last.max,
+        buckets: last.buckets,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{kernel::message::Load, logs::account::moment::Moment};
+
+    fn loaded(ip_conntrack: bool, max: u64, reload: bool) -> Loaded {
+        Loaded {
+            moment: Moment::Unknown,
+            host: 0,
+            load: Load {
+                ip_conntrack,
+                buckets: max / 8,
+                max,
+            },
+            reload,
+        }
+    }
+
+    #[test]
+    fn advice_fits_the_module_that_wrote_the_lines() {
+        let codes = |at_least, ip_conntrack, nf_conntrack, namespaces| {
+            let advice = advise(&Evidence {
+                drops: Range {
+                    at_least,
+                    at_most: 9,
+                    open: false,
+                },
+                modules: ModulesSeen {
+                    ip_conntrack,
+                    nf_conntrack,
+                },
+                loads: &[],
+                namespaces,
+            });
+            advice.into_iter().map(Advice::code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(1, true, false, 0), ["ip_conntrack_full"]);
+        assert_eq!(
+            codes(1, false, true, 2),
+            ["nf_conntrack_full", "namespaces_full"]
+        );
+        assert_eq!(codes(0, true, true, 1), [""; 0]);
+    }
+
+    #[test]
+    fn a_reload_resets_the_limit_even_if_nothing_was_refused() {
+        let loads = [
+            loaded(true, 4096, false),
+            loaded(false, 65_536, false),
+            loaded(false, 65_536, true),
+        ];
+        let mut evidence = Evidence {
+            drops: Range {
+                at_least: 0,
+                at_most: 0,
+                open: false,
+            },
+            modules: ModulesSeen::default(),
+            loads: &loads,
+            namespaces: 0,
+        };
+        let reset = Advice::LimitReset {
+            ip_conntrack: false,
+            times: 1,
+            max: 65_536,
+            buckets: 8192,
+        };
+        assert_eq!(advise(&evidence), [reset]);
+        evidence.loads = &loads[..2];
+        assert_eq!(advise(&evidence), []);
+        evidence.drops.at_least = 1;
+        evidence.modules.ip_conntrack = true;
+        let drops = evidence.drops;
+        let began_with = Some(4096);
+        let full = Advice::IpConntrackFull { drops, began_with };
+        assert_eq!(advise(&evidence), [full]);
+    }
+}

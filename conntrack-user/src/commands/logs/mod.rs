@@ -1,0 +1,93 @@
+//! `ctdrop logs`: what kernel logs say about refused packets.
+//!
+//! [`crate::logs`] reads and adds up; [`report`] has the fields of the JSON output,
+//! [`text`] its words for people, [`advice`] what to do.
+
+pub mod advice;
+mod progress;
+pub mod report;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod words;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    commands::logs::{progress::Bar, report::Report},
+    logs::{
+        read::{
+            reader::Reader,
+            request::Request,
+            sources,
+            summary::{Summary, Unreadable},
+        },
+        time,
+    },
+    say::{number::counted, output::Output, stdout, text::plain},
+};
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+    /// The logs; `-` is standard input. If none is given, those of the system.
+    pub files: Vec<PathBuf>,
+    /// The tree of the system whose logs to read; the running host if none is
+    /// given.
+    pub root: Option<PathBuf>,
+    /// What to count of the logs, and how to read them.
+    pub request: Request,
+}
+
+/// Searches the logs and prints what they say.
+pub fn run(options: &Options) -> Result<()> {
+    let zone = time::zone(options.root.as_deref())?;
+    let mut progress = Bar::default();
+    let reader = Reader::new(&options.request, zone.clone(), &mut progress)?;
+    let summary = read(options, reader)?;
+    let report = Report::new(&summary);
+    match options.output {
+        Output::Json => stdout::json(&report)?,
+        Output::Text => stdout::lines(text::report(&report, &zone))?,
+    }
+    if !options.files.is_empty() && !summary.unreadable.is_empty() {
+        let failed = counted(summary.unreadable.len() as u64, "log");
+        bail!("{failed} could not be read to the end");
+    }
+    Ok(())
+}
+
+/// Reads the files that are asked for, or the logs of the system. Fails if there
+/// are none that can be read.
+fn read(options: &Options, mut reader: Reader<'_>) -> Result<Summary> {
+    let root = options.root.as_deref().unwrap_or(Path::new("/"));
+    let shown = plain(&root.display().to_string());
+    if !options.files.is_empty() {
+        reader.files(&options.files);
+    } else if root.is_dir() {
+        reader.host(root);
+    } else {
+        bail!("{shown} is not a directory");
+    }
+    let summary = reader.finish();
+    if !summary.sources.is_empty() {
+        return Ok(summary);
+    }
+    let why: Vec<String> = summary.unreadable.iter().map(line).collect();
+    if why.is_empty() {
+        bail!(
+            "found no kernel log below {shown}: looked for {}; name the files to read, or - for \
+             standard input",
+            sources::looked_for()
+        );
+    }
+    bail!("no log could be read: {}", why.join("; "))
+}
+
+fn line(unreadable: &Unreadable) -> String {
+    format!("{}: {}", unreadable.source, unreadable.why)
+}

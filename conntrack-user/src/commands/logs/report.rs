@@ -1,0 +1,410 @@
+//! The report: the fields of the JSON output.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    commands::logs::{
+        advice::{Evidence, advise},
+        words::{self, AdviceText},
+    },
+    logs::{
+        account::{
+            attribution::Loaded,
+            filtered_out::FilteredOut,
+            moment::{MINUTE, Moment},
+            tally::{Count, Place, Range, Tally},
+        },
+        read::summary::{Source, Summary, Unreadable},
+        search::scanner::Skipped,
+    },
+};
+
+/// Minutes without a drop that end a burst.
+const QUIET: i64 = 5 * MINUTE;
+
+/// What the logs say.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "logs")]
+pub struct Report {
+    /// Lines about a full table.
+    pub lines: u64,
+    /// Messages suppressed next to them.
+    pub suppressed: u64,
+    /// Packets refused.
+    pub drops: Range,
+    /// Time of the first line; none if no line has a time.
+    pub first: Option<String>,
+    /// Time of the last line.
+    pub last: Option<String>,
+    /// Where only the time since the kernel's start is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<Uptime>,
+    /// By minute, in order.
+    pub by_minute: Vec<Minute>,
+    /// Runs of minutes with drops, and how long it was quiet before each.
+    pub bursts: Vec<Burst>,
+    /// By host.
+    pub by_host: Vec<Host>,
+    /// By what the limit was of.
+    pub by_netns: Vec<Netns>,
+    /// Each time that conntrack was loaded.
+    pub module_loads: Vec<Load>,
+    /// Suppressed messages that are not close to a full table.
+    pub suppressed_elsewhere: u64,
+    /// Lines about a full table that the options filter out.
+    pub filtered_out: FilteredLines,
+    /// What was not counted.
+    pub skipped: Uncounted,
+    /// What was read.
+    pub sources: Vec<Source>,
+    /// What may be wrong.
+    pub warnings: Vec<String>,
+    /// What to do.
+    pub advice: Vec<AdviceText>,
+}
+
+/// First and last line, in seconds since the kernel's start.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Uptime {
+    /// The first.
+    pub first: f64,
+    /// The last.
+    pub last: f64,
+}
+
+/// A minute, or all that has no time.
+#[derive(Debug, Serialize)]
+pub struct Minute {
+    /// When it begins.
+    pub minute: Option<String>,
+    /// The same in seconds since the kernel's start, where only that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<u64>,
+    /// Lines about a full table.
+    pub lines: u64,
+    /// Messages suppressed.
+    pub suppressed: u64,
+    /// Packets refused.
+    pub drops: Range,
+}
+
+/// Minutes with drops, none of them 5 minutes from the next.
+#[derive(Debug, Serialize)]
+pub struct Burst {
+    /// The minute that it begins in.
+    pub first: String,
+    /// The minute that it ends in.
+    pub last: String,
+    /// Seconds between the burst before and this one.
+    pub quiet_before: Option<i64>,
+    /// Lines about a full table.
+    pub lines: u64,
+    /// Messages suppressed.
+    pub suppressed: u64,
+    /// Packets refused.
+    pub drops: Range,
+}
+
+/// A host.
+#[derive(Debug, Serialize)]
+pub struct Host {
+    /// Its name in the logs; none if they name none.
+    pub host: Option<String>,
+    /// Lines about a full table.
+    pub lines: u64,
+    /// Messages suppressed.
+    pub suppressed: u64,
+    /// Packets refused.
+    pub drops: Range,
+    /// Time of the first line.
+    pub first: Option<String>,
+    /// Time of the last line.
+    pub last: Option<String>,
+}
+
+/// A network namespace or container. Suppressed messages have none.
+#[derive(Debug, Serialize)]
+pub struct Netns {
+    /// Inode; none: of the host, or not named, as before 6.16 or so.
+    pub netns: Option<u32>,
+    /// Number of an OpenVZ container; none: not in one, or not named.
+    pub container: Option<u32>,
+    /// Lines about a full table.
+    pub lines: u64,
+}
+
+/// A time that conntrack was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Load {
+    /// When.
+    pub time: Option<String>,
+    /// Where.
+    pub host: Option<String>,
+    /// `ip_conntrack` or `nf_conntrack`.
+    pub module: &'static str,
+    /// Buckets that it began with.
+    pub buckets: u64,
+    /// The limit that it began with.
+    pub max: u64,
+    /// Whether the same kernel had loaded it before: the limit was reset.
+    pub reload: bool,
+}
+
+impl Load {
+    fn new(loaded: &Loaded, host: Option<&[u8]>) -> Self {
+        let Loaded {
+            moment,
+            load,
+            reload,
+            ..
+        } = loaded;
+        Self {
+            time: time(*moment),
+            host: host.map(text),
+            module: if load.ip_conntrack {
+                "ip_conntrack"
+            } else {
+                "nf_conntrack"
+            },
+            buckets: load.buckets,
+            max: load.max,
+            reload: *reload,
+        }
+    }
+}
+
+/// Lines about a full table of other hosts and times than asked for.
+#[derive(Debug, Serialize)]
+pub struct FilteredLines {
+    /// Lines of other hosts.
+    pub by_host: u64,
+    /// Some of these hosts; null: not named.
+    pub hosts: Vec<Option<String>>,
+    /// Lines of other times.
+    pub by_time: u64,
+    /// Time of the first of these; none if none has a time.
+    pub first: Option<String>,
+    /// Time of the last of these.
+    pub last: Option<String>,
+}
+
+impl From<&FilteredOut> for FilteredLines {
+    fn from(lines: &FilteredOut) -> Self {
+        let wall = |at| time(Moment::Wall(at));
+        Self {
+            by_host: lines.by_host,
+            hosts: lines
+                .hosts
+                .iter()
+                .map(|host| host.as_deref().map(text))
+                .collect(),
+            by_time: lines.by_time,
+            first: lines.span.and_then(|(first, _)| wall(first)),
+            last: lines.span.and_then(|(_, last)| wall(last)),
+        }
+    }
+}
+
+/// What was not counted.
+#[derive(Debug, Serialize)]
+pub struct Uncounted {
+    /// Lines about a full table that were not counted.
+    pub lines: Skipped,
+    /// Records of the kernel's log overwritten before they could be read.
+    pub lost: u64,
+    /// What could not be read, or not to its end.
+    pub sources: Vec<Unreadable>,
+}
+
+impl Report {
+    /// Puts it together.
+    pub fn new(read: &Summary) -> Self {
+        let tally = &read.tally;
+        let total = tally.total();
+        let span = tally.span(None);
+        let by_minute = tally.by_minute();
+        let module_loads: Vec<Load> = read
+            .loads
+            .iter()
+            .map(|(loaded, host)| Load::new(loaded, host.as_deref()))
+            .collect();
+        let loads: Vec<Loaded> = read
+            .loads
+            .iter()
+            .map(|(loaded, _)| loaded.clone())
+            .collect();
+        let by_netns: Vec<Netns> = tally
+            .by_place()
+            .into_iter()
+            .map(|(place, lines)| netns(place, lines))
+            .collect();
+        let advice = advise(&Evidence {
+            drops: total.into(),
+            modules: read.modules,
+            loads: &loads,
+            namespaces: by_netns
+                .iter()
+                .filter(|place| place.netns.is_some())
+                .count(),
+        });
+        Self {
+            lines: total.lines,
+            suppressed: total.suppressed,
+            drops: total.into(),
+            first: span.and_then(|(first, _)| time(first)),
+            last: span.and_then(|(_, last)| time(last)),
+            uptime: match span {
+                Some((Moment::Uptime(first), Moment::Uptime(last))) => Some(Uptime {
+                    first: seconds(first),
+                    last: seconds(last),
+                }),
+                _ => None,
+            },
+            bursts: bursts(&by_minute),
+            by_minute: by_minute
+                .into_iter()
+                .map(|(moment, count)| minute(moment, count))
+                .collect(),
+            by_host: tally
+                .by_host()
+                .into_iter()
+                .map(|(host, count)| {
+                    let span = tally.span(Some(host));
+                    Host {
+                        host: tally.name(host).map(text),
+                        lines: count.lines,
+                        suppressed: count.suppressed,
+                        drops: count.into(),
+                        first: span.and_then(|(first, _)| time(first)),
+                        last: span.and_then(|(_, last)| time(last)),
+                    }
+                })
+                .collect(),
+            by_netns,
+            module_loads,
+            suppressed_elsewhere: read.elsewhere,
+            filtered_out: (&read.filtered_out).into(),
+            skipped: Uncounted {
+                lines: read.skipped,
+                lost: read.lost,
+                sources: read.unreadable.clone(),
+            },
+            sources: read.sources.clone(),
+            warnings: read.warnings.iter().cloned().chain(open(tally)).collect(),
+            advice: advice.into_iter().map(words::text).collect(),
+        }
+    }
+}
+
+/// Moments that a warning names, at most.
+const NAMED: usize = 3;
+
+/// Says which bursts may have been larger than the log says.
+fn open(tally: &Tally) -> Option<String> {
+    let open = tally.open();
+    if open.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = open
+        .iter()
+        .take(NAMED)
+        .map(|&(moment, host)| {
+            let at = match moment {
+                Moment::Uptime(at) => format!("{} s after the kernel's start", at / 1_000_000),
+                _ => time(moment).unwrap_or_else(|| "an unknown time".to_owned()),
+            };
+            host.map_or_else(|| at.clone(), |host| format!("{at} on {}", text(host)))
+        })
+        .collect();
+    let more = match open.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let minutes = if open.len() == 1 { "minute" } else { "minutes" };
+    Some(format!(
+        "at_most is not an upper bound for the {minutes} {}{more}: the kernel reports what it \
+         suppressed only with its next message, and the log has none after that burst",
+        named.join(", ")
+    ))
+}
+
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// A moment as RFC 3339, in UTC.
+fn time(moment: Moment) -> Option<String> {
+    match moment {
+        Moment::Wall(at) => Timestamp::from_microsecond(at)
+            .ok()
+            .map(|at| at.to_string()),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "below 2⁵³ for 285 years")]
+fn seconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1e6
+}
+
+fn minute(moment: Moment, count: Count) -> Minute {
+    Minute {
+        minute: time(moment),
+        uptime: match moment {
+            Moment::Uptime(at) => Some(at / 1_000_000),
+            _ => None,
+        },
+        lines: count.lines,
+        suppressed: count.suppressed,
+        drops: count.into(),
+    }
+}
+
+fn netns(place: Place, lines: u64) -> Netns {
+    let (netns, container) = match place {
+        Place::Unnamed => (None, None),
+        Place::Netns(netns) => (Some(netns), None),
+        Place::Container(container) => (None, Some(container)),
+    };
+    Netns {
+        netns,
+        container,
+        lines,
+    }
+}
+
+/// Puts minutes together between which it was never quiet.
+fn bursts(by_minute: &BTreeMap<Moment, Count>) -> Vec<Burst> {
+    let mut bursts: Vec<(i64, i64, Count)> = Vec::new();
+    for (moment, &count) in by_minute {
+        let &Moment::Wall(at) = moment else {
+            continue;
+        };
+        match bursts.last_mut() {
+            Some((_, last, sum)) if at - *last <= QUIET => {
+                *last = at;
+                sum.add(count);
+            }
+            _ => bursts.push((at, at, count)),
+        }
+    }
+    let mut before = None;
+    bursts
+        .into_iter()
+        .filter_map(|(first, last, count)| {
+            let quiet_before = before.map(|before| (first - before - MINUTE) / 1_000_000);
+            before = Some(last);
+            Some(Burst {
+                first: time(Moment::Wall(first))?,
+                last: time(Moment::Wall(last))?,
+                quiet_before,
+                lines: count.lines,
+                suppressed: count.suppressed,
+                drops: count.into(),
+            })
+        })
+        .collect()
+}

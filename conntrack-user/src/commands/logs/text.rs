@@ -1,0 +1,339 @@
+//! The report as people read it.
+
+use comfy_table::{CellAlignment, Table, presets};
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    commands::logs::{
+        report::{Load, Minute, Netns, Report},
+        words::packets_refused,
+    },
+    logs::account::tally::Range,
+    say::{
+        number::{counted, number},
+        text::plain,
+    },
+};
+
+/// Rows of a table that are shown: the ones with the most drops.
+const ROWS: usize = 12;
+
+/// The lines of the report; times are in the zone of the logs.
+pub fn report(report: &Report, zone: &TimeZone) -> Vec<String> {
+    let mut lines = headline(report, zone);
+    if report.by_minute.len() > 1 {
+        lines.extend(minutes(report, zone));
+    }
+    if report.by_host.len() > 1 {
+        lines.extend(hosts(report, zone));
+    }
+    lines.extend(namespaces(report));
+    lines.extend(loads(&report.module_loads, zone));
+    lines.extend(advice(report));
+    lines.extend(not_counted(report));
+    lines
+}
+
+fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
+    let sources = report
+        .sources
+        .iter()
+        .map(|source| source.source.as_str())
+        .collect::<Vec<_>>();
+    let sources = match sources.as_slice() {
+        [one] => (*one).to_owned(),
+        [first, .., last] => format!("{first} … {last} ({} files)", sources.len()),
+        [] => String::new(),
+    };
+    if report.lines == 0 {
+        return nothing(report, &plain(&sources), zone);
+    }
+    let mut lines = vec![
+        format!("{}: the table was full", packets_refused(report.drops)),
+        format!("  {} in {}", counted(report.lines, "line"), plain(&sources)),
+    ];
+    if report.suppressed > 0 {
+        lines.push(format!(
+            "  the kernel suppressed {} at the same time: each may be a refused packet",
+            counted(report.suppressed, "more network message")
+        ));
+    }
+    if report.drops.open {
+        lines.push(
+            "  how many more is not known: the kernel reports what it suppressed only with its \
+             next message, and the log has none after the last burst"
+                .to_owned(),
+        );
+    }
+    match (&report.first, &report.last, report.uptime) {
+        (Some(first), Some(last), _) if first == last => {
+            lines.push(format!("  at {}", local(first, zone)));
+        }
+        (Some(first), Some(last), _) => {
+            lines.push(format!(
+                "  from {} to {}",
+                local(first, zone),
+                local(last, zone)
+            ));
+        }
+        (_, _, Some(uptime)) => lines.push(format!(
+            "  from {:.0} to {:.0} s after the kernel's start",
+            uptime.first, uptime.last
+        )),
+        _ => {}
+    }
+    if report.bursts.len() > 1 {
+        let longest = report
+            .bursts
+            .iter()
+            .filter_map(|burst| burst.quiet_before)
+            .max();
+        lines.push(format!(
+            "  in {} bursts; the longest pause between two was {}",
+            report.bursts.len(),
+            humantime::format_duration(std::time::Duration::from_secs(
+                longest
+                    .and_then(|seconds| u64::try_from(seconds / 60 * 60).ok())
+                    .unwrap_or(0)
+            ))
+        ));
+    }
+    lines
+}
+
+/// Says that there is no line, or that none matches the options.
+fn nothing(report: &Report, sources: &str, zone: &TimeZone) -> Vec<String> {
+    let filtered_out = &report.filtered_out;
+    if filtered_out.by_host == 0 && filtered_out.by_time == 0 {
+        return vec![format!("no line about a full table in {sources}")];
+    }
+    let mut lines = vec![format!(
+        "no line about a full table in {sources} matches the options"
+    )];
+    if filtered_out.by_host > 0 {
+        let hosts: Vec<_> = filtered_out
+            .hosts
+            .iter()
+            .map(|host| host.as_deref().map_or("unnamed".to_owned(), plain))
+            .collect();
+        lines.push(format!(
+            "  --host filters out {}; hosts: {}",
+            counted(filtered_out.by_host, "line"),
+            hosts.join(", ")
+        ));
+    }
+    if filtered_out.by_time > 0 {
+        let times = match (&filtered_out.first, &filtered_out.last) {
+            (Some(first), Some(last)) => {
+                format!(" from {} to {}", local(first, zone), local(last, zone))
+            }
+            _ => " without a time of day".to_owned(),
+        };
+        lines.push(format!(
+            "  --since and --until filter out {}{times}",
+            counted(filtered_out.by_time, "line")
+        ));
+    }
+    lines
+}
+
+/// The upper bound, as far as there is one.
+fn at_most(range: Range) -> String {
+    let bound = number(range.at_most);
+    if range.open {
+        format!("{bound} or more")
+    } else {
+        bound
+    }
+}
+
+/// A time of the report in the zone of the logs.
+fn local(time: &str, zone: &TimeZone) -> String {
+    time.parse::<Timestamp>().map_or_else(
+        |_| time.to_owned(),
+        |time| {
+            let zoned = time.to_zoned_datetime(zone.clone());
+            zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+        },
+    )
+}
+
+fn table(header: &[&str], rows: &[Vec<String>], numbers: std::ops::Range<usize>) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut lines = vec![String::new()];
+    lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
+    lines
+}
+
+/// The minutes with the most drops, in order.
+fn minutes(report: &Report, zone: &TimeZone) -> Vec<String> {
+    let mut worst: Vec<&Minute> = report.by_minute.iter().collect();
+    worst.sort_by_key(|minute| std::cmp::Reverse(minute.drops.at_most));
+    worst.truncate(ROWS);
+    let shown = |minute: &&Minute| worst.iter().any(|worst| std::ptr::eq(*worst, *minute));
+    let rows: Vec<_> = report
+        .by_minute
+        .iter()
+        .filter(shown)
+        .map(|minute| {
+            let time = match (&minute.minute, minute.uptime) {
+                (Some(time), _) => local(time, zone),
+                (None, Some(uptime)) => format!("{uptime} s after start"),
+                (None, None) => "unknown time".to_owned(),
+            };
+            let drops = minute.drops;
+            vec![number(drops.at_least), at_most(drops), time]
+        })
+        .collect();
+    let mut lines = table(&["AT LEAST", "AT MOST", "MINUTE"], &rows, 0..2);
+    lines.extend(more(report.by_minute.len()));
+    lines
+}
+
+fn more(rows: usize) -> Option<String> {
+    (rows > ROWS).then(|| format!("  and {} more (-o json)", number((rows - ROWS) as u64)))
+}
+
+fn hosts(report: &Report, zone: &TimeZone) -> Vec<String> {
+    let mut hosts: Vec<_> = report.by_host.iter().collect();
+    hosts.sort_by_key(|host| std::cmp::Reverse(host.drops.at_most));
+    let when = |time: &Option<String>| {
+        time.as_deref()
+            .map_or_else(String::new, |time| local(time, zone))
+    };
+    let rows: Vec<_> = hosts
+        .iter()
+        .take(ROWS)
+        .map(|host| {
+            vec![
+                number(host.drops.at_least),
+                at_most(host.drops),
+                host.host
+                    .as_deref()
+                    .map_or_else(|| "unnamed".to_owned(), plain),
+                when(&host.first),
+                when(&host.last),
+            ]
+        })
+        .collect();
+    let mut lines = table(
+        &["AT LEAST", "AT MOST", "HOST", "FIRST", "LAST"],
+        &rows,
+        0..2,
+    );
+    lines.extend(more(hosts.len()));
+    lines
+}
+
+fn namespaces(report: &Report) -> Vec<String> {
+    let named = |place: &&Netns| place.netns.is_some() || place.container.is_some();
+    if !report.by_netns.iter().any(|place| named(&place)) {
+        return Vec::new();
+    }
+    let mut places: Vec<_> = report.by_netns.iter().collect();
+    places.sort_by_key(|place| std::cmp::Reverse(place.lines));
+    let rows: Vec<_> = places
+        .iter()
+        .take(ROWS)
+        .map(|place| {
+            let name = match (place.netns, place.container) {
+                (Some(netns), _) => format!("net:[{netns}]"),
+                (None, Some(container)) => format!("container {container}"),
+                (None, None) => "the host, or unnamed".to_owned(),
+            };
+            vec![number(place.lines), name]
+        })
+        .collect();
+    let mut lines = table(&["LINES", "NETNS"], &rows, 0..1);
+    lines.extend(more(places.len()));
+    lines
+}
+
+fn loads(loads: &[Load], zone: &TimeZone) -> Vec<String> {
+    if loads.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new()];
+    for load in loads.iter().rev().take(ROWS).rev() {
+        lines.push(format!(
+            "{} {}{} with a limit of {} and {} buckets{}",
+            load.module,
+            if load.reload {
+                "loaded AGAIN"
+            } else {
+                "loaded"
+            },
+            load.time
+                .as_deref()
+                .map_or_else(String::new, |time| format!(" at {}", local(time, zone))),
+            number(load.max),
+            number(load.buckets),
+            if load.reload {
+                ": the limit was reset"
+            } else {
+                ""
+            },
+        ));
+    }
+    lines
+}
+
+fn advice(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    for advice in &report.advice {
+        lines.push(String::new());
+        lines.push(format!("{} ({})", advice.what, advice.why));
+        lines.extend(advice.remedy.iter().map(|step| format!("  - {step}")));
+    }
+    lines
+}
+
+fn not_counted(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let skipped = report.skipped.lines;
+    if skipped.total() > 0 {
+        lines.push(format!(
+            "not counted: {} about a full table ({} cut off, {} not written by the kernel, {} with \
+             control bytes, {} too long)",
+            counted(skipped.total(), "line"),
+            number(skipped.cut),
+            number(skipped.not_kernel),
+            number(skipped.binary),
+            number(skipped.long)
+        ));
+    }
+    if report.suppressed_elsewhere > 0 && report.lines > 0 {
+        lines.push(format!(
+            "not counted: {} that are not close to a line about a full table",
+            counted(report.suppressed_elsewhere, "suppressed message")
+        ));
+    }
+    if report.skipped.lost > 0 {
+        lines.push(format!(
+            "lost: {} that the kernel overwrote before they could be read",
+            counted(report.skipped.lost, "record")
+        ));
+    }
+    for source in &report.skipped.sources {
+        lines.push(format!(
+            "not read: {}: {}",
+            plain(&source.source),
+            plain(&source.why)
+        ));
+    }
+    lines.extend(report.warnings.iter().map(|warning| plain(warning)));
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
+    }
+    lines
+}

@@ -1,0 +1,179 @@
+//! The words of [`Advice`].
+
+use serde::Serialize;
+
+use crate::{
+    commands::logs::advice::Advice,
+    logs::account::tally::Range,
+    say::number::{counted, number},
+};
+
+/// A piece of advice in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdviceText {
+    /// Its name, which stays the same when the words change.
+    pub code: &'static str,
+    /// What is wrong.
+    pub what: String,
+    /// How that is known.
+    pub why: String,
+    /// What to do, step by step.
+    pub remedy: Vec<String>,
+}
+
+/// Says a piece of advice.
+pub fn text(advice: Advice) -> AdviceText {
+    let (what, why, remedy) = match advice {
+        Advice::IpConntrackFull { drops, began_with } => (
+            "the ip_conntrack table was full (Linux 2.4 or 2.6.18, such as EL5)".to_owned(),
+            format!("{}; {}", packets_refused(drops), began(began_with)),
+            ip_conntrack(began_with),
+        ),
+        Advice::NfConntrackFull { drops } => (
+            "the nf_conntrack table was full".to_owned(),
+            packets_refused(drops),
+            nf_conntrack(),
+        ),
+        Advice::NamespacesFull { namespaces } => (
+            match namespaces {
+                1 => "the table of 1 network namespace besides the host's was full".to_owned(),
+                several => {
+                    format!(
+                        "the tables of {several} network namespaces besides the host's were full"
+                    )
+                }
+            },
+            "the kernel names them in its messages; each namespace counts its own entries, but \
+             all are compared with the same limit"
+                .to_owned(),
+            vec![
+                "find the namespace by its inode number (lsns -t net): a container or pod can be \
+                 full while the host is nearly empty"
+                    .to_owned(),
+            ],
+        ),
+        Advice::LimitReset {
+            ip_conntrack,
+            times,
+            max,
+            buckets,
+        } => limit_reset(ip_conntrack, times, max, buckets),
+    };
+    AdviceText {
+        code: advice.code(),
+        what,
+        why,
+        remedy,
+    }
+}
+
+/// How many packets were refused, as far as it is known.
+pub(super) fn packets_refused(range: Range) -> String {
+    let were = |count| {
+        let were = if count == 1 { "was" } else { "were" };
+        format!("{} {were} refused", counted(count, "packet"))
+    };
+    let (least, most) = (range.at_least, range.at_most);
+    match (least == most, range.open) {
+        (true, false) => were(least),
+        (true, true) => format!("at least {}", were(least)),
+        (false, false) => format!("{} to {}", number(least), were(most)),
+        (false, true) => format!(
+            "at least {}, possibly more than {}",
+            were(least),
+            number(most)
+        ),
+    }
+}
+
+/// The limit that `ip_conntrack` begins with on a host with 1 GiB or more: 8
+/// entries for each of 8192 buckets (`net/ipv4/netfilter/ip_conntrack_core.c:
+/// ip_conntrack_init`, 2.6.18).
+const IP_DEFAULT: u64 = 65_536;
+
+fn began(limit: Option<u64>) -> String {
+    match limit {
+        Some(limit) => format!("the module began with a limit of {}", number(limit)),
+        None => format!(
+            "the limit of such a kernel is {} by default, if it has 1 GiB of memory or more",
+            number(IP_DEFAULT)
+        ),
+    }
+}
+
+/// For 2.6.18, of which EL5 is what is still met.
+fn ip_conntrack(began_with: Option<u64>) -> Vec<String> {
+    let max = began_with.unwrap_or(IP_DEFAULT).saturating_mul(2);
+    // At the next load the limit is then 8 × this: never below what is wanted.
+    let hashsize = max.div_ceil(4);
+    vec![
+        "first see what fills the table (/proc/net/ip_conntrack): a leak or a flood fills a \
+         larger one, too"
+            .to_owned(),
+        format!(
+            "in /etc/sysctl.conf, the only file that a restart of iptables reads, set \
+             net.ipv4.ip_conntrack_max = {max}; if it has a line for \
+             net.ipv4.netfilter.ip_conntrack_max, which is the same variable, set the same there"
+        ),
+        "in /etc/sysconfig/iptables-config, with straight quotes, set \
+         IPTABLES_SYSCTL_LOAD_LIST=\".ip_conntrack\": `service iptables restart` unloads the \
+         module, and then sets the limit again"
+            .to_owned(),
+        "iptables before 1.3.5-9.1.el5 ignores that list: update it, or set \
+         IPTABLES_MODULES_UNLOAD=\"no\" in the same file"
+            .to_owned(),
+        format!(
+            "in /etc/modprobe.conf, set options ip_conntrack hashsize={hashsize}: this keeps hash \
+             chains short, and the module then begins with a limit of 8 entries for each bucket"
+        ),
+        format!("to raise the limit now: sysctl -w net.ipv4.ip_conntrack_max={max}"),
+    ]
+}
+
+fn nf_conntrack() -> Vec<String> {
+    [
+        "first see on that host which flows are refused (ctdrop watch) and what fills the table \
+         (ctdrop who): a leak or a flood fills a larger one, too",
+        "ctdrop fix on that host raises the limit, net.netfilter.nf_conntrack_max, and makes it \
+         last; by hand, a value in /etc/sysctl.d counts at boot only if nf_conntrack is loaded \
+         before (/etc/modules-load.d), and the buckets are to be raised with it (options \
+         nf_conntrack hashsize=… in /etc/modprobe.d)",
+        "where a restart of iptables unloads the module (EL6 and EL7), set \
+         IPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\" in /etc/sysconfig/iptables-config",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn limit_reset(
+    ip_conntrack: bool,
+    times: usize,
+    max: u64,
+    buckets: u64,
+) -> (String, String, Vec<String>) {
+    let module = if ip_conntrack {
+        "ip_conntrack"
+    } else {
+        "nf_conntrack"
+    };
+    let often = match times {
+        1 => "once".to_owned(),
+        several => format!("{several} times"),
+    };
+    (
+        format!(
+            "the limit was reset to its default: {module} was loaded again {often} without a reboot"
+        ),
+        format!(
+            "the module writes its size each time it is loaded; the last one was a limit of {} in \
+             {} buckets",
+            number(max),
+            number(buckets)
+        ),
+        vec![format!(
+            "a restart of iptables or firewalld unloads the module: let the restart set the limit \
+             again (IPTABLES_SYSCTL_LOAD_LIST=\".{module}\"), or keep the module loaded \
+             (IPTABLES_MODULES_UNLOAD=\"no\" for iptables, CleanupModulesOnExit=no for firewalld)"
+        )],
+    )
+}

@@ -1,0 +1,65 @@
+//! What is to be observed, and what of it is to be reported.
+
+use std::time::Duration;
+
+use crate::{
+    engine::by::By,
+    observe::{arming::Arm, backend::Backend},
+    say::reason::ReasonName,
+};
+
+/// What is to be observed, and what of it is to be reported.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct Options {
+    /// The backend; the best that works here, if none is named.
+    pub backend: Option<Backend>,
+    /// When to attach the programs that run for each new flow.
+    pub arm: Arm,
+    /// Whether to let go of the conntrack module when nobody else needs it.
+    pub release_module: bool,
+    /// Time between two reports.
+    pub interval: Duration,
+    /// How long to observe; until told to end, if there is no duration.
+    pub duration: Option<Duration>,
+    /// The only network namespace to observe: its name, inode number, `pid:PID` or
+    /// path.
+    pub netns: Option<String>,
+    /// The only IP protocol to report; totals by reason know none.
+    pub protocol: Option<u8>,
+    /// The only reasons to report; all if there are none.
+    pub reasons: Vec<ReasonName>,
+    /// What the rows of a report are.
+    pub by: By,
+    /// How many rows a report has, those with the most packets.
+    pub top: usize,
+    /// Whether the final totals have every flow, also those that ended well.
+    pub all_flows: bool,
+    /// Whether there is an [`Update::Interval`](super::update::Update::Interval)
+    /// after each interval.
+    pub intervals: bool,
+    /// Whether refused packets are told of at once, as
+    /// [`Update::Refused`](super::update::Update::Refused).
+    pub refusals: bool,
+}
+
+impl Default for Options {
+    /// Everything, each second, until told to end.
+    fn default() -> Self {
+        Self {
+            backend: None,
+            arm: Arm::Always,
+            release_module: false,
+            interval: Duration::from_secs(1),
+            duration: None,
+            netns: None,
+            protocol: None,
+            reasons: Vec::new(),
+            by: By::Flow,
+            top: 10,
+            all_flows: false,
+            intervals: true,
+            refusals: false,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! From the first count to the last: what the observer counts becomes updates.
+
+use std::{collections::VecDeque, future, time::Duration};
+
+use anyhow::Result;
+use tokio::time::{self, Instant, Interval, MissedTickBehavior};
+
+use crate::{
+    auto::refusals::Refusals,
+    engine::{
+        alert::Alert,
+        figures::Figures,
+        header::Header,
+        options::Options,
+        report::{Asked, Report},
+        rows::Period,
+        select::Select,
+        source::Source,
+        update::{Summary, Update},
+        watched_netns::WatchedNetns,
+    },
+    observe::{backend::Backend, counts::tally::Tally, observer::snapshot::Snapshot},
+};
+
+/// How often the maps are emptied, so that a flood of new flows finds room.
+/// At rest this costs no more than reading a few totals.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// How often it is tried whether the conntrack module may be let go.
+const MODULE: Duration = Duration::from_millis(50);
+
+/// How often the counters are read for refusals that no program sees.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// An observer at work.
+pub(super) struct Session<S> {
+    options: Options,
+    select: Select,
+    /// The only namespace that is observed.
+    watched: Option<WatchedNetns>,
+    observer: S,
+    backend: Backend,
+    tally: Tally,
+    host: String,
+    release: String,
+    drains: Interval,
+    reports: Interval,
+    alert: Alert,
+    /// Refusals told so far.
+    refused: Refusals,
+    /// When the counters were last read for them.
+    checked: Instant,
+    started: Instant,
+    /// When the last interval was reported, and the figures until then.
+    last: (Instant, Figures),
+    /// Not taken yet.
+    updates: VecDeque<Update>,
+}
+
+/// What is to be done now.
+enum Due {
+    Pressure,
+    Refusals,
+    Report,
+    Drain,
+}
+
+impl<S: Source> Session<S> {
+    /// Attaches, and begins to count.
+    pub(super) fn begin(
+        options: Options,
+        open: impl FnOnce(&Options) -> Result<S>,
+    ) -> Result<Self> {
+        let netns = options.netns.as_deref();
+        let watched = netns.map(WatchedNetns::find).transpose()?;
+        let observer = open(&options)?;
+        let header = Header::collect(observer.setup(), &options, watched.as_ref())?;
+        let drain = if options.release_module {
+            MODULE
+        } else {
+            DRAIN
+        };
+        Ok(Self {
+            select: Select {
+                netns: watched.as_ref().map(WatchedNetns::inode),
+                protocol: options.protocol,
+                reasons: options.reasons.clone(),
+                all_flows: options.all_flows,
+            },
+            watched,
+            observer,
+            backend: header.backend,
+            tally: Tally::default(),
+            host: header.host.clone(),
+            release: header.release.clone(),
+            drains: every(drain.min(options.interval)),
+            reports: every(options.interval),
+            alert: Alert::default(),
+            refused: Refusals::default(),
+            checked: Instant::now(),
+            started: Instant::now(),
+            last: (Instant::now(), Figures::default()),
+            updates: [Update::Started(Box::new(header))].into(),
+            options,
+        })
+    }
+
+    /// The next update, if there is one already.
+    pub(super) fn take(&mut self) -> Option<Update> {
+        self.updates.pop_front()
+    }
+
+    /// Waits until something is to be done, and does it. Only the waiting can be
+    /// dropped.
+    pub(super) async fn step(&mut self) -> Result<()> {
+        let due = tokio::select! {
+            biased;
+            // First what cannot wait.
+            pressure = self.observer.pressure() => {
+                pressure?;
+                Due::Pressure
+            }
+            () = until(self.alert.due()) => Due::Refusals,
+            _ = self.reports.tick() => Due::Report,
+            _ = self.drains.tick() => Due::Drain,
+        };
+        match due {
+            Due::Pressure => self.pressure(),
+            Due::Refusals => self.read_ahead(),
+            Due::Report => self.report(),
+            Due::Drain => self.drain(),
+        }
+    }
+
+    /// The programs have given a sign of pressure.
+    fn pressure(&mut self) -> Result<()> {
+        if self.options.refusals {
+            self.alert.signalled(now());
+            self.tell_refusals_now()?;
+        }
+        if !self.options.refusals || !self.observer.is_armed() {
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// It is time to read the counts ahead of the next drain.
+    fn read_ahead(&mut self) -> Result<()> {
+        self.tell_refusals_now()?;
+        if self.alert.has_read(now()) {
+            self.observer.request_wake()?;
+        }
+        Ok(())
+    }
+
+    /// Tells what was refused until now, drained or not, if that is more than was told.
+    fn tell_refusals_now(&mut self) -> Result<()> {
+        let mut refused = Refusals::of(&self.observer.totals_now()?);
+        if !self.backend.can_rest() {
+            let namespaces = self.observer.snapshot(|_| true)?.namespaces;
+            refused = refused.without_rule_drops(&namespaces, &self.refused);
+        }
+        if self.are_news(&refused) {
+            self.updates
+                .push_back(Update::Refused(self.refused.clone()));
+        }
+        Ok(())
+    }
+
+    /// Tells what was refused, of all that was drained.
+    fn tell_refusals(&mut self) -> Result<()> {
+        if !self.backend.can_rest() && self.checked.elapsed() >= CHECK {
+            self.checked = Instant::now();
+            self.observer.check()?;
+        }
+        let snapshot = self.observer.snapshot(|_| true)?;
+        let mut refused = Refusals::drained(&snapshot);
+        if !self.backend.can_rest() {
+            refused = refused.without_rule_drops(&snapshot.namespaces, &self.refused);
+        }
+        self.are_news(&refused);
+        self.updates
+            .push_back(Update::Refused(self.refused.clone()));
+        Ok(())
+    }
+
+    /// Notes refusals. Whether they are more than were known.
+    fn are_news(&mut self, refused: &Refusals) -> bool {
+        let news = refused.exceed(&self.refused);
+        self.refused.raise_to(refused);
+        if news {
+            self.alert.refused(now());
+        }
+        news
+    }
+
+    /// Empties the maps, and follows pressure and the module.
+    fn drain(&mut self) -> Result<()> {
+        if let Some(event) = self.observer.tick(&mut self.tally)? {
+            self.updates.push_back(Update::observer(event));
+        }
+        if self.options.refusals {
+            self.tell_refusals()?;
+        }
+        Ok(())
+    }
+
+    /// Finds out what has become of the only namespace that is observed.
+    fn check_netns(&mut self) -> Result<()> {
+        if let Some(watched) = &mut self.watched {
+            self.updates.extend(watched.check()?.map(Update::Netns));
+        }
+        Ok(())
+    }
+
+    /// An interval is over.
+    fn report(&mut self) -> Result<()> {
+        self.observer.drain(&mut self.tally)?;
+        self.observer.check()?;
+        self.check_netns()?;
+        if !self.options.intervals {
+            return Ok(());
+        }
+        let snapshot = self.snapshot()?;
+        let figures = Figures::collect(&snapshot, &self.tally, &self.select);
+        let (since, earlier) = &self.last;
+        let asked = Asked {
+            select: &self.select,
+            by: self.options.by,
+            top: self.options.top,
+            period: Period::Interval,
+            length: since.elapsed(),
+            figures: figures.since(earlier),
+        };
+        let report = Report::collect(&snapshot, &self.tally, asked);
+        self.updates.push_back(Update::Interval(Box::new(report)));
+        self.last = (Instant::now(), figures);
+        self.tally.start_interval();
+        Ok(())
+    }
+
+    /// Detaches, and takes the totals.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.observer.stop(&mut self.tally)?;
+        self.check_netns()?;
+        let snapshot = self.snapshot()?;
+        let all = self.options.all_flows;
+        let asked = Asked {
+            select: &self.select,
+            by: self.options.by,
+            top: if all { usize::MAX } else { self.options.top },
+            period: Period::Total,
+            length: self.started.elapsed(),
+            figures: Figures::collect(&snapshot, &self.tally, &self.select),
+        };
+        let services = self.tally.services();
+        let summary = Summary {
+            report: Report::collect(&snapshot, &self.tally, asked),
+            host: self.host.clone(),
+            release: self.release.clone(),
+            services: services
+                .filter(|(key, _)| self.select.service(key))
+                .map(|(&key, entry)| (key, entry.count.packets))
+                .collect(),
+            warnings: self
+                .watched
+                .as_ref()
+                .and_then(WatchedNetns::warning)
+                .into_iter()
+                .collect(),
+            fixes: None,
+        };
+        self.updates.push_back(Update::Finished(Box::new(summary)));
+        Ok(())
+    }
+
+    /// What was found in the namespaces that are selected.
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.observer.snapshot(|netns| self.select.netns(netns))
+    }
+}
+
+/// Ticks after each period, from now on.
+fn every(period: Duration) -> Interval {
+    let mut ticks = time::interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+async fn until(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => time::sleep_until(due.into()).await,
+        None => future::pending().await,
+    }
+}

@@ -1,0 +1,87 @@
+//! What the engine needs of an observer.
+
+use anyhow::Result;
+
+use crate::observe::{
+    counts::{tally::Tally, totals::TotalsByNetns},
+    observer::{
+        Observer,
+        event::Event,
+        snapshot::{Setup, Snapshot},
+    },
+};
+
+/// Where the engine has its counts from: an [`Observer`], or in tests a script.
+pub trait Source {
+    /// See [`Observer::setup`].
+    fn setup(&self) -> Setup;
+
+    /// See [`Observer::is_armed`].
+    fn is_armed(&self) -> bool;
+
+    /// See [`Observer::pressure`]. It may be dropped before it has ended.
+    fn pressure(&mut self) -> impl Future<Output = Result<()>>;
+
+    /// See [`Observer::request_wake`].
+    fn request_wake(&mut self) -> Result<()>;
+
+    /// See [`Observer::tick`].
+    fn tick(&mut self, tally: &mut Tally) -> Result<Option<Event>>;
+
+    /// See [`Observer::drain`].
+    fn drain(&mut self, tally: &mut Tally) -> Result<()>;
+
+    /// See [`Observer::check`].
+    fn check(&mut self) -> Result<()>;
+
+    /// See [`Observer::snapshot`].
+    fn snapshot(&self, of: impl Fn(u32) -> bool) -> Result<Snapshot>;
+
+    /// See [`Observer::totals_now`].
+    fn totals_now(&self) -> Result<TotalsByNetns>;
+
+    /// See [`Observer::stop`].
+    fn stop(&mut self, tally: &mut Tally) -> Result<()>;
+}
+
+impl Source for Observer {
+    fn setup(&self) -> Setup {
+        self.setup()
+    }
+
+    fn is_armed(&self) -> bool {
+        self.is_armed()
+    }
+
+    fn pressure(&mut self) -> impl Future<Output = Result<()>> {
+        self.pressure()
+    }
+
+    fn request_wake(&mut self) -> Result<()> {
+        self.request_wake()
+    }
+
+    fn tick(&mut self, tally: &mut Tally) -> Result<Option<Event>> {
+        self.tick(tally)
+    }
+
+    fn drain(&mut self, tally: &mut Tally) -> Result<()> {
+        self.drain(tally)
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.check()
+    }
+
+    fn snapshot(&self, of: impl Fn(u32) -> bool) -> Result<Snapshot> {
+        self.snapshot(of)
+    }
+
+    fn totals_now(&self) -> Result<TotalsByNetns> {
+        self.totals_now()
+    }
+
+    fn stop(&mut self, tally: &mut Tally) -> Result<()> {
+        self.stop(tally)
+    }
+}

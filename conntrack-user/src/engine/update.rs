@@ -1,0 +1,97 @@
+//! What the engine tells: plain data, which lives as long as anybody keeps it.
+
+use conntrack_ebpf::ServiceKey;
+
+use crate::{
+    auto::{
+        event::{Event as Fix, Kept},
+        refusals::Refusals,
+    },
+    engine::{header::Header, report::Report, watched_netns::NetnsChange},
+    observe::observer::event::Event,
+    say::clock,
+};
+
+/// What has happened since the update before.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// Conntrack is not loaded, so nothing is refused: the engine waits for it.
+    Waiting {
+        /// RFC 3339.
+        time: String,
+    },
+    /// From now on refused packets are counted.
+    Started(Box<Header>),
+    /// They are seen better or worse from now on.
+    Observer {
+        /// RFC 3339.
+        time: String,
+        /// What has changed.
+        event: Event,
+    },
+    /// Something has become of the only namespace that is observed.
+    Netns(NetnsChange),
+    /// How many packets a higher limit would have let in, since the start: at once
+    /// after the first sign of pressure, and with each drain. Only where
+    /// [`Options::refusals`](super::options::Options::refusals) asks for it.
+    Refused(Refusals),
+    /// An interval is over.
+    Interval(Box<Report>),
+    /// Something was done about refused packets, or is not going to be. The engine
+    /// itself does nothing about them.
+    Fix(Box<Fix>),
+    /// The last: the totals.
+    Finished(Box<Summary>),
+}
+
+/// The totals.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The numbers.
+    pub report: Report,
+    /// Name of the host.
+    pub host: String,
+    /// Release of the kernel.
+    pub release: String,
+    /// Where packets went whose flow has no count of its own, and how many.
+    pub services: Vec<(ServiceKey, u64)>,
+    /// What may be wrong with the numbers, each as a sentence.
+    pub warnings: Vec<String>,
+    /// Fixes that were made meanwhile, the first one first; none if none were to be
+    /// made. The engine itself makes none.
+    pub fixes: Option<Vec<Kept>>,
+}
+
+impl Update {
+    pub(super) fn waiting() -> Self {
+        Self::Waiting { time: clock::now() }
+    }
+
+    pub(super) fn observer(event: Event) -> Self {
+        Self::Observer {
+            time: clock::now(),
+            event,
+        }
+    }
+
+    /// This update and a later one in one, for a reader that has taken neither yet:
+    /// intervals are added up, and of refusals, which are counted since the start,
+    /// the later ones hold. None for any others.
+    pub fn merged(&self, later: &Self) -> Option<Self> {
+        match (self, later) {
+            (Self::Interval(earlier), Self::Interval(later)) => {
+                Some(Self::Interval(Box::new(earlier.merged(later))))
+            }
+            (Self::Refused(_), Self::Refused(later)) => Some(Self::Refused(later.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether a reader that is late must get it nevertheless: it comes once.
+    pub const fn is_kept(&self) -> bool {
+        matches!(
+            self,
+            Self::Waiting { .. } | Self::Started(_) | Self::Finished(_)
+        )
+    }
+}

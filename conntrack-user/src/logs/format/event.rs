@@ -1,0 +1,29 @@
+//! What a log says: one event for each line or entry that matters.
+
+use crate::{kernel::message::Message, logs::format::stamp::Stamp};
+
+/// Something that a log says, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Where the line begins in the log, and where the next one does.
+    pub at: (u64, u64),
+    /// When.
+    pub stamp: Stamp,
+    /// Microseconds since the kernel had started.
+    pub uptime: Option<u64>,
+    /// Where.
+    pub host: Option<Box<[u8]>>,
+    /// Which start of the kernel it is of, if the log says so.
+    pub boot: Option<[u8; 32]>,
+    /// What.
+    pub what: What,
+}
+
+/// What a log says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A message of the kernel, so many times.
+    Said(Message, u64),
+    /// The line before, so many times again.
+    Again(u64),
+}

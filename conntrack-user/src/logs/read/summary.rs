@@ -1,0 +1,69 @@
+//! What the logs say, added up, and what could be read of them.
+
+use serde::Serialize;
+
+use crate::logs::{
+    account::{
+        attribution::{Loaded, LogSums, ModulesSeen},
+        filtered_out::FilteredOut,
+        tally::Tally,
+    },
+    search::scanner::Skipped,
+};
+
+/// A log that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// A path, `stdin`, `journal` or `/dev/kmsg`.
+    pub source: String,
+    /// How much of it, as it is stored.
+    pub bytes: u64,
+}
+
+/// A log that could not be read, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// A path, `stdin`, `journal` or `/dev/kmsg`.
+    pub source: String,
+    /// The error.
+    pub why: String,
+}
+
+/// What the logs say, added up, and what could be read of them.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// The counts of all logs.
+    pub tally: Tally,
+    /// Starts of conntrack, with the names of their hosts.
+    pub loads: Vec<(Loaded, Option<Box<[u8]>>)>,
+    /// Suppressed messages that are of no full table.
+    pub elsewhere: u64,
+    /// Lines that the options filter out.
+    pub filtered_out: FilteredOut,
+    /// The conntrack modules that wrote lines about a full table.
+    pub modules: ModulesSeen,
+    /// What was read.
+    pub sources: Vec<Source>,
+    /// What was not.
+    pub unreadable: Vec<Unreadable>,
+    /// Lines that were not counted.
+    pub skipped: Skipped,
+    /// Records of the kernel's log overwritten before they could be read.
+    pub lost: u64,
+    /// What may be wrong, in sentences.
+    pub warnings: Vec<String>,
+}
+
+impl Summary {
+    /// Takes in what a log says, apart from its counts.
+    pub(super) fn add(&mut self, sums: LogSums) {
+        for load in sums.loads {
+            let host = sums.tally.name(load.host).map(Into::into);
+            self.loads.push((load, host));
+        }
+        self.elsewhere += sums.elsewhere;
+        self.filtered_out.add(sums.filtered_out);
+        self.modules.ip_conntrack |= sums.modules.ip_conntrack;
+        self.modules.nf_conntrack |= sums.modules.nf_conntrack;
+    }
+}

@@ -1,0 +1,240 @@
+//! Takes a log apart into blocks of whole lines, and has them searched.
+
+use std::{
+    io::{self, Read},
+    sync::mpsc::sync_channel,
+    thread,
+};
+
+use crate::logs::search::scanner::{Found, LONGEST, Scanner};
+
+/// Bytes of a block.
+const BLOCK: usize = 1 << 20;
+
+/// Blocks that a thread may be ahead of what has been taken in.
+const AHEAD: usize = 8;
+
+/// The lines that begin in a block: where the first begins and the last ends.
+fn lines_of(data: &[u8], block: usize) -> Option<(usize, usize)> {
+    let begin = block * BLOCK;
+    let limit = (begin + BLOCK).min(data.len());
+    let start = if begin == 0 {
+        0
+    } else {
+        begin + memchr::memchr(b'\n', &data[begin - 1..limit - 1])?
+    };
+    // A line that does not end is cut.
+    let longest = (limit + LONGEST + 1).min(data.len());
+    let end =
+        memchr::memchr(b'\n', &data[limit - 1..longest]).map_or(longest, |newline| limit + newline);
+    Some((start, end))
+}
+
+/// Searches a log that is in memory, with as many threads as are given, and
+/// calls `take` with what each block holds and how far it reaches, in order.
+pub fn scan_all(
+    data: &[u8],
+    threads: usize,
+    scanner: &Scanner,
+    mut take: impl FnMut(Found, usize),
+) {
+    let blocks = data.len().div_ceil(BLOCK);
+    let search = |block| match lines_of(data, block) {
+        Some((start, end)) => scanner.scan(&data[start..end], start as u64),
+        None => Found::default(),
+    };
+    let reaches = |block: usize| ((block + 1) * BLOCK).min(data.len());
+    let threads = threads.min(blocks);
+    if threads <= 1 {
+        for block in 0..blocks {
+            take(search(block), reaches(block));
+        }
+        return;
+    }
+    thread::scope(|scope| {
+        let search = &search;
+        let channels: Vec<_> = (0..threads)
+            .map(|first| {
+                let (found, taken) = sync_channel(AHEAD);
+                scope.spawn(move || {
+                    for block in (first..blocks).step_by(threads) {
+                        if found.send(search(block)).is_err() {
+                            return;
+                        }
+                    }
+                });
+                taken
+            })
+            .collect();
+        for block in 0..blocks {
+            // It ends early only if its thread has panicked, which the scope
+            // passes on.
+            let Ok(found) = channels[block % threads].recv() else {
+                return;
+            };
+            take(found, reaches(block));
+        }
+    });
+}
+
+/// Searches a log that is read from somewhere, as far as that goes, and calls
+/// `take` with what each block holds.
+pub fn scan_stream(
+    mut source: impl Read,
+    scanner: &Scanner,
+    mut take: impl FnMut(Found, usize),
+) -> io::Result<()> {
+    let mut buffer = vec![0; BLOCK];
+    let mut filled = 0;
+    let mut offset = 0;
+    // Whether the line that goes on here was too long to be kept.
+    let mut in_long = false;
+    let mut outcome = Ok(());
+    loop {
+        let read = match source.read(&mut buffer[filled..]) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                outcome = Err(error);
+                0
+            }
+        };
+        filled += read;
+        if read > 0 && filled < buffer.len() {
+            continue;
+        }
+        let last = read == 0;
+        let end = if last {
+            filled
+        } else {
+            memchr::memrchr(b'\n', &buffer[..filled]).map_or(filled, |newline| newline + 1)
+        };
+        let start = if in_long {
+            memchr::memchr(b'\n', &buffer[..end]).map_or(end, |newline| newline + 1)
+        } else {
+            0
+        };
+        in_long = end > 0 && buffer[end - 1] != b'\n';
+        if start < end {
+            take(
+                scanner.scan(&buffer[start..end], offset + start as u64),
+                end,
+            );
+        }
+        if last {
+            return outcome;
+        }
+        offset += end as u64;
+        buffer.copy_within(end..filled, 0);
+        filled -= end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::logs::format::event::{Event, What};
+
+    fn events(data: &[u8], threads: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        scan_all(data, threads, &Scanner::default(), |found, _| {
+            events.extend(found.events);
+        });
+        events
+    }
+
+    const LINE: &str = "Mar 12 13:40:34 gate kernel: nf_conntrack: table full, dropping packet\n";
+
+    /// Blocks with a line across each edge, at every place of it.
+    #[test]
+    fn a_line_across_the_edge_of_blocks_is_found_once() {
+        for shift in 0..=LINE.len() {
+            let mut data = vec![b'x'; BLOCK - shift - 1];
+            data.push(b'\n');
+            data.extend(LINE.as_bytes());
+            data.extend([b'y'; 100]);
+            for threads in [1, 3] {
+                let found = events(&data, threads);
+                assert_eq!(found.len(), 1, "{shift}");
+                assert_eq!(found[0].at.0, (BLOCK - shift) as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_counted_and_does_not_hide_the_next() {
+        let mut data = b"Mar 12 13:40:34 gate kernel: nf_conntrack: table full".to_vec();
+        data.extend(vec![b'x'; 3 * BLOCK]);
+        data.push(b'\n');
+        data.extend(LINE.as_bytes());
+        let mut long = 0;
+        let mut found = 0;
+        scan_all(&data, 2, &Scanner::default(), |block, _| {
+            long += block.skipped.long;
+            found += block.events.len();
+        });
+        assert_eq!((long, found), (1, 1));
+        let (mut long, mut found) = (0, 0);
+        scan_stream(data.as_slice(), &Scanner::default(), |block, _| {
+            long += block.skipped.long;
+            found += block.events.len();
+        })
+        .unwrap();
+        assert_eq!((long, found), (1, 1));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        /// Any mixture of lines: memory with one thread or several, and a
+        /// stream that comes in small pieces, find the same.
+        #[test]
+        fn however_it_is_read_the_same_is_found(
+            lines in proptest::collection::vec((0..5_usize, 0..60_usize), 0..200),
+            piece in 1..5000_usize,
+        ) {
+            let kinds = [LINE, "\n", "Mar 12 13:40:34 gate kernel: net_ratelimit: 7 callbacks suppressed\n",
+                "Mar 12 13:40:34 gate last message repeated 3 times\n", "_conntrack s suppressed\n"];
+            let mut data = Vec::new();
+            for (kind, filler) in lines {
+                data.extend(std::iter::repeat_n(b'z', filler * 499));
+                data.push(b'\n');
+                data.extend(kinds[kind].as_bytes());
+            }
+            let expected = events(&data, 1);
+            prop_assert_eq!(&events(&data, 3), &expected);
+            let mut streamed = Vec::new();
+            let source = Pieces { data: &data, piece };
+            scan_stream(source, &Scanner::default(), |found, _| streamed.extend(found.events)).unwrap();
+            prop_assert_eq!(counted(streamed), counted(expected));
+        }
+    }
+
+    /// A block's first line is looked at closer than others: without what says
+    /// nothing there.
+    fn counted(events: Vec<Event>) -> Vec<Event> {
+        let mut counted: Vec<Event> = Vec::new();
+        for event in events {
+            let follows = counted.last().is_some_and(|last| last.at.1 == event.at.0);
+            if follows || !matches!(event.what, What::Again(_)) {
+                counted.push(event);
+            }
+        }
+        counted
+    }
+
+    struct Pieces<'a> {
+        data: &'a [u8],
+        piece: usize,
+    }
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = self.piece.min(buffer.len()).min(self.data.len());
+            buffer[..length].copy_from_slice(&self.data[..length]);
+            self.data = &self.data[length..];
+            Ok(length)
+        }
+    }
+}

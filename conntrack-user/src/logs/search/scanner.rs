@@ -1,0 +1,257 @@
+//! Finds, in a block of whole lines, the ones that matter.
+
+use memchr::memmem::Finder;
+
+use crate::{
+    kernel::message::Message,
+    logs::{
+        format::{
+            event::{Event, What},
+            journal,
+            line::{Line, Writer},
+            stamp::Stamp,
+        },
+        search::{
+            needles::{CONNTRACK, SUPPRESSED},
+            prefilter::Prefilter,
+            text_share::TextShare,
+        },
+    },
+};
+
+/// What is in a block.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The stamp of the first line: it keeps track of the years.
+    pub first: Option<Stamp>,
+    /// In the order of the log.
+    pub events: Vec<Event>,
+    /// What was not counted.
+    pub skipped: Skipped,
+    /// How much of it is text.
+    pub text_share: TextShare,
+}
+
+/// Lines about a full table that were not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Skipped {
+    /// Cut off in the message.
+    pub cut: u64,
+    /// Written by other programs, which may quote the kernel.
+    pub not_kernel: u64,
+    /// With control bytes in them.
+    pub binary: u64,
+    /// Longer than any line of a log: 64 KiB.
+    pub long: u64,
+}
+
+impl Skipped {
+    /// Adds those of another block.
+    pub fn add(&mut self, other: Self) {
+        self.cut += other.cut;
+        self.not_kernel += other.not_kernel;
+        self.binary += other.binary;
+        self.long += other.long;
+    }
+
+    /// All of them.
+    pub const fn total(&self) -> u64 {
+        self.cut + self.not_kernel + self.binary + self.long
+    }
+}
+
+/// The longest line that is looked at. The kernel's own end at 1 KiB.
+pub const LONGEST: usize = 64 * 1024;
+
+/// What a kernel says first.
+const BOOTED: &[u8] = b"Linux version ";
+
+/// The searchers.
+#[derive(Debug)]
+pub struct Scanner {
+    conntrack: Finder<'static>,
+    suppressed: Finder<'static>,
+    booted: Finder<'static>,
+    prefilter: Prefilter,
+    /// Whether starts of the kernel are to be found, too.
+    boots: bool,
+}
+
+impl Default for Scanner {
+    /// One for a log that can be looked at again: where the kernel started is
+    /// looked up when it matters, which is rare.
+    fn default() -> Self {
+        Self {
+            boots: false,
+            prefilter: Prefilter::default(),
+            conntrack: Finder::new(CONNTRACK),
+            suppressed: Finder::new(SUPPRESSED),
+            booted: Finder::new(BOOTED),
+        }
+    }
+}
+
+impl Scanner {
+    /// One for a log that is read once.
+    pub fn for_streams() -> Self {
+        Self {
+            boots: true,
+            ..Self::default()
+        }
+    }
+
+    /// Looks through whole lines, which begin at `offset` of the log.
+    pub fn scan(&self, lines: &[u8], offset: u64) -> Found {
+        let mut found = Found {
+            text_share: TextShare::sample(lines),
+            ..Found::default()
+        };
+        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+        if end <= LONGEST {
+            let first = Line::parse(&lines[..end]);
+            found.first = Some(first.stamp);
+            again(lines, offset, &mut found.events);
+        }
+        self.each_candidate(lines, |start, end| {
+            let line = &lines[start..end];
+            if line.len() > LONGEST {
+                found.skipped.long += 1;
+                return;
+            }
+            let at = (offset + start as u64, offset + end as u64 + 1);
+            match judge(line, at) {
+                Judged::Said(event) => {
+                    let full = matches!(event.what, What::Said(Message::TableFull { .. }, _));
+                    found.events.push(event);
+                    if full {
+                        let next = lines.get(end + 1..).unwrap_or_default();
+                        again(next, at.1, &mut found.events);
+                    }
+                }
+                Judged::Cut => found.skipped.cut += 1,
+                Judged::NotKernel => found.skipped.not_kernel += 1,
+                Judged::Binary => found.skipped.binary += 1,
+                Judged::Nothing => {}
+            }
+        });
+        found.text_share.found = !found.events.is_empty() || found.skipped.total() > 0;
+        found
+    }
+
+    /// Calls `each` with the bounds of every line that may matter, in order.
+    fn each_candidate(&self, lines: &[u8], mut each: impl FnMut(usize, usize)) {
+        let mut hits: Vec<usize> = Vec::new();
+        self.prefilter.each(lines, |from, to| {
+            let mut search = |finder: &Finder<'_>| {
+                // What reaches over the edge of a group is found with this one.
+                let begin = from.saturating_sub(finder.needle().len() - 1);
+                hits.extend(finder.find_iter(&lines[begin..to]).map(|at| begin + at));
+            };
+            search(&self.conntrack);
+            search(&self.suppressed);
+        });
+        if self.boots {
+            hits.extend(self.booted.find_iter(lines));
+        }
+        hits.sort_unstable();
+        let mut done = 0;
+        for hit in hits {
+            if hit < done {
+                continue;
+            }
+            let start = memchr::memrchr(b'\n', &lines[done..hit])
+                .map_or(done, |newline| done + newline + 1);
+            let end =
+                memchr::memchr(b'\n', &lines[hit..]).map_or(lines.len(), |newline| hit + newline);
+            done = end + 1;
+            each(start, end);
+        }
+    }
+
+    /// Whether the kernel has started anew somewhere in these lines.
+    pub fn has_boot(&self, lines: &[u8]) -> bool {
+        self.booted.find_iter(lines).any(|hit| {
+            let start = memchr::memrchr(b'\n', &lines[..hit]).map_or(0, |newline| newline + 1);
+            let end =
+                memchr::memchr(b'\n', &lines[hit..]).map_or(lines.len(), |newline| hit + newline);
+            end - start <= LONGEST
+                && matches!(
+                    judge(&lines[start..end], (0, 0)),
+                    Judged::Said(Event {
+                        what: What::Said(Message::Booted, _),
+                        ..
+                    })
+                )
+        })
+    }
+}
+
+/// What the syslog daemon says about the line just before these, as long as it
+/// says nothing else.
+fn again(mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
+    while !lines.is_empty() {
+        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+        if end > LONGEST {
+            return;
+        }
+        let line = Line::parse(&lines[..end]);
+        let Some(times) = line.repeats() else {
+            return;
+        };
+        let next = offset + end as u64 + 1;
+        events.push(event((offset, next), &line, What::Again(times)));
+        offset = next;
+        lines = lines.get(end + 1..).unwrap_or_default();
+    }
+}
+
+/// What a line that may matter is.
+enum Judged {
+    Said(Event),
+    Cut,
+    NotKernel,
+    Binary,
+    Nothing,
+}
+
+fn judge(bytes: &[u8], at: (u64, u64)) -> Judged {
+    if bytes.first() == Some(&b'{')
+        && let Some(entry) = journal::json(bytes, at)
+    {
+        return entry.map_or_else(|| unsaid(bytes), Judged::Said);
+    }
+    let line = Line::parse(bytes);
+    if line.writer == Writer::Kernel {
+        if let Some(message) = Message::parse(line.text) {
+            return Judged::Said(event(at, &line, What::Said(message, line.times)));
+        }
+        if Message::is_cut(line.text) {
+            return Judged::Cut;
+        }
+    }
+    unsaid(bytes)
+}
+
+/// Why a line about a full table is none of the kernel's.
+fn unsaid(bytes: &[u8]) -> Judged {
+    if memchr::memmem::find(bytes, b"conntrack: table full").is_none() {
+        return Judged::Nothing;
+    }
+    let control = |byte: &u8| byte.is_ascii_control() && !b"\t\r".contains(byte);
+    if bytes.iter().any(control) {
+        Judged::Binary
+    } else {
+        Judged::NotKernel
+    }
+}
+
+fn event(at: (u64, u64), line: &Line<'_>, what: What) -> Event {
+    Event {
+        at,
+        stamp: line.stamp,
+        uptime: line.uptime,
+        host: line.host.map(Into::into),
+        boot: None,
+        what,
+    }
+}

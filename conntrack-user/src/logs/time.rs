@@ -1,0 +1,130 @@
+//! Times that a user gives, and the time zone of the logs.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
+
+/// A time on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// So long ago.
+    Ago(Duration),
+    /// A moment.
+    At(Timestamp),
+    /// A time in the zone of the logs.
+    Local(DateTime),
+}
+
+impl When {
+    /// Reads `2026-03-12`, `2026-03-12 13:40`, RFC 3339, or `2h` for two hours
+    /// ago.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(at) = text.parse() {
+            return Ok(Self::At(at));
+        }
+        if let Ok(local) = text.parse() {
+            return Ok(Self::Local(local));
+        }
+        if let Ok(date) = text.parse::<Date>() {
+            return Ok(Self::Local(date.into()));
+        }
+        humantime::parse_duration(text).map(Self::Ago).map_err(|_| {
+            "not a time: give one such as 2026-03-12, \"2026-03-12 13:40\", \
+             2026-03-12T13:40:34Z, or 2h for two hours ago"
+                .to_owned()
+        })
+    }
+
+    /// Microseconds since 1970.
+    pub fn resolve(self, zone: &TimeZone) -> Result<i64> {
+        Ok(match self {
+            Self::At(at) => at.as_microsecond(),
+            Self::Local(local) => zone
+                .to_timestamp(local)
+                .with_context(|| format!("there is no {local}"))?
+                .as_microsecond(),
+            Self::Ago(ago) => {
+                now().saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX))
+            }
+        })
+    }
+}
+
+/// This moment, in microseconds since 1970.
+pub(super) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
+}
+
+/// The time zone of logs that name none: the one of this host, or of the system
+/// below `root`.
+pub fn zone(root: Option<&Path>) -> Result<TimeZone> {
+    let Some(root) = root else {
+        return Ok(TimeZone::system());
+    };
+    let localtime = root.join("etc/localtime");
+    // A link leads out of the tree, but it says the name.
+    if let Ok(target) = fs::read_link(&localtime)
+        && let Some((_, name)) = target.to_string_lossy().split_once("zoneinfo/")
+    {
+        let inside = root.join("usr/share/zoneinfo").join(name);
+        if let Ok(data) = fs::read(&inside) {
+            return TimeZone::tzif(name, &data)
+                .with_context(|| format!("{} is no time zone", inside.display()));
+        }
+        return TimeZone::get(name).with_context(|| {
+            format!("{} is of the unknown time zone {name}", localtime.display())
+        });
+    }
+    match fs::read(&localtime) {
+        Ok(data) => TimeZone::tzif("", &data)
+            .with_context(|| format!("{} is no time zone", localtime.display())),
+        // Without the file a host is in UTC (localtime(5)).
+        Err(_) => Ok(TimeZone::UTC),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_moments_local_or_ago() {
+        let local = |text: &str| When::Local(text.parse().unwrap());
+        assert_eq!(When::parse("2026-03-12"), Ok(local("2026-03-12T00:00:00")));
+        assert_eq!(
+            When::parse("2026-03-12 13:40"),
+            Ok(local("2026-03-12T13:40:00"))
+        );
+        assert_eq!(When::parse("2h"), Ok(When::Ago(Duration::from_hours(2))));
+        assert_eq!(
+            When::parse("2026-03-12T13:40:34+01:00"),
+            Ok(When::At("2026-03-12T12:40:34Z".parse().unwrap()))
+        );
+        for bad in ["", "yesterday", "2026-13-01", "13:40"] {
+            assert!(When::parse(bad).unwrap_err().contains("2h"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_tree_has_a_zone_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(zone(Some(root.path())).unwrap(), TimeZone::UTC);
+        let etc = root.path().join("etc");
+        fs::create_dir(&etc).unwrap();
+        fs::write(etc.join("localtime"), "garbage").unwrap();
+        assert!(zone(Some(root.path())).is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! The embedded eBPF object: maps made by aya, programs made ready to load.
+//!
+//! aya's own loader cannot attach to a function inside a module, which is
+//! where every distribution keeps conntrack. So aya creates the maps, and the
+//! programs are taken from a second reading of the same object, with these
+//! maps put in.
+
+use std::{
+    collections::HashSet,
+    ffi::CString,
+    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    EbpfError, EbpfLoader,
+    maps::{Map, MapError},
+    programs::KProbe,
+};
+use aya_obj::generated::bpf_insn;
+use conntrack_ebpf::Layout;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+/// The object, aligned as ELF requires.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));
+
+/// The maps, and the programs that use them.
+pub struct Object {
+    maps: aya::Ebpf,
+    programs: aya_obj::Object,
+}
+
+impl Object {
+    /// Creates the maps, with room for `flows` flows in each epoch, and
+    /// relocates the programs onto them.
+    pub fn load(layout: &Layout, flows: u32) -> Result<Self> {
+        lift_memory_limit();
+        #[cfg_attr(
+            not(feature = "debug-log"),
+            expect(unused_mut, reason = "the log takes its map out")
+        )]
+        let mut maps = EbpfLoader::new()
+            .btf(None)
+            .override_global("LAYOUT", layout, true)
+            .map_max_entries("FLOWS_0", flows)
+            .map_max_entries("FLOWS_1", flows)
+            .load(OBJECT)
+            .map_err(of_the_kernel)?;
+        let mut programs = aya_obj::Object::parse(OBJECT).context("the embedded eBPF object")?;
+        let definitions = std::mem::take(&mut programs.maps);
+        let placed = definitions
+            .iter()
+            .map(|(name, definition)| Ok((name.as_str(), descriptor(&maps, name)?, definition)))
+            .collect::<Result<Vec<_>>>()?;
+        let sections: HashSet<usize> = programs
+            .functions
+            .keys()
+            .map(|&(section, _)| section)
+            .collect();
+        programs
+            .relocate_maps(placed.into_iter(), &sections)
+            .context("the embedded eBPF object: maps")?;
+        programs
+            .relocate_calls(&sections)
+            .context("the embedded eBPF object: calls")?;
+        #[cfg(feature = "debug-log")]
+        crate::observe::bpf::debug_log::show(&mut maps)?;
+        Ok(Self { maps, programs })
+    }
+
+    /// The instructions of a program, ready to load.
+    pub fn program(&self, name: &str) -> Result<(&[bpf_insn], CString)> {
+        let program = self
+            .programs
+            .programs
+            .get(name)
+            .with_context(|| format!("the embedded eBPF object has no program {name}"))?;
+        let function = self
+            .programs
+            .functions
+            .get(&program.function_key())
+            .with_context(|| format!("the embedded eBPF object has no code for {name}"))?;
+        Ok((&function.instructions, program.license.clone()))
+    }
+
+    /// A program as aya has it.
+    pub fn kprobe(&mut self, name: &str) -> Result<&mut KProbe> {
+        self.maps
+            .program_mut(name)
+            .with_context(|| format!("the embedded eBPF object has no program {name}"))?
+            .try_into()
+            .with_context(|| format!("program {name} of the embedded eBPF object"))
+    }
+
+    /// The descriptor of a map, open as long as this lives.
+    pub fn map(&self, name: &str) -> Result<RawFd> {
+        descriptor(&self.maps, name)
+    }
+
+    /// Takes a map out, to be used through aya.
+    pub fn take(&mut self, name: &str) -> Result<Map> {
+        self.maps
+            .take_map(name)
+            .with_context(|| format!("the embedded eBPF object has no map {name}"))
+    }
+}
+
+/// Before 5.11 maps are charged to the locked memory of a process, of which it
+/// may have 64 KiB. Where it cannot be lifted, creating the maps says so.
+fn lift_memory_limit() {
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    let _ = setrlimit(Resource::Memlock, unlimited);
+}
+
+fn descriptor(maps: &aya::Ebpf, name: &str) -> Result<RawFd> {
+    let map = maps
+        .map(name)
+        .with_context(|| format!("the embedded eBPF object has no map {name}"))?;
+    match map {
+        Map::Array(data)
+        | Map::ArrayOfMaps(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::PerCpuHashMap(data)
+        | Map::RingBuf(data) => Ok(data.fd().as_fd().as_raw_fd()),
+        _ => bail!("map {name} of the embedded eBPF object is of a kind ctdrop does not use"),
+    }
+}
+
+/// What the kernel answered, without which map it was for: the first of several, in
+/// no certain order.
+fn of_the_kernel(error: EbpfError) -> anyhow::Error {
+    match error {
+        EbpfError::MapError(MapError::CreateError { io_error, .. }) => io_error.into(),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,222 @@
+//! Holds what the programs counted against the kernel's own counters, all the
+//! time.
+//!
+//! For each namespace and counter the *surplus* is what the kernel counted
+//! since just before the programs were attached, less what they counted. It
+//! starts at what happened before they were attached, and must not change
+//! after that. Kernel and programs cannot be read at the same instant, so each
+//! reading gives the surplus only as a range: the programs are read before and
+//! after the counter. While packets pour in the range is wide; whenever they
+//! pause it is a single number. The ranges of all readings together bound how
+//! far the surplus has moved, and a window edge can never look like a loss.
+//!
+//! While not all programs are attached the surplus may grow: by what only the
+//! counters show ([`Coverage`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::observe::{
+    backend::Backend,
+    check::{
+        counter::{Counter, Growth},
+        surplus::{Coverage, Surplus, positive},
+        verdict::{self, Unseen, Verdict},
+    },
+    counts::{health::Missed, totals::Totals},
+};
+
+/// One look at a namespace.
+#[derive(Clone, Debug)]
+pub struct Reading<'a> {
+    /// The programs' totals, read before the counters.
+    pub before: &'a Totals,
+    /// The counters.
+    pub kernel: &'a Growth,
+    /// The programs' totals, read after the counters.
+    pub after: &'a Totals,
+    /// Packets that may be between a counter and a program at this moment: at
+    /// most two for each CPU, 0 if nothing at all moved during the look.
+    pub in_flight: u64,
+}
+
+/// All readings so far.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    surplus: BTreeMap<(u32, Counter), Surplus>,
+    growth: BTreeMap<u32, Growth>,
+    /// What the programs had counted at the last reading.
+    counted: BTreeMap<u32, Totals>,
+    /// Drops that were never checked, of namespaces that had ended.
+    gone: BTreeMap<u32, u64>,
+    /// Namespaces that the next reading is to be taken of as it comes.
+    open: BTreeSet<u32>,
+    coverage: Coverage,
+    /// That of the last period in which not all programs were attached.
+    last_partial: Coverage,
+}
+
+impl Ledger {
+    /// Takes in a look at a namespace.
+    ///
+    /// Where the first one shows more than the kernel has counted, the rest was
+    /// lost in other namespaces, which had the same number and ended before
+    /// anybody looked.
+    pub fn read(&mut self, netns: u32, reading: &Reading<'_>) {
+        let in_flight = reading.in_flight.cast_signed();
+        let first = !self.growth.contains_key(&netns);
+        let mut of_others = 0;
+        for (&counter, &grown) in reading.kernel {
+            let grown = grown.cast_signed();
+            let low = grown - counter.expected(reading.after) - in_flight;
+            let high = grown - counter.expected(reading.before) + in_flight;
+            let surplus = self
+                .surplus
+                .entry((netns, counter))
+                .or_insert(Surplus::START);
+            if first && high < 0 {
+                surplus.reopen_at_zero(self.last_partial);
+                if matches!(counter, Counter::Drop | Counter::InsertFailed) {
+                    // Some of them may turn out to be checked, but none is left out.
+                    of_others += low.unsigned_abs();
+                }
+            }
+            match self.coverage {
+                Coverage::Full => surplus.narrow((low, high)),
+                Coverage::AtRest | Coverage::None => surplus.rise((low, high)),
+            }
+        }
+        let mut counted = reading.before;
+        if self.open.remove(&netns) && !first {
+            // It is followed from here on: what may have come before it is not.
+            counted = reading.after;
+            let gone = self.unchecked(netns, counted) + reading.in_flight;
+            self.gone.insert(netns, gone);
+        }
+        if of_others > 0 {
+            // A clash moves two counters, and is one packet.
+            let packets = of_others.min(reading.after.drops());
+            let gone = self.gone.entry(netns).or_default();
+            *gone = packets.max(*gone);
+        }
+        self.growth.insert(netns, reading.kernel.clone());
+        self.counted.insert(netns, *counted);
+    }
+
+    /// From now on the programs see this much. Belongs right after a reading of
+    /// every namespace.
+    pub fn cover(&mut self, coverage: Coverage) {
+        if coverage != Coverage::Full && coverage != self.coverage {
+            for surplus in self.surplus.values_mut() {
+                surplus.settle(self.last_partial);
+            }
+            self.last_partial = coverage;
+        }
+        self.coverage = coverage;
+    }
+
+    /// A namespace has ended, or may have: what follows under its number is
+    /// taken as it comes, and what was lost there since its last reading stays
+    /// unchecked.
+    pub fn reopen(&mut self, netns: u32, counted: Option<&Totals>) {
+        if let Some(counted) = counted {
+            // With what was gone before.
+            let gone = self.unchecked(netns, counted) + self.in_doubt(netns);
+            self.gone.insert(netns, gone);
+            self.counted.insert(netns, *counted);
+        }
+        self.open.insert(netns);
+        for (_, surplus) in self
+            .surplus
+            .range_mut((netns, Counter::Drop)..=(netns, Counter::ChainTooLong))
+        {
+            surplus.reopen(self.last_partial);
+        }
+    }
+
+    /// The counters of a namespace, which begin at zero, are followed from
+    /// there; what was lost there since the last reading stays unchecked.
+    pub fn restart(&mut self, netns: u32, counted: &Totals) {
+        self.reopen(netns, Some(counted));
+        self.open.remove(&netns);
+        let growth = self.growth.entry(netns).or_default();
+        for (&counter, &grown) in growth.iter() {
+            let now = grown.cast_signed() - counter.expected(counted);
+            if let Some(surplus) = self.surplus.get_mut(&(netns, counter)) {
+                surplus.set(now);
+            }
+        }
+    }
+
+    /// Packets that the programs have counted in a namespace, and that no
+    /// reading of its counters has been held against.
+    pub fn unchecked(&self, netns: u32, counted: &Totals) -> u64 {
+        let checked = self.counted.get(&netns).map_or(0, Totals::drops);
+        let gone = self.gone.get(&netns).copied().unwrap_or(0);
+        (gone + counted.drops().saturating_sub(checked)).min(counted.drops())
+    }
+
+    /// Packets that the programs had counted at the last reading, and that the
+    /// kernel can as well have counted before it was watched: all readings were
+    /// taken while packets moved.
+    fn in_doubt(&self, netns: u32) -> u64 {
+        let drop = (netns, Counter::Drop);
+        let (Some(surplus), Some(counted)) = (self.surplus.get(&drop), self.counted.get(&netns))
+        else {
+            return 0;
+        };
+        let checked = self.growth_of(netns, Counter::Drop).cast_signed();
+        positive(Counter::Drop.expected(counted) - checked).min(surplus.doubt())
+    }
+
+    /// How much a counter of a namespace has grown while the programs were
+    /// attached.
+    fn growth_of(&self, netns: u32, counter: Counter) -> u64 {
+        let grown = self.growth.get(&netns).and_then(|of| of.get(&counter));
+        let before = self.surplus.get(&(netns, counter));
+        grown
+            .copied()
+            .unwrap_or(0)
+            .saturating_sub(before.map_or(0, Surplus::before))
+    }
+
+    /// The growth of each counter while the programs were attached, summed
+    /// over namespaces, at the last reading of each. What a counter can have
+    /// grown by before they were attached is taken off.
+    pub fn growth(&self, of: impl Fn(u32) -> bool) -> Growth {
+        let mut sum = Growth::new();
+        for (&netns, growth) in self.growth.iter().filter(|&(&netns, _)| of(netns)) {
+            for &counter in growth.keys() {
+                *sum.entry(counter).or_default() += self.growth_of(netns, counter);
+            }
+        }
+        sum
+    }
+
+    /// What the readings prove, over the namespaces chosen.
+    pub fn verdict(&self, backend: Backend, missed: &Missed, of: impl Fn(u32) -> bool) -> Verdict {
+        let unseen = self
+            .growth
+            .keys()
+            .copied()
+            .filter(|&netns| of(netns))
+            .map(|netns| self.unseen(netns));
+        verdict::judge(backend, missed, unseen)
+    }
+
+    fn unseen(&self, netns: u32) -> Unseen {
+        let mut unseen = Unseen::default();
+        for counter in Counter::ALL {
+            if let Some(surplus) = self.surplus.get(&(netns, counter)) {
+                let grown = |of| surplus.grown(of, self.last_partial);
+                unseen.by_counter.insert(counter, surplus.unseen());
+                unseen.at_rest.insert(counter, grown(Coverage::AtRest));
+                unseen.unwatched.insert(counter, grown(Coverage::None));
+                unseen.unconfirmed += surplus.unconfirmed();
+            }
+        }
+        unseen
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+//! The counts held against the kernel's own counters.
+
+pub mod counter;
+pub mod discrepancy;
+pub mod evidence;
+pub(crate) mod growth;
+pub mod ledger;
+pub mod proof;
+pub mod surplus;
+pub mod verdict;

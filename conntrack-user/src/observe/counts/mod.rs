@@ -1,0 +1,9 @@
+//! The counts of the programs: taken out of the maps and kept.
+
+mod decode;
+pub mod drain;
+pub mod health;
+pub mod senders;
+pub mod sink;
+pub mod tally;
+pub mod totals;

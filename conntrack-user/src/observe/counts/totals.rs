@@ -1,0 +1,103 @@
+//! What the programs counted, by namespace.
+
+use std::collections::BTreeMap;
+
+use conntrack_ebpf::{EARLY_DROP_FAILED, Reason, TABLE_FULL_AT_REST, TotalCounts};
+
+/// What the programs counted in one namespace, or in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals(pub(crate) TotalCounts);
+
+impl Totals {
+    /// Packets (of evicted: entries; of non-packets: refusals) for a reason.
+    ///
+    /// While armed, a full table is counted by two programs. Where the first
+    /// has counted more, the second was skipped, or has taken a packet for one
+    /// that found no memory because the mark of the first was lost.
+    pub fn of(&self, reason: Reason) -> u64 {
+        let counted = self.0.slots[reason as usize];
+        let table_full = self.0.slots[Reason::TableFull as usize];
+        let more = self.0.slots[EARLY_DROP_FAILED as usize].saturating_sub(table_full);
+        match reason {
+            Reason::TableFull => counted + more + self.0.slots[TABLE_FULL_AT_REST as usize],
+            Reason::NoMemory => counted.saturating_sub(more),
+            _ => counted,
+        }
+    }
+
+    /// Packets lost, for whatever reason.
+    pub fn drops(&self) -> u64 {
+        Reason::ALL
+            .into_iter()
+            .filter(|reason| reason.is_drop())
+            .map(|reason| self.of(reason))
+            .sum()
+    }
+
+    /// Adds other totals.
+    pub fn join(&mut self, more: &Self) {
+        self.add(&more.0);
+    }
+
+    /// Adds what another CPU or epoch counted.
+    pub fn add(&mut self, more: &TotalCounts) {
+        for (slot, more) in self.0.slots.iter_mut().zip(more.slots) {
+            *slot += more;
+        }
+    }
+}
+
+/// Totals by namespace inode; 0 stands for those that found no room of their
+/// own, or whose namespace could not be read.
+pub type TotalsByNetns = BTreeMap<u32, Totals>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(slots: &[(u32, u64)]) -> TotalCounts {
+        let mut counts = TotalCounts::default();
+        for &(slot, amount) in slots {
+            counts.slots[slot as usize] = amount;
+        }
+        counts
+    }
+
+    #[test]
+    fn a_packet_without_its_mark_is_not_counted_twice() {
+        let mut totals = Totals::default();
+        totals.add(&counts(&[
+            (Reason::TableFull as u32, 95),
+            (Reason::NoMemory as u32, 5),
+            (EARLY_DROP_FAILED, 98),
+        ]));
+        assert_eq!(totals.of(Reason::TableFull), 98);
+        assert_eq!(totals.of(Reason::NoMemory), 2);
+        assert_eq!(totals.drops(), 100);
+    }
+
+    #[test]
+    fn what_was_refused_at_rest_does_not_hide_a_skipped_program() {
+        let mut totals = Totals::default();
+        totals.add(&counts(&[
+            (TABLE_FULL_AT_REST, 1000),
+            (Reason::TableFull as u32, 95),
+            (Reason::NoMemory as u32, 3),
+            (EARLY_DROP_FAILED, 98),
+        ]));
+        assert_eq!(totals.of(Reason::TableFull), 1098);
+        assert_eq!(totals.of(Reason::NoMemory), 0);
+    }
+
+    #[test]
+    fn of_two_counts_of_a_full_table_the_larger_one_holds() {
+        let mut totals = Totals::default();
+        totals.add(&counts(&[
+            (Reason::TableFull as u32, 98),
+            (EARLY_DROP_FAILED, 100),
+            (Reason::Evicted as u32, 7),
+        ]));
+        assert_eq!(totals.of(Reason::TableFull), 100);
+        assert_eq!(totals.drops(), 100, "an eviction is no drop");
+    }
+}

@@ -1,0 +1,244 @@
+//! Why a backend cannot be used: at which step it failed, and for what cause.
+//!
+//! A failure is made where it arises, and says only what is known there. What stands
+//! in the way, and what to do about it, is decided later, from the failure and the
+//! surroundings ([`crate::observe::survey`]).
+
+use std::{error::Error, fmt, io};
+
+use crate::{kernel::surroundings::Kprobes, observe::obstacle::Obstacle};
+
+/// A step of making a backend work that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadFailure {
+    /// What was being done.
+    pub step: Step,
+    /// What was in the way.
+    pub cause: Cause,
+}
+
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Looking for conntrack in the kernel.
+    FindConntrack,
+    /// Reading the kernel's symbols.
+    ReadSymbols,
+    /// Reading the type information (BTF) of the kernel and of the conntrack module.
+    ReadBtf,
+    /// Finding the fields of the kernel's structures that the programs read.
+    FindFields,
+    /// Creating the maps.
+    CreateMaps,
+    /// Looking for what programs are attached to: kernel functions, a tracepoint.
+    FindTargets,
+    /// Opening the type information of the conntrack module by `bpf(2)`.
+    OpenModuleBtf,
+    /// Loading a program.
+    LoadProgram(&'static str),
+    /// Attaching a program.
+    AttachProgram {
+        /// The program.
+        program: &'static str,
+        /// The function or tracepoint.
+        target: &'static str,
+    },
+    /// Reading conntrack's counters.
+    ReadCounters,
+    /// Nothing was tried: what can be read without loading a program says that the
+    /// backend would not work.
+    Expect,
+}
+
+/// What was in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Conntrack is neither built in nor loaded.
+    ConntrackNotLoaded,
+    /// The kernel shows no type information.
+    NoBtf,
+    /// The kernel shows no type information of the conntrack module.
+    NoModuleBtf,
+    /// The type information lacks these fields.
+    NoFields(Vec<String>),
+    /// The kernel has no such function.
+    NoFunction(&'static str),
+    /// The kernel has the function, and its type information does not.
+    NoFunctionType(&'static str),
+    /// The compiler has made a variant of the function, whose arguments may be
+    /// others.
+    FunctionChanged {
+        /// Its name in the source.
+        function: &'static str,
+        /// Its symbol.
+        variant: String,
+    },
+    /// The kernel has no such tracepoint.
+    NoTracepoint(&'static str),
+    /// The tracepoint does not give the reason of a drop (before 5.18).
+    NoDropReason,
+    /// Kprobes are not built in, or switched off.
+    Kprobes(Kprobes),
+    /// The kernel has no files with conntrack's counters.
+    NoCounters,
+    /// A system call failed.
+    Errno(i32),
+    /// The verifier rejected the program.
+    Rejected {
+        /// What `bpf(2)` returned.
+        errno: i32,
+        /// The last lines of the verifier's log.
+        log: String,
+    },
+    /// Told from what can be read: see [`Step::Expect`].
+    Expected(Vec<Obstacle>),
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl LoadFailure {
+    /// A step that failed for this cause.
+    pub const fn new(step: Step, cause: Cause) -> Self {
+        Self { step, cause }
+    }
+
+    /// A step that failed with this error: a system call's, if one is behind it.
+    pub fn of(step: Step, error: &anyhow::Error) -> Self {
+        Self::new(step, Cause::of(error))
+    }
+
+    /// What the kernel answered, if it was asked.
+    pub const fn errno(&self) -> Option<i32> {
+        match self.cause {
+            Cause::Errno(errno) | Cause::Rejected { errno, .. } => Some(errno),
+            _ => None,
+        }
+    }
+}
+
+impl Cause {
+    /// What is behind an error.
+    pub fn of(error: &anyhow::Error) -> Self {
+        let errno =
+            |cause: &(dyn Error + 'static)| cause.downcast_ref::<io::Error>()?.raw_os_error();
+        error
+            .chain()
+            .find_map(errno)
+            .map_or_else(|| Self::Other(format!("{error:#}")), Self::Errno)
+    }
+}
+
+impl fmt::Display for LoadFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = self.step;
+        match &self.cause {
+            Cause::ConntrackNotLoaded => f.write_str(
+                "conntrack is not loaded, so no packet is refused: load it (modprobe \
+                 nf_conntrack), or add the firewall or NAT rule that needs it",
+            ),
+            Cause::NoBtf => f.write_str(
+                "the kernel has no type information (/sys/kernel/btf/vmlinux): it must be built \
+                 with CONFIG_DEBUG_INFO_BTF=y, and sysfs mounted on /sys",
+            ),
+            Cause::NoModuleBtf => f.write_str(
+                "module nf_conntrack has no type information: modules have it since Linux 5.11, \
+                 if the kernel is built with CONFIG_DEBUG_INFO_BTF_MODULES=y",
+            ),
+            Cause::NoFields(fields) => write!(
+                f,
+                "this kernel's type information lacks {}, so ctdrop cannot read its packets: \
+                 please report the kernel's release",
+                fields.join(", ")
+            ),
+            Cause::NoFunction(function) => write!(
+                f,
+                "the kernel has no function {function}: the compiler has inlined it or left it out"
+            ),
+            Cause::NoFunctionType(function) => write!(
+                f,
+                "the kernel's type information has no function {function}"
+            ),
+            Cause::FunctionChanged { function, variant } => write!(
+                f,
+                "the compiler has changed the kernel's function {function} to {variant}, whose \
+                 arguments may differ"
+            ),
+            Cause::NoTracepoint(tracepoint) => {
+                write!(f, "the kernel has no tracepoint {tracepoint}")
+            }
+            Cause::NoDropReason => f.write_str(
+                "this kernel does not give the reason of a dropped packet: Linux 5.18 and later do",
+            ),
+            Cause::Kprobes(Kprobes::Off) => f.write_str("kprobes are switched off"),
+            Cause::Kprobes(_) => f.write_str("the kernel has no kprobes"),
+            Cause::NoCounters => f.write_str(
+                "conntrack's counters cannot be read (/proc/net/stat/nf_conntrack): the kernel \
+                 must be built with CONFIG_NF_CONNTRACK_PROCFS=y",
+            ),
+            &Cause::Errno(errno) => write!(f, "{step}: {}", io::Error::from_raw_os_error(errno)),
+            &Cause::Rejected { errno, .. } => write!(
+                f,
+                "{step}: the verifier rejects it: {}",
+                io::Error::from_raw_os_error(errno)
+            ),
+            Cause::Expected(_) => f.write_str("not tried: it would not work"),
+            Cause::Other(text) => write!(f, "{step}: {text}"),
+        }
+    }
+}
+
+impl Error for LoadFailure {}
+
+/// That it failed.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FindConntrack => f.write_str("cannot tell whether conntrack is loaded"),
+            Self::ReadSymbols => f.write_str("cannot read the kernel's symbols (/proc/kallsyms)"),
+            Self::ReadBtf => {
+                f.write_str("cannot read the kernel's type information (/sys/kernel/btf)")
+            }
+            Self::FindFields => f.write_str("cannot find the fields of the kernel's structures"),
+            Self::CreateMaps => f.write_str("cannot create the eBPF maps"),
+            Self::FindTargets => f.write_str("cannot find what to attach eBPF programs to"),
+            Self::OpenModuleBtf => {
+                f.write_str("cannot open the type information of module nf_conntrack")
+            }
+            Self::LoadProgram(program) => write!(f, "cannot load eBPF program {program}"),
+            Self::AttachProgram { program, target } => {
+                write!(f, "cannot attach eBPF program {program} to {target}")
+            }
+            Self::ReadCounters => f.write_str("cannot read conntrack's counters"),
+            Self::Expect => f.write_str("not tried"),
+        }
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        error
+            .raw_os_error()
+            .map_or_else(|| Self::Other(error.to_string()), Self::Errno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_what_the_kernel_answered() {
+        let answer = io::Error::from_raw_os_error(libc::EPERM);
+        let error = Err::<(), _>(answer)
+            .context("cannot load")
+            .context("backend")
+            .unwrap_err();
+        let failure = LoadFailure::of(Step::CreateMaps, &error);
+        assert_eq!(failure.errno(), Some(libc::EPERM));
+        let failure = LoadFailure::of(Step::CreateMaps, &anyhow!("no").context("why"));
+        assert_eq!(failure.cause, Cause::Other("why: no".to_owned()));
+        assert_eq!(failure.errno(), None);
+    }
+}

@@ -1,0 +1,359 @@
+//! The programs at their places from the first packet to the last: what they
+//! count is drained and held against the kernel's counters, and they are attached
+//! and detached as pressure and the life of the module demand.
+
+mod module_life;
+
+use std::{
+    collections::BTreeMap,
+    future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use crate::{
+    kernel::netns::Namespaces,
+    observe::{
+        arming::{Arming, Change, Pressure},
+        backend::Backend,
+        check::{
+            growth::{Watched, same_refusals},
+            ledger::{Ledger, Reading},
+            surplus::Coverage,
+        },
+        counts::{
+            health::{Faults, Missed},
+            senders::Senders,
+            sink::Sink,
+            totals::{Totals, TotalsByNetns},
+        },
+        observer::{
+            event::Event,
+            options::Wanted,
+            snapshot::{Setup, Snapshot},
+        },
+        programs::attachment::{self, Attachment},
+        survey::unusable::Unusable,
+    },
+};
+
+/// How often the counters are looked at when arming depends on it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Programs attached, counting.
+pub struct ProgramObserver {
+    wanted: Wanted,
+    backend: Backend,
+    unusable: Vec<Unusable>,
+    /// None while the conntrack module is not loaded, or released.
+    attachment: Option<Attachment>,
+    arming: Arming,
+    watched: Watched,
+    ledger: Ledger,
+    /// Counted by programs that have been detached for good.
+    carried: Carried,
+    /// Everything drained.
+    counted: TotalsByNetns,
+    senders: Senders,
+    missed: Missed,
+    warnings: Vec<String>,
+    looked: Instant,
+    /// The refusals that counters showed when arming was last decided.
+    refusals: u64,
+    /// Which load of the module the counters are of.
+    instance: Option<u64>,
+    /// How often in a row it could not be attached to.
+    failures: u32,
+}
+
+/// The backend that was taken.
+pub(crate) struct Using {
+    pub(crate) backend: Backend,
+    /// The better ones.
+    pub(crate) unusable: Vec<Unusable>,
+    /// Its programs, which count.
+    pub(crate) attachment: Attachment,
+}
+
+/// What is left of programs that have been detached for good.
+#[derive(Debug, Default)]
+struct Carried {
+    totals: TotalsByNetns,
+    missed: Missed,
+    faults: Faults,
+}
+
+impl ProgramObserver {
+    /// Observes with programs that were attached, and count from now on.
+    pub(crate) fn start(
+        wanted: Wanted,
+        using: Using,
+        arming: Arming,
+        watched: Watched,
+    ) -> Result<Self> {
+        let Using {
+            backend,
+            unusable,
+            attachment,
+        } = using;
+        let mut observer = Self {
+            wanted,
+            backend,
+            unusable,
+            warnings: warnings(&attachment, backend),
+            attachment: Some(attachment),
+            arming,
+            watched,
+            ledger: Ledger::default(),
+            carried: Carried::default(),
+            counted: TotalsByNetns::new(),
+            senders: Senders::default(),
+            missed: Missed::default(),
+            looked: Instant::now(),
+            refusals: 0,
+            instance: attachment::instance(),
+            failures: 0,
+        };
+        observer.check()?;
+        observer.cover();
+        Ok(observer)
+    }
+
+    pub(crate) const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Whether all refusals are seen with their flow, at this moment.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.attachment.as_ref().is_some_and(Attachment::is_armed)
+    }
+
+    pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
+        self.watched.namespaces()
+    }
+
+    pub(crate) fn setup(&self) -> Setup {
+        let namespaces = self.namespaces();
+        Setup {
+            backend: self.backend,
+            not_used: self.unusable.clone(),
+            arm: self.wanted.arm,
+            armed: self.is_armed(),
+            warnings: [&namespaces.warnings[..], &self.warnings].concat(),
+        }
+    }
+
+    pub(crate) fn snapshot(&self, of: impl Fn(u32) -> bool) -> Result<Snapshot> {
+        let totals: TotalsByNetns = self
+            .counted
+            .iter()
+            .filter(|&(&netns, _)| of(netns))
+            .map(|(&netns, &totals)| (netns, totals))
+            .collect();
+        Ok(Snapshot {
+            backend: self.backend,
+            armed: self.is_armed(),
+            drops_by_counters: BTreeMap::new(),
+            verdict: self.ledger.verdict(self.backend, &self.missed, &of),
+            growth: self.ledger.growth(&of),
+            range: None,
+            unchecked: totals
+                .iter()
+                .map(|(&netns, totals)| self.ledger.unchecked(netns, totals))
+                .sum(),
+            totals,
+            missed: self.missed,
+            faults: self.faults()?,
+            logged: None,
+            namespaces: self.namespaces(),
+            senders: self.senders.clone(),
+        })
+    }
+
+    pub(crate) async fn pressure(&mut self) -> Result<()> {
+        match &mut self.attachment {
+            Some(attachment) => attachment.pressure().await,
+            None => future::pending().await,
+        }
+    }
+
+    pub(crate) fn request_wake(&mut self) -> Result<()> {
+        match &mut self.attachment {
+            Some(attachment) => attachment.request_wake(),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands what was counted since the last time to `sink`, and attaches or
+    /// detaches programs as pressure and the conntrack module demand.
+    pub(crate) fn tick(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+        if let Some(event) = self.follow_module(sink)? {
+            return Ok(Some(event));
+        }
+        self.drain(sink)?;
+        self.follow_pressure()
+    }
+
+    /// Hands what was counted since the last time to `sink`.
+    pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
+        if let Some(attachment) = &mut self.attachment {
+            let totals = with(&self.carried.totals, attachment.drain(sink)?);
+            if totals != self.counted {
+                attachment.learn(&mut self.senders)?;
+                self.counted = totals;
+            }
+        }
+        Ok(())
+    }
+
+    /// The totals of this moment, drained or not.
+    pub(crate) fn totals_now(&self) -> Result<TotalsByNetns> {
+        let carried = &self.carried.totals;
+        Ok(match &self.attachment {
+            Some(attachment) => with(carried, attachment.totals_now()?),
+            None => carried.clone(),
+        })
+    }
+
+    /// Tells the ledger how much the programs see from now on.
+    fn cover(&mut self) {
+        self.ledger.cover(match &self.attachment {
+            None => Coverage::None,
+            Some(attachment) if attachment.is_armed() => Coverage::Full,
+            Some(_) => Coverage::AtRest,
+        });
+    }
+
+    /// Arms, or comes to rest.
+    fn follow_pressure(&mut self) -> Result<Option<Event>> {
+        if !self.arming.is_automatic() || !self.backend.can_rest() {
+            return Ok(None);
+        }
+        if self.looked.elapsed() >= LOOK {
+            self.check()?;
+        }
+        let refusals = self.watched.refusals() + sum_of_all(&self.counted);
+        let pressure = Pressure {
+            fill: self.watched.fill(),
+            refusing: refusals != self.refusals,
+        };
+        self.refusals = refusals;
+        let Some(attachment) = &mut self.attachment else {
+            return Ok(None);
+        };
+        let armed = attachment.is_armed();
+        match self.arming.decide(armed, pressure, Instant::now()) {
+            Some(Change::Arm) if !armed => {
+                attachment.arm()?;
+                self.check()?;
+                self.cover();
+                Ok(Some(Event::Armed))
+            }
+            Some(Change::Rest) => {
+                self.check()?;
+                self.ledger.cover(Coverage::AtRest);
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.rest()?;
+                }
+                Ok(Some(Event::AtRest))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    pub(crate) fn check(&mut self) -> Result<()> {
+        // Those of another load of the module are not to be compared.
+        if attachment::instance() != self.instance {
+            return Ok(());
+        }
+        let ended = self.watched.refresh(self.counted.keys().copied())?;
+        let before = self.totals_now()?;
+        if let Some(attachment) = &mut self.attachment
+            && !attachment.is_armed()
+        {
+            attachment.wait_for_packets()?;
+        }
+        for netns in ended {
+            self.ledger.reopen(netns, before.get(&netns));
+        }
+        let first = self.watched.counters();
+        let after = self.totals_now()?;
+        let second = self.watched.counters();
+        if attachment::instance() != self.instance {
+            return Ok(());
+        }
+        let in_flight = self
+            .attachment
+            .as_ref()
+            .map_or(0, |attachment| 2 * attachment.cpus());
+        for (netns, counters) in first {
+            let totals = |of: &TotalsByNetns| of.get(&netns).copied().unwrap_or_default();
+            let (before, after) = (totals(&before), totals(&after));
+            let quiet = before == after
+                && second
+                    .get(&netns)
+                    .is_some_and(|second| same_refusals(&counters, second));
+            if self.watched.began_anew(netns, &counters) {
+                self.ledger.reopen(netns, Some(&before));
+            }
+            let reading = Reading {
+                before: &before,
+                kernel: &self.watched.record(netns, counters),
+                after: &after,
+                in_flight: if quiet { 0 } else { in_flight },
+            };
+            self.ledger.read(netns, &reading);
+        }
+        self.missed = self.carried.missed;
+        if let Some(attachment) = &mut self.attachment {
+            let missed = attachment.missed()?;
+            if missed != Missed::default() {
+                attachment.reinforce()?;
+            }
+            self.missed.add(&missed);
+        }
+        self.looked = Instant::now();
+        Ok(())
+    }
+
+    fn faults(&self) -> Result<Faults> {
+        let mut faults = self.carried.faults;
+        if let Some(attachment) = &self.attachment {
+            faults.add(&attachment.faults()?);
+        }
+        Ok(faults)
+    }
+
+    /// Ends the counting, hands what was counted until then to `sink`, and
+    /// detaches the programs.
+    pub(crate) fn stop(&mut self, sink: &mut impl Sink) -> Result<()> {
+        self.check()?;
+        self.detach(sink)
+    }
+}
+
+fn warnings(attachment: &Attachment, backend: Backend) -> Vec<String> {
+    let hidden = "the kernel hides its symbols (CAP_SYSLOG is missing), so";
+    let stale = attachment
+        .cannot_tell_stale()
+        .then(|| format!("{hidden} stale_extension is taken for chain_too_long"));
+    let senders = attachment
+        .cannot_tell_senders(backend)
+        .then(|| format!("{hidden} local packets are shown without the process that sent them"));
+    stale.into_iter().chain(senders).collect()
+}
+
+/// Totals of programs that have ended and of those that have not, together.
+fn with(carried: &TotalsByNetns, mut totals: TotalsByNetns) -> TotalsByNetns {
+    for (&netns, more) in carried {
+        totals.entry(netns).or_default().join(more);
+    }
+    totals
+}
+
+/// Everything that programs counted, whatever it was.
+fn sum_of_all(totals: &TotalsByNetns) -> u64 {
+    totals.values().map(Totals::drops).sum()
+}

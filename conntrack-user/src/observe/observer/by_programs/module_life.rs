@@ -1,0 +1,129 @@
+//! The conntrack module comes and goes under the programs.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    kernel::{presence::Presence, surroundings::Surroundings},
+    observe::{
+        backend::Backend,
+        counts::sink::Sink,
+        observer::{
+            by_programs::{Carried, ProgramObserver, warnings, with},
+            event::Event,
+        },
+        programs::attachment::{self, Attachment},
+        survey::{
+            trial::{Trial, Works},
+            unusable::Unusable,
+        },
+    },
+};
+
+/// How often in a row attaching again may fail.
+const FAILURES: u32 = 20;
+
+impl ProgramObserver {
+    /// Lets go of a module that was unloaded or that nobody else needs, and
+    /// comes back when it is needed.
+    pub(crate) fn follow_module(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+        // The tracepoint is in no module.
+        if !self.backend.can_rest() {
+            return Ok(None);
+        }
+        let instance = attachment::instance();
+        if instance != self.instance {
+            let was_attached = self.attachment.is_some();
+            self.detach(sink)?;
+            self.restart();
+            self.instance = instance;
+            return Ok(was_attached.then_some(Event::Unloaded));
+        }
+        // Only trampolines hold the module.
+        let release = self.wanted.release_module && self.backend == Backend::Fexit;
+        if let Some(attachment) = &self.attachment {
+            if release && attachment.is_all_that_holds() {
+                self.check()?;
+                self.detach(sink)?;
+                return Ok(Some(Event::Released));
+            }
+            return Ok(None);
+        }
+        let loaded = matches!(Presence::read()?, Presence::Module { .. });
+        if !loaded || (release && attachment::is_idle()) {
+            return Ok(None);
+        }
+        self.try_to_attach_again()
+    }
+
+    /// It can fail because the module goes away again, so a failure must last
+    /// before it is one.
+    fn try_to_attach_again(&mut self) -> Result<Option<Event>> {
+        match self.attach_again() {
+            Ok(()) => {
+                self.failures = 0;
+                Ok(Some(Event::Attached))
+            }
+            Err(_) if self.failures < FAILURES => {
+                self.failures += 1;
+                Ok(None)
+            }
+            Err(error) => Err(error.context("cannot attach again to module nf_conntrack")),
+        }
+    }
+
+    /// Detaches all programs for good; the counters go on alone.
+    pub(crate) fn detach(&mut self, sink: &mut impl Sink) -> Result<()> {
+        let Some(mut attachment) = self.attachment.take() else {
+            return Ok(());
+        };
+        let Carried {
+            totals,
+            missed,
+            faults,
+        } = &mut self.carried;
+        *totals = with(totals, attachment.end(sink)?);
+        attachment.learn(&mut self.senders)?;
+        missed.add(&attachment.missed()?);
+        faults.add(&attachment.faults()?);
+        self.counted = totals.clone();
+        self.cover();
+        Ok(())
+    }
+
+    /// The module is gone, and with it its counters, which begin at zero when
+    /// it comes back.
+    fn restart(&mut self) {
+        for netns in self.watched.restart() {
+            let counted = self.counted.get(&netns).copied().unwrap_or_default();
+            self.ledger.restart(netns, &counted);
+        }
+    }
+
+    fn attach_again(&mut self) -> Result<()> {
+        let armed = self.arming.begins_armed(self.watched.fill());
+        let attachment = attach(self.backend, armed)?;
+        // Else its counters are not the ones that are followed.
+        if attachment::instance() != self.instance {
+            bail!("the module was loaded anew meanwhile");
+        }
+        self.warnings = warnings(&attachment, self.backend);
+        self.attachment = Some(attachment);
+        self.check()?;
+        self.cover();
+        Ok(())
+    }
+}
+
+/// Attaches the programs of the same backend as before, so that the report stays about
+/// one.
+fn attach(backend: Backend, armed: bool) -> Result<Attachment> {
+    let around = Arc::new(Surroundings::read());
+    let mut trial = Trial::new(&around, armed);
+    match trial.attempt(backend) {
+        Ok(Works::Programs(attached)) => trial.begin(attached),
+        Ok(Works::Counters) => bail!("backend {backend} has no programs"),
+        Err(failure) => Err(Unusable::error(&[Unusable::new(backend, failure, &around)])),
+    }
+}

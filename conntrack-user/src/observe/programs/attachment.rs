@@ -1,0 +1,247 @@
+//! The programs of one backend, attached, and the maps that they count in.
+
+use anyhow::Result;
+use conntrack_ebpf::{ABSENT, Fault, Layout, Phase};
+
+use crate::{
+    kernel::{module, surroundings::Surroundings},
+    observe::{
+        backend::Backend,
+        bpf::object::Object,
+        counts::{
+            drain::Counts,
+            health::{Faults, Missed},
+            senders::Senders,
+            sink::Sink,
+            totals::TotalsByNetns,
+        },
+        failure::{LoadFailure, Step},
+        programs::{
+            load::Programs, pressure_signal::PressureSignal, requirements, table::When,
+            types::Types,
+        },
+    },
+};
+
+/// Flows that each of the two flow maps has room for. An entry takes some 130
+/// bytes of kernel memory, made available in advance.
+const FLOWS: u32 = 131_072;
+
+/// What all backends with programs need, made ready for this kernel.
+pub(crate) struct Prepared {
+    types: Types,
+    counts: Counts,
+    pressure: PressureSignal,
+}
+
+impl Prepared {
+    /// Reads the kernel's types and creates the maps.
+    pub(crate) fn new() -> Result<Self, LoadFailure> {
+        let types = Types::read()?;
+        let (counts, pressure) =
+            maps(&types.layout).map_err(|error| LoadFailure::of(Step::CreateMaps, &error))?;
+        Ok(Self {
+            types,
+            counts,
+            pressure,
+        })
+    }
+
+    /// Loads the programs of a backend and attaches them, those that may rest only
+    /// if they are wanted `armed`. They count nothing yet.
+    pub(crate) fn attach(
+        &mut self,
+        backend: Backend,
+        armed: bool,
+        around: &Surroundings,
+    ) -> Result<Attached, LoadFailure> {
+        requirements::check(backend, &self.types, around)?;
+        let object = self.counts.object();
+        let mut programs = Programs::load(backend, object, &self.types)?;
+        let armed = armed || !backend.can_rest();
+        if armed {
+            programs.attach(When::Armed, object)?;
+        }
+        programs.attach(When::Always, object)?;
+        Ok(Attached { programs, armed })
+    }
+}
+
+fn maps(layout: &Layout) -> Result<(Counts, PressureSignal)> {
+    let mut object = Object::load(layout, FLOWS)?;
+    let pressure = PressureSignal::new(&mut object)?;
+    Ok((Counts::new(object)?, pressure))
+}
+
+/// The module that the functions are in, where it is one.
+const MODULE: &str = "nf_conntrack";
+
+/// The programs of a backend, attached.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    programs: Programs,
+    armed: bool,
+}
+
+impl Attached {
+    const fn phase(&self) -> Phase {
+        if self.armed {
+            Phase::Armed
+        } else {
+            Phase::AtRest
+        }
+    }
+}
+
+/// Programs attached, counting.
+pub(crate) struct Attachment {
+    prepared: Prepared,
+    attached: Attached,
+}
+
+impl Attachment {
+    /// Lets them count.
+    pub(crate) fn begin(mut prepared: Prepared, attached: Attached) -> Result<Self> {
+        prepared.counts.begin(attached.phase())?;
+        prepared.pressure.request()?;
+        Ok(Self { prepared, attached })
+    }
+
+    /// Whether those are attached that run for each new flow.
+    pub(crate) const fn is_armed(&self) -> bool {
+        self.attached.armed
+    }
+
+    /// Attaches those that run for each new flow. When this returns, they have
+    /// seen every packet that is on its way.
+    pub(crate) fn arm(&mut self) -> Result<()> {
+        let counts = &mut self.prepared.counts;
+        self.attached
+            .programs
+            .attach(When::Armed, counts.object())?;
+        counts.begin(Phase::Arming)?;
+        counts.begin(Phase::Armed)?;
+        self.attached.armed = true;
+        Ok(())
+    }
+
+    /// Attaches those besides that see what others of these see, since the
+    /// kernel skips programs.
+    pub(crate) fn reinforce(&mut self) -> Result<()> {
+        if !self.attached.armed {
+            return Ok(());
+        }
+        let object = self.prepared.counts.object();
+        self.attached.programs.attach(When::Skipping, object)?;
+        Ok(())
+    }
+
+    /// Detaches them, when no packet is on its way whose count was left to
+    /// them.
+    pub(crate) fn rest(&mut self) -> Result<()> {
+        self.prepared.counts.begin(Phase::AtRest)?;
+        self.attached.programs.detach(When::Skipping);
+        self.attached.programs.detach(When::Armed);
+        self.attached.armed = false;
+        self.prepared.pressure.request()
+    }
+
+    /// Waits until every packet has left conntrack that the programs have
+    /// counted before. At rest they count it before the kernel does, which may
+    /// write a message to a slow console in between.
+    pub(crate) fn wait_for_packets(&mut self) -> Result<()> {
+        self.prepared.counts.begin(self.attached.phase())
+    }
+
+    /// Asks for the next sign of pressure.
+    pub(crate) fn request_wake(&mut self) -> Result<()> {
+        self.prepared.pressure.request()
+    }
+
+    /// Ends when the programs see the first sign of pressure since they were
+    /// attached, came to rest, or were asked for the next one.
+    pub(crate) async fn pressure(&mut self) -> Result<()> {
+        self.prepared.pressure.received().await
+    }
+
+    /// Hands what was counted since the last time to `sink`; gives all totals.
+    pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
+        self.prepared.counts.turn(sink)
+    }
+
+    /// Counts no more, and hands the rest to `sink`; gives all totals.
+    pub(crate) fn end(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
+        self.prepared.counts.end(sink)
+    }
+
+    /// Notes who has sent packets that were refused.
+    pub(crate) fn learn(&self, senders: &mut Senders) -> Result<()> {
+        self.prepared
+            .counts
+            .senders(|process, sender| senders.learn(process, sender))
+    }
+
+    /// What was counted until now.
+    pub(crate) fn totals_now(&self) -> Result<TotalsByNetns> {
+        self.prepared.counts.totals_now()
+    }
+
+    /// CPUs of this host, plugged in or not.
+    pub(crate) const fn cpus(&self) -> u64 {
+        self.prepared.counts.cpus()
+    }
+
+    pub(crate) fn missed(&self) -> Result<Missed> {
+        self.attached.programs.missed()
+    }
+
+    pub(crate) fn faults(&self) -> Result<Faults> {
+        let counts = &self.prepared.counts;
+        Ok(Faults {
+            unreadable: counts.faults(Fault::Unreadable)?,
+            join_lost: counts.faults(Fault::JoinLost)?,
+        })
+    }
+
+    /// Entries have generations, but which is the current one is hidden.
+    pub(crate) const fn cannot_tell_stale(&self) -> bool {
+        let Layout {
+            ext_gen_id,
+            ext_genid_address,
+            ..
+        } = self.prepared.types.layout;
+        ext_gen_id != ABSENT && ext_genid_address == 0
+    }
+
+    /// Nothing says whether a task runs on its own account.
+    pub(crate) const fn cannot_tell_senders(&self, backend: Backend) -> bool {
+        let Layout {
+            per_cpu_offset_address,
+            task_preempt_count,
+            ..
+        } = self.prepared.types.layout;
+        backend.can_rest() && per_cpu_offset_address == 0 && task_preempt_count == ABSENT
+    }
+
+    /// Whether nobody but these programs keeps the module loaded. Each loaded
+    /// program holds it (`check_attach_btf_id`, `kernel/bpf/verifier.c`,
+    /// 6.2 and later), or each function that one is
+    /// attached to (`bpf_trampoline_module_get`, `kernel/bpf/trampoline.c`, 5.11
+    /// to 6.1).
+    pub(crate) fn is_all_that_holds(&self) -> bool {
+        let programs = &self.attached.programs;
+        [programs.count(), programs.functions()]
+            .into_iter()
+            .any(|ours| module::is_idle(MODULE, ours))
+    }
+}
+
+/// Which load of the module is there now; none if it is not loaded.
+pub(crate) fn instance() -> Option<u64> {
+    module::instance(MODULE)
+}
+
+/// Whether conntrack is loaded as a module that nobody needs.
+pub(crate) fn is_idle() -> bool {
+    module::is_idle(MODULE, 0)
+}

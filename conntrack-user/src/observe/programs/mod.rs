@@ -1,0 +1,9 @@
+//! The programs: which there are, and how they are loaded and attached.
+
+pub(crate) mod attachment;
+pub mod layout;
+pub(crate) mod load;
+pub(crate) mod pressure_signal;
+pub(crate) mod requirements;
+pub(crate) mod table;
+pub mod types;

@@ -1,0 +1,77 @@
+//! What a backend needs of the kernel, as far as it can be read without loading a
+//! program.
+
+use conntrack_ebpf::ABSENT;
+
+use crate::{
+    kernel::{
+        surroundings::{Kprobes, Surroundings},
+        symbols::Symbols,
+    },
+    observe::{
+        backend::Backend,
+        failure::{Cause, LoadFailure, Step},
+        programs::{
+            table::{Hook, Program},
+            types::Types,
+        },
+    },
+};
+
+/// Demands all of it.
+pub(crate) fn check(
+    backend: Backend,
+    types: &Types,
+    around: &Surroundings,
+) -> Result<(), LoadFailure> {
+    of_kernel(backend, types, around)
+        .and_then(|()| Program::of(backend, types.deletion).try_for_each(|it| target(it, types)))
+        .map_err(|cause| LoadFailure::new(Step::FindTargets, cause))
+}
+
+fn of_kernel(backend: Backend, types: &Types, around: &Surroundings) -> Result<(), Cause> {
+    match backend {
+        Backend::Tracepoint if types.layout.reason_netfilter_drop == ABSENT => {
+            Err(Cause::NoDropReason)
+        }
+        // Switched off they could be attached all the same, and see nothing.
+        Backend::Kprobe if around.kprobes != Kprobes::On => Err(Cause::Kprobes(around.kprobes)),
+        Backend::Fexit if around.module_btf == Some(false) => Err(Cause::NoModuleBtf),
+        _ => Ok(()),
+    }
+}
+
+/// Demands that what a program is attached to is there.
+fn target(program: &Program, types: &Types) -> Result<(), Cause> {
+    match program.hook {
+        Hook::Kprobe(function) => is_unchanged(function, &types.symbols),
+        Hook::Fentry(function) | Hook::Fexit(function) => {
+            is_unchanged(function, &types.symbols)?;
+            types
+                .of_conntrack()
+                .function(function)
+                .map(drop)
+                .ok_or(Cause::NoFunctionType(function))
+        }
+        Hook::Tracepoint(tracepoint) => types
+            .kernel
+            .tracepoint(tracepoint)
+            .map(drop)
+            .ok_or(Cause::NoTracepoint(tracepoint)),
+    }
+}
+
+/// Demands that a function is there under its own name: by any other its arguments
+/// may be others.
+fn is_unchanged(function: &'static str, symbols: &Symbols) -> Result<(), Cause> {
+    if symbols.has(function) {
+        return Ok(());
+    }
+    Err(match symbols.variant(function) {
+        Some(variant) => Cause::FunctionChanged {
+            function,
+            variant: variant.to_owned(),
+        },
+        None => Cause::NoFunction(function),
+    })
+}

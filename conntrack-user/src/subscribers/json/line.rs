@@ -1,0 +1,139 @@
+//! The lines of the stream.
+
+use serde::Serialize;
+
+use crate::{
+    auto::event::Kept,
+    engine::{
+        header::Header,
+        update::{Summary, Update},
+        watched_netns::{Change, NetnsChange},
+    },
+    observe::observer::{event::Event, log::Logged},
+    subscribers::json::{body::Body, flows::Service},
+};
+
+/// A line of the stream.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(super) enum Line<'a> {
+    /// Refusals are seen better or worse from now on.
+    Event {
+        /// RFC 3339.
+        time: &'a str,
+        /// What has changed; `waiting` comes before the start.
+        event: Changed,
+    },
+    /// Something has become of the only namespace that is observed.
+    #[serde(rename = "event")]
+    Netns {
+        /// RFC 3339.
+        time: &'a str,
+        /// `netns_gone` or `netns_renamed`.
+        event: &'static str,
+        /// Its inode.
+        netns: u32,
+        /// What it was called.
+        netns_name: &'a str,
+        /// What it is called now, if it is there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        now: Option<&'a str>,
+    },
+    /// The first.
+    Start {
+        /// Version of ctdrop.
+        version: &'static str,
+        /// When and where it runs, and how well it can see.
+        #[serde(flatten)]
+        header: &'a Header,
+    },
+    /// One for each interval.
+    Interval(Body<'a>),
+    /// The last.
+    Summary {
+        /// The numbers.
+        #[serde(flatten)]
+        body: Body<'a>,
+        /// Name of the host.
+        host: &'a str,
+        /// Release of the kernel.
+        release: &'a str,
+        /// By how many packets a flow's count can be too low.
+        error_bound: u64,
+        /// Where packets went whose flow has no count of its own.
+        services: Vec<Service>,
+        /// What the kernel log has said, where it is read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        log: Option<Logged>,
+        /// Fixes that were made, the first one first; none without `--fix`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fixes: Option<&'a [Kept]>,
+        /// What may be wrong with the numbers; not there if nothing.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        warnings: &'a [String],
+    },
+}
+
+/// What has changed.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Changed {
+    /// Something about the programs.
+    Programs(Event),
+    /// Conntrack is not loaded.
+    Waiting(&'static str),
+}
+
+impl<'a> Line<'a> {
+    /// The line of an update; none of one that has none, or is a line already.
+    pub(super) fn of(update: &'a Update) -> Option<Self> {
+        Some(match update {
+            Update::Waiting { time } => Self::Event {
+                time,
+                event: Changed::Waiting("waiting"),
+            },
+            Update::Started(header) => Self::Start {
+                version: env!("CARGO_PKG_VERSION"),
+                header,
+            },
+            Update::Observer { time, event } => Self::Event {
+                time,
+                event: Changed::Programs(*event),
+            },
+            Update::Netns(change) => Self::netns(change),
+            Update::Interval(report) => Self::Interval(Body::new(report)),
+            Update::Finished(summary) => Self::summary(summary),
+            Update::Refused(_) | Update::Fix(_) => return None,
+        })
+    }
+
+    fn netns(change: &'a NetnsChange) -> Self {
+        let (event, now) = match &change.change {
+            Change::Gone => ("netns_gone", None),
+            Change::Renamed { now } => ("netns_renamed", Some(now.as_str())),
+        };
+        Self::Netns {
+            time: &change.time,
+            event,
+            netns: change.netns,
+            netns_name: &change.name,
+            now,
+        }
+    }
+
+    fn summary(summary: &'a Summary) -> Self {
+        let services = summary.services.iter();
+        Self::Summary {
+            body: Body::new(&summary.report),
+            host: &summary.host,
+            release: &summary.release,
+            error_bound: summary.report.error_bound,
+            services: services
+                .map(|(key, packets)| Service::new(key, *packets))
+                .collect(),
+            log: summary.report.logged,
+            fixes: summary.fixes.as_deref(),
+            warnings: &summary.warnings,
+        }
+    }
+}

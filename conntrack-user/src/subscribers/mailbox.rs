@@ -1,0 +1,166 @@
+//! What a subscriber has not taken yet, in bounded memory.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::engine::update::Update;
+
+/// How many updates wait. When more come, the oldest intervals are added up.
+const ROOM: usize = 16;
+
+/// Updates on their way to one subscriber.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Arc<Update>>,
+    /// Whether no more come.
+    closed: bool,
+    /// Updates that found no room.
+    lost: u64,
+}
+
+impl Mailbox {
+    /// Adds an update. Never waits.
+    pub(super) fn put(&self, update: &Arc<Update>) {
+        self.state().put(update);
+        self.changed.notify_one();
+    }
+
+    /// Nothing more comes.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next update; none if no more come.
+    pub(super) fn take(&self) -> Option<Arc<Update>> {
+        let mut state = self.state();
+        loop {
+            if let Some(update) = state.waiting.pop_front() {
+                return Some(update);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// How many updates found no room.
+    pub(super) fn lost(&self) -> u64 {
+        self.state().lost
+    }
+
+    /// Nothing that is done with it can leave it half done, so that a panic of
+    /// another thread does not matter.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn put(&mut self, update: &Arc<Update>) {
+        self.waiting.push_back(Arc::clone(update));
+        if self.waiting.len() > ROOM && !self.merge() {
+            let oldest = self.waiting.iter().position(|update| !update.is_kept());
+            if let Some(oldest) = oldest {
+                self.waiting.remove(oldest);
+                self.lost += 1;
+            }
+        }
+    }
+
+    /// Makes one of the oldest two that can be. Whether there are such.
+    fn merge(&mut self) -> bool {
+        for early in 0..self.waiting.len() {
+            let earlier = Arc::clone(&self.waiting[early]);
+            for later in self.waiting.range_mut(early + 1..) {
+                if let Some(merged) = earlier.merged(later) {
+                    *later = Arc::new(merged);
+                    self.waiting.remove(early);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{auto::refusals::Refusals, observe::observer::event::Event};
+
+    fn refused(packets: u64) -> Arc<Update> {
+        Arc::new(Update::Refused(Refusals {
+            room: [(1, packets)].into(),
+            ..Refusals::default()
+        }))
+    }
+
+    fn event() -> Arc<Update> {
+        Arc::new(Update::Observer {
+            time: String::new(),
+            event: Event::Armed,
+        })
+    }
+
+    fn taken(mailbox: &Mailbox) -> Vec<Arc<Update>> {
+        mailbox.close();
+        std::iter::from_fn(|| mailbox.take()).collect()
+    }
+
+    #[test]
+    fn what_has_room_comes_out_in_order() {
+        let mailbox = Mailbox::default();
+        for packets in 0..16 {
+            mailbox.put(&refused(packets));
+        }
+        let packets: Vec<u64> = taken(&mailbox)
+            .iter()
+            .map(|update| match &**update {
+                Update::Refused(refused) => refused.room[&1],
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(packets, (0..16).collect::<Vec<_>>());
+        assert_eq!(mailbox.lost(), 0);
+    }
+
+    #[test]
+    fn what_can_be_merged_is_never_lost() {
+        let mailbox = Mailbox::default();
+        for packets in 0..1000 {
+            mailbox.put(&refused(packets));
+        }
+        let taken = taken(&mailbox);
+        assert_eq!((taken.len(), mailbox.lost()), (ROOM, 0));
+        assert!(matches!(&**taken.last().unwrap(), Update::Refused(last) if last.room[&1] == 999));
+    }
+
+    #[test]
+    fn what_cannot_be_merged_is_counted() {
+        let mailbox = Mailbox::default();
+        mailbox.put(&Arc::new(Update::Waiting {
+            time: String::new(),
+        }));
+        for _ in 0..20 {
+            mailbox.put(&event());
+        }
+        mailbox.put(&refused(1));
+        let taken = taken(&mailbox);
+        assert_eq!((taken.len(), mailbox.lost()), (ROOM, 6));
+        assert!(matches!(&*taken[0], Update::Waiting { .. }));
+        assert!(matches!(&**taken.last().unwrap(), Update::Refused(_)));
+    }
+}

@@ -1,0 +1,226 @@
+//! Reports: an interval, and the totals.
+
+use crate::{
+    auto::event,
+    engine::{
+        report::{NamespaceState, Report},
+        update::Summary,
+    },
+    observe::{
+        backend::Backend,
+        check::{counter::Counter, discrepancy::Discrepancy, proof::Range},
+    },
+    say::{
+        number::{counted, number, optional},
+        port::Services,
+        text::plain,
+    },
+    subscribers::text::{BAD, BOLD, GOOD, note, table::table},
+};
+
+/// An interval.
+pub(in crate::subscribers) fn interval(report: &Report, services: &Services) -> Vec<String> {
+    let figures = &report.figures;
+    let total = figures.total();
+    let style = if total == 0 { BOLD } else { BAD };
+    let mut lines = vec![format!(
+        "{}  {style}{} refused{style:#} in {:.1} s{}",
+        report.time,
+        counted(total, "packet"),
+        report.length.as_secs_f64(),
+        reasons(report)
+    )];
+    if report.intervals > 1 {
+        lines.push(format!(
+            "  {} intervals added up: the output was not read in time",
+            number(report.intervals)
+        ));
+    }
+    lines.extend(report.namespaces.iter().map(namespace));
+    lines.extend(table(report, services));
+    if !figures.reconciled() {
+        lines.push(verdict(report));
+    }
+    lines
+}
+
+/// The totals at the end.
+pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) -> Vec<String> {
+    let report = &summary.report;
+    let figures = &report.figures;
+    let mut lines = vec![format!(
+        "{BOLD}Total in {:.1} s: {} refused{BOLD:#}{}",
+        report.length.as_secs_f64(),
+        counted(figures.total(), "packet"),
+        reasons(report)
+    )];
+    lines.extend(report.namespaces.iter().map(namespace));
+    lines.extend(table(report, services));
+    if figures.unattributed > 0 && report.backend != Backend::Counters {
+        lines.push(format!(
+            "{} of them have no flow here: they are counted by reason and, where there was room, by \
+             destination",
+            number(figures.unattributed)
+        ));
+    }
+    lines.extend(lost_between(figures.range));
+    if report.error_bound > 0 {
+        lines.push(format!(
+            "there were more flows than ctdrop has room for: the count of a flow can be up to {} \
+             too low",
+            number(report.error_bound)
+        ));
+    }
+    if report.missed.sum() > 0 {
+        lines.push(format!(
+            "the kernel skipped {} of ctdrop's programs",
+            counted(report.missed.sum(), "run")
+        ));
+    }
+    if report.faults.unreadable > 0 || report.faults.join_lost > 0 {
+        lines.push(format!(
+            "ctdrop's programs failed: {} could not be read, {} between programs found no room",
+            counted(report.faults.unreadable, "packet"),
+            counted(report.faults.join_lost, "mark")
+        ));
+    }
+    let grown: Vec<String> = figures
+        .kernel
+        .iter()
+        .map(|(&counter, &grown)| format!("{} +{}", counter_name(counter), number(grown)))
+        .collect();
+    lines.push(format!("kernel   {}", grown.join(", ")));
+    lines.extend(report.logged.map(|logged| {
+        format!(
+            "log      {} about a full table, {} suppressed, {} lost",
+            counted(logged.lines, "line"),
+            counted(logged.suppressed, "network message"),
+            counted(logged.lost, "record")
+        )
+    }));
+    lines.push(verdict(report));
+    lines.extend(summary.warnings.iter().map(|warning| note(warning)));
+    lines.extend(event::summary(summary.fixes.as_deref().unwrap_or_default()));
+    lines
+}
+
+/// `: table_full 12, clash 3; evicted: 4`
+fn reasons(report: &Report) -> String {
+    let figures = &report.figures;
+    let parts: Vec<String> = figures
+        .drops
+        .iter()
+        .filter(|&(_, &packets)| packets > 0)
+        .map(|(name, &packets)| format!("{name} {}", number(packets)))
+        .collect();
+    let losses = if parts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", parts.join(", "))
+    };
+    let besides = [
+        ("evicted", figures.evicted),
+        ("clashes resolved", figures.clash_resolved),
+        ("refused entries without a packet", figures.non_packet),
+    ];
+    let besides = besides
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(what, count)| format!("; {what}: {}", number(count)));
+    losses + &besides.collect::<String>()
+}
+
+/// `between 103 and 106 packets were lost`, where counters leave it open.
+fn lost_between(range: Option<Range>) -> Option<String> {
+    let Range { at_least, at_most } = range?;
+    (at_least != at_most).then(|| {
+        format!(
+            "between {} and {} packets were lost: one packet can move two counters",
+            number(at_least),
+            number(at_most)
+        )
+    })
+}
+
+fn namespace(state: &NamespaceState) -> String {
+    let share = match (state.limits.entries, state.limits.max) {
+        (Some(entries), Some(max)) if max > 0 => format!(" ({} %)", entries * 100 / max),
+        _ => String::new(),
+    };
+    if state.limits.entries.is_none() {
+        return format!("  {}: entries cannot be read", plain(&state.name));
+    }
+    format!(
+        "  {}: {} of {} entries{share}",
+        plain(&state.name),
+        optional(state.limits.entries),
+        optional(state.limits.max)
+    )
+}
+
+fn verdict(report: &Report) -> String {
+    let figures = &report.figures;
+    if figures.kernel.is_empty() {
+        return format!(
+            "{BAD}not checked{BAD:#}: conntrack's counters cannot be read here \
+             (/proc/net/stat/nf_conntrack)"
+        );
+    }
+    if !figures.reconciled() {
+        return format!(
+            "{BAD}discrepancy{BAD:#}: {}",
+            discrepancy(figures.discrepancy)
+        );
+    }
+    if report.backend == Backend::Counters {
+        return "from kernel counters only; no cross-check possible".to_owned();
+    }
+    let except = match figures.unchecked {
+        0 => String::new(),
+        unchecked => format!(
+            ", except for {} refused after the last look at the counters of {}",
+            counted(unchecked, "packet"),
+            if unchecked == 1 {
+                "its namespace"
+            } else {
+                "their namespaces"
+            }
+        ),
+    };
+    format!("{GOOD}reconciled{GOOD:#}: the counts match the kernel's counters{except}")
+}
+
+/// Counts that do not match.
+fn discrepancy(discrepancy: Discrepancy) -> String {
+    let Discrepancy {
+        unconfirmed,
+        unseen,
+    } = discrepancy;
+    let match_ = |count| if count == 1 { "matches" } else { "match" };
+    let packets = format!(
+        "{} {} no kernel counter",
+        counted(unconfirmed, "packet"),
+        match_(unconfirmed)
+    );
+    let increments = format!(
+        "{} of kernel counters {} no packet",
+        counted(unseen, "increment"),
+        match_(unseen)
+    );
+    match (unconfirmed, unseen) {
+        (_, 0) => packets,
+        (0, _) => increments,
+        _ => format!("{packets}, {increments}"),
+    }
+}
+
+/// As `conntrack -S` calls it.
+const fn counter_name(counter: Counter) -> &'static str {
+    match counter {
+        Counter::Drop => "drop",
+        Counter::InsertFailed => "insert_failed",
+        Counter::EarlyDrop => "early_drop",
+        Counter::ClashResolve => "clash_resolve",
+        Counter::ChainTooLong => "chaintoolong",
+    }
+}

@@ -1,0 +1,99 @@
+//! The thread that serves a subscriber.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use tokio::sync::watch;
+
+use crate::{
+    engine::update::Update,
+    say::number::counted,
+    subscribers::{Subscriber, mailbox::Mailbox},
+};
+
+/// A subscriber and its thread.
+pub struct Worker {
+    name: &'static str,
+    mailbox: Arc<Mailbox>,
+    thread: JoinHandle<Result<()>>,
+    /// Closed when the thread has ended, however.
+    alive: watch::Receiver<()>,
+}
+
+impl Worker {
+    /// Starts a thread for a subscriber, which errors will call `name`.
+    pub fn start(name: &'static str, mut subscriber: impl Subscriber) -> Result<Self> {
+        let mailbox = Arc::new(Mailbox::default());
+        let (life, alive) = watch::channel(());
+        let updates = Arc::clone(&mailbox);
+        let thread = thread::Builder::new().name(name.to_owned());
+        let thread = thread
+            .spawn(move || {
+                // Dropped last, also by a panic.
+                let _life = life;
+                while let Some(update) = updates.take() {
+                    subscriber.update(&update)?;
+                }
+                Ok(())
+            })
+            .with_context(|| format!("cannot start a thread for {name}"))?;
+        Ok(Self {
+            name,
+            mailbox,
+            thread,
+            alive,
+        })
+    }
+
+    /// Tells the subscriber; never waits for it.
+    pub fn tell(&self, update: &Arc<Update>) {
+        self.mailbox.put(update);
+    }
+
+    /// Nothing more will be told.
+    pub fn close(&self) {
+        self.mailbox.close();
+    }
+
+    /// Ends when the subscriber has: it has failed, or has taken all before
+    /// [`Self::close`].
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut alive = self.alive.clone();
+        async move {
+            // Nothing is ever sent, so an error is all that can come: the thread ended.
+            while alive.changed().await.is_ok() {}
+        }
+    }
+
+    /// Waits until the subscriber has taken all that it was told. That may take as
+    /// long as somebody does not read what it writes.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with the subscriber: it failed, panicked, or was so late that
+    /// it did not get everything.
+    pub async fn finish(self) -> Result<()> {
+        self.close();
+        self.ended().await;
+        let outcome = self.thread.join();
+        outcome.map_err(|panic| {
+            let why = panic
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            anyhow!("{} has panicked: {why}", self.name)
+        })??;
+        let lost = self.mailbox.lost();
+        ensure!(
+            lost == 0,
+            "{} was too slow: it missed {}",
+            self.name,
+            counted(lost, "event")
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! What the commands say, and how they fail.
+
+pub mod bench_who;
+pub mod demo;
+pub mod errors;
+pub mod probe;
+pub mod status;
+pub mod who;

@@ -1,0 +1,26 @@
+//! A story: one thing to try on a whole system.
+
+use anyhow::Result;
+
+use crate::vm::{self, Binaries, DiskGuest, File, systems::System};
+
+/// One thing to try on a system.
+#[derive(Debug)]
+pub struct Story {
+    /// What tests and commands call it.
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub about: &'static str,
+    /// What is put onto the disk before the first boot.
+    pub files: &'static [File],
+    /// Runs it on the booted system; an error is a failed assertion or a machine
+    /// that does not work.
+    pub run: fn(&mut DiskGuest) -> Result<()>,
+}
+
+impl Story {
+    /// Tells it on a system.
+    pub fn tell(&self, system: &System, binaries: &Binaries) -> Result<()> {
+        vm::on_system(system, binaries, self.files, self.name, self.run)
+    }
+}
