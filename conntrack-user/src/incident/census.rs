@@ -3,16 +3,26 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{idleness::SecondLook, thresholds};
+use crate::{
+    incident::thresholds,
+    say::protocol::{has_ports, is_icmp, protocol_name},
+    table::{
+        aggregate::{self, Aggregate},
+        entry::Address,
+        hitters::{Count, Hitters},
+        idle::SecondLook,
+        owners::Owners,
+    },
+};
 
 /// The sysctl of the timeout that a leak lives by, below
 /// `net.netfilter.nf_conntrack_`.
 pub const ESTABLISHED: &str = "tcp_timeout_established";
 
 /// What a service is: destination, protocol, port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Service {
     /// Address, before NAT.
     pub address: IpAddr,
@@ -99,7 +109,89 @@ pub struct Idle {
     pub unknown: u64,
 }
 
+impl<K> Heaviest<K> {
+    fn new<T>((key, count): (T, Count), name: impl Fn(T) -> (K, Option<String>)) -> Self {
+        let (key, owner) = name(key);
+        Self {
+            key,
+            owner,
+            entries: count.entries.into(),
+            unreplied: count.unreplied.into(),
+            idle: count.idle.into(),
+        }
+    }
+}
+
+/// As all JSON names a service (docs/json.md).
+impl Serialize for Service {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("address", &self.address)?;
+        map.serialize_entry("protocol", &protocol_name(self.protocol))?;
+        if has_ports(self.protocol) {
+            map.serialize_entry("port", &self.port)?;
+        } else if is_icmp(self.protocol) {
+            let [kind, code] = self.port.to_be_bytes();
+            map.serialize_entry("icmp_type", &kind)?;
+            map.serialize_entry("icmp_code", &code)?;
+        }
+        map.end()
+    }
+}
+
+impl Service {
+    fn of(service: aggregate::Service) -> Self {
+        let aggregate::Service {
+            address,
+            protocol,
+            port,
+        } = service;
+        Self {
+            address: address.ip(),
+            protocol,
+            port,
+        }
+    }
+}
+
+/// Whether the sums of a table are such that connections have to be looked at
+/// twice before it is judged.
+pub fn in_doubt(sums: &Aggregate) -> bool {
+    Census::of(sums, &Owners::default()).wants_second_look()
+}
+
 impl Census {
+    /// Of a table that was added up, with the names of owners that are known.
+    pub fn of(sums: &Aggregate, owners: &Owners) -> Self {
+        let owner = |address: Address| owners.of(address).map(ToOwned::to_owned);
+        let heaviest = |most: Option<(Address, Count)>| {
+            most.map(|most| Heaviest::new(most, |address| (address.ip(), owner(address))))
+        };
+        let service = |most: Option<(aggregate::Service, Count)>| {
+            let named = |it: aggregate::Service| (Service::of(it), owner(it.address));
+            most.map(|most| Heaviest::new(most, named))
+        };
+        let bound = |hitters: &Hitters<Address>| u64::from(hitters.error_bound());
+        Self {
+            filtered: false,
+            entries: sums.entries,
+            unreplied: sums.progress.unreplied,
+            unreplied_sources: sums.sources.distinct_unreplied(),
+            established: sums.established,
+            idle: sums.idle_established,
+            idle_unknown: sums.idle_unknown,
+            error_bound: bound(&sums.sources).max(sums.services.error_bound().into()),
+            source: heaviest(sums.sources.most(|count| count.entries)),
+            idle_source: heaviest(sums.sources.most(|count| count.idle)),
+            unreplied_source: heaviest(sums.sources.most(|count| count.unreplied)),
+            service: service(sums.services.most(|count| count.entries)),
+            unreplied_service: service(sums.services.most(|count| count.unreplied)),
+            owner: owner_with_most(sums, owners),
+            overdue: overdue(sums),
+            second: sums.second,
+        }
+    }
+
     /// The second look, if it has shown anything.
     pub(super) fn second_look(&self) -> Option<&SecondLook> {
         self.second.as_ref().filter(|second| second.looked > 0)
@@ -167,6 +259,30 @@ impl Census {
                 thresholds::LEAK_OF_ONE,
             )
     }
+}
+
+/// The container, pod or namespace with most entries. The machine itself is none
+/// that could be stopped.
+fn owner_with_most(sums: &Aggregate, owners: &Owners) -> Option<(String, u64)> {
+    let others = sums
+        .owners
+        .iter()
+        .filter(|&(&index, _)| !owners.is_machine(index));
+    let (&index, count) = others.max_by_key(|(_, count)| count.entries)?;
+    Some((owners.name(index)?.to_owned(), count.entries.into()))
+}
+
+fn overdue(sums: &Aggregate) -> Vec<Overdue> {
+    let each = sums.overdue.iter();
+    each.filter_map(|&(class, now, shortest, entries)| {
+        Some(Overdue {
+            timeout: class.sysctl()?,
+            now,
+            shortest,
+            entries,
+        })
+    })
+    .collect()
 }
 
 /// A part of a whole, as large as the same part of a sample.

@@ -3,27 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::{
+    facts::Facts,
+    kernel::{counters::Totals, limits::is_full, netns::called::Netns},
+    observe::usage::NamespaceUse,
+};
 use conntrack_ebpf::Reason;
-use serde::Serialize;
-
-use crate::kernel::counters::Totals;
-
-use super::thresholds::is_full;
-
-/// A network namespace, by what it is called.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Netns {
-    /// Its inode; none of a copied tree.
-    pub inode: Option<u32>,
-    /// Its name.
-    pub name: String,
-    /// Whether it is the host's own.
-    pub is_host: bool,
-    /// What goes before a command so that it runs in it: nothing where ctdrop
-    /// runs in it; none if nothing is known that enters it.
-    #[serde(skip)]
-    pub enter: Option<String>,
-}
 
 /// What is known of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +52,35 @@ impl Refused {
 }
 
 impl Evidence {
+    /// Of namespaces that were looked at twice. `default` is the limit that the
+    /// kernel chooses by itself on this host.
+    pub fn of_all(namespaces: &[NamespaceUse], default: Option<u64>) -> Vec<Self> {
+        let each = namespaces.iter();
+        each.map(|namespace| Self {
+            netns: namespace.called.clone(),
+            entries: namespace.entries,
+            max: namespace.max,
+            growth: namespace.growth,
+            refused: BTreeMap::new(),
+            dropped_before: dropped_before(namespace.counters.as_ref(), namespace.max, default),
+        })
+        .collect()
+    }
+
+    /// Of a copied tree: the one namespace whose numbers it has, by one look.
+    pub fn of_tree(facts: &Facts) -> Self {
+        let numbers = &facts.numbers;
+        let default = facts.kernel.default_table().map(|table| table.max);
+        Self {
+            netns: Netns::of_tree(),
+            entries: numbers.limits.entries,
+            max: numbers.limits.max,
+            growth: None,
+            refused: BTreeMap::new(),
+            dropped_before: dropped_before(numbers.counters.as_ref(), numbers.limits.max, default),
+        }
+    }
+
     /// Whether the table is full, or as good as.
     pub fn is_full(&self) -> bool {
         let full = |entries| self.max.is_some_and(|max| is_full(entries, max));
@@ -82,6 +96,11 @@ impl Evidence {
     /// Packets refused while somebody looked, for whatever reason.
     pub fn refused_now(&self) -> u64 {
         self.refused_by_lack().total()
+    }
+
+    /// Whether packets were refused for want of room while somebody looked.
+    pub fn has_been_full(&self) -> bool {
+        self.refused_by_lack().room > 0
     }
 
     fn grown(&self, counter: impl Fn(&Totals) -> Option<u64>) -> u64 {
@@ -137,6 +156,13 @@ impl Evidence {
             }
         }
     }
+}
+
+/// Packets dropped since boot under a limit that nobody has changed.
+pub fn dropped_before(counters: Option<&Totals>, max: Option<u64>, default: Option<u64>) -> u64 {
+    let untouched = max.is_some() && max == default;
+    let dropped = counters.and_then(|totals| totals.drop);
+    dropped.filter(|_| untouched).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use super::{
-    Confidence, Culprit,
+use crate::incident::{
     census::Census,
+    kind::{Confidence, Culprit},
     sign::{Contents, Idleness, Sign},
     thresholds::{
         CULPRIT, FEW, FLOOD, IDLE, LEAK, LEAK_OF_ONE, SPOOFED_ENTRIES, SPOOFED_SOURCES, is_share,
@@ -38,8 +38,11 @@ pub enum Kind {
 pub struct Filling {
     /// What it is.
     pub kind: Kind,
-    /// Entries of the culprit, or without one all in question.
+    /// Entries in question: those that are idle, or that nobody answers; or else
+    /// all.
     pub entries: u64,
+    /// Entries that were looked at.
+    pub of: u64,
     /// Whether it is about a part of the table only, by a filter.
     pub filtered: bool,
 }
@@ -78,6 +81,7 @@ impl Found {
                 .unwrap_or_else(|| honest(census))
         };
         found.filling.filtered = census.filtered;
+        found.filling.of = census.entries;
         found.signs.extend(caveats(census));
         found
     }
@@ -97,6 +101,7 @@ impl Found {
             filling: Filling {
                 kind,
                 entries,
+                of: 0,
                 filtered: false,
             },
             culprit,
@@ -117,25 +122,29 @@ fn leak(census: &Census) -> Option<Found> {
         return None;
     }
     let mut signs: Vec<Sign> = vec![idle_share(idle, census.entries)];
-    let mut entries = idle;
+    let mut culprit = None;
     if let Some((source, its)) = most {
-        let its_share = Idleness::IdleSource {
+        let share = Idleness::IdleSource {
             source,
             entries: its,
             of: idle,
         };
-        signs.push(its_share.into());
+        signs.push(share.into());
         let heaviest = census.idle_source.as_ref();
-        if let Some(all) = heaviest.filter(|heaviest| heaviest.key == source)
-            && of_one.is_some()
-        {
-            entries = all.entries;
-            let share_of_its = Idleness::IdleOfSource {
+        let all = heaviest.filter(|heaviest| heaviest.key == source);
+        let all = all.map_or(its, |heaviest| heaviest.entries);
+        if of_one.is_some() {
+            let share = Idleness::IdleOfSource {
                 source,
-                entries: its.min(all.entries),
-                of: all.entries,
+                entries: its.min(all),
+                of: all,
             };
-            signs.push(share_of_its.into());
+            signs.push(share.into());
+            culprit = Some(Culprit::Source {
+                address: source,
+                owner: owner_of(census, source),
+                entries: all,
+            });
         }
     }
     signs.extend(idleness(census));
@@ -144,11 +153,7 @@ fn leak(census: &Census) -> Option<Found> {
     } else {
         Confidence::Possible
     };
-    let culprit = of_one.map(|(address, _)| Culprit::Source {
-        address,
-        owner: owner_of(census, address),
-    });
-    Some(Found::new(Kind::Leak, entries, culprit, confidence, signs))
+    Some(Found::new(Kind::Leak, idle, culprit, confidence, signs))
 }
 
 fn owner_of(census: &Census, address: std::net::IpAddr) -> Option<String> {
@@ -233,10 +238,11 @@ fn flood(census: &Census) -> Option<Found> {
         let target = service.filter(|service| is_share(service.unreplied, unreplied, CULPRIT));
         return Some(found(
             Kind::SpoofedFlood,
-            target.map_or(unreplied, |service| service.unreplied),
+            unreplied,
             target.map(|service| Culprit::Service {
                 service: service.key,
                 owner: service.owner.clone(),
+                entries: service.unreplied,
             }),
             signs,
         ));
@@ -250,10 +256,11 @@ fn flood(census: &Census) -> Option<Found> {
     let sender = source.filter(|source| is_share(source.unreplied, unreplied, CULPRIT));
     Some(found(
         Kind::Flood,
-        sender.map_or(unreplied, |source| source.unreplied),
+        unreplied,
         sender.map(|source| Culprit::Source {
             address: source.key,
             owner: source.owner.clone(),
+            entries: source.unreplied,
         }),
         signs,
     ))

@@ -5,11 +5,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{
-    Culprit, Kind,
+use crate::incident::{
     census::{Census, ESTABLISHED, Overdue, Service},
-    evidence::Netns,
-    filling, words,
+    filling,
+    kind::{Culprit, Kind},
 };
 
 /// How many remedies that free entries are shown.
@@ -137,7 +136,6 @@ pub(super) fn of(case: &Case<'_>, census: Option<&Census>) -> Vec<Remedy> {
     } = *case;
     let look = census.is_none().then_some(Remedy::LookWho);
     let mut remedies: Vec<Remedy> = match kind {
-        Kind::None => Vec::new(),
         Kind::Undersized | Kind::NoisyNamespace => look.into_iter().collect(),
         Kind::Unknown if needs_room => vec![Remedy::LookWho],
         Kind::Unknown => vec![Remedy::LookFlows],
@@ -149,7 +147,7 @@ pub(super) fn of(case: &Case<'_>, census: Option<&Census>) -> Vec<Remedy> {
         ],
         Kind::NatExhausted => vec![Remedy::NatAddresses, Remedy::LookFlows],
         Kind::Memory => vec![Remedy::FreeMemory],
-        Kind::Leak | Kind::SpoofedFlood | Kind::Flood => Vec::new(),
+        Kind::None | Kind::Leak | Kind::SpoofedFlood | Kind::Flood => Vec::new(),
     };
     if kind == Kind::NoisyNamespace {
         remedies.extend(census.and_then(stop_owner));
@@ -242,35 +240,5 @@ const fn shorten(overdue: &Overdue) -> Remedy {
         from: overdue.now,
         to: overdue.shortest,
         entries: overdue.entries,
-    }
-}
-
-/// A remedy with its words and commands.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    remedy: &'a Remedy,
-    what: String,
-    how: String,
-    commands: Vec<String>,
-}
-
-/// Remedies for a namespace, with their words, as they are in JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Remedies {
-    /// The namespace that commands act on.
-    pub netns: Netns,
-    /// What helps most comes first.
-    pub list: Vec<Remedy>,
-}
-
-impl Serialize for Remedies {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.list.iter().map(|remedy| Told {
-            remedy,
-            what: words::what(remedy),
-            how: words::how(remedy, &self.netns),
-            commands: words::commands(remedy, &self.netns),
-        }))
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{census::Service, evidence::Netns, words};
+use crate::{incident::census::Service, kernel::netns::called::Netns};
 
 /// Something that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -224,23 +224,4 @@ impl From<Idleness> for Sign {
     fn from(sign: Idleness) -> Self {
         Self::Idleness(sign)
     }
-}
-
-/// A sign, with its words.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    sign: &'a Sign,
-    text: String,
-}
-
-/// Writes signs with their words.
-pub(super) fn with_words<S: serde::Serializer>(
-    signs: &[Sign],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(signs.iter().map(|sign| Told {
-        sign,
-        text: words::sign(sign),
-    }))
 }

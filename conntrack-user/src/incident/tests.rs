@@ -4,14 +4,15 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use conntrack_ebpf::Reason;
 
-use super::{
-    Census, Confidence, Culprit, Evidence, Incident, Kind, Netns, Pressure, Remedy, Service,
-    census::{ESTABLISHED, Heaviest, Overdue},
-    filling,
-    idleness::SecondLook,
-    judge, words, worst,
+use crate::{
+    incident::{
+        Census, Confidence, Culprit, Evidence, Incident, Kind, Netns, Pressure, Remedy, Service,
+        census::{ESTABLISHED, Heaviest, Overdue},
+        filling, judge, remedy, words, worst,
+    },
+    kernel::counters::Totals,
+    table::idle::SecondLook,
 };
-use crate::kernel::counters::Totals;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
 const RESOLVER: Service = Service {
@@ -123,8 +124,8 @@ fn few_sources() -> Census {
     }
 }
 
-fn second(alive: u64, idle: u64, unknown: u64) -> Option<SecondLook> {
-    Some(SecondLook {
+fn second(alive: u64, idle: u64, unknown: u64) -> SecondLook {
+    SecondLook {
         looked: alive + idle + unknown,
         alive,
         idle,
@@ -132,7 +133,7 @@ fn second(alive: u64, idle: u64, unknown: u64) -> Option<SecondLook> {
         seconds: 3,
         idle_source: (idle > 0).then_some((CLIENT, idle)),
         ..SecondLook::default()
-    })
+    }
 }
 
 fn told(incident: &Incident) -> (Kind, Pressure, filling::Kind, Confidence) {
@@ -207,9 +208,10 @@ fn idle_connections_of_one_client_are_a_leak() {
     let client = Culprit::Source {
         address: CLIENT,
         owner: None,
+        entries: 6_000,
     };
     assert_eq!(found.culprit, Some(client));
-    assert_eq!(found.filling.entries, 6_000);
+    assert_eq!((found.filling.entries, found.filling.of), (6_400, 10_000));
     assert!(found.wants_room() && found.fills_any_limit());
     let Some(Remedy::ShortenTimeout { timeout, to, .. }) = found.remedies.list.first() else {
         panic!("{found:?}");
@@ -217,7 +219,7 @@ fn idle_connections_of_one_client_are_a_leak() {
     assert_eq!((*timeout, *to), (ESTABLISHED, 7440));
     // A second look that sees no packet bears it out.
     let again = Census {
-        second: second(0, 2_000, 0),
+        second: Some(second(0, 2_000, 0)),
         ..leaking()
     };
     let found = judge(&full(), Some(&again));
@@ -254,7 +256,7 @@ fn a_quarter_is_a_leak_only_if_one_client_has_most_of_it() {
 fn live_connections_under_another_timeout_are_honest_load() {
     // By the sysctl each of them would have been idle for days.
     let live = Census {
-        second: second(2_000, 0, 0),
+        second: Some(second(2_000, 0, 0)),
         ..leaking()
     };
     let found = judge(&full(), Some(&live));
@@ -269,7 +271,7 @@ fn live_connections_under_another_timeout_are_honest_load() {
 fn what_may_be_in_use_is_no_leak() {
     // No packet in three seconds, and no knowing which timeout they live by.
     let unknown = Census {
-        second: second(100, 0, 1_900),
+        second: Some(second(100, 0, 1_900)),
         ..leaking()
     };
     let found = judge(&full(), Some(&unknown));
@@ -299,9 +301,10 @@ fn unanswered_packets_from_ever_other_sources_are_a_spoofed_flood() {
     let resolver = Culprit::Service {
         service: RESOLVER,
         owner: None,
+        entries: 8_850,
     };
     assert_eq!(found.culprit, Some(resolver));
-    assert_eq!(found.filling.entries, 8_850);
+    assert_eq!(found.filling.entries, 9_000);
     let expected = [
         Remedy::DoNotTrack {
             service: Some(RESOLVER),
@@ -329,6 +332,7 @@ fn unanswered_packets_of_one_source_name_it() {
     let client = Culprit::Source {
         address: CLIENT,
         owner: None,
+        entries: 8_000,
     };
     assert_eq!(found.culprit, Some(client));
     let drop = Remedy::DropSource { source: CLIENT };
@@ -514,13 +518,17 @@ fn codes_are_stable_and_words_go_with_them() {
         "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=7440"
     );
     let json = serde_json::to_value(judge(&full(), Some(&spoofed()))).unwrap();
-    assert_eq!(json["culprit"]["service"]["port"], 53);
+    let service = &json["culprit"]["service"];
+    assert_eq!(
+        (&service["protocol"], &service["port"]),
+        (&"udp".into(), &53.into())
+    );
 }
 
 #[test]
 fn every_sign_has_a_sentence_of_its_own() {
     let censuses = [honest(), leaking(), spoofed(), few_sources()];
-    let seconds = [None, second(9, 1, 1), second(0, 9, 1)];
+    let seconds = [None, Some(second(9, 1, 1)), Some(second(0, 9, 1))];
     for mut census in censuses {
         for second in seconds {
             census.second = second;
@@ -582,16 +590,16 @@ fn what_would_free_most_comes_first() {
         owner: Some(("docker/b".to_owned(), 30)),
         ..leaking()
     };
-    let freeing = super::remedy::freeing(&census);
+    let freeing = remedy::freeing(&census);
     let entries: Vec<u64> = freeing.iter().filter_map(Remedy::entries).collect();
     assert_eq!(entries, [6_000, 900, 800, 500, 30]);
     // Timeouts that would end nothing are no remedy, nor are those of
     // connections that are in use.
     let live = Census {
-        second: second(2_000, 0, 0),
+        second: Some(second(2_000, 0, 0)),
         ..census
     };
-    let freeing = super::remedy::freeing(&live);
+    let freeing = remedy::freeing(&live);
     let shorter = |remedy: &Remedy| matches!(remedy, Remedy::ShortenTimeout { .. });
     assert!(!freeing.iter().any(shorter), "{freeing:?}");
 }

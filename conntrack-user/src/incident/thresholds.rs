@@ -1,13 +1,8 @@
 //! Every number that a diagnosis compares with, each with its reason. Nothing
 //! else in ctdrop judges a table by a number of its own.
 
-/// A table is as good as full from this share of its limit on, in per cent.
-///
-/// It is looked at a moment before or after the packets that it refused, and
-/// entries end in between. The kernel itself calls a table with 95 % crowded:
-/// from there on `gc_worker` evicts closing connections
-/// (`net/netfilter/nf_conntrack_core.c`, 4.12 to 7.3).
-pub const FULL: u64 = 95;
+/// From how many per cent on a table is full: whoever counts packets needs it, too.
+pub use crate::kernel::limits::{FULL, is_full};
 
 /// Whole tables with fewer entries than this say nothing about what fills them.
 pub const FEW: u64 = 100;
@@ -51,22 +46,4 @@ pub const SPOOFED_ENTRIES: u64 = 4;
 /// Whether a part is at least so many per cent of the whole.
 pub(super) const fn is_share(part: u64, whole: u64, per_cent: u64) -> bool {
     part > 0 && part.saturating_mul(100) >= whole.saturating_mul(per_cent)
-}
-
-/// Whether a table with so many entries is as good as full; 0 is no limit.
-pub const fn is_full(entries: u64, max: u64) -> bool {
-    max > 0 && is_share(entries, max, FULL)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_is_told_to_the_entry() {
-        assert!(is_full(1_900, 2_000) && is_full(2_001, 2_000));
-        assert!(!is_full(1_899, 2_000), "there is room");
-        assert!(!is_full(5, 0), "0 is no limit");
-        assert!(!is_full(0, 1_000));
-    }
 }

@@ -1,14 +1,23 @@
 //! The words for a diagnosis: one sentence for each sign, one line for each
 //! remedy, and the commands that carry it out. Nobody reads them back.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
-use super::{
-    Culprit, Incident, Kind, Netns, Remedy, Service, Sign, filling,
-    sign::{Contents, Idleness, Refusal},
-    thresholds::{FEW, FULL},
+use crate::{
+    incident::{
+        census::Service,
+        filling,
+        kind::{Culprit, Kind},
+        remedy::Remedy,
+        sign::{Contents, Idleness, Refusal, Sign},
+        thresholds::{FEW, FULL},
+    },
+    kernel::netns::called::Netns,
+    say::{
+        number::{number, seconds, share},
+        protocol::protocol_name,
+    },
 };
-use crate::say::{number::number, protocol::protocol_name};
 
 /// `IPPROTO_TCP`, `IPPROTO_UDP`
 const WITH_PORTS: [u8; 2] = [6, 17];
@@ -43,25 +52,29 @@ pub const fn filling(kind: filling::Kind) -> &'static str {
     }
 }
 
-/// The culprit, as `from 192.0.2.7` or `to udp 192.0.2.53:53`.
+/// The culprit, as `from 192.0.2.7: 1,800 entries`.
 pub fn culprit(culprit: &Culprit) -> String {
-    let owned = |text: String, owner: &Option<String>| match owner {
-        Some(owner) => format!("{text} ({owner})"),
-        None => text,
-    };
     match culprit {
-        Culprit::Source { address, owner } => owned(format!("from {address}"), owner),
-        Culprit::Service { service: it, owner } => owned(format!("to {}", service(*it)), owner),
+        Culprit::Source {
+            address,
+            owner,
+            entries,
+        } => format!(
+            "from {address}{}: {}",
+            owned(owner.as_deref()),
+            count(*entries, "entry", "entries")
+        ),
+        Culprit::Service {
+            service: to,
+            owner,
+            entries,
+        } => format!(
+            "to {}{}: {}",
+            service(*to),
+            owned(owner.as_deref()),
+            count(*entries, "entry", "entries")
+        ),
         Culprit::Netns(netns) => format!("in network namespace {}", netns.name),
-    }
-}
-
-/// An incident in one sentence, with its first evidence.
-pub fn headline(incident: &Incident) -> String {
-    let what = kind(incident.kind);
-    match incident.evidence.first() {
-        Some(first) => format!("{what}: {}", sign(first)),
-        None => what.to_owned(),
     }
 }
 
@@ -132,13 +145,10 @@ fn contents(it: &Contents) -> String {
             count(*entries, "entry", "entries")
         ),
         Contents::Replied { entries, of } => {
-            format!("{} of the entries saw a reply", percent(*entries, *of))
+            format!("{} of the entries saw a reply", share(*entries, *of))
         }
         Contents::Unreplied { entries, of } => {
-            format!(
-                "{} of the entries never saw a reply",
-                percent(*entries, *of)
-            )
+            format!("{} of the entries never saw a reply", share(*entries, *of))
         }
         Contents::UnrepliedSources { sources, forged } => {
             let meaning = if *forged {
@@ -154,19 +164,19 @@ fn contents(it: &Contents) -> String {
             source,
             entries,
             of,
-        } => format!("{} of them are from {source}", percent(*entries, *of)),
+        } => format!("{} of them are from {source}", share(*entries, *of)),
         Contents::UnrepliedService {
             service: to,
             entries,
             of,
-        } => format!("{} of them are to {}", percent(*entries, *of), service(*to)),
+        } => format!("{} of them are to {}", share(*entries, *of), service(*to)),
         Contents::BusiestSource {
             source,
             entries,
             of,
         } => format!(
             "the busiest source, {source}, has {} of the entries",
-            percent(*entries, *of)
+            share(*entries, *of)
         ),
         Contents::CountsTooLow { entries } => format!(
             "counts by source and service can be up to {} too low: more keys than have room",
@@ -180,29 +190,29 @@ fn idleness(it: &Idleness) -> String {
         Idleness::Idle {
             entries,
             of,
-            seconds,
+            seconds: idle,
         } => format!(
             "{} of the entries are established TCP connections without a packet for {} or longer",
-            percent(*entries, *of),
-            duration(*seconds)
+            share(*entries, *of),
+            seconds(*idle)
         ),
         Idleness::IdleUnknown { entries, of } => format!(
             "{} of the entries are established TCP connections that may be idle or not: their \
              timeout in force is not the sysctl's",
-            percent(*entries, *of)
+            share(*entries, *of)
         ),
         Idleness::IdleSource {
             source,
             entries,
             of,
-        } => format!("{} of these are from {source}", percent(*entries, *of)),
+        } => format!("{} of these are from {source}", share(*entries, *of)),
         Idleness::IdleOfSource {
             source,
             entries,
             of,
         } => format!(
             "{} of the entries of {source} are idle",
-            percent(*entries, *of)
+            share(*entries, *of)
         ),
         Idleness::SecondLook {
             looked,
@@ -218,10 +228,10 @@ fn idleness(it: &Idleness) -> String {
             number(*idle),
             number(*unknown)
         ),
-        Idleness::OtherTimeout { seconds } => format!(
+        Idleness::OtherTimeout { seconds: set } => format!(
             "packets set the timeout of some connections to {} at most, which is not the sysctl's: \
              a rule (ct timeout) or data in flight does that",
-            duration(*seconds)
+            seconds(*set)
         ),
         Idleness::OneLook => {
             "idleness was told from one look, by the timeout that the sysctl sets".to_owned()
@@ -240,8 +250,8 @@ pub fn what(remedy: &Remedy) -> String {
             timeout, from, to, ..
         } => format!(
             "shorten net.netfilter.nf_conntrack_{timeout} from {} to {}",
-            duration(*from),
-            duration(*to)
+            seconds(*from),
+            seconds(*to)
         ),
         Remedy::LookSource { source } => {
             format!("find out what on {source} does not close its connections")
@@ -442,20 +452,4 @@ fn were(packets: u64) -> String {
 fn count(number_of: u64, one: &str, more: &str) -> String {
     let noun = if number_of == 1 { one } else { more };
     format!("{} {noun}", number(number_of))
-}
-
-/// `37 %`, rounded down; less than one percent, but something, is `under 1 %`.
-fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 || part == 0 {
-        return "0 %".to_owned();
-    }
-    if part * 100 < whole {
-        return "under 1 %".to_owned();
-    }
-    format!("{} %", part * 100 / whole)
-}
-
-/// `5m`, `2h 4m`
-fn duration(seconds: u32) -> String {
-    humantime::format_duration(Duration::from_secs(u64::from(seconds))).to_string()
 }

@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use conntrack_ebpf::Reason;
 
-use crate::observe::check::{
-    counter::{Counter, Growth},
-    discrepancy::Discrepancy,
-    proof::{Proof, Range, Span},
-    verdict::Verdict,
+use crate::{
+    kernel::limits::is_full,
+    observe::check::{
+        counter::{Counter, Growth},
+        discrepancy::Discrepancy,
+        proof::{Proof, Range, Span},
+        verdict::Verdict,
+    },
 };
 
 /// One look at a namespace.
@@ -88,16 +91,11 @@ impl Course {
     }
 }
 
-/// A table with this many per cent of its limit is taken for full: it was seen
-/// a moment before or after the packets that it refused.
-const NEAR: u64 = 95;
-
 /// Whether a table is at its limit, or nearly. 0 is no limit.
 fn near_limit(entries: Option<u64>, max: Option<u64>) -> bool {
     match (entries, max) {
-        (Some(entries), Some(max)) => {
-            max > 0 && entries.saturating_mul(100) >= max.saturating_mul(NEAR)
-        }
+        // It was seen a moment before or after the packets that it refused.
+        (Some(entries), Some(max)) => is_full(entries, max),
         _ => false,
     }
 }

@@ -15,14 +15,19 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use serde::Serialize;
 
-/// By how much the remaining time of an entry must exceed that of a silent one
-/// if it has had a packet. The kernel tells whole seconds, rounded down, so that
-/// a silent entry can seem to exceed it by up to a second.
+/// By how much the remaining time of an entry must differ from that of a silent
+/// one if it has had a packet. The kernel tells whole seconds, rounded down, so
+/// that a silent entry can seem to differ by up to a second.
 const REFRESHED: Duration = Duration::from_millis(1250);
 
-/// How long connections last without packets, in seconds.
+/// An entry that was made later than this, in seconds, may be of an older
+/// connection: one that was taken over from another host (conntrackd, conntrack
+/// -I) keeps its remaining time. So its age does not speak against an estimate.
+const TAKEN_OVER: u32 = 600;
+
+/// How long established connections last without packets, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timeouts {
+pub struct InForce {
     /// `tcp_timeout_established`.
     pub established: Option<u32>,
     /// The longer one of `tcp_timeout_unacknowledged` and
@@ -33,7 +38,8 @@ pub struct Timeouts {
 /// What one look tells of an established connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Seconds that remain; none of a connection that a flowtable forwards.
+    /// Seconds that remain; none of a connection that a flowtable forwards, which
+    /// gives it up once it is silent for half a minute.
     pub remaining: Option<u32>,
     /// Seconds since the entry was made, where the kernel notes that
     /// (`nf_conntrack_timestamp`).
@@ -58,19 +64,27 @@ pub enum Estimate {
 /// What one look tells.
 ///
 /// Unknown is what remains longer than the sysctl allows; what has no more time
-/// than data in flight leaves; and what would have been idle before the entry was
-/// made. The last one can be an idle connection that was taken over from another
-/// host: a second look tells.
-pub fn estimate(look: &Look, timeouts: &Timeouts) -> Estimate {
+/// than data in flight leaves; and what would have been idle before it was made.
+pub fn estimate(look: &Look, timeouts: &InForce) -> Estimate {
+    let Some(remaining) = look.remaining else {
+        return Estimate::For(0);
+    };
     let known = || {
-        let remaining = look.remaining.filter(|_| !look.fixed)?;
         let established = timeouts.established?;
         let idle = established.checked_sub(remaining)?;
         let in_flight = established > timeouts.in_flight && remaining <= timeouts.in_flight;
-        let too_young = look.age.is_some_and(|age| idle > age.saturating_add(1));
-        (!in_flight && !too_young).then_some(idle)
+        (!look.fixed && !in_flight && !look.is_younger_than(idle)).then_some(idle)
     };
     known().map_or(Estimate::Unknown, Estimate::For)
+}
+
+impl Look {
+    /// Whether an entry of a connection that has been idle for so many seconds
+    /// would have to be older.
+    fn is_younger_than(&self, idle: u32) -> bool {
+        self.age
+            .is_some_and(|age| age >= TAKEN_OVER && idle > age.saturating_add(1))
+    }
 }
 
 /// A connection that was looked at twice.
@@ -120,15 +134,16 @@ impl Pair {
         let (Some(first), Some(remaining)) = (remaining(&self.first), remaining(second)) else {
             return false;
         };
+        // A packet can also shorten it: data in flight has a timeout of its own.
         let later = Duration::from_secs(remaining.into()) + self.apart;
-        later >= Duration::from_secs(first.into()) + REFRESHED
+        later.abs_diff(Duration::from_secs(first.into())) >= REFRESHED
     }
 }
 
 impl SecondLook {
     /// Judges connections that were looked at twice; idle is what has had no
     /// packet for so many seconds.
-    pub fn of(pairs: &[Pair], timeouts: &Timeouts, idle_after: u32) -> Self {
+    pub fn of(pairs: &[Pair], timeouts: &InForce, idle_after: u32) -> Self {
         let mut found = Self {
             seconds: pairs
                 .iter()
@@ -162,7 +177,7 @@ impl SecondLook {
 }
 
 /// The longest timeout that a packet has set and that is not the sysctl's.
-fn other_timeout(pairs: &[Pair], timeouts: &Timeouts) -> Option<u32> {
+fn other_timeout(pairs: &[Pair], timeouts: &InForce) -> Option<u32> {
     let established = timeouts.established?;
     let set = pairs.iter().filter_map(|pair| {
         let second = pair
@@ -181,7 +196,7 @@ fn other_timeout(pairs: &[Pair], timeouts: &Timeouts) -> Option<u32> {
 /// been idle, at least; none if that is not known. Where a packet of another
 /// connection has shown another timeout, this one may live by that as well; and
 /// where no more remains than data in flight leaves, by that.
-fn silence(look: &Look, timeouts: &Timeouts, other: Option<u32>) -> Option<u32> {
+fn silence(look: &Look, timeouts: &InForce, other: Option<u32>) -> Option<u32> {
     let remaining = look.remaining.filter(|_| !look.fixed)?;
     let established = timeouts.established?;
     let in_flight = (established > timeouts.in_flight).then_some(timeouts.in_flight);
@@ -189,7 +204,9 @@ fn silence(look: &Look, timeouts: &Timeouts, other: Option<u32>) -> Option<u32> 
     let shortest = shorter
         .filter(|&timeout| remaining <= timeout)
         .fold(established, u32::min);
-    shortest.checked_sub(remaining)
+    shortest
+        .checked_sub(remaining)
+        .filter(|&idle| !look.is_younger_than(idle))
 }
 
 #[cfg(test)]
@@ -198,7 +215,7 @@ mod tests {
 
     const HOUR: u32 = 3600;
     const DAY: u32 = 86_400;
-    const FIVE_DAYS: Timeouts = Timeouts {
+    const FIVE_DAYS: InForce = InForce {
         established: Some(432_000),
         in_flight: 300,
     };
@@ -234,7 +251,7 @@ mod tests {
             "conntrack -U -t"
         );
         assert_eq!(estimate(look(300)), Estimate::Unknown, "data in flight");
-        assert_eq!(estimate(Look::default()), Estimate::Unknown, "offloaded");
+        assert_eq!(estimate(Look::default()), Estimate::For(0), "offloaded");
         let fixed = Look {
             fixed: true,
             ..look(100)
@@ -246,16 +263,17 @@ mod tests {
         };
         assert_eq!(estimate(aged(DAY)), Estimate::For(DAY));
         assert_eq!(estimate(aged(HOUR)), Estimate::Unknown, "it is younger");
+        assert_eq!(estimate(aged(60)), Estimate::For(DAY), "taken over");
     }
 
     #[test]
     fn a_short_sysctl_is_no_data_in_flight() {
-        let timeouts = Timeouts {
+        let timeouts = InForce {
             established: Some(300),
             in_flight: 300,
         };
         assert_eq!(estimate(&look(100), &timeouts), Estimate::For(200));
-        let unknown = Timeouts {
+        let unknown = InForce {
             established: None,
             ..timeouts
         };
@@ -278,6 +296,12 @@ mod tests {
         assert_eq!((idle.idle, idle.alive, idle.unknown), (3, 0, 0));
         let source = IpAddr::from([10, 0, 0, 7]);
         assert_eq!(idle.idle_source, Some((source, 3)));
+    }
+
+    #[test]
+    fn a_packet_that_shortens_the_time_is_one() {
+        let sent = second_look(&[pair(600, 300), pair(600, 599), pair(300, 600)]);
+        assert_eq!((sent.alive, sent.idle), (3, 0));
     }
 
     #[test]
