@@ -350,7 +350,10 @@ fn unwise(
                 number(max)
             ),
             "this memory cannot be swapped out",
-            format!("{} entries take {SHARE} %", number(affordable)),
+            format!(
+                "{} entries take {SHARE} %: choose a lower limit",
+                number(affordable)
+            ),
         ));
     }
     let peak = load.peak().or(facts.numbers.limits.entries);
