@@ -8,10 +8,8 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     apply::{Applied, keep, report::FixReport},
-    auto::{
-        decide::Need,
-        event::{Advice, Kept, Told, What},
-    },
+    auto::event::{Advice, Kept, Told, What},
+    engine::refusals::Need,
     facts::{Facts, live_files::LiveFiles, root::Root},
     kernel::{counters::Totals, defaults::Table, netns::Namespaces},
     plan::{

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::{kernel::defaults::Table, plan::diagnosis::Cause};
+use crate::{engine::refusals::Need, kernel::defaults::Table, plan::diagnosis::Cause};
 
 /// Time between two steps: what the one before has changed is seen by then.
 pub const COOL_DOWN: Duration = Duration::from_secs(2);
@@ -23,17 +23,6 @@ const HELD: Duration = Duration::from_mins(10);
 
 /// Time between two looks at who fills the table, while that forbids a step.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
-
-/// What refused packets lacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub enum Need {
-    /// An entry: the table was full.
-    #[serde(rename = "table_full")]
-    Room,
-    /// A shorter hash chain.
-    #[serde(rename = "chain_too_long")]
-    Buckets,
-}
 
 /// How things stand.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    auto::decide::{Held, Need},
+    auto::decide::Held,
+    engine::refusals::Need,
     kernel::defaults::Table,
     plan::diagnosis::Diagnosis,
     say::{
@@ -133,6 +134,14 @@ impl Event {
         Self {
             time: clock::now(),
             what,
+        }
+    }
+
+    /// The fix that was made and is on record, if it was one.
+    pub const fn kept(&self) -> Option<&Kept> {
+        match &self.what {
+            What::Kept { fix, .. } => fix.as_ref(),
+            _ => None,
         }
     }
 

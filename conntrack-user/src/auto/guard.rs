@@ -20,11 +20,11 @@ use crate::{
     },
     auto::{
         background::{self, Done, Evidence, Prepared},
-        decide::{Automatic, COOL_DOWN, Decision, Held, Look, Need},
+        decide::{Automatic, COOL_DOWN, Decision, Held, Look},
         event::{Advice, Event, Kept, Suspect, What},
         priority,
-        refusals::Refusals,
     },
+    engine::refusals::{Need, Refusals},
     kernel::defaults::Table,
     plan::{
         diagnosis::diagnose,

@@ -6,4 +6,3 @@ pub mod decide;
 pub mod event;
 pub mod guard;
 mod priority;
-pub mod refusals;

@@ -98,7 +98,7 @@ impl Figures {
     }
 
     /// Whether the counts and the kernel's counters agree to the packet. Not
-    /// so if there were no counters to hold the counts against.
+    /// so if there were no counters to compare the counts with.
     pub fn reconciled(&self) -> bool {
         self.discrepancy.total() == 0 && !self.kernel.is_empty()
     }

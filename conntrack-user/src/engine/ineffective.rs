@@ -8,9 +8,9 @@ use crate::{
     say::reason::{OTHER, reason_name},
 };
 
-/// The reasons that counters and log can bear out
+/// The reasons that counters and log can prove
 /// ([`crate::observe::check::evidence`]); the rest is [`OTHER`].
-const BORNE_OUT: [Reason; 5] = [
+const PROVED: [Reason; 5] = [
     Reason::TableFull,
     Reason::ChainTooLong,
     Reason::NonPacketChain,
@@ -28,32 +28,33 @@ pub fn notes(options: &Options, backend: Backend, pins_module: bool) -> Vec<Stri
     }
     if options.arm == Arm::Auto && !backend.can_rest() {
         notes.push(format!(
-            "--arm auto does nothing with backend {backend}, which has nothing to attach for each \
-             new flow"
+            "--arm auto has no effect with backend {backend}: it has no program that runs for \
+             each new flow"
         ));
     }
     if options.release_module && !pins_module {
         notes.push(format!(
-            "--release-module does nothing: backend {backend} does not hold module nf_conntrack \
+            "--release-module has no effect: backend {backend} does not hold module nf_conntrack \
              here"
         ));
     }
     notes
 }
 
-/// Reasons that counters do not tell.
+/// Reasons that counters cannot tell.
 fn reasons(options: &Options) -> Option<String> {
-    let told = |name| name == OTHER || BORNE_OUT.map(reason_name).contains(&name);
-    let untold: Vec<&str> = options
+    let proved = |name| name == OTHER || PROVED.map(reason_name).contains(&name);
+    let unknown: Vec<&str> = options
         .reasons
         .iter()
         .map(|reason| reason.as_str())
-        .filter(|&name| !told(name))
+        .filter(|&name| !proved(name))
         .collect();
-    (!untold.is_empty()).then(|| {
+    (!unknown.is_empty()).then(|| {
         format!(
-            "--reason {}: the counters do not tell this reason, and packets lost to it are in {OTHER}",
-            untold.join(", ")
+            "--reason {}: backend counters cannot tell this reason; packets lost for it count as \
+             {OTHER}",
+            unknown.join(", ")
         )
     })
 }
@@ -78,7 +79,7 @@ fn rows(options: &Options) -> Option<String> {
     .collect();
     (!asked.is_empty()).then(|| {
         format!(
-            "no rows for {}: the counters name no flow, only namespaces (--by netns)",
+            "no rows for {}: backend counters knows no flows, only namespaces (--by netns)",
             asked.join(", ")
         )
     })

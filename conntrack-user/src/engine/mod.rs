@@ -12,6 +12,7 @@ pub mod header;
 pub mod ineffective;
 pub mod names;
 pub mod options;
+pub mod refusals;
 pub mod report;
 pub mod rows;
 pub mod select;

@@ -23,7 +23,7 @@ use crate::{
     say::clock::{self, Clock},
 };
 
-/// How many namespaces a report looks into.
+/// How many namespaces a report reads the limits of.
 const NAMESPACES: usize = 10;
 
 /// What is said about a period.

@@ -14,7 +14,7 @@ use crate::{
     say::protocol::address,
 };
 
-/// What a row stands for.
+/// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// One flow, with one reason.
@@ -62,7 +62,7 @@ impl Subject {
 /// A row and its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What it stands for.
+    /// What it is about.
     pub subject: Subject,
     /// Packets of the period, and the first and last time since the start.
     pub count: FlowCount,

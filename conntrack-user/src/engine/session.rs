@@ -6,12 +6,12 @@ use anyhow::Result;
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
 
 use crate::{
-    auto::refusals::Refusals,
     engine::{
         alert::Alert,
         figures::Figures,
         header::Header,
         options::Options,
+        refusals::Refusals,
         report::{Asked, Report},
         rows::Period,
         select::Select,
@@ -268,7 +268,6 @@ impl<S: Source> Session<S> {
                 .and_then(WatchedNetns::warning)
                 .into_iter()
                 .collect(),
-            fixes: None,
         };
         self.updates.push_back(Update::Finished(Box::new(summary)));
         Ok(())

@@ -3,11 +3,7 @@
 use conntrack_ebpf::ServiceKey;
 
 use crate::{
-    auto::{
-        event::{Event as Fix, Kept},
-        refusals::Refusals,
-    },
-    engine::{header::Header, report::Report, watched_netns::NetnsChange},
+    engine::{header::Header, refusals::Refusals, report::Report, watched_netns::NetnsChange},
     observe::observer::event::Event,
     say::clock,
 };
@@ -37,9 +33,6 @@ pub enum Update {
     Refused(Refusals),
     /// An interval is over.
     Interval(Box<Report>),
-    /// Something was done about refused packets, or is not going to be. The engine
-    /// itself does nothing about them.
-    Fix(Box<Fix>),
     /// The last: the totals.
     Finished(Box<Summary>),
 }
@@ -57,9 +50,6 @@ pub struct Summary {
     pub services: Vec<(ServiceKey, u64)>,
     /// What may be wrong with the numbers, each as a sentence.
     pub warnings: Vec<String>,
-    /// Fixes that were made meanwhile, the first one first; none if none were to be
-    /// made. The engine itself makes none.
-    pub fixes: Option<Vec<Kept>>,
 }
 
 impl Update {

@@ -61,7 +61,9 @@ impl Limits {
             for name in names {
                 if let Some(text) = read(name)? {
                     return parse(&text)
-                        .with_context(|| format!("/proc/sys/net/{name} holds {text:?}, no number"))
+                        .with_context(|| {
+                            format!("/proc/sys/net/{name} holds {text:?}, which is not a number")
+                        })
                         .map(Some);
                 }
             }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::{
+    auto::event::{self, Event as Fix, Kept},
     engine::update::Update,
     say::{port::Services, stdout},
     subscribers::{Subscriber, text},
@@ -13,12 +14,18 @@ pub struct Lines {
     services: Services,
     /// Whether only the header, the totals and fixes are printed.
     quiet: bool,
+    /// Fixes that were made.
+    fixes: Vec<Kept>,
 }
 
 impl Lines {
     /// Prints lines, with ports by these names.
     pub const fn new(services: Services, quiet: bool) -> Self {
-        Self { services, quiet }
+        Self {
+            services,
+            quiet,
+            fixes: Vec::new(),
+        }
     }
 }
 
@@ -35,9 +42,17 @@ impl Subscriber for Lines {
             Update::Netns(change) => vec![text::netns(change)],
             Update::Refused(_) => return Ok(()),
             Update::Interval(report) => text::report::interval(report, &self.services),
-            Update::Fix(event) => event.lines(),
-            Update::Finished(summary) => text::report::summary(summary, &self.services),
+            Update::Finished(summary) => {
+                let mut lines = text::report::summary(summary, &self.services);
+                lines.extend(event::summary(&self.fixes));
+                lines
+            }
         };
         stdout::lines(lines)
+    }
+
+    fn fix(&mut self, fix: &Fix) -> Result<()> {
+        self.fixes.extend(fix.kept().cloned());
+        stdout::lines(fix.lines())
     }
 }

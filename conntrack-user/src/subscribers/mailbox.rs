@@ -5,10 +5,34 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::engine::update::Update;
+use crate::{auto::event::Event as Fix, engine::update::Update};
 
 /// How many updates wait. When more come, the oldest intervals are added up.
 const ROOM: usize = 16;
+
+/// What a subscriber is told.
+#[derive(Clone, Debug)]
+pub(super) enum Told {
+    Update(Arc<Update>),
+    Fix(Arc<Fix>),
+}
+
+impl Told {
+    /// This and something later in one, if that can be.
+    fn merged(&self, later: &Self) -> Option<Self> {
+        match (self, later) {
+            (Self::Update(earlier), Self::Update(later)) => {
+                Some(Self::Update(Arc::new(earlier.merged(later)?)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it may be left out.
+    fn is_kept(&self) -> bool {
+        matches!(self, Self::Update(update) if update.is_kept())
+    }
+}
 
 /// Updates on their way to one subscriber.
 #[derive(Debug, Default)]
@@ -19,7 +43,7 @@ pub(super) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Arc<Update>>,
+    waiting: VecDeque<Told>,
     /// Whether no more come.
     closed: bool,
     /// Updates that found no room.
@@ -28,8 +52,8 @@ struct State {
 
 impl Mailbox {
     /// Adds an update. Never waits.
-    pub(super) fn put(&self, update: &Arc<Update>) {
-        self.state().put(update);
+    pub(super) fn put(&self, told: Told) {
+        self.state().put(told);
         self.changed.notify_one();
     }
 
@@ -40,11 +64,11 @@ impl Mailbox {
     }
 
     /// Waits for the next update; none if no more come.
-    pub(super) fn take(&self) -> Option<Arc<Update>> {
+    pub(super) fn take(&self) -> Option<Told> {
         let mut state = self.state();
         loop {
-            if let Some(update) = state.waiting.pop_front() {
-                return Some(update);
+            if let Some(told) = state.waiting.pop_front() {
+                return Some(told);
             }
             if state.closed {
                 return None;
@@ -69,10 +93,10 @@ impl Mailbox {
 }
 
 impl State {
-    fn put(&mut self, update: &Arc<Update>) {
-        self.waiting.push_back(Arc::clone(update));
+    fn put(&mut self, told: Told) {
+        self.waiting.push_back(told);
         if self.waiting.len() > ROOM && !self.merge() {
-            let oldest = self.waiting.iter().position(|update| !update.is_kept());
+            let oldest = self.waiting.iter().position(|told| !told.is_kept());
             if let Some(oldest) = oldest {
                 self.waiting.remove(oldest);
                 self.lost += 1;
@@ -83,10 +107,10 @@ impl State {
     /// Makes one of the oldest two that can be. Whether there are such.
     fn merge(&mut self) -> bool {
         for early in 0..self.waiting.len() {
-            let earlier = Arc::clone(&self.waiting[early]);
+            let earlier = self.waiting[early].clone();
             for later in self.waiting.range_mut(early + 1..) {
                 if let Some(merged) = earlier.merged(later) {
-                    *later = Arc::new(merged);
+                    *later = merged;
                     self.waiting.remove(early);
                     return true;
                 }
@@ -99,36 +123,41 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auto::refusals::Refusals, observe::observer::event::Event};
+    use crate::{engine::refusals::Refusals, observe::observer::event::Event};
 
-    fn refused(packets: u64) -> Arc<Update> {
-        Arc::new(Update::Refused(Refusals {
+    fn refused(packets: u64) -> Told {
+        Told::Update(Arc::new(Update::Refused(Refusals {
             room: [(1, packets)].into(),
             ..Refusals::default()
+        })))
+    }
+
+    fn event() -> Told {
+        Told::Update(Arc::new(Update::Observer {
+            time: String::new(),
+            event: Event::Armed,
         }))
     }
 
-    fn event() -> Arc<Update> {
-        Arc::new(Update::Observer {
-            time: String::new(),
-            event: Event::Armed,
-        })
-    }
-
-    fn taken(mailbox: &Mailbox) -> Vec<Arc<Update>> {
+    fn taken(mailbox: &Mailbox) -> Vec<Update> {
         mailbox.close();
-        std::iter::from_fn(|| mailbox.take()).collect()
+        std::iter::from_fn(|| mailbox.take())
+            .map(|told| match told {
+                Told::Update(update) => (*update).clone(),
+                Told::Fix(fix) => panic!("{fix:?}"),
+            })
+            .collect()
     }
 
     #[test]
     fn what_has_room_comes_out_in_order() {
         let mailbox = Mailbox::default();
         for packets in 0..16 {
-            mailbox.put(&refused(packets));
+            mailbox.put(refused(packets));
         }
         let packets: Vec<u64> = taken(&mailbox)
             .iter()
-            .map(|update| match &**update {
+            .map(|update| match update {
                 Update::Refused(refused) => refused.room[&1],
                 other => panic!("{other:?}"),
             })
@@ -141,26 +170,26 @@ mod tests {
     fn what_can_be_merged_is_never_lost() {
         let mailbox = Mailbox::default();
         for packets in 0..1000 {
-            mailbox.put(&refused(packets));
+            mailbox.put(refused(packets));
         }
         let taken = taken(&mailbox);
         assert_eq!((taken.len(), mailbox.lost()), (ROOM, 0));
-        assert!(matches!(&**taken.last().unwrap(), Update::Refused(last) if last.room[&1] == 999));
+        assert!(matches!(taken.last(), Some(Update::Refused(last)) if last.room[&1] == 999));
     }
 
     #[test]
     fn what_cannot_be_merged_is_counted() {
         let mailbox = Mailbox::default();
-        mailbox.put(&Arc::new(Update::Waiting {
+        mailbox.put(Told::Update(Arc::new(Update::Waiting {
             time: String::new(),
-        }));
+        })));
         for _ in 0..20 {
-            mailbox.put(&event());
+            mailbox.put(event());
         }
-        mailbox.put(&refused(1));
+        mailbox.put(refused(1));
         let taken = taken(&mailbox);
         assert_eq!((taken.len(), mailbox.lost()), (ROOM, 6));
-        assert!(matches!(&*taken[0], Update::Waiting { .. }));
-        assert!(matches!(&**taken.last().unwrap(), Update::Refused(_)));
+        assert!(matches!(taken[0], Update::Waiting { .. }));
+        assert!(matches!(taken.last(), Some(Update::Refused(_))));
     }
 }

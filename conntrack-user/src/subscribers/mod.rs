@@ -18,7 +18,7 @@ mod tests;
 
 use anyhow::Result;
 
-use crate::engine::update::Update;
+use crate::{auto::event::Event as Fix, engine::update::Update};
 
 /// Somebody who is told what the engine observes.
 pub trait Subscriber: Send + 'static {
@@ -29,4 +29,13 @@ pub trait Subscriber: Send + 'static {
     ///
     /// Why this subscriber cannot go on; it is told no more.
     fn update(&mut self, update: &Update) -> Result<()>;
+
+    /// Takes what the guard has done about refused packets, or is not going to do.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::update`].
+    fn fix(&mut self, _: &Fix) -> Result<()> {
+        Ok(())
+    }
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::{
+    auto::event::{self, Event as Fix, Kept},
     engine::{report::Report, update::Update},
     say::{port::Services, stdout},
     subscribers::{Subscriber, terminal::Terminal, text},
@@ -19,8 +20,10 @@ pub struct Screen {
     header: Vec<String>,
     /// What has changed last.
     changed: Vec<String>,
-    /// What fixes had to say, for after the screen.
-    fixes: Vec<String>,
+    /// What was said of fixes, for after the screen.
+    said: Vec<String>,
+    /// Fixes that were made.
+    fixes: Vec<Kept>,
 }
 
 impl Screen {
@@ -36,6 +39,7 @@ impl Screen {
             terminal: None,
             header: Vec::new(),
             changed: Vec::new(),
+            said: Vec::new(),
             fixes: Vec::new(),
         }
     }
@@ -70,18 +74,22 @@ impl Subscriber for Screen {
             Update::Observer { time, event } => self.changed = vec![text::event(time, *event)],
             Update::Netns(change) => self.changed = vec![text::netns(change)],
             Update::Refused(_) => {}
-            Update::Fix(event) => {
-                let lines = event.lines();
-                self.changed = lines.iter().take(LINES_OF_A_FIX).cloned().collect();
-                self.fixes.extend(lines);
-            }
             Update::Interval(report) => self.draw(&self.interval(report))?,
             Update::Finished(summary) => {
                 self.terminal = None;
-                let totals = text::report::summary(summary, &self.services);
-                stdout::lines(self.header.iter().chain(&self.fixes).chain(&totals))?;
+                let mut totals = text::report::summary(summary, &self.services);
+                totals.extend(event::summary(&self.fixes));
+                stdout::lines(self.header.iter().chain(&self.said).chain(&totals))?;
             }
         }
+        Ok(())
+    }
+
+    fn fix(&mut self, fix: &Fix) -> Result<()> {
+        let lines = fix.lines();
+        self.changed = lines.iter().take(LINES_OF_A_FIX).cloned().collect();
+        self.said.extend(lines);
+        self.fixes.extend(fix.kept().cloned());
         Ok(())
     }
 }

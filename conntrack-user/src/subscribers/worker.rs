@@ -9,9 +9,13 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use tokio::sync::watch;
 
 use crate::{
+    auto::event::Event as Fix,
     engine::update::Update,
     say::number::counted,
-    subscribers::{Subscriber, mailbox::Mailbox},
+    subscribers::{
+        Subscriber,
+        mailbox::{Mailbox, Told},
+    },
 };
 
 /// A subscriber and its thread.
@@ -34,8 +38,11 @@ impl Worker {
             .spawn(move || {
                 // Dropped last, also by a panic.
                 let _life = life;
-                while let Some(update) = updates.take() {
-                    subscriber.update(&update)?;
+                while let Some(told) = updates.take() {
+                    match told {
+                        Told::Update(update) => subscriber.update(&update)?,
+                        Told::Fix(fix) => subscriber.fix(&fix)?,
+                    }
                 }
                 Ok(())
             })
@@ -50,7 +57,12 @@ impl Worker {
 
     /// Tells the subscriber; never waits for it.
     pub fn tell(&self, update: &Arc<Update>) {
-        self.mailbox.put(update);
+        self.mailbox.put(Told::Update(Arc::clone(update)));
+    }
+
+    /// Tells the subscriber of a fix; never waits for it.
+    pub fn tell_fix(&self, fix: &Arc<Fix>) {
+        self.mailbox.put(Told::Fix(Arc::clone(fix)));
     }
 
     /// Nothing more will be told.

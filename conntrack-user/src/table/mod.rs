@@ -12,6 +12,7 @@ pub mod entry;
 pub mod filter;
 pub mod hitters;
 pub mod owners;
+pub mod receive;
 pub mod request;
 pub mod socket;
 pub mod timeouts;

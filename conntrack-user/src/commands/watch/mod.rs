@@ -10,10 +10,7 @@ use anyhow::Result;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
-    auto::{
-        event::{Event, Kept, What},
-        guard::Mode,
-    },
+    auto::{event::Event, guard::Mode},
     commands::watch::options::Options,
     engine::{self, Engine, update::Update},
     say::{output::Output, port::Services},
@@ -54,7 +51,10 @@ fn output(options: &Options) -> Result<Worker> {
     };
     let quiet = options.quiet;
     match options.output {
-        Output::Json => Worker::start("the JSON output", Json::new(quiet)),
+        Output::Json => Worker::start(
+            "the JSON output",
+            Json::new(quiet, options.fix != Mode::Off),
+        ),
         Output::Text if !quiet && Screen::is_possible() => {
             Worker::start("the screen", Screen::new(services))
         }
@@ -69,29 +69,47 @@ struct Watch {
     fixing: Option<Fixing>,
 }
 
+/// The guard, and what it does.
+struct Fixing {
+    guard: Worker,
+    events: UnboundedReceiver<Event>,
+}
+
+/// What has happened.
+enum News {
+    Observed(Result<Option<Update>>),
+    Fixed(Event),
+}
+
 impl Watch {
     /// Passes on what happens until the end.
     async fn follow(mut self, mut engine: Engine) -> Result<()> {
         let mut outcome = Ok(());
         loop {
-            let update = tokio::select! {
+            let news = tokio::select! {
                 biased;
-                update = next_fix(&mut self.fixing) => Ok(Some(update)),
-                update = engine.next() => update,
+                event = next_fix(self.fixing.as_mut()) => News::Fixed(event),
+                update = engine.next() => News::Observed(update),
             };
-            outcome = match update {
-                Ok(Some(update)) => outcome.and(self.tell(update).await),
-                Ok(None) => break,
+            match news {
+                News::Fixed(event) => self.output.tell_fix(&Arc::new(event)),
+                News::Observed(Ok(Some(update))) => {
+                    outcome = outcome.and(self.tell(update).await);
+                }
+                News::Observed(Ok(None)) => break,
                 // Whatever has gone wrong: what was counted until then still comes.
-                Err(error) => outcome.and(Err(error)),
-            };
+                News::Observed(Err(error)) => outcome = outcome.and(Err(error)),
+            }
+        }
+        if let Some(fixing) = self.fixing.take() {
+            outcome = outcome.and(fixing.finish(&self.output).await);
         }
         outcome.and(self.output.finish().await)
     }
 
     /// Tells everybody. The totals wait for what the guard does to the end.
     async fn tell(&mut self, update: Update) -> Result<()> {
-        let mut update = Arc::new(update);
+        let update = Arc::new(update);
         if let Some(fixing) = &self.fixing {
             fixing.guard.tell(&update);
         }
@@ -99,60 +117,37 @@ impl Watch {
         if let Update::Finished(_) = *update
             && let Some(fixing) = self.fixing.take()
         {
-            let (kept, fixed) = fixing.finish(&self.output).await;
-            outcome = fixed;
-            if let Some(Update::Finished(summary)) = Arc::get_mut(&mut update) {
-                summary.fixes = Some(kept);
-            }
+            outcome = fixing.finish(&self.output).await;
         }
         self.output.tell(&update);
         outcome
     }
 }
 
-/// The guard, and what it has done.
-struct Fixing {
-    guard: Worker,
-    events: UnboundedReceiver<Event>,
-    kept: Vec<Kept>,
-}
-
 impl Fixing {
     fn start(mode: Mode, ceiling: Option<u64>) -> Result<Self> {
         let (fixer, events) = Fixer::prepare(mode, ceiling)?;
-        Ok(Self {
-            guard: Worker::start("--fix", fixer)?,
-            events,
-            kept: Vec::new(),
-        })
+        let guard = Worker::start("--fix", fixer)?;
+        Ok(Self { guard, events })
     }
 
-    /// Notes what was done, and makes an update of it.
-    fn update(&mut self, event: Event) -> Update {
-        if let What::Kept { fix, .. } = &event.what {
-            self.kept.extend(fix.clone());
-        }
-        Update::Fix(Box::new(event))
-    }
-
-    /// Waits until the guard has done what it is about, and passes that on. The fixes
-    /// that were made, and what went wrong.
-    async fn finish(mut self, output: &Worker) -> (Vec<Kept>, Result<()>) {
+    /// Waits until the guard has done what it is about, and passes that on.
+    async fn finish(mut self, output: &Worker) -> Result<()> {
         self.guard.close();
         // None come once the guard has ended.
         while let Some(event) = self.events.recv().await {
-            output.tell(&Arc::new(self.update(event)));
+            output.tell_fix(&Arc::new(event));
         }
-        (self.kept, self.guard.finish().await)
+        self.guard.finish().await
     }
 }
 
 /// The next thing that was done about refused packets; there is none without `--fix`.
-async fn next_fix(fixing: &mut Option<Fixing>) -> Update {
+async fn next_fix(fixing: Option<&mut Fixing>) -> Event {
     if let Some(fixing) = fixing
         && let Some(event) = fixing.events.recv().await
     {
-        return fixing.update(event);
+        return event;
     }
     future::pending().await
 }

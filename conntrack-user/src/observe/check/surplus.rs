@@ -95,7 +95,7 @@ impl Surplus {
             .max(positive(self.at_least.saturating_sub(high)));
         self.at_least = self.at_least.max(low);
         self.at_most = high.max(self.at_least);
-        // The first reading ever has nothing to be held against.
+        // The first reading ever has nothing to be compared with.
         self.foot = self.foot.min(self.at_most);
     }
 

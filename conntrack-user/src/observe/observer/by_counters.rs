@@ -1,4 +1,4 @@
-//! The last rung: the kernel's counters and its log, and no program at all.
+//! Observes by the kernel's counters and its log, without any program.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +30,7 @@ use crate::{
         },
         survey::unusable::Unusable,
     },
+    say::number::counted,
 };
 
 /// The module that has the counters, where it is one.
@@ -112,8 +113,8 @@ impl CounterObserver {
     /// What this backend cannot know, each as a sentence for the user.
     fn warnings(&self) -> Vec<String> {
         let mut warnings = vec![
-            "the counters name no flow, and tell a reason only as far as the limit or the kernel \
-             log bears it out; the rest is other"
+            "kernel counters name no flow, and prove a reason only together with the limit or the \
+             kernel log; the rest is counted as other"
                 .to_owned(),
         ];
         if !self
@@ -122,19 +123,20 @@ impl CounterObserver {
             .contains_key(&Counter::ClashResolve)
         {
             warnings.push(
-                "this kernel counts clashes that were resolved as insert_failed, so packets lost \
-                 to anything that moves no other counter are not told from them"
+                "this kernel counts resolved clashes as insert_failed, too, so packets that move only \
+                 this counter are not counted as lost"
                     .to_owned(),
             );
         }
         if let Log::Closed(why) = &self.log {
-            warnings.push(format!("{why}; a full table is told by the limit alone"));
+            warnings.push(format!(
+                "{why}; a full table is recognised by the limit alone"
+            ));
         }
         if self.unreadable > 0 {
             warnings.push(format!(
-                "the counters of {} network namespace{} cannot be read: {}",
-                self.unreadable,
-                if self.unreadable == 1 { "" } else { "s" },
+                "the counters of {} cannot be read: {}",
+                counted(self.unreadable as u64, "network namespace"),
                 netns::why_not_entered()
             ));
         }

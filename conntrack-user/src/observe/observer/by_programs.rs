@@ -1,6 +1,6 @@
-//! The programs at their places from the first packet to the last: what they
-//! count is drained and held against the kernel's counters, and they are attached
-//! and detached as pressure and the life of the module demand.
+//! Observes by programs: what they count is drained and compared with the kernel's
+//! counters, and they are attached and detached as pressure and the life of the
+//! module demand.
 
 mod module_life;
 
@@ -335,10 +335,10 @@ impl ProgramObserver {
 }
 
 fn warnings(attachment: &Attachment, backend: Backend) -> Vec<String> {
-    let hidden = "the kernel hides its symbols (CAP_SYSLOG is missing), so";
+    let hidden = "the kernel hides the addresses of its symbols (CAP_SYSLOG is missing), so";
     let stale = attachment
         .cannot_tell_stale()
-        .then(|| format!("{hidden} stale_extension is taken for chain_too_long"));
+        .then(|| format!("{hidden} packets lost to stale_extension are counted as chain_too_long"));
     let senders = attachment
         .cannot_tell_senders(backend)
         .then(|| format!("{hidden} local packets are shown without the process that sent them"));

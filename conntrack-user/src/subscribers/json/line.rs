@@ -85,8 +85,8 @@ pub(super) enum Changed {
 }
 
 impl<'a> Line<'a> {
-    /// The line of an update; none of one that has none, or is a line already.
-    pub(super) fn of(update: &'a Update) -> Option<Self> {
+    /// The line of an update, if it has one; the totals with the fixes that were made.
+    pub(super) fn of(update: &'a Update, fixes: Option<&'a [Kept]>) -> Option<Self> {
         Some(match update {
             Update::Waiting { time } => Self::Event {
                 time,
@@ -102,8 +102,8 @@ impl<'a> Line<'a> {
             },
             Update::Netns(change) => Self::netns(change),
             Update::Interval(report) => Self::Interval(Body::new(report)),
-            Update::Finished(summary) => Self::summary(summary),
-            Update::Refused(_) | Update::Fix(_) => return None,
+            Update::Finished(summary) => Self::summary(summary, fixes),
+            Update::Refused(_) => return None,
         })
     }
 
@@ -121,7 +121,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn summary(summary: &'a Summary) -> Self {
+    fn summary(summary: &'a Summary, fixes: Option<&'a [Kept]>) -> Self {
         let services = summary.services.iter();
         Self::Summary {
             body: Body::new(&summary.report),
@@ -132,8 +132,83 @@ impl<'a> Line<'a> {
                 .map(|(key, packets)| Service::new(key, *packets))
                 .collect(),
             log: summary.report.logged,
-            fixes: summary.fixes.as_deref(),
+            fixes,
             warnings: &summary.warnings,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::engine::{fake::Fake, options::Options};
+
+    /// The lines of a short observation.
+    async fn lines() -> Vec<Value> {
+        let options = Options {
+            duration: Some(Duration::from_millis(1500)),
+            ..Options::default()
+        };
+        let mut engine = Fake::default().engine(options, std::future::pending());
+        let mut lines = Vec::new();
+        while let Some(update) = engine.next().await.unwrap() {
+            let line = Line::of(&update, Some(&[]));
+            lines.extend(line.map(|line| serde_json::to_value(line).unwrap()));
+        }
+        lines
+    }
+
+    /// Keys that docs/json.md promises.
+    const INTERVAL: [&str; 19] = [
+        "type",
+        "time",
+        "seconds",
+        "backend",
+        "armed",
+        "drops",
+        "evicted",
+        "clash_resolved",
+        "non_packet",
+        "unattributed",
+        "flows",
+        "flows_omitted",
+        "namespaces",
+        "namespaces_omitted",
+        "kernel",
+        "missed",
+        "faults",
+        "unexplained",
+        "reconciled",
+    ];
+
+    #[tokio::test(start_paused = true)]
+    async fn each_line_has_the_keys_that_are_promised() {
+        let lines = lines().await;
+        let types: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line["type"].as_str())
+            .collect();
+        assert_eq!(types, ["start", "interval", "summary"]);
+        for key in ["time", "version", "host", "release", "not_used", "limits"] {
+            assert!(lines[0].get(key).is_some(), "no {key}: {}", lines[0]);
+        }
+        for line in &lines[1..] {
+            for key in INTERVAL {
+                assert!(line.get(key).is_some(), "no {key}: {line}");
+            }
+        }
+        for key in ["host", "release", "error_bound", "services", "fixes"] {
+            assert!(lines[2].get(key).is_some(), "no {key}: {}", lines[2]);
+        }
+        assert!(lines[1].get("intervals").is_none(), "of one interval");
+        let flow = &lines[2]["flows"][0];
+        assert_eq!(
+            (flow["reason"].as_str(), flow["netns_name"].as_str()),
+            (Some("table_full"), Some("net:[7]"))
+        );
     }
 }

@@ -8,6 +8,7 @@ mod line;
 use anyhow::Result;
 
 use crate::{
+    auto::event::{Event as Fix, Kept},
     engine::update::Update,
     say::stdout,
     subscribers::{Subscriber, json::line::Line},
@@ -17,12 +18,17 @@ use crate::{
 pub struct Json {
     /// Whether only the first line, the totals and fixes are printed.
     quiet: bool,
+    /// Fixes that were made; none if none are to be made.
+    fixes: Option<Vec<Kept>>,
 }
 
 impl Json {
-    /// Prints lines of JSON.
-    pub const fn new(quiet: bool) -> Self {
-        Self { quiet }
+    /// Prints lines of JSON; the totals with fixes, if any are to be made.
+    pub fn new(quiet: bool, fixing: bool) -> Self {
+        Self {
+            quiet,
+            fixes: fixing.then(Vec::new),
+        }
     }
 }
 
@@ -30,8 +36,17 @@ impl Subscriber for Json {
     fn update(&mut self, update: &Update) -> Result<()> {
         match update {
             Update::Observer { .. } | Update::Netns(_) if self.quiet => Ok(()),
-            Update::Fix(event) => stdout::json(&event.json()),
-            update => Line::of(update).map_or(Ok(()), |line| stdout::json(&line)),
+            update => match Line::of(update, self.fixes.as_deref()) {
+                Some(line) => stdout::json(&line),
+                None => Ok(()),
+            },
         }
+    }
+
+    fn fix(&mut self, fix: &Fix) -> Result<()> {
+        if let Some(fixes) = &mut self.fixes {
+            fixes.extend(fix.kept().cloned());
+        }
+        stdout::json(&fix.json())
     }
 }

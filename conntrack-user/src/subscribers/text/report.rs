@@ -1,7 +1,6 @@
 //! Reports: an interval, and the totals.
 
 use crate::{
-    auto::event,
     engine::{
         report::{NamespaceState, Report},
         update::Summary,
@@ -100,7 +99,6 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
     }));
     lines.push(verdict(report));
     lines.extend(summary.warnings.iter().map(|warning| note(warning)));
-    lines.extend(event::summary(summary.fixes.as_deref().unwrap_or_default()));
     lines
 }
 

@@ -1,14 +1,25 @@
-//! Refused packets that a fix can do something about.
+//! Refused packets that a higher limit or more buckets would have let in.
 
 use std::collections::BTreeMap;
 
 use conntrack_ebpf::Reason;
+use serde::Serialize;
 
 use crate::{
-    auto::decide::Need,
     kernel::netns::Namespaces,
     observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
 };
+
+/// What refused packets lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Need {
+    /// An entry: the table was full.
+    #[serde(rename = "table_full")]
+    Room,
+    /// A shorter hash chain.
+    #[serde(rename = "chain_too_long")]
+    Buckets,
+}
 
 /// Packets refused since the start, by network namespace, for want of what a fix
 /// can give.
@@ -22,7 +33,7 @@ pub struct Refusals {
 
 impl Refusals {
     /// Those of all that was drained; where programs see only some reasons, the
-    /// others as far as the last look at the kernel's counters has shown them, of
+    /// others as far as the last check of the kernel's counters has shown them, of
     /// namespace 0.
     pub fn drained(snapshot: &Snapshot) -> Self {
         let mut refusals = Self::of(&snapshot.totals);
