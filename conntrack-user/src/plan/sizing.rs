@@ -330,7 +330,10 @@ fn unwise(
                 number(max)
             ),
             "this memory cannot be swapped out",
-            format!("{} entries take {SHARE} %", number(affordable)),
+            format!(
+                "{} entries take {SHARE} %: choose a lower limit",
+                number(affordable)
+            ),
         ));
     }
     let peak = demand.peak().or(facts.numbers.limits.entries);
