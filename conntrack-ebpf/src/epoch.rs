@@ -1,7 +1,7 @@
 //! Which set of maps the programs count in, and which programs are attached.
 
 /// The value of the map `EPOCH`: which of two sets of maps is counted in, and
-/// how the programs stand to one another. Read once for each packet, so that
+/// which programs are attached. Read once for each packet, so that
 /// all that is counted for it agrees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]

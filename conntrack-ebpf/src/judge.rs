@@ -8,8 +8,7 @@ use crate::{epoch::Phase, reason::Reason};
 const SRC_NAT: u64 = 1 << 4;
 const DYING: u64 = 1 << 9;
 
-/// How the programs stand to one another when a mark is left or taken: see
-/// [`Phase`].
+/// When a mark is left or taken, by the [`Phase`] of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Left while armed: the program that takes it does the counting, or, of

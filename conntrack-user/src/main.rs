@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            if let Some(error) = cli::usage(&error) {
+            if let Some(error) = cli::wrong_usage(&error) {
                 return refused(&error);
             }
             eprintln!("ctdrop: {error:#}");

@@ -131,7 +131,8 @@ fn write(path: &CStr, text: &[u8]) -> io::Result<()> {
 /// BPF over `struct seccomp_data`, whose first field is the number of the call.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "codes have 16 bits, and numbers of system calls 32"
+    clippy::cast_sign_loss,
+    reason = "codes have 16 bits, numbers of system calls 32 and no sign"
 )]
 fn filter([one, other]: [libc::c_long; 2], action: u32) -> io::Result<()> {
     let statement = |code: u32, k: u32, jt: u8| libc::sock_filter {

@@ -68,7 +68,7 @@ impl<'a> Record<'a> {
         let end = HEAD + tail_length(kind, elements)?;
         let tail = types
             .get(HEAD..end)
-            .context("the elements of a type record are cut off")?;
+            .context("a type record is cut off in its elements")?;
         let record = Record {
             name,
             kind,
@@ -181,7 +181,9 @@ fn tail_length(kind: u32, elements: usize) -> Result<usize> {
         STRUCT | UNION | DATASEC | ENUM64 => elements * 12,
         ENUM | FUNC_PROTO => elements * 8,
         PTR | FWD | TYPEDEF | VOLATILE | CONST | RESTRICT | FUNC | FLOAT | TYPE_TAG => 0,
-        _ => bail!("unknown kind of type {kind}: the kernel is newer than this ctdrop knows"),
+        _ => bail!(
+            "unknown kind of type {kind}: this kernel is newer than this version of ctdrop supports"
+        ),
     })
 }
 

@@ -21,12 +21,12 @@ pub struct Fix {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Change the files of this mounted or copied tree in place of the running
+    /// Change the files of this mounted or copied tree instead of the running
     /// host's
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
-    /// This limit, whatever the load
+    /// Set this limit, whatever the load
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
     pub to: Option<u64>,
 
@@ -38,16 +38,16 @@ pub struct Fix {
     #[arg(short, long)]
     pub yes: bool,
 
-    /// Print a shell script that does the same on the host that the tree was
-    /// copied from, and takes it back; change nothing here
+    /// Print a shell script that makes the same changes on the host that the tree
+    /// was copied from, and can undo them; change nothing here
     #[arg(long, conflicts_with = "yes")]
     pub emit_script: bool,
 
-    /// Make lines comments that say something else and do not count
+    /// Also comment out lines that set another value without effect
     #[arg(long)]
     pub edit_conflicts: bool,
 
-    /// Time between the two looks at the running kernel's counters
+    /// Time between the two readings of the kernel's counters
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 }

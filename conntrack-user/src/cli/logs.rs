@@ -12,8 +12,9 @@ use crate::{
 /// Options of `ctdrop logs`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Logs {
-    /// Logs: syslog files, output of dmesg or journalctl; gz, bz2, xz or zst;
-    /// - for standard input. Parts of one log are read together
+    /// Logs to read: syslog files, or the output of dmesg or journalctl; plain, or
+    /// compressed as gz, bz2, xz or zst; - is standard input. The rotated files of
+    /// a log are read as one log
     #[arg(value_name = "FILE", conflicts_with = "root")]
     pub files: Vec<PathBuf>,
 
@@ -21,29 +22,29 @@ pub struct Logs {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Read the logs of the system below this directory
+    /// Read the logs of the system below this directory instead of this host's
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
 
-    /// Only from this time on: 2026-03-12, "2026-03-12 13:40", RFC 3339, or 2h
-    /// for two hours ago
+    /// Count only lines from this time on: 2026-03-12, "2026-03-12 13:40",
+    /// RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
 
-    /// Only before this time
+    /// Count only lines before this time
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
 
-    /// Only this host, by its name in the log; may be given more than once
+    /// Count only lines of this host, by its name in the log; can be repeated
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
 
-    /// The year that each log begins in, where its times have none; by default
-    /// told from the time that the file was written last
+    /// The year in which each log begins, if its times have no year; by default
+    /// taken from the time that the file was last written
     #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1970..=9998))]
     pub year: Option<i16>,
 
-    /// Threads that search; by default one for each processor
+    /// Number of threads that search; by default one for each processor
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 }
@@ -67,7 +68,7 @@ impl From<Logs> for Options {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::{Command, usage};
+    use crate::cli::{Command, wrong_usage};
 
     #[test]
     fn a_period_that_ends_before_it_begins_is_wrong_usage() {
@@ -75,11 +76,11 @@ mod tests {
         let Command::Logs(options) = Command::read(line.split(' ')).unwrap() else {
             panic!("another command")
         };
-        let error = usage(&crate::commands::logs::run(&options).unwrap_err()).unwrap();
+        let error = wrong_usage(&crate::commands::logs::run(&options).unwrap_err()).unwrap();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
         assert!(text.contains("must be earlier than --until"), "{text}");
         assert!(text.contains("Usage: ctdrop logs"), "{text}");
-        assert!(usage(&anyhow::anyhow!("something else")).is_none());
+        assert!(wrong_usage(&anyhow::anyhow!("something else")).is_none());
     }
 }

@@ -18,5 +18,5 @@ mod who;
 
 pub use self::{
     command::Command,
-    read::{refused_code, usage},
+    read::{refused_code, wrong_usage},
 };

@@ -13,7 +13,7 @@ use crate::{
     say::finding,
 };
 
-/// Which flows conntrack refuses, how many packets exactly, and why.
+/// Shows which flows conntrack refuses, exactly how many packets, and why
 #[derive(Debug, Parser)]
 #[command(name = "ctdrop", version, arg_required_else_help = true)]
 pub(super) struct Arguments {
@@ -27,50 +27,55 @@ pub(super) struct Arguments {
 pub(super) enum Subcommand {
     /// Observe refused packets now, flow by flow
     ///
-    /// Counts, in the kernel, every packet that connection tracking refuses,
-    /// and holds the counts against the kernel's own. Draws a live screen on a
-    /// terminal and prints lines otherwise. Ends with the totals on Ctrl-C,
-    /// SIGTERM, or after --duration.
+    /// Counts every packet that connection tracking refuses, in the kernel, and
+    /// checks the counts against the kernel's own counters. On a terminal it draws
+    /// a live screen, otherwise it prints lines. It ends on Ctrl-C, on SIGTERM or
+    /// after --duration, and then prints the totals.
     Watch(Watch),
 
-    /// Show which ways to observe this host offers, and what the others lack
+    /// Show which backends work on this host, and what the others lack
     ///
-    /// Each way is tried: its programs are loaded and attached, counting
-    /// nothing, and taken away again. Fails if none works.
+    /// A backend is a way to observe refused packets. Each one is tried: its
+    /// programs are loaded and attached, count nothing, and are removed again.
+    /// The exit code is 1 if no backend works.
     Probe(Probe),
 
     /// Show who fills the conntrack table, in every network namespace
     ///
-    /// Dumps the table once, through ctnetlink, and adds it up: by source,
-    /// destination, service, state and so on; what may be evicted; what would
-    /// free most. Never changes anything.
+    /// Reads the table once, through ctnetlink, and adds it up by source,
+    /// destination, service, state and so on. Shows how many entries the kernel
+    /// may evict, and what would free the most entries. It changes nothing.
     Who(Who),
-    /// Scan kernel logs for refused packets, with what the kernel held back
+
+    /// Search kernel logs for refused packets
     ///
-    /// Reads the given files, compressed or not, or what this host has: the
-    /// journal, the syslog daemon's file with its rotations, else the kernel's
-    /// own memory. The kernel writes few of the lines that it has to say; the
-    /// ones it held back are attributed to the bursts they belong to.
+    /// Reads the given files, compressed or not. Without files it reads the logs of
+    /// this host: the journal, the syslog daemon's file with its rotations, or else
+    /// the log in the kernel's memory. The kernel suppresses most of its messages
+    /// in a burst and reports their number later; ctdrop adds this number to the
+    /// burst that it belongs to.
     Logs(Logs),
 
-    /// Show limit, use, what survives a boot, and what to do
+    /// Show the limit, how full the table is, whether the limit survives a boot, and
+    /// what to do
     ///
-    /// Reads the kernel's numbers twice, and all files that decide the limit; no
-    /// eBPF, nothing is changed. Exit codes as of a monitoring plugin: 0 ok, 1
-    /// warning, 2 critical, 3 unknown (also after wrong usage).
+    /// Reads the kernel's numbers twice, and all files that set the limit. It uses
+    /// no eBPF and changes nothing. The exit codes are those of a monitoring plugin:
+    /// 0 ok, 1 warning, 2 critical, 3 unknown (also after wrong usage).
     Status(Status),
 
-    /// Make the right limit stick: plan it, show the plan, and carry it out
+    /// Set the right limit, and make it last
     ///
-    /// Works out limit and buckets from the load, bounded by memory, and what must
-    /// change for them to be in force now, after a boot, after a restart of the
-    /// firewall and after a reload of the module. Shows all of it as a diff, and
-    /// asks before anything is changed.
+    /// Works out the limit and the number of buckets from the load and the memory.
+    /// Plans what must change so that they are in force now, after a boot, after a
+    /// restart of the firewall and after a reload of the module. Shows the plan as
+    /// a diff, and asks before it changes anything.
     Fix(Fix),
 
-    /// Take a fix back, file by file
+    /// Undo a fix, file by file
     ///
-    /// Files that somebody has changed since are left, and told.
+    /// Files that somebody has changed since the fix stay as they are, and are
+    /// named.
     Undo(Undo),
 }
 
@@ -113,9 +118,9 @@ fn refusal(command: &str, kind: ErrorKind, what: &str) -> clap::Error {
     }
 }
 
-/// The refusal of a command line, if this is what a command failed for: only in
-/// the time zone of the logs is it known that a period is empty.
-pub fn usage(error: &anyhow::Error) -> Option<clap::Error> {
+/// The refusal of a command line, if a command failed for it. Whether a period is
+/// empty is known only in the time zone of the logs.
+pub fn wrong_usage(error: &anyhow::Error) -> Option<clap::Error> {
     let period = error.downcast_ref::<EmptyPeriod>()?;
     Some(refusal(
         "logs",
@@ -191,7 +196,7 @@ pub(super) mod tests {
         assert!(error(&["ctdrop", "logs", "--threads", "0"]).contains("1 or more"));
         for option in ["--src", "--dst"] {
             let of = |value| error(&["ctdrop", "who", option, value]);
-            assert!(of("10.0.0.0/8").contains("prefixes are not taken"));
+            assert!(of("10.0.0.0/8").contains("not a prefix"));
             assert!(of("host").contains("not an address"));
         }
     }

@@ -15,20 +15,20 @@ pub struct Status {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Judge this mounted or copied tree in place of the running host: its etc,
-    /// usr and, for the kernel's numbers, what was copied of its proc
+    /// Judge this mounted or copied tree instead of the running host: its etc and
+    /// usr, and the copied part of its proc for the kernel's numbers
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
-    /// Time between the two looks at the kernel's numbers
+    /// Time between the two readings of the kernel's numbers
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 
-    /// A table this full is a warning, in per cent of the limit; not above --critical
+    /// Warn if a table is this full, in per cent of the limit; not above --critical
     #[arg(long, value_name = "PERCENT", default_value_t = 75, value_parser = percent())]
     pub warning: u8,
 
-    /// A table this full is critical
+    /// A table this full is critical, in per cent of the limit
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
     pub critical: u8,
 }
@@ -42,8 +42,8 @@ impl TryFrom<Status> for Options {
         } = arguments;
         if warning > critical {
             return Err(format!(
-                "--warning {warning} is above --critical {critical}, so that there would be no \
-                 warning before it is critical"
+                "--warning {warning} is above --critical {critical}: there would be no warning \
+                 before the table is critical"
             ));
         }
         Ok(Self {

@@ -7,7 +7,7 @@ use crate::{commands::undo::Options, say::output::Output};
 /// Options of `ctdrop undo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Undo {
-    /// The fix to take back; the last one if none is given
+    /// The fix to undo; by default the last one
     #[arg(value_name = "ID")]
     pub id: Option<String>,
 
@@ -15,11 +15,11 @@ pub struct Undo {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Of this mounted or copied tree in place of the running host
+    /// Undo the fix of this mounted or copied tree instead of the running host's
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
-    /// Show all fixes that are kept, and change nothing
+    /// List all fixes, and change nothing
     #[arg(long, conflicts_with = "id")]
     pub list: bool,
 }

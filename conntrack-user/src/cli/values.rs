@@ -10,13 +10,14 @@ use crate::{
 };
 
 pub(super) fn protocol(text: &str) -> Result<u8, String> {
-    protocol::protocol_number(text)
-        .ok_or_else(|| "not a protocol: give a name such as udp, or a number up to 255".to_owned())
+    protocol::protocol_number(text).ok_or_else(|| {
+        "unknown protocol: give a name such as udp, or a number up to 255".to_owned()
+    })
 }
 
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     if text.contains('/') {
-        return Err("prefixes are not taken: give one address".to_owned());
+        return Err("give one address, not a prefix".to_owned());
     }
     text.parse()
         .map_err(|_| "not an address: give one such as 192.0.2.1 or 2001:db8::1".to_owned())
@@ -26,7 +27,7 @@ pub(super) fn reason(text: &str) -> Result<ReasonName, String> {
     ReasonName::find(text).ok_or_else(|| {
         let names = ReasonName::all();
         let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-        format!("no such reason; there are {}", names.join(", "))
+        format!("unknown reason; the reasons are {}", names.join(", "))
     })
 }
 
@@ -40,7 +41,7 @@ pub(super) fn mark(text: &str) -> Result<Mark, String> {
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
         digits
             .map_or_else(|| text.parse(), |digits| u32::from_str_radix(digits, 16))
-            .map_err(|_| format!("{text:?} is no number of 32 bits; give one such as 16 or 0x10"))
+            .map_err(|_| format!("{text:?} is not a 32-bit number: give one such as 16 or 0x10"))
     };
     let (value, mask) = text.split_once('/').unwrap_or((text, "0xffffffff"));
     Ok(Mark {
@@ -53,7 +54,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text)
         .map_err(|_| "not a time: give a number and a unit, such as 500ms, 30s or 5m".to_owned())?;
     if parsed.is_zero() {
-        return Err("must be longer than nothing".to_owned());
+        return Err("must be longer than 0".to_owned());
     }
     Ok(parsed)
 }

@@ -28,27 +28,27 @@ pub struct Who {
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
     pub proto: Option<u8>,
 
-    /// Only entries with this source of the original direction
+    /// Only entries with this source address, in the original direction
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub src: Option<IpAddr>,
 
-    /// Only entries with this destination of the original direction
+    /// Only entries with this destination address, in the original direction
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub dst: Option<IpAddr>,
 
-    /// Only entries of this zone
+    /// Only entries of this conntrack zone
     #[arg(long, value_name = "N")]
     pub zone: Option<u16>,
 
-    /// Only entries with this mark, such as 0x10 or 0x10/0xf0
+    /// Only entries with this mark, such as 0x10, or 0x10/0xf0 with a mask
     #[arg(long, value_name = "VALUE[/MASK]", value_parser = mark)]
     pub mark: Option<Mark>,
 
-    /// Rows of each table, the ones with the most entries
+    /// Number of rows in each table, those with the most entries first
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top: usize,
 
-    /// Name service ports, from /etc/services
+    /// Show services by name, from /etc/services
     #[arg(long)]
     pub service_names: bool,
 }
@@ -92,7 +92,7 @@ impl Who {
         let (first, family) = given.first()?;
         let (other, _) = given.iter().find(|(_, other)| other != family)?;
         Some(format!(
-            "{first} and {other} are of different address families: no entry has both"
+            "{first} and {other} are of different address families: no entry can match both"
         ))
     }
 }

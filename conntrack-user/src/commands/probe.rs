@@ -113,13 +113,13 @@ fn unseen(around: &Surroundings) -> Vec<Unseen> {
         ),
         (
             Capability::CapSysAdmin,
-            "other network namespaces cannot be entered for their limits, and those without a \
-             process not for their counters",
+            "limits of other network namespaces cannot be read, nor counters of those without a \
+             process",
         ),
         (
             Capability::CapSyslog,
-            "the kernel log may be closed to the counters backend, and stale_extension is taken \
-             for chain_too_long",
+            "the counters backend may not be able to read the kernel log, and packets lost to \
+             stale_extension are counted as chain_too_long",
         ),
     ];
     all.into_iter()
@@ -148,7 +148,7 @@ fn say(findings: &Findings, output: Output) -> io::Result<()> {
             for Unseen { missing, what } in &findings.unseen {
                 writeln!(
                     out,
-                    "unseen     without {}: {what}",
+                    "not seen   without {}: {what}",
                     capability_name(*missing)
                 )?;
             }

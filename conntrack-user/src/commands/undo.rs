@@ -1,4 +1,4 @@
-//! `ctdrop undo`: takes a fix back, or lists which there are.
+//! `ctdrop undo`: undoes a fix, or lists which there are.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::{
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The fix to take back; the last one if none is given.
+    /// The fix to undo; the last one if none is given.
     pub id: Option<String>,
     /// Form of the output.
     pub output: Output,
@@ -28,7 +28,7 @@ pub struct Options {
     pub list: bool,
 }
 
-/// Takes a fix back, or shows which there are.
+/// Undoes a fix, or lists which there are.
 pub fn run(options: &Options) -> Result<()> {
     // Opens the tree, so that a wrong path is told as one.
     Root::open(&options.root)?;

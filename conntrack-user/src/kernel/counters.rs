@@ -106,7 +106,7 @@ impl Counters {
                 }
             };
             return Self::parse(&text)
-                .with_context(|| format!("cannot understand {}", path.display()))
+                .with_context(|| format!("cannot parse {}", path.display()))
                 .map(Some);
         }
         Ok(None)
@@ -136,7 +136,7 @@ impl Counters {
                 .map(|cell| u32::from_str_radix(cell, 16))
                 .collect::<Result<Vec<u32>, _>>()
                 .with_context(|| {
-                    format!("{line:?} holds something else than hexadecimal numbers")
+                    format!("{line:?} has a field that is not a hexadecimal number")
                 })?;
             ensure!(
                 cells.len() == header.len(),

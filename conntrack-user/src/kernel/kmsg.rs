@@ -37,7 +37,7 @@ impl KernelLog {
         let mut log = Self::from_start()?;
         log.source
             .seek(SeekFrom::End(0))
-            .with_context(|| format!("cannot go to the end of {PATH}"))?;
+            .with_context(|| format!("cannot seek to the end of {PATH}"))?;
         Ok(log)
     }
 
@@ -103,7 +103,7 @@ impl<R: Read> KernelLog<R> {
 fn explain(error: io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::PermissionDenied => anyhow!(
-            "not permitted to read the kernel log ({PATH}): run as root, or with CAP_SYSLOG"
+            "no permission to read the kernel log ({PATH}): run as root, or with CAP_SYSLOG"
         ),
         io::ErrorKind::NotFound => anyhow!(
             "there is no kernel log here ({PATH}): in a container, pass it in \

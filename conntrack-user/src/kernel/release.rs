@@ -37,7 +37,7 @@ impl Release {
         let mut number = || {
             let number = numbers.next().and_then(Result::ok);
             number
-                .with_context(|| format!("{text:?} is no kernel release: it should begin like 6.1"))
+                .with_context(|| format!("{text:?} is not a kernel release: it should begin with two numbers, such as 6.1"))
         };
         Ok(Release {
             major: number()?,
@@ -81,7 +81,7 @@ mod tests {
     fn what_is_no_release_is_refused() {
         for text in ["", "6", "six.one", "6.x", ".6.1", "99999999999.1"] {
             let error = Release::parse(text).unwrap_err().to_string();
-            assert!(error.contains("no kernel release"), "{error}");
+            assert!(error.contains("not a kernel release"), "{error}");
         }
     }
 

@@ -50,7 +50,7 @@ impl When {
             Self::At(at) => at.as_microsecond(),
             Self::Local(local) => zone
                 .to_timestamp(local)
-                .with_context(|| format!("there is no {local}"))?
+                .with_context(|| format!("the time {local} does not exist"))?
                 .as_microsecond(),
             Self::Ago(ago) => {
                 now().saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX))
@@ -82,15 +82,15 @@ pub fn zone(root: Option<&Path>) -> Result<TimeZone> {
         let inside = root.join("usr/share/zoneinfo").join(name);
         if let Ok(data) = fs::read(&inside) {
             return TimeZone::tzif(name, &data)
-                .with_context(|| format!("{} is no time zone", inside.display()));
+                .with_context(|| format!("{} is not a time zone", inside.display()));
         }
         return TimeZone::get(name).with_context(|| {
-            format!("{} is of the unknown time zone {name}", localtime.display())
+            format!("{} names the unknown time zone {name}", localtime.display())
         });
     }
     match fs::read(&localtime) {
         Ok(data) => TimeZone::tzif("", &data)
-            .with_context(|| format!("{} is no time zone", localtime.display())),
+            .with_context(|| format!("{} is not a time zone", localtime.display())),
         // Without the file a host is in UTC (localtime(5)).
         Err(_) => Ok(TimeZone::UTC),
     }

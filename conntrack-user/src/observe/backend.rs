@@ -14,7 +14,7 @@ pub enum Backend {
     /// Probes at the entries and returns of the same functions: the same, at
     /// more cost, on kernels without trampolines.
     Kprobe,
-    /// The tracepoint of freed packets: those that got no entry, held against
+    /// The tracepoint of freed packets: those that got no entry, compared with
     /// the kernel's counters.
     Tracepoint,
     /// The kernel's counters and its log, without any program: how many

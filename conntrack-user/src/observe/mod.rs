@@ -7,7 +7,7 @@
 //! makes the programs ready for the running kernel, loads and attaches them;
 //! [`arming`] decides when those are attached that run for each new flow. [`counts`]
 //! takes their counts out without losing one and keeps them in bounded memory.
-//! [`check`] holds the counts against the kernel's own counters and says what a
+//! [`check`] compares the counts with the kernel's own counters and says what a
 //! discrepancy means, or what the counters prove by themselves where no program can
 //! be loaded. [`observer`] puts these together.
 

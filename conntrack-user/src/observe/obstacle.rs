@@ -19,7 +19,7 @@ pub enum Obstacle {
     Kernel,
     /// A function is not there under its name.
     Function,
-    /// Capabilities do not reach out of a user namespace.
+    /// Capabilities of a user namespace do not apply to the kernel.
     UserNamespace,
     /// Maps do not fit into the memory that may be locked.
     LockedMemory,

@@ -5,14 +5,13 @@
 //! are read anew and what survives is simulated again, until it is the limit
 //! that was wanted or nothing more can be done about it in files of the host.
 
-pub mod diagnosis;
+pub mod demand;
 pub mod diff;
 mod draft;
 pub mod edit;
 mod mend;
 mod model;
 pub mod notes;
-pub mod occupants;
 mod places;
 mod purpose;
 pub mod script;

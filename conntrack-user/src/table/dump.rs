@@ -1,41 +1,20 @@
 //! A dump of one namespace's table, entry by entry.
 
-use std::{
-    io,
-    sync::mpsc::{self, Receiver, SyncSender},
-    thread,
-};
+use std::{io, sync::mpsc, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::geteuid;
 
-use crate::table::{
-    entry::Entry,
-    filter::{Criterion, Filter},
-    request::{self, Ask},
-    wire::{self, Message},
+use crate::{
+    say::number::number,
+    table::{
+        entry::Entry,
+        filter::{Criterion, Filter},
+        receive::{AHEAD, DATAGRAM, PATIENCE, Received, Source, receive},
+        request::{self, Ask},
+        wire::{self, Message},
+    },
 };
-
-/// Bytes of a datagram: the kernel never writes more than 32 KiB at once, and
-/// as much only if the reader has room for it (`netlink_dump`,
-/// `net/netlink/af_netlink.c`).
-const DATAGRAM: usize = 64 << 10;
-
-/// Datagrams that are received ahead.
-const AHEAD: usize = 8;
-
-/// How often a dump goes on after the kernel lacked room for a datagram.
-const PATIENCE: u64 = 1000;
-
-/// What a dump is asked of and comes from.
-pub trait Source {
-    /// Sends a message to the kernel.
-    fn request(&mut self, message: &[u8]) -> io::Result<()>;
-
-    /// Receives a datagram and gives its length, which is that of the datagram
-    /// even if it had no room.
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-}
 
 /// How a dump went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,16 +49,6 @@ enum End {
     Done,
     /// The kernel does not know such a filter.
     FilterRefused,
-}
-
-/// What the thread that receives hands over.
-enum Received {
-    /// A datagram: the first bytes of the buffer.
-    Datagram(Vec<u8>, usize),
-    /// The kernel lacked room for one.
-    Overrun,
-    /// Nothing more can be received.
-    Failed(io::Error),
 }
 
 /// Dumps the table, and calls `visit` with each entry asked for.
@@ -141,7 +110,7 @@ fn once(
             };
             let Some(datagram) = buffer.get(..length) else {
                 bail!(
-                    "a datagram of {length} bytes was cut: the kernel writes no more than 32 KiB"
+                    "a datagram of {length} bytes was cut off: the kernel should write at most 32 KiB"
                 );
             };
             if let Some(end) = take(datagram, filter, outcome, visit)? {
@@ -151,40 +120,8 @@ fn once(
             // The thread may have ended, with what ends the dump on its way.
             let _ = empty.send(buffer);
         }
-        bail!("the conntrack table was not received to its end")
+        bail!("the conntrack table was not received completely")
     })
-}
-
-/// Receives datagrams up to the one that ends the dump, or for as long as
-/// somebody wants them.
-fn receive(source: &mut impl Source, full: &SyncSender<Received>, free: &Receiver<Vec<u8>>) {
-    let mut overruns = 0;
-    while let Ok(mut buffer) = free.recv() {
-        let length = loop {
-            match source.receive(&mut buffer) {
-                Ok(length) => break length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The dump goes on with the next call.
-                Err(error)
-                    if error.raw_os_error() == Some(libc::ENOBUFS) && overruns < PATIENCE =>
-                {
-                    overruns += 1;
-                    if full.send(Received::Overrun).is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    // Nobody may want to know any more.
-                    let _ = full.send(Received::Failed(error));
-                    return;
-                }
-            }
-        };
-        let last = buffer.get(..length).is_none_or(wire::ends);
-        if full.send(Received::Datagram(buffer, length)).is_err() || last {
-            return;
-        }
-    }
 }
 
 /// What it means that nothing more could be received.
@@ -192,14 +129,22 @@ fn failed(error: io::Error, outcome: &Outcome) -> anyhow::Error {
     let received = outcome.received;
     match error.raw_os_error() {
         Some(libc::ENOBUFS) => anyhow!(
-            "the kernel had no room for the dump of the conntrack table {PATIENCE} times: it \
-             lacks memory"
+            "the kernel had no memory for the dump of the conntrack table, {} times",
+            number(PATIENCE)
         ),
         _ if error.kind() == io::ErrorKind::WouldBlock => anyhow!(
-            "the dump of the conntrack table stopped short after {received} entries: the kernel \
-             sent nothing more"
+            "the dump of the conntrack table stopped after {}: the kernel sent nothing more",
+            entries(received)
         ),
         _ => anyhow::Error::new(error).context("cannot receive the conntrack table"),
+    }
+}
+
+/// `1 entry`, `3 entries`
+fn entries(count: u64) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        _ => format!("{} entries", number(count)),
     }
 }
 
@@ -252,8 +197,8 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
     Err(match error {
         libc::EPERM => anyhow::Error::new(cause).context(denied(geteuid().is_root())),
         libc::EINVAL | libc::EOPNOTSUPP => anyhow::Error::new(cause).context(
-            "the kernel does not offer the conntrack table: module nf_conntrack_netlink is not \
-             loaded and could not be (CONFIG_NF_CT_NETLINK; modprobe nf_conntrack_netlink)",
+            "the kernel cannot dump the conntrack table: its module nf_conntrack_netlink is not \
+             loaded and cannot be loaded (CONFIG_NF_CT_NETLINK; modprobe nf_conntrack_netlink)",
         ),
         _ => anyhow::Error::new(cause).context("the kernel could not dump the conntrack table"),
     })
@@ -262,10 +207,10 @@ fn refused(error: i32, filter: &Filter) -> Result<End> {
 /// What it takes to read the table; root lacks it in a container.
 const fn denied(root: bool) -> &'static str {
     if root {
-        "the conntrack table may not be read: it needs CAP_NET_ADMIN in the user namespace that \
-         the network namespace belongs to"
+        "no permission to read the conntrack table: this needs CAP_NET_ADMIN in the user \
+         namespace that the network namespace belongs to"
     } else {
-        "the conntrack table may not be read: it needs CAP_NET_ADMIN (run as root)"
+        "no permission to read the conntrack table: this needs CAP_NET_ADMIN (run as root)"
     }
 }
 
@@ -384,7 +329,7 @@ mod tests {
         assert!(!outcome.is_whole());
         let endless = (0..2000).map(|_| os(libc::ENOBUFS));
         let error = play(endless, &Filter::default()).1.unwrap_err();
-        assert!(error.to_string().contains("lacks memory"), "{error}");
+        assert!(error.to_string().contains("no memory"), "{error}");
     }
 
     #[test]
@@ -404,7 +349,7 @@ mod tests {
         };
         let filter = Filter::default();
         let error = dump(&mut source, &filter, visit, &mut |_| {}).unwrap_err();
-        assert!(format!("{error:#}").contains("not wanted"), "{error:#}");
+        assert!(format!("{error:#}").contains("was stopped"), "{error:#}");
         let left = source.source.answers.len();
         // What was received ahead is out of it.
         assert!(left >= 1000 - 5 - AHEAD, "{left}");
@@ -453,10 +398,10 @@ mod tests {
         assert!(!denied(true).contains("as root"));
         assert!(error(libc::EINVAL).contains("modprobe nf_conntrack_netlink"));
         let cut = play([Ok(vec![0; DATAGRAM + 4])], &Filter::default()).1;
-        assert!(cut.unwrap_err().to_string().contains("was cut"));
+        assert!(cut.unwrap_err().to_string().contains("was cut off"));
         let stopped = play([Ok(entry([10, 0, 0, 1], 2))], &Filter::default()).1;
         let stopped = stopped.unwrap_err().to_string();
-        assert!(stopped.contains("after 1 entries"), "{stopped}");
+        assert!(stopped.contains("after 1 entry:"), "{stopped}");
     }
 
     #[test]

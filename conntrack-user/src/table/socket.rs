@@ -12,7 +12,7 @@ use rustix::net::{
     sockopt,
 };
 
-use crate::table::dump::Source;
+use crate::table::receive::Source;
 
 /// Receive buffer of the socket, in bytes. The kernel writes ahead one datagram
 /// only, so this is never used up; but too small a default refuses even that.
@@ -74,7 +74,7 @@ impl<S: Source> Source for Unless<'_, S> {
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("it is not wanted any more"));
+            return Err(io::Error::other("it was stopped"));
         }
         self.source.receive(buffer)
     }

@@ -8,3 +8,4 @@ mod platforms;
 mod script;
 mod sizes;
 mod tree;
+mod unwritable;

@@ -13,7 +13,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::kernel::{
     counters::Counters,
     limits::Limits,
-    netns::{Namespace, discover, name, rights::Rights},
+    netns::{files, name, namespace::Namespace, rights::Rights},
 };
 
 /// Why a namespace could not be read.
@@ -148,20 +148,20 @@ impl Namespace {
 
     /// Whether this process is in the namespace.
     pub fn is_own(&self) -> bool {
-        discover::own_inode().is_ok_and(|own| own == self.inode)
+        files::own_inode().is_ok_and(|own| own == self.inode)
     }
 
     /// Whether the process of that number is in the namespace.
     fn has_process(&self, pid: u32) -> bool {
-        discover::inode_of_process(pid).is_ok_and(|inode| inode == self.inode)
+        files::inode_of_process(pid).is_ok_and(|inode| inode == self.inode)
     }
 
     /// Opens the namespace's file, by the ways known since discovery or, if
     /// none is left of these, by any other.
     fn open(&self) -> Result<fs::File, Unreadable> {
         let known = self.mounts.iter().cloned();
-        let known = known.chain(self.pid.map(discover::file_of_process));
-        let others = iter::once_with(|| discover::files_of(self.inode)).flatten();
+        let known = known.chain(self.pid.map(files::file_of_process));
+        let others = iter::once_with(|| files::files_of(self.inode)).flatten();
         let mut denied = false;
         for path in known.chain(others) {
             match self.open_if_same(&path) {

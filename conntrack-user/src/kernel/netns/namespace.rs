@@ -1,4 +1,4 @@
-//! A network namespace, and the list of those that were found.
+//! A network namespace, as it was found.
 
 use std::{
     fs,
@@ -8,26 +8,20 @@ use std::{
 
 use serde::Serialize;
 
-use crate::kernel::container::Container;
-
-/// All network namespaces that can be found from here.
-#[derive(Clone, Debug, Serialize)]
-pub struct Namespaces {
-    /// The namespaces: the host's first, then by name.
-    pub list: Vec<Namespace>,
-    /// Processes whose namespaces could not be seen, and may be others. Not PID 1,
-    /// where kernel threads have told the host's.
-    pub hidden: usize,
-    /// Why the list may be incomplete, each as a sentence for the user.
-    pub warnings: Vec<String>,
-}
+use crate::kernel::{
+    container::Container,
+    netns::{
+        files,
+        name::{Known, name},
+    },
+};
 
 /// A network namespace.
 #[derive(Clone, Debug, Serialize)]
 pub struct Namespace {
     /// The inode number of its file, `net->ns.inum` in the kernel.
     pub inode: u32,
-    /// What to call it; see [`Namespaces::discover`].
+    /// What to call it; see [`super::Namespaces::discover`].
     pub name: String,
     /// Whether it is that of PID 1; where that one cannot be read, of the kernel's
     /// threads.
@@ -42,27 +36,35 @@ pub struct Namespace {
     /// nanoseconds: a later namespace can be mounted at the same place, and
     /// have the same number.
     #[serde(skip)]
-    pub(super) made: Option<(i64, i64)>,
-}
-
-impl Namespaces {
-    /// The namespace of that number.
-    pub fn by_inode(&self, inode: u32) -> Option<&Namespace> {
-        self.list.iter().find(|namespace| namespace.inode == inode)
-    }
-
-    /// The name of the namespace of that number, `net:[number]` where it is not
-    /// known, and `unknown` for 0.
-    pub fn name_of(&self, inode: u32) -> String {
-        match self.by_inode(inode) {
-            Some(namespace) => namespace.name.clone(),
-            None if inode == 0 => "unknown".to_owned(),
-            None => format!("net:[{inode}]"),
-        }
-    }
+    made: Option<(i64, i64)>,
 }
 
 impl Namespace {
+    /// Puts together what there is to know about a namespace.
+    pub(super) fn describe(inode: u32, pid: Option<u32>, mounts: Vec<PathBuf>, host: bool) -> Self {
+        // A process that has ended meanwhile has no name; the namespace stays.
+        let of_process = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", pid?)).ok();
+        let container = of_process("cgroup").and_then(|text| Container::from_cgroup(&text));
+        let comm = of_process("comm");
+        let name = name(Known {
+            inode,
+            host,
+            mounts: &mounts,
+            container: container.as_ref(),
+            process: comm.as_deref().map(str::trim_end).zip(pid),
+        });
+        let file = mounts.first().and_then(|mount| fs::metadata(mount).ok());
+        Self {
+            inode,
+            name,
+            host,
+            pid,
+            made: file.as_ref().map(files::made),
+            mounts,
+            container,
+        }
+    }
+
     /// Whether `wanted` is one of the names of this namespace.
     pub(super) fn is_called(&self, wanted: &str) -> bool {
         let number = wanted
@@ -80,25 +82,13 @@ impl Namespace {
 
     /// Whether a file is this namespace's.
     pub(super) fn is_file(&self, file: &fs::Metadata) -> bool {
-        file.ino() == u64::from(self.inode) && is_namespace(file)
+        file.ino() == u64::from(self.inode) && files::is_namespace(file)
     }
 
     /// Whether the file mounted somewhere is the one that was there when this
     /// namespace was found.
     pub(super) fn is_mounted_at(&self, place: &Path) -> bool {
-        fs::metadata(place).is_ok_and(|file| self.is_file(&file) && Some(made(&file)) == self.made)
+        fs::metadata(place)
+            .is_ok_and(|file| self.is_file(&file) && Some(files::made(&file)) == self.made)
     }
-}
-
-/// When the kernel made a namespace's file. It does when the file is first
-/// opened or mounted, and keeps it as long as it is mounted
-/// (`__ns_get_path`, `path_from_stashed` in `fs/nsfs.c` and `fs/libfs.c`).
-pub(super) fn made(file: &fs::Metadata) -> (i64, i64) {
-    (file.ctime(), file.ctime_nsec())
-}
-
-/// Whether a file is that of a namespace: it lies in the same file system as
-/// our own.
-pub(super) fn is_namespace(file: &fs::Metadata) -> bool {
-    fs::metadata("/proc/self/ns/net").is_ok_and(|own| own.dev() == file.dev())
 }

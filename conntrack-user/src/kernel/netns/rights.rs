@@ -33,6 +33,17 @@ pub(super) struct Rights {
     pub(super) user_namespace: bool,
 }
 
+/// Why namespaces of other processes cannot be seen from here, or what to do about
+/// it.
+pub fn why_not_seen() -> String {
+    Rights::now().to_see()
+}
+
+/// Why namespaces cannot be entered from here, or what to do about it.
+pub fn why_not_entered() -> String {
+    Rights::now().to_enter()
+}
+
 impl Rights {
     /// Those of the calling thread.
     pub(super) fn now() -> Self {
@@ -69,26 +80,26 @@ impl Rights {
             .map(|(name, _)| *name)
             .collect();
         if self.user_namespace {
-            return "the capabilities of this user namespace (a rootless container) do not reach \
-                    it: run outside of it, as root of the host"
+            return "ctdrop runs in a user namespace (a rootless container), whose capabilities do \
+                    not apply here: run it outside, as root of the host"
                 .to_owned();
         }
         if missing.is_empty() {
             return format!(
-                "this process has {}, so a security module or a sandbox seems to forbid it, or it \
-                 is of another user namespace",
+                "this process has {}, so a security module or a sandbox may forbid it, or the \
+                 other process is in another user namespace",
                 all.join(" and ")
             );
         }
         if !self.root {
-            return format!("it needs {} (run as root)", all.join(" and "));
+            return format!("ctdrop needs {} (run as root)", all.join(" and "));
         }
         let (is, it, each) = match missing.len() {
             1 => ("is", "it", ""),
             _ => ("are", "them", " for each"),
         };
         format!(
-            "{} {is} missing, though this runs as root: grant {it} (docker: --cap-add{each}; \
+            "{} {is} missing, although ctdrop runs as root: grant {it} (docker: --cap-add{each}; \
              systemd: CapabilityBoundingSet=)",
             missing.join(" and ")
         )
@@ -114,10 +125,10 @@ mod tests {
             ptrace: false,
             ..ROOT
         };
-        assert_eq!(nobody.to_see(), "it needs CAP_SYS_PTRACE (run as root)");
+        assert_eq!(nobody.to_see(), "ctdrop needs CAP_SYS_PTRACE (run as root)");
         assert_eq!(
             nobody.to_enter(),
-            "it needs CAP_SYS_ADMIN and CAP_SYS_PTRACE (run as root)"
+            "ctdrop needs CAP_SYS_ADMIN and CAP_SYS_PTRACE (run as root)"
         );
         for ptrace in [false, true] {
             for admin in [false, true] {
@@ -163,6 +174,6 @@ mod tests {
             user_namespace: true,
             ..ROOT
         };
-        assert!(inside.to_see().contains("outside of it"));
+        assert!(inside.to_see().contains("run it outside"));
     }
 }

@@ -14,7 +14,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::kernel::{
     limits::Limits,
-    netns::{Namespace, Namespaces, Unreadable, discover},
+    netns::{Namespace, Namespaces, Unreadable, files},
     presence::Presence,
 };
 
@@ -121,7 +121,7 @@ fn assert_empty(namespace: &Namespace) {
 
 #[test]
 fn the_own_namespace_is_listed_and_readable_without_privilege() {
-    let own = discover::own_inode().unwrap();
+    let own = files::own_inode().unwrap();
     let all = Namespaces::discover().unwrap();
     let namespace = all.by_inode(own).unwrap();
     assert_eq!(all.find(&own.to_string()).unwrap().inode, own);
@@ -145,11 +145,11 @@ fn what_cannot_be_found_is_named_with_what_can() {
     let error = |wanted: &str| all.find(wanted).unwrap_err().to_string();
     let unknown = error("no-such-namespace");
     assert!(
-        unknown.contains("\"no-such-namespace\"; known are "),
+        unknown.contains("\"no-such-namespace\"; there are "),
         "{unknown}"
     );
     assert!(unknown.contains(&all.list[0].name), "{unknown}");
-    assert!(error("pid:x").contains("no process number"));
+    assert!(error("pid:x").contains("not a process number"));
     assert!(error("pid:4294967295").contains("there is no process"));
     assert!(error("/proc/self/status").contains("not the file of a network namespace"));
     assert!(error("/no/such/file").contains("no network namespace is called"));
@@ -290,6 +290,6 @@ fn a_command_enters_by_name_process_or_mount() {
     let enter = namespace.entering().unwrap();
     assert_eq!(enter, "nsenter --net=/run/netns/-x ");
     namespace.mounts = mounts;
-    namespace.inode = discover::own_inode().unwrap();
+    namespace.inode = files::own_inode().unwrap();
     assert_eq!(namespace.entering().as_deref(), Some(""));
 }

@@ -178,7 +178,9 @@ fn unsupported(magic: &[u8]) -> Option<String> {
     let (_, what, remedy) = UNSUPPORTED
         .iter()
         .find(|(begin, _, _)| magic.starts_with(begin))?;
-    Some(format!("it is {what}, which is not read here: {remedy}"))
+    Some(format!(
+        "it is {what}, which ctdrop cannot read; use: {remedy}"
+    ))
 }
 
 #[cfg(test)]

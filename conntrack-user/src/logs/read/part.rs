@@ -50,10 +50,10 @@ impl Part {
         let file = File::open(path).with_context(|| format!("cannot open {}", shown()))?;
         let metadata = file
             .metadata()
-            .with_context(|| format!("cannot look at {}", shown()))?;
+            .with_context(|| format!("cannot read the attributes of {}", shown()))?;
         if metadata.is_dir() {
             bail!(
-                "{} is a directory: give the files in it, or --root for a whole tree",
+                "{} is a directory: name the files in it, or use --root for a whole tree",
                 shown()
             );
         }

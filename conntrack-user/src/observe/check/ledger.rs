@@ -1,5 +1,4 @@
-//! Holds what the programs counted against the kernel's own counters, all the
-//! time.
+//! Compares what the programs counted with the kernel's own counters, all the time.
 //!
 //! For each namespace and counter the *surplus* is what the kernel counted
 //! since just before the programs were attached, less what they counted. It
@@ -148,7 +147,7 @@ impl Ledger {
     }
 
     /// Packets that the programs have counted in a namespace, and that no
-    /// reading of its counters has been held against.
+    /// reading of its counters was compared with.
     pub fn unchecked(&self, netns: u32, counted: &Totals) -> u64 {
         let checked = self.counted.get(&netns).map_or(0, Totals::drops);
         let gone = self.gone.get(&netns).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The counts held against the kernel's own counters.
+//! Compares the counts with the kernel's own counters.
 
 pub mod counter;
 pub mod discrepancy;

@@ -1,4 +1,4 @@
-//! The last rung: the kernel's counters and its log, and no program at all.
+//! Observes by the kernel's counters and its log, without any program.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
         check::{
             counter::Counter,
             evidence::{Evidence, Look},
-            growth::{Watched, same_refusals},
+            growth::{FollowedCounters, same_refusals},
         },
         counts::{
             health::{Faults, Missed},
@@ -30,6 +30,7 @@ use crate::{
         },
         survey::unusable::Unusable,
     },
+    say::number::counted,
 };
 
 /// The module that has the counters, where it is one.
@@ -41,7 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Follows counters and log.
 pub struct CounterObserver {
     unusable: Vec<Unusable>,
-    watched: Watched,
+    followed: FollowedCounters,
     evidence: Evidence,
     log: Log,
     /// Namespaces whose counters could not be read at the start.
@@ -53,12 +54,12 @@ pub struct CounterObserver {
 impl CounterObserver {
     /// Follows them from now on. `unusable` are the better
     /// backends.
-    pub(crate) fn start(unusable: Vec<Unusable>, mut watched: Watched) -> Result<Self> {
+    pub(crate) fn start(unusable: Vec<Unusable>, mut followed: FollowedCounters) -> Result<Self> {
         // Before the counters, which move after the log has said so.
         let log = Log::open();
-        watched.look_again_after(LOOK_AGAIN);
-        watched.begin();
-        let readable = watched.counters().len();
+        followed.look_again_after(LOOK_AGAIN);
+        followed.begin();
+        let readable = followed.counters().len();
         ensure!(
             readable > 0,
             "the counters of no network namespace can be read: {}",
@@ -66,8 +67,8 @@ impl CounterObserver {
         );
         let mut observer = Self {
             unusable,
-            unreadable: watched.namespaces().list.len().saturating_sub(readable),
-            watched,
+            unreadable: followed.namespaces().list.len().saturating_sub(readable),
+            followed,
             evidence: Evidence::default(),
             log,
             instance: module::instance(MODULE),
@@ -77,7 +78,7 @@ impl CounterObserver {
     }
 
     pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
-        self.watched.namespaces()
+        self.followed.namespaces()
     }
 
     pub(crate) fn setup(&self) -> Setup {
@@ -112,8 +113,8 @@ impl CounterObserver {
     /// What this backend cannot know, each as a sentence for the user.
     fn warnings(&self) -> Vec<String> {
         let mut warnings = vec![
-            "the counters name no flow, and tell a reason only as far as the limit or the kernel \
-             log bears it out; the rest is other"
+            "kernel counters name no flow, and prove a reason only together with the limit or the \
+             kernel log; the rest is counted as other"
                 .to_owned(),
         ];
         if !self
@@ -122,19 +123,20 @@ impl CounterObserver {
             .contains_key(&Counter::ClashResolve)
         {
             warnings.push(
-                "this kernel counts clashes that were resolved as insert_failed, so packets lost \
-                 to anything that moves no other counter are not told from them"
+                "this kernel counts resolved clashes as insert_failed, too, so packets that move only \
+                 this counter are not counted as lost"
                     .to_owned(),
             );
         }
         if let Log::Closed(why) = &self.log {
-            warnings.push(format!("{why}; a full table is told by the limit alone"));
+            warnings.push(format!(
+                "{why}; a full table is recognised by the limit alone"
+            ));
         }
         if self.unreadable > 0 {
             warnings.push(format!(
-                "the counters of {} network namespace{} cannot be read: {}",
-                self.unreadable,
-                if self.unreadable == 1 { "" } else { "s" },
+                "the counters of {} cannot be read: {}",
+                counted(self.unreadable as u64, "network namespace"),
                 netns::why_not_entered()
             ));
         }
@@ -150,7 +152,7 @@ impl CounterObserver {
             return None;
         }
         self.instance = instance;
-        self.watched.restart();
+        self.followed.restart();
         Some(match instance {
             Some(_) => Event::Attached,
             None => Event::Unloaded,
@@ -159,12 +161,12 @@ impl CounterObserver {
 
     /// Reads counters and log as they are now.
     pub(crate) fn check(&mut self) -> Result<()> {
-        self.watched.refresh(std::iter::empty())?;
-        let first = self.watched.counters();
-        let second = self.watched.counters();
+        self.followed.refresh(std::iter::empty())?;
+        let first = self.followed.counters();
+        let second = self.followed.counters();
         // The kernel logs a full table before it counts the packet: what the
         // counters show has been said by now.
-        let said = self.log.read()?;
+        let said_full = self.log.read()?;
         // Without it the log alone tells of a full table.
         let max = Limits::read().ok().and_then(|limits| limits.max);
         for (netns, counters) in first {
@@ -173,12 +175,12 @@ impl CounterObserver {
                 .is_some_and(|second| same_refusals(&counters, second));
             let entries = counters.entries;
             let look = Look {
-                growth: &self.watched.record(netns, counters),
+                growth: &self.followed.record(netns, counters),
                 entries,
                 max,
                 quiet,
             };
-            self.evidence.look(netns, &look, &said);
+            self.evidence.look(netns, &look, &said_full);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::observe::{arming::Arm, backend::Backend};
 /// How to observe.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// The rung; the best that works, if none is named.
+    /// The backend; the best that works, if none is named.
     pub backend: Option<Backend>,
     /// When to attach what runs for each new flow.
     pub arm: Arm,

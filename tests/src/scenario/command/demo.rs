@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
@@ -34,7 +35,7 @@ fn run(machine: &Machine) -> Result<()> {
     let lan = setup::full_lan(machine, "demo", &LanOptions::default())?;
     println!("{SHOW_BEGIN}");
     println!("# the table of namespace demo-firewall is full, and new flows arrive");
-    let status = during_incident(&lan, || show_status(&machine.ctdrop));
+    let status = during_incident(&lan, None, || show_status(&machine.ctdrop));
     let before = lines_about_it()?;
     println!();
     let watch = show_watch(&machine.ctdrop, &lan);
@@ -65,10 +66,10 @@ fn show_status(ctdrop: &Path) -> Result<()> {
 
 /// Shows `ctdrop watch`, which has attached its programs when the flows arrive.
 fn show_watch(ctdrop: &Path, lan: &Lan) -> Result<()> {
-    println!("$ ctdrop watch --interval 2s --duration 6s --top 8");
+    println!("$ ctdrop watch --interval 2s --duration 6s --top 3");
     let mut watch = Command::new(ctdrop)
         .args(["watch", "--interval", "2s", "--duration", "6s"])
-        .args(["--top", "8"])
+        .args(["--top", "3"])
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", ctdrop.display()))?;
@@ -78,7 +79,7 @@ fn show_watch(ctdrop: &Path, lan: &Lan) -> Result<()> {
     if let Some(header) = lines.next() {
         println!("{}", header?);
     }
-    let shown = during_incident(lan, || {
+    let shown = during_incident(lan, Some(5), || {
         for line in lines {
             println!("{}", line?);
         }
@@ -90,11 +91,15 @@ fn show_watch(ctdrop: &Path, lan: &Lan) -> Result<()> {
     Ok(())
 }
 
-/// Shows something while the flows of the incident arrive.
-fn during_incident(lan: &Lan, show: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Shows something while the flows of the incident arrive: so many times, or until
+/// it was shown.
+fn during_incident(lan: &Lan, times: Option<u32>, show: impl FnOnce() -> Result<()>) -> Result<()> {
+    let over = AtomicBool::new(false);
+    let goes_on = |time| times.map_or_else(|| !over.load(Ordering::Relaxed), |times| time < times);
     thread::scope(|scope| {
-        let incident = scope.spawn(|| incident(lan));
+        let incident = scope.spawn(|| incident(lan, goes_on));
         let shown = show();
+        over.store(true, Ordering::Relaxed);
         let arrived = incident
             .join()
             .map_err(|_| anyhow!("the incident panicked"))?;
@@ -111,9 +116,9 @@ fn lines_about_it() -> Result<usize> {
         .count())
 }
 
-/// A name server's clients, a scan, and the firewall's own resolver, over some
-/// seconds.
-fn incident(lan: &Lan) -> Result<()> {
+/// A name server's clients, a scan, and the firewall's own resolver, again and again
+/// as long as it goes on.
+fn incident(lan: &Lan, goes_on: impl Fn(u32) -> bool) -> Result<()> {
     let clients = Flood {
         flows: 40,
         packets: 2_000,
@@ -134,7 +139,7 @@ fn incident(lan: &Lan) -> Result<()> {
         flows: 2,
         packets: 200,
     };
-    for _ in 0..5 {
+    for _ in (0..).take_while(|&time| goes_on(time)) {
         clients.send(lan)?;
         scan.send(lan)?;
         own.send(&lan.firewall)?;
