@@ -51,7 +51,7 @@ pub(crate) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
         format!("; this host has {}", counted(cpus.into(), "processor"))
     });
     Some(Note {
-        what: format!("set the limit in {}: {}", owner.name, owner.knob),
+        what: format!("{}: {}", owner.name, owner.knob),
         why: format!(
             "it {} ({}){cpus}; it overrides the files of this host, so none is changed",
             owner.behaviour, sets.source
@@ -138,7 +138,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             .iter()
             .filter(|writer| writer.active && writer.name == "firewalld")
             .map(|writer| Note {
-                what: format!("firewalld: {}", writer.behaviour),
+                what: format!("firewalld {}", writer.behaviour),
                 why: format!(
                     "with the module option the limit is then {}",
                     number(8 * size.buckets)
