@@ -12,7 +12,8 @@ use crate::{
         undo::Undone,
     },
     facts::Facts,
-    plan::{Current, Note, Plan, diagnosis::Diagnosis, diff},
+    incident::Incident,
+    plan::{Current, Note, Plan, diff},
     say::{clock, finding::Finding},
     survival::{Origin, Outcome},
 };
@@ -26,7 +27,7 @@ pub(crate) struct FixReport<'a> {
     distribution: &'a str,
     current: Current,
     target: Current,
-    diagnosis: &'a Diagnosis,
+    incident: &'a Incident,
     why: &'a [String],
     steps: Vec<Step<'a>>,
     survives: Survives<'a>,
@@ -91,7 +92,7 @@ impl<'a> Change<'a> {
 impl<'a> FixReport<'a> {
     pub(crate) fn of(
         facts: &'a Facts,
-        diagnosis: &'a Diagnosis,
+        incident: &'a Incident,
         plan: &'a Plan,
         applied: Option<&'a Applied>,
     ) -> Self {
@@ -106,7 +107,7 @@ impl<'a> FixReport<'a> {
                 max: Some(plan.target.max),
                 buckets: Some(plan.target.buckets),
             },
-            diagnosis,
+            incident,
             why: &plan.target.why,
             steps: steps(plan),
             survives: Survives {

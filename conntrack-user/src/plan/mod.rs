@@ -5,14 +5,13 @@
 //! again and what survives is simulated again, until that is the wanted limit, or
 //! no change of a file helps any more.
 
-pub mod diagnosis;
+pub mod demand;
 pub mod diff;
 mod draft;
 pub mod edit;
 mod mend;
 mod model;
 pub mod notes;
-pub mod occupants;
 mod places;
 mod purpose;
 pub mod script;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::{
-    commands::logs::{progress::Bar, report::Report},
+    commands::logs::{progress::Bar, report::LogReport},
     logs::{
         read::{
             reader::Reader,
@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut progress = Bar::default();
     let reader = Reader::new(&options.request, zone.clone(), &mut progress)?;
     let summary = read(options, reader)?;
-    let report = Report::new(&summary);
+    let report = LogReport::new(&summary);
     match options.output {
         Output::Json => stdout::json(&report)?,
         Output::Text => stdout::lines(text::report(&report, &zone))?,

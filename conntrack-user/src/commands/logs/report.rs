@@ -28,7 +28,7 @@ const QUIET: i64 = 5 * MINUTE;
 /// What the logs say.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "logs")]
-pub struct Report {
+pub struct LogReport {
     /// Lines about a full table.
     pub lines: u64,
     /// Messages suppressed next to them.
@@ -219,7 +219,7 @@ pub struct Uncounted {
     pub sources: Vec<Unreadable>,
 }
 
-impl Report {
+impl LogReport {
     /// Puts it together.
     pub fn new(read: &Summary) -> Self {
         let tally = &read.tally;
@@ -285,7 +285,7 @@ impl Report {
                 .collect(),
             by_netns,
             module_loads,
-            suppressed_elsewhere: read.elsewhere,
+            suppressed_elsewhere: read.suppressed_elsewhere,
             filtered_out: (&read.filtered_out).into(),
             skipped: Uncounted {
                 lines: read.skipped,

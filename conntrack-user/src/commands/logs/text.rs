@@ -5,7 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     commands::logs::{
-        report::{Load, Minute, Netns, Report},
+        report::{Load, LogReport, Minute, Netns},
         words::packets_refused,
     },
     logs::account::tally::Range,
@@ -19,7 +19,7 @@ use crate::{
 const ROWS: usize = 12;
 
 /// The lines of the report; times are in the zone of the logs.
-pub fn report(report: &Report, zone: &TimeZone) -> Vec<String> {
+pub fn report(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     let mut lines = headline(report, zone);
     if report.by_minute.len() > 1 {
         lines.extend(minutes(report, zone));
@@ -34,7 +34,7 @@ pub fn report(report: &Report, zone: &TimeZone) -> Vec<String> {
     lines
 }
 
-fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
+fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     let sources = report
         .sources
         .iter()
@@ -102,7 +102,7 @@ fn headline(report: &Report, zone: &TimeZone) -> Vec<String> {
 }
 
 /// Says that there is no line, or that none matches the options.
-fn nothing(report: &Report, sources: &str, zone: &TimeZone) -> Vec<String> {
+fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
     let filtered_out = &report.filtered_out;
     if filtered_out.by_host == 0 && filtered_out.by_time == 0 {
         return vec![format!("no line about a full table in {sources}")];
@@ -176,7 +176,7 @@ fn table(header: &[&str], rows: &[Vec<String>], numbers: std::ops::Range<usize>)
 }
 
 /// The minutes with the most drops, in order.
-fn minutes(report: &Report, zone: &TimeZone) -> Vec<String> {
+fn minutes(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     let mut worst: Vec<&Minute> = report.by_minute.iter().collect();
     worst.sort_by_key(|minute| std::cmp::Reverse(minute.drops.at_most));
     worst.truncate(ROWS);
@@ -204,7 +204,7 @@ fn more(rows: usize) -> Option<String> {
     (rows > ROWS).then(|| format!("  and {} more (-o json)", number((rows - ROWS) as u64)))
 }
 
-fn hosts(report: &Report, zone: &TimeZone) -> Vec<String> {
+fn hosts(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     let mut hosts: Vec<_> = report.by_host.iter().collect();
     hosts.sort_by_key(|host| std::cmp::Reverse(host.drops.at_most));
     let when = |time: &Option<String>| {
@@ -235,7 +235,7 @@ fn hosts(report: &Report, zone: &TimeZone) -> Vec<String> {
     lines
 }
 
-fn namespaces(report: &Report) -> Vec<String> {
+fn namespaces(report: &LogReport) -> Vec<String> {
     let named = |place: &&Netns| place.netns.is_some() || place.container.is_some();
     if !report.by_netns.iter().any(|place| named(&place)) {
         return Vec::new();
@@ -288,7 +288,7 @@ fn loads(loads: &[Load], zone: &TimeZone) -> Vec<String> {
     lines
 }
 
-fn advice(report: &Report) -> Vec<String> {
+fn advice(report: &LogReport) -> Vec<String> {
     let mut lines = Vec::new();
     for advice in &report.advice {
         lines.push(String::new());
@@ -298,7 +298,7 @@ fn advice(report: &Report) -> Vec<String> {
     lines
 }
 
-fn not_counted(report: &Report) -> Vec<String> {
+fn not_counted(report: &LogReport) -> Vec<String> {
     let mut lines = Vec::new();
     let skipped = report.skipped.lines;
     if skipped.total() > 0 {

@@ -15,7 +15,7 @@ pub(super) const IP_NETNS: &str = "/run/netns";
 
 /// What is known about a namespace.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Facts<'a> {
+pub(super) struct Known<'a> {
     /// Its number.
     pub(super) inode: u32,
     /// Whether it is that of the host.
@@ -28,20 +28,20 @@ pub(super) struct Facts<'a> {
     pub(super) process: Option<(&'a str, u32)>,
 }
 
-/// The best name that the facts allow.
-pub(super) fn name(facts: Facts<'_>) -> String {
-    if facts.host {
+/// The best name that is known.
+pub(super) fn name(known: Known<'_>) -> String {
+    if known.host {
         return "host".to_owned();
     }
-    let given = facts.mounts.iter().find_map(|mount| given_name(mount));
-    let container = || facts.container.map(ToString::to_string);
-    let mount = || Some(facts.mounts.first()?.display().to_string());
-    let process = || facts.process.map(|(comm, pid)| of_process(comm, pid));
+    let given = known.mounts.iter().find_map(|mount| given_name(mount));
+    let container = || known.container.map(ToString::to_string);
+    let mount = || Some(known.mounts.first()?.display().to_string());
+    let process = || known.process.map(|(comm, pid)| of_process(comm, pid));
     let name = given
         .or_else(container)
         .or_else(mount)
         .or_else(process)
-        .unwrap_or_else(|| format!("net:[{}]", facts.inode));
+        .unwrap_or_else(|| format!("net:[{}]", known.inode));
     printable(&name)
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     use crate::kernel::{
         container::Container,
-        netns::name::{Facts, name},
+        netns::name::{Known, name},
     };
 
     fn container(pod: Option<&str>) -> Container {
@@ -98,55 +98,55 @@ mod tests {
             PathBuf::from("/run/docker/netns/1a2b"),
             PathBuf::from("/run/netns/blue"),
         ];
-        let mut facts = Facts {
+        let mut known = Known {
             inode: 4_026_532_177,
             host: true,
             mounts: &mounts,
             container: Some(&container),
             process: Some(("nginx", 12)),
         };
-        assert_eq!(name(facts), "host");
-        facts.host = false;
-        assert_eq!(name(facts), "blue");
-        facts.mounts = &mounts[..1];
-        assert_eq!(name(facts), "docker/3f4e5d6c7b8a");
-        facts.container = None;
-        assert_eq!(name(facts), "/run/docker/netns/1a2b");
-        facts.mounts = &[];
-        assert_eq!(name(facts), "nginx[12]");
-        facts.process = None;
-        assert_eq!(name(facts), "net:[4026532177]");
+        assert_eq!(name(known), "host");
+        known.host = false;
+        assert_eq!(name(known), "blue");
+        known.mounts = &mounts[..1];
+        assert_eq!(name(known), "docker/3f4e5d6c7b8a");
+        known.container = None;
+        assert_eq!(name(known), "/run/docker/netns/1a2b");
+        known.mounts = &[];
+        assert_eq!(name(known), "nginx[12]");
+        known.process = None;
+        assert_eq!(name(known), "net:[4026532177]");
     }
 
     #[test]
     fn a_namespace_is_not_named_after_who_looks_at_it() {
-        let facts = Facts {
+        let known = Known {
             process: Some(("ctdrop", process::id())),
-            ..Facts::default()
+            ..Known::default()
         };
-        assert_eq!(name(facts), "self");
+        assert_eq!(name(known), "self");
     }
 
     #[test]
     fn a_pod_is_preferred_to_the_random_name_of_its_mount() {
         let mounts = [PathBuf::from("/var/run/netns/cni-5f6e-77")];
         let container = container(Some("1b2c"));
-        let mut facts = Facts {
+        let mut known = Known {
             mounts: &mounts,
             container: Some(&container),
-            ..Facts::default()
+            ..Known::default()
         };
-        assert_eq!(name(facts), "pod/1b2c");
-        facts.container = None;
-        assert_eq!(name(facts), "/var/run/netns/cni-5f6e-77");
+        assert_eq!(name(known), "pod/1b2c");
+        known.container = None;
+        assert_eq!(name(known), "/var/run/netns/cni-5f6e-77");
     }
 
     #[test]
     fn names_cannot_command_a_terminal() {
-        let facts = Facts {
+        let known = Known {
             process: Some(("a\x1b[2Jb\n", 7)),
-            ..Facts::default()
+            ..Known::default()
         };
-        assert_eq!(name(facts), "a?[2Jb?[7]");
+        assert_eq!(name(known), "a?[2Jb?[7]");
     }
 }

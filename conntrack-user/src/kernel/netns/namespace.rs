@@ -12,7 +12,7 @@ use crate::kernel::{
     container::Container,
     netns::{
         files,
-        name::{Facts, name},
+        name::{Known, name},
     },
 };
 
@@ -46,7 +46,7 @@ impl Namespace {
         let of_process = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", pid?)).ok();
         let container = of_process("cgroup").and_then(|text| Container::from_cgroup(&text));
         let comm = of_process("comm");
-        let name = name(Facts {
+        let name = name(Known {
             inode,
             host,
             mounts: &mounts,

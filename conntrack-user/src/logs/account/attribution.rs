@@ -67,7 +67,7 @@ pub struct Attribution<'a> {
     /// Where the last full table's line ended, its host, time and place.
     last: Option<(u64, usize, Moment, Place)>,
     /// Suppressed messages that are of no full table.
-    elsewhere: u64,
+    suppressed_elsewhere: u64,
     filtered_out: FilteredOut,
     modules: ModulesSeen,
     overshoot: i16,
@@ -90,7 +90,7 @@ pub struct LogSums {
     /// Starts of conntrack.
     pub loads: Vec<Loaded>,
     /// Suppressed messages that are of no full table.
-    pub elsewhere: u64,
+    pub suppressed_elsewhere: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
     /// The conntrack modules that wrote.
@@ -109,7 +109,7 @@ impl<'a> Attribution<'a> {
             tally: Tally::default(),
             loads: Vec::new(),
             last: None,
-            elsewhere: 0,
+            suppressed_elsewhere: 0,
             filtered_out: FilteredOut::default(),
             modules: ModulesSeen::default(),
             overshoot: 0,
@@ -135,7 +135,7 @@ impl Attribution<'_> {
                 .filter(|&(at, timed)| timed || !boot_between(at, length))
                 .map(|(_, timed)| (0, timed));
         }
-        self.settle(|written, timed| !timed && boot_between(written, length));
+        self.end_limits(|written, timed| !timed && boot_between(written, length));
         for host in self.hosts.values_mut() {
             host.written = host.written.map(|(moment, _, timed)| (moment, 0, timed));
         }
@@ -155,8 +155,8 @@ impl Attribution<'_> {
     pub fn take(&mut self, event: &Event, boot_between: BootBetween<'_>) {
         let moment = self.years.moment_of(event.stamp);
         match event.what {
-            What::Again(times) => self.again(event, times, moment),
-            What::Said(message, times) => {
+            What::Repeated(times) => self.repeated(event, times, moment),
+            What::Message(message, times) => {
                 let mut host = self.host(event);
                 self.follow_boot(&mut host, event, boot_between);
                 match message {
@@ -182,7 +182,7 @@ impl Attribution<'_> {
                         host.limit.written(times, moment, times > 1);
                         host.written = Some((moment, event.at.1, is_timed(event)));
                         host.place = place;
-                        self.full(&mut host, moment, place, times);
+                        self.table_full(&mut host, moment, place, times);
                         self.last = Some((event.at.1, host.number, moment, place));
                     }
                     Message::Suppressed {
@@ -204,15 +204,15 @@ impl Attribution<'_> {
 
     /// Ends the log.
     pub fn finish(mut self) -> LogSums {
-        self.settle(|_, _| true);
+        self.end_limits(|_, _| true);
         for host in self.hosts.values() {
-            self.elsewhere += host.pending.map_or(0, |(messages, _)| messages);
+            self.suppressed_elsewhere += host.pending.map_or(0, |(messages, _)| messages);
         }
         LogSums {
             overshoot: self.overshoot,
             tally: self.tally,
             loads: self.loads,
-            elsewhere: self.elsewhere,
+            suppressed_elsewhere: self.suppressed_elsewhere,
             filtered_out: self.filtered_out,
             modules: self.modules,
         }
@@ -281,20 +281,20 @@ impl Attribution<'_> {
         }
     }
 
-    fn full(&mut self, host: &mut Host, moment: Moment, place: Place, times: u64) {
+    fn table_full(&mut self, host: &mut Host, moment: Moment, place: Place, times: u64) {
         if let Some((messages, at)) = host.pending.take() {
             if moment
                 .since(at)
                 .is_none_or(|after| after.abs() <= REPORT_WINDOW)
             {
-                self.suppress(host, at, messages);
+                self.count_suppressed(host, at, messages);
             } else {
-                self.elsewhere += messages;
+                self.suppressed_elsewhere += messages;
             }
         }
         host.full = Some(moment);
         host.reported = false;
-        self.line(host.number, host.wanted, moment, place, times);
+        self.count_lines(host.number, host.wanted, moment, place, times);
     }
 
     fn suppressed(&mut self, host: &mut Host, moment: Moment, messages: u64) {
@@ -302,14 +302,14 @@ impl Attribution<'_> {
         match host.full {
             Some(full) if !host.reported => {
                 host.reported = true;
-                self.suppress(host, full, messages);
+                self.count_suppressed(host, full, messages);
             }
             Some(full)
                 if moment
                     .since(full)
                     .is_some_and(|after| after.abs() <= BURST_WINDOW) =>
             {
-                self.suppress(host, moment, messages);
+                self.count_suppressed(host, moment, messages);
             }
             _ => host.pending = Some((messages, moment)),
         }
@@ -317,10 +317,10 @@ impl Attribution<'_> {
 
     /// The pending messages are of no full table.
     fn give_up(&mut self, host: &mut Host) {
-        self.elsewhere += host.pending.take().map_or(0, |(messages, _)| messages);
+        self.suppressed_elsewhere += host.pending.take().map_or(0, |(messages, _)| messages);
     }
 
-    fn again(&mut self, event: &Event, times: u64, moment: Moment) {
+    fn repeated(&mut self, event: &Event, times: u64, moment: Moment) {
         let Some((end, number, full, place)) = self.last else {
             return;
         };
@@ -340,12 +340,12 @@ impl Attribution<'_> {
                 .map(|(_, _, timed)| (moment, event.at.1, timed));
         }
         let wanted = self.filter.host(name.as_deref());
-        self.line(number, wanted, moment, place, times);
+        self.count_lines(number, wanted, moment, place, times);
         self.last = Some((event.at.1, number, moment, place));
     }
 
     /// Ends the limits of the hosts for which `ends` holds of the last line.
-    fn settle(&mut self, ends: impl Fn(u64, bool) -> bool) {
+    fn end_limits(&mut self, ends: impl Fn(u64, bool) -> bool) {
         let ended: Vec<_> = self
             .hosts
             .iter()
@@ -376,7 +376,7 @@ impl Attribution<'_> {
         host.limit = RateLimit::default();
     }
 
-    fn line(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, lines: u64) {
+    fn count_lines(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, lines: u64) {
         let count = Count {
             lines,
             ..Count::default()
@@ -384,7 +384,7 @@ impl Attribution<'_> {
         self.count(host, wanted, moment, place, count);
     }
 
-    fn suppress(&mut self, host: &Host, moment: Moment, suppressed: u64) {
+    fn count_suppressed(&mut self, host: &Host, moment: Moment, suppressed: u64) {
         let count = Count {
             suppressed,
             ..Count::default()

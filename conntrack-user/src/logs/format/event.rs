@@ -23,7 +23,7 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// A message of the kernel, so many times.
-    Said(Message, u64),
+    Message(Message, u64),
     /// The line before, so many times again.
-    Again(u64),
+    Repeated(u64),
 }

@@ -80,7 +80,7 @@ impl Entry {
                 .boot
                 .as_deref()
                 .and_then(|boot| boot.as_bytes().try_into().ok()),
-            what: What::Said(message, 1),
+            what: What::Message(message, 1),
         })
     }
 }

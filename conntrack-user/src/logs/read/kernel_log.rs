@@ -41,7 +41,7 @@ pub(super) fn read(sums: &mut Attribution<'_>) -> Result<Read> {
                 uptime: Some(record.uptime),
                 host: Some(host.clone()),
                 boot: None,
-                what: What::Said(message, 1),
+                what: What::Message(message, 1),
             };
             sums.take(&event, &|_, _| false);
         }

@@ -37,7 +37,7 @@ pub struct Summary {
     /// Starts of conntrack, with the names of their hosts.
     pub loads: Vec<(Loaded, Option<Box<[u8]>>)>,
     /// Suppressed messages that are of no full table.
-    pub elsewhere: u64,
+    pub suppressed_elsewhere: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
     /// The conntrack modules that wrote lines about a full table.
@@ -61,7 +61,7 @@ impl Summary {
             let host = sums.tally.name(load.host).map(Into::into);
             self.loads.push((load, host));
         }
-        self.elsewhere += sums.elsewhere;
+        self.suppressed_elsewhere += sums.suppressed_elsewhere;
         self.filtered_out.add(sums.filtered_out);
         self.modules.ip_conntrack |= sums.modules.ip_conntrack;
         self.modules.nf_conntrack |= sums.modules.nf_conntrack;

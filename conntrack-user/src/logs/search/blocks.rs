@@ -217,7 +217,7 @@ mod tests {
         let mut counted: Vec<Event> = Vec::new();
         for event in events {
             let follows = counted.last().is_some_and(|last| last.at.1 == event.at.0);
-            if follows || !matches!(event.what, What::Again(_)) {
+            if follows || !matches!(event.what, What::Repeated(_)) {
                 counted.push(event);
             }
         }

@@ -110,7 +110,7 @@ impl Scanner {
         if end <= LONGEST {
             let first = Line::parse(&lines[..end]);
             found.first = Some(first.stamp);
-            again(lines, offset, &mut found.events);
+            repeated(lines, offset, &mut found.events);
         }
         self.each_candidate(lines, |start, end| {
             let line = &lines[start..end];
@@ -119,19 +119,19 @@ impl Scanner {
                 return;
             }
             let at = (offset + start as u64, offset + end as u64 + 1);
-            match judge(line, at) {
-                Judged::Said(event) => {
-                    let full = matches!(event.what, What::Said(Message::TableFull { .. }, _));
+            match kind_of(line, at) {
+                Kind::Counted(event) => {
+                    let full = matches!(event.what, What::Message(Message::TableFull { .. }, _));
                     found.events.push(event);
                     if full {
                         let next = lines.get(end + 1..).unwrap_or_default();
-                        again(next, at.1, &mut found.events);
+                        repeated(next, at.1, &mut found.events);
                     }
                 }
-                Judged::Cut => found.skipped.cut += 1,
-                Judged::NotKernel => found.skipped.not_kernel += 1,
-                Judged::Binary => found.skipped.binary += 1,
-                Judged::Nothing => {}
+                Kind::Cut => found.skipped.cut += 1,
+                Kind::NotKernel => found.skipped.not_kernel += 1,
+                Kind::Binary => found.skipped.binary += 1,
+                Kind::Nothing => {}
             }
         });
         found.text_share.found = !found.events.is_empty() || found.skipped.total() > 0;
@@ -176,9 +176,9 @@ impl Scanner {
                 memchr::memchr(b'\n', &lines[hit..]).map_or(lines.len(), |newline| hit + newline);
             end - start <= LONGEST
                 && matches!(
-                    judge(&lines[start..end], (0, 0)),
-                    Judged::Said(Event {
-                        what: What::Said(Message::Booted, _),
+                    kind_of(&lines[start..end], (0, 0)),
+                    Kind::Counted(Event {
+                        what: What::Message(Message::Booted, _),
                         ..
                     })
                 )
@@ -188,7 +188,7 @@ impl Scanner {
 
 /// What the syslog daemon says about the line just before these, as long as it
 /// says nothing else.
-fn again(mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
+fn repeated(mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
     while !lines.is_empty() {
         let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
         if end > LONGEST {
@@ -199,49 +199,49 @@ fn again(mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
             return;
         };
         let next = offset + end as u64 + 1;
-        events.push(event((offset, next), &line, What::Again(times)));
+        events.push(event((offset, next), &line, What::Repeated(times)));
         offset = next;
         lines = lines.get(end + 1..).unwrap_or_default();
     }
 }
 
 /// What a line that may matter is.
-enum Judged {
-    Said(Event),
+enum Kind {
+    Counted(Event),
     Cut,
     NotKernel,
     Binary,
     Nothing,
 }
 
-fn judge(bytes: &[u8], at: (u64, u64)) -> Judged {
+fn kind_of(bytes: &[u8], at: (u64, u64)) -> Kind {
     if bytes.first() == Some(&b'{')
         && let Some(entry) = journal::json(bytes, at)
     {
-        return entry.map_or_else(|| unsaid(bytes), Judged::Said);
+        return entry.map_or_else(|| not_counted(bytes), Kind::Counted);
     }
     let line = Line::parse(bytes);
     if line.writer == Writer::Kernel {
         if let Some(message) = Message::parse(line.text) {
-            return Judged::Said(event(at, &line, What::Said(message, line.times)));
+            return Kind::Counted(event(at, &line, What::Message(message, line.times)));
         }
         if Message::is_cut(line.text) {
-            return Judged::Cut;
+            return Kind::Cut;
         }
     }
-    unsaid(bytes)
+    not_counted(bytes)
 }
 
 /// Why a line about a full table is none of the kernel's.
-fn unsaid(bytes: &[u8]) -> Judged {
+fn not_counted(bytes: &[u8]) -> Kind {
     if memchr::memmem::find(bytes, b"conntrack: table full").is_none() {
-        return Judged::Nothing;
+        return Kind::Nothing;
     }
     let control = |byte: &u8| byte.is_ascii_control() && !b"\t\r".contains(byte);
     if bytes.iter().any(control) {
-        Judged::Binary
+        Kind::Binary
     } else {
-        Judged::NotKernel
+        Kind::NotKernel
     }
 }
 

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::{
-    commands::logs::{report::Report, text},
+    commands::logs::{report::LogReport, text},
     logs::{
         read::{progress::Silent, reader::Reader, request::Request},
         time::When,
@@ -37,11 +37,11 @@ fn hosts(name: &str) -> Vec<String> {
     vec![name.to_owned()]
 }
 
-fn report_of(paths: &[PathBuf], request: &Request) -> Report {
+fn report_of(paths: &[PathBuf], request: &Request) -> LogReport {
     let mut progress = Silent;
     let mut reader = Reader::new(request, TimeZone::UTC, &mut progress).unwrap();
     reader.files(paths);
-    Report::new(&reader.finish())
+    LogReport::new(&reader.finish())
 }
 
 /// Reads files, and gives the JSON and the text.
