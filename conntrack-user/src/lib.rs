@@ -10,6 +10,7 @@ pub mod cli;
 pub mod commands;
 pub mod engine;
 pub mod facts;
+pub mod incident;
 pub mod kernel;
 pub mod logs;
 pub mod observe;

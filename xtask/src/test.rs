@@ -34,8 +34,8 @@ pub(crate) struct Options {
     /// repeated
     #[arg(long = "kernel", value_name = "NAME")]
     kernels: Vec<String>,
-    /// Every scenario on every rung, which takes half as long again: by default a
-    /// second rung, and arming by pressure, are tried with few
+    /// Every scenario with every backend, which takes half as long again: by default a
+    /// second backend, and arming by pressure, are tried with few
     #[arg(long)]
     all: bool,
     /// Only tests with this text in their name, such as `6.12::boots`

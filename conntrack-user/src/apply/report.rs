@@ -1,5 +1,5 @@
-//! The JSON of a plan, of what came of it, and of fixes that are kept or taken
-//! back (docs/json.md).
+//! The JSON of a plan, of its outcome, and of recorded and undone fixes
+//! (docs/json.md).
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,13 @@ use crate::{
         undo::Undone,
     },
     facts::Facts,
-    plan::{Current, Note, Plan, diagnosis::Diagnosis, diff},
+    incident::Incident,
+    plan::{Current, Note, Plan, diff},
     say::{clock, finding::Finding},
     survival::{Origin, Outcome},
 };
 
-/// A plan, and what came of it.
+/// A plan and its outcome.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "fix")]
 pub(crate) struct FixReport<'a> {
@@ -26,17 +27,17 @@ pub(crate) struct FixReport<'a> {
     distribution: &'a str,
     current: Current,
     target: Current,
-    diagnosis: &'a Diagnosis,
+    incident: &'a Incident,
     why: &'a [String],
     steps: Vec<Step<'a>>,
     survives: Survives<'a>,
     notes: &'a [Note],
     warnings: &'a [Finding],
-    /// Whether it was carried out.
+    /// Whether it was applied.
     applied: bool,
-    /// Name by which it can be taken back.
+    /// Name for undo.
     id: Option<&'a str>,
-    /// What does not hold after it was carried out.
+    /// What is not as wanted after it was applied.
     shortfalls: &'a [Finding],
 }
 
@@ -91,7 +92,7 @@ impl<'a> Change<'a> {
 impl<'a> FixReport<'a> {
     pub(crate) fn of(
         facts: &'a Facts,
-        diagnosis: &'a Diagnosis,
+        incident: &'a Incident,
         plan: &'a Plan,
         applied: Option<&'a Applied>,
     ) -> Self {
@@ -106,7 +107,7 @@ impl<'a> FixReport<'a> {
                 max: Some(plan.target.max),
                 buckets: Some(plan.target.buckets),
             },
-            diagnosis,
+            incident,
             why: &plan.target.why,
             steps: steps(plan),
             survives: Survives {
@@ -152,7 +153,7 @@ fn steps(plan: &Plan) -> Vec<Step<'_>> {
     live.chain(files).collect()
 }
 
-/// What was taken back.
+/// A fix that was undone.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "undo")]
 pub(crate) struct UndoReport<'a> {
@@ -171,7 +172,7 @@ impl<'a> UndoReport<'a> {
     }
 }
 
-/// A fix that is kept.
+/// A recorded fix.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "kept_fix")]
 pub(crate) struct KeptFix<'a> {

@@ -2,20 +2,22 @@
 //! looking who fills the table, planning, and putting a step on record and into
 //! files. None of it stands between a refused packet and a higher limit.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, Result};
+use conntrack_ebpf::Reason;
 
 use crate::{
     apply::{Applied, keep, report::FixReport},
     auto::event::{Advice, Kept, Told, What},
     engine::refusals::Need,
     facts::{Facts, live_files::LiveFiles, root::Root},
-    kernel::{counters::Totals, defaults::Table, netns::Namespaces},
+    incident::{self, Census, Incident, Kind, Netns, look},
+    kernel::{defaults::Table, netns::Namespaces},
     plan::{
         self, LiveWrite, Plan,
-        diagnosis::{Cause, Diagnosis, Load, NamespaceLoad, diagnose},
-        filling_unknown, occupants, plan,
+        demand::Demand,
+        filling_unknown, plan,
         sizing::{Request, affordable, size},
         text,
     },
@@ -48,65 +50,80 @@ impl Prepared {
 
 /// Packets that were refused, and what was in force then.
 #[derive(Clone, Debug)]
-pub(crate) struct Evidence {
-    pub(crate) need: Need,
+pub struct Evidence {
+    /// What they lacked.
+    pub need: Need,
     /// By network namespace; 0 is an unknown one.
-    pub(crate) refused: Vec<(u32, u64)>,
-    pub(crate) table: Table,
+    pub refused: Vec<(u32, u64)>,
+    /// Limit and buckets.
+    pub table: Table,
 }
 
 impl Evidence {
-    /// The load that it shows, by what namespaces are called.
-    pub(crate) fn load(&self, describe: impl Fn(u32) -> (String, bool)) -> Load {
-        let namespaces = self.refused.iter().map(|&(netns, refused)| {
-            let (name, is_host) = describe(netns);
-            let (drop, chains, full) = match self.need {
-                Need::Room => (refused, 0, Some(self.table.max)),
-                Need::Buckets => (0, refused, None),
+    /// The demand that it shows, by what namespaces are called; with the census of
+    /// the one where most was refused, if there is one.
+    pub fn demand(&self, netns: impl Fn(u32) -> Netns, census: Option<&Census>) -> Demand {
+        let namespaces = self.refused.iter().map(|&(inode, refused)| {
+            let (reason, entries) = match self.need {
+                Need::Room => (Reason::TableFull, Some(self.table.max)),
+                Need::Buckets => (Reason::ChainTooLong, None),
             };
-            NamespaceLoad {
-                name,
-                is_host,
-                entries: full,
+            incident::Evidence {
+                netns: netns(inode),
+                entries,
                 max: Some(self.table.max),
-                growth: Some(Totals {
-                    drop: Some(drop),
-                    chaintoolong: Some(chains),
-                    ..Totals::default()
-                }),
+                refused: BTreeMap::from([(reason, refused)]),
+                ..incident::Evidence::default()
             }
         });
-        Load {
-            namespaces: namespaces.collect(),
-            ..Load::default()
-        }
+        Demand::new(namespaces.collect(), Vec::new(), census)
     }
 
-    /// The load, with who fills the table where most was refused.
-    fn load_with_census(&self, facts: &Facts) -> Result<(Load, Option<Finding>)> {
+    /// The same, after a look who fills the table that is judged; and why there was
+    /// none.
+    fn demand_with_census(&self) -> Result<(Demand, Option<Finding>)> {
         let namespaces = Namespaces::discover()?;
-        let mut load = self.load(|netns| match namespaces.by_inode(netns) {
-            Some(namespace) => (namespace.name.clone(), namespace.host),
-            None => ("a network namespace without a name".to_owned(), false),
-        });
-        let most = self.refused.iter().max_by_key(|(_, refused)| *refused);
-        let Some(namespace) = most.and_then(|&(netns, _)| namespaces.by_inode(netns)) else {
-            let why = "the network namespace in which packets were refused is unknown";
-            return Ok((load, Some(filling_unknown(why))));
+        let netns = |inode| match namespaces.by_inode(inode) {
+            Some(namespace) => Netns::of(namespace, namespaces.is_host(namespace)),
+            None => nameless(inode),
         };
-        match occupants::dump(namespace, &facts.numbers.timeouts) {
-            Ok(occupants) => load.occupants = Some(occupants),
-            Err(error) => return Ok((load, Some(filling_unknown(format!("{error:#}"))))),
-        }
-        Ok((load, None))
+        let demand = self.demand(netns, None);
+        let inode = demand.incident.netns.inode;
+        let Some(namespace) = inode.and_then(|inode| namespaces.by_inode(inode)) else {
+            let why = "the network namespace in which packets were refused is unknown";
+            return Ok((demand, Some(filling_unknown(why))));
+        };
+        Ok(match look::at(namespace) {
+            Ok(census) => (self.demand(netns, Some(&census)), None),
+            Err(error) => (demand, Some(filling_unknown(format!("{error:#}")))),
+        })
+    }
+}
+
+/// A namespace that is gone, or was never known.
+fn nameless(inode: u32) -> Netns {
+    Netns {
+        inode: Some(inode),
+        name: "a network namespace without a name".to_owned(),
+        ..Netns::default()
+    }
+}
+
+/// What stands for the namespaces that packets were refused in before it is known
+/// which they are.
+pub(crate) fn any_namespace() -> Netns {
+    Netns {
+        name: "a network namespace".to_owned(),
+        is_host: true,
+        ..Netns::default()
     }
 }
 
 /// What has come of it.
 pub(crate) struct Done {
     pub(crate) what: Option<What>,
-    /// Why packets were refused, if that could be told.
-    pub(crate) cause: Option<Cause>,
+    /// Why packets were refused, if it was seen what fills the table.
+    pub(crate) kind: Option<Kind>,
     pub(crate) advice: Advice,
     /// The highest limit that is honest then.
     pub(crate) honest: u64,
@@ -116,7 +133,7 @@ impl Done {
     fn failed(error: &anyhow::Error) -> Self {
         Self {
             what: Some(What::NotKept(format!("{error:#}"))),
-            cause: None,
+            kind: None,
             advice: Advice::default(),
             honest: 0,
         }
@@ -126,7 +143,7 @@ impl Done {
 /// A plan, and what it rests on.
 struct Considered {
     facts: Facts,
-    diagnosis: Diagnosis,
+    incident: Incident,
     plan: Plan,
     /// Whether it was seen who fills the table.
     seen: bool,
@@ -139,19 +156,18 @@ impl Considered {
         let mut facts = Facts::read(&root)?;
         facts.numbers.limits.max = Some(evidence.table.max);
         facts.numbers.limits.buckets = Some(evidence.table.buckets);
-        let (load, unknown) = evidence.load_with_census(&facts)?;
-        let diagnosis = diagnose(&load, &facts.numbers.timeouts);
+        let (demand, unknown) = evidence.demand_with_census()?;
         let request = Request {
             to: None,
             ceiling: Some(ceiling),
         };
-        let size = size(&facts, &load, &diagnosis, request)?;
+        let size = size(&facts, &demand, request)?;
         let mut plan = plan(&root, &facts, size, plan::Options::default())?;
         let seen = unknown.is_none();
         plan.warnings.extend(unknown);
         Ok(Self {
             facts,
-            diagnosis,
+            incident: demand.incident,
             plan,
             seen,
         })
@@ -159,11 +175,11 @@ impl Considered {
 
     /// Whether a higher limit is no help.
     const fn is_ineffective(&self) -> bool {
-        matches!(self.diagnosis.cause, Cause::Leak | Cause::Flood)
+        self.incident.fills_any_limit()
     }
 
     fn told(&self, applied: Option<&Applied>, lines: Vec<String>) -> Result<Box<Told>> {
-        let report = FixReport::of(&self.facts, &self.diagnosis, &self.plan, applied);
+        let report = FixReport::of(&self.facts, &self.incident, &self.plan, applied);
         Ok(Box::new(Told {
             json: serde_json::to_value(report).context("cannot write the plan as JSON")?,
             lines,
@@ -174,8 +190,8 @@ impl Considered {
     fn done(&self, what: Option<What>) -> Done {
         Done {
             what,
-            cause: self.seen.then_some(self.diagnosis.cause),
-            advice: Advice::from(&self.diagnosis),
+            kind: self.seen.then_some(self.incident.kind),
+            advice: Advice::from(&self.incident),
             honest: self.plan.target.max,
         }
     }
@@ -186,7 +202,7 @@ pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
     let made = Considered::of(evidence, ceiling).and_then(|considered| {
         let lines = text::lines(
             &considered.facts,
-            &considered.diagnosis,
+            &considered.incident,
             &considered.plan,
             Path::new(ROOT),
         );
@@ -239,10 +255,8 @@ pub(crate) fn keep_step(
 
 /// What was kept, and what was not.
 fn lines(considered: &Considered, applied: &Applied) -> Vec<String> {
-    let Considered {
-        diagnosis, plan, ..
-    } = considered;
-    let mut lines = vec![diagnosis.evidence.clone()];
+    let Considered { incident, plan, .. } = considered;
+    let mut lines = incident.sentences();
     lines.extend(
         plan.files
             .iter()
@@ -257,9 +271,9 @@ fn lines(considered: &Considered, applied: &Applied) -> Vec<String> {
         lines.push(why.to_owned());
     }
     lines.extend(
-        diagnosis
-            .instead
-            .iter()
+        incident
+            .instead()
+            .into_iter()
             .map(|instead| format!("instead: {instead}")),
     );
     for note in &plan.notes {
@@ -283,9 +297,8 @@ fn lines(considered: &Considered, applied: &Applied) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::numbers::Timeouts;
 
-    fn cause(need: Need, is_host: bool) -> Cause {
+    fn kind(need: Need, is_host: bool) -> Kind {
         let evidence = Evidence {
             need,
             refused: vec![(7, 3)],
@@ -294,14 +307,17 @@ mod tests {
                 buckets: 512,
             },
         };
-        let load = evidence.load(|netns| (format!("net:[{netns}]"), is_host));
-        diagnose(&load, &Timeouts::new()).cause
+        let netns = |inode| Netns {
+            is_host,
+            ..nameless(inode)
+        };
+        evidence.demand(netns, None).incident.kind
     }
 
     #[test]
     fn what_was_lacked_tells_the_cause() {
-        assert_eq!(cause(Need::Room, true), Cause::Undersized);
-        assert_eq!(cause(Need::Room, false), Cause::NoisyNamespace);
-        assert_eq!(cause(Need::Buckets, true), Cause::FewBuckets);
+        assert_eq!(kind(Need::Room, true), Kind::Undersized);
+        assert_eq!(kind(Need::Room, false), Kind::NoisyNamespace);
+        assert_eq!(kind(Need::Buckets, true), Kind::FewBuckets);
     }
 }

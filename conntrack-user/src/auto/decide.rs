@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::{engine::refusals::Need, kernel::defaults::Table, plan::diagnosis::Cause};
+use crate::{engine::refusals::Need, incident::Kind, kernel::defaults::Table};
 
 /// Time between two steps: what the one before has changed is seen by then.
 pub const COOL_DOWN: Duration = Duration::from_secs(2);
@@ -202,11 +202,11 @@ impl Automatic {
 
     /// It is known what fills the table, and how high a limit is honest; or
     /// nothing could be found out.
-    pub fn judged(&mut self, now: Instant, cause: Option<Cause>, honest: u64) {
+    pub fn judged(&mut self, now: Instant, kind: Option<Kind>, honest: u64) {
         self.awaiting = false;
-        let held = match cause {
-            Some(Cause::Leak) => Held::Leak,
-            Some(Cause::Flood) => Held::Flood,
+        let held = match kind {
+            Some(Kind::Leak) => Held::Leak,
+            Some(Kind::Flood | Kind::SpoofedFlood) => Held::Flood,
             Some(_) => {
                 self.forbidden = None;
                 return;
@@ -315,7 +315,7 @@ mod tests {
         assert!(act(&mut automatic, begin, &mut table, Need::Room).is_some());
         let later = begin + COOL_DOWN;
         assert_eq!(act(&mut automatic, later, &mut table, Need::Room), None);
-        automatic.judged(later, Some(Cause::Undersized), 2000);
+        automatic.judged(later, Some(Kind::Undersized), 2000);
         let early = begin + COOL_DOWN / 2;
         assert_eq!(act(&mut automatic, early, &mut table, Need::Room), None);
         assert!(act(&mut automatic, later, &mut table, Need::Room).is_some());
@@ -352,7 +352,7 @@ mod tests {
         let mut automatic = Automatic::new(100_000);
         let (mut now, mut table) = (Instant::now(), TABLE);
         act(&mut automatic, now, &mut table, Need::Room);
-        automatic.judged(now, Some(Cause::Flood), 1000);
+        automatic.judged(now, Some(Kind::Flood), 1000);
         now += COOL_DOWN;
         let held = act(&mut automatic, now, &mut table, Need::Room);
         assert_eq!(held, Some(Decision::Hold(Held::Flood)));
@@ -360,7 +360,7 @@ mod tests {
         let again = act(&mut automatic, now, &mut table, Need::Room);
         assert_eq!(again, Some(Decision::Diagnose(Need::Room)));
         assert_eq!(act(&mut automatic, now, &mut table, Need::Room), None);
-        automatic.judged(now, Some(Cause::Undersized), 0);
+        automatic.judged(now, Some(Kind::Undersized), 0);
         assert!(matches!(
             act(&mut automatic, now, &mut table, Need::Room),
             Some(Decision::Raise { .. })
@@ -372,7 +372,7 @@ mod tests {
         let mut automatic = Automatic::new(100_000);
         let (mut now, mut table) = (Instant::now(), TABLE);
         act(&mut automatic, now, &mut table, Need::Room);
-        automatic.judged(now, Some(Cause::Flood), 1000);
+        automatic.judged(now, Some(Kind::Flood), 1000);
         now += LOOK_AGAIN;
         let again = act(&mut automatic, now, &mut table, Need::Room);
         assert_eq!(again, Some(Decision::Diagnose(Need::Room)));
@@ -386,7 +386,7 @@ mod tests {
         let mut automatic = Automatic::new(100_000);
         let (mut now, mut table) = (Instant::now(), TABLE);
         act(&mut automatic, now, &mut table, Need::Room);
-        automatic.judged(now, Some(Cause::Leak), 3000);
+        automatic.judged(now, Some(Kind::Leak), 3000);
         now += COOL_DOWN;
         act(&mut automatic, now, &mut table, Need::Room);
         assert_eq!(table.max, 3000);
@@ -400,7 +400,7 @@ mod tests {
             let mut table = TABLE;
             let raised = act(&mut automatic, now, &mut table, Need::Room);
             assert!(matches!(raised, Some(Decision::Raise { .. })), "{times}");
-            automatic.judged(now, Some(Cause::Undersized), 0);
+            automatic.judged(now, Some(Kind::Undersized), 0);
             let noticed = automatic.decide(look(now, TABLE, None), double(TABLE));
             let expected = Decision::PutBack {
                 wrote: table,
@@ -494,7 +494,7 @@ mod tests {
                     Happens::Passes(time) => now += Duration::from_millis(time.into()),
                     Happens::Written { max, buckets } => table = Table { buckets, max },
                     Happens::Judged(cause, honest) => {
-                        let causes = [Cause::Undersized, Cause::Leak, Cause::Flood];
+                        let causes = [Kind::Undersized, Kind::Leak, Kind::Flood];
                         automatic.judged(now, causes.get(usize::from(cause)).copied(), honest);
                     }
                     Happens::Fails => {

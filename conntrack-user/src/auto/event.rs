@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::{
     auto::decide::Held,
     engine::refusals::Need,
+    incident::Incident,
     kernel::defaults::Table,
-    plan::diagnosis::Diagnosis,
     say::{
         clock,
         number::{counted, number},
@@ -58,7 +58,7 @@ pub enum What {
         /// What is in force.
         table: Table,
         /// What shows it, and what helps instead.
-        advice: Advice,
+        advice: Box<Advice>,
     },
     /// Somebody else has put it back.
     PutBack {
@@ -90,20 +90,23 @@ pub struct Told {
     pub id: Option<String>,
 }
 
-/// What shows a cause, and what helps instead of a higher limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// What shows why nothing is raised, and what helps instead of a higher limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advice {
     /// What shows it, as a sentence; empty if nothing needs to.
     pub evidence: String,
     /// What helps, each as a sentence.
     pub instead: Vec<String>,
+    /// The incident, if one is the reason.
+    pub incident: Option<Incident>,
 }
 
-impl From<&Diagnosis> for Advice {
-    fn from(diagnosis: &Diagnosis) -> Self {
+impl From<&Incident> for Advice {
+    fn from(incident: &Incident) -> Self {
         Self {
-            evidence: diagnosis.evidence.clone(),
-            instead: diagnosis.instead.clone(),
+            evidence: incident.headline(),
+            instead: incident.instead(),
+            incident: Some(incident.clone()),
         }
     }
 }
@@ -162,7 +165,7 @@ impl Event {
             What::NotKept(error) => ("not_kept", json!({"error": error})),
             What::Held { why, table, advice } => (
                 "held",
-                json!({"why": why, "current": table, "evidence": advice.evidence, "instead": advice.instead}),
+                json!({"why": why, "current": table, "evidence": advice.evidence, "instead": advice.instead, "incident": advice.incident}),
             ),
             What::PutBack {
                 wrote,
@@ -356,10 +359,11 @@ mod tests {
         let event = Event::now(What::Held {
             why: Held::Leak,
             table: BEFORE,
-            advice: Advice {
+            advice: Box::new(Advice {
                 evidence: "a\u{1b}[2Jb".to_owned(),
                 instead: vec!["c\u{7}d".to_owned()],
-            },
+                incident: None,
+            }),
         });
         let text = event.lines().join("\n");
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");

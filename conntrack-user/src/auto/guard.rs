@@ -27,7 +27,6 @@ use crate::{
     engine::refusals::{Need, Refusals},
     kernel::defaults::Table,
     plan::{
-        diagnosis::diagnose,
         notes,
         sizing::{Request, Size, size},
     },
@@ -185,15 +184,14 @@ impl Guard {
             refused: vec![(0, 1)],
             table,
         };
-        let load = evidence.load(|_| ("a network namespace".to_owned(), true));
         let facts = &self.prepared.facts;
-        let diagnosis = diagnose(&load, &facts.numbers.timeouts);
+        let demand = evidence.demand(|_| background::any_namespace(), None);
         let request = Request {
             to: None,
             ceiling: Some(self.prepared.ceiling),
         };
         // None: there is no limit that could be raised.
-        size(facts, &load, &diagnosis, request).ok()
+        size(facts, &demand, request).ok()
     }
 
     fn step(&mut self, need: Need, before: Table, to: Table) -> Vec<Event> {
@@ -231,11 +229,16 @@ impl Guard {
                 Advice {
                     evidence: note.map(|note| note.why).unwrap_or_default(),
                     instead: knob.into_iter().map(|note| note.what).collect(),
+                    incident: None,
                 }
             }
             Held::Ceiling | Held::BucketsAtCeiling => Advice::default(),
         };
-        Event::now(What::Held { why, table, advice })
+        Event::now(What::Held {
+            why,
+            table,
+            advice: Box::new(advice),
+        })
     }
 
     fn was_put_back(&mut self, wrote: Table, found: Table, times: u32, last: bool) -> Event {
@@ -336,7 +339,7 @@ impl Guard {
             Work::Done(done) => {
                 let Done {
                     what,
-                    cause,
+                    kind,
                     advice,
                     honest,
                 } = *done;
@@ -347,7 +350,7 @@ impl Guard {
                     self.kept = Some(kept.clone());
                 }
                 self.advice = advice;
-                self.automatic.judged(Instant::now(), cause, honest);
+                self.automatic.judged(Instant::now(), kind, honest);
                 what.into_iter().map(Event::now).collect()
             }
         }

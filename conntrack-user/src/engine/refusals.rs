@@ -6,7 +6,7 @@ use conntrack_ebpf::Reason;
 use serde::Serialize;
 
 use crate::{
-    kernel::netns::Namespaces,
+    kernel::{limits::is_full, netns::Namespaces},
     observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
 };
 
@@ -54,7 +54,7 @@ impl Refusals {
         let is_full = |netns| {
             let namespace = namespaces.by_inode(netns)?;
             let limits = namespace.limits().ok()?;
-            Some(is_nearly_full(limits.entries?, limits.max?))
+            Some(is_full(limits.entries?, limits.max?))
         };
         self.room.retain(|netns, packets| {
             let before = known.room.get(netns).copied().unwrap_or(0);
@@ -122,11 +122,6 @@ impl Refusals {
     }
 }
 
-/// Whether 95 of 100 places are taken.
-const fn is_nearly_full(entries: u64, max: u64) -> bool {
-    max > 0 && entries.saturating_mul(100) >= max.saturating_mul(95)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,8 +135,8 @@ mod tests {
 
     #[test]
     fn a_table_with_room_refuses_nothing() {
-        assert!(is_nearly_full(1_900, 2_000) && is_nearly_full(2_001, 2_000));
-        assert!(!is_nearly_full(1_899, 2_000) && !is_nearly_full(5, 0));
+        assert!(is_full(1_900, 2_000) && is_full(2_001, 2_000));
+        assert!(!is_full(1_899, 2_000) && !is_full(5, 0));
     }
 
     #[test]

@@ -41,6 +41,19 @@ pub struct Limits {
     pub entries: Option<u64>,
 }
 
+/// A table is as good as full from this share of its limit on, in per cent.
+///
+/// It is looked at a moment before or after the packets that it refused, and
+/// entries end in between. The kernel itself calls a table with 95 % crowded:
+/// from there on `gc_worker` evicts closing connections
+/// (`net/netfilter/nf_conntrack_core.c`, 4.12 to 7.3).
+pub const FULL: u64 = 95;
+
+/// Whether a table with so many entries is as good as full; 0 is no limit.
+pub const fn is_full(entries: u64, max: u64) -> bool {
+    max > 0 && entries.saturating_mul(100) >= max.saturating_mul(FULL)
+}
+
 impl Limits {
     /// Reads the limits of the network namespace that the calling thread is in:
     /// the files below `/proc/sys/net` show each reader its own.

@@ -36,26 +36,26 @@ impl UnreadableNamespace {
 /// The part of a host whose numbers could not be read: a table in it may be
 /// full.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unread {
+pub struct Unread {
     /// Why no namespace could be found; none if some were.
-    pub(crate) not_found: Option<String>,
+    pub not_found: Option<String>,
     /// Those that were found, with and without success.
-    pub(crate) found: usize,
+    pub found: usize,
     /// Those that could not be looked into.
-    pub(crate) namespaces: Vec<UnreadableNamespace>,
+    pub namespaces: Vec<UnreadableNamespace>,
     /// Processes whose namespaces are not even known.
-    pub(crate) hidden: usize,
+    pub hidden: usize,
     /// What to do where it is privilege that was missing.
-    pub(crate) remedies: Remedies,
+    pub remedies: Remedies,
 }
 
 /// What keeps this process from looking, or what to do about it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Remedies {
+pub struct Remedies {
     /// Into a namespace.
-    pub(crate) to_enter: String,
+    pub to_enter: String,
     /// At the namespace of a process.
-    pub(crate) to_see: String,
+    pub to_see: String,
 }
 
 impl Remedies {

@@ -12,7 +12,7 @@ use crate::{
     kernel::{
         counters::{self, Counters, Totals},
         limits::Limits,
-        netns::{Namespace, Namespaces, Unreadable},
+        netns::{Namespace, Namespaces, Unreadable, called::Netns},
     },
     observe::{
         check::proof::Range,
@@ -43,6 +43,9 @@ pub struct NamespaceUse {
     /// Change of the counters between the two looks.
     #[serde(skip)]
     pub growth: Option<Totals>,
+    /// What it is called, for whoever acts on it.
+    #[serde(skip)]
+    pub called: Netns,
 }
 
 impl NamespaceUse {
@@ -59,15 +62,15 @@ impl NamespaceUse {
 
 /// The use of all namespaces.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// The fullest first.
-    pub(crate) namespaces: Vec<NamespaceUse>,
+    pub namespaces: Vec<NamespaceUse>,
     /// Time between the two looks.
-    pub(crate) apart: Duration,
+    pub apart: Duration,
     /// Namespaces that could not be looked into.
-    pub(crate) unread: Unread,
+    pub unread: Unread,
     /// What else may not be seen from here, each as a sentence.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// A look at a namespace.
@@ -106,11 +109,12 @@ pub(crate) fn measure(interval: Duration) -> Usage {
         }
     };
     let began = Instant::now();
-    let mut first: Vec<(Namespace, Look)> = Vec::new();
+    let mut first: Vec<(&Namespace, Netns, Look)> = Vec::new();
     let mut unreadable: Vec<UnreadableNamespace> = Vec::new();
-    for namespace in namespaces.list {
-        match Look::at(&namespace) {
-            Ok(look) => first.push((namespace, look)),
+    for namespace in &namespaces.list {
+        let called = Netns::of(namespace, namespaces.is_host(namespace));
+        match Look::at(namespace) {
+            Ok(look) => first.push((namespace, called, look)),
             Err(error) => unreadable.extend(UnreadableNamespace::of(&namespace.name, &error)),
         }
     }
@@ -119,9 +123,9 @@ pub(crate) fn measure(interval: Duration) -> Usage {
     let apart = began.elapsed();
     let mut uses: Vec<NamespaceUse> = first
         .into_iter()
-        .map(|(namespace, before)| {
-            let after = Look::at(&namespace).ok();
-            describe(&namespace, &before, after.as_ref(), apart)
+        .map(|(namespace, called, before)| {
+            let after = Look::at(namespace).ok();
+            describe(called, &before, after.as_ref(), apart)
         })
         .collect();
     let share = |namespace: &NamespaceUse| namespace.share().unwrap_or(-1.0);
@@ -140,19 +144,14 @@ pub(crate) fn measure(interval: Duration) -> Usage {
     }
 }
 
-fn describe(
-    namespace: &Namespace,
-    before: &Look,
-    after: Option<&Look>,
-    apart: Duration,
-) -> NamespaceUse {
+fn describe(called: Netns, before: &Look, after: Option<&Look>, apart: Duration) -> NamespaceUse {
     let now = after.unwrap_or(before);
     let growth = after
         .and_then(|after| counters::delta(after.counters.as_ref()?, before.counters.as_ref()?));
     let trend = after.and_then(|after| trend(before.entries()?, after.entries()?, apart));
     NamespaceUse {
-        netns: Some(namespace.inode),
-        name: namespace.name.clone(),
+        netns: called.inode,
+        name: called.name.clone(),
         entries: now.entries(),
         max: now.limits.max,
         counters: now.counters.as_ref().map(Counters::totals),
@@ -160,6 +159,7 @@ fn describe(
         trend,
         full_in: full_in(now.entries(), now.limits.max, trend),
         growth,
+        called,
     }
 }
 

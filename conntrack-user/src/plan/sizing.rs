@@ -12,8 +12,9 @@ use crate::{
         Facts, Source,
         sysctl::{Line, Variable, line},
     },
+    incident::Kind,
     kernel::memory::{EXTENSIONS, USUAL_ENTRY},
-    plan::diagnosis::{Cause, Diagnosis, Load},
+    plan::demand::Demand,
     say::{
         finding::{Code, Finding, Severity},
         number::number,
@@ -56,17 +57,17 @@ pub struct Request {
 }
 
 /// Works out the size for a host.
-pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request) -> Result<Size> {
+pub fn size(facts: &Facts, demand: &Demand, request: Request) -> Result<Size> {
     let current = current(facts);
     let entry = bytes_per_entry(facts);
     let affordable = affordable(facts);
-    let mut why = vec![diagnosis.evidence.clone()];
+    let mut why = demand.incident.sentences();
     let mut warnings = Vec::new();
     let max = if let Some(to) = request.to {
         why.push(format!("{} was asked for", number(to)));
         to
     } else {
-        let max = by_demand(facts, load, diagnosis, current, affordable, &mut why)?;
+        let max = by_demand(facts, demand, current, affordable, &mut why)?;
         match request.ceiling {
             Some(ceiling) if max > ceiling => {
                 warnings.push(Finding::new(
@@ -92,8 +93,8 @@ pub fn size(facts: &Facts, load: &Load, diagnosis: &Diagnosis, request: Request)
             number(LARGEST)
         );
     }
-    let buckets = buckets(facts, max, diagnosis, request.ceiling, &mut why);
-    warnings.extend(unwise(facts, load, current, affordable, max));
+    let buckets = buckets(facts, max, demand, request.ceiling, &mut why);
+    warnings.extend(unwise(facts, demand, current, affordable, max));
     why.push(memory_of(facts, max, buckets, entry));
     Ok(Size {
         max,
@@ -140,8 +141,7 @@ fn current(facts: &Facts) -> Option<u64> {
 
 fn by_demand(
     facts: &Facts,
-    load: &Load,
-    diagnosis: &Diagnosis,
+    demand: &Demand,
     current: Option<u64>,
     affordable: Option<u64>,
     why: &mut Vec<String>,
@@ -164,16 +164,12 @@ fn by_demand(
     {
         why.push(format!("{source} already asks for {}", number(*wanted)));
     }
-    let honest = honest(load, diagnosis);
-    let raises = matches!(
-        diagnosis.cause,
-        Cause::Undersized | Cause::NoisyNamespace | Cause::Leak | Cause::Flood
-    );
-    let Some(peak) = honest.filter(|_| raises) else {
+    let wants_room = demand.incident.wants_room();
+    let Some(peak) = demand.honest().filter(|_| wants_room) else {
         why.push(format!("keeping {}: nothing calls for more", number(floor)));
         return Ok(floor);
     };
-    let held_back = load.held_back(&facts.numbers.timeouts);
+    let held_back = demand.held_back(&facts.numbers.timeouts);
     let needed = (2 * peak).max((peak + held_back) * 3 / 2);
     let rounded = needed.div_ceil(UNIT) * UNIT;
     why.push(format!(
@@ -200,22 +196,6 @@ fn by_demand(
         why.push(format!("keeping {}", number(floor)));
     }
     Ok(bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT)))
-}
-
-/// The most entries there were, without those that no limit should make room
-/// for.
-fn honest(load: &Load, diagnosis: &Diagnosis) -> Option<u64> {
-    let peak = load.peak()?;
-    let culprits = |of: fn(&super::diagnosis::Occupants) -> u64| {
-        let occupants = load.occupants.as_ref().filter(|of| of.entries > 0)?;
-        let share = u128::from(peak) * u128::from(of(occupants)) / u128::from(occupants.entries);
-        u64::try_from(share).ok()
-    };
-    Some(match diagnosis.cause {
-        Cause::Leak => peak - culprits(|of| of.idle).unwrap_or(0),
-        Cause::Flood => peak - culprits(|of| of.unreplied).unwrap_or(0),
-        _ => peak,
-    })
 }
 
 /// The highest limit that the host's own files ask for, be it in vain.
@@ -254,7 +234,7 @@ fn intended(facts: &Facts) -> Option<(Source, u64)> {
 fn buckets(
     facts: &Facts,
     max: u64,
-    diagnosis: &Diagnosis,
+    demand: &Demand,
     ceiling: Option<u64>,
     why: &mut Vec<String>,
 ) -> u64 {
@@ -275,7 +255,7 @@ fn buckets(
         .max(facts.numbers.limits.buckets)
         .or_else(default)
         .unwrap_or(0);
-    let wanted = if diagnosis.cause == Cause::FewBuckets {
+    let wanted = if demand.incident.kind == Kind::FewBuckets {
         why.push(format!("twice the {} buckets, and {said}", number(now)));
         let more = now.saturating_mul(2).min(ceiling.unwrap_or(u64::MAX));
         least.max(more).max(now)
@@ -323,7 +303,7 @@ fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
 
 fn unwise(
     facts: &Facts,
-    load: &Load,
+    demand: &Demand,
     current: Option<u64>,
     affordable: Option<u64>,
     max: u64,
@@ -350,10 +330,13 @@ fn unwise(
                 number(max)
             ),
             "this memory cannot be swapped out",
-            format!("{} entries take {SHARE} %", number(affordable)),
+            format!(
+                "{} entries take {SHARE} %: choose a lower limit",
+                number(affordable)
+            ),
         ));
     }
-    let peak = load.peak().or(facts.numbers.limits.entries);
+    let peak = demand.peak().or(facts.numbers.limits.entries);
     if let Some(peak) = peak
         && max > 0
         && max < peak

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::{
     facts::Facts,
-    plan::{diagnosis::Diagnosis, diff, model::Plan},
+    incident::Incident,
+    plan::{diff, model::Plan},
     say::{
         finding::Severity,
         number::{number, optional},
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// All of it.
-pub(crate) fn lines(facts: &Facts, diagnosis: &Diagnosis, plan: &Plan, root: &Path) -> Vec<String> {
+pub(crate) fn lines(facts: &Facts, incident: &Incident, plan: &Plan, root: &Path) -> Vec<String> {
     let mut lines = vec![head(facts, root), String::new()];
     let current = plan.current;
     lines.push(format!(
@@ -33,8 +34,8 @@ pub(crate) fn lines(facts: &Facts, diagnosis: &Diagnosis, plan: &Plan, root: &Pa
         label = "";
     }
     let mut label = "instead";
-    for instead in &diagnosis.instead {
-        lines.push(format!("{label:<9} {}", plain(instead)));
+    for instead in incident.instead() {
+        lines.push(format!("{label:<9} {}", plain(&instead)));
         label = "";
     }
     lines.push(String::new());

@@ -35,6 +35,23 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A part of a whole, rounded down: `37 %`; less than one per cent, but something,
+/// is `under 1 %`.
+pub fn share(part: u64, whole: u64) -> String {
+    if whole == 0 || part == 0 {
+        return "0 %".to_owned();
+    }
+    if part.saturating_mul(100) < whole {
+        return "under 1 %".to_owned();
+    }
+    format!("{} %", part.saturating_mul(100) / whole)
+}
+
+/// `5m`, `2h 4m`
+pub fn seconds(seconds: u32) -> String {
+    humantime::format_duration(Duration::from_secs(seconds.into())).to_string()
+}
+
 /// `400 MiB`
 #[expect(
     clippy::cast_precision_loss,
@@ -98,6 +115,15 @@ mod tests {
         assert_eq!(
             [0, 999, 1000, 1_234_567].map(number),
             ["0", "999", "1,000", "1,234,567"]
+        );
+    }
+
+    #[test]
+    fn shares_do_not_hide_what_is_there() {
+        let shares = [(0, 5), (1, 1000), (1, 100), (999, 1000), (5, 5)];
+        assert_eq!(
+            shares.map(|(part, whole)| share(part, whole)),
+            ["0 %", "under 1 %", "1 %", "99 %", "100 %"]
         );
     }
 

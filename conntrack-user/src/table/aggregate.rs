@@ -8,20 +8,21 @@ use foldhash::fast::RandomState;
 use crate::table::{
     entry::{Address, Class, Entry, Eviction, Progress, Rules},
     hitters::{Count, Hitters},
+    idle::{Estimate, Pair, SecondLook, estimate},
     owners::Owners,
+    sample::Sample,
     timeouts::Timeouts,
 };
 
-/// Keys of each of the three great groups: 7/8 of 2^17, some 6 MiB each.
-const KEYS: usize = 114_688;
+/// Keys of each of the three great groups, where each is to be shown: 7/8 of
+/// 2^17, some 6 MiB each.
+pub const MANY_KEYS: usize = 114_688;
+
+/// The same where only the heaviest ones matter: some 1 MiB each.
+pub const HEAVY_KEYS: usize = 14_336;
 
 /// Zones and marks that have a count of their own.
 const FEW_KEYS: usize = 3_584;
-
-/// An established connection that no packet has come through for so long, in
-/// seconds, counts as idle. Chats and pools rest for that long, too; so it takes
-/// many of them from one client to call it a leak.
-pub const IDLE: u32 = 300;
 
 /// Upper ends of the ranges of remaining time and age, in seconds; the last
 /// range has none.
@@ -83,6 +84,10 @@ pub struct Circumstances {
     pub timeouts: Timeouts,
     /// Wall-clock time at the begin of the dump, in nanoseconds since 1970.
     pub now: u64,
+    /// Seconds without a packet from which on an established connection is idle.
+    pub idle_after: u32,
+    /// Keys that each of the three great groups has room for.
+    pub keys: usize,
 }
 
 /// The sums.
@@ -94,8 +99,14 @@ pub struct Aggregate {
     pub evictable: Evictable,
     /// By how far they have come.
     pub progress: ByProgress,
-    /// Established TCP connections that have been idle for [`IDLE`] or longer.
+    /// Established TCP connections that are idle, by this one look.
     pub idle_established: u64,
+    /// Established TCP connections of which one look cannot tell it.
+    pub idle_unknown: u64,
+    /// Some of both.
+    pub in_question: Sample,
+    /// What a second look at these has shown, if there was one.
+    pub second: Option<SecondLook>,
     /// Established TCP connections.
     pub established: u64,
     /// By source address.
@@ -139,10 +150,13 @@ impl Aggregate {
             evictable: Evictable::default(),
             progress: ByProgress::default(),
             idle_established: 0,
+            idle_unknown: 0,
+            in_question: Sample::default(),
+            second: None,
             established: 0,
-            sources: Hitters::with_capacity(KEYS),
-            destinations: Hitters::with_capacity(KEYS),
-            services: Hitters::with_capacity(KEYS),
+            sources: Hitters::with_capacity(circumstances.keys),
+            destinations: Hitters::with_capacity(circumstances.keys),
+            services: Hitters::with_capacity(circumstances.keys),
             zones: Hitters::with_capacity(FEW_KEYS),
             marks: Hitters::with_capacity(FEW_KEYS),
             owners: HashMap::default(),
@@ -162,11 +176,8 @@ impl Aggregate {
         let progress = entry.progress();
         let eviction = entry.eviction(self.circumstances.rules);
         self.count_kinds(progress, eviction);
-        let idle = self.times(entry);
-        let established = entry.is_established();
-        let idle_established = established && idle.is_some_and(|idle| idle >= IDLE);
-        self.established += u64::from(established);
-        self.idle_established += u64::from(idle_established);
+        self.times(entry);
+        let idle_established = entry.is_established() && self.is_idle(entry);
         let count = Count {
             entries: 1,
             evictable: u32::from(eviction == Eviction::EarlyDrop),
@@ -210,26 +221,56 @@ impl Aggregate {
         }
     }
 
-    /// Adds what is known of an entry's times; gives for how many seconds it has
-    /// been idle, where that can be told: each packet sets the remaining time
+    /// Whether an established connection is idle, by this look. Those that are,
+    /// and those of which it is not known, are counted, and some remembered.
+    fn is_idle(&mut self, entry: &Entry) -> bool {
+        self.established += 1;
+        let Circumstances {
+            timeouts,
+            now,
+            idle_after,
+            ..
+        } = &self.circumstances;
+        match estimate(&entry.look(*now), &timeouts.established()) {
+            Estimate::For(idle) if idle < *idle_after => return false,
+            Estimate::For(_) => self.idle_established += 1,
+            Estimate::Unknown => {
+                self.idle_unknown += 1;
+                self.in_question.offer(entry);
+                return false;
+            }
+        }
+        self.in_question.offer(entry);
+        true
+    }
+
+    /// Judges connections in question that were looked at twice.
+    pub fn judge(&mut self, pairs: &[Pair]) {
+        let Circumstances {
+            timeouts,
+            idle_after,
+            ..
+        } = &self.circumstances;
+        self.second = Some(SecondLook::of(pairs, &timeouts.established(), *idle_after));
+    }
+
+    /// Adds what is known of an entry's times. Each packet sets the remaining time
     /// anew to the timeout of the state.
-    fn times(&mut self, entry: &Entry) -> Option<u32> {
-        if let Some(start) = entry.start {
-            let age = self.circumstances.now.saturating_sub(start) / 1_000_000_000;
-            self.age[range(u32::try_from(age).unwrap_or(u32::MAX))] += 1;
+    fn times(&mut self, entry: &Entry) {
+        if let Some(age) = entry.age(self.circumstances.now) {
+            self.age[range(age)] += 1;
             self.aged += 1;
         }
         let Some(remaining) = entry.timeout else {
             self.no_timeout += 1;
-            return None;
+            return;
         };
         self.remaining[range(remaining)] += 1;
         let class = entry.class();
-        let idle = self
-            .circumstances
-            .timeouts
-            .of(class)?
-            .checked_sub(remaining)?;
+        let timeout = self.circumstances.timeouts.of(class);
+        let Some(idle) = timeout.and_then(|timeout| timeout.checked_sub(remaining)) else {
+            return;
+        };
         // SYN_SENT2 shares the sysctl of SYN_SENT.
         let shared = class.sysctl();
         for (long, _, shortest, entries) in &mut self.overdue {
@@ -237,7 +278,6 @@ impl Aggregate {
                 *entries += 1;
             }
         }
-        Some(idle)
     }
 }
 

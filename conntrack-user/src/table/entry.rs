@@ -1,14 +1,20 @@
 //! An entry of the conntrack table, and what it means: its state by name, who
 //! may evict it, how long it has been idle.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use serde::{Serialize, Serializer};
 
+use crate::table::idle::Look;
+
 // `enum ip_conntrack_status`, `linux/netfilter/nf_conntrack_common.h`.
-const SEEN_REPLY: u32 = 1 << 1;
-const ASSURED: u32 = 1 << 2;
+pub(super) const SEEN_REPLY: u32 = 1 << 1;
+pub(super) const ASSURED: u32 = 1 << 2;
 const DYING: u32 = 1 << 9;
+const FIXED_TIMEOUT: u32 = 1 << 10;
 const OFFLOAD: u32 = 1 << 14;
 
 /// `IPPROTO_TCP`.
@@ -59,6 +65,12 @@ const DCCP_STATES: [&str; 10] = [
     "INVALID",
 ];
 
+/// The state of TCP of that name.
+pub(super) fn tcp_state(name: &str) -> Option<u8> {
+    let place = TCP_STATES.iter().position(|state| *state == name)?;
+    u8::try_from(place).ok()
+}
+
 /// An address of either family; an IPv4 one is mapped (`::ffff:192.0.2.1`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(pub u128);
@@ -74,24 +86,29 @@ impl Address {
         Self(u128::from_be_bytes(bytes))
     }
 
+    /// The same as the standard library has it.
+    pub const fn ip(self) -> IpAddr {
+        Ipv6Addr::from_bits(self.0).to_canonical()
+    }
+
     /// Whether it is one of IPv4.
     pub const fn is_v4(self) -> bool {
         self.0 >> 32 == 0xffff
     }
 }
 
-impl From<std::net::IpAddr> for Address {
-    fn from(address: std::net::IpAddr) -> Self {
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
         match address {
-            std::net::IpAddr::V4(address) => Self::v4(address.octets()),
-            std::net::IpAddr::V6(address) => Self::v6(address.octets()),
+            IpAddr::V4(address) => Self::v4(address.octets()),
+            IpAddr::V6(address) => Self::v6(address.octets()),
         }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ipv6Addr::from_bits(self.0).to_canonical().fmt(f)
+        self.ip().fmt(f)
     }
 }
 
@@ -131,6 +148,9 @@ pub struct Entry {
     /// When it was made, in nanoseconds since 1970; only where
     /// `nf_conntrack_timestamp` was on at that time.
     pub start: Option<u64>,
+    /// Packets of both directions; only where `nf_conntrack_acct` was on when it
+    /// was made.
+    pub packets: Option<u64>,
 }
 
 /// How far a flow has come.
@@ -216,9 +236,31 @@ impl Entry {
         }
     }
 
+    /// Whether it is of the same flow as another one.
+    pub fn is_same_flow(&self, other: &Self) -> bool {
+        let flow = |it: &Self| (it.protocol, it.src, it.dst, it.sport, it.dport);
+        flow(self) == flow(other)
+    }
+
     /// Whether it is an established TCP connection.
     pub fn is_established(&self) -> bool {
         self.protocol == TCP && self.state == Some(TCP_ESTABLISHED)
+    }
+
+    /// Seconds since it was made, at that time in nanoseconds since 1970.
+    pub fn age(&self, now: u64) -> Option<u32> {
+        let age = now.saturating_sub(self.start?) / 1_000_000_000;
+        Some(u32::try_from(age).unwrap_or(u32::MAX))
+    }
+
+    /// What tells whether it is idle, at that time in nanoseconds since 1970.
+    pub fn look(&self, now: u64) -> Look {
+        Look {
+            remaining: self.timeout,
+            age: self.age(now),
+            packets: self.packets,
+            fixed: self.status & FIXED_TIMEOUT != 0,
+        }
     }
 
     /// The timeout that the kernel gave it with its last packet.
@@ -370,7 +412,7 @@ mod tests {
         bytes[0] = 0xfd;
         bytes[15] = 1;
         assert_eq!(Address::v6(bytes).to_string(), "fd00::1");
-        let parsed: std::net::IpAddr = "192.0.2.1".parse().unwrap();
+        let parsed: IpAddr = "192.0.2.1".parse().unwrap();
         assert_eq!(Address::from(parsed), Address::v4([192, 0, 2, 1]));
     }
 }

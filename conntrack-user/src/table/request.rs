@@ -1,17 +1,22 @@
-//! The request for a dump, with what the kernel can filter by.
+//! The request for a dump, with what the kernel can filter by, and for one entry.
+
+use std::net::IpAddr;
 
 use crate::table::{
+    entry::Entry,
     filter::{Filter, IPV4, IPV6},
     wire::{
-        FILTER, HEADER, MARK, MARK_MASK, PROTO_NUM, TUPLE_IP, TUPLE_ORIG, TUPLE_PROTO, V4_DST,
-        V4_SRC, ZONE,
+        DST_PORT, FILTER, HEADER, MARK, MARK_MASK, PROTO_NUM, SRC_PORT, TUPLE_IP, TUPLE_ORIG,
+        TUPLE_PROTO, V4_DST, V4_SRC, V6_DST, V6_SRC, ZONE,
     },
 };
 
 /// `NFNL_SUBSYS_CTNETLINK` × 256 + `IPCTNL_MSG_CT_GET`.
 const CT_GET: u16 = 1 << 8 | 1;
-/// `NLM_F_REQUEST | NLM_F_DUMP`, linux/netlink.h.
-const DUMP: u16 = 0x1 | 0x300;
+/// `NLM_F_REQUEST`, linux/netlink.h.
+const REQUEST: u16 = 0x1;
+/// `NLM_F_DUMP`
+const DUMP: u16 = 0x300;
 /// `NLA_F_NESTED`: the attribute holds attributes.
 const NESTED: u16 = 0x8000;
 /// `CTA_FILTER_ORIG_FLAGS`.
@@ -49,11 +54,7 @@ pub fn families(filter: &Filter) -> &'static [u8] {
 /// An IPv6 address is not asked for: `ctnetlink_filter_match_tuple` (5.8 to at
 /// least 6.12) leaves out the entries that have it, instead of the others.
 pub fn dump(filter: &Filter, family: u8, ask: Ask) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER];
-    bytes[4..6].copy_from_slice(&CT_GET.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
-    // struct nfgenmsg: family, version, resource.
-    bytes.extend([family, 0, 0, 0]);
+    let mut bytes = begin(REQUEST | DUMP, family);
     if ask == Ask::Everything {
         if let Some(mark) = filter.mark {
             put(&mut bytes, MARK, &(mark.value & mark.mask).to_be_bytes());
@@ -65,6 +66,41 @@ pub fn dump(filter: &Filter, family: u8, ask: Ask) -> Vec<u8> {
         tuple(&mut bytes, filter);
     }
     finish(bytes)
+}
+
+/// Builds the request for the entry of a flow with ports.
+pub fn one(entry: &Entry) -> Vec<u8> {
+    let mut bytes = begin(REQUEST, entry.family);
+    let mut ip = Vec::new();
+    if let (IpAddr::V4(src), IpAddr::V4(dst)) = (entry.src.ip(), entry.dst.ip()) {
+        put(&mut ip, V4_SRC, &src.octets());
+        put(&mut ip, V4_DST, &dst.octets());
+    } else {
+        put(&mut ip, V6_SRC, &entry.src.0.to_be_bytes());
+        put(&mut ip, V6_DST, &entry.dst.0.to_be_bytes());
+    }
+    let mut protocol = Vec::new();
+    put(&mut protocol, PROTO_NUM, &[entry.protocol]);
+    put(&mut protocol, SRC_PORT, &entry.sport.to_be_bytes());
+    put(&mut protocol, DST_PORT, &entry.dport.to_be_bytes());
+    let mut tuple = Vec::new();
+    put(&mut tuple, TUPLE_IP | NESTED, &ip);
+    put(&mut tuple, TUPLE_PROTO | NESTED, &protocol);
+    put(&mut bytes, TUPLE_ORIG | NESTED, &tuple);
+    if entry.zone != 0 {
+        put(&mut bytes, ZONE, &entry.zone.to_be_bytes());
+    }
+    finish(bytes)
+}
+
+/// The headers, with the length left open.
+fn begin(flags: u16, family: u8) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER];
+    bytes[4..6].copy_from_slice(&CT_GET.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    // struct nfgenmsg: family, version, resource.
+    bytes.extend([family, 0, 0, 0]);
+    bytes
 }
 
 /// Puts the length in.

@@ -2,11 +2,23 @@
 
 use std::{collections::BTreeMap, fs};
 
-use crate::table::entry::Class;
+use crate::table::{
+    entry::{Class, TCP_ESTABLISHED},
+    idle::InForce,
+};
 
-/// Seconds, by class; a class whose sysctl cannot be read is not there.
+/// Those of a namespace, in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Timeouts(BTreeMap<Class, u32>);
+pub struct Timeouts {
+    /// By class; a class whose sysctl cannot be read is not there.
+    by_class: BTreeMap<Class, u32>,
+    /// What shortens the timeout of a connection with data in flight.
+    in_flight: u32,
+}
+
+/// Sysctls of timeouts for data that nobody has acknowledged, below
+/// `net.netfilter.nf_conntrack_`.
+const IN_FLIGHT: [&str; 2] = ["tcp_timeout_unacknowledged", "tcp_timeout_max_retrans"];
 
 /// All classes that have a sysctl of their own.
 const CLASSES: [Class; 15] = [
@@ -36,14 +48,22 @@ impl Timeouts {
     }
 
     /// Takes each from the text that `read` has for its sysctl.
-    pub(crate) fn resolve(read: impl Fn(&str) -> Option<String>) -> Self {
-        let seconds = |class: Class| read(class.sysctl()?)?.trim().parse().ok();
+    pub fn resolve(read: impl Fn(&str) -> Option<String>) -> Self {
+        let seconds = |sysctl: &str| read(sysctl)?.trim().parse::<u32>().ok();
         let classes = CLASSES.into_iter();
-        Self(
-            classes
-                .filter_map(|class| Some((class, seconds(class)?)))
-                .collect(),
-        )
+        let by_class = classes.filter_map(|class| Some((class, seconds(class.sysctl()?)?)));
+        Self {
+            by_class: by_class.collect(),
+            in_flight: IN_FLIGHT.into_iter().filter_map(seconds).max().unwrap_or(0),
+        }
+    }
+
+    /// Those of established TCP connections.
+    pub fn established(&self) -> InForce {
+        InForce {
+            established: self.of(Class::Tcp(TCP_ESTABLISHED)),
+            in_flight: self.in_flight,
+        }
     }
 
     /// The timeout of a class, in seconds.
@@ -53,12 +73,12 @@ impl Timeouts {
             Class::Tcp(9) => Class::Tcp(1),
             class => class,
         };
-        self.0.get(&class).copied()
+        self.by_class.get(&class).copied()
     }
 
     /// Those whose timeout is longer than the shortest that can be advised.
     pub fn long(&self) -> impl Iterator<Item = (Class, u32, u32)> {
-        self.0.iter().filter_map(|(&class, &seconds)| {
+        self.by_class.iter().filter_map(|(&class, &seconds)| {
             let shortest = class.shortest()?;
             (seconds > shortest).then_some((class, seconds, shortest))
         })

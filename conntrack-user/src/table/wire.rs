@@ -24,6 +24,8 @@ const PROTOINFO: u16 = 4;
 const TIMEOUT: u16 = 7;
 pub(crate) const MARK: u16 = 8;
 pub(crate) const ZONE: u16 = 18;
+const COUNTERS_ORIG: u16 = 9;
+const COUNTERS_REPLY: u16 = 10;
 const TIMESTAMP: u16 = 20;
 pub(crate) const MARK_MASK: u16 = 21;
 pub(crate) const FILTER: u16 = 25;
@@ -34,12 +36,12 @@ const TUPLE_ZONE: u16 = 3;
 // `enum ctattr_ip`.
 pub(crate) const V4_SRC: u16 = 1;
 pub(crate) const V4_DST: u16 = 2;
-const V6_SRC: u16 = 3;
-const V6_DST: u16 = 4;
+pub(super) const V6_SRC: u16 = 3;
+pub(super) const V6_DST: u16 = 4;
 // `enum ctattr_l4proto`.
 pub(crate) const PROTO_NUM: u16 = 1;
-const SRC_PORT: u16 = 2;
-const DST_PORT: u16 = 3;
+pub(super) const SRC_PORT: u16 = 2;
+pub(super) const DST_PORT: u16 = 3;
 const ICMP_ID: u16 = 4;
 const ICMP_TYPE: u16 = 5;
 const ICMP_CODE: u16 = 6;
@@ -48,6 +50,8 @@ const ICMPV6_TYPE: u16 = 8;
 const ICMPV6_CODE: u16 = 9;
 /// `CTA_PROTOINFO_TCP_STATE`, and the same of DCCP and SCTP.
 const PROTO_STATE: u16 = 1;
+/// `CTA_COUNTERS_PACKETS`.
+const PACKETS: u16 = 1;
 /// `CTA_TIMESTAMP_START`.
 const START: u16 = 1;
 
@@ -141,6 +145,7 @@ pub fn entry(payload: &[u8]) -> Option<Entry> {
             TIMEOUT => entry.timeout = Some(be32(value)?),
             MARK => entry.mark = be32(value)?,
             ZONE => entry.zone = be16(value)?,
+            COUNTERS_ORIG | COUNTERS_REPLY => packets(value, &mut entry)?,
             TIMESTAMP => each(value, |kind, value| {
                 if kind == START {
                     entry.start = Some(u64::from_be_bytes(value.try_into().ok()?));
@@ -172,6 +177,17 @@ fn reply(nest: &[u8], entry: &mut Entry) -> Option<()> {
     each(nest, |kind, value| {
         if kind == TUPLE_IP {
             (entry.reply_src, _) = addresses(value)?;
+        }
+        Some(())
+    })
+}
+
+/// Packets of one direction.
+fn packets(nest: &[u8], entry: &mut Entry) -> Option<()> {
+    each(nest, |kind, value| {
+        if kind == PACKETS {
+            let packets = u64::from_be_bytes(value.try_into().ok()?);
+            entry.packets = Some(entry.packets.unwrap_or(0).saturating_add(packets));
         }
         Some(())
     })
@@ -301,6 +317,8 @@ mod tests {
             put(0x8014, &start),
             put(8, &entry.mark.to_be_bytes()),
             put(18, &entry.zone.to_be_bytes()),
+            put(0x8009, &put(1, &(entry.packets.unwrap() - 1).to_be_bytes())),
+            put(0x800a, &put(1, &1_u64.to_be_bytes())),
             put(12, &[1, 2, 3, 4]),
         ]
         .concat()
@@ -312,6 +330,7 @@ mod tests {
             (src, dst, sport, dport) in any::<([u8; 4], [u8; 4], u16, u16)>(),
             (zone, mark, status, timeout) in any::<(u16, u32, u32, u32)>(),
             (protocol, state, start) in any::<(u8, u8, u64)>(),
+            packets in 1..u64::MAX,
         ) {
             let expected = Entry {
                 family: 2,
@@ -327,6 +346,7 @@ mod tests {
                 timeout: Some(timeout),
                 state: Some(state),
                 start: Some(start),
+                packets: Some(packets),
             };
             prop_assert_eq!(entry(&write(&expected)), Some(expected));
         }
@@ -342,6 +362,7 @@ mod tests {
                 timeout: Some(1),
                 state: Some(3),
                 start: Some(1),
+                packets: Some(1),
                 ..Entry::default()
             };
             let bytes = write(&whole);

@@ -14,9 +14,10 @@ use conntrack_user::{
         record::{DIRECTORY, Records},
     },
     facts::{Facts, root::Root},
+    incident::Evidence,
     plan::{
         self, LiveWrite, Options, Plan,
-        diagnosis::{Load, diagnose},
+        demand::Demand,
         sizing::{Request, size},
     },
 };
@@ -30,13 +31,12 @@ use crate::tree::{Tree, failed};
 fn plan(tree: &Tree) -> Plan {
     let root = Root::open(tree.path()).unwrap();
     let facts = Facts::read(&root).unwrap();
-    let load = Load::of(&facts);
-    let diagnosis = diagnose(&load, &facts.numbers.timeouts);
+    let demand = Demand::new(vec![Evidence::of_tree(&facts)], Vec::new(), None);
     let request = Request {
         to: Some(crate::tree::LIMIT),
         ceiling: None,
     };
-    let size = size(&facts, &load, &diagnosis, request).unwrap();
+    let size = size(&facts, &demand, request).unwrap();
     plan::plan(&root, &facts, size, Options::default()).unwrap()
 }
 

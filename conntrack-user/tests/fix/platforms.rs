@@ -310,7 +310,7 @@ fn what_was_wanted_in_vain_is_wanted() {
     assert_eq!(report["current"]["max"], 65_536);
     assert_eq!(report["target"]["max"], 1_048_576);
     assert_eq!(report["target"]["buckets"], 262_144);
-    assert_eq!(report["diagnosis"]["cause"], "undersized");
+    assert_eq!(report["incident"]["kind"], "undersized");
     assert_eq!(report["survives"]["service_restart"]["before"], 65_536);
     assert_eq!(report["survives"]["service_restart"]["after"], 1_048_576);
     assert_eq!(
@@ -349,13 +349,14 @@ fn a_leak_is_no_demand() {
     tree.write("/proc/net/nf_conntrack", &format!("{idle}{busy}"));
     let report: Value =
         serde_json::from_str(&tree.done("fix", &["--dry-run", "-o", "json"])).unwrap();
-    assert_eq!(report["diagnosis"]["cause"], "leak");
+    assert_eq!(report["incident"]["kind"], "leak");
     assert_eq!(
         report["target"]["max"], 65_536,
         "a tenth of it is honest load"
     );
-    let instead = report["diagnosis"]["instead"][0].as_str().unwrap();
-    assert!(instead.contains("tcp_timeout_established"), "{instead}");
+    let remedy = &report["incident"]["remedies"][0];
+    assert_eq!(remedy["code"], "shorten_timeout");
+    assert_eq!(remedy["timeout"], "tcp_timeout_established");
     // Without the leak the same table asks for twice as much.
     tree.write("/proc/net/nf_conntrack", &busy);
     let report: Value =

@@ -2,9 +2,10 @@
 
 use conntrack_user::{
     facts::root::Root,
+    incident::{Evidence, Netns},
     plan::{
         Options,
-        diagnosis::{Load, NamespaceLoad, RefusedFlows, diagnose},
+        demand::{Demand, RefusedFlows},
         plan,
         sizing::{Request, Size, size},
     },
@@ -35,33 +36,30 @@ fn with_limits(tree: Tree, max: u64, buckets: u64) -> Tree {
     tree
 }
 
-fn full(entries: u64, refused: f64) -> Load {
-    let host = NamespaceLoad {
-        name: "host".to_owned(),
-        is_host: true,
+fn full(entries: u64, refused: f64) -> Demand {
+    let host = Evidence {
+        netns: Netns::of_tree(),
         entries: Some(entries),
         max: Some(entries),
-        growth: None,
+        ..Evidence::default()
     };
     let refused = RefusedFlows {
         protocol: Some(17),
         per_second: refused,
     };
-    Load {
-        namespaces: vec![host],
-        refused: vec![refused],
-        ..Load::default()
-    }
+    Demand::new(vec![host], vec![refused], None)
 }
 
-fn of(tree: &Tree, load: &Load, request: Request) -> Result<Size, String> {
-    let facts = tree.facts();
-    let diagnosis = diagnose(load, &facts.numbers.timeouts);
-    size(&facts, load, &diagnosis, request).map_err(|error| format!("{error:#}"))
+fn no_load() -> Demand {
+    Demand::new(Vec::new(), Vec::new(), None)
 }
 
-fn chosen(tree: &Tree, load: &Load) -> (u64, u64) {
-    let size = of(tree, load, Request::default()).unwrap();
+fn of(tree: &Tree, demand: &Demand, request: Request) -> Result<Size, String> {
+    size(&tree.facts(), demand, request).map_err(|error| format!("{error:#}"))
+}
+
+fn chosen(tree: &Tree, demand: &Demand) -> (u64, u64) {
+    let size = of(tree, demand, Request::default()).unwrap();
     (size.max, size.buckets)
 }
 
@@ -84,9 +82,7 @@ fn demand_decides() {
 /// and how many files it changes.
 fn boots(tree: &Tree, request: Request) -> (Option<u64>, Option<u64>, usize) {
     let facts = tree.facts();
-    let load = full(2_000, 0.0);
-    let diagnosis = diagnose(&load, &facts.numbers.timeouts);
-    let size = size(&facts, &load, &diagnosis, request).unwrap();
+    let size = size(&facts, &full(2_000, 0.0), request).unwrap();
     let root = Root::open(tree.path()).unwrap();
     let plan = plan(&root, &facts, size, Options::default()).unwrap();
     (
@@ -178,7 +174,7 @@ fn buckets_go_with_the_limit() {
         ceiling: None,
     };
     let of_release = |release| {
-        of(&host(release, 16_000), &Load::default(), request)
+        of(&host(release, 16_000), &no_load(), request)
             .unwrap()
             .buckets
     };
@@ -192,10 +188,7 @@ fn buckets_go_with_the_limit() {
     assert_eq!(of_release("6.1.0-25-amd64"), 262_144);
     // Those that are there are not given up.
     let tree = with_limits(host("6.1.0-25-amd64", 16_000), 65_536, 524_288);
-    assert_eq!(
-        of(&tree, &Load::default(), request).unwrap().buckets,
-        524_288
-    );
+    assert_eq!(of(&tree, &no_load(), request).unwrap().buckets, 524_288);
 }
 
 #[test]
@@ -232,9 +225,9 @@ fn what_is_unwise_is_told() {
 fn without_numbers_nothing_is_made_up() {
     let tree = Tree::empty();
     tree.write("/etc/sysctl.conf", "");
-    let error = of(&tree, &Load::default(), Request::default()).unwrap_err();
+    let error = of(&tree, &no_load(), Request::default()).unwrap_err();
     assert!(error.contains("give --to N"), "{error}");
     let none = with_limits(host("6.1.0-25-amd64", 16_000), 0, 65_536);
-    let error = of(&none, &Load::default(), Request::default()).unwrap_err();
+    let error = of(&none, &no_load(), Request::default()).unwrap_err();
     assert!(error.contains("the limit is 0"), "{error}");
 }

@@ -8,13 +8,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::{
     lan::Lan,
     netns::Netns,
     tuple::{Family, Tuple},
 };
+
+/// Packets that [`refused_locally`] sends at the most: where `early_drop` can make
+/// room, not each is refused.
+const ATTEMPTS: u32 = 5_000;
+
+/// Sends packets of new flows over loopback, from ports of their own, until one is
+/// refused.
+pub fn refused_locally(netns: &Netns) -> Result<()> {
+    netns.run(|| {
+        for _ in 0..ATTEMPTS {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            match socket.send_to(b"x", (Ipv4Addr::LOCALHOST, 9)) {
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Ok(()),
+                // The answer to the packet before: nobody listens.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                sent => drop(sent?),
+            }
+        }
+        bail!("none of {ATTEMPTS} packets was refused")
+    })
+}
 
 /// Source port of the first thread.
 const FIRST_SOURCE_PORT: u16 = 40_000;

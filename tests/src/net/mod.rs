@@ -14,6 +14,7 @@
 //! | chain too long | [`chains`] in a VM with few buckets |
 
 pub mod chains;
+mod connections;
 mod counters;
 mod ctnetlink;
 mod fill;
@@ -29,12 +30,13 @@ mod twins;
 mod wire;
 mod zone_clash;
 
+pub use connections::Connections;
 pub use counters::Counters;
 pub use ctnetlink::{Conntrack, Entry, Inserted};
 pub use fill::Fill;
 pub use flood::{Flood, Sent};
 pub use lan::{Lan, LanOptions};
-pub use local_flood::{LocalFlood, LocalSent};
+pub use local_flood::{LocalFlood, LocalSent, refused_locally};
 pub use netns::Netns;
 pub use packet::Template;
 pub use tuple::{Family, Protocol, Tuple};

@@ -14,16 +14,30 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-/// A network namespace made by `ip netns add`, deleted when dropped.
+/// A network namespace made by `ip netns add`, deleted when dropped; or that of the
+/// host, which stays.
 #[derive(Debug)]
 pub struct Netns {
     /// The name that `ip netns` knows it by.
     name: String,
     /// The open namespace: valid even if somebody deletes the name.
     handle: File,
+    /// Whether it was made here.
+    made: bool,
 }
 
 impl Netns {
+    /// That of the host, in a guest.
+    pub fn of_host() -> Result<Self> {
+        let path = "/proc/1/ns/net";
+        let handle = File::open(path).with_context(|| format!("cannot open {path}"))?;
+        Ok(Self {
+            name: "host".to_owned(),
+            handle,
+            made: false,
+        })
+    }
+
     /// Makes the namespace `name` and brings its loopback device up.
     pub fn create(name: &str) -> Result<Self> {
         run(Command::new("ip").args(["netns", "add", name]))?;
@@ -37,6 +51,7 @@ impl Netns {
         let netns = Self {
             name: name.to_owned(),
             handle,
+            made: true,
         };
         netns.ip("link set lo up")?;
         Ok(netns)
@@ -112,6 +127,9 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
+        if !self.made {
+            return;
+        }
         if let Err(error) = run(Command::new("ip").args(["netns", "delete", &self.name])) {
             eprintln!("cannot delete namespace {}: {error:#}", self.name);
         }

@@ -8,7 +8,7 @@ pub mod refusal;
 use anyhow::{Context as _, Result};
 
 use self::{
-    command::{bench_who, demo, errors, probe, status, who},
+    command::{bench_who, demo, errors, incident, probe, status, who},
     life::{boots, churn, lifecycle, module_life, net_check},
     refusal::{arming, confirm, counters, eviction, senders, table_full, unload},
 };
@@ -68,6 +68,8 @@ pub static ALL: &[&Scenario] = &[
     &who::WHO,
     &who::CHOSEN,
     &who::CHANGING,
+    &incident::INCIDENT,
+    &incident::IDLENESS,
     &bench_who::BENCH_WHO,
     &packets::PACKETS,
     &rate::RATE,

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use super::command;
 
 /// Programs that scenarios use.
-pub(super) const SCENARIOS: &[&str] = &["nft", "ip", "conntrack", "kmod", "awk"];
+pub(super) const SCENARIOS: &[&str] = &["nft", "ip", "conntrack", "kmod", "awk", "sysctl"];
 
 /// The program that a guest needs to boot from a disk; the disk has its own.
 pub(super) const DISK: &[&str] = &["kmod"];

@@ -69,7 +69,7 @@ pub(super) fn table(
     Ok(table)
 }
 
-const RUNGS: [&str; 3] = ["fexit", "kprobe", "tracepoint"];
+const BACKENDS: [&str; 3] = ["fexit", "kprobe", "tracepoint"];
 
 fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
     let mut aims = Vec::new();
@@ -82,37 +82,40 @@ fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
             bound: Bound::AtMost(bound),
         });
     };
-    for rung in RUNGS {
+    for backend in BACKENDS {
         let more = added(
             packets,
             "established_instructions",
-            &format!("ctdrop {rung}"),
+            &format!("ctdrop {backend}"),
         )?;
-        aim(format!("{rung}: established flow"), more, 0.05);
+        aim(format!("{backend}: established flow"), more, 0.05);
     }
-    for rung in ["fexit", "kprobe"] {
+    for backend in ["fexit", "kprobe"] {
         let more = added(
             packets,
             "new_instructions",
-            &format!("ctdrop {rung} at rest"),
+            &format!("ctdrop {backend} at rest"),
         )?;
-        aim(format!("{rung}: new flow at rest"), more, 0.2);
+        aim(format!("{backend}: new flow at rest"), more, 0.2);
     }
-    for (rung, bound) in [("fexit", 6.0), ("kprobe", 16.0)] {
-        let more = added(packets, "new_instructions", &format!("ctdrop {rung}"))?;
-        aim(format!("{rung}: new flow, armed"), more, bound);
+    for (backend, bound) in [("fexit", 6.0), ("kprobe", 16.0)] {
+        let more = added(packets, "new_instructions", &format!("ctdrop {backend}"))?;
+        aim(format!("{backend}: new flow, armed"), more, bound);
     }
-    for rung in RUNGS {
+    for backend in BACKENDS {
         let more = |who: &str| added(packets, "refused_again_instructions", who);
-        let own = more(&format!("ctdrop {rung}"))?;
+        let own = more(&format!("ctdrop {backend}"))?;
         for (script, who) in [
             (
                 "a bpftrace script of the same job",
-                format!("bpftrace {rung}, same job"),
+                format!("bpftrace {backend}, same job"),
             ),
-            ("one that counts by tuple alone", format!("bpftrace {rung}")),
+            (
+                "one that counts by tuple alone",
+                format!("bpftrace {backend}"),
+            ),
         ] {
-            let what = format!("{rung}: what a refused packet takes more, beside {script}");
+            let what = format!("{backend}: what a refused packet takes more, beside {script}");
             aim(what, own / more(&who)?, 100.0);
         }
     }
@@ -120,12 +123,12 @@ fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
 }
 
 fn ratios(inside: &Figures, here: &Figures) -> Result<Vec<Aim>> {
-    let aim = |place: &str, figures: &Figures, rung: &str, bound| -> Result<Aim> {
+    let aim = |place: &str, figures: &Figures, backend: &str, bound| -> Result<Aim> {
         Ok(Aim {
-            what: format!("{rung}: refused packets a second, {place}"),
+            what: format!("{backend}: refused packets a second, {place}"),
             unit: "",
             digits: 2,
-            measured: figures.get("refused_rate", &format!("ctdrop {rung}"))?,
+            measured: figures.get("refused_rate", &format!("ctdrop {backend}"))?,
             bound: Bound::AtLeast(bound),
         })
     };

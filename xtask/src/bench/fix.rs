@@ -11,8 +11,8 @@ use super::{figures::Figures, section};
 /// The kernel of the virtual machine.
 const KERNEL: &str = "6.12";
 
-/// The rung that it reaches there.
-const RUNG: &str = "fexit";
+/// The backend that it reaches there.
+const BACKEND: &str = "fexit";
 
 /// The 99th percentile of the time that may pass, in milliseconds.
 const AIM: f64 = 50.0;
@@ -49,14 +49,14 @@ fn table(figures: &Figures) -> Result<String> {
         ("packets sent each second", "sent_per_second", 0),
     ];
     for (name, what, digits) in rows {
-        let figure = |share: &str| figures.get(&format!("{what}_{share}"), RUNG);
+        let figure = |share: &str| figures.get(&format!("{what}_{share}"), BACKEND);
         let (half, p99, most) = (figure("p50")?, figure("p99")?, figure("most")?);
         let _ = writeln!(
             text,
             "| {name} | {half:.digits$} | {p99:.digits$} | {most:.digits$} |"
         );
     }
-    let p99 = figures.get("first_refused_to_raised_ms_p99", RUNG)?;
+    let p99 = figures.get("first_refused_to_raised_ms_p99", BACKEND)?;
     let met = if p99 <= AIM {
         "met".to_owned()
     } else {

@@ -14,12 +14,12 @@ use serde::Serialize;
 use crate::{
     apply::{Applied, apply, report::FixReport},
     facts::{Facts, root::Root},
-    kernel::netns::Namespaces,
+    incident::{Evidence, Incident, look},
     observe::{check::proof::Range, usage},
     plan::{
         self, Plan,
-        diagnosis::{Diagnosis, Load, NamespaceLoad, Occupants, RefusedFlows, diagnose},
-        occupants, plan, script,
+        demand::{Demand, RefusedFlows},
+        plan, script,
         sizing::{Request, size},
         text as plan_text,
     },
@@ -60,13 +60,12 @@ pub enum Action {
 pub fn run(options: &Options) -> Result<()> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
-    let (load, unknown) = load(&root, &facts, options);
-    let diagnosis = diagnose(&load, &facts.numbers.timeouts);
+    let (demand, unknown) = demand(&root, &facts, options);
     let request = Request {
         to: options.to,
         ceiling: None,
     };
-    let size = size(&facts, &load, &diagnosis, request)?;
+    let size = size(&facts, &demand, request)?;
     let how = plan::Options {
         edit_conflicts: options.edit_conflicts,
     };
@@ -79,7 +78,7 @@ pub fn run(options: &Options) -> Result<()> {
     let shown = Shown {
         options,
         facts: &facts,
-        diagnosis: &diagnosis,
+        incident: &demand.incident,
         plan: &plan,
     };
     if options.action == Action::Show {
@@ -112,7 +111,7 @@ pub fn run(options: &Options) -> Result<()> {
 struct Shown<'a> {
     options: &'a Options,
     facts: &'a Facts,
-    diagnosis: &'a Diagnosis,
+    incident: &'a Incident,
     plan: &'a Plan,
 }
 
@@ -125,12 +124,12 @@ impl Shown<'_> {
     }
 
     fn text(&self) -> Result<()> {
-        let lines = plan_text::lines(self.facts, self.diagnosis, self.plan, &self.options.root);
+        let lines = plan_text::lines(self.facts, self.incident, self.plan, &self.options.root);
         say(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 
     fn json(&self, applied: Option<&Applied>) -> Result<()> {
-        let report = FixReport::of(self.facts, self.diagnosis, self.plan, applied);
+        let report = FixReport::of(self.facts, self.incident, self.plan, applied);
         say(|out| json(out, &report))
     }
 
@@ -145,56 +144,34 @@ impl Shown<'_> {
     }
 }
 
-/// What is seen of the load: two looks at a running host, or what a tree tells;
-/// and why not who fills the table, if that cannot be seen.
-fn load(root: &Root, facts: &Facts, options: &Options) -> (Load, Option<Finding>) {
-    let mut load = Load::of(facts);
+/// What is seen of the load, by two looks at a running host or by what a tree
+/// tells; and why not who fills the table, if that cannot be seen.
+fn demand(root: &Root, facts: &Facts, options: &Options) -> (Demand, Option<Finding>) {
     if !root.is_this_host() {
-        load.occupants = tree_occupants(root, facts);
-        return (load, None);
+        let census = look::at_tree(root);
+        let demand = Demand::new(vec![Evidence::of_tree(facts)], Vec::new(), census.as_ref());
+        return (demand, None);
     }
     let seen = usage::measure(options.interval);
-    let own = rustix::fs::stat("/proc/self/ns/net").map_or(0, |status| status.st_ino);
-    load.namespaces = seen
-        .namespaces
-        .iter()
-        .map(|namespace| NamespaceLoad {
-            name: namespace.name.clone(),
-            is_host: namespace.netns.map(u64::from) == Some(own),
-            entries: namespace.entries,
-            max: namespace.max,
-            growth: namespace.growth,
-        })
-        .collect();
     let refused: u64 = seen
         .namespaces
         .iter()
         .filter_map(|namespace| namespace.refused.as_ref())
         .map(|Range { at_least, .. }| at_least)
         .sum();
-    if refused > 0 {
-        load.refused.push(RefusedFlows {
-            protocol: None,
-            // Packets: a flow that tries again counts more than once.
-            per_second: lossy(refused) / seen.apart.as_secs_f64(),
-        });
-    }
-    let pressed = refused > 0 || load.namespaces.iter().any(NamespaceLoad::is_full);
-    // The fullest one comes first.
-    let fullest = seen
-        .namespaces
-        .first()
-        .and_then(|namespace| namespace.netns);
-    let Some(fullest) = fullest.filter(|_| pressed) else {
-        return (load, None);
+    let flows = RefusedFlows {
+        protocol: None,
+        // Packets: a flow that tries again counts more than once.
+        per_second: lossy(refused) / seen.apart.as_secs_f64(),
     };
-    match host_occupants(fullest, facts) {
-        Ok(occupants) => {
-            load.occupants = Some(occupants);
-            (load, None)
-        }
-        Err(error) => (load, Some(plan::filling_unknown(format!("{error:#}")))),
-    }
+    let refused = (refused > 0).then_some(flows).into_iter().collect();
+    let default = facts.kernel.default_table().map(|table| table.max);
+    let namespaces = Evidence::of_all(&seen.namespaces, default);
+    let (census, unknown) = match look::at_the_worst(&namespaces) {
+        Ok(census) => (census, None),
+        Err(error) => (None, Some(plan::filling_unknown(format!("{error:#}")))),
+    };
+    (Demand::new(namespaces, refused, census.as_ref()), unknown)
 }
 
 #[expect(
@@ -203,25 +180,6 @@ fn load(root: &Root, facts: &Facts, options: &Options) -> (Load, Option<Finding>
 )]
 const fn lossy(number: u64) -> f64 {
     number as f64
-}
-
-const TABLES: [&str; 2] = ["/proc/net/nf_conntrack", "/proc/net/ip_conntrack"];
-
-/// Who is in the table of a network namespace.
-fn host_occupants(netns: u32, facts: &Facts) -> Result<Occupants> {
-    let namespaces = Namespaces::discover()?;
-    let namespace = namespaces
-        .by_inode(netns)
-        .context("the network namespace is gone")?;
-    occupants::dump(namespace, &facts.numbers.timeouts)
-}
-
-fn tree_occupants(root: &Root, facts: &Facts) -> Option<Occupants> {
-    let found = TABLES
-        .iter()
-        .find_map(|path| root.read(path).ok().flatten())?;
-    let occupants = occupants::read(found.content.as_slice(), &facts.numbers.timeouts).ok()?;
-    (occupants.entries > 0).then_some(occupants)
 }
 
 /// Asks on the terminal.

@@ -21,9 +21,9 @@ pub(crate) fn applied(plan: &Plan, applied: &Applied, root: &Path) -> Vec<String
         return Vec::new();
     };
     let mut lines = vec![format!(
-        "Done: {} changed, {} of the kernel written.",
+        "Done: {} changed, {} written.",
         counted(plan.files.len() as u64, "file"),
-        counted(plan.live.len() as u64, "variable")
+        counted(plan.live.len() as u64, "kernel variable")
     )];
     if applied.shortfalls.is_empty() {
         lines.push(format!(

@@ -36,7 +36,7 @@ fn limit(outcome: &Outcome) -> String {
     match outcome.value {
         Some(0) => "0 (none)".to_owned(),
         Some(value) => number(value),
-        None if leaves_unloaded(outcome) => "gone with conntrack itself".to_owned(),
+        None if leaves_unloaded(outcome) => "gone (conntrack is unloaded)".to_owned(),
         None => "unknown".to_owned(),
     }
 }
@@ -107,7 +107,7 @@ mod tests {
         assert!(leaves_unloaded(&unloaded) && !leaves_unloaded(&unknown));
         assert_eq!(
             said(Some(1000), &unloaded, Some(1000)),
-            "the limit is 1,000 after a boot, gone with conntrack itself after a restart of iptables"
+            "the limit is 1,000 after a boot, gone (conntrack is unloaded) after a restart of iptables"
         );
     }
 }

@@ -22,6 +22,7 @@ pub use crate::say::finding::State;
 use crate::{
     commands::status::{pressure::Bounds, report::Report},
     facts::{Facts, root::Root},
+    incident::look,
     say::{output::Output, stdout},
 };
 
@@ -43,9 +44,11 @@ pub fn run(options: &Options) -> Result<State> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
     let report = if root.is_this_host() {
-        Report::of_host(facts, report::look(options.interval)?, options.bounds)
+        let running = report::look(&facts, options.interval)?;
+        Report::of_host(facts, running, options.bounds)
     } else {
-        Report::of_tree(facts, options.root.clone(), options.bounds)
+        let census = look::at_tree(&root);
+        Report::of_tree(facts, options.root.clone(), census.as_ref(), options.bounds)
     };
     match options.output {
         Output::Json => stdout::json(&report)?,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
+    incident::{Incident, Kind},
     kernel::memory::Memory,
     observe::{check::proof::Range, usage::NamespaceUse},
     say::{
@@ -27,6 +28,8 @@ pub(crate) struct Pressure<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) namespaces: &'a [NamespaceUse],
     pub(crate) memory: &'a Memory,
+    /// What follows from them, of the worst namespace.
+    pub(crate) incident: &'a Incident,
     pub(crate) apart: Duration,
     pub(crate) bounds: Bounds,
 }
@@ -65,9 +68,20 @@ impl Pressure<'_> {
         findings
     }
 
+    /// The incident, if it is about that namespace.
+    fn incident_in(&self, namespace: &NamespaceUse) -> Option<&Incident> {
+        let incident = self.incident;
+        let here = incident.netns.inode == namespace.netns && incident.kind != Kind::None;
+        here.then_some(incident)
+    }
+
     /// What to do about a table that is full or will be.
-    fn who(&self) -> String {
+    fn who(&self, namespace: &NamespaceUse) -> String {
         let look = if self.runs_here() {
+            let incident = self.incident_in(namespace);
+            if let Some(incident) = incident.filter(|incident| incident.wants_room()) {
+                return incident.advice().join("; ");
+            }
             "ctdrop who".to_owned()
         } else {
             format!("{COUNT_SOURCES} {} | sort -rn | head", self.list())
@@ -100,7 +114,6 @@ impl Pressure<'_> {
             .iter()
             .filter_map(|(name, value)| Some(format!("{name} +{}", number((*value)?))))
             .collect();
-        let chains = growth.chaintoolong.is_some_and(|chains| chains > 0);
         // Up to 5.6 a clash that was resolved looks the same.
         let severity = if refused.at_least > 0 {
             Severity::Critical
@@ -116,12 +129,19 @@ impl Pressure<'_> {
                 namespace.name,
                 duration(self.apart)
             ),
-            format!("the kernel's counters: {}", moved.join(", ")),
-            if chains {
-                "hash chains are too long: raise net.netfilter.nf_conntrack_buckets; ctdrop watch \
-                 names the flows"
-            } else {
-                "ctdrop watch names the flows and the reason, ctdrop who what fills the table"
+            match self.incident_in(namespace) {
+                Some(incident) => format!(
+                    "{}; the kernel's counters: {}",
+                    incident.headline(),
+                    moved.join(", ")
+                ),
+                None => format!("the kernel's counters: {}", moved.join(", ")),
+            },
+            match self.incident_in(namespace) {
+                Some(incident) => incident.advice().join("; "),
+                None => "ctdrop watch names the flows and the reason, ctdrop who what fills the \
+                         table"
+                    .to_owned(),
             },
         ))
     }
@@ -146,8 +166,13 @@ impl Pressure<'_> {
                 number(namespace.entries?),
                 number(namespace.max?)
             ),
-            format!("more than {bound} % of the limit; when it is full, new flows are refused"),
-            self.who(),
+            match self.incident_in(namespace) {
+                Some(incident) => incident.headline(),
+                None => format!(
+                    "more than {bound} % of the limit; when it is full, new flows are refused"
+                ),
+            },
+            self.who(namespace),
         ))
     }
 
@@ -172,7 +197,7 @@ impl Pressure<'_> {
                 namespace.trend?,
                 duration(self.apart)
             ),
-            self.who(),
+            self.who(namespace),
         ))
     }
 

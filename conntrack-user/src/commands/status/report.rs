@@ -13,6 +13,7 @@ use crate::{
         unknown, unreadable,
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
+    incident::{Census, Evidence, Incident, Netns, judge_worst, look},
     kernel::{
         counters::Totals,
         defaults,
@@ -27,6 +28,7 @@ use crate::{
         unread::UnreadableNamespace,
         usage::{self, NamespaceUse, Usage},
     },
+    plan,
     say::{
         clock,
         finding::{Finding, State, rank},
@@ -85,6 +87,8 @@ pub struct Report {
     pub counters: Option<Totals>,
     /// Packets refused now; none if there was only one look.
     pub refused: Option<Refused>,
+    /// Why packets are refused, and what fills the table; of the worst namespace.
+    pub incident: Incident,
     /// Memory of the table.
     pub memory: Memory,
     /// Timeouts in seconds.
@@ -107,21 +111,33 @@ pub struct Report {
 }
 
 /// What is known of a running host apart from its files.
-pub(crate) struct Running {
-    pub(crate) host: String,
-    pub(crate) conntrack: Presence,
-    pub(crate) usage: Usage,
-    pub(crate) expected_backend: Option<Backend>,
-    pub(crate) not_used: Vec<Unusable>,
+#[derive(Debug)]
+pub struct Running {
+    /// Name of the host.
+    pub host: String,
+    /// Whether conntrack is loaded.
+    pub conntrack: Presence,
+    /// How its tables are used.
+    pub usage: Usage,
+    /// Who fills the table of the worst namespace, if that matters.
+    pub census: Option<Census>,
+    /// Why that cannot be seen.
+    pub filling_unknown: Option<Finding>,
+    /// What watch would use; none if nothing works.
+    pub expected_backend: Option<Backend>,
+    /// What is better than that, and why it is not used.
+    pub not_used: Vec<Unusable>,
 }
 
 impl Report {
     /// Judges a host.
-    pub(crate) fn of_host(facts: Facts, running: Running, bounds: Bounds) -> Self {
+    pub fn of_host(facts: Facts, running: Running, bounds: Bounds) -> Self {
         let Running {
             host,
             conntrack,
             usage,
+            census,
+            filling_unknown,
             expected_backend,
             not_used,
         } = running;
@@ -130,12 +146,12 @@ impl Report {
             conntrack: Some(conntrack),
             expected_backend,
             not_used,
-            ..Self::of(facts, usage, bounds)
+            ..Self::of(facts, usage, census.as_ref(), filling_unknown, bounds)
         }
     }
 
     /// Judges a tree: its numbers are of the moment it was copied.
-    pub(crate) fn of_tree(facts: Facts, root: PathBuf, bounds: Bounds) -> Self {
+    pub fn of_tree(facts: Facts, root: PathBuf, census: Option<&Census>, bounds: Bounds) -> Self {
         let numbers = &facts.numbers;
         let namespace = NamespaceUse {
             netns: None,
@@ -147,6 +163,7 @@ impl Report {
             trend: None,
             full_in: None,
             growth: None,
+            called: Netns::of_tree(),
         };
         let known = namespace.max.is_some() || namespace.counters.is_some();
         let usage = Usage {
@@ -155,11 +172,17 @@ impl Report {
         };
         Self {
             root: Some(root),
-            ..Self::of(facts, usage, bounds)
+            ..Self::of(facts, usage, census, None, bounds)
         }
     }
 
-    fn of(facts: Facts, usage: Usage, bounds: Bounds) -> Self {
+    fn of(
+        facts: Facts,
+        usage: Usage,
+        census: Option<&Census>,
+        filling_unknown: Option<Finding>,
+        bounds: Bounds,
+    ) -> Self {
         let Usage {
             namespaces,
             apart,
@@ -168,12 +191,16 @@ impl Report {
         } = usage;
         let survives = simulate(&facts, Start::of(&facts));
         let memory = Memory::of(&table(&facts, &namespaces));
+        let evidence = Evidence::of_all(&namespaces, default_max(&facts));
+        let incident = judge_worst(&evidence, census);
         let mut findings = unreadable::findings(&unread);
+        findings.extend(filling_unknown);
         findings.extend(
             Pressure {
                 facts: &facts,
                 namespaces: &namespaces,
                 memory: &memory,
+                incident: &incident,
                 apart,
                 bounds,
             }
@@ -210,6 +237,7 @@ impl Report {
             refused: refused(&namespaces, apart),
             namespaces,
             unreadable_namespaces: unread.namespaces,
+            incident,
             memory,
             timeouts: facts.numbers.timeouts,
             survives,
@@ -257,8 +285,13 @@ fn sum(each: impl Iterator<Item = Totals>) -> Option<Totals> {
     each.reduce(|sum, more| sum.plus(&more))
 }
 
+/// The limit that the kernel chooses by itself.
+fn default_max(facts: &Facts) -> Option<u64> {
+    facts.kernel.default_table().map(|table| table.max)
+}
+
 /// Looks at a running host.
-pub(crate) fn look(interval: Duration) -> Result<Running> {
+pub(crate) fn look(facts: &Facts, interval: Duration) -> Result<Running> {
     let around = Arc::new(Surroundings::read());
     let Survey { works, unusable } = survey::expect(&around);
     let mut usage = usage::measure(interval);
@@ -268,6 +301,11 @@ pub(crate) fn look(interval: Duration) -> Result<Running> {
              these"
         ));
     }
+    let evidence = Evidence::of_all(&usage.namespaces, default_max(facts));
+    let (census, filling_unknown) = match look::at_the_worst(&evidence) {
+        Ok(census) => (census, None),
+        Err(error) => (None, Some(plan::filling_unknown(format!("{error:#}")))),
+    };
     Ok(Running {
         host: rustix::system::uname()
             .nodename()
@@ -275,6 +313,8 @@ pub(crate) fn look(interval: Duration) -> Result<Running> {
             .into_owned(),
         conntrack: Presence::read()?,
         usage,
+        census,
+        filling_unknown,
         expected_backend: works.map(|(backend, ())| backend),
         not_used: unusable,
     })

@@ -163,10 +163,10 @@ fn numbers(report: &Report) -> Vec<String> {
 
 fn default(table: Option<defaults::Table>) -> String {
     table.map_or_else(
-        || "unknown: it depends on the kernel's release and the memory".to_owned(),
+        || "unknown: it depends on kernel release and memory, which are unknown".to_owned(),
         |table| {
             format!(
-                "{} entries, {} buckets, if nobody sets it",
+                "{} entries, {} buckets, unless something sets them",
                 number(table.max),
                 number(table.buckets)
             )
@@ -228,17 +228,17 @@ fn counters(totals: &Totals) -> Vec<String> {
         (
             totals.drop,
             "drop",
-            "packets dropped: no entry, or a clash that was lost",
+            "packets dropped: no room for their entry, or a lost clash",
         ),
         (
             totals.insert_failed,
             "insert_failed",
-            "entries that could not be inserted; before 5.10 also clashes without a loss",
+            "entries that could not be inserted; before Linux 5.10 also resolved clashes",
         ),
         (
             totals.chaintoolong,
             "chaintoolong",
-            "entries refused as their hash chain was too long",
+            "entries refused because their hash chain was too long",
         ),
         (
             totals.early_drop,
@@ -248,12 +248,12 @@ fn counters(totals: &Totals) -> Vec<String> {
         (
             totals.clash_resolve,
             "clash_resolve",
-            "clashes of two packets for one entry, resolved without a loss",
+            "clashes of two packets over one entry, resolved without loss",
         ),
         (
             totals.invalid,
             "invalid",
-            "packets that could not be tracked, and were let through",
+            "packets that could not be tracked, but were let through",
         ),
         (
             totals.error,
@@ -324,7 +324,7 @@ fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
     lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
     if namespaces.len() > NAMESPACES {
         lines.push(format!(
-            "  and {} more that are less full",
+            "  and {} more, which are less full",
             namespaces.len() - NAMESPACES
         ));
     }
@@ -343,7 +343,7 @@ fn full_in(seconds: f64) -> String {
 
 fn survives(report: &Report) -> Vec<String> {
     let survives = &report.survives;
-    let mut lines = vec![format!("{BOLD}What will be in force{BOLD:#}")];
+    let mut lines = vec![format!("{BOLD}Limit after{BOLD:#}")];
     let mut outcome = |when: &str, outcome: &Outcome| {
         lines.push(format!(
             "  {when:<18}{:>12}  {}",

@@ -3,11 +3,9 @@
 //! The table of each namespace is dumped once through ctnetlink and added up
 //! while it comes in, in memory that does not grow with it ([`crate::table`]).
 
-pub mod free;
-mod progress;
+pub mod progress;
 pub mod report;
 pub mod text;
-pub mod verdict;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +14,7 @@ use std::{
         mpsc,
     },
     thread::{self, Scope},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -24,25 +22,19 @@ use serde::Serialize;
 
 use crate::{
     commands::who::{
-        progress::{Dumped, Progress},
-        report::Report,
+        progress::Progress,
+        report::{Report, Seen},
     },
+    incident::{Evidence, Netns, census::in_doubt, thresholds},
     kernel::{
+        counters,
         limits::Limits,
         netns::{Namespace, Namespaces},
         presence::Presence,
         release::Release,
     },
     say::{clock, output::Output, port::Services, stdout, text::plain},
-    table::{
-        aggregate::{Aggregate, Circumstances},
-        dump::{self, Outcome},
-        entry::Rules,
-        filter::Filter,
-        owners::Owners,
-        socket::{Socket, Unless},
-        timeouts::Timeouts,
-    },
+    table::{aggregate::MANY_KEYS, entry::Rules, filter::Filter, owners::Owners, survey::Survey},
 };
 
 /// What is asked for.
@@ -125,6 +117,11 @@ pub fn run(options: &Options) -> Result<()> {
         rules: Rules::of((release.major, release.minor)),
         filter: options.filter.clone(),
         top: options.top,
+        host: namespaces
+            .list
+            .iter()
+            .find(|it| namespaces.is_host(it))
+            .map(|it| it.inode),
     };
     summary.warnings.clone_from(&namespaces.warnings);
     let wanted = match &options.netns {
@@ -169,6 +166,8 @@ struct Look {
     rules: Rules,
     filter: Filter,
     top: usize,
+    /// The namespace that is the host's own, if it can be seen.
+    host: Option<u32>,
 }
 
 /// The tables that are dumped, and how far that has come.
@@ -260,15 +259,43 @@ impl Look {
         Ok(reports)
     }
 
-    /// Dumps the table of a namespace.
+    /// Looks into the table of a namespace.
     fn at(&self, namespace: &Namespace, work: &Work<'_>) -> Result<Report> {
-        Ok(namespace.inside(|| self.here(namespace, work))?)
+        let owners = self.owners.seen_from(namespace.inode);
+        let count = || namespace.counters().ok().flatten();
+        let earlier = count();
+        let seen = namespace.inside(|| self.here(&owners, work))?;
+        let later = count();
+        let evidence = Evidence {
+            netns: Netns::of(namespace, self.host == Some(namespace.inode)),
+            entries: seen.before.entries.max(seen.after.entries),
+            max: seen.before.max,
+            growth: earlier
+                .zip(later)
+                .and_then(|(earlier, later)| counters::delta(&later, &earlier)),
+            ..Evidence::default()
+        };
+        let context = report::Context {
+            container: namespace.container.as_ref(),
+            owners: &owners,
+            filter: &self.filter,
+            evidence,
+            top: self.top,
+        };
+        Ok(Report::new(&seen, &context))
     }
 
     /// The same, in a thread inside it. A dump that lost something is begun
     /// anew; if the last one did so too, the report says it.
-    fn here(&self, namespace: &Namespace, work: &Work<'_>) -> Result<Report> {
-        let owners = self.owners.seen_from(namespace.inode);
+    fn here(&self, owners: &Owners, work: &Work<'_>) -> Result<Seen> {
+        let survey = Survey {
+            filter: &self.filter,
+            owners,
+            rules: self.rules,
+            idle_after: thresholds::IDLE,
+            keys: MANY_KEYS,
+            in_doubt,
+        };
         let mut dumped = work.progress.dump();
         let mut attempts = 0;
         loop {
@@ -276,50 +303,24 @@ impl Look {
             let time = clock::now();
             let before = Limits::read()?;
             let began = Instant::now();
-            let (sums, outcome) = self.once(&owners, &work.stop, &mut dumped)?;
+            let (mut sums, outcome) =
+                survey.first(&work.stop, &mut |received| dumped.note(received))?;
             if !outcome.is_whole() && attempts < ATTEMPTS {
                 continue;
             }
-            let context = report::Context {
-                namespace,
-                owners: &owners,
-                filter: &self.filter,
+            let seconds = began.elapsed().as_secs_f64();
+            let after = Limits::read()?;
+            survey.second(&mut sums);
+            return Ok(Seen {
+                sums,
+                outcome,
                 time,
-                seconds: began.elapsed().as_secs_f64(),
+                seconds,
                 attempts,
                 before,
-                after: Limits::read()?,
-                top: self.top,
-            };
-            return Ok(Report::new(&sums, &outcome, &context));
+                after,
+            });
         }
-    }
-
-    fn once(
-        &self,
-        owners: &Owners,
-        stop: &AtomicBool,
-        dumped: &mut Dumped<'_>,
-    ) -> Result<(Aggregate, Outcome)> {
-        let socket = Socket::open().context("cannot open a netfilter netlink socket")?;
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let mut sums = Aggregate::new(Circumstances {
-            rules: self.rules,
-            timeouts: Timeouts::read(),
-            now: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
-        });
-        let outcome = dump::dump(
-            &mut Unless {
-                stop,
-                source: socket,
-            },
-            &self.filter,
-            &mut |entry| sums.add(entry, owners),
-            &mut |received| dumped.note(received),
-        )?;
-        Ok((sums, outcome))
     }
 }
 

@@ -3,11 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    commands::who::{
-        free::{self, Measure},
-        verdict::{self, Culprit, Facts, Kind},
-    },
-    kernel::{container::Container, limits::Limits, netns::Namespace},
+    incident::{Census, Evidence, Incident, Remedies, judge, remedy},
+    kernel::{container::Container, limits::Limits},
     say::protocol::{has_ports, is_icmp, protocol_name},
     table::{
         aggregate::{Aggregate, ByProgress, Evictable, Histogram, RANGES, Service, State},
@@ -15,6 +12,7 @@ use crate::{
         entry::{Address, Entry, Progress},
         filter::{Criterion, Filter},
         hitters::{Count, Hitters},
+        idle::SecondLook,
         owners::Owners,
     },
 };
@@ -26,7 +24,7 @@ pub struct Report {
     /// When the dump began, RFC 3339.
     pub time: String,
     /// Inode of the namespace.
-    pub netns: u32,
+    pub netns: Option<u32>,
     /// Its name.
     pub name: String,
     /// The container that it is of.
@@ -35,8 +33,9 @@ pub struct Report {
     pub max: Option<u64>,
     /// Entries that were asked for.
     pub entries: u64,
-    /// The verdict.
-    pub verdict: Verdict,
+    /// Why packets are refused, and what fills the table; of the entries that
+    /// were asked for.
+    pub incident: Incident,
     /// By who may evict them.
     pub evictable: Evictable,
     /// Share of entries that `early_drop` may evict; null without entries.
@@ -45,8 +44,12 @@ pub struct Report {
     pub progress: ByProgress,
     /// Established TCP connections.
     pub established: u64,
-    /// Of these, those without a packet for five minutes or longer.
+    /// Of these, those without a packet for an hour or longer, by one look.
     pub idle_established: u64,
+    /// Of these, those of which one look cannot tell it.
+    pub idle_unknown: u64,
+    /// What a second look at connections of both kinds has shown.
+    pub second_look: Option<SecondLook>,
     /// By source.
     pub sources: Group<Place>,
     /// By destination.
@@ -66,32 +69,9 @@ pub struct Report {
     /// By age, of entries that have one.
     pub age: Age,
     /// What would free most.
-    pub would_free: Vec<Measure>,
+    pub would_free: Remedies,
     /// How the dump went.
     pub dump: Dump,
-}
-
-/// The verdict and its evidence.
-#[derive(Debug, Serialize)]
-pub struct Verdict {
-    /// What fills the table.
-    pub kind: Kind,
-    /// Who is to be looked at first.
-    pub culprit: Option<Named>,
-    /// Entries of the culprit, without one all.
-    pub entries: u64,
-    /// Why.
-    pub evidence: Vec<String>,
-}
-
-/// A culprit.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Named {
-    /// A client.
-    Source(Place),
-    /// A service.
-    Service(ServiceName),
 }
 
 /// The rows of a group with most entries.
@@ -119,7 +99,8 @@ pub struct Row<T> {
     pub evictable: u32,
     /// Of these, those that saw no reply.
     pub unreplied: u32,
-    /// Of these, established TCP connections idle for five minutes or longer.
+    /// Of these, established TCP connections without a packet for an hour or
+    /// longer, by one look.
     pub idle_established: u32,
 }
 
@@ -240,16 +221,14 @@ pub struct Dump {
     pub filtered_here: Vec<Criterion>,
 }
 
-/// What is known besides the sums.
+/// What was seen of a table.
 #[derive(Debug)]
-pub struct Context<'a> {
-    /// The namespace.
-    pub namespace: &'a Namespace,
-    /// Whose addresses are whose.
-    pub owners: &'a Owners,
-    /// What was asked for.
-    pub filter: &'a Filter,
-    /// When the dump began, RFC 3339.
+pub struct Seen {
+    /// The entries, added up.
+    pub sums: Aggregate,
+    /// How the dump went.
+    pub outcome: Outcome,
+    /// When it began, RFC 3339.
     pub time: String,
     /// Seconds that it took.
     pub seconds: f64,
@@ -259,6 +238,19 @@ pub struct Context<'a> {
     pub before: Limits,
     /// And afterwards.
     pub after: Limits,
+}
+
+/// What is known besides.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The container that the namespace is of.
+    pub container: Option<&'a Container>,
+    /// Whose addresses are whose.
+    pub owners: &'a Owners,
+    /// What was asked for.
+    pub filter: &'a Filter,
+    /// What shows whether packets are refused.
+    pub evidence: Evidence,
     /// How many rows a group shows.
     pub top: usize,
 }
@@ -272,27 +264,35 @@ impl Dump {
 
 impl Report {
     /// Puts a report together.
-    pub fn new(sums: &Aggregate, outcome: &Outcome, context: &Context<'_>) -> Self {
+    pub fn new(seen: &Seen, context: &Context<'_>) -> Self {
         let Context {
-            namespace,
+            container,
             owners,
+            evidence,
             top,
             ..
         } = context;
+        let sums = &seen.sums;
+        let census = Census {
+            filtered: context.filter.criteria().next().is_some(),
+            ..Census::of(sums, owners)
+        };
         let place = |address| place(address, owners);
         Self {
-            time: context.time.clone(),
-            netns: namespace.inode,
-            name: namespace.name.clone(),
-            container: namespace.container.clone(),
-            max: context.before.max.filter(|&max| max > 0),
+            time: seen.time.clone(),
+            netns: evidence.netns.inode,
+            name: evidence.netns.name.clone(),
+            container: container.cloned(),
+            max: seen.before.max.filter(|&max| max > 0),
             entries: sums.entries,
-            verdict: verdict(sums, context),
+            incident: judge(evidence, Some(&census)),
             evictable: sums.evictable,
             evictable_share: share(sums.evictable.early_drop, sums.entries),
             progress: sums.progress,
             established: sums.established,
             idle_established: sums.idle_established,
+            idle_unknown: sums.idle_unknown,
+            second_look: sums.second,
             sources: group(&sums.sources, *top, place),
             destinations: group(&sums.destinations, *top, place),
             services: group(&sums.services, *top, |service| {
@@ -311,13 +311,22 @@ impl Report {
                     Vec::new()
                 },
             },
-            would_free: free::measures(sums, owners, &free::Inside::of(namespace)),
-            dump: dump(outcome, context),
+            would_free: Remedies {
+                netns: evidence.netns.clone(),
+                list: remedy::freeing(&census),
+            },
+            dump: dump(seen, context.filter),
         }
     }
 }
 
-fn dump(outcome: &Outcome, context: &Context<'_>) -> Dump {
+fn dump(seen: &Seen, filter: &Filter) -> Dump {
+    let Seen {
+        outcome,
+        before,
+        after,
+        ..
+    } = seen;
     // What the kernel does not know it ignores, so that entries show it.
     let here: Vec<Criterion> = Criterion::ALL
         .into_iter()
@@ -326,44 +335,20 @@ fn dump(outcome: &Outcome, context: &Context<'_>) -> Dump {
         .map(|(criterion, _)| criterion)
         .collect();
     Dump {
-        seconds: context.seconds,
-        attempts: context.attempts,
-        entries_before: context.before.entries,
-        entries_after: context.after.entries,
-        resized: context.before.buckets != context.after.buckets,
+        seconds: seen.seconds,
+        attempts: seen.attempts,
+        entries_before: before.entries,
+        entries_after: after.entries,
+        resized: before.buckets != after.buckets,
         received: outcome.received,
         unreadable: outcome.unreadable,
         overruns: outcome.overruns,
         interrupted: outcome.interrupted,
-        filtered_by_kernel: context
-            .filter
+        filtered_by_kernel: filter
             .criteria()
             .filter(|criterion| !here.contains(criterion))
             .collect(),
         filtered_here: here,
-    }
-}
-
-fn verdict(sums: &Aggregate, context: &Context<'_>) -> Verdict {
-    let owners = context.owners;
-    let facts = Facts {
-        chosen: context.filter.criteria().next().is_some(),
-        ..Facts::of(sums)
-    };
-    let verdict::Verdict {
-        kind,
-        culprit,
-        entries,
-        evidence,
-    } = verdict::judge(&facts);
-    Verdict {
-        kind,
-        culprit: culprit.map(|culprit| match culprit {
-            Culprit::Source(address) => Named::Source(place(address, owners)),
-            Culprit::Service(service) => Named::Service(service_name(service, owners)),
-        }),
-        entries,
-        evidence,
     }
 }
 

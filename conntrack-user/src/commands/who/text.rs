@@ -4,13 +4,12 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    commands::who::{
-        report::{Dump, Group, Named, Place, Range, Report, Row, ServiceName},
-        verdict::{Kind, percent, seconds},
-    },
+    commands::who::report::{Dump, Group, Place, Range, Report, Row, ServiceName},
+    incident::{Culprit, Incident, Kind, Remedies, filling, thresholds::IDLE, words},
     say::{
-        number::{number, optional},
+        number::{number, optional, seconds, share},
         port::{Services, endpoint, port_text},
+        protocol::protocol_name,
         text::plain,
     },
     table::filter::Criterion,
@@ -23,7 +22,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 /// The lines of a report.
 pub fn lines(report: &Report, services: &Services) -> Vec<String> {
     let mut lines = vec![header(report)];
-    lines.extend(verdict(report, services));
+    lines.extend(incident(report, services));
     if report.entries > 0 {
         lines.push(evictable(report));
         lines.push(progress(report));
@@ -58,9 +57,7 @@ pub fn lines(report: &Report, services: &Services) -> Vec<String> {
 
 fn header(report: &Report) -> String {
     let entries = report.dump.entries_before.unwrap_or(report.entries);
-    let share = report
-        .max
-        .map(|max| format!(" ({})", percent(entries, max)));
+    let of_max = report.max.map(|max| format!(" ({})", share(entries, max)));
     let container = report
         .container
         .as_ref()
@@ -76,41 +73,61 @@ fn header(report: &Report) -> String {
         container.unwrap_or_default(),
         number(entries),
         optional(report.max),
-        share.unwrap_or_default(),
+        of_max.unwrap_or_default(),
     )
 }
 
-fn verdict(report: &Report, services: &Services) -> Vec<String> {
-    let verdict = &report.verdict;
-    let (style, what) = match verdict.kind {
-        Kind::TooFew => (GOOD, "hardly anything to judge"),
-        Kind::HonestLoad => (GOOD, "looks like honest load"),
-        Kind::Leak => (
-            BAD,
-            "looks like a leak: idle connections that nobody closes",
-        ),
-        Kind::SpoofedFlood => (BAD, "looks like a flood with forged sources"),
-        Kind::Flood => (BAD, "looks like a flood, a scan, or a service that is down"),
-    };
-    let culprit = verdict.culprit.as_ref().map(|culprit| {
-        let who = match culprit {
-            Named::Source(place) => format!("from {}", owned(place, String::new())),
-            Named::Service(it) => format!("to {}", service(it, services)),
-        };
-        format!(", {who}: {} entries", number(verdict.entries))
-    });
-    let about = if report.dump.is_filtered() {
+fn incident(report: &Report, services: &Services) -> Vec<String> {
+    let incident = &report.incident;
+    let about = if incident.filling.filtered {
         "; of the entries asked for alone"
     } else {
         ""
     };
-    let mut lines = vec![format!(
-        "{style}{what}{style:#}{}{about}",
-        culprit.unwrap_or_default()
-    )];
-    let evidence = verdict.evidence.iter();
-    lines.extend(evidence.map(|evidence| format!("  {evidence}")));
+    let mut lines = Vec::new();
+    if incident.kind != Kind::None {
+        let why = words::kind(incident.kind);
+        lines.push(format!("{BAD}{why}{BAD:#}"));
+    }
+    let style = match incident.filling.kind {
+        filling::Kind::TooFew | filling::Kind::HonestLoad | filling::Kind::NotSeen => GOOD,
+        filling::Kind::Leak
+        | filling::Kind::SpoofedFlood
+        | filling::Kind::Flood
+        | filling::Kind::Unknown => BAD,
+    };
+    let what = words::filling(incident.filling.kind);
+    let culprit = culprit(incident, services);
+    lines.push(format!("{style}{what}{style:#}{culprit}{about}"));
+    let evidence = incident.evidence.iter().map(words::sign);
+    lines.extend(evidence.map(|sign| format!("  {}", plain(&sign))));
     lines
+}
+
+/// Who fills the table, with the names of services that are asked for.
+fn culprit(incident: &Incident, services: &Services) -> String {
+    let (who, entries) = match &incident.culprit {
+        Some(Culprit::Source {
+            address,
+            owner,
+            entries,
+        }) => (
+            owned_by(format!("from {address}"), owner.as_deref()),
+            entries,
+        ),
+        Some(Culprit::Service {
+            service,
+            owner,
+            entries,
+        }) => {
+            let port = port_text(service.protocol, service.port, services);
+            let place = endpoint(&service.address.to_string(), &port);
+            let to = format!("to {} {place}", protocol_name(service.protocol));
+            (owned_by(to, owner.as_deref()), entries)
+        }
+        Some(Culprit::Netns(_)) | None => return String::new(),
+    };
+    format!(", {who}: {} entries", number(*entries))
 }
 
 fn evictable(report: &Report) -> String {
@@ -126,21 +143,27 @@ fn evictable(report: &Report) -> String {
     format!(
         "evictable  {} ({}) by early_drop{collector}; {} stay until their timeout",
         number(it.early_drop),
-        percent(it.early_drop, report.entries),
+        share(it.early_drop, report.entries),
         number(it.nobody)
     )
 }
 
 fn progress(report: &Report) -> String {
     let it = &report.progress;
+    let perhaps = if report.idle_unknown > 0 {
+        format!(", {} perhaps", number(report.idle_unknown))
+    } else {
+        String::new()
+    };
     format!(
-        "flows      {} assured, {} replied, {} unreplied; {} established TCP, {} of them idle for 5m \
-         or longer",
+        "flows      {} assured, {} replied, {} unreplied; {} established TCP, {} of them idle for {} \
+         or longer{perhaps}",
         number(it.assured),
         number(it.replied),
         number(it.unreplied),
         number(report.established),
-        number(report.idle_established)
+        number(report.idle_established),
+        seconds(IDLE)
     )
 }
 
@@ -253,17 +276,21 @@ fn states(report: &Report) -> Vec<String> {
 }
 
 fn would_free(report: &Report) -> Vec<String> {
-    if report.would_free.is_empty() {
+    let Remedies { netns, list } = &report.would_free;
+    if list.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![String::new(), "what would free most".to_owned()];
-    for measure in &report.would_free {
+    for remedy in list {
         lines.push(format!(
             "  {:>9}  {}",
-            number(measure.entries),
-            plain(&measure.what)
+            number(remedy.entries().unwrap_or(0)),
+            plain(&words::what(remedy))
         ));
-        lines.push(format!("             {}", plain(&measure.how)));
+        lines.push(format!(
+            "             {}",
+            plain(&words::how(remedy, netns))
+        ));
     }
     lines
 }
@@ -339,7 +366,11 @@ fn owned(place: &Place, text: String) -> String {
     } else {
         text
     };
-    match &place.owner {
+    owned_by(text, place.owner.as_deref())
+}
+
+fn owned_by(text: String, owner: Option<&str>) -> String {
+    match owner {
         Some(owner) => format!("{text} ({})", plain(owner)),
         None => text,
     }

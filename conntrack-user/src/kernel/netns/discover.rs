@@ -90,6 +90,13 @@ impl Namespaces {
         })
     }
 
+    /// Whether a namespace is the host's, as far as can be seen: where the host's
+    /// own is not, the one of this process stands for it.
+    pub fn is_host(&self, namespace: &Namespace) -> bool {
+        let host_is_seen = || self.list.iter().any(|namespace| namespace.host);
+        namespace.host || (namespace.is_own() && !host_is_seen())
+    }
+
     /// The namespace of that number.
     pub fn by_inode(&self, inode: u32) -> Option<&Namespace> {
         self.list.iter().find(|namespace| namespace.inode == inode)

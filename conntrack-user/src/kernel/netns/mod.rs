@@ -15,6 +15,7 @@
 //! another mount namespace, cannot be found. Nor can the namespace of a single
 //! thread that has left the one of its process.
 
+pub mod called;
 mod discover;
 mod enter;
 mod files;

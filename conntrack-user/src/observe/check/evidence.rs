@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use conntrack_ebpf::Reason;
 
-use crate::observe::check::{
-    counter::{Counter, Growth},
-    discrepancy::Discrepancy,
-    proof::{Proof, Range, Span},
-    verdict::Verdict,
+use crate::{
+    kernel::limits::is_full,
+    observe::check::{
+        counter::{Counter, Growth},
+        discrepancy::Discrepancy,
+        proof::{Proof, Range, Span},
+        verdict::Verdict,
+    },
 };
 
 /// One look at a namespace.
@@ -29,18 +32,18 @@ pub struct Look<'a> {
     pub quiet: bool,
 }
 
-/// What the kernel log has said since the last look.
+/// Tables that the kernel log has said were full, since the last look.
 #[derive(Clone, Debug, Default)]
-pub struct Said {
-    /// That the table of these namespaces was full.
-    pub full: BTreeSet<u32>,
-    /// That a table was full, and not whose.
-    pub some_full: bool,
+pub struct FullTables {
+    /// The namespaces that it named.
+    pub named: BTreeSet<u32>,
+    /// Whether it also said so of a namespace that it did not name.
+    pub unnamed: bool,
 }
 
 /// All looks at a namespace.
 #[derive(Clone, Debug, Default)]
-struct Course {
+struct History {
     /// Up to the last quiet moment.
     settled: Proof,
     /// The counters then.
@@ -53,7 +56,7 @@ struct Course {
     near_limit: bool,
 }
 
-impl Course {
+impl History {
     fn look(&mut self, look: &Look<'_>, said: bool) {
         let drop = |growth: &Growth| growth.get(&Counter::Drop).copied().unwrap_or(0);
         let near_limit = near_limit(look.entries, look.max);
@@ -88,16 +91,11 @@ impl Course {
     }
 }
 
-/// A table with this many per cent of its limit is taken for full: it was seen
-/// a moment before or after the packets that it refused.
-const NEAR: u64 = 95;
-
 /// Whether a table is at its limit, or nearly. 0 is no limit.
 fn near_limit(entries: Option<u64>, max: Option<u64>) -> bool {
     match (entries, max) {
-        (Some(entries), Some(max)) => {
-            max > 0 && entries.saturating_mul(100) >= max.saturating_mul(NEAR)
-        }
+        // It was seen a moment before or after the packets that it refused.
+        (Some(entries), Some(max)) => is_full(entries, max),
         _ => false,
     }
 }
@@ -105,14 +103,14 @@ fn near_limit(entries: Option<u64>, max: Option<u64>) -> bool {
 /// All looks at all namespaces.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
-    namespaces: BTreeMap<u32, Course>,
+    namespaces: BTreeMap<u32, History>,
 }
 
 impl Evidence {
     /// Takes in a look at a namespace, and what the log has said since the one
     /// before.
-    pub fn look(&mut self, netns: u32, look: &Look<'_>, said: &Said) {
-        let full = said.some_full || said.full.contains(&netns);
+    pub fn look(&mut self, netns: u32, look: &Look<'_>, said_full: &FullTables) {
+        let full = said_full.unnamed || said_full.named.contains(&netns);
         self.namespaces.entry(netns).or_default().look(look, full);
     }
 
@@ -147,8 +145,8 @@ impl Evidence {
     /// Growth of the counters, over the namespaces chosen.
     pub fn growth(&self, of: impl Fn(u32) -> bool) -> Growth {
         let mut sum = Growth::new();
-        for course in self.chosen(of) {
-            for (&counter, &grown) in &course.growth {
+        for history in self.chosen(of) {
+            for (&counter, &grown) in &history.growth {
                 *sum.entry(counter).or_default() += grown;
             }
         }
@@ -159,21 +157,21 @@ impl Evidence {
     pub fn drops(&self) -> BTreeMap<u32, u64> {
         self.namespaces
             .iter()
-            .map(|(&netns, course)| (netns, course.proof().drops()))
+            .map(|(&netns, history)| (netns, history.proof().drops()))
             .collect()
     }
 
     fn proof(&self, of: impl Fn(u32) -> bool) -> Proof {
         let mut sum = Proof::default();
-        self.chosen(of).for_each(|course| sum.add(course.proof()));
+        self.chosen(of).for_each(|history| sum.add(history.proof()));
         sum
     }
 
-    fn chosen(&self, of: impl Fn(u32) -> bool) -> impl Iterator<Item = &Course> {
+    fn chosen(&self, of: impl Fn(u32) -> bool) -> impl Iterator<Item = &History> {
         self.namespaces
             .iter()
             .filter(move |&(&netns, _)| of(netns))
-            .map(|(_, course)| course)
+            .map(|(_, history)| history)
     }
 }
 
@@ -218,11 +216,17 @@ mod tests {
                 evidence: Evidence::default(),
                 growth: growth(FROM_5_15, &[]),
             };
-            story.look(&[], 0, true, &Said::default());
+            story.look(&[], 0, true, &FullTables::default());
             story
         }
 
-        fn look(&mut self, grown: &[(Counter, u64)], entries: u64, quiet: bool, said: &Said) {
+        fn look(
+            &mut self,
+            grown: &[(Counter, u64)],
+            entries: u64,
+            quiet: bool,
+            said_full: &FullTables,
+        ) {
             for &(counter, more) in grown {
                 *self.growth.entry(counter).or_default() += more;
             }
@@ -232,7 +236,7 @@ mod tests {
                 max: Some(100),
                 quiet,
             };
-            self.evidence.look(Self::NETNS, &look, said);
+            self.evidence.look(Self::NETNS, &look, said_full);
         }
 
         fn drops(&self) -> (u64, u64, u64) {
@@ -249,25 +253,25 @@ mod tests {
     #[test]
     fn a_table_near_its_limit_at_either_end_is_full() {
         let mut story = Story::begin();
-        story.look(&[(Counter::Drop, 5)], 50, true, &Said::default());
+        story.look(&[(Counter::Drop, 5)], 50, true, &FullTables::default());
         assert_eq!(story.drops(), (0, 0, 5), "there was room");
-        story.look(&[(Counter::Drop, 7)], 100, true, &Said::default());
+        story.look(&[(Counter::Drop, 7)], 100, true, &FullTables::default());
         assert_eq!(story.drops(), (7, 0, 5), "full at the end");
-        story.look(&[(Counter::Drop, 9)], 50, true, &Said::default());
+        story.look(&[(Counter::Drop, 9)], 50, true, &FullTables::default());
         assert_eq!(story.drops(), (16, 0, 5), "full at the beginning");
-        story.look(&[(Counter::Drop, 1)], 50, true, &Said::default());
+        story.look(&[(Counter::Drop, 1)], 50, true, &FullTables::default());
         assert_eq!(story.drops(), (16, 0, 6));
     }
 
     #[test]
     fn the_log_speaks_for_the_namespace_it_names_or_for_any() {
-        let named = |netns| Said {
-            full: [netns].into(),
-            some_full: false,
+        let named = |netns| FullTables {
+            named: [netns].into(),
+            unnamed: false,
         };
-        let some = Said {
-            some_full: true,
-            ..Said::default()
+        let some = FullTables {
+            unnamed: true,
+            ..FullTables::default()
         };
         let mut story = Story::begin();
         story.look(&[(Counter::Drop, 5)], 0, true, &named(Story::NETNS));
@@ -281,8 +285,13 @@ mod tests {
     #[test]
     fn a_quiet_moment_parts_what_cannot_be_one_packet() {
         let mut story = Story::begin();
-        story.look(&[(Counter::InsertFailed, 10)], 0, true, &Said::default());
-        story.look(&[(Counter::Drop, 5)], 100, true, &Said::default());
+        story.look(
+            &[(Counter::InsertFailed, 10)],
+            0,
+            true,
+            &FullTables::default(),
+        );
+        story.look(&[(Counter::Drop, 5)], 100, true, &FullTables::default());
         assert_eq!(story.drops(), (5, 0, 10));
         assert_eq!(story.evidence.range(|_| true), range(15, 15));
     }
@@ -291,13 +300,28 @@ mod tests {
     fn a_packet_seen_by_halves_is_one_packet() {
         let mut story = Story::begin();
         // A look between the two counters that a clash moves, then the other.
-        story.look(&[(Counter::Drop, 1)], 100, false, &Said::default());
-        story.look(&[(Counter::InsertFailed, 1)], 100, true, &Said::default());
+        story.look(&[(Counter::Drop, 1)], 100, false, &FullTables::default());
+        story.look(
+            &[(Counter::InsertFailed, 1)],
+            100,
+            true,
+            &FullTables::default(),
+        );
         assert_eq!(story.drops(), (0, 0, 1));
         assert_eq!(story.evidence.range(|_| true), range(1, 2));
         // The same for a chain.
-        story.look(&[(Counter::ChainTooLong, 1)], 0, false, &Said::default());
-        story.look(&[(Counter::InsertFailed, 1)], 0, true, &Said::default());
+        story.look(
+            &[(Counter::ChainTooLong, 1)],
+            0,
+            false,
+            &FullTables::default(),
+        );
+        story.look(
+            &[(Counter::InsertFailed, 1)],
+            0,
+            true,
+            &FullTables::default(),
+        );
         assert_eq!(story.drops(), (0, 1, 1));
         assert_eq!(story.evidence.range(|_| true), range(2, 3));
     }
@@ -305,7 +329,12 @@ mod tests {
     #[test]
     fn namespaces_are_judged_apart_and_added_up() {
         let mut story = Story::begin();
-        story.look(&[(Counter::InsertFailed, 3)], 0, true, &Said::default());
+        story.look(
+            &[(Counter::InsertFailed, 3)],
+            0,
+            true,
+            &FullTables::default(),
+        );
         let other = growth(FROM_5_15, &[(Counter::Drop, 4), (Counter::EarlyDrop, 6)]);
         let look = Look {
             growth: &other,
@@ -313,7 +342,7 @@ mod tests {
             max: Some(100),
             quiet: true,
         };
-        story.evidence.look(8, &look, &Said::default());
+        story.evidence.look(8, &look, &FullTables::default());
         assert_eq!(story.drops(), (4, 0, 3));
         assert_eq!(story.evidence.range(|_| true), range(7, 7));
         assert_eq!(story.evidence.range(|netns| netns == 8), range(4, 4));

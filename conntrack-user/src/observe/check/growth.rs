@@ -23,7 +23,7 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The namespaces, and how far their counters have moved.
-pub(crate) struct Watched {
+pub(crate) struct FollowedCounters {
     namespaces: Arc<Namespaces>,
     discovered: Instant,
     look_again: Duration,
@@ -52,7 +52,7 @@ enum Last {
     Read(Counters),
 }
 
-impl Watched {
+impl FollowedCounters {
     pub(crate) fn discover() -> Result<Self> {
         Ok(Self {
             namespaces: Arc::new(Namespaces::discover()?),

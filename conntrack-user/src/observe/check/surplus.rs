@@ -32,7 +32,7 @@ pub(crate) struct Surplus {
     /// The same in namespaces of the same number before.
     unconfirmed_before: u64,
     /// The most it can have been when it last began to grow.
-    foot: i64,
+    start_at_most: i64,
     /// How far it has surely grown at rest, and with no program attached, in
     /// earlier periods.
     grown: [u64; 2],
@@ -50,7 +50,7 @@ impl Surplus {
         unseen_before: 0,
         unconfirmed: 0,
         unconfirmed_before: 0,
-        foot: i64::MAX,
+        start_at_most: i64::MAX,
         grown: [0; 2],
         before: None,
     };
@@ -62,7 +62,7 @@ impl Surplus {
         self.unconfirmed_before += mem::take(&mut self.unconfirmed);
         self.at_least = i64::MIN;
         self.at_most = i64::MAX;
-        self.foot = i64::MAX;
+        self.start_at_most = i64::MAX;
     }
 
     /// The same of a namespace whose counters were watched from zero on.
@@ -75,7 +75,7 @@ impl Surplus {
     pub(crate) const fn set(&mut self, now: i64) {
         self.at_least = now;
         self.at_most = now;
-        self.foot = now;
+        self.start_at_most = now;
     }
 
     /// Takes in a reading while it must not change.
@@ -96,7 +96,7 @@ impl Surplus {
         self.at_least = self.at_least.max(low);
         self.at_most = high.max(self.at_least);
         // The first reading ever has nothing to be compared with.
-        self.foot = self.foot.min(self.at_most);
+        self.start_at_most = self.start_at_most.min(self.at_most);
     }
 
     /// How far it has surely grown since it last began to. Every reading after
@@ -104,7 +104,7 @@ impl Surplus {
     /// all the same is unseen.
     fn growing(&self) -> u64 {
         let now = self.at_least.min(self.at_most);
-        positive(now.saturating_sub(self.foot))
+        positive(now.saturating_sub(self.start_at_most))
     }
 
     /// Keeps what the last period of growth has come to, and begins another.
@@ -115,7 +115,7 @@ impl Surplus {
         self.unseen_before += mem::take(&mut self.unseen);
         // Where it has grown though it must not, the bounds have crossed.
         self.at_most = self.at_most.max(self.at_least);
-        self.foot = self.at_most;
+        self.start_at_most = self.at_most;
     }
 
     /// How far it has surely grown, in all, in periods of that coverage, if the

@@ -16,7 +16,7 @@ use crate::{
         check::{
             counter::Counter,
             evidence::{Evidence, Look},
-            growth::{Watched, same_refusals},
+            growth::{FollowedCounters, same_refusals},
         },
         counts::{
             health::{Faults, Missed},
@@ -42,7 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Follows counters and log.
 pub struct CounterObserver {
     unusable: Vec<Unusable>,
-    watched: Watched,
+    followed: FollowedCounters,
     evidence: Evidence,
     log: Log,
     /// Namespaces whose counters could not be read at the start.
@@ -54,12 +54,12 @@ pub struct CounterObserver {
 impl CounterObserver {
     /// Follows them from now on. `unusable` are the better
     /// backends.
-    pub(crate) fn start(unusable: Vec<Unusable>, mut watched: Watched) -> Result<Self> {
+    pub(crate) fn start(unusable: Vec<Unusable>, mut followed: FollowedCounters) -> Result<Self> {
         // Before the counters, which move after the log has said so.
         let log = Log::open();
-        watched.look_again_after(LOOK_AGAIN);
-        watched.begin();
-        let readable = watched.counters().len();
+        followed.look_again_after(LOOK_AGAIN);
+        followed.begin();
+        let readable = followed.counters().len();
         ensure!(
             readable > 0,
             "the counters of no network namespace can be read: {}",
@@ -67,8 +67,8 @@ impl CounterObserver {
         );
         let mut observer = Self {
             unusable,
-            unreadable: watched.namespaces().list.len().saturating_sub(readable),
-            watched,
+            unreadable: followed.namespaces().list.len().saturating_sub(readable),
+            followed,
             evidence: Evidence::default(),
             log,
             instance: module::instance(MODULE),
@@ -78,7 +78,7 @@ impl CounterObserver {
     }
 
     pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
-        self.watched.namespaces()
+        self.followed.namespaces()
     }
 
     pub(crate) fn setup(&self) -> Setup {
@@ -152,7 +152,7 @@ impl CounterObserver {
             return None;
         }
         self.instance = instance;
-        self.watched.restart();
+        self.followed.restart();
         Some(match instance {
             Some(_) => Event::Attached,
             None => Event::Unloaded,
@@ -161,12 +161,12 @@ impl CounterObserver {
 
     /// Reads counters and log as they are now.
     pub(crate) fn check(&mut self) -> Result<()> {
-        self.watched.refresh(std::iter::empty())?;
-        let first = self.watched.counters();
-        let second = self.watched.counters();
+        self.followed.refresh(std::iter::empty())?;
+        let first = self.followed.counters();
+        let second = self.followed.counters();
         // The kernel logs a full table before it counts the packet: what the
         // counters show has been said by now.
-        let said = self.log.read()?;
+        let said_full = self.log.read()?;
         // Without it the log alone tells of a full table.
         let max = Limits::read().ok().and_then(|limits| limits.max);
         for (netns, counters) in first {
@@ -175,12 +175,12 @@ impl CounterObserver {
                 .is_some_and(|second| same_refusals(&counters, second));
             let entries = counters.entries;
             let look = Look {
-                growth: &self.watched.record(netns, counters),
+                growth: &self.followed.record(netns, counters),
                 entries,
                 max,
                 quiet,
             };
-            self.evidence.look(netns, &look, &said);
+            self.evidence.look(netns, &look, &said_full);
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::{
         arming::{Arming, Change, Pressure},
         backend::Backend,
         check::{
-            growth::{Watched, same_refusals},
+            growth::{FollowedCounters, same_refusals},
             ledger::{Ledger, Reading},
             surplus::Coverage,
         },
@@ -50,10 +50,10 @@ pub struct ProgramObserver {
     /// None while the conntrack module is not loaded, or released.
     attachment: Option<Attachment>,
     arming: Arming,
-    watched: Watched,
+    followed: FollowedCounters,
     ledger: Ledger,
     /// Counted by programs that have been detached for good.
-    carried: Carried,
+    detached: Detached,
     /// Everything drained.
     counted: TotalsByNetns,
     senders: Senders,
@@ -79,7 +79,7 @@ pub(crate) struct Using {
 
 /// What is left of programs that have been detached for good.
 #[derive(Debug, Default)]
-struct Carried {
+struct Detached {
     totals: TotalsByNetns,
     missed: Missed,
     faults: Faults,
@@ -91,7 +91,7 @@ impl ProgramObserver {
         wanted: Wanted,
         using: Using,
         arming: Arming,
-        watched: Watched,
+        followed: FollowedCounters,
     ) -> Result<Self> {
         let Using {
             backend,
@@ -105,9 +105,9 @@ impl ProgramObserver {
             warnings: warnings(&attachment, backend),
             attachment: Some(attachment),
             arming,
-            watched,
+            followed,
             ledger: Ledger::default(),
-            carried: Carried::default(),
+            detached: Detached::default(),
             counted: TotalsByNetns::new(),
             senders: Senders::default(),
             missed: Missed::default(),
@@ -121,17 +121,13 @@ impl ProgramObserver {
         Ok(observer)
     }
 
-    pub(crate) const fn backend(&self) -> Backend {
-        self.backend
-    }
-
     /// Whether all refusals are seen with their flow, at this moment.
     pub(crate) fn is_armed(&self) -> bool {
         self.attachment.as_ref().is_some_and(Attachment::is_armed)
     }
 
     pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
-        self.watched.namespaces()
+        self.followed.namespaces()
     }
 
     pub(crate) fn setup(&self) -> Setup {
@@ -199,7 +195,7 @@ impl ProgramObserver {
     /// Hands what was counted since the last time to `sink`.
     pub(crate) fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
         if let Some(attachment) = &mut self.attachment {
-            let totals = with(&self.carried.totals, attachment.drain(sink)?);
+            let totals = with(&self.detached.totals, attachment.drain(sink)?);
             if totals != self.counted {
                 attachment.learn(&mut self.senders)?;
                 self.counted = totals;
@@ -210,10 +206,10 @@ impl ProgramObserver {
 
     /// The totals of this moment, drained or not.
     pub(crate) fn totals_now(&self) -> Result<TotalsByNetns> {
-        let carried = &self.carried.totals;
+        let detached = &self.detached.totals;
         Ok(match &self.attachment {
-            Some(attachment) => with(carried, attachment.totals_now()?),
-            None => carried.clone(),
+            Some(attachment) => with(detached, attachment.totals_now()?),
+            None => detached.clone(),
         })
     }
 
@@ -234,9 +230,9 @@ impl ProgramObserver {
         if self.looked.elapsed() >= LOOK {
             self.check()?;
         }
-        let refusals = self.watched.refusals() + sum_of_all(&self.counted);
+        let refusals = self.followed.refusals() + sum_of_all(&self.counted);
         let pressure = Pressure {
-            fill: self.watched.fill(),
+            fill: self.followed.fill(),
             refusing: refusals != self.refusals,
         };
         self.refusals = refusals;
@@ -268,7 +264,7 @@ impl ProgramObserver {
         if attachment::instance() != self.instance {
             return Ok(());
         }
-        let ended = self.watched.refresh(self.counted.keys().copied())?;
+        let ended = self.followed.refresh(self.counted.keys().copied())?;
         let before = self.totals_now()?;
         if let Some(attachment) = &mut self.attachment
             && !attachment.is_armed()
@@ -278,9 +274,9 @@ impl ProgramObserver {
         for netns in ended {
             self.ledger.reopen(netns, before.get(&netns));
         }
-        let first = self.watched.counters();
+        let first = self.followed.counters();
         let after = self.totals_now()?;
-        let second = self.watched.counters();
+        let second = self.followed.counters();
         if attachment::instance() != self.instance {
             return Ok(());
         }
@@ -295,18 +291,18 @@ impl ProgramObserver {
                 && second
                     .get(&netns)
                     .is_some_and(|second| same_refusals(&counters, second));
-            if self.watched.began_anew(netns, &counters) {
+            if self.followed.began_anew(netns, &counters) {
                 self.ledger.reopen(netns, Some(&before));
             }
             let reading = Reading {
                 before: &before,
-                kernel: &self.watched.record(netns, counters),
+                kernel: &self.followed.record(netns, counters),
                 after: &after,
                 in_flight: if quiet { 0 } else { in_flight },
             };
             self.ledger.read(netns, &reading);
         }
-        self.missed = self.carried.missed;
+        self.missed = self.detached.missed;
         if let Some(attachment) = &mut self.attachment {
             let missed = attachment.missed()?;
             if missed != Missed::default() {
@@ -319,7 +315,7 @@ impl ProgramObserver {
     }
 
     fn faults(&self) -> Result<Faults> {
-        let mut faults = self.carried.faults;
+        let mut faults = self.detached.faults;
         if let Some(attachment) = &self.attachment {
             faults.add(&attachment.faults()?);
         }
@@ -346,8 +342,8 @@ fn warnings(attachment: &Attachment, backend: Backend) -> Vec<String> {
 }
 
 /// Totals of programs that have ended and of those that have not, together.
-fn with(carried: &TotalsByNetns, mut totals: TotalsByNetns) -> TotalsByNetns {
-    for (&netns, more) in carried {
+fn with(detached: &TotalsByNetns, mut totals: TotalsByNetns) -> TotalsByNetns {
+    for (&netns, more) in detached {
         totals.entry(netns).or_default().join(more);
     }
     totals

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     kernel::{kmsg::KernelLog, message::Message},
-    observe::check::evidence::Said,
+    observe::check::evidence::FullTables,
 };
 
 /// The kernel log, or why it cannot be read.
@@ -19,8 +19,8 @@ pub(crate) enum Log {
 pub struct Logged {
     /// Lines about a full table.
     pub lines: u64,
-    /// Network messages that the kernel says it has kept back, of conntrack or
-    /// of others.
+    /// Network messages that the kernel says it has suppressed, of conntrack or of
+    /// others.
     pub suppressed: u64,
     /// Records that were overwritten before they could be read, at least.
     pub lost: u64,
@@ -42,16 +42,16 @@ impl Log {
         }
     }
 
-    /// What it has said since the last time.
-    pub(crate) fn read(&mut self) -> Result<Said> {
-        let mut said = Said::default();
+    /// The tables that it has said were full, since the last time.
+    pub(crate) fn read(&mut self) -> Result<FullTables> {
+        let mut full = FullTables::default();
         if let Self::Open(log, logged) = self {
             log.read(|record| match Message::parse(record.text) {
                 Some(Message::TableFull { netns, .. }) => {
                     logged.lines += 1;
                     match netns {
-                        Some(netns) => said.full.extend([netns]),
-                        None => said.some_full = true,
+                        Some(netns) => full.named.extend([netns]),
+                        None => full.unnamed = true,
                     }
                 }
                 Some(Message::Suppressed { messages, .. }) => logged.suppressed += messages,
@@ -59,6 +59,6 @@ impl Log {
             })?;
             logged.lost = log.lost();
         }
-        Ok(said)
+        Ok(full)
     }
 }

@@ -13,11 +13,10 @@ use std::{collections::BTreeMap, future, sync::Arc};
 use anyhow::Result;
 
 use crate::{
-    kernel::{netns::Namespaces, surroundings::Surroundings},
+    kernel::surroundings::Surroundings,
     observe::{
         arming::Arming,
-        backend::Backend,
-        check::growth::Watched,
+        check::growth::FollowedCounters,
         counts::{sink::Sink, totals::TotalsByNetns},
         observer::{
             by_counters::CounterObserver,
@@ -46,26 +45,26 @@ impl Observer {
     /// Takes the best backend that works on this host, or the one wanted.
     pub fn start(wanted: Wanted) -> Result<Self> {
         let around = Arc::new(Surroundings::read());
-        let mut watched = Watched::discover()?;
-        watched.begin();
+        let mut followed = FollowedCounters::discover()?;
+        followed.begin();
         let arming = Arming::new(wanted.arm);
-        let mut trial = Trial::new(&around, arming.begins_armed(watched.fill()));
+        let mut trial = Trial::new(&around, arming.begins_armed(followed.fill()));
         let Survey { works, unusable } = survey::attach(&mut trial, wanted.backend, &around);
         match works {
             None => Err(Unusable::error(&unusable)),
             Some((backend, Works::Programs(attached))) => {
                 // Before the programs count.
-                watched.begin();
+                followed.begin();
                 let using = Using {
                     backend,
                     unusable,
                     attachment: trial.begin(attached)?,
                 };
-                let observer = ProgramObserver::start(wanted, using, arming, watched)?;
+                let observer = ProgramObserver::start(wanted, using, arming, followed)?;
                 Ok(Self::Programs(Box::new(observer)))
             }
             Some((_, Works::Counters)) => {
-                let observer = CounterObserver::start(unusable, watched)?;
+                let observer = CounterObserver::start(unusable, followed)?;
                 Ok(Self::Counters(Box::new(observer)))
             }
         }
@@ -79,27 +78,11 @@ impl Observer {
         }
     }
 
-    /// The backend.
-    pub const fn backend(&self) -> Backend {
-        match self {
-            Self::Programs(observer) => observer.backend(),
-            Self::Counters(_) => Backend::Counters,
-        }
-    }
-
     /// Whether refusals are seen as well as this backend can see them, at this moment.
     pub fn is_armed(&self) -> bool {
         match self {
             Self::Programs(observer) => observer.is_armed(),
             Self::Counters(_) => true,
-        }
-    }
-
-    /// The namespaces of this host, as last discovered.
-    pub fn namespaces(&self) -> Arc<Namespaces> {
-        match self {
-            Self::Programs(observer) => observer.namespaces(),
-            Self::Counters(observer) => observer.namespaces(),
         }
     }
 

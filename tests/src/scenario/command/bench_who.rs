@@ -131,7 +131,7 @@ fn who(machine: &Machine, staged: &[Netns], each: u32) -> Result<Cost> {
     let (code, memory) = wait(child.id().cast_signed())?;
     let seconds = started.elapsed().as_secs_f64();
     let text = fs::read_to_string(file.path())?;
-    let whole = format!("\"entries\":{each},\"verdict\"");
+    let whole = format!("\"entries\":{each},\"incident\"");
     ensure!(
         code == 0 && text.matches(&whole).count() == staged.len(),
         "ctdrop did not see all entries: {text}{}",

@@ -3,6 +3,7 @@
 pub mod bench_who;
 pub mod demo;
 pub mod errors;
+pub mod incident;
 pub mod probe;
 pub mod status;
 pub mod who;

@@ -67,7 +67,7 @@ fn auto(machine: &Machine) -> Result<()> {
     let kept = watch.next_fix()?;
     expect_action(&kept, "kept")?;
     ensure!(
-        kept["applied"] == true && kept["diagnosis"]["cause"] != "flood",
+        kept["applied"] == true && kept["incident"]["kind"] != "flood",
         "{kept}"
     );
     let id = kept["id"].as_str().context("no id")?.to_owned();

@@ -60,7 +60,7 @@ fn buckets(machine: &Machine) -> Result<()> {
     );
     let kept = watch.next_fix()?;
     expect_action(&kept, "kept")?;
-    ensure!(kept["diagnosis"]["cause"] == "few_buckets", "{kept}");
+    ensure!(kept["incident"]["kind"] == "few_buckets", "{kept}");
     let written = files(&kept)?;
     let begins = written.iter().find_map(|(_, _, after)| {
         let (_, number) = after.trim_end().rsplit_once("hashsize=")?;

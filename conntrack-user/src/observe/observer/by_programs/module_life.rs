@@ -10,7 +10,7 @@ use crate::{
         backend::Backend,
         counts::sink::Sink,
         observer::{
-            by_programs::{Carried, ProgramObserver, warnings, with},
+            by_programs::{Detached, ProgramObserver, warnings, with},
             event::Event,
         },
         programs::attachment::{self, Attachment},
@@ -78,11 +78,11 @@ impl ProgramObserver {
         let Some(mut attachment) = self.attachment.take() else {
             return Ok(());
         };
-        let Carried {
+        let Detached {
             totals,
             missed,
             faults,
-        } = &mut self.carried;
+        } = &mut self.detached;
         *totals = with(totals, attachment.end(sink)?);
         attachment.learn(&mut self.senders)?;
         missed.add(&attachment.missed()?);
@@ -95,14 +95,14 @@ impl ProgramObserver {
     /// The module is gone, and with it its counters, which begin at zero when
     /// it comes back.
     fn restart(&mut self) {
-        for netns in self.watched.restart() {
+        for netns in self.followed.restart() {
             let counted = self.counted.get(&netns).copied().unwrap_or_default();
             self.ledger.restart(netns, &counted);
         }
     }
 
     fn attach_again(&mut self) -> Result<()> {
-        let armed = self.arming.begins_armed(self.watched.fill());
+        let armed = self.arming.begins_armed(self.followed.fill());
         let attachment = attach(self.backend, armed)?;
         // Else its counters are not the ones that are followed.
         if attachment::instance() != self.instance {

@@ -1,0 +1,78 @@
+//! Takes the census of a table: of a running kernel, or of a copied tree.
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    facts::root::Root,
+    incident::{
+        census::{Census, ESTABLISHED, in_doubt},
+        evidence::Evidence,
+        judge::worst,
+        thresholds,
+    },
+    kernel::netns::{Namespace, Namespaces},
+    table::{
+        aggregate::{Aggregate, Circumstances, HEAVY_KEYS},
+        entry::Rules,
+        listing,
+        owners::Owners,
+        survey,
+        timeouts::Timeouts,
+    },
+};
+
+/// Where a tree lists the entries.
+const LISTINGS: [&str; 2] = ["/proc/net/nf_conntrack", "/proc/net/ip_conntrack"];
+
+/// What [`ESTABLISHED`] is until somebody changes it, on every kernel.
+const FIVE_DAYS: &str = "432000";
+
+/// Looks who is in the table of a namespace; twice, where one look cannot tell.
+pub fn at(namespace: &Namespace) -> Result<Census> {
+    let sums = survey::whole(namespace, thresholds::IDLE, in_doubt)?;
+    Ok(Census::of(&sums, &Owners::default()))
+}
+
+/// The census of the table that is judged of several, if it is full or refuses
+/// packets.
+pub fn at_the_worst(namespaces: &[Evidence]) -> Result<Option<Census>> {
+    let worst = worst(namespaces).filter(|worst| worst.matters());
+    let Some(inode) = worst.and_then(|worst| worst.netns.inode) else {
+        return Ok(None);
+    };
+    let found = Namespaces::discover()?;
+    let namespace = found
+        .by_inode(inode)
+        .context("the network namespace is gone")?;
+    at(namespace).map(Some)
+}
+
+/// The census of the table that a copied tree lists; none if it lists no entry.
+pub fn at_tree(root: &Root) -> Option<Census> {
+    let listing = LISTINGS
+        .iter()
+        .find_map(|path| root.read(path).ok().flatten())?;
+    let timeouts = Timeouts::resolve(|name| {
+        let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
+        let old = format!("/proc/sys/net/ipv4/netfilter/ip_conntrack_{name}");
+        let found = [path, old]
+            .iter()
+            .find_map(|path| root.read(path).ok().flatten());
+        let text = found.map(|found| String::from_utf8_lossy(&found.content).into_owned());
+        // What the kernel begins with, if the copy does not have it.
+        text.or_else(|| (name == ESTABLISHED).then(|| FIVE_DAYS.to_owned()))
+    });
+    let mut sums = Aggregate::new(Circumstances {
+        rules: Rules::of((0, 0)),
+        timeouts,
+        now: 0,
+        idle_after: thresholds::IDLE,
+        keys: HEAVY_KEYS,
+    });
+    let none = Owners::default();
+    listing::read(listing.content.as_slice(), &mut |entry| {
+        sums.add(entry, &none);
+    })
+    .ok()?;
+    (sums.entries > 0).then(|| Census::of(&sums, &none))
+}

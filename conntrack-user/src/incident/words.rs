@@ -1,0 +1,455 @@
+//! The words for a diagnosis: one sentence for each sign, one line for each
+//! remedy, and the commands that carry it out. Nobody reads them back.
+
+use std::net::IpAddr;
+
+use crate::{
+    incident::{
+        census::Service,
+        filling,
+        kind::{Culprit, Kind},
+        remedy::Remedy,
+        sign::{Contents, Idleness, Refusal, Sign},
+        thresholds::{FEW, FULL},
+    },
+    kernel::netns::called::Netns,
+    say::{
+        number::{number, seconds, share},
+        protocol::protocol_name,
+    },
+};
+
+/// `IPPROTO_TCP`, `IPPROTO_UDP`
+const WITH_PORTS: [u8; 2] = [6, 17];
+
+/// A name for a kind of incident.
+pub const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::None => "no packets are refused",
+        Kind::Undersized => "the limit is too low for the load",
+        Kind::Leak => "a leak fills the table: idle connections that nobody closes",
+        Kind::SpoofedFlood => "a flood with forged sources fills the table",
+        Kind::Flood => "a flood, a scan, or a service that is down fills the table",
+        Kind::FewBuckets => "the hash table has too few buckets",
+        Kind::Clash => "packets lose the race for their tuple",
+        Kind::NatExhausted => "source NAT finds no free port",
+        Kind::Memory => "the kernel has no memory for entries",
+        Kind::NoisyNamespace => "a network namespace other than the host's is full",
+        Kind::Unknown => "the cause is unknown",
+    }
+}
+
+/// What fills a table, in a few words.
+pub const fn filling(kind: filling::Kind) -> &'static str {
+    match kind {
+        filling::Kind::NotSeen => "nobody has looked what fills it",
+        filling::Kind::TooFew => "too few entries to judge",
+        filling::Kind::HonestLoad => "looks like honest load",
+        filling::Kind::Leak => "looks like a leak: idle connections that nobody closes",
+        filling::Kind::SpoofedFlood => "looks like a flood with forged sources",
+        filling::Kind::Flood => "looks like a flood, a scan, or a service that is down",
+        filling::Kind::Unknown => "it is unknown whether the connections are in use",
+    }
+}
+
+/// The culprit, as `from 192.0.2.7: 1,800 entries`.
+pub fn culprit(culprit: &Culprit) -> String {
+    match culprit {
+        Culprit::Source {
+            address,
+            owner,
+            entries,
+        } => format!(
+            "from {address}{}: {}",
+            owned(owner.as_deref()),
+            count(*entries, "entry", "entries")
+        ),
+        Culprit::Service {
+            service: to,
+            owner,
+            entries,
+        } => format!(
+            "to {}{}: {}",
+            service(*to),
+            owned(owner.as_deref()),
+            count(*entries, "entry", "entries")
+        ),
+        Culprit::Netns(netns) => format!("in network namespace {}", netns.name),
+    }
+}
+
+/// A sign as a sentence.
+pub fn sign(it: &Sign) -> String {
+    match it {
+        Sign::Refusal(it) => refusal(it),
+        Sign::Contents(it) => contents(it),
+        Sign::Idleness(it) => idleness(it),
+    }
+}
+
+fn refusal(it: &Refusal) -> String {
+    match it {
+        Refusal::NothingRefused => "nothing shows that packets are refused".to_owned(),
+        Refusal::TableUse {
+            netns,
+            entries,
+            max,
+        } => format!(
+            "{} of {} entries are in use in {} ({FULL} % counts as full)",
+            number(*entries),
+            number(*max),
+            netns.name
+        ),
+        Refusal::RefusedFull { packets } => {
+            format!("{} refused by the full table", were(*packets))
+        }
+        Refusal::DroppedSinceBoot { packets } => format!(
+            "{} dropped since boot, under a limit that the kernel chose by itself",
+            were(*packets)
+        ),
+        Refusal::DroppedUnexplained { packets } => format!(
+            "{} dropped, the table is not full, and no counter tells why",
+            were(*packets)
+        ),
+        Refusal::ChainsTooLong { packets } => format!(
+            "{} refused as their hash chain was too long: more buckets help, a higher limit does \
+             not",
+            were(*packets)
+        ),
+        Refusal::RacesLost { packets } => format!(
+            "{} dropped that lost a race for their tuple: no limit helps",
+            were(*packets)
+        ),
+        Refusal::NatPortsExhausted { packets } => format!(
+            "{} dropped as source NAT found no free port: no limit helps",
+            were(*packets)
+        ),
+        Refusal::NoMemory { packets } => format!(
+            "{} refused below the limit, for want of memory",
+            were(*packets)
+        ),
+        Refusal::NotTheHosts { netns } => format!(
+            "the full table is that of network namespace {}: the limit is one number that each \
+             namespace's own count is compared with",
+            netns.name
+        ),
+    }
+}
+
+fn contents(it: &Contents) -> String {
+    match it {
+        Contents::TableNotSeen => "nobody has looked what fills the table".to_owned(),
+        Contents::TooFew { .. } => format!("fewer than {FEW} entries say nothing"),
+        Contents::Filtered { entries } => format!(
+            "only the {} asked for were looked at",
+            count(*entries, "entry", "entries")
+        ),
+        Contents::Replied { entries, of } => {
+            format!("{} of the entries saw a reply", share(*entries, *of))
+        }
+        Contents::Unreplied { entries, of } => {
+            format!("{} of the entries never saw a reply", share(*entries, *of))
+        }
+        Contents::UnrepliedSources { sources, forged } => {
+            let meaning = if *forged {
+                ", hardly one of which has tried twice: they are forged, or a scan comes from \
+                 everywhere"
+            } else {
+                ""
+            };
+            let sources = count(*sources, "source", "different sources");
+            format!("these entries have {sources}{meaning}")
+        }
+        Contents::UnrepliedSource {
+            source,
+            entries,
+            of,
+        } => format!("{} of them are from {source}", share(*entries, *of)),
+        Contents::UnrepliedService {
+            service: to,
+            entries,
+            of,
+        } => format!("{} of them are to {}", share(*entries, *of), service(*to)),
+        Contents::BusiestSource {
+            source,
+            entries,
+            of,
+        } => format!(
+            "the busiest source, {source}, has {} of the entries",
+            share(*entries, *of)
+        ),
+        Contents::CountsTooLow { entries } => format!(
+            "counts by source and service can be up to {} too low: more keys than have room",
+            number(*entries)
+        ),
+    }
+}
+
+fn idleness(it: &Idleness) -> String {
+    match it {
+        Idleness::Idle {
+            entries,
+            of,
+            seconds: idle,
+        } => format!(
+            "{} of the entries are established TCP connections without a packet for {} or longer",
+            share(*entries, *of),
+            seconds(*idle)
+        ),
+        Idleness::IdleUnknown { entries, of } => format!(
+            "{} of the entries are established TCP connections that may be idle or not: their \
+             timeout in force is not the sysctl's",
+            share(*entries, *of)
+        ),
+        Idleness::IdleSource {
+            source,
+            entries,
+            of,
+        } => format!("{} of these are from {source}", share(*entries, *of)),
+        Idleness::IdleOfSource {
+            source,
+            entries,
+            of,
+        } => format!(
+            "{} of the entries of {source} are idle",
+            share(*entries, *of)
+        ),
+        Idleness::SecondLook {
+            looked,
+            alive,
+            idle,
+            unknown,
+            seconds,
+        } => format!(
+            "of {} looked at again after {seconds} s, {} had a packet in between, {} had none and \
+             are idle, {} had none and live by an unknown timeout",
+            count(*looked, "connection", "connections"),
+            number(*alive),
+            number(*idle),
+            number(*unknown)
+        ),
+        Idleness::OtherTimeout { seconds: set } => format!(
+            "packets set the timeout of some connections to {} at most, which is not the sysctl's: \
+             a rule (ct timeout) or data in flight does that",
+            seconds(*set)
+        ),
+        Idleness::OneLook => {
+            "idleness was told from one look, by the timeout that the sysctl sets".to_owned()
+        }
+    }
+}
+
+/// What a remedy is about.
+pub fn what(remedy: &Remedy) -> String {
+    match remedy {
+        Remedy::RaiseLimit => "raise the limit".to_owned(),
+        Remedy::RaiseBuckets => "raise the number of buckets".to_owned(),
+        Remedy::LookWho => "look who fills the table".to_owned(),
+        Remedy::LookFlows => "look which flows are refused, and why".to_owned(),
+        Remedy::ShortenTimeout {
+            timeout, from, to, ..
+        } => format!(
+            "shorten net.netfilter.nf_conntrack_{timeout} from {} to {}",
+            seconds(*from),
+            seconds(*to)
+        ),
+        Remedy::LookSource { source } => {
+            format!("find out what on {source} does not close its connections")
+        }
+        Remedy::DeleteSource { source, owner, .. } => {
+            format!("delete flows from {source}{}", owned(owner.as_deref()))
+        }
+        Remedy::DeleteService {
+            service: to, owner, ..
+        } => format!(
+            "delete flows to {}{}",
+            service(*to),
+            owned(owner.as_deref())
+        ),
+        Remedy::StopOwner { owner, .. } => format!("stop or limit {owner}"),
+        Remedy::KeepOutUnreplied { .. } => "keep out flows that nobody answers".to_owned(),
+        Remedy::DropSource { source } => format!("drop what {source} sends"),
+        Remedy::DoNotTrack { service: Some(to) } => format!("do not track {}", service(*to)),
+        Remedy::DoNotTrack { service: None } => "do not track the flood".to_owned(),
+        Remedy::Synproxy => "answer TCP with SYNPROXY".to_owned(),
+        Remedy::DropForged => "drop forged sources".to_owned(),
+        Remedy::LocalResolver => "of DNS: keep two queries of one socket from racing".to_owned(),
+        Remedy::NatAddresses => "of source NAT: give it more addresses or ports".to_owned(),
+        Remedy::FreeMemory => "free memory".to_owned(),
+    }
+}
+
+/// How a remedy is carried out, and what to think of.
+pub fn how(remedy: &Remedy, netns: &Netns) -> String {
+    let commands = commands(remedy, netns).join("; ");
+    let place = if netns.enter.is_none() && acts_inside(remedy) {
+        format!(
+            "; to be run inside network namespace {}, nothing is known that enters it",
+            netns.name
+        )
+    } else {
+        String::new()
+    };
+    let remark = remark(remedy);
+    match (commands.is_empty(), remark.is_empty()) {
+        (true, _) => remark.to_owned(),
+        (false, true) => format!("{commands}{place}"),
+        (false, false) => format!("{commands}{place}; {remark}"),
+    }
+}
+
+const fn remark(remedy: &Remedy) -> &'static str {
+    match remedy {
+        Remedy::RaiseLimit => "it raises buckets and limit, and makes them last",
+        Remedy::RaiseBuckets => "it raises the buckets, and makes them last",
+        Remedy::LookWho => "a leak or a flood fills any limit, and is to be stopped first",
+        Remedy::LookFlows | Remedy::LookSource { .. } => "",
+        Remedy::ShortenTimeout { .. } => {
+            "it holds for packets to come: entries that are there keep their time until they are \
+             deleted"
+        }
+        Remedy::DeleteSource { .. } => "it breaks those in use behind NAT",
+        Remedy::DeleteService { .. } => {
+            "or do not track it (NOTRACK in table raw) if no rule and no NAT needs its state"
+        }
+        Remedy::StopOwner { .. } => "limit its connections with ct count or connlimit",
+        Remedy::KeepOutUnreplied { .. } => {
+            "early_drop evicts them when the table is full; drop or do not track what makes them \
+             (table raw), SYNPROXY for TCP"
+        }
+        Remedy::DropSource { .. } => "in table raw, before its packets are tracked",
+        Remedy::DoNotTrack { .. } => {
+            "a rule -j CT --notrack in table raw, if no rule and no NAT needs its state"
+        }
+        Remedy::Synproxy => "with a rule -j SYNPROXY for the flooded ports",
+        Remedy::DropForged => {
+            "in table raw, before they are tracked (match rpfilter), where the route back shows \
+             them"
+        }
+        Remedy::LocalResolver => {
+            "a resolver on the host, or options single-request-reopen in resolv.conf"
+        }
+        Remedy::NatAddresses => "more source addresses, a wider port range, or --random-fully",
+        Remedy::FreeMemory => {
+            "entries come from memory that is never swapped out: see slabtop, and what else the \
+             host's memory holds"
+        }
+    }
+}
+
+/// Whether its commands act on the namespace's own table.
+const fn acts_inside(remedy: &Remedy) -> bool {
+    matches!(
+        remedy,
+        Remedy::ShortenTimeout { .. }
+            | Remedy::DeleteSource { .. }
+            | Remedy::DeleteService { .. }
+            | Remedy::Synproxy
+    )
+}
+
+/// The commands of a remedy, each to be run as it is; none for a remedy that
+/// depends on the host's own rules.
+pub fn commands(remedy: &Remedy, netns: &Netns) -> Vec<String> {
+    let inside = |command: String| {
+        let enter = netns.enter.as_deref().unwrap_or_default();
+        format!("{enter}{command}")
+    };
+    let of_netns = |command: &str| {
+        if netns.is_host || netns.inode.is_none() {
+            command.to_owned()
+        } else {
+            format!("{command} --netns {}", called(netns))
+        }
+    };
+    match remedy {
+        Remedy::RaiseLimit | Remedy::RaiseBuckets => vec!["ctdrop fix".to_owned()],
+        Remedy::LookWho => vec![of_netns("ctdrop who")],
+        Remedy::LookFlows => vec!["ctdrop watch".to_owned()],
+        Remedy::LookSource { source } => vec![of_netns(&format!("ctdrop who --src {source}"))],
+        Remedy::ShortenTimeout { timeout, to, .. } => vec![inside(format!(
+            "sysctl -w net.netfilter.nf_conntrack_{timeout}={to}"
+        ))],
+        Remedy::DeleteSource { source, .. } => vec![inside(format!(
+            "conntrack -D{} -s {source}",
+            family(*source)
+        ))],
+        Remedy::DeleteService { service, .. } => vec![inside(delete(*service))],
+        Remedy::Synproxy => [
+            "net.netfilter.nf_conntrack_tcp_loose=0",
+            "net.ipv4.tcp_syncookies=1",
+        ]
+        .map(|setting| inside(format!("sysctl -w {setting}")))
+        .to_vec(),
+        Remedy::StopOwner { .. }
+        | Remedy::KeepOutUnreplied { .. }
+        | Remedy::DropSource { .. }
+        | Remedy::DoNotTrack { .. }
+        | Remedy::DropForged
+        | Remedy::LocalResolver
+        | Remedy::NatAddresses
+        | Remedy::FreeMemory => Vec::new(),
+    }
+}
+
+/// What a command line can call a namespace: its number, if a shell would take
+/// its name for something else.
+fn called(netns: &Netns) -> String {
+    let harmless = |char: char| char.is_ascii_alphanumeric() || "._/-".contains(char);
+    let plain = netns.name.chars().all(harmless) && !netns.name.starts_with('-');
+    match netns.inode.filter(|_| !plain) {
+        Some(inode) => inode.to_string(),
+        None => netns.name.clone(),
+    }
+}
+
+fn delete(service: Service) -> String {
+    let port = if WITH_PORTS.contains(&service.protocol) {
+        format!(" --dport {}", service.port)
+    } else {
+        String::new()
+    };
+    format!(
+        "conntrack -D{} -d {} -p {}{port}",
+        family(service.address),
+        service.address,
+        protocol_name(service.protocol)
+    )
+}
+
+/// The option for addresses of IPv6: without it some releases of conntrack look
+/// among those of IPv4, as its manual page says.
+const fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "" } else { " -f ipv6" }
+}
+
+/// `udp 192.0.2.53:53`
+fn service(service: Service) -> String {
+    let Service {
+        address,
+        protocol,
+        port,
+    } = service;
+    let name = protocol_name(protocol);
+    if WITH_PORTS.contains(&protocol) {
+        format!("{name} {}", std::net::SocketAddr::new(address, port))
+    } else {
+        format!("{name} {address}")
+    }
+}
+
+fn owned(owner: Option<&str>) -> String {
+    owner.map_or_else(String::new, |owner| format!(" ({owner})"))
+}
+
+fn were(packets: u64) -> String {
+    match packets {
+        1 => "1 packet was".to_owned(),
+        more => format!("{} packets were", number(more)),
+    }
+}
+
+fn count(number_of: u64, one: &str, more: &str) -> String {
+    let noun = if number_of == 1 { one } else { more };
+    format!("{} {noun}", number(number_of))
+}

@@ -1,0 +1,357 @@
+//! One verdict for one table: `who`, `status`, `fix` and `watch --fix plan` say the
+//! same of it, and the commands that help can be run.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::{
+    net::{Connections, Conntrack, Entry, Netns, Tuple, refused_locally},
+    stage::{Auto, Backend, Machine, Scenario, setup},
+    watch::Watch,
+};
+
+/// Six tables.
+pub static INCIDENT: Scenario = Scenario {
+    name: "incident",
+    about: "who, status, fix and watch --fix plan have the same verdict on six staged tables",
+    backends: Backend::INSIDE,
+    alone: true,
+    auto: Auto::No,
+    once: true,
+    run: six_tables,
+};
+
+/// Also on a kernel whose limit is not to be changed.
+pub static IDLENESS: Scenario = Scenario {
+    name: "idleness",
+    about: "connections in use under a ct timeout policy are no leak, idle ones are",
+    backends: Backend::ALL,
+    alone: false,
+    auto: Auto::No,
+    once: true,
+    run: idleness,
+};
+
+/// Entries of a full table.
+const ENTRIES: u32 = 1000;
+
+/// Connections in use, or idle.
+const CONNECTIONS: u16 = 600;
+
+/// Seconds that an established TCP connection lives without packets, by default.
+const FIVE_DAYS: u32 = 432_000;
+const DAY: u32 = 86_400;
+const ESTABLISHED: u8 = 3;
+
+const WEB: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
+const RESOLVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
+const LEAKING: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 66);
+const FLOODING: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+
+/// Has the namespace track, for nothing else.
+const TRACK: &str = "table ip track {
+    chain out { type filter hook output priority 0; ct state new accept; }
+}";
+
+/// Gives the connections of [`Connections`] ten minutes instead of five days.
+const POLICY: &str = "table ip live {
+    ct timeout short { protocol tcp; l3proto ip; policy = { established : 600 }; }
+    chain out { type filter hook output priority -150; tcp dport 7777 ct timeout set \"short\"; }
+}";
+
+/// An entry of a flow.
+fn entry(protocol: u8, source: Ipv4Addr, port: u16, to: (Ipv4Addr, u16)) -> Entry {
+    Entry {
+        tuple: Tuple {
+            protocol,
+            source: IpAddr::V4(source),
+            source_port: port,
+            destination: IpAddr::V4(to.0),
+            destination_port: to.1,
+        },
+        zone: 0,
+        assured: false,
+        timeout: 600,
+        state: None,
+    }
+}
+
+fn connection(source: Ipv4Addr, port: u16, remaining: u32) -> Entry {
+    Entry {
+        assured: true,
+        timeout: remaining,
+        state: Some(ESTABLISHED),
+        ..entry(6, source, port, (WEB, 443))
+    }
+}
+
+fn query(source: Ipv4Addr, port: u16) -> Entry {
+    entry(17, source, port, (RESOLVER, 53))
+}
+
+/// The `number`th connection in use, of 50 clients.
+fn used(number: u16) -> Entry {
+    let [_, client] = (number % 50 + 1).to_be_bytes();
+    connection(Ipv4Addr::new(10, 0, 0, client), 2000 + number, FIVE_DAYS)
+}
+
+/// A table of [`ENTRIES`], of which the first `others` are not in use.
+fn table(others: u16, other: impl Fn(u16) -> Entry) -> Vec<Entry> {
+    (0..u16::try_from(ENTRIES).unwrap_or(u16::MAX))
+        .map(|number| {
+            if number < others {
+                other(number)
+            } else {
+                used(number)
+            }
+        })
+        .collect()
+}
+
+fn honest() -> Vec<Entry> {
+    table(100, |number| {
+        query(Ipv4Addr::new(10, 0, 0, 7), 3000 + number)
+    })
+}
+
+fn leak() -> Vec<Entry> {
+    table(CONNECTIONS, |number| {
+        connection(LEAKING, 2000 + number, DAY)
+    })
+}
+
+fn spoofed() -> Vec<Entry> {
+    table(800, |number| {
+        let source = FLOODING.to_bits() + u32::from(number);
+        query(Ipv4Addr::from_bits(source), 53_000)
+    })
+}
+
+fn few_sources() -> Vec<Entry> {
+    table(800, |number| query(FLOODING, 3000 + number))
+}
+
+/// What all commands have to say.
+struct Expected {
+    kind: &'static str,
+    filling: &'static str,
+    /// Address of the culprit, if it has one.
+    culprit: Option<Ipv4Addr>,
+}
+
+fn six_tables(machine: &Machine) -> Result<()> {
+    setup::load_conntrack(machine)?;
+    let host = Netns::of_host()?;
+    host.nft(TRACK)?;
+    let tables = [
+        ("honest load", honest(), "undersized", "honest_load", None),
+        ("a leak", leak(), "leak", "leak", Some(LEAKING)),
+        (
+            "a spoofed flood",
+            spoofed(),
+            "spoofed_flood",
+            "spoofed_flood",
+            Some(RESOLVER),
+        ),
+        (
+            "a flood of one source",
+            few_sources(),
+            "flood",
+            "flood",
+            Some(FLOODING),
+        ),
+    ];
+    for (name, entries, kind, filling, culprit) in tables {
+        let expected = Expected {
+            kind,
+            filling,
+            culprit,
+        };
+        fill(&host, entries)?;
+        verdicts(machine, &host, &expected).with_context(|| format!("on {name}"))?;
+        helps(machine, &host).with_context(|| format!("on {name}"))?;
+    }
+    in_use(machine, &host).context("on connections in use")?;
+    make_room(&host)?;
+    in_a_container(machine).context("on a container")
+}
+
+/// Connections in use under a policy of ten minutes fill the host's table.
+fn in_use(machine: &Machine, host: &Netns) -> Result<()> {
+    make_room(host)?;
+    host.nft(POLICY)?;
+    let connections = Connections::in_use(host, CONNECTIONS)?;
+    close(host)?;
+    let expected = Expected {
+        kind: "undersized",
+        filling: "honest_load",
+        culprit: None,
+    };
+    verdicts(machine, host, &expected)?;
+    connections.end()?;
+    host.nft("delete table ip live")
+}
+
+/// A table other than the host's is full.
+fn in_a_container(machine: &Machine) -> Result<()> {
+    let netns = Netns::create("incident-box")?;
+    netns.nft(TRACK)?;
+    fill(&netns, honest())?;
+    let expected = Expected {
+        kind: "noisy_namespace",
+        filling: "honest_load",
+        culprit: None,
+    };
+    verdicts(machine, &netns, &expected)?;
+    helps(machine, &netns)
+}
+
+/// Room for whatever is staged next.
+fn make_room(netns: &Netns) -> Result<()> {
+    setup::set_conntrack("max", 100_000)?;
+    Conntrack::open(netns)?.flush()
+}
+
+/// Makes these entries, and lowers the limit to their number.
+fn fill(netns: &Netns, entries: Vec<Entry>) -> Result<()> {
+    make_room(netns)?;
+    let made = Conntrack::open(netns)?.insert(entries)?;
+    ensure!(made.refused.is_empty(), "not all were made: {made:?}");
+    close(netns)
+}
+
+/// Lowers the limit to the entries that there are.
+fn close(netns: &Netns) -> Result<()> {
+    let entries = u32::try_from(netns.entries()?)?;
+    setup::set_conntrack("max", entries)
+}
+
+/// Asks each command, and compares.
+fn verdicts(machine: &Machine, netns: &Netns, expected: &Expected) -> Result<()> {
+    let mut said = BTreeMap::new();
+    said.insert("who", said_by(machine, &["who", "--netns", netns.name()])?);
+    said.insert("status", said_by(machine, &["status"])?);
+    said.insert("fix", said_by(machine, &["fix", "--dry-run"])?);
+    said.insert("watch --fix plan", planned(machine, netns)?);
+    for (command, incident) in &said {
+        ensure!(
+            incident["kind"] == expected.kind && incident["filling"]["kind"] == expected.filling,
+            "{command} says {incident}"
+        );
+        ensure!(
+            incident["netns"]["name"] == netns.name(),
+            "{command} says {incident}"
+        );
+        let culprit = &incident["culprit"];
+        let address = [&culprit["source"], &culprit["service"]]
+            .into_iter()
+            .find_map(|it| it["address"].as_str());
+        let wanted = expected.culprit.map(|address| address.to_string());
+        ensure!(address == wanted.as_deref(), "{command} says {incident}");
+        ensure!(
+            incident["confidence"] == said["who"]["confidence"],
+            "{command} says {incident}, who {}",
+            said["who"]
+        );
+        println!(
+            "{command}: {} ({})",
+            incident["kind"], incident["confidence"]
+        );
+    }
+    Ok(())
+}
+
+/// The incident that a command tells of.
+fn said_by(machine: &Machine, arguments: &[&str]) -> Result<Value> {
+    let output = Command::new(&machine.ctdrop)
+        .args(arguments)
+        .args(["-o", "json"])
+        .output()
+        .with_context(|| format!("cannot run {}", machine.ctdrop.display()))?;
+    let text = String::from_utf8(output.stdout)?;
+    let line = text.lines().next();
+    let line = line
+        .with_context(|| format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let mut report: Value = serde_json::from_str(line)?;
+    Ok(report["incident"].take())
+}
+
+/// The same of a plan that is made when packets are refused.
+fn planned(machine: &Machine, netns: &Netns) -> Result<Value> {
+    let mut watch = Watch::start(machine, &["--interval", "10m", "--fix", "plan"])?;
+    refused_locally(netns)?;
+    let mut planned = watch.next_fix()?;
+    ensure!(planned["action"] == "planned", "{planned}");
+    watch.finish()?;
+    Ok(planned["incident"].take())
+}
+
+/// Runs the commands that `who` names, but for those that look at refused packets or
+/// ask for consent.
+fn helps(machine: &Machine, netns: &Netns) -> Result<()> {
+    let output = Command::new(&machine.ctdrop)
+        .args(["who", "--netns", netns.name(), "-o", "json"])
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let report: Value = serde_json::from_str(text.lines().next().context("no line")?)?;
+    let lists = [&report["incident"]["remedies"], &report["would_free"]];
+    let remedies = lists.into_iter().filter_map(Value::as_array).flatten();
+    let commands: Vec<String> = remedies
+        .filter_map(|remedy| remedy["commands"].as_array())
+        .flatten()
+        .filter_map(|command| Some(command.as_str()?.to_owned()))
+        .collect();
+    for command in commands {
+        let mut words = command.split_whitespace();
+        let program = words.next().context("an empty command")?;
+        let rest: Vec<&str> = words.collect();
+        if program == "ctdrop" && matches!(rest.first(), Some(&"fix" | &"watch")) {
+            continue;
+        }
+        let program = if program == "ctdrop" {
+            machine.ctdrop.as_os_str()
+        } else {
+            program.as_ref()
+        };
+        let done = Command::new(program)
+            .args(&rest)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run {command}"))?;
+        ensure!(done.status.success(), "{command}: {done:?}");
+        println!("ran {command}");
+    }
+    Ok(())
+}
+
+fn idleness(machine: &Machine) -> Result<()> {
+    setup::load_conntrack(machine)?;
+    if machine.guest {
+        setup::set_conntrack("max", 100_000)?;
+    }
+    let filled_by = |netns: &Netns| -> Result<Value> {
+        let mut incident = said_by(machine, &["who", "--netns", netns.name()])?;
+        println!("{incident}");
+        Ok(incident["filling"]["kind"].take())
+    };
+    let live = Netns::create("idleness-live")?;
+    live.nft(POLICY)?;
+    let connections = Connections::in_use(&live, CONNECTIONS)?;
+    let said = filled_by(&live)?;
+    connections.end()?;
+    ensure!(said == "honest_load", "connections in use are {said}");
+
+    let idle = Netns::create("idleness-idle")?;
+    let entries = (0..CONNECTIONS).map(|number| connection(LEAKING, 2000 + number, DAY));
+    let made = Conntrack::open(&idle)?.insert(entries)?;
+    ensure!(made.refused.is_empty(), "not all were made: {made:?}");
+    let said = filled_by(&idle)?;
+    ensure!(said == "leak", "idle connections are {said}");
+    Ok(())
+}
