@@ -4,7 +4,10 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    commands::who::report::{Dump, Group, Place, Range, Report, Row, ServiceName},
+    commands::who::{
+        report::{Dump, NamespaceReport},
+        rows::{Group, Place, Range, Row, ServiceName},
+    },
     incident::{Culprit, Incident, Kind, Remedies, filling, thresholds::IDLE, words},
     say::{
         number::{number, optional, seconds, share},
@@ -20,7 +23,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 
 /// The lines of a report.
-pub fn lines(report: &Report, services: &Services) -> Vec<String> {
+pub fn lines(report: &NamespaceReport, services: &Services) -> Vec<String> {
     let mut lines = vec![header(report)];
     lines.extend(incident(report, services));
     if report.entries > 0 {
@@ -55,7 +58,7 @@ pub fn lines(report: &Report, services: &Services) -> Vec<String> {
     lines
 }
 
-fn header(report: &Report) -> String {
+fn header(report: &NamespaceReport) -> String {
     let entries = report.dump.entries_before.unwrap_or(report.entries);
     let of_max = report.max.map(|max| format!(" ({})", share(entries, max)));
     let container = report
@@ -77,7 +80,7 @@ fn header(report: &Report) -> String {
     )
 }
 
-fn incident(report: &Report, services: &Services) -> Vec<String> {
+fn incident(report: &NamespaceReport, services: &Services) -> Vec<String> {
     let incident = &report.incident;
     let about = if incident.filling.filtered {
         "; of the entries asked for alone"
@@ -130,7 +133,7 @@ fn culprit(incident: &Incident, services: &Services) -> String {
     format!(", {who}: {} entries", number(*entries))
 }
 
-fn evictable(report: &Report) -> String {
+fn evictable(report: &NamespaceReport) -> String {
     let it = &report.evictable;
     let collector = if it.collector > 0 {
         format!(
@@ -148,7 +151,7 @@ fn evictable(report: &Report) -> String {
     )
 }
 
-fn progress(report: &Report) -> String {
+fn progress(report: &NamespaceReport) -> String {
     let it = &report.progress;
     let perhaps = if report.idle_unknown > 0 {
         format!(", {} perhaps", number(report.idle_unknown))
@@ -185,7 +188,7 @@ fn remaining(what: &str, ranges: &[Range]) -> String {
     format!("{what:10} {}", parts.join(", "))
 }
 
-fn age(report: &Report) -> String {
+fn age(report: &NamespaceReport) -> String {
     if report.age.known == 0 {
         return "age        not known: net.netfilter.nf_conntrack_timestamp is off".to_owned();
     }
@@ -254,7 +257,7 @@ fn aligned(table: &mut Table, numbers: usize) -> Vec<String> {
         .collect()
 }
 
-fn states(report: &Report) -> Vec<String> {
+fn states(report: &NamespaceReport) -> Vec<String> {
     if report.states.is_empty() {
         return Vec::new();
     }
@@ -275,7 +278,7 @@ fn states(report: &Report) -> Vec<String> {
     lines
 }
 
-fn would_free(report: &Report) -> Vec<String> {
+fn would_free(report: &NamespaceReport) -> Vec<String> {
     let Remedies { netns, list } = &report.would_free;
     if list.is_empty() {
         return Vec::new();
