@@ -77,9 +77,10 @@ impl Summary {
             (0, ..) => None,
             (_, 0, unreadable) => {
                 let empty = counted(empty, "network namespace");
-                let unreadable = (unreadable > 0)
-                    .then(|| format!("; {unreadable} could not be read"))
-                    .unwrap_or_default();
+                let unreadable = match unreadable {
+                    0 => String::new(),
+                    some => format!("; {some} could not be read"),
+                };
                 Some(format!("no entries in {empty}{unreadable}"))
             }
             (1, ..) => Some("1 more network namespace has no entries".to_owned()),
