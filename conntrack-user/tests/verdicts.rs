@@ -10,7 +10,7 @@ use conntrack_user::{
             pressure::Bounds,
             report::{Report as Status, Running},
         },
-        who::report::{Context, Report as Who, Seen},
+        who::report::{Context, NamespaceReport as Who, Seen},
     },
     engine::refusals::Need,
     facts::{Facts, root::Root},
