@@ -1,6 +1,8 @@
 //! One verdict for one table: each command is given the same staged tables as
 //! plain data, and all say the same.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{path::Path, time::Duration};
 
 use conntrack_user::{
@@ -8,9 +10,9 @@ use conntrack_user::{
     commands::{
         status::{
             pressure::Bounds,
-            report::{Report as Status, Running},
+            report::{Running, StatusReport as Status},
         },
-        who::report::{Context, Report as Who, Seen},
+        who::report::{Context, NamespaceReport as Who, Seen},
     },
     engine::refusals::Need,
     facts::{Facts, root::Root},

@@ -1,4 +1,4 @@
-//! The running kernel's own variables: buckets first, then the limit.
+//! The variables of the running kernel: buckets first, then the limit.
 
 use std::{fs, path::PathBuf};
 
@@ -16,9 +16,8 @@ pub fn table(files: &LiveFiles) -> Result<Table> {
     })
 }
 
-/// Raises limit and buckets at once, without a plan: what is there already is
-/// not made less. Says what was written; if one of them cannot be, the other is
-/// taken back.
+/// Raises limit and buckets at once, without a plan, and lowers neither. Returns
+/// what was written; if one cannot be written, the other is restored.
 pub fn raise(files: &LiveFiles, to: Table) -> Result<Vec<LiveWrite>> {
     let mut writes = Vec::new();
     for (path, after) in [(&files.buckets, to.buckets), (&files.max, to.max)] {
@@ -45,7 +44,7 @@ fn raise_one(path: &PathBuf, after: u64, writes: &mut Vec<LiveWrite>) -> Result<
     Ok(())
 }
 
-/// Writes what a plan says, in its order, and reads it back.
+/// Writes the values of a plan in their order, and reads them back.
 pub fn apply(writes: &[LiveWrite]) -> Result<()> {
     writes
         .iter()
@@ -71,7 +70,7 @@ fn write(path: &PathBuf, value: u64) -> Result<()> {
     Ok(())
 }
 
-/// What a variable holds.
+/// The value of a variable.
 pub(crate) fn read(path: &PathBuf) -> Result<u64> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read {}: is conntrack loaded?", path.display()))?;
@@ -84,9 +83,9 @@ pub(crate) fn read(path: &PathBuf) -> Result<u64> {
     })
 }
 
-/// Takes back what was written, the limit first. Leaves a variable that holds
-/// something else by now, and a limit that would be less than the entries there
-/// are, and then the buckets that go with it; says so.
+/// Restores the old values, the limit first. Leaves a variable that another
+/// program has set since, and a limit that would be lower than the number of
+/// entries, with its buckets. Returns what was left, and why.
 pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
     let mut left = Vec::new();
     let mut limit_left = false;
@@ -133,8 +132,8 @@ fn is_buckets(write: &LiveWrite) -> bool {
     name == "hashsize" || name == "nf_conntrack_buckets"
 }
 
-/// Whether a value is the one that was written. Buckets are rounded up to whole
-/// pages, of up to 1024.
+/// Whether a value is the one that was written. The kernel rounds buckets up to
+/// whole pages, of up to 1,024.
 fn is_ours(now: u64, write: &LiveWrite) -> bool {
     let more = now.checked_sub(write.after);
     more == Some(0) || (is_buckets(write) && more.is_some_and(|more| more < 1024))

@@ -1,5 +1,5 @@
-//! Bringing a plan about: what is needed to take it back goes to the disk first,
-//! then the running kernel, then file by file.
+//! Applying a plan: first everything that undo needs goes to the disk, then the
+//! running kernel is changed, then file by file.
 
 pub mod file;
 pub mod live;
@@ -34,36 +34,36 @@ use crate::{
     survival::{Start, Survival, simulate},
 };
 
-/// What has been brought about.
+/// A plan that was applied.
 #[derive(Debug)]
 pub struct Applied {
-    /// Name by which it can be taken back; none if there was nothing to do.
+    /// Name for undo; none if there was nothing to do.
     pub id: Option<String>,
-    /// What survives now, by the files as they are.
+    /// What survives with the files as they are now.
     pub survives: Survival,
-    /// What does not hold.
+    /// What is not as wanted.
     pub shortfalls: Vec<Finding>,
 }
 
-/// A file to be changed, with what was there before the first fix that touched
-/// it and was cut off.
+/// A file to be changed, with its content before the first interrupted fix that
+/// changed it.
 struct Item {
     change: FileChange,
     original: Option<(Vec<u8>, Attributes)>,
 }
 
-/// Brings a plan about on the tree at `root`. If a file cannot be changed, those
-/// that have been are changed back.
+/// Applies a plan to the tree at `root`. If a file cannot be changed, the changes
+/// of the others are undone.
 pub fn apply(root: &Path, plan: &Plan) -> Result<Applied> {
-    bring_about(root, plan, Kernel::ToBeWritten)
+    apply_plan(root, plan, Kernel::ToBeWritten)
 }
 
-/// Brings a plan about whose values the running kernel has been given already:
-/// it keeps them, whatever becomes of the files, and a later undo takes them
-/// back. A file that cannot be changed is a shortfall; the others are then as
-/// they were.
+/// Applies a plan whose values the running kernel already has. It keeps them,
+/// whatever happens to the files, and a later undo restores the old ones. If a file
+/// cannot be changed, the changes of the others are undone, and that is a
+/// shortfall.
 pub fn keep(root: &Path, plan: &Plan) -> Result<Applied> {
-    bring_about(root, plan, Kernel::Written)
+    apply_plan(root, plan, Kernel::Written)
 }
 
 /// Whether the running kernel has the values of a plan.
@@ -73,7 +73,7 @@ enum Kernel {
     Written,
 }
 
-fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
+fn apply_plan(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
     let records = Records::of(root);
     if plan.is_empty() && unfinished(&records)?.is_empty() {
         return verified(root, plan, None);
@@ -86,7 +86,7 @@ fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
     }
     let items = items(&tree, plan, &earlier)?;
     if items.is_empty() && plan.live.is_empty() {
-        // All of it had been done but the last mark.
+        // Everything but the last mark was done.
         for record in &mut earlier {
             record.mark(State::Applied)?;
         }
@@ -118,7 +118,7 @@ fn bring_about(root: &Path, plan: &Plan, kernel: Kernel) -> Result<Applied> {
     Ok(applied)
 }
 
-/// Takes the files back, after an error, and says how that went.
+/// Undoes the changes of files after an error, and returns how that went.
 fn files_taken_back(tree: &Tree, record: &Record, error: &anyhow::Error) -> Finding {
     let left = match undo::files(tree, record) {
         Ok(outcome) if outcome.is_whole() => "the files are as they were".to_owned(),
@@ -140,8 +140,8 @@ fn unfinished(records: &Records) -> Result<Vec<Record>> {
     Ok(all)
 }
 
-/// The changes of the plan, and those that fixes which were cut off have made
-/// already: they are carried on, so that one undo takes back all.
+/// The changes of the plan, and those that interrupted fixes have made already:
+/// this fix completes them, so that one undo undoes all.
 fn items(tree: &Tree, plan: &Plan, earlier: &[Record]) -> Result<Vec<Item>> {
     let mut items: Vec<Item> = Vec::new();
     for change in &plan.files {
@@ -213,7 +213,7 @@ fn begin(
             }),
             after: digest(&item.change.after),
             mode: item.change.mode,
-            // Hidden, and of no suffix that anything reads.
+            // Hidden, and with no suffix that anything reads.
             temporary: format!("{TEMPORARY}{id}-{number}"),
             why: item.change.why.clone(),
         })
@@ -264,7 +264,7 @@ fn begin(
     records.begin(&manifest, &contents)
 }
 
-/// Directories that the changes need and that are not there.
+/// Directories that the changes need and that do not exist.
 fn missing_directories(tree: &Tree, items: &[Item]) -> Result<Vec<PathBuf>> {
     let mut missing: Vec<PathBuf> = Vec::new();
     for item in items {
@@ -277,7 +277,7 @@ fn missing_directories(tree: &Tree, items: &[Item]) -> Result<Vec<PathBuf>> {
             }
         }
     }
-    // What is inside goes first when they are taken away.
+    // Inner directories are removed first.
     missing.sort_by_key(|directory| Reverse(directory.components().count()));
     Ok(missing)
 }
@@ -307,7 +307,7 @@ fn change_all(tree: &Tree, items: &[Item], record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Takes back what was done, after an error, and says how that went.
+/// Undoes all changes after an error, and returns how that went.
 fn taken_back(
     root: &Path,
     tree: &Tree,
@@ -330,7 +330,7 @@ fn taken_back(
     }
 }
 
-/// Looks at what is there now.
+/// Reads everything again.
 fn verified(root: &Path, plan: &Plan, id: Option<String>) -> Result<Applied> {
     let read = || Facts::read(&Root::open(root)?);
     let facts = read().context("the fix was made, but cannot be verified")?;

@@ -1,10 +1,10 @@
-//! What is kept of each fix, below `/var/lib/ctdrop/fixes`: a directory with the
-//! files as they were, a manifest that says what was to be done, by whom and
-//! why, and marks that say how far it has come.
+//! The record of each fix, a directory below `/var/lib/ctdrop/fixes`: backups of
+//! the files, a manifest that says what is to be done, by whom and why, and marks
+//! of progress.
 //!
-//! Backups and manifest are on the disk before the first file is changed, so
-//! that a fix that was cut off can be taken back, or brought to its end by the
-//! next one. Nothing of it is in a directory that anything reads settings from.
+//! Backups and manifest are on the disk before the first file is changed, so that
+//! an interrupted fix can be undone, or completed by the next one. Nothing reads
+//! settings from these directories.
 
 use std::{
     fs::{self, File, Permissions},
@@ -24,7 +24,7 @@ use crate::{apply::file::Attributes, plan::edit::TEMPORARY};
 /// Where fixes are kept, inside a tree.
 pub const DIRECTORY: &str = "/var/lib/ctdrop/fixes";
 
-/// What is known of a fix.
+/// What a fix does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Its name: when it was made, in UTC.
@@ -45,7 +45,7 @@ pub struct Manifest {
     pub files: Vec<FileRecord>,
     /// Directories that were made.
     pub directories: Vec<PathBuf>,
-    /// Fixes that were cut off, and that this one carries on.
+    /// Interrupted fixes that this one completes.
     pub carries_on: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ pub struct Manifest {
 pub struct Who {
     /// User.
     pub uid: u32,
-    /// Who became that user with sudo.
+    /// The user who ran sudo.
     pub sudo_user: Option<String>,
     /// The command line.
     pub command: Vec<String>,
@@ -65,9 +65,9 @@ pub struct Who {
 pub struct Live {
     /// Its file.
     pub path: PathBuf,
-    /// What it held.
+    /// Its old value.
     pub before: Option<u64>,
-    /// What it was to hold.
+    /// Its new value.
     pub after: u64,
 }
 
@@ -76,13 +76,13 @@ pub struct Live {
 pub struct FileRecord {
     /// Path inside the tree.
     pub path: PathBuf,
-    /// What was there; none if nothing was.
+    /// The file before; none if there was none.
     pub before: Option<Backup>,
-    /// SHA-256 of what was to be there.
+    /// SHA-256 of the new content.
     pub after: String,
     /// Permissions if it is new.
     pub mode: u32,
-    /// The hidden name that was used beside it.
+    /// The hidden name of the new file before it takes the place of the old one.
     pub temporary: String,
     /// Why.
     pub why: Vec<String>,
@@ -98,24 +98,24 @@ pub struct Backup {
     pub attributes: Attributes,
 }
 
-/// How far a fix has come.
+/// The progress of a fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It was cut off.
+    /// It was interrupted.
     Unfinished,
     /// It is done.
     Applied,
-    /// Taking it back has begun, and something was left.
+    /// It is undone in part.
     PartlyUndone,
-    /// It was taken back.
+    /// It is undone.
     Undone,
-    /// Another one has carried it on.
+    /// Another fix has completed it.
     CarriedOn,
 }
 
 impl State {
-    /// The mark that says so; none of what has none.
+    /// Its mark; an unfinished fix has none.
     const fn mark(self) -> Option<&'static str> {
         match self {
             Self::Unfinished => None,
@@ -127,14 +127,14 @@ impl State {
     }
 }
 
-/// A fix that is kept.
+/// The record of a fix.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Where it is.
     pub directory: PathBuf,
     /// What is known of it.
     pub manifest: Manifest,
-    /// How far it has come.
+    /// Its progress.
     pub state: State,
 }
 
@@ -165,8 +165,7 @@ impl Records {
         &self.directory
     }
 
-    /// Keeps others away while something is changed; until what is returned is
-    /// dropped.
+    /// Locks out other changes until the returned value is dropped.
     pub fn lock(&self) -> Result<File> {
         self.stay_inside()?;
         make_private(&self.directory)?;
@@ -208,7 +207,7 @@ impl Records {
         Ok(())
     }
 
-    /// All that are kept, the oldest first.
+    /// All fixes, the oldest first.
     pub fn all(&self) -> Result<Vec<Record>> {
         let shown = || format!("cannot read {}", self.directory.display());
         let entries = match fs::read_dir(&self.directory) {
@@ -238,7 +237,7 @@ impl Records {
         now.replace(':', "").replace('.', "-")
     }
 
-    /// Puts a fix on the disk before it begins: backups first, then the manifest.
+    /// Writes the record of a fix before it begins: backups first, then the manifest.
     pub fn begin(&self, manifest: &Manifest, contents: &[Contents<'_>]) -> Result<Record> {
         let directory = self.directory.join(&manifest.id);
         make_private(&directory)?;
@@ -265,8 +264,8 @@ impl Records {
     }
 }
 
-/// In a copied tree somebody else may have written it: no name in it leads out of
-/// the directory of a file.
+/// Checks that no name in a manifest leads out of the directory of a file: in a
+/// copied tree somebody else may have written it.
 fn check(manifest: &Manifest) -> Result<()> {
     for file in &manifest.files {
         if !file.temporary.starts_with(TEMPORARY) || file.temporary.contains('/') {
@@ -280,7 +279,7 @@ fn check(manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// What a fix changes a file from and to.
+/// The content of a file before and after a fix.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
     /// What is in it; none if it is not there.
@@ -316,7 +315,8 @@ impl Record {
         })
     }
 
-    /// What was in a file; none if it was not there. Held against the manifest.
+    /// The old content of a file; none if it did not exist. The checksum must be
+    /// that of the manifest.
     pub fn before(&self, number: usize) -> Result<Option<Vec<u8>>> {
         let file = &self.manifest.files[number];
         let Some(backup) = &file.before else {
@@ -344,7 +344,7 @@ impl Record {
         Ok(content)
     }
 
-    /// Marks how far it has come.
+    /// Marks its progress.
     pub fn mark(&mut self, state: State) -> Result<()> {
         if let Some(mark) = state.mark() {
             let now = humantime::format_rfc3339_millis(SystemTime::now());
@@ -356,7 +356,7 @@ impl Record {
     }
 }
 
-/// Makes a directory that only its owner may look into.
+/// Creates a directory that only its owner may read.
 fn make_private(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());

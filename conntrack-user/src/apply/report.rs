@@ -1,5 +1,5 @@
-//! The JSON of a plan, of what came of it, and of fixes that are kept or taken
-//! back (docs/json.md).
+//! The JSON of a plan, of its outcome, and of recorded and undone fixes
+//! (docs/json.md).
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::{
     survival::{Origin, Outcome},
 };
 
-/// A plan, and what came of it.
+/// A plan and its outcome.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "fix")]
 pub(crate) struct FixReport<'a> {
@@ -33,11 +33,11 @@ pub(crate) struct FixReport<'a> {
     survives: Survives<'a>,
     notes: &'a [Note],
     warnings: &'a [Finding],
-    /// Whether it was carried out.
+    /// Whether it was applied.
     applied: bool,
-    /// Name by which it can be taken back.
+    /// Name for undo.
     id: Option<&'a str>,
-    /// What does not hold after it was carried out.
+    /// What is not as wanted after it was applied.
     shortfalls: &'a [Finding],
 }
 
@@ -153,7 +153,7 @@ fn steps(plan: &Plan) -> Vec<Step<'_>> {
     live.chain(files).collect()
 }
 
-/// What was taken back.
+/// A fix that was undone.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "undo")]
 pub(crate) struct UndoReport<'a> {
@@ -172,7 +172,7 @@ impl<'a> UndoReport<'a> {
     }
 }
 
-/// A fix that is kept.
+/// A recorded fix.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "kept_fix")]
 pub(crate) struct KeptFix<'a> {

@@ -1,6 +1,6 @@
-//! udev, which holds its rules in memory: it looks at most every three seconds
-//! whether they have changed (`src/udev/udevd.c`, systemd 252), so that a module
-//! loaded right after a fix would still meet the old ones.
+//! Telling udev about changed rules. By itself it looks for changes at most every
+//! three seconds (`src/udev/udevd.c`, systemd 252), so that a module loaded right
+//! after a fix would still meet the old rules.
 
 use std::{
     path::Path,
@@ -15,8 +15,8 @@ const RULES: &str = "/etc/udev/rules.d";
 /// The socket of a udev that runs.
 const CONTROL: &str = "/run/udev/control";
 
-/// Has the udev of this host read its rules again, if one of these files is a rule
-/// of its own and not of another tree. If it cannot be told, it finds out by itself.
+/// Makes the udev of this host read its rules again, if one of these files is one
+/// of them. Errors do not matter: udev notices the change a few seconds later.
 pub(crate) fn tell<'a>(tree: &Tree, mut changed: impl Iterator<Item = &'a Path>) {
     let is_own_rule = |path: &Path| path.starts_with(RULES) && tree.outside(path) == path;
     if !changed.any(is_own_rule) || !Path::new(CONTROL).exists() {

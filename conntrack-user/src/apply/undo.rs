@@ -1,4 +1,4 @@
-//! Taking a fix back, file by file; what somebody has changed since is left.
+//! Undoing a fix, file by file. A file that somebody has changed since is left.
 
 use std::path::{Path, PathBuf};
 
@@ -16,26 +16,26 @@ use crate::{
     plan::LiveWrite,
 };
 
-/// What came of it.
+/// What was undone.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Undone {
     /// The fix.
     pub id: String,
-    /// Files that are as they were before it.
+    /// Files that are restored.
     pub restored: Vec<PathBuf>,
-    /// What was not taken back, and why not; each as a sentence.
+    /// What was left, and why, each as a sentence.
     pub left: Vec<String>,
 }
 
 impl Undone {
-    /// Whether all was taken back.
+    /// Whether everything was undone.
     pub fn is_whole(&self) -> bool {
         self.left.is_empty()
     }
 }
 
-/// Takes back a fix of the tree at `root`: the one with that name, or the last
-/// one that is in force.
+/// Undoes a fix of the tree at `root`: the one with that name, or the last one in
+/// force.
 pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
     let records = Records::of(root);
     let choose = || -> Result<Record> {
@@ -65,7 +65,7 @@ pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
     };
     choose()?;
     let _lock = records.lock()?;
-    // Nobody may have been quicker.
+    // Another undo may have been quicker.
     let mut record = choose()?;
     if let Some(later) = built_upon(&records, &record)? {
         bail!(
@@ -77,7 +77,7 @@ pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
     take_back(root, &Tree::open(root)?, &mut record)
 }
 
-/// The last fix in force that has changed files after this one had.
+/// The last fix in force that has changed some of the same files after this one.
 fn built_upon(records: &Records, record: &Record) -> Result<Option<String>> {
     let touches = |later: &Record| {
         let mut paths = later.manifest.files.iter().map(|file| &file.path);
@@ -85,18 +85,18 @@ fn built_upon(records: &Records, record: &Record) -> Result<Option<String>> {
     };
     let later = records.all()?.into_iter().rev().find(|later| {
         later.manifest.id > record.manifest.id
-            // What is left of one taken back in part is looked at file by file.
+            // The rest of one that is undone in part is checked file by file.
             && matches!(later.state, State::Applied | State::Unfinished)
             && touches(later)
     });
     Ok(later.map(|later| later.manifest.id))
 }
 
-/// Takes back a fix, as far as that can be done without a loss.
+/// Undoes a fix as far as nothing of others is lost.
 pub(crate) fn take_back(root: &Path, tree: &Tree, record: &mut Record) -> Result<Undone> {
     if record.state == State::Applied {
-        // Before anything is, so that nobody takes it for somebody else's work. A
-        // full disk is no reason to leave all as it is.
+        // First of all, so that `watch --fix` does not take it for the work of
+        // another program. A full disk is no reason to undo nothing.
         let _ = record.mark(State::PartlyUndone);
     }
     let mut undone = files(tree, record)?;
@@ -121,7 +121,7 @@ pub(crate) fn take_back(root: &Path, tree: &Tree, record: &mut Record) -> Result
     Ok(undone)
 }
 
-/// The same of its files alone; the running kernel stays as it is.
+/// Undoes the changes of files only; the running kernel stays as it is.
 pub(crate) fn files(tree: &Tree, record: &Record) -> Result<Undone> {
     clean(tree, record)?;
     let mut undone = Undone {
@@ -145,7 +145,7 @@ pub(crate) fn files(tree: &Tree, record: &Record) -> Result<Undone> {
     Ok(undone)
 }
 
-/// Gives a file back what was in it. Says whether that was a change.
+/// Restores a file. Returns whether that was a change.
 fn restore(tree: &Tree, record: &Record, number: usize) -> Result<bool> {
     let file = &record.manifest.files[number];
     let before = record.before(number)?;
@@ -182,8 +182,8 @@ fn restore(tree: &Tree, record: &Record, number: usize) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes what a fix that was cut off has left beside the files. What is not of
-/// its making stays, and is an error: somebody's work may be in it.
+/// Removes the temporary files of an interrupted fix. One with other content stays,
+/// and is an error: it may hold somebody's work.
 pub(crate) fn clean(tree: &Tree, record: &Record) -> Result<()> {
     for (number, file) in record.manifest.files.iter().enumerate() {
         let (before, after) = (record.before(number)?, record.after(number)?);

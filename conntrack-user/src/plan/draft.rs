@@ -1,5 +1,4 @@
-//! A plan in the making: changes laid over a tree, and the facts of the tree as
-//! it is with them.
+//! A draft of a plan: changes laid over a tree, and the facts of the changed tree.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,22 +18,22 @@ use crate::{
     say::finding::{Code, Finding, Severity},
 };
 
-/// A plan in the making.
+/// A draft of a plan.
 pub(crate) struct Draft<'r> {
     root: &'r Root,
-    /// Of the tree with all changes.
+    /// The facts of the tree with all changes.
     pub(crate) facts: Facts,
     changes: BTreeMap<PathBuf, FileChange>,
     /// What each of them is for.
     purposes: BTreeMap<PathBuf, Vec<Purpose>>,
-    /// Files that a program manages, and that are noted.
+    /// Files that a configuration management owns, which have a note.
     managed: BTreeSet<String>,
     pub(crate) notes: Vec<Note>,
     pub(crate) warnings: Vec<Finding>,
 }
 
-/// What programs that manage a host put into the files they write, in lower
-/// case; and their names.
+/// What configuration managements write into their files, in lower case, with their
+/// names.
 const MANAGED: [(&str, &str); 6] = [
     ("ansible managed", "Ansible"),
     ("managed by puppet", "Puppet"),
@@ -57,7 +56,7 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// The files that are not as they are to be.
+    /// The files that must change.
     pub(crate) fn files(self) -> Vec<FileChange> {
         let Self {
             changes, purposes, ..
@@ -73,7 +72,7 @@ impl<'r> Draft<'r> {
             .collect()
     }
 
-    /// Notes something that the user should know.
+    /// Adds a warning.
     pub(crate) fn warn(
         &mut self,
         code: Code,
@@ -85,8 +84,8 @@ impl<'r> Draft<'r> {
         self.warnings.push(warning);
     }
 
-    /// What will be in a file, and where it is without symbolic links; a file that
-    /// is not there has the place that it would be made in.
+    /// The planned content of a file, and its path without symbolic links; for a file
+    /// that does not exist, the path at which it would be created.
     pub(crate) fn read(&self, path: &str) -> Result<(PathBuf, Option<Vec<u8>>)> {
         let shown = || format!("cannot read {path}");
         if let Some(found) = self.root.read(path).with_context(shown)? {
@@ -107,13 +106,13 @@ impl<'r> Draft<'r> {
         Ok((real, content))
     }
 
-    /// Whether something is there, or planned.
+    /// Whether a file exists or is planned.
     pub(crate) fn exists(&self, path: &str) -> bool {
         self.root.exists(path).unwrap_or(false) || self.changes.contains_key(Path::new(path))
     }
 
-    /// Plans what will be in a file. Says whether that is a change: if a program
-    /// manages the file it is not, and what would have to be in it is noted.
+    /// Plans the content of a file. Returns whether that is a change. A file that a
+    /// configuration management owns is not changed; a note says what it needs.
     pub(crate) fn put(
         &mut self,
         file: &Path,
@@ -167,7 +166,7 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Gives a line that assigns another value.
+    /// Changes the value that a line assigns.
     pub(crate) fn set_value(
         &mut self,
         file: &Path,
@@ -180,7 +179,7 @@ impl<'r> Draft<'r> {
         })
     }
 
-    /// Writes a line that has no effect anew.
+    /// Rewrites a line that has no effect.
     pub(crate) fn rewrite(
         &mut self,
         file: &Path,
@@ -193,7 +192,7 @@ impl<'r> Draft<'r> {
         })
     }
 
-    /// Changes a file that is there.
+    /// Changes an existing file.
     pub(crate) fn edit(
         &mut self,
         file: &Path,

@@ -1,4 +1,4 @@
-//! The files of a host, changed until the limit lasts.
+//! Changes of files, one after the other, until the limit survives.
 
 use anyhow::{Result, ensure};
 
@@ -8,14 +8,13 @@ use crate::{
     survival::{Action, Event, Origin, Outcome, Start, simulate},
 };
 
-/// How often a plan is looked at again: each time mends one line or more.
+/// The most changes that are tried, one line or more each.
 const ROUNDS: usize = 32;
 
-/// Changes files until everything leads to the limit, or nothing more can be done
-/// about it in files of the host.
+/// Changes files until every event leads to the limit, or no change helps any more.
 pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Result<()> {
-    if lasts_already(&draft.facts, size) {
-        return places::losers(draft, size, comment_out);
+    if survives_already(&draft.facts, size) {
+        return places::overridden_lines(draft, size, comment_out);
     }
     places::hashsize(draft, size)?;
     places::load_early(draft)?;
@@ -32,20 +31,20 @@ pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Re
         );
     }
     places::aliases(draft, size)?;
-    places::leftovers(draft, size)?;
-    places::losers(draft, size, comment_out)
+    places::backups(draft, size)?;
+    places::overridden_lines(draft, size, comment_out)
 }
 
-/// Whether all that happens leads to the limit, and to the buckets, as it is.
-fn lasts_already(facts: &Facts, size: &Size) -> bool {
+/// Whether every event already leads to the limit and the buckets.
+fn survives_already(facts: &Facts, size: &Size) -> bool {
     let survival = simulate(facts, Start::AfterBoot);
     let mut outcomes = survival.outcomes().into_iter();
     outcomes
         .all(|(_, outcome)| size.is_met_by(outcome.value) && outcome.buckets >= Some(size.buckets))
 }
 
-/// Looks at what survives, and mends the first thing that is not as wanted.
-/// Says whether anything was changed.
+/// Simulates what survives, and changes what decides the first outcome that is not
+/// as wanted. Returns whether anything was changed.
 fn mend(draft: &mut Draft<'_>, size: &Size) -> Result<bool> {
     let survival = simulate(&draft.facts, Start::AfterBoot);
     for (event, outcome) in survival.outcomes() {
@@ -66,7 +65,7 @@ fn mend_outcome(
         return Ok(false);
     }
     match outcome.origin.inner() {
-        // A line that says something else.
+        // A line with another value.
         Origin::Setting { source, .. } => {
             return if places::is_ours_to_edit(&source.file) {
                 let purpose = Purpose::Decides(event);
@@ -75,11 +74,11 @@ fn mend_outcome(
                 places::add_setting(draft, size, &event, Some(&source.file))
             };
         }
-        // Nobody fights them.
+        // Another writer would win: files cannot help.
         Origin::Writer { .. } => return Ok(false),
         _ => {}
     }
-    // A line that is read and refused, by its name or its form.
+    // A line that has no effect, because of its name or its form.
     let refused = outcome.steps.iter().rev().find_map(|step| {
         let source = step.source.as_ref()?;
         (step.does == Action::Refused && places::is_ours_to_edit(&source.file)).then_some(source)
@@ -89,7 +88,7 @@ fn mend_outcome(
         let (file, line) = (source.file.clone(), source.line);
         return draft.rewrite(&file, line, key, size.max);
     }
-    // Only where something reads a setting then.
+    // Only if something reads settings at this event.
     if places::reads_settings(draft, &event) {
         return places::add_setting(draft, size, &event, None);
     }

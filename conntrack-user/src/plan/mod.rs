@@ -1,9 +1,9 @@
-//! What is to be done on a host so that a size is in force now, after a boot,
-//! after a restart of its firewall service and after a reload of the module.
+//! What must change on a host so that a size is in force now, after a boot, after a
+//! restart of its firewall service and after a reload of the module.
 //!
-//! Nothing is changed by planning. Each change is laid over the tree, the facts
-//! are read anew and what survives is simulated again, until it is the limit
-//! that was wanted or nothing more can be done about it in files of the host.
+//! Planning changes nothing. Each change is laid over the tree, the facts are read
+//! again and what survives is simulated again, until that is the wanted limit, or
+//! no change of a file helps any more.
 
 pub mod demand;
 pub mod diff;
@@ -33,7 +33,7 @@ use crate::{
 /// How a plan is to be made.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Lines that say something else and do not count are made comments.
+    /// Comment out lines that another line overrides.
     pub edit_conflicts: bool,
 }
 
@@ -43,8 +43,8 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let mut draft = Draft::new(root, facts.clone());
     let mut notes = Vec::new();
     if is_sealed(facts) {
-        let lasting = simulate(facts, Start::AfterBoot);
-        if !shortfalls(&lasting, size.max).is_empty() {
+        let survival = simulate(facts, Start::AfterBoot);
+        if !shortfalls(&survival, size.max).is_empty() {
             notes.push(notes::sealed(facts, &size));
         }
     } else if let Some(owner) = notes::owner(facts) {
@@ -79,7 +79,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     })
 }
 
-/// What is in force when a restart or a reload comes, once the plan is done.
+/// What is in force before a restart or a reload, once the plan is applied.
 fn start_after(facts: &Facts, live: &[LiveWrite], size: &Size) -> Start {
     match Start::of(facts) {
         Start::Now { .. } if !live.is_empty() => Start::Now {
@@ -134,8 +134,8 @@ pub(crate) fn filling_unknown(why: impl Into<String>) -> Finding {
     )
 }
 
-/// Whether files of a host are made from something else, so that a change would
-/// be lost or refused.
+/// Whether the files of a host are generated, so that a change would be lost or
+/// refused.
 fn is_sealed(facts: &Facts) -> bool {
     facts.distribution.family == Family::NixOs || facts.distribution.name.starts_with("Talos")
 }

@@ -1,4 +1,4 @@
-//! What is to be done elsewhere, with the text to be put there.
+//! What must be done elsewhere, with the text to put there.
 
 use crate::{
     facts::{
@@ -10,7 +10,7 @@ use crate::{
     say::number::{counted, number},
 };
 
-/// Writers that own the limit of the host they run on: nothing else has a say.
+/// Writers that own the limit of their host: they override everything else.
 const OWNERS: [&str; 5] = ["kube-proxy", "k3s", "rke2", "microk8s", "pve-firewall"];
 
 /// Who owns the limit.
@@ -21,7 +21,7 @@ pub(crate) fn owner(facts: &Facts) -> Option<&Writer> {
         .find(|writer| writer.active && writer.sets.is_some() && OWNERS.contains(&writer.name))
 }
 
-/// Which knob of an owner is to be turned; none if it sets as much by itself.
+/// Which setting of an owner to change; none if it already sets as much.
 pub(crate) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
     let sets = owner.sets.as_ref()?;
     if sets.max.is_some_and(|max| max >= size.max) {
@@ -51,7 +51,7 @@ pub(crate) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
         format!("; this host has {}", counted(cpus.into(), "processor"))
     });
     Some(Note {
-        what: format!("set the limit in {}: {}", owner.name, owner.knob),
+        what: format!("{}: {}", owner.name, owner.knob),
         why: format!(
             "it {} ({}){cpus}; it overrides the files of this host, so none is changed",
             owner.behaviour, sets.source
@@ -60,7 +60,7 @@ pub(crate) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
     })
 }
 
-/// A writer that takes a live value back within seconds.
+/// A writer that resets a live value within seconds.
 pub(crate) fn undone_at_once(facts: &Facts, size: &Size) -> Option<Note> {
     let owner = owner(facts)?;
     let sets = owner.sets.as_ref()?;
@@ -72,7 +72,7 @@ pub(crate) fn undone_at_once(facts: &Facts, size: &Size) -> Option<Note> {
     })
 }
 
-/// Files that are made from something else.
+/// A host with generated files.
 pub(crate) fn sealed(facts: &Facts, size: &Size) -> Note {
     let Size { max, buckets, .. } = size;
     let (snippet, from) = if facts.distribution.family == Family::NixOs {
@@ -110,7 +110,7 @@ pub(crate) fn built_in(buckets: u64) -> Note {
     }
 }
 
-/// What others do that files cannot change.
+/// What other programs do that files of the host cannot change.
 pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
     let mut notes: Vec<Note> = facts
         .writers
@@ -138,7 +138,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             .iter()
             .filter(|writer| writer.active && writer.name == "firewalld")
             .map(|writer| Note {
-                what: format!("firewalld: {}", writer.behaviour),
+                what: format!("firewalld {}", writer.behaviour),
                 why: format!(
                     "with the module option the limit is then {}",
                     number(8 * size.buckets)

@@ -1,5 +1,4 @@
-//! Where on this host a setting goes: which file is read by what, and which name
-//! the setting has there.
+//! Where settings go on this host: which program reads which file.
 
 use std::path::{Path, PathBuf};
 
@@ -24,18 +23,19 @@ use crate::{
     survival::{Action, Event, Start, order, simulate},
 };
 
-/// Names of our file of settings: the first is used that sorts after all that
-/// cannot be changed.
+/// Names of the settings file that ctdrop creates: it takes the first that sorts
+/// after all files that it cannot change.
 const DROP_IN: [&str; 3] = ["90-ctdrop.conf", "99-zz-ctdrop.conf", "zz-ctdrop.conf"];
 
-/// Whether a file belongs to the host, not to a package or to the time until the
-/// next boot; nor to a fix that was cut off.
+/// Whether a file may be changed: it belongs to the host, not to a package, to the
+/// time until the next boot, or to an interrupted fix.
 pub(crate) fn is_ours_to_edit(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default();
     file.starts_with("/etc") && !name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
 }
 
-/// Whether something reads settings then, so that one more would have an effect.
+/// Whether something reads settings at an event, so that a further one has an
+/// effect.
 pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
     let facts = &draft.facts;
     let key = facts.kernel.generation.max_sysctl();
@@ -52,8 +52,8 @@ pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
     }
 }
 
-/// Adds the setting where that event has it read. `after` is a file that must
-/// not come later.
+/// Adds the setting to a file that is read at this event. It must come after the
+/// file `after`.
 pub(crate) fn add_setting(
     draft: &mut Draft<'_>,
     size: &Size,
@@ -129,12 +129,12 @@ fn drop_in(facts: &Facts) -> Option<&'static str> {
     DROP_IN.into_iter().find(|name| *name > last)
 }
 
-/// The option `hashsize`: with it the module begins with eight times as many
-/// entries, on every kernel and without help.
+/// The option `hashsize`: with it the module starts with a limit of eight times the
+/// buckets, on every kernel, whatever loads it.
 pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let facts = &draft.facts;
     let module = facts.kernel.generation.module();
-    // With an option it begins with no fewer than without.
+    // Not fewer than without the option.
     let default = facts.kernel.default_table().map(|table| table.buckets);
     let buckets = size.buckets.max(default.unwrap_or(0));
     let purpose = Purpose::ModuleOption { buckets };
@@ -181,9 +181,8 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     Ok(())
 }
 
-/// Has the module loaded before settings are applied at boot, where that is not
-/// done yet. Enterprise Linux 5 and 6 apply them once more later, and need it
-/// only if that does not help.
+/// Loads the module before settings are applied at boot. Enterprise Linux 5 and 6
+/// apply them once more later, and need this only if that does not help.
 pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
     let facts = &draft.facts;
     if !facts.kernel.is_module() || facts.modules.early.is_some() {
@@ -221,9 +220,9 @@ pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A udev rule that applies settings once the module has been loaded. Before 5.11
-/// the kernel announces a module too early, so that it only helps now and then;
-/// where firewalld unloads the module that is still better than nothing.
+/// A udev rule that applies settings when the module has been loaded. Before 5.11
+/// the kernel announces a module too early, so that the rule helps only sometimes;
+/// where firewalld unloads the module, that is better than nothing.
 pub(crate) fn udev(draft: &mut Draft<'_>) -> Result<()> {
     let facts = &draft.facts;
     let reliable = facts.kernel.is_at_least(5, 11) == Some(true);
@@ -254,8 +253,8 @@ pub(crate) fn udev(draft: &mut Draft<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Settings of the number of buckets that would make it smaller, and one for a
-/// kernel that has conntrack built in.
+/// Settings that would make fewer buckets, and one for a kernel that has conntrack
+/// built in.
 pub(crate) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let smaller: Vec<_> = draft
         .facts
@@ -293,8 +292,8 @@ fn sets_buckets(facts: &Facts) -> bool {
     machine.is_some_and(|machine| machine.buckets_are_writable())
 }
 
-/// systemd before 220 set names of one variable in no order: all must say the
-/// same.
+/// systemd before 220 applied the names of one variable in no fixed order: all must
+/// have the same value.
 pub(crate) fn aliases(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let Init::Systemd {
         version: Some(..220),
@@ -318,7 +317,7 @@ pub(crate) fn aliases(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     Ok(())
 }
 
-/// Lines that were to set the limit to something else, and do not count.
+/// Lines that set another limit and are overridden.
 fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
     let survival = simulate(&draft.facts, Start::AfterBoot);
     let services = survival.services.iter().map(|service| &service.outcome);
@@ -345,18 +344,18 @@ fn is_of_settings(facts: &Facts, source: &Source) -> bool {
     facts.sysctl.all().any(|file| file.file == source.file)
 }
 
-/// Backups and leftovers that decide as something reads files of any suffix: the
-/// limit does not rest on them alone.
-pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
+/// Backups that decide, because something reads files with any suffix: the limit
+/// must not depend on them alone.
+pub(crate) fn backups(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let survival = simulate(&draft.facts, Start::AfterBoot);
-    let is_leftover = |file: &Path| file.extension().is_none_or(|suffix| suffix != "conf");
+    let is_backup = |file: &Path| file.extension().is_none_or(|suffix| suffix != "conf");
     let services = survival.services.iter().map(|service| &service.outcome);
     let mut decide: Vec<PathBuf> = [&survival.boot]
         .into_iter()
         .chain(services)
         .filter_map(|outcome| outcome.origin.source())
         .map(|source| source.file.clone())
-        .filter(|file| file.starts_with("/etc/sysctl.d") && is_leftover(file))
+        .filter(|file| file.starts_with("/etc/sysctl.d") && is_backup(file))
         .collect();
     decide.dedup();
     if decide.is_empty() {
@@ -375,15 +374,19 @@ pub(crate) fn leftovers(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     }
     let proper = overridden(draft, size)
         .into_iter()
-        .filter(|source| is_ours_to_edit(&source.file) && !is_leftover(&source.file));
+        .filter(|source| is_ours_to_edit(&source.file) && !is_backup(&source.file));
     for source in proper {
         draft.set_value(&source.file, source.line, size.max, Purpose::Backup)?;
     }
     Ok(())
 }
 
-/// Lines that say something else, and do not count: told, or made comments.
-pub(crate) fn losers(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Result<()> {
+/// Lines that set another limit and are overridden: a warning, or commented out.
+pub(crate) fn overridden_lines(
+    draft: &mut Draft<'_>,
+    size: &Size,
+    comment_out: bool,
+) -> Result<()> {
     for source in overridden(draft, size) {
         if comment_out && is_ours_to_edit(&source.file) {
             draft.edit(&source.file, Purpose::Overridden, |content| {

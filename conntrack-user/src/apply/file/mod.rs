@@ -1,10 +1,9 @@
-//! Replacing a file so that at any moment it is whole, old or new, and nobody
-//! else's change is lost.
+//! Replacing a file so that it is whole at any moment, old or new, and no change of
+//! others is lost.
 //!
 //! The new content is written beside the file under a hidden name, with the
-//! owner, mode and extended attributes of the old one, and the two change
-//! places. What was displaced is then looked at: if it is not what the plan had
-//! seen, they change places again.
+//! owner, mode and extended attributes of the old one, and both change places. If
+//! the displaced file is not the one that the plan was made for, they change back.
 
 mod attributes;
 mod place;
@@ -214,8 +213,8 @@ impl Tree {
         Ok(Some((present, Original { file, status })))
     }
 
-    /// Puts something in the place of a file, if that is still what is expected
-    /// (`None`: nothing). `temporary` is the hidden name beside it that is used.
+    /// Replaces a file if it still has the expected content (`None`: it does not
+    /// exist). `temporary` is the hidden name for the new file beside it.
     pub fn replace(
         &self,
         path: &Path,
@@ -256,9 +255,8 @@ impl Tree {
         })
     }
 
-    /// Removes what a replacement that was cut off has left under its hidden
-    /// name: something that is `known`, or the beginning of it. Says whether
-    /// something else is there.
+    /// Removes the temporary file of an interrupted replacement, if its content is
+    /// `known`, or the beginning of it. Returns whether it has other content.
     pub fn clean(&self, path: &Path, temporary: &str, known: &[&[u8]]) -> Result<bool> {
         let beside = path.with_file_name(temporary);
         let Some(left) = self.read(&beside)? else {

@@ -63,7 +63,7 @@ impl Place {
         ))
     }
 
-    /// Says what could not be done, and why not if the cause is an odd one.
+    /// Describes what failed, with a hint for unusual causes.
     fn failed(&self, error: Errno, doing: &str) -> Error {
         let hint = match error {
             Errno::PERM | Errno::ACCESS if self.is_immutable() => {
@@ -108,7 +108,7 @@ impl Place {
 
     /// Removes what was written here, and never what was displaced.
     fn forget(&self) {
-        // The error that led here is the one to be told.
+        // The error that led here is reported instead.
         let _ = unlinkat(&self.directory, &self.temporary, AtFlags::empty());
     }
 
@@ -231,7 +231,7 @@ impl Place {
         }
     }
 
-    /// Somebody else's file goes back to where it was.
+    /// Puts a file that somebody else has changed back to its place.
     fn put_back(&self) -> Result<()> {
         renameat_with(
             &self.directory,
@@ -275,8 +275,7 @@ impl Place {
         }
     }
 
-    /// Takes a file away: it first changes its name, so that it can be looked at
-    /// and given back.
+    /// Removes a file. It is renamed first, so that it can be checked and put back.
     pub(crate) fn take_away(&self, original: Option<&Original>) -> Result<()> {
         let Some(original) = original else {
             return Ok(());

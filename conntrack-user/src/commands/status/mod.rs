@@ -20,7 +20,7 @@ use anyhow::Result;
 
 pub use crate::say::finding::State;
 use crate::{
-    commands::status::{pressure::Bounds, report::Report},
+    commands::status::{pressure::Bounds, report::StatusReport},
     facts::{Facts, root::Root},
     incident::look,
     say::{output::Output, stdout},
@@ -44,11 +44,11 @@ pub fn run(options: &Options) -> Result<State> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
     let report = if root.is_this_host() {
-        let running = report::look(&facts, options.interval)?;
-        Report::of_host(facts, running, options.bounds)
+        let running = report::read_host(&facts, options.interval)?;
+        StatusReport::of_host(facts, running, options.bounds)
     } else {
         let census = look::at_tree(&root);
-        Report::of_tree(facts, options.root.clone(), census.as_ref(), options.bounds)
+        StatusReport::of_tree(facts, options.root.clone(), census.as_ref(), options.bounds)
     };
     match options.output {
         Output::Json => stdout::json(&report)?,

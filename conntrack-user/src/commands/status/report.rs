@@ -1,4 +1,4 @@
-//! All that `ctdrop status` has to say; as it is, this is the JSON.
+//! Everything that `ctdrop status` reports; serialized, it is the JSON.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -57,10 +57,10 @@ pub struct Refused {
     pub packets: Range,
 }
 
-/// What is said.
+/// Everything that `ctdrop status` reports.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "status")]
-pub struct Report {
+pub struct StatusReport {
     /// Now.
     pub time: String,
     /// Of ctdrop.
@@ -106,7 +106,7 @@ pub struct Report {
     pub not_used: Vec<Unusable>,
     /// What is there and could not be read.
     pub unreadable: Vec<Unreadable>,
-    /// What may not be seen from here, each as a sentence.
+    /// What may be missing, each as a sentence.
     pub warnings: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ pub struct Running {
     pub not_used: Vec<Unusable>,
 }
 
-impl Report {
+impl StatusReport {
     /// Judges a host.
     pub fn of_host(facts: Facts, running: Running, bounds: Bounds) -> Self {
         let Running {
@@ -290,8 +290,8 @@ fn default_max(facts: &Facts) -> Option<u64> {
     facts.kernel.default_table().map(|table| table.max)
 }
 
-/// Looks at a running host.
-pub(crate) fn look(facts: &Facts, interval: Duration) -> Result<Running> {
+/// Reads the running host.
+pub(crate) fn read_host(facts: &Facts, interval: Duration) -> Result<Running> {
     let around = Arc::new(Surroundings::read());
     let Survey { works, unusable } = survey::expect(&around);
     let mut usage = usage::measure(interval);

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    commands::status::{events, report::Report},
+    commands::status::{events, report::StatusReport},
     kernel::{counters::Totals, defaults, presence::Presence},
     observe::{backend::Backend, usage::NamespaceUse},
     say::{
@@ -27,7 +27,7 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const NAMESPACES: usize = 10;
 
 /// All of it.
-pub(crate) fn lines(report: &Report) -> Vec<String> {
+pub(crate) fn lines(report: &StatusReport) -> Vec<String> {
     let mut lines = vec![summary(report), origin(report)];
     lines.extend(findings(&report.findings));
     lines.push(String::new());
@@ -51,7 +51,7 @@ pub(crate) fn lines(report: &Report) -> Vec<String> {
 }
 
 /// The line that a monitoring system shows.
-fn summary(report: &Report) -> String {
+fn summary(report: &StatusReport) -> String {
     let style = match report.state {
         State::Ok => GOOD,
         State::Critical => BAD,
@@ -82,7 +82,7 @@ fn used(namespace: &NamespaceUse) -> String {
     )
 }
 
-fn origin(report: &Report) -> String {
+fn origin(report: &StatusReport) -> String {
     let of = match (&report.root, &report.host) {
         (Some(root), _) => format!("the tree {}", root.display()),
         (None, host) => host.clone().unwrap_or_default(),
@@ -123,7 +123,7 @@ fn row(name: &str, text: &str) -> String {
     format!("{name:<14}{text}")
 }
 
-fn numbers(report: &Report) -> Vec<String> {
+fn numbers(report: &StatusReport) -> Vec<String> {
     let limit = &report.limit;
     let mut lines = Vec::new();
     if let Some(conntrack) = &report.conntrack {
@@ -174,7 +174,7 @@ fn default(table: Option<defaults::Table>) -> String {
     )
 }
 
-fn memory(report: &Report) -> String {
+fn memory(report: &StatusReport) -> String {
     let memory = &report.memory;
     let entry = if memory.measured {
         format!("{} for an entry", bytes(memory.entry))
@@ -200,7 +200,7 @@ fn memory(report: &Report) -> String {
     format!("{entry}{now}{limit}")
 }
 
-fn timeouts(report: &Report) -> Option<String> {
+fn timeouts(report: &StatusReport) -> Option<String> {
     let shown = [
         ("tcp_timeout_established", "TCP established"),
         ("tcp_timeout_time_wait", "time wait"),
@@ -341,7 +341,7 @@ fn full_in(seconds: f64) -> String {
     }
 }
 
-fn survives(report: &Report) -> Vec<String> {
+fn survives(report: &StatusReport) -> Vec<String> {
     let survives = &report.survives;
     let mut lines = vec![format!("{BOLD}Limit after{BOLD:#}")];
     let mut outcome = |when: &str, outcome: &Outcome| {
@@ -371,7 +371,7 @@ fn place(outcome: &Outcome) -> String {
     }
 }
 
-fn backend(report: &Report) -> Vec<String> {
+fn backend(report: &StatusReport) -> Vec<String> {
     if report.root.is_some() {
         return Vec::new();
     }

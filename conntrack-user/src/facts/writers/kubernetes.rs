@@ -155,10 +155,10 @@ fn judge(
                 number(least)
             )
         } else {
-            "is told to leave the limit alone".to_owned()
+            "is configured not to set the limit".to_owned()
         },
-        knob: "conntrack.maxPerCore and conntrack.min in the configuration of kube-proxy \
-               (maxPerCore: 0 leaves the limit to the host); in k3s and RKE2 as kube-proxy-arg"
+        knob: "set conntrack.maxPerCore and conntrack.min in the configuration of kube-proxy \
+               (with maxPerCore: 0 the host sets the limit); in k3s and RKE2 as kube-proxy-arg"
             .to_owned(),
         sets: active.then_some(Sets {
             max,

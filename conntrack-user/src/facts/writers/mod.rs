@@ -67,11 +67,11 @@ fn of_firewalld(firewalld: &Firewalld, services: &Services) -> Option<Writer> {
         Writer {
             name: "firewalld",
             active: services.starts("firewalld"),
-            behaviour: "its stop and restart unload nf_conntrack, which comes back with the \
-                        kernel's default; its reload does not"
+            behaviour: "unloads nf_conntrack when it is stopped or restarted, which resets the \
+                        limit to the kernel's default; its reload does not"
                 .to_owned(),
-            knob: "CleanupModulesOnExit=no in /etc/firewalld/firewalld.conf where this version \
-                   knows it, and options nf_conntrack hashsize= in /etc/modprobe.d"
+            knob: "set CleanupModulesOnExit=no in /etc/firewalld/firewalld.conf, if this version \
+                   supports it, and options nf_conntrack hashsize= in /etc/modprobe.d"
                 .to_owned(),
             evidence: vec![evidence],
             sets: None,

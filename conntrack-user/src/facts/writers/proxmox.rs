@@ -62,13 +62,13 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
                 number(max)
             )
         } else {
-            "leaves the limit alone while the firewall is not enabled for the cluster, or made \
-             with nftables"
+            "does not set the limit, because the firewall is not enabled for the cluster, or \
+             uses nftables"
                 .to_owned()
         },
         knob: format!(
-            "nf_conntrack_max under [OPTIONS] in /etc/pve/local/host.fw; only a value above \
-             {} counts",
+            "set nf_conntrack_max under [OPTIONS] in /etc/pve/local/host.fw; only a value above \
+             {} has an effect",
             number(default)
         ),
         evidence,

@@ -89,14 +89,11 @@ fn of_script(text: &TextFile, enabled: bool) -> Option<Writer> {
         name: "script",
         active: enabled,
         behaviour: if enabled {
-            "sets the limit when it is run".to_owned()
+            "sets the limit when it runs".to_owned()
         } else {
-            "would set the limit, but is not run at boot".to_owned()
+            "would set the limit, but does not run at boot".to_owned()
         },
-        knob: format!(
-            "change the line in {}, or take it out",
-            source.file.display()
-        ),
+        knob: format!("change or delete the line in {}", source.file.display()),
         evidence: found.iter().map(|(_, _, source)| source.clone()).collect(),
         sets: enabled.then(|| Sets {
             max,
@@ -150,8 +147,8 @@ fn of_calico(text: &TextFile, enabled: bool) -> Option<Writer> {
     Some(Writer {
         name: "calicoctl",
         active: enabled,
-        behaviour: "node run sets the limit to 1000000, also if it was larger".to_owned(),
-        knob: "set the limit in a unit that is ordered after this one".to_owned(),
+        behaviour: "sets the limit to 1,000,000 at its start, even if it was larger".to_owned(),
+        knob: "set the limit in a unit that starts after this one".to_owned(),
         evidence: vec![source.clone()],
         sets: enabled.then_some(Sets {
             max: Some(1_000_000),
@@ -173,7 +170,7 @@ fn of_apf(reader: &Reader<'_>) -> Option<Writer> {
         name: "APF",
         active: max != Some(0),
         behaviour: "sets the limit whenever it starts".to_owned(),
-        knob: format!("SYSCTL_CONNTRACK in {}", source.file.display()),
+        knob: format!("set SYSCTL_CONNTRACK in {}", source.file.display()),
         sets: (max != Some(0)).then(|| Sets {
             max,
             buckets: None,

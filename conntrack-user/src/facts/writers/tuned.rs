@@ -35,19 +35,21 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
         active: runs,
         behaviour: match (max, reapplies) {
             (Some(_), true) => {
-                "its profile sets the limit after boot; then it applies the files \
-                                of /run/sysctl.d, /etc/sysctl.d and /etc/sysctl.conf once more"
+                "sets the limit of its profile after boot, then applies the files of \
+                 /run/sysctl.d, /etc/sysctl.d and /etc/sysctl.conf once more"
             }
-            (Some(_), false) => "its profile sets the limit after boot, over all files",
+            (Some(_), false) => {
+                "sets the limit of its profile after boot, which overrides all files"
+            }
             (None, true) => {
-                "its profile sets other sysctls after boot, and then applies the \
-                             files of /run/sysctl.d, /etc/sysctl.d and /etc/sysctl.conf once more"
+                "sets other sysctls after boot, then applies the files of /run/sysctl.d, \
+                 /etc/sysctl.d and /etc/sysctl.conf once more"
             }
-            (None, false) => "its profile sets other sysctls",
+            (None, false) => "sets other sysctls",
         }
         .to_owned(),
-        knob: "the section [sysctl] of the active profile (tuned-adm active), or a profile of \
-               your own that includes it"
+        knob: "change the section [sysctl] of the active profile (tuned-adm active), or use a \
+               profile of your own that includes it"
             .to_owned(),
         sets: (runs && (max.is_some() || reapplies)).then(|| Sets {
             max: max.and_then(|setting| setting.value),
