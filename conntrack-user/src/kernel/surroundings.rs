@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::{
+    process::{Resource, getrlimit},
+    thread::{CapabilitySet, capabilities as capabilities_of_thread},
+};
 use serde::Serialize;
 
 use crate::kernel::{container::Container, generation::Generation, release::Release};
@@ -109,7 +112,8 @@ pub struct Surroundings {
     /// Whether it shows that of the conntrack module; none if conntrack is built
     /// in.
     pub module_btf: Option<bool>,
-    /// Whether locked memory is limited, of which maps take before 5.11.
+    /// Whether locked memory, of which maps take before 5.11, is limited, and this
+    /// process cannot lift the limit.
     pub memory_lock_limited: bool,
 }
 
@@ -138,7 +142,7 @@ impl Surroundings {
         };
         Self {
             release: release.map(|release| (release.major, release.minor)),
-            memory_lock_limited: getrlimit(Resource::Memlock).current.is_some(),
+            memory_lock_limited: memory_lock_is_limited(),
             ..Self::resolve(&files)
         }
     }
@@ -226,6 +230,15 @@ impl Surroundings {
         self.capabilities.contains(&capability)
             || implied && self.capabilities.contains(&Capability::CapSysAdmin)
     }
+}
+
+/// Whether the limit on locked memory stays, whatever this process does: it may lift
+/// its limit up to the hard one, and beyond that with `CAP_SYS_RESOURCE`
+/// (`do_prlimit`, `kernel/sys.c`).
+fn memory_lock_is_limited() -> bool {
+    let may_lift = capabilities_of_thread(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
+    getrlimit(Resource::Memlock).maximum.is_some() && !may_lift
 }
 
 /// A field of `/proc/PID/status`.
