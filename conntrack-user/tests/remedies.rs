@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use conntrack_user::{
     cli::Command,
-    incident::{Netns, Remedy, Service, words},
+    incident::{Netns, Remedy, Service, commands, words},
 };
 
 /// Sysctls that a remedy may write: `Documentation/networking/nf_conntrack-sysctl.rst`
@@ -143,7 +143,7 @@ fn every_command_of_a_remedy_exists() {
     for (netns, enter) in namespaces() {
         for remedy in remedies() {
             is_listed(&remedy);
-            for command in words::commands(&remedy, &netns) {
+            for command in commands::commands(&remedy, &netns) {
                 let line: Vec<&str> = command.split_whitespace().collect();
                 if line[0] == "ctdrop" {
                     let read = Command::read(&line);

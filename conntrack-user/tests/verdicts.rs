@@ -12,7 +12,7 @@ use conntrack_user::{
             pressure::Bounds,
             report::{Running, StatusReport as Status},
         },
-        who::report::{Context, Report as Who, Seen},
+        who::report::{Context, NamespaceReport as Who, Seen},
     },
     engine::refusals::Need,
     facts::{Facts, root::Root},

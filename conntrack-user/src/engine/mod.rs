@@ -1,7 +1,7 @@
 //! What is observed, apart from any screen: [`Engine::next`] says what has happened
 //! since the last time, as plain data.
 //!
-//! [`session`] owns the observer and turns what it counts into [`update`]s: a
+//! `session` owns the observer and turns what it counts into [`update`]s: a
 //! [`header`], a [`report`] after each interval, with [`figures`], [`rows`] and
 //! [`names`], and the totals. [`options`] say what is asked for.
 

@@ -143,3 +143,10 @@ async fn without_conntrack_it_waits() {
     ));
     assert!(matches!(engine.next().await, Ok(None)), "the time is over");
 }
+
+#[test]
+fn any_task_can_observe() {
+    fn is_send(_: &(impl Send + 'static)) {}
+    let mut engine = Engine::new(options(), future::pending());
+    is_send(&async move { engine.next().await });
+}

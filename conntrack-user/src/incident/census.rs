@@ -11,7 +11,7 @@ use crate::{
     table::{
         aggregate::{self, Aggregate},
         entry::Address,
-        hitters::{Count, Hitters},
+        heavy_hitters::{Count, HeavyHitters},
         idle::SecondLook,
         owners::Owners,
     },
@@ -171,7 +171,7 @@ impl Census {
             let named = |it: aggregate::Service| (Service::of(it), owner(it.address));
             most.map(|most| Heaviest::new(most, named))
         };
-        let bound = |hitters: &Hitters<Address>| u64::from(hitters.error_bound());
+        let bound = |hitters: &HeavyHitters<Address>| u64::from(hitters.error_bound());
         Self {
             filtered: false,
             entries: sums.entries,

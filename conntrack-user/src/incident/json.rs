@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::{
-    incident::{remedy::Remedy, sign::Sign, words},
+    incident::{commands, remedy::Remedy, sign::Sign, words},
     kernel::netns::called::Netns,
 };
 
@@ -48,7 +48,7 @@ impl Serialize for Remedies {
             remedy,
             what: words::what(remedy),
             how: words::how(remedy, &self.netns),
-            commands: words::commands(remedy, &self.netns),
+            commands: commands::commands(remedy, &self.netns),
         }))
     }
 }

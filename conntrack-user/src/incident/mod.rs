@@ -11,6 +11,7 @@
 //! helps is in [`remedy`], and [`words`] says it all. [`look`] takes a census.
 
 pub mod census;
+pub mod commands;
 pub mod evidence;
 pub mod filling;
 mod json;

@@ -1,12 +1,12 @@
 //! The words for a diagnosis: one sentence for each sign, one line for each
-//! remedy, and the commands that carry it out. Nobody reads them back.
+//! remedy. Nobody reads them back.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::{
     incident::{
         census::Service,
-        filling,
+        commands, filling,
         kind::{Culprit, Kind},
         remedy::Remedy,
         sign::{Contents, Idleness, Refusal, Sign},
@@ -15,12 +15,9 @@ use crate::{
     kernel::netns::called::Netns,
     say::{
         number::{number, seconds, share},
-        protocol::protocol_name,
+        protocol::{has_ports, protocol_name},
     },
 };
-
-/// `IPPROTO_TCP`, `IPPROTO_UDP`
-const WITH_PORTS: [u8; 2] = [6, 17];
 
 /// A name for a kind of incident.
 pub const fn kind(kind: Kind) -> &'static str {
@@ -281,8 +278,8 @@ pub fn what(remedy: &Remedy) -> String {
 
 /// How a remedy is carried out, and what to think of.
 pub fn how(remedy: &Remedy, netns: &Netns) -> String {
-    let commands = commands(remedy, netns).join("; ");
-    let place = if netns.enter.is_none() && acts_inside(remedy) {
+    let run = commands::commands(remedy, netns).join("; ");
+    let place = if netns.enter.is_none() && commands::act_inside(remedy) {
         format!(
             "; to be run inside network namespace {}, nothing is known that enters it",
             netns.name
@@ -291,10 +288,10 @@ pub fn how(remedy: &Remedy, netns: &Netns) -> String {
         String::new()
     };
     let remark = remark(remedy);
-    match (commands.is_empty(), remark.is_empty()) {
+    match (run.is_empty(), remark.is_empty()) {
         (true, _) => remark.to_owned(),
-        (false, true) => format!("{commands}{place}"),
-        (false, false) => format!("{commands}{place}; {remark}"),
+        (false, true) => format!("{run}{place}"),
+        (false, false) => format!("{run}{place}; {remark}"),
     }
 }
 
@@ -337,92 +334,6 @@ const fn remark(remedy: &Remedy) -> &'static str {
     }
 }
 
-/// Whether its commands act on the namespace's own table.
-const fn acts_inside(remedy: &Remedy) -> bool {
-    matches!(
-        remedy,
-        Remedy::ShortenTimeout { .. }
-            | Remedy::DeleteSource { .. }
-            | Remedy::DeleteService { .. }
-            | Remedy::Synproxy
-    )
-}
-
-/// The commands of a remedy, each to be run as it is; none for a remedy that
-/// depends on the host's own rules.
-pub fn commands(remedy: &Remedy, netns: &Netns) -> Vec<String> {
-    let inside = |command: String| {
-        let enter = netns.enter.as_deref().unwrap_or_default();
-        format!("{enter}{command}")
-    };
-    let of_netns = |command: &str| {
-        if netns.is_host || netns.inode.is_none() {
-            command.to_owned()
-        } else {
-            format!("{command} --netns {}", called(netns))
-        }
-    };
-    match remedy {
-        Remedy::RaiseLimit | Remedy::RaiseBuckets => vec!["ctdrop fix".to_owned()],
-        Remedy::LookWho => vec![of_netns("ctdrop who")],
-        Remedy::LookFlows => vec!["ctdrop watch".to_owned()],
-        Remedy::LookSource { source } => vec![of_netns(&format!("ctdrop who --src {source}"))],
-        Remedy::ShortenTimeout { timeout, to, .. } => vec![inside(format!(
-            "sysctl -w net.netfilter.nf_conntrack_{timeout}={to}"
-        ))],
-        Remedy::DeleteSource { source, .. } => vec![inside(format!(
-            "conntrack -D{} -s {source}",
-            family(*source)
-        ))],
-        Remedy::DeleteService { service, .. } => vec![inside(delete(*service))],
-        Remedy::Synproxy => [
-            "net.netfilter.nf_conntrack_tcp_loose=0",
-            "net.ipv4.tcp_syncookies=1",
-        ]
-        .map(|setting| inside(format!("sysctl -w {setting}")))
-        .to_vec(),
-        Remedy::StopOwner { .. }
-        | Remedy::KeepOutUnreplied { .. }
-        | Remedy::DropSource { .. }
-        | Remedy::DoNotTrack { .. }
-        | Remedy::DropForged
-        | Remedy::LocalResolver
-        | Remedy::NatAddresses
-        | Remedy::FreeMemory => Vec::new(),
-    }
-}
-
-/// What a command line can call a namespace: its number, if a shell would take
-/// its name for something else.
-fn called(netns: &Netns) -> String {
-    let harmless = |char: char| char.is_ascii_alphanumeric() || "._/-".contains(char);
-    let plain = netns.name.chars().all(harmless) && !netns.name.starts_with('-');
-    match netns.inode.filter(|_| !plain) {
-        Some(inode) => inode.to_string(),
-        None => netns.name.clone(),
-    }
-}
-
-fn delete(service: Service) -> String {
-    let port = if WITH_PORTS.contains(&service.protocol) {
-        format!(" --dport {}", service.port)
-    } else {
-        String::new()
-    };
-    format!(
-        "conntrack -D{} -d {} -p {}{port}",
-        family(service.address),
-        service.address,
-        protocol_name(service.protocol)
-    )
-}
-
-/// The option for addresses of IPv6: without it some releases of conntrack look
-/// among those of IPv4, as its manual page says.
-const fn family(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "" } else { " -f ipv6" }
-}
-
 /// `udp 192.0.2.53:53`
 fn service(service: Service) -> String {
     let Service {
@@ -431,8 +342,8 @@ fn service(service: Service) -> String {
         port,
     } = service;
     let name = protocol_name(protocol);
-    if WITH_PORTS.contains(&protocol) {
-        format!("{name} {}", std::net::SocketAddr::new(address, port))
+    if has_ports(protocol) {
+        format!("{name} {}", SocketAddr::new(address, port))
     } else {
         format!("{name} {address}")
     }

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use crate::table::{
     entry::{Address, Class, Entry, Eviction, Progress, Rules},
-    hitters::{Count, Hitters},
+    heavy_hitters::{Count, HeavyHitters},
     idle::{Estimate, Pair, SecondLook, estimate},
     owners::Owners,
     sample::Sample,
@@ -110,15 +110,15 @@ pub struct Aggregate {
     /// Established TCP connections.
     pub established: u64,
     /// By source address.
-    pub sources: Hitters<Address>,
+    pub sources: HeavyHitters<Address>,
     /// By destination address.
-    pub destinations: Hitters<Address>,
+    pub destinations: HeavyHitters<Address>,
     /// By service.
-    pub services: Hitters<Service>,
+    pub services: HeavyHitters<Service>,
     /// By zone.
-    pub zones: Hitters<u16>,
+    pub zones: HeavyHitters<u16>,
     /// By mark.
-    pub marks: Hitters<u32>,
+    pub marks: HeavyHitters<u32>,
     /// By owner of the source, or else of who answers.
     pub owners: HashMap<u32, Count, RandomState>,
     /// By protocol, state and progress: as many keys as these have values.
@@ -154,11 +154,11 @@ impl Aggregate {
             in_question: Sample::default(),
             second: None,
             established: 0,
-            sources: Hitters::with_capacity(circumstances.keys),
-            destinations: Hitters::with_capacity(circumstances.keys),
-            services: Hitters::with_capacity(circumstances.keys),
-            zones: Hitters::with_capacity(FEW_KEYS),
-            marks: Hitters::with_capacity(FEW_KEYS),
+            sources: HeavyHitters::with_capacity(circumstances.keys),
+            destinations: HeavyHitters::with_capacity(circumstances.keys),
+            services: HeavyHitters::with_capacity(circumstances.keys),
+            zones: HeavyHitters::with_capacity(FEW_KEYS),
+            marks: HeavyHitters::with_capacity(FEW_KEYS),
             owners: HashMap::default(),
             states: HashMap::default(),
             overdue,

@@ -10,7 +10,7 @@ pub mod aggregate;
 pub mod dump;
 pub mod entry;
 pub mod filter;
-pub mod hitters;
+pub mod heavy_hitters;
 pub mod idle;
 pub mod listing;
 pub mod owners;

@@ -122,6 +122,43 @@ mod rooms {
     }
 
     #[test]
+    fn what_a_macro_makes_in_a_room_is_of_that_room() {
+        let files = [
+            ROOT,
+            ("src/main.rs", ""),
+            ("src/facts.rs", "make! { Facts }"),
+            ("src/logs.rs", ""),
+            ("src/say.rs", "use crate::facts::Facts;"),
+        ];
+        assert_eq!(
+            reported_by(TABLE, &files),
+            [
+                "house/src/say.rs:1: room say uses crate::facts::Facts, but facts is in no layer below"
+            ]
+        );
+    }
+
+    #[test]
+    fn variants_that_are_all_imported_hide_no_path() {
+        let files = [
+            ROOT,
+            ("src/main.rs", ""),
+            ("src/facts.rs", "pub mod read {}\npub enum Fact { One }"),
+            (
+                "src/logs.rs",
+                "use Level::*;\nenum Level { Low }\nfn f() { house::facts::read::all() }",
+            ),
+            ("src/say.rs", ""),
+        ];
+        assert_eq!(
+            reported_by(TABLE, &files),
+            [
+                "house/src/logs.rs:3: room logs uses house::facts::read::all, but facts is in no layer below"
+            ]
+        );
+    }
+
+    #[test]
     fn a_room_has_a_layer_and_a_layer_its_rooms() {
         let files = [
             ("src/lib.rs", "pub mod attic;\npub mod facts;\npub mod say;"),

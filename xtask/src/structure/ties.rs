@@ -147,6 +147,10 @@ impl<'a> Search<'a> {
             ("super", Some(parent)) => vec![module(parent)],
             _ => self.name(before.module, name),
         };
+        if found.is_empty() {
+            // A macro makes it there.
+            found.push(item(before.module));
+        }
         for found in &mut found {
             found.through.extend(&before.through);
         }
@@ -166,20 +170,17 @@ impl<'a> Search<'a> {
         let mut found: Vec<Found> = children.map(|&child| module(child)).collect();
         for meaning in here.contents.names.get(name).into_iter().flatten() {
             match meaning {
-                Meaning::Item => found.push(Found {
-                    module: within,
-                    item: true,
-                    through: Vec::new(),
-                }),
+                Meaning::Item => found.push(item(within)),
                 Meaning::Import(path) => found.extend(handed_on(within, self.path(within, path))),
             }
         }
         if found.is_empty() {
             for path in &here.contents.globs {
-                let all = self.path(within, path);
-                let named = all.into_iter().flat_map(|found| self.next(found, name));
-                let named = named.filter(|found| !found.item || found.module != within);
-                found.extend(handed_on(within, named.collect()));
+                // Not of enums: a variant begins no path.
+                let all = self.path(within, path).into_iter();
+                for from in all.filter(|found| !found.item) {
+                    found.extend(handed_on(within, self.name(from.module, name)));
+                }
             }
         }
         self.open.pop();
@@ -192,6 +193,15 @@ fn module(module: Id) -> Found {
     Found {
         module,
         item: false,
+        through: Vec::new(),
+    }
+}
+
+/// Something in a module.
+fn item(within: Id) -> Found {
+    Found {
+        module: within,
+        item: true,
         through: Vec::new(),
     }
 }

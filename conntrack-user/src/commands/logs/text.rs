@@ -302,14 +302,21 @@ fn not_counted(report: &LogReport) -> Vec<String> {
     let mut lines = Vec::new();
     let skipped = report.skipped.lines;
     if skipped.total() > 0 {
+        let why = [
+            (skipped.cut, "cut off"),
+            (skipped.not_kernel, "not written by the kernel"),
+            (skipped.binary, "with control bytes"),
+            (skipped.long, "too long"),
+        ];
+        let why = why
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("{} {why}", number(*count)))
+            .collect::<Vec<_>>();
         lines.push(format!(
-            "not counted: {} about a full table ({} cut off, {} not written by the kernel, {} with \
-             control bytes, {} too long)",
+            "not counted: {} about a full table ({})",
             counted(skipped.total(), "line"),
-            number(skipped.cut),
-            number(skipped.not_kernel),
-            number(skipped.binary),
-            number(skipped.long)
+            why.join(", ")
         ));
     }
     if report.suppressed_elsewhere > 0 && report.lines > 0 {

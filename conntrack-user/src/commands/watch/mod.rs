@@ -104,6 +104,8 @@ impl Watch {
         if let Some(fixing) = self.fixing.take() {
             outcome = outcome.and(fixing.finish(&self.output).await);
         }
+        // Nothing stays loaded, however long the output waits for a reader.
+        drop(engine);
         outcome.and(self.output.finish().await)
     }
 

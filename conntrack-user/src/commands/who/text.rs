@@ -4,10 +4,13 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    commands::who::report::{Dump, Group, Place, Range, Report, Row, ServiceName},
+    commands::who::{
+        report::{Dump, NamespaceReport},
+        rows::{Group, Place, Range, Row, ServiceName},
+    },
     incident::{Culprit, Incident, Kind, Remedies, filling, thresholds::IDLE, words},
     say::{
-        number::{number, optional, seconds, share},
+        number::{counted, number, optional, seconds, share},
         port::{Services, endpoint, port_text},
         protocol::protocol_name,
         text::plain,
@@ -20,7 +23,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 
 /// The lines of a report.
-pub fn lines(report: &Report, services: &Services) -> Vec<String> {
+pub fn lines(report: &NamespaceReport, services: &Services) -> Vec<String> {
     let mut lines = vec![header(report)];
     lines.extend(incident(report, services));
     if report.entries > 0 {
@@ -29,13 +32,15 @@ pub fn lines(report: &Report, services: &Services) -> Vec<String> {
         lines.push(remaining("expire in", &report.remaining));
         lines.push(age(report));
     }
-    lines.extend(table("SOURCE", &report.sources, |it| {
+    lines.extend(table(("SOURCE", "sources"), &report.sources, |it| {
         owned(it, String::new())
     }));
-    lines.extend(table("DESTINATION", &report.destinations, |it| {
-        owned(it, String::new())
-    }));
-    lines.extend(table("SERVICE", &report.services, |it| {
+    lines.extend(table(
+        ("DESTINATION", "destinations"),
+        &report.destinations,
+        |it| owned(it, String::new()),
+    ));
+    lines.extend(table(("SERVICE", "services"), &report.services, |it| {
         service(it, services)
     }));
     if !report.owners.is_empty() {
@@ -45,17 +50,21 @@ pub fn lines(report: &Report, services: &Services) -> Vec<String> {
     }
     lines.extend(states(report));
     if report.zones.rows.iter().any(|row| row.key.zone != 0) {
-        lines.extend(table("ZONE", &report.zones, |it| it.zone.to_string()));
+        lines.extend(table(("ZONE", "zones"), &report.zones, |it| {
+            it.zone.to_string()
+        }));
     }
     if report.marks.rows.iter().any(|row| row.key.mark != 0) {
-        lines.extend(table("MARK", &report.marks, |it| format!("{:#x}", it.mark)));
+        lines.extend(table(("MARK", "marks"), &report.marks, |it| {
+            format!("{:#x}", it.mark)
+        }));
     }
     lines.extend(would_free(report));
     lines.extend(caveats(&report.dump, report.entries));
     lines
 }
 
-fn header(report: &Report) -> String {
+fn header(report: &NamespaceReport) -> String {
     let entries = report.dump.entries_before.unwrap_or(report.entries);
     let of_max = report.max.map(|max| format!(" ({})", share(entries, max)));
     let container = report
@@ -63,7 +72,7 @@ fn header(report: &Report) -> String {
         .as_ref()
         .map(|container| format!(", {}", plain(&container.to_string())));
     let asked = if report.dump.is_filtered() {
-        format!("; {} asked for", number(report.entries))
+        format!("; {} match the options", number(report.entries))
     } else {
         String::new()
     };
@@ -77,10 +86,10 @@ fn header(report: &Report) -> String {
     )
 }
 
-fn incident(report: &Report, services: &Services) -> Vec<String> {
+fn incident(report: &NamespaceReport, services: &Services) -> Vec<String> {
     let incident = &report.incident;
     let about = if incident.filling.filtered {
-        "; of the entries asked for alone"
+        "; only of the entries that match the options"
     } else {
         ""
     };
@@ -130,28 +139,28 @@ fn culprit(incident: &Incident, services: &Services) -> String {
     format!(", {who}: {} entries", number(*entries))
 }
 
-fn evictable(report: &Report) -> String {
+fn evictable(report: &NamespaceReport) -> String {
     let it = &report.evictable;
     let collector = if it.collector > 0 {
         format!(
-            "; {} closing, by the garbage collector once the table has been full",
+            "; {} that are closing, by the garbage collector after the table was full",
             number(it.collector)
         )
     } else {
         String::new()
     };
     format!(
-        "evictable  {} ({}) by early_drop{collector}; {} stay until their timeout",
+        "evictable  {} ({}) by early_drop{collector}; {} only by their timeout",
         number(it.early_drop),
         share(it.early_drop, report.entries),
         number(it.nobody)
     )
 }
 
-fn progress(report: &Report) -> String {
+fn progress(report: &NamespaceReport) -> String {
     let it = &report.progress;
     let perhaps = if report.idle_unknown > 0 {
-        format!(", {} perhaps", number(report.idle_unknown))
+        format!(", possibly {} more", number(report.idle_unknown))
     } else {
         String::new()
     };
@@ -185,34 +194,39 @@ fn remaining(what: &str, ranges: &[Range]) -> String {
     format!("{what:10} {}", parts.join(", "))
 }
 
-fn age(report: &Report) -> String {
+fn age(report: &NamespaceReport) -> String {
     if report.age.known == 0 {
-        return "age        not known: net.netfilter.nf_conntrack_timestamp is off".to_owned();
+        return "age        unknown: net.netfilter.nf_conntrack_timestamp is off".to_owned();
     }
     let unknown = report.entries.saturating_sub(report.age.known);
     let rest = if unknown > 0 {
-        format!(", not known: {}", number(unknown))
+        format!(", unknown: {}", number(unknown))
     } else {
         String::new()
     };
     remaining("age", &report.age.ranges) + &rest
 }
 
-fn table<T>(what: &str, group: &Group<T>, name: impl Fn(&T) -> String) -> Vec<String> {
+fn table<T>(
+    (what, plural): (&str, &str),
+    group: &Group<T>,
+    name: impl Fn(&T) -> String,
+) -> Vec<String> {
     let mut lines = rows(what, &group.rows, name);
     if group.omitted > 0 || group.error_bound > 0 {
         let about = if group.error_bound > 0 { "about " } else { "" };
         let bound = if group.error_bound > 0 {
             format!(
-                "; a count can be up to {} too low: more keys than have room",
+                "; each count may be up to {} too low, because not all fit into memory",
                 number(u64::from(group.error_bound))
             )
         } else {
             String::new()
         };
         lines.push(format!(
-            "  {about}{} different in all (--top){bound}",
-            number(group.distinct)
+            "  {about}{} {plural}, top {} shown{bound}",
+            number(group.distinct),
+            group.rows.len()
         ));
     }
     lines
@@ -254,7 +268,7 @@ fn aligned(table: &mut Table, numbers: usize) -> Vec<String> {
         .collect()
 }
 
-fn states(report: &Report) -> Vec<String> {
+fn states(report: &NamespaceReport) -> Vec<String> {
     if report.states.is_empty() {
         return Vec::new();
     }
@@ -275,12 +289,12 @@ fn states(report: &Report) -> Vec<String> {
     lines
 }
 
-fn would_free(report: &Report) -> Vec<String> {
+fn would_free(report: &NamespaceReport) -> Vec<String> {
     let Remedies { netns, list } = &report.would_free;
     if list.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![String::new(), "what would free most".to_owned()];
+    let mut lines = vec![String::new(), "what would free the most entries".to_owned()];
     for remedy in list {
         lines.push(format!(
             "  {:>9}  {}",
@@ -304,13 +318,13 @@ fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
     };
     if !dump.filtered_by_kernel.is_empty() {
         lines.push(format!(
-            "filtered in the kernel by {}",
+            "filtered by the kernel: {}",
             names(&dump.filtered_by_kernel)
         ));
     }
     if !dump.filtered_here.is_empty() {
         lines.push(format!(
-            "filtered here, as this kernel does not, by {}: {} of {} entries received",
+            "filtered by ctdrop, because this kernel cannot: {}; {} of the {} entries received match",
             names(&dump.filtered_here),
             number(entries),
             number(dump.received)
@@ -335,20 +349,24 @@ fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
     }
     if dump.interrupted {
         lines.push(
-            "the kernel says that the table changed so that entries may be missing".to_owned(),
+            "the kernel reports that the table changed during the dump: entries may be missing"
+                .to_owned(),
         );
     }
     if dump.overruns > 0 {
         lines.push(format!(
-            "the kernel lacked room for the dump {} times (ENOBUFS): entries may be missing",
-            number(dump.overruns)
+            "the kernel had no memory for the dump {} (ENOBUFS): entries may be missing",
+            counted(dump.overruns, "time")
         ));
     }
     if dump.unreadable > 0 {
-        lines.push(format!(
-            "{} entries could not be read and are in no count",
-            number(dump.unreadable)
-        ));
+        lines.push(match dump.unreadable {
+            1 => "1 entry could not be read and is not counted".to_owned(),
+            several => format!(
+                "{} entries could not be read and are not counted",
+                number(several)
+            ),
+        });
     }
     lines
 }

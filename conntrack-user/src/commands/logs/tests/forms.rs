@@ -174,8 +174,11 @@ fn broken_lines_are_counted_and_lose_nothing() {
     text.extend(b"\xff\xfe\x1b nf_conntrack: table full, dropping packet\n");
     text.extend(b"Mar 99 10:00:03 gate kernel: nf_conntrack: table full, dropping packet\n");
     text.extend(b"Mar 12 10:00:04 gate kernel: nf_conntrack: table full, dropping packet");
-    let (report, _) = read_files(&[("messages", &text)], &in_2012());
+    let (report, text) = read_files(&[("messages", &text)], &in_2012());
     assert_drops(&report, 2, 2);
+    let said = "not counted: 4 lines about a full table (2 cut off, 1 not written by the kernel, 1 \
+                with control bytes)";
+    assert!(text.contains(said), "{text}");
     let lines = &report["skipped"]["lines"];
     assert_eq!(lines["cut"], 2, "{lines}");
     assert_eq!(lines["binary"], 1, "{lines}");

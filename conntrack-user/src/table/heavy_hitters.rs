@@ -2,7 +2,7 @@
 //!
 //! Up to a fixed number of keys each has its exact count. When more come, the
 //! smaller half is given up, so that the count of a key that comes back can be
-//! too low, by at most [`Hitters::error_bound`]. A key whose true count is
+//! too low, by at most [`HeavyHitters::error_bound`]. A key whose true count is
 //! greater than that is never missing.
 
 use std::{
@@ -98,7 +98,7 @@ impl Sketches {
 
 /// Counts by key.
 #[derive(Debug)]
-pub struct Hitters<K> {
+pub struct HeavyHitters<K> {
     counts: HashMap<K, Count, RandomState>,
     capacity: usize,
     error_bound: u32,
@@ -106,7 +106,7 @@ pub struct Hitters<K> {
     sketches: Option<Sketches>,
 }
 
-impl<K: Copy + Eq + Hash + Ord> Hitters<K> {
+impl<K: Copy + Eq + Hash + Ord> HeavyHitters<K> {
     /// Counts for up to `capacity` keys.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn exact_while_there_is_room() {
-        let mut hitters = Hitters::with_capacity(10);
+        let mut hitters = HeavyHitters::with_capacity(10);
         for number in 0..10 {
             for _ in 0..=number {
                 hitters.add(number, ONE);
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn equal_counts_are_in_the_order_of_their_keys() {
-        let mut hitters = Hitters::with_capacity(10);
+        let mut hitters = HeavyHitters::with_capacity(10);
         for number in [5, 3, 4] {
             hitters.add(number, ONE);
         }
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_keys_leaves_the_heavy_ones_within_the_bound() {
-        let mut hitters = Hitters::with_capacity(1000);
+        let mut hitters = HeavyHitters::with_capacity(1000);
         for light in 0_u32..200_000 {
             hitters.add(light + 10, ONE);
             if light % 20 == 0 {

@@ -1,0 +1,219 @@
+//! Looks into the tables of namespaces, some at the same time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::{self, Scope},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    commands::who::{
+        progress::Progress,
+        report::{Context, NamespaceReport, Seen},
+    },
+    incident::{Evidence, Netns, census::in_doubt, thresholds},
+    kernel::{counters, limits::Limits, netns::Namespace},
+    say::clock,
+    table::{aggregate::MANY_KEYS, entry::Rules, filter::Filter, owners::Owners, survey::Survey},
+};
+
+/// How often a dump is begun anew, if the kernel says that it has lost
+/// something.
+const ATTEMPTS: u32 = 3;
+
+/// Tables that are dumped at the same time, each added up in some 20 MiB at the
+/// most. The kernel goes through the entries of all namespaces for each of them.
+const AT_ONCE: usize = 2;
+
+/// How tables are looked into.
+pub(super) struct Look {
+    pub(super) owners: Owners,
+    pub(super) rules: Rules,
+    pub(super) filter: Filter,
+    pub(super) top: usize,
+    /// The namespace that is the host's own, if it can be seen.
+    pub(super) host: Option<u32>,
+}
+
+/// The tables that are dumped, and how far that has come.
+struct Work<'a> {
+    list: &'a [Namespace],
+    /// The place of the next one that nobody has begun.
+    next: AtomicUsize,
+    /// Whether nobody wants to know any more.
+    stop: AtomicBool,
+    progress: Progress<'a>,
+}
+
+impl<'a> Work<'a> {
+    /// The next namespace to be dumped, and its place in the list.
+    fn next(&self) -> Option<(usize, &'a Namespace)> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        Some((place, self.list.get(place)?))
+    }
+}
+
+/// Calls `say` with what comes, by place, in the order of the places.
+fn in_order<T>(
+    what: impl IntoIterator<Item = (usize, T)>,
+    mut say: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let mut early = BTreeMap::new();
+    let mut due = 0;
+    for (place, one) in what {
+        early.insert(place, one);
+        while let Some(one) = early.remove(&due) {
+            say(due, one)?;
+            due += 1;
+        }
+    }
+    Ok(())
+}
+
+impl Look {
+    /// Dumps the tables of namespaces, some at the same time, and gives the
+    /// reports in the order of the list. What is still being dumped when `say`
+    /// fails ends early.
+    pub(super) fn at_each(
+        &self,
+        list: &[Namespace],
+        mut say: impl FnMut(&Namespace, Result<NamespaceReport>) -> Result<()>,
+    ) -> Result<()> {
+        let work = Work {
+            list,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            progress: Progress::of(list),
+        };
+        thread::scope(|scope| {
+            let said = self.start(scope, &work).and_then(|reports| {
+                in_order(reports, |place, report| {
+                    let namespace = &list[place];
+                    work.progress.aside(|| say(namespace, report))
+                })
+            });
+            work.stop.store(true, Ordering::Relaxed);
+            said
+        })
+    }
+
+    /// Starts the threads that dump, and gives what the reports come through.
+    fn start<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        work: &'env Work<'_>,
+    ) -> Result<mpsc::Receiver<(usize, Result<NamespaceReport>)>> {
+        let (done, reports) = mpsc::channel();
+        for _ in 0..AT_ONCE.min(work.list.len()) {
+            let done = done.clone();
+            let dump = move || {
+                while let Some((place, namespace)) = work.next() {
+                    // Nobody listens any more if nothing can be printed.
+                    if done.send((place, self.at(namespace, work))).is_err() {
+                        return;
+                    }
+                }
+            };
+            thread::Builder::new()
+                .spawn_scoped(scope, dump)
+                .context("cannot start a thread to dump conntrack tables")?;
+        }
+        Ok(reports)
+    }
+
+    /// Looks into the table of a namespace.
+    fn at(&self, namespace: &Namespace, work: &Work<'_>) -> Result<NamespaceReport> {
+        let owners = self.owners.seen_from(namespace.inode);
+        let count = || namespace.counters().ok().flatten();
+        let earlier = count();
+        let seen = namespace.inside(|| self.here(&owners, work))?;
+        let later = count();
+        let evidence = Evidence {
+            netns: Netns::of(namespace, self.host == Some(namespace.inode)),
+            entries: seen.before.entries.max(seen.after.entries),
+            max: seen.before.max,
+            growth: earlier
+                .zip(later)
+                .and_then(|(earlier, later)| counters::delta(&later, &earlier)),
+            ..Evidence::default()
+        };
+        let context = Context {
+            container: namespace.container.as_ref(),
+            owners: &owners,
+            filter: &self.filter,
+            evidence,
+            top: self.top,
+        };
+        Ok(NamespaceReport::new(&seen, &context))
+    }
+
+    /// The same, in a thread inside it. A dump that lost something is begun
+    /// anew; if the last one did so too, the report says it.
+    fn here(&self, owners: &Owners, work: &Work<'_>) -> Result<Seen> {
+        let survey = Survey {
+            filter: &self.filter,
+            owners,
+            rules: self.rules,
+            idle_after: thresholds::IDLE,
+            keys: MANY_KEYS,
+            in_doubt,
+        };
+        let mut dumped = work.progress.dump();
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let time = clock::now();
+            let before = Limits::read()?;
+            let began = Instant::now();
+            let (mut sums, outcome) =
+                survey.first(&work.stop, &mut |received| dumped.note(received))?;
+            if !outcome.is_whole() && attempts < ATTEMPTS {
+                continue;
+            }
+            let seconds = began.elapsed().as_secs_f64();
+            let after = Limits::read()?;
+            survey.second(&mut sums);
+            return Ok(Seen {
+                sums,
+                outcome,
+                time,
+                seconds,
+                attempts,
+                before,
+                after,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_come_in_the_order_of_the_list_up_to_a_failure() {
+        let mut said = Vec::new();
+        in_order([(2, 'c'), (0, 'a'), (1, 'b')], |place, letter| {
+            said.push((place, letter));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(said, [(0, 'a'), (1, 'b'), (2, 'c')]);
+        let mut calls = 0;
+        let failed = in_order([(0, 'a'), (1, 'b')], |_, _| {
+            calls += 1;
+            anyhow::bail!("nobody reads")
+        });
+        assert!(failed.is_err());
+        assert_eq!(calls, 1);
+    }
+}
