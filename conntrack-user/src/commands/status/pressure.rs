@@ -87,8 +87,8 @@ impl Pressure<'_> {
             format!("{COUNT_SOURCES} {} | sort -rn | head", self.list())
         };
         format!(
-            "see who fills it ({look}): a flood or a leak is to be stopped at its source; if the \
-             load is honest, raise buckets and limit"
+            "see what fills it ({look}): stop a flood or a leak at its source; otherwise raise \
+             buckets and limit"
         )
     }
 
@@ -139,7 +139,7 @@ impl Pressure<'_> {
             },
             match self.incident_in(namespace) {
                 Some(incident) => incident.advice().join("; "),
-                None => "ctdrop watch names the flows and the reason, ctdrop who what fills the \
+                None => "run ctdrop watch to see the flows and the reason, ctdrop who to see what fills the \
                          table"
                     .to_owned(),
             },
@@ -188,7 +188,7 @@ impl Pressure<'_> {
             Code::TableFilling,
             Severity::Warning,
             format!(
-                "the table of {} will be full in {} if it goes on like this",
+                "the table of {} will be full in {} at this rate",
                 namespace.name,
                 duration(Duration::from_secs_f64(left))
             ),
@@ -223,11 +223,11 @@ impl Pressure<'_> {
                 Code::RefusedSinceBoot,
                 Severity::Info,
                 format!("{} packets have been refused since boot", range(sum)),
-                format!("by the counters of {}", shortened(&names)),
+                format!("according to the counters of {}", shortened(&names)),
                 if self.runs_here() {
-                    "ctdrop logs tells when, as far as the kernel log kept it"
+                    "run ctdrop logs to see when, as far as the kernel log goes back"
                 } else {
-                    "ctdrop logs tells when, elsewhere, from a copy of the kernel log"
+                    "copy the kernel log to another host and run ctdrop logs there to see when"
                 },
             )
         })
@@ -239,7 +239,7 @@ impl Pressure<'_> {
                 Code::NoLimit,
                 Severity::Warning,
                 "there is no limit",
-                "nf_conntrack_max is 0, so that entries take memory without bound",
+                "nf_conntrack_max is 0, so entries can take all memory",
                 "set a limit that fits the host's memory",
             )
         })
@@ -289,7 +289,7 @@ impl Pressure<'_> {
             Severity::Warning,
             format!("a full table takes up to {} of the memory", percent(share)),
             format!(
-                "{} of {}, which is never swapped out; and each network namespace may fill its own",
+                "{} of {}, which is never swapped out; each network namespace can fill its own table",
                 bytes(at_limit),
                 bytes(self.memory.total?)
             ),
@@ -307,7 +307,7 @@ impl Pressure<'_> {
                     "TCP flows that are never closed stay for {}",
                     duration(Duration::from_secs(established))
                 ),
-                "nf_conntrack_tcp_timeout_established; such entries cannot be evicted",
+                "set by nf_conntrack_tcp_timeout_established; the kernel never evicts such entries",
                 if self.runs_here() {
                     "if ctdrop who shows many idle established flows, lower it to a day or less"
                         .to_owned()
