@@ -100,7 +100,8 @@ const fn needs_room(pressure: Pressure, kind: Kind) -> bool {
 /// else the one that has refused most, or else the fullest.
 pub fn worst(namespaces: &[Evidence]) -> Option<&Evidence> {
     namespaces.iter().max_by(|one, other| {
-        let rank = |it: &Evidence| (it.is_full(), it.is_full() && it.netns.is_host);
+        let full = |it: &Evidence| it.is_full() || it.has_been_full();
+        let rank = |it: &Evidence| (full(it), full(it) && it.netns.is_host);
         let refused = |it: &Evidence| it.refused_now();
         let before = |it: &Evidence| it.dropped_before;
         rank(one)

@@ -244,14 +244,27 @@ impl Aggregate {
         true
     }
 
-    /// Judges connections in question that were looked at twice.
+    /// Judges connections in question that were looked at twice. Of each key only
+    /// the part stays idle that was found to be so.
     pub fn judge(&mut self, pairs: &[Pair]) {
         let Circumstances {
             timeouts,
             idle_after,
             ..
         } = &self.circumstances;
-        self.second = Some(SecondLook::of(pairs, &timeouts.established(), *idle_after));
+        let second = SecondLook::of(pairs, &timeouts.established(), *idle_after);
+        if second.looked > 0 {
+            let (idle, looked) = (second.idle, second.looked);
+            self.sources.leave_idle(idle, looked);
+            self.destinations.leave_idle(idle, looked);
+            self.services.leave_idle(idle, looked);
+            self.zones.leave_idle(idle, looked);
+            self.marks.leave_idle(idle, looked);
+            for count in self.owners.values_mut() {
+                count.leave_idle(idle, looked);
+            }
+        }
+        self.second = Some(second);
     }
 
     /// Adds what is known of an entry's times. Each packet sets the remaining time

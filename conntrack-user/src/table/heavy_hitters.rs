@@ -35,6 +35,14 @@ impl Count {
     }
 }
 
+impl Count {
+    /// As [`HeavyHitters::leave_idle`].
+    pub fn leave_idle(&mut self, idle: u64, looked: u64) {
+        let left = u64::from(self.idle) * idle / looked.max(1);
+        self.idle = u32::try_from(left).unwrap_or(self.idle);
+    }
+}
+
 /// How many different keys there were, in 1 MiB: linear counting (Whang and
 /// others, 1990), within 1 % up to some ten million.
 #[derive(Debug)]
@@ -130,6 +138,14 @@ impl<K: Copy + Eq + Hash + Ord> HeavyHitters<K> {
             self.give_up_half();
         }
         self.counts.insert(key, count);
+    }
+
+    /// Leaves only a part of the idle connections of each key, rounded down: of so
+    /// many that were looked at again, that many were idle.
+    pub fn leave_idle(&mut self, idle: u64, looked: u64) {
+        for count in self.counts.values_mut() {
+            count.leave_idle(idle, looked);
+        }
     }
 
     /// The key of which `what` is greatest, if it is for any key greater than 0.
@@ -228,6 +244,25 @@ mod tests {
             .collect();
         assert_eq!((top, omitted), (vec![(9, 10), (8, 9), (7, 8)], 7));
         assert_eq!((hitters.error_bound(), hitters.distinct()), (0, 10));
+    }
+
+    #[test]
+    fn a_second_look_leaves_a_part_of_the_idle_connections() {
+        let mut hitters = HeavyHitters::with_capacity(10);
+        hitters.add(
+            1,
+            Count {
+                entries: 10,
+                idle: 9,
+                ..Count::default()
+            },
+        );
+        hitters.leave_idle(600, 600);
+        assert_eq!(hitters.top(1).0[0].1.idle, 9);
+        hitters.leave_idle(1, 2);
+        assert_eq!(hitters.top(1).0[0].1.idle, 4);
+        hitters.leave_idle(0, 600);
+        assert_eq!(hitters.top(1).0[0].1.idle, 0);
     }
 
     #[test]

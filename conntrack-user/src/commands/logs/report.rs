@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use conntrack_ebpf::Reason;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use crate::{
         advice::{Evidence, advise},
         words::{self, AdviceText},
     },
+    incident::{self, Incident, judge_worst},
     logs::{
         account::{
             attribution::Loaded,
@@ -62,6 +64,9 @@ pub struct LogReport {
     pub sources: Vec<Source>,
     /// What may be wrong.
     pub warnings: Vec<String>,
+    /// Why packets were refused, as far as a log tells it: not what filled the
+    /// table. None if none were.
+    pub incident: Option<Incident>,
     /// What to do.
     pub advice: Vec<AdviceText>,
 }
@@ -241,6 +246,7 @@ impl LogReport {
             .into_iter()
             .map(|(place, lines)| netns(place, lines))
             .collect();
+        let incident = incident(&by_netns);
         let advice = advise(&Evidence {
             drops: total.into(),
             modules: read.modules,
@@ -294,6 +300,7 @@ impl LogReport {
             },
             sources: read.sources.clone(),
             warnings: read.warnings.iter().cloned().chain(open(tally)).collect(),
+            incident,
             advice: advice.into_iter().map(words::text).collect(),
         }
     }
@@ -373,6 +380,35 @@ fn netns(place: Place, lines: u64) -> Netns {
         netns,
         container,
         lines,
+    }
+}
+
+/// The incident of the table that most lines are about, of the host's if any are.
+fn incident(places: &[Netns]) -> Option<Incident> {
+    let evidence: Vec<incident::Evidence> = places
+        .iter()
+        .map(|place| incident::Evidence {
+            netns: called(place),
+            refused: BTreeMap::from([(Reason::TableFull, place.lines)]),
+            ..incident::Evidence::default()
+        })
+        .collect();
+    (!evidence.is_empty()).then(|| judge_worst(&evidence, None))
+}
+
+/// What a log calls a namespace.
+fn called(place: &Netns) -> incident::Netns {
+    match (place.netns, place.container) {
+        (Some(inode), _) => incident::Netns {
+            inode: Some(inode),
+            name: format!("net:[{inode}]"),
+            ..incident::Netns::default()
+        },
+        (None, Some(container)) => incident::Netns {
+            name: format!("container {container}"),
+            ..incident::Netns::default()
+        },
+        (None, None) => incident::Netns::of_tree(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
+        OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
@@ -17,8 +19,13 @@ use crate::{
         progress::Progress,
         report::{Context, NamespaceReport, Seen},
     },
-    incident::{Evidence, Netns, census::in_doubt, thresholds},
-    kernel::{counters, limits::Limits, netns::Namespace},
+    facts::{Facts, root::Root},
+    incident::{Evidence, Netns, census::in_doubt, evidence::dropped_before, thresholds},
+    kernel::{
+        counters::{self, Counters},
+        limits::Limits,
+        netns::Namespace,
+    },
     say::clock,
     table::{aggregate::MANY_KEYS, entry::Rules, filter::Filter, owners::Owners, survey::Survey},
 };
@@ -39,6 +46,8 @@ pub(super) struct Look {
     pub(super) top: usize,
     /// The namespace that is the host's own, if it can be seen.
     pub(super) host: Option<u32>,
+    /// The limit that the kernel chooses by itself, once somebody has asked.
+    pub(super) default: OnceLock<Option<u64>>,
 }
 
 /// The tables that are dumped, and how far that has come.
@@ -137,6 +146,9 @@ impl Look {
         let earlier = count();
         let seen = namespace.inside(|| self.here(&owners, work))?;
         let later = count();
+        let totals = later.as_ref().map(Counters::totals);
+        let dropped = totals.is_some_and(|totals| totals.drop > Some(0));
+        let default = dropped.then(|| self.default_max()).flatten();
         let evidence = Evidence {
             netns: Netns::of(namespace, self.host == Some(namespace.inode)),
             entries: seen.before.entries.max(seen.after.entries),
@@ -144,7 +156,8 @@ impl Look {
             growth: earlier
                 .zip(later)
                 .and_then(|(earlier, later)| counters::delta(&later, &earlier)),
-            ..Evidence::default()
+            refused: BTreeMap::new(),
+            dropped_before: dropped_before(totals.as_ref(), seen.before.max, default),
         };
         let context = Context {
             container: namespace.container.as_ref(),
@@ -156,7 +169,16 @@ impl Look {
         Ok(NamespaceReport::new(&seen, &context))
     }
 
-    /// The same, in a thread inside it. A dump that lost something is begun
+    /// The limit that the kernel chooses by itself on this host, as far as its files
+    /// tell.
+    fn default_max(&self) -> Option<u64> {
+        *self.default.get_or_init(|| {
+            let facts = Facts::read(&Root::open(Path::new("/")).ok()?).ok()?;
+            Some(facts.kernel.default_table()?.max)
+        })
+    }
+
+    /// The same as [`Self::at`], in a thread inside it. A dump that lost something is begun
     /// anew; if the last one did so too, the report says it.
     fn here(&self, owners: &Owners, work: &Work<'_>) -> Result<Seen> {
         let survey = Survey {

@@ -10,6 +10,8 @@ pub mod rows;
 mod summary;
 pub mod text;
 
+use std::sync::OnceLock;
+
 use anyhow::{Result, bail};
 
 use crate::{
@@ -72,6 +74,7 @@ pub fn run(options: &Options) -> Result<()> {
             .iter()
             .find(|it| namespaces.is_host(it))
             .map(|it| it.inode),
+        default: OnceLock::new(),
     };
     summary.warnings.clone_from(&namespaces.warnings);
     let wanted = match &options.netns {

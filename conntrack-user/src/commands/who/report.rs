@@ -45,11 +45,12 @@ pub struct NamespaceReport {
     pub progress: ByProgress,
     /// Established TCP connections.
     pub established: u64,
-    /// Of these, those without a packet for an hour or longer, by one look.
+    /// Of these, those without a packet for an hour or longer: by a second look at
+    /// some of them, if there was one, or else by the first.
     pub idle_established: u64,
-    /// Of these, those of which one look cannot tell it.
+    /// Of these, those of which it cannot be told.
     pub idle_unknown: u64,
-    /// What a second look at connections of both kinds has shown.
+    /// What the second look has shown.
     pub second_look: Option<SecondLook>,
     /// By source.
     pub sources: Group<Place>,
@@ -160,6 +161,7 @@ impl NamespaceReport {
             filtered: context.filter.criteria().next().is_some(),
             ..Census::of(sums, owners)
         };
+        let idle = census.idle();
         let place = |address| place(address, owners);
         Self {
             time: seen.time.clone(),
@@ -173,8 +175,8 @@ impl NamespaceReport {
             evictable_share: share(sums.evictable.early_drop, sums.entries),
             progress: sums.progress,
             established: sums.established,
-            idle_established: sums.idle_established,
-            idle_unknown: sums.idle_unknown,
+            idle_established: idle.idle,
+            idle_unknown: idle.unknown,
             second_look: sums.second,
             sources: group(&sums.sources, *top, place),
             destinations: group(&sums.destinations, *top, place),

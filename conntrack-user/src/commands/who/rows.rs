@@ -38,7 +38,7 @@ pub struct Row<T> {
     /// Of these, those that saw no reply.
     pub unreplied: u32,
     /// Of these, established TCP connections without a packet for an hour or
-    /// longer, by one look.
+    /// longer, less the part that a second look has found in use.
     pub idle_established: u32,
 }
 

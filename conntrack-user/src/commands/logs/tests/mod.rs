@@ -3,6 +3,7 @@
 
 mod forms;
 mod generations;
+mod incident;
 mod reloads;
 mod selection;
 mod sources;
