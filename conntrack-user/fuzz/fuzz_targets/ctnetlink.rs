@@ -4,9 +4,9 @@
 #![no_main]
 
 use conntrack_user::{
-    commands::who::verdict::{Facts, judge},
+    incident::{Census, Evidence, judge, thresholds::IDLE},
     table::{
-        aggregate::{Aggregate, Circumstances},
+        aggregate::{Aggregate, Circumstances, HEAVY_KEYS},
         entry::Rules,
         owners::Owners,
         timeouts::Timeouts,
@@ -20,6 +20,8 @@ fuzz_target!(|datagram: &[u8]| {
         rules: Rules::of((6, 12)),
         timeouts: Timeouts::default(),
         now: 0,
+        idle_after: IDLE,
+        keys: HEAVY_KEYS,
     });
     let owners = Owners::default();
     let mut messages = 0;
@@ -32,6 +34,7 @@ fuzz_target!(|datagram: &[u8]| {
         }
     }
     assert!(messages <= datagram.len() / wire::HEADER + 1);
-    let judged = judge(&Facts::of(&sums));
-    assert!(judged.entries <= sums.entries);
+    let census = Census::of(&sums, &owners);
+    let filling = judge(&Evidence::default(), Some(&census)).filling;
+    assert!(filling.entries <= filling.of && filling.of <= sums.entries);
 });
