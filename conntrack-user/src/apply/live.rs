@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    facts::live_files::LiveFiles, kernel::defaults::Table, plan::LiveWrite, say::number::number,
+    facts::live_files::LiveFiles,
+    kernel::defaults::Table,
+    plan::LiveWrite,
+    say::number::{counted_entries, number},
 };
 
 /// What is in force.
@@ -99,12 +102,15 @@ pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
                 return Ok(());
             }
             if !is_ours(now, write) {
-                bail!("{path} is {} by now, so it is not restored", number(now));
+                bail!(
+                    "{path} is not restored: another program has set it to {}",
+                    number(now)
+                );
             }
             if is_buckets(write) && limit_left {
                 bail!(
-                    "{path} stays at {}, because the limit does: with fewer buckets, hash chains \
-                     would get too long",
+                    "{path} stays at {}, because the limit was not restored either: with fewer \
+                     buckets, hash chains would get too long",
                     number(now)
                 );
             }
@@ -112,11 +118,11 @@ pub fn take_back(writes: &[LiveWrite], entries: Option<u64>) -> Vec<String> {
                 && let Some(entries) = entries.filter(|&entries| before > 0 && entries >= before)
             {
                 bail!(
-                    "{path} stays at {}: with {} new flows would be refused, because there are {} \
-                     entries",
+                    "{path} stays at {}: there are {} now, and with the old limit of {} the kernel \
+                     would refuse new flows",
                     number(now),
-                    number(before),
-                    number(entries)
+                    counted_entries(entries),
+                    number(before)
                 );
             }
             self::write(&write.path, before)
@@ -205,14 +211,14 @@ mod tests {
             fs::write(&files.max, other).unwrap();
             let left = take_back(&writes, None);
             assert!(
-                left[0].contains("by now, so it is not restored"),
+                left[0].contains("is not restored: another program has set it to"),
                 "{left:?}"
             );
             assert_eq!(text(&files.max), other);
         }
         fs::write(&files.max, "4000\n").unwrap();
         let left = take_back(&writes, Some(2000));
-        assert!(left[0].contains("new flows would be refused"), "{left:?}");
+        assert!(left[0].contains("would refuse new flows"), "{left:?}");
         assert_eq!(text(&files.max), "4000\n");
     }
 
@@ -226,7 +232,7 @@ mod tests {
         fs::write(&files.buckets, "2048\n").unwrap();
         let left = take_back(&writes, None);
         assert!(
-            left[0].contains("2,048 by now, so it is not restored"),
+            left[0].contains("another program has set it to 2,048"),
             "{left:?}"
         );
         assert_eq!(text(&files.buckets), "2048\n");

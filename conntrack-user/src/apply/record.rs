@@ -270,7 +270,8 @@ fn check(manifest: &Manifest) -> Result<()> {
     for file in &manifest.files {
         if !file.temporary.starts_with(TEMPORARY) || file.temporary.contains('/') {
             bail!(
-                "ctdrop does not use the name {:?} for a temporary file beside {}",
+                "cannot use this record: it names a temporary file {:?} beside {} that ctdrop would \
+                 not create. Somebody may have changed the record",
                 file.temporary,
                 file.path.display()
             );

@@ -69,8 +69,8 @@ pub fn undo(root: &Path, id: Option<&str>) -> Result<Undone> {
     let mut record = choose()?;
     if let Some(later) = built_upon(&records, &record)? {
         bail!(
-            "nothing was changed: undo {later} before {}, because it changed some of the same files \
-             later",
+            "nothing was changed: undo {later} first, because it changed some of the same files \
+             after {}",
             record.manifest.id
         );
     }
@@ -193,12 +193,12 @@ pub(crate) fn clean(tree: &Tree, record: &Record) -> Result<()> {
             .chain([after.as_slice()])
             .collect();
         if tree.clean(&file.path, &file.temporary, &known)? {
+            let temporary = tree.outside(&file.path.with_file_name(&file.temporary));
+            let (temporary, path) = (temporary.display(), tree.outside(&file.path));
+            let path = path.display();
             bail!(
-                "{}, left by an interrupted fix, holds what somebody else has written to {}: compare \
-                 both, and remove one",
-                tree.outside(&file.path.with_file_name(&file.temporary))
-                    .display(),
-                tree.outside(&file.path).display()
+                "{temporary}, from an interrupted fix, holds somebody's change to {path}: merge it \
+                 into {path} and delete {temporary}"
             );
         }
     }

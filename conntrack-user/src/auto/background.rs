@@ -264,7 +264,7 @@ fn lines(considered: &Considered, applied: &Applied) -> Vec<String> {
     );
     if plan.files.is_empty() {
         let why = if considered.is_ineffective() {
-            "no file was changed: a higher limit does not help against this"
+            "no file was changed: a higher limit does not help (see above)"
         } else {
             "no file had to be changed"
         };

@@ -211,8 +211,8 @@ impl What {
             } => vec![raised(*need, *before, *after, *refused)],
             Self::Kept { told, .. } => with(kept(told), indented(&told.lines)),
             Self::NotKept(error) => vec![plain(&format!(
-                "the raised limit is not saved: {error}; it lasts until the next boot or reload of the \
-                 module, and ctdrop undo cannot undo it"
+                "cannot save the raised limit: {error}. It stays in force until the next boot or reload \
+                 of the module; ctdrop undo cannot undo it"
             ))],
             Self::Held { why, table, advice } => with(
                 plain(&held(*why, *table, &advice.evidence)),

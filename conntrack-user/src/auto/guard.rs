@@ -85,8 +85,8 @@ impl Guard {
     /// Gets ready. No limit will be set above `ceiling`; without one, above what
     /// the memory allows.
     pub fn prepare(mode: Mode, ceiling: Option<u64>) -> Result<Self> {
-        let prepared =
-            Prepared::read(ceiling).context("cannot read what decides the limit, for --fix")?;
+        let prepared = Prepared::read(ceiling)
+            .context("--fix cannot read the settings that decide the limit")?;
         if mode == Mode::Auto {
             priority::hurry();
         }
@@ -369,7 +369,7 @@ impl Guard {
     }
 }
 
-const PANICKED: &str = "the work on a fix has panicked";
+const PANICKED: &str = "internal error in the work on a fix; please report it";
 
 /// Has it done by another thread, which may take its time.
 fn elsewhere(work: impl FnOnce() -> Work + Send + 'static) -> Receiver<Work> {

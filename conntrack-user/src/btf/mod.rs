@@ -184,8 +184,8 @@ impl Btf {
         let size = self
             .size(of)
             .with_context(|| format!("the size of {path} is unknown"))?;
-        let offset =
-            u32::try_from(offset / 8).with_context(|| format!("{path} lies out of reach"))?;
+        let offset = u32::try_from(offset / 8)
+            .with_context(|| format!("the offset of {path} is too large"))?;
         Ok(Field { offset, size })
     }
 
@@ -221,7 +221,9 @@ impl Btf {
         check_strings(&data[strings.clone()], base.is_some())?;
         let types = type_offsets(&data, type_section)?;
         let (first_type, first_string) = match &base {
-            Some(base) => base.end().context("the base leaves no ids to a module")?,
+            Some(base) => base
+                .end()
+                .context("no type ids are left for the module's BTF")?,
             None => (1, 0),
         };
         let mut btf = Btf {
@@ -403,7 +405,7 @@ fn sections(data: &[u8]) -> Result<(Range<usize>, Range<usize>)> {
         .context("no BTF: the file is empty")?;
     let magic = u16::from_ne_bytes(*magic);
     if magic == MAGIC.swap_bytes() {
-        bail!("BTF of the other byte order: it is of another machine");
+        bail!("this BTF has the other byte order: it is from another machine type");
     }
     ensure!(magic == MAGIC, "no BTF: it begins with {magic:#06x}");
     let version = data.get(2).copied().unwrap_or_default();

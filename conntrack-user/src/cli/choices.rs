@@ -6,7 +6,10 @@ use clap::{ValueEnum, builder::PossibleValue};
 use crate::{
     auto::guard::Mode,
     engine::by::By,
-    observe::{arming::Arm, backend::Backend},
+    observe::{
+        arming::{ARM_AT, Arm, CALM, REST_BELOW},
+        backend::Backend,
+    },
     say::output::Output,
     table::filter::Family,
 };
@@ -74,13 +77,13 @@ impl ValueEnum for Backend {
             ),
             Self::Kprobe => (
                 "kprobe",
-                "Probes at the entries and returns of the same functions: the same, at more cost, \
-                 on kernels without trampolines",
+                "Probes at entry and return of the same functions: same results, higher cost; \
+                 needs no BPF trampolines",
             ),
             Self::Tracepoint => (
                 "tracepoint",
-                "The tracepoint of freed packets: those that got no entry, held against the \
-                 kernel's counters",
+                "The tracepoint of freed packets: flows of packets that got no entry; compared \
+                 with the kernel's counters",
             ),
             Self::Counters => (
                 "counters",
@@ -101,12 +104,18 @@ impl ValueEnum for Arm {
         let (name, help) = match self {
             Self::Auto => (
                 "auto",
-                "Under pressure: a table is 90 % full, or something was refused or evicted; until \
-                 nothing of the kind was seen for 10 s",
+                format!(
+                    "Attach when a table is {:.0} % full, or a packet is refused or an entry \
+                     evicted; detach after {} s without refused packets and evicted entries, and \
+                     with all tables under {:.0} %",
+                    ARM_AT * 100.0,
+                    CALM.as_secs(),
+                    REST_BELOW * 100.0
+                ),
             ),
             Self::Always => (
                 "always",
-                "Always: every refusal has its flow from the first on",
+                "From the start: every refused packet is counted by flow".to_owned(),
             ),
         };
         Some(PossibleValue::new(name).help(help))

@@ -2,10 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::value_parser;
-
 use crate::{
-    cli::values::interval,
+    cli::values::{interval, limit},
     commands::fix::{Action, Options},
     say::output::Output,
 };
@@ -27,7 +25,7 @@ pub struct Fix {
     pub root: PathBuf,
 
     /// Set this limit, whatever the load
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
+    #[arg(long, value_name = "N", value_parser = limit())]
     pub to: Option<u64>,
 
     /// Show the plan and change nothing

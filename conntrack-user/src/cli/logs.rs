@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::{
-    cli::values::threads,
+    cli::values::{threads, year},
     commands::logs::Options,
     logs::{read::request::Request, time::When},
     say::output::Output,
@@ -41,7 +41,7 @@ pub struct Logs {
 
     /// The year in which each log begins, if its times have no year; by default
     /// taken from the time that the file was last written
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1970..=9998))]
+    #[arg(long, value_name = "YEAR", value_parser = year())]
     pub year: Option<i16>,
 
     /// Number of threads that search; by default one for each processor

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 pub(super) enum Subcommand {
     /// Observe refused packets now, flow by flow
     ///
-    /// Counts every packet that connection tracking refuses, in the kernel, and
+    /// Counts in the kernel every packet that connection tracking refuses, and
     /// checks the counts against the kernel's own counters. On a terminal it draws
     /// a live screen, otherwise it prints lines. It ends on Ctrl-C, on SIGTERM or
     /// after --duration, and then prints the totals.

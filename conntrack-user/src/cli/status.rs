@@ -43,7 +43,7 @@ impl TryFrom<Status> for Options {
         if warning > critical {
             return Err(format!(
                 "--warning {warning} is above --critical {critical}: there would be no warning \
-                 before the table is critical"
+                 before the table is critical; lower --warning or raise --critical"
             ));
         }
         Ok(Self {

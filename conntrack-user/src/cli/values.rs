@@ -1,8 +1,8 @@
 //! The values of options: how each is read, and what is said of a wrong one.
 
-use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
+use std::{net::IpAddr, num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 
-use clap::{builder::RangedI64ValueParser, value_parser};
+use clap::builder::TypedValueParser;
 
 use crate::{
     say::{protocol, reason::ReasonName},
@@ -70,13 +70,61 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
-pub(super) fn percent() -> RangedI64ValueParser<u8> {
-    value_parser!(u8).range(1..=100)
+pub(super) fn percent() -> impl TypedValueParser<Value = u8> {
+    whole(1..=100)
+}
+
+/// A limit: what the kernel accepts, but for 0, which is none.
+pub(super) fn limit() -> impl TypedValueParser<Value = u64> {
+    whole(1..=i32::MAX as u64)
+}
+
+/// A year whose times can be reckoned with.
+pub(super) fn year() -> impl TypedValueParser<Value = i16> {
+    whole(1970..=9998)
+}
+
+/// A conntrack zone.
+pub(super) fn zone() -> impl TypedValueParser<Value = u16> {
+    whole(0..=u16::MAX.into())
+}
+
+/// A whole number of this range.
+fn whole<T>(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = T>
+where
+    T: TryFrom<u64> + Clone + Send + Sync + 'static,
+{
+    move |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|number| range.contains(number))
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| {
+                let (first, last) = (range.start(), range.end());
+                format!("give a whole number from {first} to {last}")
+            })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_out_of_range_are_refused_in_plain_words() {
+        let read = |text: &str| {
+            let command = clap::Command::new("ctdrop");
+            let argument = clap::Arg::new("to").value_parser(limit());
+            let matches = command.arg(argument).try_get_matches_from(["ctdrop", text]);
+            matches.map(|matches| matches.get_one::<u64>("to").copied())
+        };
+        assert_eq!(read("2147483647").unwrap(), Some(2_147_483_647));
+        for bad in ["0", "2147483648", "many"] {
+            let error = read(bad).unwrap_err().to_string();
+            let said = "give a whole number from 1 to 2147483647";
+            assert!(error.contains(said), "{error}");
+        }
+    }
 
     #[test]
     fn marks_have_a_mask_if_it_is_given() {

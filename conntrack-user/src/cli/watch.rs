@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use clap::value_parser;
-
 use crate::{
     auto::guard,
-    cli::values::{duration, interval, protocol, reason},
+    cli::values::{duration, interval, limit, protocol, reason},
     commands::watch,
     engine::{self, by::By},
     observe::{arming::Arm, backend::Backend},
@@ -57,11 +55,11 @@ pub struct Watch {
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub reason: Vec<ReasonName>,
 
-    /// Name service ports, from /etc/services
+    /// Show service names instead of port numbers, from /etc/services
     #[arg(long)]
     pub service_names: bool,
 
-    /// Use this way to observe, or fail; by default the best that works here
+    /// Use this backend; fail if it does not work. Default: the best one that works
     #[arg(long, value_enum)]
     pub backend: Option<Backend>,
 
@@ -70,8 +68,8 @@ pub struct Watch {
     #[arg(long, value_enum, default_value = "always")]
     pub arm: Arm,
 
-    /// Let go of the conntrack module when nobody else needs it, so that it can
-    /// be unloaded, and come back when it is needed (only fexit holds it)
+    /// Detach from module nf_conntrack when nothing else uses it, so that it can
+    /// be unloaded; attach again when it is used (only fexit holds it)
     #[arg(long)]
     pub release_module: bool,
 
@@ -80,9 +78,9 @@ pub struct Watch {
     #[arg(long, value_enum, default_value = "off")]
     pub fix: guard::Mode,
 
-    /// With --fix plan or auto, set no limit above this one; by default, above what takes 10 %
+    /// Highest limit that --fix may set; default: the limit at which entries take 10 %
     /// of the memory
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=i32::MAX as u64))]
+    #[arg(long, value_name = "N", value_parser = limit())]
     pub ceiling: Option<u64>,
 
     /// Print only the final totals, and fixes that are made
@@ -96,11 +94,7 @@ impl TryFrom<Watch> for watch::options::Options {
 
     fn try_from(watch: Watch) -> Result<Self, String> {
         if watch.ceiling.is_some() && watch.fix == guard::Mode::Off {
-            return Err(
-                "--ceiling bounds what --fix sets, and without --fix plan or --fix auto nothing \
-                  is set"
-                    .to_owned(),
-            );
+            return Err("--ceiling has no effect without --fix plan or --fix auto".to_owned());
         }
         Ok(Self {
             engine: engine::options::Options {

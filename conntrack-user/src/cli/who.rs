@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    cli::values::{address, mark, protocol},
+    cli::values::{address, mark, protocol, zone},
     commands::who::Options,
     say::output::Output,
     table::filter::{Family, Filter, Mark},
@@ -37,7 +37,7 @@ pub struct Who {
     pub dst: Option<IpAddr>,
 
     /// Only entries of this conntrack zone
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = zone())]
     pub zone: Option<u16>,
 
     /// Only entries with this mark, such as 0x10, or 0x10/0xf0 with a mask
@@ -48,7 +48,7 @@ pub struct Who {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top: usize,
 
-    /// Show services by name, from /etc/services
+    /// Show service names instead of port numbers, from /etc/services
     #[arg(long)]
     pub service_names: bool,
 }

@@ -10,11 +10,11 @@ use crate::{
         kind::{Culprit, Kind},
         remedy::Remedy,
         sign::{Contents, Idleness, Refusal, Sign},
-        thresholds::{FEW, FULL},
+        thresholds::{FEW, FULL, SPOOFED_ENTRIES},
     },
     kernel::netns::called::Netns,
     say::{
-        number::{number, seconds, share},
+        number::{counted, counted_entries, number, seconds, share},
         protocol::{has_ports, protocol_name},
     },
 };
@@ -28,7 +28,7 @@ pub const fn kind(kind: Kind) -> &'static str {
         Kind::SpoofedFlood => "a flood with forged sources fills the table",
         Kind::Flood => "a flood, a scan, or a service that is down fills the table",
         Kind::FewBuckets => "the hash table has too few buckets",
-        Kind::Clash => "packets lose the race for their tuple",
+        Kind::Clash => "packets clash: another packet inserted the same tuple first",
         Kind::NatExhausted => "source NAT finds no free port",
         Kind::Memory => "the kernel has no memory for entries",
         Kind::NoisyNamespace => "a network namespace other than the host's is full",
@@ -39,7 +39,7 @@ pub const fn kind(kind: Kind) -> &'static str {
 /// What fills a table, in a few words.
 pub const fn filling(kind: filling::Kind) -> &'static str {
     match kind {
-        filling::Kind::NotSeen => "nobody has looked what fills it",
+        filling::Kind::NotSeen => "not known what fills it: ctdrop did not read the table",
         filling::Kind::TooFew => "too few entries to judge",
         filling::Kind::HonestLoad => "looks like honest load",
         filling::Kind::Leak => "looks like a leak: idle connections that nobody closes",
@@ -59,7 +59,7 @@ pub fn culprit(culprit: &Culprit) -> String {
         } => format!(
             "from {address}{}: {}",
             owned(owner.as_deref()),
-            count(*entries, "entry", "entries")
+            counted_entries(*entries)
         ),
         Culprit::Service {
             service: to,
@@ -69,7 +69,7 @@ pub fn culprit(culprit: &Culprit) -> String {
             "to {}{}: {}",
             service(*to),
             owned(owner.as_deref()),
-            count(*entries, "entry", "entries")
+            counted_entries(*entries)
         ),
         Culprit::Netns(netns) => format!("in network namespace {}", netns.name),
     }
@@ -101,7 +101,7 @@ fn refusal(it: &Refusal) -> String {
             format!("{} refused by the full table", were(*packets))
         }
         Refusal::DroppedSinceBoot { packets } => format!(
-            "{} dropped since boot, under a limit that the kernel chose by itself",
+            "{} dropped since boot; the limit is the kernel's default",
             were(*packets)
         ),
         Refusal::DroppedUnexplained { packets } => format!(
@@ -109,25 +109,26 @@ fn refusal(it: &Refusal) -> String {
             were(*packets)
         ),
         Refusal::ChainsTooLong { packets } => format!(
-            "{} refused as their hash chain was too long: more buckets help, a higher limit does \
-             not",
+            "{} refused because their hash chain was too long: more buckets help, a higher limit \
+             does not",
             were(*packets)
         ),
         Refusal::RacesLost { packets } => format!(
-            "{} dropped that lost a race for their tuple: no limit helps",
+            "{} dropped in a clash: another packet inserted the same tuple first; a higher limit \
+             does not help",
             were(*packets)
         ),
         Refusal::NatPortsExhausted { packets } => format!(
-            "{} dropped as source NAT found no free port: no limit helps",
+            "{} dropped because source NAT found no free port: a higher limit does not help",
             were(*packets)
         ),
         Refusal::NoMemory { packets } => format!(
-            "{} refused below the limit, for want of memory",
+            "{} refused below the limit because the kernel had no memory",
             were(*packets)
         ),
         Refusal::NotTheHosts { netns } => format!(
-            "the full table is that of network namespace {}: the limit is one number that each \
-             namespace's own count is compared with",
+            "the full table belongs to network namespace {}: each namespace may have up to the \
+             limit, and counts separately",
             netns.name
         ),
     }
@@ -135,12 +136,14 @@ fn refusal(it: &Refusal) -> String {
 
 fn contents(it: &Contents) -> String {
     match it {
-        Contents::TableNotSeen => "nobody has looked what fills the table".to_owned(),
-        Contents::TooFew { .. } => format!("fewer than {FEW} entries say nothing"),
-        Contents::Filtered { entries } => format!(
-            "only the {} asked for were looked at",
-            count(*entries, "entry", "entries")
-        ),
+        Contents::TableNotSeen => {
+            "what fills the table is not known: ctdrop did not read it".to_owned()
+        }
+        Contents::TooFew { .. } => format!("fewer than {FEW} entries are too few to judge"),
+        Contents::Filtered { entries: 1 } => "only the 1 matching entry was judged".to_owned(),
+        Contents::Filtered { entries } => {
+            format!("only the {} matching entries were judged", number(*entries))
+        }
         Contents::Replied { entries, of } => {
             format!("{} of the entries saw a reply", share(*entries, *of))
         }
@@ -149,12 +152,17 @@ fn contents(it: &Contents) -> String {
         }
         Contents::UnrepliedSources { sources, forged } => {
             let meaning = if *forged {
-                ", hardly one of which has tried twice: they are forged, or a scan comes from \
-                 everywhere"
+                format!(
+                    ", on average fewer than {SPOOFED_ENTRIES} entries each: the sources are \
+                     forged, or many hosts scan"
+                )
             } else {
-                ""
+                String::new()
             };
-            let sources = count(*sources, "source", "different sources");
+            let sources = match *sources {
+                1 => "1 source".to_owned(),
+                several => format!("{} different sources", number(several)),
+            };
             format!("these entries have {sources}{meaning}")
         }
         Contents::UnrepliedSource {
@@ -194,8 +202,8 @@ fn idleness(it: &Idleness) -> String {
             seconds(*idle)
         ),
         Idleness::IdleUnknown { entries, of } => format!(
-            "{} of the entries are established TCP connections that may be idle or not: their \
-             timeout in force is not the sysctl's",
+            "{} of the entries are established TCP connections; ctdrop cannot tell whether they \
+             are idle, because their timeout is not the sysctl's",
             share(*entries, *of)
         ),
         Idleness::IdleSource {
@@ -218,20 +226,20 @@ fn idleness(it: &Idleness) -> String {
             unknown,
             seconds,
         } => format!(
-            "of {} looked at again after {seconds} s, {} had a packet in between, {} had none and \
-             are idle, {} had none and live by an unknown timeout",
-            count(*looked, "connection", "connections"),
+            "{} read again after {seconds} s: {} had a packet; {} had none and are idle; {} had \
+             none, and their timeout is unknown",
+            counted(*looked, "connection"),
             number(*alive),
             number(*idle),
             number(*unknown)
         ),
         Idleness::OtherTimeout { seconds: set } => format!(
-            "packets set the timeout of some connections to {} at most, which is not the sysctl's: \
-             a rule (ct timeout) or data in flight does that",
+            "some connections have a timeout of at most {}, not the sysctl's: a rule (ct timeout) \
+             or unacknowledged data sets it",
             seconds(*set)
         ),
         Idleness::OneLook => {
-            "idleness was told from one look, by the timeout that the sysctl sets".to_owned()
+            "idle time is computed from one reading, with the sysctl's timeout".to_owned()
         }
     }
 }
@@ -241,8 +249,8 @@ pub fn what(remedy: &Remedy) -> String {
     match remedy {
         Remedy::RaiseLimit => "raise the limit".to_owned(),
         Remedy::RaiseBuckets => "raise the number of buckets".to_owned(),
-        Remedy::LookWho => "look who fills the table".to_owned(),
-        Remedy::LookFlows => "look which flows are refused, and why".to_owned(),
+        Remedy::LookWho => "find out who fills the table".to_owned(),
+        Remedy::LookFlows => "find out which flows are refused, and why".to_owned(),
         Remedy::ShortenTimeout {
             timeout, from, to, ..
         } => format!(
@@ -270,8 +278,8 @@ pub fn what(remedy: &Remedy) -> String {
         Remedy::DoNotTrack { service: None } => "do not track the flood".to_owned(),
         Remedy::Synproxy => "answer TCP with SYNPROXY".to_owned(),
         Remedy::DropForged => "drop forged sources".to_owned(),
-        Remedy::LocalResolver => "of DNS: keep two queries of one socket from racing".to_owned(),
-        Remedy::NatAddresses => "of source NAT: give it more addresses or ports".to_owned(),
+        Remedy::LocalResolver => "DNS: prevent clashes of two queries on one socket".to_owned(),
+        Remedy::NatAddresses => "source NAT: give it more addresses or ports".to_owned(),
         Remedy::FreeMemory => "free memory".to_owned(),
     }
 }
@@ -281,7 +289,7 @@ pub fn how(remedy: &Remedy, netns: &Netns) -> String {
     let run = commands::commands(remedy, netns).join("; ");
     let place = if netns.enter.is_none() && commands::act_inside(remedy) {
         format!(
-            "; to be run inside network namespace {}, nothing is known that enters it",
+            "; run it inside network namespace {} (ctdrop knows no command to enter it)",
             netns.name
         )
     } else {
@@ -299,20 +307,20 @@ const fn remark(remedy: &Remedy) -> &'static str {
     match remedy {
         Remedy::RaiseLimit => "it raises buckets and limit, and makes them last",
         Remedy::RaiseBuckets => "it raises the buckets, and makes them last",
-        Remedy::LookWho => "a leak or a flood fills any limit, and is to be stopped first",
+        Remedy::LookWho => "stop a leak or a flood first: it fills any limit",
         Remedy::LookFlows | Remedy::LookSource { .. } => "",
         Remedy::ShortenTimeout { .. } => {
-            "it holds for packets to come: entries that are there keep their time until they are \
-             deleted"
+            "it affects later packets only: entries without packets keep their remaining time until \
+             you delete them"
         }
-        Remedy::DeleteSource { .. } => "it breaks those in use behind NAT",
+        Remedy::DeleteSource { .. } => "this breaks NATed connections that are in use",
         Remedy::DeleteService { .. } => {
             "or do not track it (NOTRACK in table raw) if no rule and no NAT needs its state"
         }
         Remedy::StopOwner { .. } => "limit its connections with ct count or connlimit",
         Remedy::KeepOutUnreplied { .. } => {
-            "early_drop evicts them when the table is full; drop or do not track what makes them \
-             (table raw), SYNPROXY for TCP"
+            "early_drop evicts them when the table is full. In table raw, drop or do not track these \
+             flows; for TCP, use SYNPROXY"
         }
         Remedy::DropSource { .. } => "in table raw, before its packets are tracked",
         Remedy::DoNotTrack { .. } => {
@@ -320,16 +328,16 @@ const fn remark(remedy: &Remedy) -> &'static str {
         }
         Remedy::Synproxy => "with a rule -j SYNPROXY for the flooded ports",
         Remedy::DropForged => {
-            "in table raw, before they are tracked (match rpfilter), where the route back shows \
-             them"
+            "in table raw, with match rpfilter: it recognises sources whose reply would leave through \
+             another interface"
         }
         Remedy::LocalResolver => {
             "a resolver on the host, or options single-request-reopen in resolv.conf"
         }
         Remedy::NatAddresses => "more source addresses, a wider port range, or --random-fully",
         Remedy::FreeMemory => {
-            "entries come from memory that is never swapped out: see slabtop, and what else the \
-             host's memory holds"
+            "entries need memory that is never swapped out: see slabtop, and find what else uses \
+             memory"
         }
     }
 }
@@ -358,9 +366,4 @@ fn were(packets: u64) -> String {
         1 => "1 packet was".to_owned(),
         more => format!("{} packets were", number(more)),
     }
-}
-
-fn count(number_of: u64, one: &str, more: &str) -> String {
-    let noun = if number_of == 1 { one } else { more };
-    format!("{} {noun}", number(number_of))
 }

@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 /// From this share of the limit on a namespace is under pressure.
-const ARM_AT: f64 = 0.90;
+pub const ARM_AT: f64 = 0.90;
 
 /// Below this share of the limit it is calm.
-const REST_BELOW: f64 = 0.80;
+pub const REST_BELOW: f64 = 0.80;
 
 /// How long calm must last before the programs are detached.
-const CALM: Duration = Duration::from_secs(10);
+pub const CALM: Duration = Duration::from_secs(10);
 
 /// When to attach what runs for each new flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arm {
-    /// Under pressure: a table is 90 % full, or something was refused or
-    /// evicted; until nothing of the kind was seen for 10 s
+    /// While there is pressure: a table is 90 % full, or a packet was refused or an
+    /// entry evicted.
     Auto,
-    /// Always: every refusal has its flow from the first on
+    /// From the start: every refused packet is counted by flow.
     Always,
 }
 

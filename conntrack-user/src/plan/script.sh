@@ -58,7 +58,7 @@ put() {
         : > "$new" && chmod "$4" "$new"
     fi && "$1" > "$new" && "$1" | cmp -s - "$new" || {
         rm -f "$new"
-        fail "cannot write beside $3, which is unchanged"
+        fail "cannot create a temporary file beside $3, which is unchanged"
     }
     sync
     mv -f "$new" "$3" || {

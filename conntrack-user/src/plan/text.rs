@@ -40,7 +40,12 @@ pub(crate) fn lines(facts: &Facts, incident: &Incident, plan: &Plan, root: &Path
     }
     lines.push(String::new());
     if plan.is_empty() {
-        lines.push("Nothing needs to be changed.".to_owned());
+        let nothing = if plan.notes.is_empty() {
+            "Nothing needs to be changed."
+        } else {
+            "ctdrop changes nothing here; see \"To do elsewhere\"."
+        };
+        lines.push(nothing.to_owned());
     }
     lines.extend(live(plan));
     lines.extend(files(plan));

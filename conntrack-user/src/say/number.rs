@@ -21,6 +21,12 @@ pub fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{plural}", number(count))
 }
 
+/// So many entries.
+pub fn counted_entries(count: u64) -> String {
+    let noun = if count == 1 { "entry" } else { "entries" };
+    format!("{} {noun}", number(count))
+}
+
 /// A number that may not be known.
 pub fn optional(value: Option<u64>) -> String {
     value.map_or_else(|| "unknown".to_owned(), number)

@@ -127,7 +127,10 @@ async fn none_holds_up_or_crashes_the_others() {
     good.finish().await.unwrap();
     assert_eq!(notes.totals().figures.total(), total);
     let error = panics.finish().await.unwrap_err().to_string();
-    assert_eq!(error, "panics has panicked: of a bug in it");
+    assert_eq!(
+        error,
+        "internal error in panics; please report it: of a bug in it"
+    );
     let error = fails.finish().await.unwrap_err().to_string();
     assert_eq!(error, "the disk is full");
 

@@ -97,7 +97,7 @@ impl Worker {
                 .map(ToString::to_string)
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_default();
-            anyhow!("{} has panicked: {why}", self.name)
+            anyhow!("internal error in {}; please report it: {why}", self.name)
         })??;
         let lost = self.mailbox.lost();
         ensure!(

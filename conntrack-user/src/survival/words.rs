@@ -92,7 +92,7 @@ impl Origin {
                 "starts with the kernel's default, which depends on memory and kernel release; these \
                  are unknown here",
             ),
-            Self::Current => "it stays at its current value".to_owned(),
+            Self::Current => "nothing changes it".to_owned(),
             Self::NotLoaded => "nothing loads conntrack".to_owned(),
             Self::BuiltIn(inner) => {
                 format!("conntrack is built in and cannot be unloaded; {}", inner.why())
@@ -111,7 +111,7 @@ impl ModuleLoad {
             Some((by, None)) => {
                 format!("{by} unloads the module; when it is loaded again, it {starts}")
             }
-            None => format!("the module {starts}"),
+            None => format!("conntrack {starts}"),
         };
         match &self.missed {
             Some(MissedSetting { source, by, value }) => {
@@ -192,7 +192,7 @@ impl fmt::Display for Caveat {
             Self::UdevRace(source) => write!(
                 f,
                 "before Linux 5.11 the udev rule {source} may run before the module is ready, so \
-                 that it is not counted on"
+                 ctdrop does not rely on it"
             ),
             Self::NoOrder => f.write_str(
                 "the limit has different values under two names, and this version of \
@@ -200,11 +200,11 @@ impl fmt::Display for Caveat {
             ),
             Self::Pattern(source) => write!(
                 f,
-                "{source} is a pattern that matches the limit; whether it sets it is unknown"
+                "{source} is a pattern that matches the limit; ctdrop cannot tell whether it sets it"
             ),
             Self::KeptLoaded(service) => write!(
                 f,
-                "while {service} runs, its rules may keep the module loaded, and so the limit"
+                "while {service} runs, its rules may keep the module loaded; then the limit stays, too"
             ),
             Self::ComputedList(list) => {
                 write!(f, "{list} is computed by the shell; its value is unknown")

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::geteuid;
 
 use crate::{
-    say::number::number,
+    say::number::{counted_entries, number},
     table::{
         entry::Entry,
         filter::{Criterion, Filter},
@@ -134,17 +134,9 @@ fn failed(error: io::Error, outcome: &Outcome) -> anyhow::Error {
         ),
         _ if error.kind() == io::ErrorKind::WouldBlock => anyhow!(
             "the dump of the conntrack table stopped after {}: the kernel sent nothing more",
-            entries(received)
+            counted_entries(received)
         ),
         _ => anyhow::Error::new(error).context("cannot receive the conntrack table"),
-    }
-}
-
-/// `1 entry`, `3 entries`
-fn entries(count: u64) -> String {
-    match count {
-        1 => "1 entry".to_owned(),
-        _ => format!("{} entries", number(count)),
     }
 }
 

@@ -294,7 +294,7 @@ fn a_name_that_leads_out_of_a_tree_is_not_used() {
     tree.fails(
         "undo",
         &[],
-        &["manifest.json: ctdrop does not use the name", "victim"],
+        &["manifest.json: cannot use this record", "victim"],
     );
     assert_eq!(tree.snapshot(), fixed);
     assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs\n");

@@ -97,7 +97,7 @@ impl Place {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let private = Mode::from_raw_mode(0o600);
         let new = openat(&self.directory, &self.temporary, flags, private)
-            .map_err(|error| self.failed(error, "write beside"))?;
+            .map_err(|error| self.failed(error, "create a temporary file beside"))?;
         let file = File::from(new);
         let filled = self.fill(&file, content, mode, attributes, original);
         if filled.is_err() {
@@ -120,7 +120,7 @@ impl Place {
         restored: Option<Attributes>,
         original: Option<&Original>,
     ) -> Result<()> {
-        let failed = |error| self.failed(error, "write beside");
+        let failed = |error| self.failed(error, "create a temporary file beside");
         file.write_all(content).map_err(|error| {
             let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
             self.failed(error, "write the new content of")
@@ -240,7 +240,7 @@ impl Place {
             &self.name,
             RenameFlags::EXCHANGE,
         )
-        .map_err(|error| self.failed(error, "give back"))
+        .map_err(|error| self.failed(error, "restore"))
     }
 
     fn put_new(&self) -> Result<()> {

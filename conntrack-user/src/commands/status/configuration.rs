@@ -35,8 +35,8 @@ fn look_alikes(service: &IptablesService) -> Option<Finding> {
         Severity::Warning,
         format!("{first} has typographic quotes or blanks"),
         format!(
-            "{}; the shell takes them for a part of the word, so that the setting is lost or \
-             matches nothing, while {} starts without an error",
+            "{}: the shell treats them as part of the word. The setting is lost or matches \
+             nothing, but {} starts without an error",
             first.text, service.name
         ),
         "write the line again with straight quotes (\") and ordinary blanks",

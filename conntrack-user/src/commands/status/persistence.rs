@@ -61,9 +61,9 @@ impl Persistence<'_> {
             .map(|service| service.service.as_str())
             .collect();
         let by = if by.is_empty() {
-            "it was lowered since, or the files are newer than the last boot".to_owned()
+            "somebody has lowered it since, or changed the files after the last boot".to_owned()
         } else {
-            format!("a restart of {} has this effect", by.join(" or "))
+            format!("a restart of {} sets it to that", by.join(" or "))
         };
         Some(Finding::new(
             Code::LimitNotInForce,
@@ -145,6 +145,7 @@ impl Persistence<'_> {
                 .iter()
                 .any(|step| step.does == Action::Unloads)
         });
+        let buckets = wanted.div_ceil(4);
         Some(Finding::new(
             Code::LimitLostByReload,
             if unloads {
@@ -156,11 +157,11 @@ impl Persistence<'_> {
             lowers(&Event::Reload, wanted, value),
             reload.origin.sentence(),
             format!(
-                "add \"options {} hashsize={}\" to {}: the module then starts with a limit of 8 times \
-                 that",
+                "add \"options {} hashsize={buckets}\" to {}: the module then starts with a limit of \
+                 at least {}",
                 self.facts.kernel.generation.module(),
-                wanted.div_ceil(4),
-                self.options_file()
+                self.options_file(),
+                number(buckets.saturating_mul(8))
             ),
         ))
     }
@@ -350,7 +351,7 @@ impl Persistence<'_> {
                     counted(others.len() as u64, "other setting")
                 ),
                 format!("{}; the last one wins: {place}", lines.join(", ")),
-                "keep one",
+                "keep one line, delete the others",
             )
         })
     }

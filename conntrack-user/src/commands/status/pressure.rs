@@ -87,8 +87,8 @@ impl Pressure<'_> {
             format!("{COUNT_SOURCES} {} | sort -rn | head", self.list())
         };
         format!(
-            "see what fills it ({look}): stop a flood or a leak at its source; otherwise raise \
-             buckets and limit"
+            "stop a flood or a leak at its source; if the load is honest, raise buckets and limit. \
+             To see who fills it: {look}"
         )
     }
 
@@ -124,8 +124,8 @@ impl Pressure<'_> {
             Code::PacketsRefused,
             severity,
             format!(
-                "{} packets refused in {} in the last {}",
-                range(refused),
+                "{} refused in {} in the last {}",
+                packets(refused),
                 namespace.name,
                 duration(self.apart)
             ),
@@ -139,8 +139,8 @@ impl Pressure<'_> {
             },
             match self.incident_in(namespace) {
                 Some(incident) => incident.advice().join("; "),
-                None => "run ctdrop watch to see the flows and the reason, ctdrop who to see what fills the \
-                         table"
+                None => "ctdrop watch shows the flows and the reason; ctdrop who shows what fills \
+                         the table"
                     .to_owned(),
             },
         ))
@@ -169,7 +169,8 @@ impl Pressure<'_> {
             match self.incident_in(namespace) {
                 Some(incident) => incident.headline(),
                 None => format!(
-                    "more than {bound} % of the limit; when it is full, new flows are refused"
+                    "it has reached {bound} % of the limit; when it is full, the kernel refuses new \
+                     flows"
                 ),
             },
             self.who(namespace),
@@ -222,12 +223,16 @@ impl Pressure<'_> {
             Finding::new(
                 Code::RefusedSinceBoot,
                 Severity::Info,
-                format!("{} packets have been refused since boot", range(sum)),
-                format!("according to the counters of {}", shortened(&names)),
+                format!(
+                    "{} {} been refused since boot",
+                    packets(sum),
+                    if sum.at_most == 1 { "has" } else { "have" }
+                ),
+                format!("the counters of {} show this", shortened(&names)),
                 if self.runs_here() {
-                    "run ctdrop logs to see when, as far as the kernel log goes back"
+                    "ctdrop logs shows when, if the kernel log still has the lines"
                 } else {
-                    "copy the kernel log to another host and run ctdrop logs there to see when"
+                    "to see when, run ctdrop logs on a copy of the kernel log, on another host"
                 },
             )
         })
@@ -289,7 +294,8 @@ impl Pressure<'_> {
             Severity::Warning,
             format!("a full table takes up to {} of the memory", percent(share)),
             format!(
-                "{} of {}, which is never swapped out; each network namespace can fill its own table",
+                "{} of {}; this memory is never swapped out, and each network namespace can fill its \
+                 own table",
                 bytes(at_limit),
                 bytes(self.memory.total?)
             ),
@@ -307,7 +313,8 @@ impl Pressure<'_> {
                     "TCP flows that are never closed stay for {}",
                     duration(Duration::from_secs(established))
                 ),
-                "set by nf_conntrack_tcp_timeout_established; the kernel never evicts such entries",
+                "nf_conntrack_tcp_timeout_established sets this time; the kernel cannot evict such \
+                 entries",
                 if self.runs_here() {
                     "if ctdrop who shows many idle established flows, lower it to a day or less"
                         .to_owned()
@@ -323,8 +330,14 @@ impl Pressure<'_> {
     }
 }
 
+/// `1 packet`, or `7 to 9 packets`.
+pub(super) fn packets(count: Range) -> String {
+    let plural = if count.at_most == 1 { "" } else { "s" };
+    format!("{} packet{plural}", range(count))
+}
+
 /// `7`, or `7 to 9`.
-fn range(range: Range) -> String {
+pub(super) fn range(range: Range) -> String {
     if range.at_least == range.at_most {
         number(range.at_least)
     } else {

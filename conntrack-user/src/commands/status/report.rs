@@ -297,8 +297,8 @@ pub(crate) fn read_host(facts: &Facts, interval: Duration) -> Result<Running> {
     let mut usage = usage::measure(interval);
     if let Some(engine) = &around.container {
         usage.warnings.push(format!(
-            "this is a container ({engine}): the limit is set on its host, whose files are not \
-             these"
+            "ctdrop runs in a container ({engine}): the limit is set on the host, and ctdrop reads \
+             only the container's files"
         ));
     }
     let evidence = Evidence::of_all(&usage.namespaces, default_max(facts));

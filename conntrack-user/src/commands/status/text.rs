@@ -6,12 +6,16 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    commands::status::{events, report::StatusReport},
+    commands::status::{
+        events,
+        pressure::{packets, range},
+        report::StatusReport,
+    },
     kernel::{counters::Totals, defaults, presence::Presence},
     observe::{backend::Backend, usage::NamespaceUse},
     say::{
         finding::{Finding, Severity, State},
-        number::{bytes, duration, number, optional, percent},
+        number::{bytes, counted, counted_entries, duration, number, optional, percent},
         text::plain,
     },
     survival::Outcome,
@@ -131,30 +135,23 @@ fn numbers(report: &StatusReport) -> Vec<String> {
     }
     let not_loaded = matches!(report.conntrack, Some(Presence::Absent));
     if limit.max.is_some() || !not_loaded {
-        lines.push(row(
-            "limit",
-            &format!(
-                "{} entries in each namespace, {} buckets",
-                optional(limit.max),
-                optional(limit.buckets)
-            ),
-        ));
+        let max = limit.max.map_or_else(
+            || "unknown".to_owned(),
+            |max| format!("{} in each network namespace", counted_entries(max)),
+        );
+        let buckets = limit.buckets.map_or_else(
+            || "number of buckets unknown".to_owned(),
+            |buckets| counted(buckets, "bucket"),
+        );
+        lines.push(row("limit", &format!("{max}, {buckets}")));
     }
     lines.push(row("default", &default(limit.default)));
     lines.push(row("memory", &memory(report)));
     lines.extend(timeouts(report));
     if let Some(refused) = report.refused {
-        let range = refused.packets;
-        let packets = if range.at_least == range.at_most {
-            number(range.at_least)
-        } else {
-            format!("{} to {}", number(range.at_least), number(range.at_most))
-        };
+        let packets = packets(refused.packets);
         let seconds = duration(Duration::from_secs_f64(refused.seconds));
-        lines.push(row(
-            "refused now",
-            &format!("{packets} packets in {seconds}"),
-        ));
+        lines.push(row("refused now", &format!("{packets} in {seconds}")));
     }
     lines.extend(report.counters.as_ref().map(counters).unwrap_or_default());
     lines.extend(namespaces(&report.namespaces));
@@ -305,13 +302,7 @@ fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
                 .trend
                 .map_or_else(unknown, |trend| format!("{trend:+.0}")),
             namespace.full_in.map_or_else(unknown, full_in),
-            namespace.refused.map_or_else(unknown, |range| {
-                if range.at_least == range.at_most {
-                    number(range.at_most)
-                } else {
-                    format!("{} to {}", number(range.at_least), number(range.at_most))
-                }
-            }),
+            namespace.refused.map_or_else(unknown, range),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {

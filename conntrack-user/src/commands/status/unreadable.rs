@@ -61,7 +61,7 @@ fn of_namespaces(unread: &Unread) -> Option<Finding> {
             if namespaces.iter().any(|it| it.denied) {
                 unread.remedies.to_enter.as_str()
             } else {
-                "remove the cause named above"
+                "fix the error shown under why, then run ctdrop status again"
             },
         )
     })

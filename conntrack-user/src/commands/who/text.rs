@@ -10,7 +10,7 @@ use crate::{
     },
     incident::{Culprit, Incident, Kind, Remedies, filling, thresholds::IDLE, words},
     say::{
-        number::{counted, number, optional, seconds, share},
+        number::{counted, counted_entries, number, optional, seconds, share},
         port::{Services, endpoint, port_text},
         protocol::protocol_name,
         text::plain,
@@ -136,14 +136,14 @@ fn culprit(incident: &Incident, services: &Services) -> String {
         }
         Some(Culprit::Netns(_)) | None => return String::new(),
     };
-    format!(", {who}: {} entries", number(*entries))
+    format!(", {who}: {}", counted_entries(*entries))
 }
 
 fn evictable(report: &NamespaceReport) -> String {
     let it = &report.evictable;
     let collector = if it.collector > 0 {
         format!(
-            "; {} that are closing, by the garbage collector after the table was full",
+            "; {} more (closing) by the garbage collector, once the table has been full",
             number(it.collector)
         )
     } else {
@@ -160,7 +160,7 @@ fn evictable(report: &NamespaceReport) -> String {
 fn progress(report: &NamespaceReport) -> String {
     let it = &report.progress;
     let perhaps = if report.idle_unknown > 0 {
-        format!(", possibly {} more", number(report.idle_unknown))
+        format!(", {} more may be idle", number(report.idle_unknown))
     } else {
         String::new()
     };
@@ -318,25 +318,25 @@ fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
     };
     if !dump.filtered_by_kernel.is_empty() {
         lines.push(format!(
-            "filtered by the kernel: {}",
+            "filtered by the kernel by {}",
             names(&dump.filtered_by_kernel)
         ));
     }
     if !dump.filtered_here.is_empty() {
         lines.push(format!(
-            "filtered by ctdrop, because this kernel cannot: {}; {} of the {} entries received match",
+            "filtered by ctdrop (this kernel cannot) by {}: {} of {} match",
             names(&dump.filtered_here),
             number(entries),
-            number(dump.received)
+            counted_entries(dump.received)
         ));
     }
     if let (Some(before), Some(after)) = (dump.entries_before, dump.entries_after)
         && before != after
     {
         lines.push(format!(
-            "the table changed during the dump of {:.1} s: {} entries before, {} after",
+            "the table changed during the dump of {:.1} s: {} before, {} after",
             dump.seconds,
-            number(before),
+            counted_entries(before),
             number(after)
         ));
     }

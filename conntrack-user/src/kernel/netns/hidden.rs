@@ -125,7 +125,7 @@ mod tests {
         let said = warnings(&by_kernel_threads);
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(
-            said[0].starts_with("the network namespaces of 1 process cannot be seen: this"),
+            said[0].starts_with("the network namespaces of 1 process cannot be seen: ctdrop has"),
             "{said:?}"
         );
     }

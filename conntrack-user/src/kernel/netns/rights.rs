@@ -86,8 +86,8 @@ impl Rights {
         }
         if missing.is_empty() {
             return format!(
-                "this process has {}, so a security module or a sandbox may forbid it, or the \
-                 other process is in another user namespace",
+                "ctdrop has {}, and is refused all the same: a security module or a sandbox may \
+                 forbid it, or the other processes may be in another user namespace",
                 all.join(" and ")
             );
         }
