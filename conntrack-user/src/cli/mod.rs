@@ -1,8 +1,8 @@
 //! The command line: what clap reads, and what each command makes of it.
 //!
 //! Nothing below knows clap. Each file has the arguments of a command and turns
-//! them into the options that the command takes; [`values`] reads the values, and
-//! [`choices`] names those that can be chosen.
+//! them into the options that the command takes; `values` reads the values, and
+//! `choices` names those that can be chosen.
 
 mod choices;
 mod command;

@@ -1,7 +1,7 @@
 //! `ctdrop status`: the limit, how it is used, what survives, who else writes it,
 //! and what to do about all this. It changes nothing, and leaves nothing behind.
 //!
-//! [`report`] puts numbers, facts and [`finding`]s together; what they say is
+//! [`report`] puts numbers, facts and [`crate::say::finding`]s together; what they say is
 //! decided by pure functions over [`crate::facts`], [`crate::survival`] and two
 //! looks at the running kernel.
 

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 /// How often the kernel skipped each program that counts; see
-/// [`crate::observe::programs::load::Programs::missed`].
+/// `observe::programs::load::Programs::missed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Missed {
     /// The one that sees refused allocations, or dropped packets.

@@ -2,7 +2,7 @@
 //!
 //! `watch` takes the first that works (`attach`), `probe` tries them all
 //! ([`try_all`]), and `status` only reads what is there and says what it expects
-//! ([`expect`]). [`diagnosis`] decides what stands in the way of those
+//! ([`expect`]). `diagnosis` decides what stands in the way of those
 //! that do not work, [`remedy`] says it in words.
 
 pub(crate) mod diagnosis;

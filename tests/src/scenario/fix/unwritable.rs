@@ -40,7 +40,7 @@ fn sysctls(machine: &Machine, lan: &Lan) -> Result<()> {
     expect_action(&failed, "failed")?;
     let error = failed["error"].as_str().unwrap_or_default();
     ensure!(
-        error.contains("nf_conntrack_") && error.contains("read-only"),
+        error.contains("nf_conntrack_") && error.contains("Read-only file system"),
         "{failed}"
     );
     // Longer than the cool-down.
