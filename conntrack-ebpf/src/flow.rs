@@ -25,7 +25,7 @@ pub struct FlowKey {
     pub family: u8,
     /// IP protocol number.
     pub protocol: u8,
-    /// A [`Reason`]. As wide as it is so that no padding has to be cleared.
+    /// A [`crate::Reason`]. As wide as it is so that no padding has to be cleared.
     pub reason: u32,
     /// The process that sent the packet from this host (`tgid` in the initial
     /// pid namespace); 0 of one that was received, or whose sender is not known.
@@ -51,7 +51,7 @@ impl Hash for FlowKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowCount {
-    /// Packets; for [`Reason::Evicted`] entries.
+    /// Packets; for [`crate::Reason::Evicted`] entries.
     pub packets: u64,
     /// Time of the first, in nanoseconds of `CLOCK_MONOTONIC`.
     pub first: u64,
@@ -75,7 +75,7 @@ pub struct ServiceKey {
     pub family: u8,
     /// IP protocol number.
     pub protocol: u8,
-    /// A [`Reason`]. As wide as it is so that no padding has to be cleared.
+    /// A [`crate::Reason`]. As wide as it is so that no padding has to be cleared.
     pub reason: u32,
 }
 const _: () = assert!(size_of::<ServiceKey>() == 28);
