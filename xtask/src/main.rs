@@ -31,9 +31,9 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Install what a build needs and is not there
+    /// Install missing build dependencies
     Setup {
-        /// And what the tests need
+        /// Also those of the tests
         #[arg(long)]
         test: bool,
     },
@@ -53,7 +53,7 @@ enum Task {
         #[arg(long, value_name = "NAME", default_value = "6.12")]
         kernel: String,
     },
-    /// Measure, beside other programs, and write docs/benchmarks.md
+    /// Compare ctdrop with other programs, and write docs/benchmarks.md
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Check the structure of the sources, format, lints and documentation

@@ -21,7 +21,7 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
     let mut facts = gather(purpose)?;
     if !facts.unknown.is_empty() {
         eprintln!(
-            "setup: apt-get update, which knows nothing of {}",
+            "setup: apt-get update, because apt does not know {}",
             facts.unknown.join(" ")
         );
         update()?;
@@ -203,7 +203,7 @@ fn install(packages: &[&str]) -> Result<()> {
     if quietly(&mut as_root(&install)?).is_ok() {
         return Ok(());
     }
-    eprintln!("setup: apt-get update, and once more");
+    eprintln!("setup: apt-get update, then a second attempt");
     update()?;
     quietly(&mut as_root(&install)?)
 }

@@ -34,8 +34,8 @@ pub(crate) struct Options {
     /// repeated
     #[arg(long = "kernel", value_name = "NAME")]
     kernels: Vec<String>,
-    /// Every scenario with every backend, which takes half as long again: by default a
-    /// second backend, and arming by pressure, are tried with few
+    /// Run every scenario with every backend (takes 50 % longer); by default only a
+    /// few run with a second backend or --arm auto
     #[arg(long)]
     all: bool,
     /// Only tests with this text in their name, such as `6.12::boots`
@@ -60,7 +60,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     let (ctdrop, tests) = build::ctdrop_and_tests()?;
     eprintln!("test: preparing kernels and systems");
     prepare(&tests, &options.kernels)?;
-    eprintln!("test: scenarios, then stories of whole systems");
+    eprintln!("test: scenarios, then tests of whole systems");
     host::run(&mut scenarios(options, &ctdrop, &tests)?)
 }
 

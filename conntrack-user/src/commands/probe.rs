@@ -113,8 +113,8 @@ fn unseen(around: &Surroundings) -> Vec<Unseen> {
         ),
         (
             Capability::CapSysAdmin,
-            "limits of other network namespaces cannot be read, nor counters of those without a \
-             process",
+            "limits of other network namespaces cannot be read; counters of namespaces without a \
+             process cannot be read either",
         ),
         (
             Capability::CapSyslog,

@@ -52,9 +52,14 @@ fn reasons(options: &Options) -> Option<String> {
         .collect();
     (!unknown.is_empty()).then(|| {
         format!(
-            "--reason {}: backend counters cannot tell this reason; packets lost for it count as \
+            "--reason {}: backend counters cannot tell {this}; packets refused for it are counted as \
              {OTHER}",
-            unknown.join(", ")
+            unknown.join(", "),
+            this = if unknown.len() == 1 {
+                "this reason"
+            } else {
+                "any of these reasons"
+            }
         )
     })
 }

@@ -108,9 +108,8 @@ impl WatchedNetns {
     pub fn warning(&self) -> Option<String> {
         let gone = self.gone.as_ref()?;
         Some(format!(
-            "network namespace {} was gone at {gone}: packets refused in it after its counters \
-             were last read are not checked against them, and a new namespace may have got its \
-             inode number",
+            "network namespace {} was gone at {gone}. Packets refused after its counters were last \
+             read are not checked. A new namespace may have its inode number",
             self.name()
         ))
     }

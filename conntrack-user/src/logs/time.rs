@@ -50,7 +50,9 @@ impl When {
             Self::At(at) => at.as_microsecond(),
             Self::Local(local) => zone
                 .to_timestamp(local)
-                .with_context(|| format!("the time {local} does not exist"))?
+                .with_context(|| {
+                    format!("the time {local} does not exist in this time zone (clock change)")
+                })?
                 .as_microsecond(),
             Self::Ago(ago) => {
                 now().saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX))

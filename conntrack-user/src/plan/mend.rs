@@ -26,8 +26,8 @@ pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Re
         rounds += 1;
         ensure!(
             rounds < ROUNDS,
-            "nothing was changed: the files of this host contradict each other in a way that {ROUNDS} \
-             changes do not resolve"
+            "nothing was changed: after {ROUNDS} changes the files still do not keep the limit; \
+             remove contradicting settings (ctdrop status lists them)"
         );
     }
     places::aliases(draft, size)?;

@@ -70,7 +70,7 @@ impl fmt::Display for Purpose {
             }
             Self::ServiceLoads(service) => write!(
                 f,
-                "{service} must load conntrack before it sets the limit, and no saved rule does"
+                "{service} must load conntrack before it sets the limit, but no saved rule loads it"
             ),
         }
     }

@@ -41,7 +41,7 @@ fn warn_without(draft: &mut Draft<'_>, service: &IptablesService) {
                 service.script.display(),
                 service.name
             ),
-            "the restart unloads the module, so that the limit is the one of the module's option",
+            "the restart unloads the module, so its option hashsize decides the limit",
             format!(
                 "update {}, or set {prefix}_MODULES_UNLOAD=\"no\", which also keeps connections \
                  tracked over a restart",
@@ -69,7 +69,7 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
                 Code::ListNotExtended,
                 format!("{word} is not added to {variable}"),
                 format!(
-                    "it would also apply {first}, which fails, and with it the start of {}",
+                    "it would also apply {first}; that fails, and then {} does not start",
                     service.name
                 ),
                 "delete that line, and run ctdrop fix again",

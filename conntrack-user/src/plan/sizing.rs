@@ -17,7 +17,7 @@ use crate::{
     plan::demand::Demand,
     say::{
         finding::{Code, Finding, Severity},
-        number::number,
+        number::{counted_entries, number, share},
     },
 };
 
@@ -173,13 +173,13 @@ fn by_demand(
     let needed = (2 * peak).max((peak + held_back) * 3 / 2);
     let rounded = needed.div_ceil(UNIT) * UNIT;
     why.push(format!(
-        "demand: at most {} entries, and {} more if no flow had been refused; the larger of 2 × {} \
-         and 1.5 × {} is {}, rounded up to {}",
-        number(peak),
+        "demand: {} at most, and {} more without refusals; wanted: {}, the larger of 2 × {} and \
+         1.5 × {}, rounded up to {}",
+        counted_entries(peak),
         number(held_back),
+        number(needed),
         number(peak),
         number(peak + held_back),
-        number(needed),
         number(rounded)
     ));
     let bounded = match affordable {
@@ -284,20 +284,23 @@ fn bytes_per_entry(facts: &Facts) -> u64 {
 
 fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
     let head = facts.kernel.generation.bucket_size();
-    let mebibytes = max.saturating_mul(entry).saturating_add(buckets * head) >> 20;
+    let size = max.saturating_mul(entry).saturating_add(buckets * head);
+    let mebibytes = match size >> 20 {
+        0 => "under 1 MiB".to_owned(),
+        some => format!("{} MiB", number(some)),
+    };
     let measured = if facts.numbers.slab.is_some() {
         "measured here"
     } else {
         "estimated"
     };
-    let share = match facts.kernel.memory.filter(|&memory| memory > 0) {
-        Some(memory) => format!(", {} % of the memory", (mebibytes << 20) * 100 / memory),
+    let of_memory = match facts.kernel.memory.filter(|&memory| memory > 0) {
+        Some(memory) => format!(", {} of the memory", share(size, memory)),
         None => String::new(),
     };
     format!(
-        "a full table takes {} MiB{share}: {entry} bytes for an entry ({measured}, with extensions) \
-         and {head} for a bucket",
-        number(mebibytes)
+        "a full table takes {mebibytes}{of_memory}: {entry} bytes for an entry ({measured}, with \
+         extensions) and {head} for a bucket"
     )
 }
 
@@ -316,7 +319,7 @@ fn unwise(
         warnings.push(warning(
             Code::NoLimit,
             "0 means no limit".to_owned(),
-            "whoever can open flows can fill the memory; from Linux 7.3 on the kernel rejects it",
+            "whoever can open flows can fill the memory; Linux 7.3 and later reject 0",
             String::new(),
         ));
     }

@@ -78,10 +78,10 @@ pub fn bytes(value: u64) -> String {
     }
 }
 
-/// `1.0s`, `30s`, `2h`, `5 days`: without parts too small to matter.
+/// `1.0 s`, `30s`, `2h`, `5 days`: without parts too small to matter.
 pub fn duration(time: Duration) -> String {
     if time < Duration::from_secs(10) {
-        return format!("{:.1}s", time.as_secs_f64());
+        return format!("{:.1} s", time.as_secs_f64());
     }
     let seconds = time.as_secs();
     let whole = match seconds {
@@ -147,7 +147,7 @@ mod tests {
         let seconds = |seconds| duration(Duration::from_millis(seconds));
         assert_eq!(
             [1004, 30_000, 7_210_000, 97_200_000, 432_000_000].map(seconds),
-            ["1.0s", "30s", "2h", "1 day 3h", "5 days"]
+            ["1.0 s", "30s", "2h", "1 day 3h", "5 days"]
         );
     }
 }

@@ -18,7 +18,7 @@ impl Services {
     pub fn read() -> Result<Self> {
         let path = "/etc/services";
         let text = fs::read_to_string(path).with_context(|| {
-            format!("cannot read {path} (leave --service-names away to see numbers)")
+            format!("cannot read {path}: run without --service-names to see numbers")
         })?;
         Ok(Self::parse(&text))
     }

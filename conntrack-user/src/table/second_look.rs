@@ -80,7 +80,7 @@ fn once(source: &mut impl Source, entry: &Entry, buffer: &mut [u8]) -> Result<Op
                 Message::Error(error) if error == libc::ENOENT => return Ok(None),
                 Message::Error(error) if error != 0 => {
                     return Err(io::Error::from_raw_os_error(error))
-                        .context("the kernel does not tell an entry of the conntrack table");
+                        .context("cannot read an entry of the conntrack table");
                 }
                 _ => {}
             }
@@ -228,6 +228,9 @@ mod tests {
     #[test]
     fn a_refusal_is_an_error() {
         let error = twice([refusal(libc::EPERM)], &[1]).unwrap_err();
-        assert!(format!("{error:#}").contains("does not tell"), "{error:#}");
+        assert!(
+            format!("{error:#}").contains("cannot read an entry"),
+            "{error:#}"
+        );
     }
 }

@@ -202,7 +202,7 @@ fn fixes_are_taken_back_one_after_the_other() {
         .collect();
     assert_eq!(ids.len(), 2);
     let third = tree.snapshot();
-    tree.fails("undo", &[&ids[0]], &[&format!("undo {} before", ids[1])]);
+    tree.fails("undo", &[&ids[0]], &[&format!("undo {} first", ids[1])]);
     assert_eq!(tree.snapshot(), third);
     tree.fails("undo", &["2001-01-01"], &["there is no fix 2001-01-01"]);
     tree.done("undo", &[]);

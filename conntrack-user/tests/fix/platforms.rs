@@ -119,7 +119,12 @@ fn each_platform() {
 
         let whole = tree.whole();
         let out = tree.fix();
-        assert!(out.contains("Nothing needs to be changed"), "{name}: {out}");
+        assert!(
+            ["Nothing needs to be changed", "ctdrop changes nothing here"]
+                .iter()
+                .any(|said| out.contains(said)),
+            "{name}: {out}"
+        );
         assert_eq!(
             tree.whole(),
             whole,
@@ -162,7 +167,7 @@ fn nobody_is_fought() {
         let (out, err) = crate::tree::texts(&output);
         assert_eq!(output.status.code(), Some(1), "{out}");
         assert!(
-            err.contains("no change to the files of this host keeps the limit"),
+            err.contains("no file was changed: no setting on this host can keep the limit"),
             "{err}"
         );
         for word in words {

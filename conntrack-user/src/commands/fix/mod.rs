@@ -96,10 +96,15 @@ pub fn run(options: &Options) -> Result<()> {
     let applied = apply(&options.root, &plan)?;
     shown.outcome(&applied)?;
     if !applied.shortfalls.is_empty() {
-        let what = if applied.id.is_some() {
-            "the fix was made, but the limit will not hold everywhere"
-        } else {
-            "no change to the files of this host keeps the limit, so none was made"
+        let what = match (&applied.id, plan.notes.is_empty()) {
+            (Some(_), _) => {
+                "the fix was applied, but the limit will not last through every event listed"
+            }
+            (None, true) => "no file was changed: no setting on this host can keep the limit",
+            (None, false) => {
+                "no file was changed: no setting on this host can keep the limit (see \"To do \
+                 elsewhere\")"
+            }
         };
         let shortfalls: Vec<String> = applied.shortfalls.iter().map(ToString::to_string).collect();
         bail!("{what}: {}", shortfalls.join("; "));

@@ -18,12 +18,7 @@ use anyhow::{Result, bail};
 use crate::{
     commands::logs::{progress::Bar, report::LogReport},
     logs::{
-        read::{
-            reader::Reader,
-            request::Request,
-            sources,
-            summary::{Summary, Unreadable},
-        },
+        read::{reader::Reader, request::Request, sources, summary::Summary},
         time,
     },
     say::{number::counted, output::Output, stdout, text::plain},
@@ -77,7 +72,7 @@ fn read(options: &Options, mut reader: Reader<'_>) -> Result<Summary> {
     if !summary.sources.is_empty() {
         return Ok(summary);
     }
-    let why: Vec<String> = summary.unreadable.iter().map(line).collect();
+    let why: Vec<String> = summary.unreadable.iter().map(ToString::to_string).collect();
     if why.is_empty() {
         bail!(
             "found no kernel log below {shown}: looked for {}; name the files to read, or - for \
@@ -86,8 +81,4 @@ fn read(options: &Options, mut reader: Reader<'_>) -> Result<Summary> {
         );
     }
     bail!("no log could be read: {}", why.join("; "))
-}
-
-fn line(unreadable: &Unreadable) -> String {
-    format!("{}: {}", unreadable.source, unreadable.why)
 }

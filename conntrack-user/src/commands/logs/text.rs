@@ -332,11 +332,7 @@ fn not_counted(report: &LogReport) -> Vec<String> {
         ));
     }
     for source in &report.skipped.sources {
-        lines.push(format!(
-            "not read: {}: {}",
-            plain(&source.source),
-            plain(&source.why)
-        ));
+        lines.push(plain(&format!("not read: {source}")));
     }
     lines.extend(report.warnings.iter().map(|warning| plain(warning)));
     if !lines.is_empty() {

@@ -107,8 +107,8 @@ fn ip_conntrack(began_with: Option<u64>) -> Vec<String> {
     // At the next load the limit is then 8 × this: never below what is wanted.
     let hashsize = max.div_ceil(4);
     vec![
-        "first see what fills the table (/proc/net/ip_conntrack): a leak or a flood fills a \
-         larger one, too"
+        "first see what fills the table (/proc/net/ip_conntrack): a leak or a flood would \
+         fill a larger table, too"
             .to_owned(),
         format!(
             "in /etc/sysctl.conf, the only file that a restart of iptables reads, set \
@@ -133,11 +133,10 @@ fn ip_conntrack(began_with: Option<u64>) -> Vec<String> {
 fn nf_conntrack() -> Vec<String> {
     [
         "first see on that host which flows are refused (ctdrop watch) and what fills the table \
-         (ctdrop who): a leak or a flood fills a larger one, too",
+         (ctdrop who): a leak or a flood would fill a larger table, too",
         "ctdrop fix on that host raises the limit, net.netfilter.nf_conntrack_max, and makes it \
-         last; by hand, a value in /etc/sysctl.d counts at boot only if nf_conntrack is loaded \
-         before (/etc/modules-load.d), and the buckets are to be raised with it (options \
-         nf_conntrack hashsize=… in /etc/modprobe.d)",
+         last; by hand: set it in /etc/sysctl.d, load nf_conntrack early (/etc/modules-load.d), and \
+         raise the buckets (options nf_conntrack hashsize=… in /etc/modprobe.d)",
         "where a restart of iptables unloads the module (EL6 and EL7), set \
          IPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\" in /etc/sysconfig/iptables-config",
     ]
@@ -162,13 +161,12 @@ fn limit_reset(
     };
     (
         format!(
-            "the limit was reset to its default: {module} was loaded again {often} without a reboot"
+            "the limit was reset to its default: {module} was reloaded {often} without a reboot"
         ),
         format!(
-            "the module writes its size each time it is loaded; the last one was a limit of {} in \
-             {} buckets",
+            "the module writes its size each time it is loaded; the last size: limit {}, {}",
             number(max),
-            number(buckets)
+            counted(buckets, "bucket")
         ),
         vec![format!(
             "a restart of iptables or firewalld unloads the module: let the restart set the limit \

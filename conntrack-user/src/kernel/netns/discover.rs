@@ -185,10 +185,10 @@ impl Namespaces {
         let hidden = if self.warnings.is_empty() {
             ""
         } else {
-            " (some cannot be seen from here)"
+            "; some are hidden from ctdrop"
         };
         format!(
-            "there are {}{more}{hidden}; you can also give an inode number, pid:PID or a path",
+            "known namespaces: {}{more}{hidden}; you can also give an inode number, pid:PID or a path",
             names.join(", ")
         )
     }

@@ -145,7 +145,7 @@ fn what_cannot_be_found_is_named_with_what_can() {
     let error = |wanted: &str| all.find(wanted).unwrap_err().to_string();
     let unknown = error("no-such-namespace");
     assert!(
-        unknown.contains("\"no-such-namespace\"; there are "),
+        unknown.contains("\"no-such-namespace\"; known namespaces: "),
         "{unknown}"
     );
     assert!(unknown.contains(&all.list[0].name), "{unknown}");

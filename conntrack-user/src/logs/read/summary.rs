@@ -1,5 +1,7 @@
 //! What the logs say, added up, and what could be read of them.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::logs::{
@@ -27,6 +29,18 @@ pub struct Unreadable {
     pub source: String,
     /// The error.
     pub why: String,
+}
+
+impl fmt::Display for Unreadable {
+    /// Names the log once.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, why } = self;
+        if why.contains(source) {
+            f.write_str(why)
+        } else {
+            write!(f, "{source}: {why}")
+        }
+    }
 }
 
 /// What the logs say, added up, and what could be read of them.

@@ -70,7 +70,7 @@ impl Counts {
             .context("cannot create the map of an epoch")?;
         self.current
             .set(0, &map, 0)
-            .context("cannot turn the epoch of the eBPF maps")
+            .context("cannot switch to the other set of eBPF maps")
     }
 
     /// The object the maps belong to.

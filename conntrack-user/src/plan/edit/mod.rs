@@ -6,7 +6,7 @@ pub mod shell;
 pub mod sysctl;
 
 /// Begins a block that was added to a file.
-pub const MARK: &str = "# Written by ctdrop fix; ctdrop undo takes it back.";
+pub const MARK: &str = "# Written by ctdrop fix; ctdrop undo undoes it.";
 
 /// How the hidden names begin that are used while files are replaced.
 pub const TEMPORARY: &str = ".ctdrop-";

@@ -18,13 +18,13 @@ use crate::{
 pub fn add_word(content: &[u8], variable: &str, word: &str, also: &[String]) -> Result<Vec<u8>> {
     let text = std::str::from_utf8(content)
         .ok()
-        .context("it is no UTF-8, so that what the shell makes of it is not known")?;
+        .context("it is not UTF-8, so ctdrop cannot tell how the shell reads it")?;
     let fragment = Fragment::parse(text);
     let new = match fragment.last(variable) {
         Some(last) => {
             let refuse = || {
                 format!(
-                    "line {} is no plain assignment of a text: {}",
+                    "line {} is not a plain assignment: {}",
                     last.line, last.text
                 )
             };
@@ -81,7 +81,9 @@ fn check(content: &[u8], variable: &str, word: &str) -> Result<()> {
         .and_then(|assignment| assignment.literal());
     let held = list.is_some_and(|list| list.split_ascii_whitespace().any(|held| held == word));
     if !held {
-        bail!("a line for {variable} would have no effect there, as the shell does not come to it");
+        bail!(
+            "a line for {variable} would have no effect: the shell exits before it reaches that line"
+        );
     }
     Ok(())
 }

@@ -57,8 +57,8 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
     lines.extend(table(report, services));
     if figures.unattributed > 0 && report.backend != Backend::Counters {
         lines.push(format!(
-            "{} of them have no flow here: they are counted by reason and, where there was room, by \
-             destination",
+            "{} of the refused packets have no flow here: they are counted by reason and, where \
+             there was room, by destination",
             number(figures.unattributed)
         ));
     }
@@ -78,7 +78,7 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
     }
     if report.faults.unreadable > 0 || report.faults.join_lost > 0 {
         lines.push(format!(
-            "ctdrop's programs failed: {} could not be read, {} between programs found no room",
+            "ctdrop could not read {} and lost {}: flows or reasons may be wrong",
             counted(report.faults.unreadable, "packet"),
             counted(report.faults.join_lost, "mark")
         ));
