@@ -68,7 +68,7 @@ pub struct Watch {
     #[arg(long, value_enum, default_value = "always")]
     pub arm: Arm,
 
-    /// Detach from module nf_conntrack when nothing else uses it, so that it can
+    /// Detach from the conntrack module when nothing else uses it, so that it can
     /// be unloaded; attach again when it is used (only fexit holds it)
     #[arg(long)]
     pub release_module: bool,
