@@ -119,12 +119,13 @@ fn each_platform() {
 
         let whole = tree.whole();
         let out = tree.fix();
-        assert!(
-            ["Nothing needs to be changed", "ctdrop changes nothing here"]
-                .iter()
-                .any(|said| out.contains(said)),
-            "{name}: {out}"
-        );
+        // What is to be done elsewhere stays so.
+        let said = if out.contains("To do elsewhere: ") {
+            "ctdrop changes nothing here; see"
+        } else {
+            "Nothing needs to be changed"
+        };
+        assert!(out.contains(said), "{name}: {out}");
         assert_eq!(
             tree.whole(),
             whole,
