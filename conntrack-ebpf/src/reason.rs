@@ -63,18 +63,18 @@ impl Reason {
 
     /// Whether a packet was lost.
     pub const fn is_drop(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::TableFull
-                | Self::NoMemory
-                | Self::Clash
-                | Self::NatExhausted
-                | Self::ChainTooLong
-                | Self::Dying
-                | Self::StaleExtension
-                | Self::StaleExtensionLate
-                | Self::AlreadyConfirmed
-        )
+            | Self::NoMemory
+            | Self::Clash
+            | Self::NatExhausted
+            | Self::ChainTooLong
+            | Self::Dying
+            | Self::StaleExtension
+            | Self::StaleExtensionLate
+            | Self::AlreadyConfirmed => true,
+            Self::Evicted | Self::ClashResolved | Self::NonPacket | Self::NonPacketChain => false,
+        }
     }
 }
 

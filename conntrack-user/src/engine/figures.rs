@@ -85,10 +85,15 @@ impl Figures {
             Reason::Evicted => self.evicted += packets,
             Reason::ClashResolved => self.clash_resolved += packets,
             Reason::NonPacket | Reason::NonPacketChain => self.non_packet += packets,
-            drop => {
-                debug_assert!(drop.is_drop(), "{drop:?} is counted above");
-                *self.drops.entry(name).or_default() += packets;
-            }
+            Reason::TableFull
+            | Reason::NoMemory
+            | Reason::Clash
+            | Reason::NatExhausted
+            | Reason::ChainTooLong
+            | Reason::Dying
+            | Reason::StaleExtension
+            | Reason::StaleExtensionLate
+            | Reason::AlreadyConfirmed => *self.drops.entry(name).or_default() += packets,
         }
     }
 

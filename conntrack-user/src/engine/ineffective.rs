@@ -4,19 +4,9 @@ use conntrack_ebpf::Reason;
 
 use crate::{
     engine::{by::By, options::Options},
-    observe::{arming::Arm, backend::Backend},
+    observe::{arming::Arm, backend::Backend, check::evidence::can_prove},
     say::reason::{OTHER, reason_name},
 };
-
-/// The reasons that counters and log can prove
-/// ([`crate::observe::check::evidence`]); the rest is [`OTHER`].
-const PROVED: [Reason; 5] = [
-    Reason::TableFull,
-    Reason::ChainTooLong,
-    Reason::NonPacketChain,
-    Reason::Evicted,
-    Reason::ClashResolved,
-];
 
 /// The options without effect, each as a sentence. `pins_module`: whether the
 /// programs hold the conntrack module.
@@ -43,12 +33,15 @@ pub fn notes(options: &Options, backend: Backend, pins_module: bool) -> Vec<Stri
 
 /// Reasons that counters cannot tell.
 fn reasons(options: &Options) -> Option<String> {
-    let proved = |name| name == OTHER || PROVED.map(reason_name).contains(&name);
+    let proves = |name| {
+        let mut reasons = Reason::ALL.into_iter();
+        name == OTHER || reasons.any(|reason| reason_name(reason) == name && can_prove(reason))
+    };
     let unknown: Vec<&str> = options
         .reasons
         .iter()
         .map(|reason| reason.as_str())
-        .filter(|&name| !proved(name))
+        .filter(|&name| !proves(name))
         .collect();
     (!unknown.is_empty()).then(|| {
         format!(

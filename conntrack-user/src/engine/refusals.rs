@@ -68,7 +68,7 @@ impl Refusals {
     pub fn of(totals: &TotalsByNetns) -> Self {
         let mut refusals = Self::default();
         for (&netns, totals) in totals {
-            for reason in [Reason::TableFull, Reason::ChainTooLong] {
+            for reason in Reason::ALL {
                 refusals.add(netns, reason, totals.of(reason));
             }
         }
@@ -79,7 +79,19 @@ impl Refusals {
         let refused = match reason {
             Reason::TableFull => &mut self.room,
             Reason::ChainTooLong => &mut self.chains,
-            _ => return,
+            // Neither a higher limit nor more buckets would have let these packets in.
+            Reason::NoMemory
+            | Reason::Clash
+            | Reason::NatExhausted
+            | Reason::Dying
+            | Reason::StaleExtension
+            | Reason::StaleExtensionLate
+            | Reason::AlreadyConfirmed
+            // No packet was lost.
+            | Reason::Evicted
+            | Reason::ClashResolved
+            | Reason::NonPacket
+            | Reason::NonPacketChain => return,
         };
         *refused.entry(netns).or_default() += packets;
     }

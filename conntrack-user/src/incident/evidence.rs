@@ -118,15 +118,28 @@ impl Evidence {
     }
 
     fn refused_by_reasons(&self) -> Refused {
-        let of = |reason| self.refused.get(&reason).copied().unwrap_or(0);
-        Refused {
-            room: of(Reason::TableFull),
-            memory: of(Reason::NoMemory),
-            chains: of(Reason::ChainTooLong),
-            clash: of(Reason::Clash),
-            nat: of(Reason::NatExhausted),
-            unknown: 0,
+        let mut refused = Refused::default();
+        for (&reason, &packets) in &self.refused {
+            match reason {
+                Reason::TableFull => refused.room += packets,
+                Reason::NoMemory => refused.memory += packets,
+                Reason::ChainTooLong => refused.chains += packets,
+                Reason::Clash => refused.clash += packets,
+                Reason::NatExhausted => refused.nat += packets,
+                // Their entry died or went stale, or a copy of the packet was faster:
+                // no setting lets such a packet in.
+                Reason::Dying
+                | Reason::StaleExtension
+                | Reason::StaleExtensionLate
+                | Reason::AlreadyConfirmed
+                // No packet was lost.
+                | Reason::Evicted
+                | Reason::ClashResolved
+                | Reason::NonPacket
+                | Reason::NonPacketChain => {}
+            }
         }
+        refused
     }
 
     /// A full table explains what `drop` counts. Without one a lost race does, as

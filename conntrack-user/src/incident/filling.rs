@@ -198,11 +198,11 @@ fn idleness(census: &Census) -> Vec<Sign> {
 fn unknown(census: &Census) -> Option<Found> {
     let idle = census.idle();
     is_share(idle.idle + idle.unknown, census.entries, LEAK).then(|| {
-        let untold = Idleness::IdleUnknown {
+        let not_known = Idleness::IdleUnknown {
             entries: idle.unknown,
             of: census.entries,
         };
-        let mut signs = vec![untold.into()];
+        let mut signs = vec![not_known.into()];
         signs.extend(idleness(census));
         let entries = idle.idle + idle.unknown;
         Found::new(Kind::Unknown, entries, None, Confidence::Possible, signs)

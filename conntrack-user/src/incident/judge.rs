@@ -153,8 +153,8 @@ pub fn judge(evidence: &Evidence, census: Option<&Census>) -> Incident {
     let mut signs = shown_by(evidence, kind, pressure, refused);
     let confidence = confidence(evidence, kind, pressure, &found);
     // What fills the table is no news where nobody has looked, and none had to.
-    let untold = census.is_none() && !matches!(pressure, Pressure::Full | Pressure::WasFull);
-    if !untold {
+    let looked = census.is_some() || matches!(pressure, Pressure::Full | Pressure::WasFull);
+    if looked {
         signs.extend(found.signs);
     }
     Incident {

@@ -10,7 +10,11 @@ use crate::{
         judge::worst,
         thresholds,
     },
-    kernel::netns::{Namespace, Namespaces},
+    kernel::{
+        defaults::TCP_TIMEOUT_ESTABLISHED,
+        generation::Generation,
+        netns::{Namespace, Namespaces},
+    },
     table::{
         aggregate::{Aggregate, Circumstances, HEAVY_KEYS},
         entry::Rules,
@@ -20,12 +24,6 @@ use crate::{
         timeouts::Timeouts,
     },
 };
-
-/// Where a tree lists the entries.
-const LISTINGS: [&str; 2] = ["/proc/net/nf_conntrack", "/proc/net/ip_conntrack"];
-
-/// What [`ESTABLISHED`] is until somebody changes it, on every kernel.
-const FIVE_DAYS: &str = "432000";
 
 /// Looks who is in the table of a namespace; twice, where one look cannot tell.
 pub fn at(namespace: &Namespace) -> Result<Census> {
@@ -49,9 +47,9 @@ pub fn at_the_worst(namespaces: &[Evidence]) -> Result<Option<Census>> {
 
 /// The census of the table that a copied tree lists; none if it lists no entry.
 pub fn at_tree(root: &Root) -> Option<Census> {
-    let listing = LISTINGS
+    let listing = Generation::ALL
         .iter()
-        .find_map(|path| root.read(path).ok().flatten())?;
+        .find_map(|generation| root.read(generation.table_file()).ok().flatten())?;
     let timeouts = Timeouts::resolve(|name| {
         let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
         let old = format!("/proc/sys/net/ipv4/netfilter/ip_conntrack_{name}");
@@ -60,7 +58,7 @@ pub fn at_tree(root: &Root) -> Option<Census> {
             .find_map(|path| root.read(path).ok().flatten());
         let text = found.map(|found| String::from_utf8_lossy(&found.content).into_owned());
         // What the kernel begins with, if the copy does not have it.
-        text.or_else(|| (name == ESTABLISHED).then(|| FIVE_DAYS.to_owned()))
+        text.or_else(|| (name == ESTABLISHED).then(|| TCP_TIMEOUT_ESTABLISHED.to_string()))
     });
     let mut sums = Aggregate::new(Circumstances {
         rules: Rules::of((0, 0)),

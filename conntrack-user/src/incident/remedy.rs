@@ -5,17 +5,17 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::incident::{
-    census::{Census, ESTABLISHED, Overdue, Service},
-    filling,
-    kind::{Culprit, Kind},
+use crate::{
+    incident::{
+        census::{Census, ESTABLISHED, Overdue, Service},
+        filling,
+        kind::{Culprit, Kind},
+    },
+    table::entry::TCP,
 };
 
 /// How many remedies that free entries are shown.
 const SHOWN: usize = 6;
-
-/// `IPPROTO_TCP`
-const TCP: u8 = 6;
 
 /// Something that can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -25,7 +25,22 @@ pub struct Machine<'a> {
     pub is_64_bit: bool,
 }
 
+/// `tcp_timeout_established` in seconds until somebody changes it, on every kernel:
+/// five days (`nf_conntrack_proto_tcp.c: tcp_timeouts`, `5 DAYS`).
+pub const TCP_TIMEOUT_ESTABLISHED: u64 = 432_000;
+
 const GIB: u64 = 1 << 30;
+
+/// How many buckets are enough for a limit; of a kernel that is not known, too.
+///
+/// One for four entries. A kernel that refuses short chains needs one for each.
+pub fn enough_buckets(machine: Option<&Machine<'_>>, max: u64) -> u64 {
+    let quarter = max.div_ceil(4);
+    machine.map_or(quarter, |machine| {
+        let refuses = machine.refuses_short_chains();
+        machine.rounded(if refuses { max } else { quarter })
+    })
+}
 
 impl Machine<'_> {
     /// Buckets and limit after the module is loaded without options, with that
@@ -103,6 +118,13 @@ impl Machine<'_> {
         self.is_at_least((5, 15))
     }
 
+    /// Whether it refuses chains of a length that an ordinary load reaches: from 8 to
+    /// 16 entries on in 5.15 to 6.0, from 50 on since
+    /// (`net/netfilter/nf_conntrack_core.c: MIN_CHAINLEN`).
+    pub fn refuses_short_chains(&self) -> bool {
+        self.bounds_chains() && !self.is_at_least((6, 1))
+    }
+
     /// Whether a sysctl below `/proc/sys`, in slash form, is there once the
     /// module is loaded; only of conntrack's limit and buckets.
     ///
@@ -177,6 +199,22 @@ mod tests {
         assert_eq!(of("2.6.18-274.el5", 8189), (8189, 65_512));
         assert_eq!(of("2.6.32-642.el6", 131_072), (131_072, 1_048_576));
         assert_eq!(of("6.1.0-50-amd64", 1000), (1024, 8192));
+    }
+
+    #[test]
+    fn enough_buckets_depend_on_the_chains_that_a_kernel_refuses() {
+        let enough = |release, max| with(release, |machine| enough_buckets(Some(machine), max));
+        for release in ["2.6.18-274.el5", "2.6.32-642.el6", "4.7.0"] {
+            assert_eq!(enough(release, 100_001), 25_001, "{release}");
+        }
+        for release in ["5.10.0", "5.14.0", "6.1.0", "7.3.0"] {
+            assert_eq!(enough(release, 262_144), 65_536, "{release}");
+            assert_eq!(enough(release, 100_000), 25_088, "{release}");
+        }
+        for release in ["5.15.0", "5.19.0", "6.0.0"] {
+            assert_eq!(enough(release, 262_144), 262_144, "{release}");
+        }
+        assert_eq!(enough_buckets(None, 100_001), 25_001);
     }
 
     #[test]

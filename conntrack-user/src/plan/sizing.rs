@@ -13,7 +13,10 @@ use crate::{
         sysctl::{Line, Variable, line},
     },
     incident::Kind,
-    kernel::memory::{EXTENSIONS, USUAL_ENTRY},
+    kernel::{
+        defaults::enough_buckets,
+        memory::{EXTENSIONS, USUAL_ENTRY},
+    },
     plan::demand::Demand,
     say::{
         finding::{Code, Finding, Severity},
@@ -225,12 +228,8 @@ fn intended(facts: &Facts) -> Option<(Source, u64)> {
         .max_by_key(|(_, value)| *value)
 }
 
-/// Buckets for a limit. A quarter is the least; a kernel that refuses long
-/// chains, and short ones at that, needs as many as entries. Those that are
-/// there already are not given up.
-///
-/// Chains: 5.15 refuses them, and up to 6.0 from 8 to 16 entries on
-/// (`net/netfilter/nf_conntrack_core.c: MIN_CHAINLEN`, 8 then, 50 since).
+/// Buckets for a limit: enough of them ([`enough_buckets`]). Those that are there
+/// already are not given up.
 fn buckets(
     facts: &Facts,
     max: u64,
@@ -239,15 +238,13 @@ fn buckets(
     why: &mut Vec<String>,
 ) -> u64 {
     let kernel = &facts.kernel;
-    let short_chains =
-        kernel.is_at_least(5, 15) == Some(true) && kernel.is_at_least(6, 1) == Some(false);
-    let (least, said) = if short_chains {
-        (
-            max,
-            "one for each entry, because this kernel refuses chains of more than 16",
-        )
+    let machine = kernel.machine();
+    let least = enough_buckets(machine.as_ref(), max);
+    let short_chains = machine.is_some_and(|machine| machine.refuses_short_chains());
+    let said = if short_chains {
+        "one for each entry, because this kernel refuses chains of more than 16"
     } else {
-        (max.div_ceil(4), "at least one for four entries")
+        "at least one for four entries"
     };
     let configured = facts.modules.hashsize.as_ref().map(|found| found.buckets);
     let default = || kernel.default_table().map(|table| table.buckets);
@@ -262,9 +259,7 @@ fn buckets(
     } else {
         least.max(now)
     };
-    let rounded = kernel
-        .machine()
-        .map_or(wanted, |machine| machine.rounded(wanted));
+    let rounded = machine.map_or(wanted, |machine| machine.rounded(wanted));
     why.push(if wanted > least {
         format!(
             "buckets: {}, {said}, and not fewer than now",

@@ -30,12 +30,12 @@ pub struct ReasonName(&'static str);
 impl ReasonName {
     /// Every name.
     pub fn all() -> Vec<Self> {
-        let mut names: Vec<Self> = Reason::ALL
-            .map(|reason| Self(reason_name(reason)))
-            .into_iter()
-            .chain([Self(OTHER)])
-            .collect();
-        names.dedup();
+        let mut names = Vec::new();
+        for name in Reason::ALL.map(Self::from).into_iter().chain([Self(OTHER)]) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
     }
 
@@ -80,7 +80,9 @@ mod tests {
 
     #[test]
     fn each_name_is_found_by_how_it_is_written() {
-        for name in ReasonName::all() {
+        let all = ReasonName::all();
+        for (index, &name) in all.iter().enumerate() {
+            assert!(!all[..index].contains(&name), "{name:?} is there twice");
             assert_eq!(ReasonName::find(name.as_str()), Some(name));
         }
         assert_eq!(ReasonName::find(OTHER), Some(ReasonName(OTHER)));

@@ -90,11 +90,6 @@ impl Address {
     pub const fn ip(self) -> IpAddr {
         Ipv6Addr::from_bits(self.0).to_canonical()
     }
-
-    /// Whether it is one of IPv4.
-    pub const fn is_v4(self) -> bool {
-        self.0 >> 32 == 0xffff
-    }
 }
 
 impl From<IpAddr> for Address {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use crate::{
     facts::Facts,
     incident::{Incident, Kind},
-    kernel::memory::Memory,
+    kernel::{
+        defaults::{TCP_TIMEOUT_ESTABLISHED, enough_buckets},
+        memory::Memory,
+    },
     observe::{check::proof::Range, usage::NamespaceUse},
     say::{
         finding::{Code, Finding, Severity},
@@ -44,8 +47,8 @@ const FILLING: f64 = 50.0;
 /// Per cent of the host's memory.
 const MUCH_MEMORY: f64 = 25.0;
 
-/// The default of `tcp_timeout_established`, five days.
-const FIVE_DAYS: u64 = 432_000;
+/// Entries in each bucket of a full table from which few buckets are worth a warning.
+const LONG_CHAINS: u64 = 16;
 
 /// Counts the sources in a table that the kernel lists: those with the most
 /// entries first. It works with the tools of any host.
@@ -62,7 +65,7 @@ impl Pressure<'_> {
         }
         findings.extend(self.since_boot());
         findings.extend(self.no_limit());
-        findings.extend(self.chains());
+        findings.extend(chains(self.facts));
         findings.extend(self.much_memory());
         findings.extend(self.long_timeout());
         findings
@@ -250,42 +253,6 @@ impl Pressure<'_> {
         })
     }
 
-    fn chains(&self) -> Option<Finding> {
-        let limits = self.facts.numbers.limits;
-        let (max, buckets) = (limits.max?, limits.buckets.filter(|&buckets| buckets > 0)?);
-        // Each flow is in the table twice, once for each direction.
-        let load = max.saturating_mul(2) / buckets;
-        let refuses = self
-            .facts
-            .kernel
-            .machine()
-            .is_some_and(|machine| machine.bounds_chains());
-        let (severity, effect) = match load {
-            0..=8 => return None,
-            9..=16 => (Severity::Info, "each look-up goes through long chains"),
-            _ if refuses => (
-                Severity::Warning,
-                "this kernel refuses entries whose chain is too long, so that packets are lost \
-                 before the limit is reached",
-            ),
-            _ => (Severity::Warning, "each look-up goes through long chains"),
-        };
-        Some(Finding::new(
-            Code::FewBuckets,
-            severity,
-            format!(
-                "{} buckets are few for a limit of {}",
-                number(buckets),
-                number(max)
-            ),
-            format!("a full table has {load} entries in each bucket: {effect}"),
-            format!(
-                "raise the buckets to {} or more, now and by the module option hashsize",
-                number(max.div_ceil(4))
-            ),
-        ))
-    }
-
     fn much_memory(&self) -> Option<Finding> {
         let share = self.memory.share().filter(|&share| share >= MUCH_MEMORY)?;
         let at_limit = self.memory.at_limit_with_extensions?;
@@ -305,7 +272,7 @@ impl Pressure<'_> {
 
     fn long_timeout(&self) -> Option<Finding> {
         let established = *self.facts.numbers.timeouts.get("tcp_timeout_established")?;
-        (established >= FIVE_DAYS).then(|| {
+        (established >= TCP_TIMEOUT_ESTABLISHED).then(|| {
             Finding::new(
                 Code::LongTimeout,
                 Severity::Info,
@@ -336,11 +303,119 @@ pub(super) fn packets(count: Range) -> String {
     format!("{} packet{plural}", range(count))
 }
 
+/// Fewer buckets than `ctdrop fix` would set for the limit in force.
+fn chains(facts: &Facts) -> Option<Finding> {
+    let limits = facts.numbers.limits;
+    let (max, buckets) = (limits.max?, limits.buckets.filter(|&buckets| buckets > 0)?);
+    let machine = facts.kernel.machine();
+    let enough = enough_buckets(machine.as_ref(), max);
+    if buckets >= enough {
+        return None;
+    }
+    // Each flow is in the table twice, once for each direction.
+    let load = max.saturating_mul(2) / buckets;
+    let refuses = machine.is_some_and(|machine| {
+        machine.refuses_short_chains() || machine.bounds_chains() && load > LONG_CHAINS
+    });
+    let (severity, effect) = if refuses {
+        (
+            Severity::Warning,
+            "this kernel refuses entries whose chain is too long, so that packets are lost \
+             before the limit is reached",
+        )
+    } else if load > LONG_CHAINS {
+        (Severity::Warning, "each look-up goes through long chains")
+    } else {
+        (Severity::Info, "each look-up goes through long chains")
+    };
+    Some(Finding::new(
+        Code::FewBuckets,
+        severity,
+        format!(
+            "{} buckets are few for a limit of {}",
+            number(buckets),
+            number(max)
+        ),
+        format!("a full table has {load} entries in each bucket: {effect}"),
+        format!(
+            "raise the buckets to {} or more, now and by the module option hashsize",
+            number(enough)
+        ),
+    ))
+}
+
 /// `7`, or `7 to 9`.
 pub(super) fn range(range: Range) -> String {
     if range.at_least == range.at_most {
         number(range.at_least)
     } else {
         format!("{} to {}", number(range.at_least), number(range.at_most))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use crate::{
+        facts::root::Root,
+        incident::Evidence,
+        plan::{
+            demand::Demand,
+            sizing::{self, Request},
+        },
+    };
+
+    use super::*;
+
+    fn write(root: &Path, path: &str, text: &impl ToString) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text.to_string()).unwrap();
+    }
+
+    #[test]
+    fn status_and_fix_name_the_same_number_of_buckets() {
+        for (release, sysctls) in [
+            ("2.6.18-274.el5", "proc/sys/net/ipv4/netfilter/ip_conntrack"),
+            ("2.6.32-642.el6", "proc/sys/net/netfilter/nf_conntrack"),
+            ("5.10.0", "proc/sys/net/netfilter/nf_conntrack"),
+            ("5.15.0", "proc/sys/net/netfilter/nf_conntrack"),
+            ("6.0.0", "proc/sys/net/netfilter/nf_conntrack"),
+            ("6.1.0", "proc/sys/net/netfilter/nf_conntrack"),
+            ("7.3.0", "proc/sys/net/netfilter/nf_conntrack"),
+        ] {
+            for (max, buckets) in [
+                (65_536, 8192),
+                (65_536, 16_384),
+                (65_536, 65_536),
+                (100_000, 24_576),
+                (100_000, 25_088),
+                (262_144, 65_024),
+                (262_144, 131_072),
+                (1_048_576, 16_384),
+            ] {
+                let tree = tempfile::tempdir().unwrap();
+                write(tree.path(), "etc/sysctl.conf", &"");
+                write(tree.path(), "proc/sys/kernel/osrelease", &release);
+                write(tree.path(), "proc/sys/net/ipv4/ip_conntrack_max", &max);
+                write(tree.path(), &format!("{sysctls}_max"), &max);
+                write(tree.path(), &format!("{sysctls}_buckets"), &buckets);
+                let facts = Facts::read(&Root::open(tree.path()).unwrap()).unwrap();
+                assert_eq!(facts.numbers.limits.buckets, Some(buckets), "{release}");
+                let demand = Demand::new(vec![Evidence::of_tree(&facts)], Vec::new(), None);
+                let size = sizing::size(&facts, &demand, Request::default()).unwrap();
+                assert_eq!(size.max, max, "{release}");
+                let advised = chains(&facts).map(|finding| finding.remedy);
+                let case = format!("{release}, {buckets} buckets for {max}: {advised:?}");
+                assert_eq!(advised.is_some(), size.buckets > buckets, "{case}");
+                if let Some(advised) = advised {
+                    assert!(
+                        advised.contains(&format!(" {} ", number(size.buckets))),
+                        "{case}"
+                    );
+                }
+            }
+        }
     }
 }

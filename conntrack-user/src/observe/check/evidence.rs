@@ -100,6 +100,32 @@ fn near_limit(entries: Option<u64>, max: Option<u64>) -> bool {
     }
 }
 
+/// Whether counters and log can prove a reason; packets lost for another one count
+/// as [`Verdict::other`].
+pub fn can_prove(reason: Reason) -> bool {
+    proved(reason, &Proof::default(), |_| 0).is_some()
+}
+
+/// How often something happened for a reason; none if counters and log cannot tell.
+fn proved(reason: Reason, proof: &Proof, grown: impl Fn(Counter) -> u64) -> Option<u64> {
+    match reason {
+        Reason::TableFull => Some(proof.table_full),
+        Reason::ChainTooLong => Some(proof.chain_too_long),
+        Reason::NonPacketChain => Some(proof.non_packet_chain),
+        Reason::Evicted => Some(grown(Counter::EarlyDrop)),
+        Reason::ClashResolved => Some(grown(Counter::ClashResolve)),
+        // They move the same counters as each other, or as a reason above.
+        Reason::NoMemory
+        | Reason::Clash
+        | Reason::NatExhausted
+        | Reason::Dying
+        | Reason::StaleExtension
+        | Reason::StaleExtensionLate
+        | Reason::AlreadyConfirmed
+        | Reason::NonPacket => None,
+    }
+}
+
 /// All looks at all namespaces.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -120,16 +146,11 @@ impl Evidence {
         let proof = self.proof(&of);
         let growth = self.growth(&of);
         let grown = |counter| growth.get(&counter).copied().unwrap_or(0);
-        let proved = [
-            (Reason::TableFull, proof.table_full),
-            (Reason::ChainTooLong, proof.chain_too_long),
-            (Reason::NonPacketChain, proof.non_packet_chain),
-            (Reason::Evicted, grown(Counter::EarlyDrop)),
-            (Reason::ClashResolved, grown(Counter::ClashResolve)),
-        ];
+        let proved = |reason| Some((reason, proved(reason, &proof, grown)?));
         Verdict {
-            from_counters: proved
+            from_counters: Reason::ALL
                 .into_iter()
+                .filter_map(proved)
                 .filter(|&(_, packets)| packets > 0)
                 .collect(),
             other: proof.other,
