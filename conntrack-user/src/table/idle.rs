@@ -97,7 +97,17 @@ pub struct Pair {
     /// The second one; none if the entry is gone, or closing.
     pub second: Option<Look>,
     /// Time between the two.
-    pub apart: Duration,
+    pub apart: Apart,
+}
+
+/// Time between two looks. Each is taken by the kernel somewhen between a request
+/// and its answer, which can be long on a busy machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// From the first answer to the second request.
+    pub at_least: Duration,
+    /// From the first request to the second answer.
+    pub at_most: Duration,
 }
 
 /// What a second look at some connections has shown: those that the first look
@@ -134,9 +144,13 @@ impl Pair {
         let (Some(first), Some(remaining)) = (remaining(&self.first), remaining(second)) else {
             return false;
         };
+        let (first, remaining) = (
+            Duration::from_secs(first.into()),
+            Duration::from_secs(remaining.into()),
+        );
         // A packet can also shorten it: data in flight has a timeout of its own.
-        let later = Duration::from_secs(remaining.into()) + self.apart;
-        later.abs_diff(Duration::from_secs(first.into())) >= REFRESHED
+        remaining + self.apart.at_least >= first + REFRESHED
+            || remaining + self.apart.at_most + REFRESHED <= first
     }
 }
 
@@ -147,7 +161,7 @@ impl SecondLook {
         let mut found = Self {
             seconds: pairs
                 .iter()
-                .map(|pair| pair.apart.as_secs())
+                .map(|pair| pair.apart.at_most.as_secs())
                 .max()
                 .unwrap_or(0),
             other_timeout: other_timeout(pairs, timeouts),
@@ -186,7 +200,7 @@ fn other_timeout(pairs: &[Pair], timeouts: &InForce) -> Option<u32> {
             .filter(|second| pair.is_alive(second))?;
         let after = second.remaining.filter(|_| !second.fixed)?;
         // The packet came after the first look, so no more than that has passed.
-        let at_most = u64::from(after) + pair.apart.as_secs() + 1;
+        let at_most = u64::from(after) + pair.apart.at_most.as_secs() + 1;
         (at_most < established.into()).then_some(u32::try_from(at_most).ok()?)
     });
     set.max()
@@ -232,7 +246,10 @@ mod tests {
             source: IpAddr::from([10, 0, 0, 7]),
             first: look(first),
             second: Some(look(second)),
-            apart: Duration::from_millis(3100),
+            apart: Apart {
+                at_least: Duration::from_millis(3100),
+                at_most: Duration::from_millis(3100),
+            },
         }
     }
 
@@ -296,6 +313,24 @@ mod tests {
         assert_eq!((idle.idle, idle.alive, idle.unknown), (3, 0, 0));
         let source = IpAddr::from([10, 0, 0, 7]);
         assert_eq!(idle.idle_source, Some((source, 3)));
+    }
+
+    #[test]
+    fn an_answer_that_came_late_shows_no_packet() {
+        // The second answer was read three seconds after the kernel had given it.
+        let late = Pair {
+            apart: Apart {
+                at_least: Duration::from_millis(3100),
+                at_most: Duration::from_millis(6100),
+            },
+            ..pair(86_400, 86_397)
+        };
+        let refreshed = Pair {
+            second: Some(look(86_400)),
+            ..late
+        };
+        assert_eq!(second_look(&[late]).idle, 1);
+        assert_eq!(second_look(&[refreshed]).alive, 1);
     }
 
     #[test]

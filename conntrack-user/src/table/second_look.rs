@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::table::{
     entry::Entry,
-    idle::{Look, Pair},
+    idle::{Apart, Look, Pair},
     receive::Source,
     request,
     wire::{self, Message},
@@ -26,11 +26,12 @@ const DATAGRAM: usize = 16 << 10;
 /// Datagrams about other requests that are passed over: none is expected.
 const STRAY: usize = 64;
 
-/// A connection, and when it was looked at.
+/// A connection, and between which moments it was looked at.
 struct Seen<'a> {
     entry: &'a Entry,
     look: Look,
-    at: Instant,
+    requested: Instant,
+    answered: Instant,
 }
 
 /// Looks twice at each of these, and waits in between.
@@ -42,20 +43,29 @@ pub fn look<'a>(
     let mut buffer = vec![0; DATAGRAM];
     let mut first = Vec::new();
     for entry in entries {
+        let requested = Instant::now();
         if let Some(look) = once(source, entry, &mut buffer)? {
-            let at = Instant::now();
-            first.push(Seen { entry, look, at });
+            first.push(Seen {
+                entry,
+                look,
+                requested,
+                answered: Instant::now(),
+            });
         }
     }
     wait(PAUSE);
     let mut pairs = Vec::with_capacity(first.len());
-    for Seen { entry, look, at } in first {
-        let second = once(source, entry, &mut buffer)?;
+    for seen in first {
+        let at_least = seen.answered.elapsed();
+        let second = once(source, seen.entry, &mut buffer)?;
         pairs.push(Pair {
-            source: entry.src.ip(),
-            first: look,
+            source: seen.entry.src.ip(),
+            first: seen.look,
             second,
-            apart: at.elapsed(),
+            apart: Apart {
+                at_least,
+                at_most: seen.requested.elapsed(),
+            },
         });
     }
     Ok(pairs)
