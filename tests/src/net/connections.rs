@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::netns::Netns;
+use super::{netlink::check, netns::Netns};
 
 /// Where they go.
 const PORT: u16 = 7777;
@@ -34,6 +34,7 @@ pub struct Connections {
 impl Connections {
     /// Opens so many in a namespace, and uses them from now on.
     pub fn in_use(netns: &Netns, count: u16) -> Result<Self> {
+        allow_descriptors(2 * libc::rlim_t::from(count) + 256)?;
         let (mut streams, ends) = netns.run(|| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
             let listener = TcpListener::bind(address)
@@ -75,4 +76,22 @@ impl Connections {
         drop(self.ends);
         used.map_err(|_| anyhow!("the thread that used the connections panicked"))?
     }
+}
+
+/// Allows this process so many open files; guests begin with 1,024.
+fn allow_descriptors(count: libc::rlim_t) -> Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes a `struct rlimit`, which `limit` is.
+    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    check(got).context("cannot read how many files may be open")?;
+    limit.rlim_cur = limit.rlim_cur.max(count);
+    limit.rlim_max = limit.rlim_max.max(count);
+    // SAFETY: the kernel reads a `struct rlimit`, which `limit` is.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    check(set)
+        .map(drop)
+        .with_context(|| format!("cannot allow {count} open files"))
 }

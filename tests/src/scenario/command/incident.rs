@@ -173,9 +173,9 @@ fn six_tables(machine: &Machine) -> Result<()> {
             filling,
             culprit,
         };
-        fill(&host, entries)?;
+        fill(&host, &entries)?;
         verdicts(machine, &host, &expected).with_context(|| format!("on {name}"))?;
-        helps(machine, &host).with_context(|| format!("on {name}"))?;
+        helps(machine, &host, &entries).with_context(|| format!("on {name}"))?;
     }
     in_use(machine, &host).context("on connections in use")?;
     make_room(&host)?;
@@ -202,14 +202,15 @@ fn in_use(machine: &Machine, host: &Netns) -> Result<()> {
 fn in_a_container(machine: &Machine) -> Result<()> {
     let netns = Netns::create("incident-box")?;
     netns.nft(TRACK)?;
-    fill(&netns, honest())?;
+    let entries = honest();
+    fill(&netns, &entries)?;
     let expected = Expected {
         kind: "noisy_namespace",
         filling: "honest_load",
         culprit: None,
     };
     verdicts(machine, &netns, &expected)?;
-    helps(machine, &netns)
+    helps(machine, &netns, &entries)
 }
 
 /// Room for whatever is staged next.
@@ -219,9 +220,9 @@ fn make_room(netns: &Netns) -> Result<()> {
 }
 
 /// Makes these entries, and lowers the limit to their number.
-fn fill(netns: &Netns, entries: Vec<Entry>) -> Result<()> {
+fn fill(netns: &Netns, entries: &[Entry]) -> Result<()> {
     make_room(netns)?;
-    let made = Conntrack::open(netns)?.insert(entries)?;
+    let made = Conntrack::open(netns)?.insert(entries.iter().copied())?;
     ensure!(made.refused.is_empty(), "not all were made: {made:?}");
     close(netns)
 }
@@ -292,9 +293,9 @@ fn planned(machine: &Machine, netns: &Netns) -> Result<Value> {
     Ok(planned["incident"].take())
 }
 
-/// Runs the commands that `who` names, but for those that look at refused packets or
-/// ask for consent.
-fn helps(machine: &Machine, netns: &Netns) -> Result<()> {
+/// Runs the commands that `who` names, each on the same table, but for those that look
+/// at refused packets or ask for consent.
+fn helps(machine: &Machine, netns: &Netns, entries: &[Entry]) -> Result<()> {
     let output = Command::new(&machine.ctdrop)
         .args(["who", "--netns", netns.name(), "-o", "json"])
         .output()?;
@@ -319,6 +320,7 @@ fn helps(machine: &Machine, netns: &Netns) -> Result<()> {
         } else {
             program.as_ref()
         };
+        fill(netns, entries)?;
         let done = Command::new(program)
             .args(&rest)
             .stdin(Stdio::null())
@@ -327,7 +329,11 @@ fn helps(machine: &Machine, netns: &Netns) -> Result<()> {
         ensure!(done.status.success(), "{command}: {done:?}");
         println!("ran {command}");
     }
-    Ok(())
+    // A remedy has shortened it.
+    netns.set_sysctl(
+        "net.netfilter.nf_conntrack_tcp_timeout_established",
+        &FIVE_DAYS.to_string(),
+    )
 }
 
 fn idleness(machine: &Machine) -> Result<()> {
