@@ -50,8 +50,17 @@ pub struct Limits {
 pub const FULL: u64 = 95;
 
 /// Whether a table with so many entries is as good as full; 0 is no limit.
+///
+/// Rounded down as the kernel rounds it, whose collector holds a crowded table at that
+/// very number (`net/netfilter/nf_conntrack_core.c: gc_worker`,
+/// `nf_conntrack_max / 100 * 95`, 4.12 to 7.3).
 pub const fn is_full(entries: u64, max: u64) -> bool {
-    max > 0 && entries.saturating_mul(100) >= max.saturating_mul(FULL)
+    let bound = if max < 100 {
+        max.saturating_mul(FULL).div_ceil(100)
+    } else {
+        max / 100 * FULL
+    };
+    max > 0 && entries >= bound
 }
 
 impl Limits {
@@ -104,13 +113,20 @@ fn parse(text: &str) -> Option<u64> {
 mod tests {
     use anyhow::bail;
 
-    use crate::kernel::limits::Limits;
+    use crate::kernel::limits::{Limits, is_full};
 
     fn resolve(files: &[(&str, &str)]) -> anyhow::Result<Limits> {
         Limits::resolve(|wanted| {
             let file = files.iter().find(|(name, _)| *name == wanted);
             Ok(file.map(|(_, text)| (*text).to_owned()))
         })
+    }
+
+    #[test]
+    fn full_is_where_the_collector_of_the_kernel_stops() {
+        assert!(is_full(950, 1_003) && !is_full(949, 1_003));
+        assert!(is_full(10, 10) && !is_full(9, 10));
+        assert!(!is_full(5, 0), "0 is no limit");
     }
 
     #[test]

@@ -114,8 +114,10 @@ fn table(others: u16, other: impl Fn(u16) -> Entry) -> Vec<Entry> {
         .collect()
 }
 
+/// So few that are not assured that the table stays full if the kernel's garbage
+/// collector takes them all, as it may from 95 % on (`gc_worker`).
 fn honest() -> Vec<Entry> {
-    table(100, |number| {
+    table(40, |number| {
         query(Ipv4Addr::new(10, 0, 0, 7), 3000 + number)
     })
 }
