@@ -25,7 +25,7 @@ use conntrack_user::{
         dump::Outcome,
         entry::Rules,
         filter::Filter,
-        idle::{Look, Pair},
+        idle::{Apart, Look, Pair},
         listing,
         owners::Owners,
         timeouts::Timeouts,
@@ -172,7 +172,7 @@ impl Staged {
                 .entries()
                 .map(|entry| {
                     let first = entry.look(0);
-                    let apart = Duration::from_secs(3);
+                    let three_seconds = Duration::from_secs(3);
                     let remaining = first.remaining.map(|remaining| match second {
                         Second::Refreshed => remaining,
                         Second::Silent => remaining - 3,
@@ -181,7 +181,10 @@ impl Staged {
                         source: entry.src.ip(),
                         first,
                         second: Some(Look { remaining, ..first }),
-                        apart,
+                        apart: Apart {
+                            at_least: three_seconds,
+                            at_most: three_seconds,
+                        },
                     }
                 })
                 .collect();
