@@ -102,8 +102,8 @@ impl Observing {
                 summary.expect_reconciled()?;
                 let mut namespaces = summary.namespaces.iter();
                 let found = namespaces.find(|found| found.netns == netns);
-                // Those of a namespace are those with a flow.
-                found.map_or(0, |found| found.drops) + summary.unattributed
+                // With a flow of their own or without.
+                found.map_or(0, |found| found.drops)
             }
             Self::Bpftrace(script) => script.finish(netns)?,
             Self::Dropwatch(dropwatch) => return dropwatch.finish(),
