@@ -23,7 +23,8 @@ pub(crate) const COMPILER: [&str; 5] = [
 pub(crate) const LINTS: [&str; 1] = ["rust-web-clippy"];
 
 /// Debian packages for tests in virtual machines and network namespaces.
-pub(crate) const TESTS: [&str; 8] = [
+pub(crate) const TESTS: [&str; 9] = [
+    "procps",
     "qemu-system-x86",
     "seabios",
     "nftables",
