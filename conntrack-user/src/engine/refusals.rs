@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 use serde::Serialize;
 
-use crate::{
-    kernel::{limits::is_full, netns::Namespaces},
-    observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
-};
+use crate::observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot};
 
 /// What refused packets lacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -48,19 +45,29 @@ impl Refusals {
 
     /// Without what a rule may have dropped. Where the place of a drop is all that
     /// is seen, such packets look the same (docs/counting.md); what is more than
-    /// was `known` is taken for refused only in a table that is nearly full.
+    /// was `known` is taken for refused only in a table that is nearly full now.
+    /// The rest is added to `set_aside`, for good: a table that fills up later has
+    /// refused none of it.
     #[must_use]
-    pub fn without_rule_drops(mut self, namespaces: &Namespaces, known: &Self) -> Self {
-        let is_full = |netns| {
-            let namespace = namespaces.by_inode(netns)?;
-            let limits = namespace.limits().ok()?;
-            Some(is_full(limits.entries?, limits.max?))
-        };
-        self.room.retain(|netns, packets| {
-            let before = known.room.get(netns).copied().unwrap_or(0);
+    pub fn without_rule_drops(
+        mut self,
+        known: &Self,
+        set_aside: &mut BTreeMap<u32, u64>,
+        is_full: impl Fn(u32) -> bool,
+    ) -> Self {
+        for (&netns, packets) in &mut self.room {
             // What counters have told is of no namespace.
-            *netns == 0 || *packets <= before || is_full(*netns) == Some(true)
-        });
+            if netns == 0 {
+                continue;
+            }
+            let aside = set_aside.entry(netns).or_default();
+            *packets = packets.saturating_sub(*aside);
+            let before = known.room.get(&netns).copied().unwrap_or(0);
+            if *packets > before && !is_full(netns) {
+                *aside += *packets - before;
+                *packets = before;
+            }
+        }
         self
     }
 
@@ -147,8 +154,20 @@ mod tests {
 
     #[test]
     fn a_table_with_room_refuses_nothing() {
-        assert!(is_full(1_900, 2_000) && is_full(2_001, 2_000));
-        assert!(!is_full(1_899, 2_000) && !is_full(5, 0));
+        let mut aside = BTreeMap::new();
+        let known = Refusals::default();
+        let counted = room(&[(7, 10), (0, 3)]).without_rule_drops(&known, &mut aside, |_| false);
+        assert_eq!(counted.since(&known, Need::Room), [(0, 3)]);
+
+        // The same once it is full: only what came since.
+        let counted = room(&[(7, 10)]).without_rule_drops(&known, &mut aside, |_| true);
+        assert!(!counted.exceed(&known));
+        let counted = room(&[(7, 14)]).without_rule_drops(&known, &mut aside, |_| true);
+        assert_eq!(counted.since(&known, Need::Room), [(7, 4)]);
+
+        // Refused before, dropped by a rule after.
+        let later = room(&[(7, 20)]).without_rule_drops(&counted, &mut aside, |_| false);
+        assert!(!later.exceed(&counted));
     }
 
     #[test]
