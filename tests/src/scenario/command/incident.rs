@@ -298,6 +298,8 @@ fn planned(machine: &Machine, netns: &Netns) -> Result<Value> {
 /// Runs the commands that `who` names, each on the same table, but for those that look
 /// at refused packets or ask for consent.
 fn helps(machine: &Machine, netns: &Netns, entries: &[Entry]) -> Result<()> {
+    // A packet that was sent to be refused may have found an entry evicted instead.
+    fill(netns, entries)?;
     let output = Command::new(&machine.ctdrop)
         .args(["who", "--netns", netns.name(), "-o", "json"])
         .output()?;
