@@ -31,6 +31,14 @@ pub const TCP_TIMEOUT_ESTABLISHED: u64 = 432_000;
 
 const GIB: u64 = 1 << 30;
 
+/// The table of `ip_conntrack` without options on a machine with more than 1 GiB of
+/// memory: 8 entries for each bucket (`net/ipv4/netfilter/ip_conntrack_core.c:
+/// ip_conntrack_init`, 2.6.18).
+pub const IP_CONNTRACK_TABLE: Table = Table {
+    buckets: 8192,
+    max: 8 * 8192,
+};
+
 /// How many buckets are enough for a limit; of a kernel that is not known, too.
 ///
 /// One for four entries. A kernel that refuses short chains needs one for each.
@@ -52,12 +60,11 @@ impl Machine<'_> {
     pub fn default_table(&self, memory: u64) -> Table {
         let pointer = if self.is_64_bit { 8 } else { 4 };
         if self.generation == Generation::IpConntrack {
+            if memory > GIB {
+                return IP_CONNTRACK_TABLE;
+            }
             // A list head is two pointers.
-            let buckets = if memory > GIB {
-                8192
-            } else {
-                (memory / 16384 / (2 * pointer)).max(16)
-            };
+            let buckets = (memory / 16384 / (2 * pointer)).max(16);
             return Table {
                 buckets,
                 max: 8 * buckets,

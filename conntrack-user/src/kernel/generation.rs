@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::kernel::release::Release;
 
-/// Which code tracks connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Which code tracks connections. The newer one is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Generation {
     /// Module `ip_conntrack`: 2.4, and 2.6 as Enterprise Linux 4 and 5 have it.

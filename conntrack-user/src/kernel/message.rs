@@ -3,6 +3,8 @@
 //! Each message is a whole line, as the kernel wrote it: without the time and
 //! the host that a log file puts before it.
 
+use crate::kernel::generation::Generation;
+
 /// A message that has to do with refused packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -19,8 +21,8 @@ pub enum Message {
         netns: Option<u32>,
         /// Number of the container, on OpenVZ's kernels.
         container: Option<u32>,
-        /// Whether it is `ip_conntrack`, of 2.4 and of 2.6 before 2.6.20 or so.
-        ip_conntrack: bool,
+        /// Which code wrote it.
+        generation: Generation,
     },
     /// There were more expected connections than `nf_conntrack_expect_max`.
     ExpectationsFull,
@@ -36,8 +38,8 @@ pub enum Message {
 /// What conntrack says when it starts. Kernels since 4.18 or so say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Whether it is `ip_conntrack`, of 2.4 and of 2.6 before 2.6.20 or so.
-    pub ip_conntrack: bool,
+    /// Which code started.
+    pub generation: Generation,
     /// Buckets of the hash table.
     pub buckets: u64,
     /// Entries allowed.
@@ -61,10 +63,10 @@ impl Message {
     /// Whether a line, which [`Message::parse`] does not know, is what is left
     /// of a message about a full table.
     pub fn is_cut(line: &[u8]) -> bool {
-        let Some(rest) = prefix(line) else {
+        let Some((_, rest)) = prefix(line) else {
             return false;
         };
-        let rest = prefix(rest).unwrap_or(rest);
+        let rest = prefix(rest).map_or(rest, |(_, rest)| rest);
         rest.starts_with(b"table full") || (!rest.is_empty() && FULL.starts_with(rest))
     }
 }
@@ -79,8 +81,8 @@ impl Message {
 /// - 4.9 and later: with the prefix twice, by the format and by `pr_fmt`
 /// - 6.16 and later: `table full in netns 4026532114, dropping packet`
 fn table_full(line: &[u8]) -> Option<Message> {
-    let rest = prefix(line)?;
-    let rest = prefix(rest).unwrap_or(rest);
+    let (generation, rest) = prefix(line)?;
+    let rest = prefix(rest).map_or(rest, |(_, rest)| rest);
     let (container, rest) = match rest.strip_prefix(b"VPS ") {
         Some(rest) => {
             let (container, rest) = number(rest)?;
@@ -100,7 +102,7 @@ fn table_full(line: &[u8]) -> Option<Message> {
     matches!(rest, b", dropping packet" | b", dropping packet.").then_some(Message::TableFull {
         netns,
         container,
-        ip_conntrack: line.starts_with(b"ip_"),
+        generation,
     })
 }
 
@@ -109,24 +111,31 @@ fn table_full(line: &[u8]) -> Option<Message> {
 /// - until 4.17 or so, `net/netfilter/nf_conntrack_core.c`: `nf_conntrack version
 ///   0.5.0 (16384 buckets, 65536 max)`
 fn loaded(line: &[u8]) -> Option<Message> {
-    let rest = prefix(line).unwrap_or(line);
-    let ip_conntrack = rest.starts_with(b"ip_");
-    let rest = rest
-        .strip_prefix(b"nf_conntrack version ")
-        .or_else(|| rest.strip_prefix(b"ip_conntrack version "))?;
+    let rest = prefix(line).map_or(line, |(_, rest)| rest);
+    let (generation, rest) = module(rest)?;
+    let rest = rest.strip_prefix(b" version ")?;
     let parenthesis = rest.iter().position(|&byte| byte == b'(')?;
     let (buckets, rest) = number(&rest[parenthesis + 1..])?;
     let (max, rest) = number(rest.strip_prefix(b" buckets, ")?)?;
     rest.starts_with(b" max)").then_some(Message::Loaded(Load {
-        ip_conntrack,
+        generation,
         buckets,
         max,
     }))
 }
 
-fn prefix(line: &[u8]) -> Option<&[u8]> {
-    line.strip_prefix(b"nf_conntrack: ")
-        .or_else(|| line.strip_prefix(b"ip_conntrack: "))
+/// The module that a line begins with, a colon and a blank; and what follows.
+fn prefix(line: &[u8]) -> Option<(Generation, &[u8])> {
+    let (generation, rest) = module(line)?;
+    Some((generation, rest.strip_prefix(b": ")?))
+}
+
+/// The module that a text begins with, and what follows its name.
+fn module(text: &[u8]) -> Option<(Generation, &[u8])> {
+    Generation::ALL.into_iter().find_map(|generation| {
+        let rest = text.strip_prefix(generation.module().as_bytes())?;
+        Some((generation, rest))
+    })
 }
 
 /// `net/netfilter/nf_conntrack_expect.c: nf_ct_expect_related_report`, 2.6.32
@@ -170,13 +179,16 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use crate::kernel::message::{Load, Message};
+    use crate::kernel::{
+        generation::Generation::{self, IpConntrack, NfConntrack},
+        message::{Load, Message},
+    };
 
-    const fn full(ip_conntrack: bool) -> Message {
+    const fn full(generation: Generation) -> Message {
         Message::TableFull {
             netns: None,
             container: None,
-            ip_conntrack,
+            generation,
         }
     }
 
@@ -186,13 +198,16 @@ mod tests {
 
     #[test]
     fn a_full_table_in_the_words_of_every_kernel() {
-        for line in [
-            "ip_conntrack: table full, dropping packet.",
-            "nf_conntrack: table full, dropping packet.",
-            "nf_conntrack: table full, dropping packet",
-            "nf_conntrack: nf_conntrack: table full, dropping packet",
+        for (line, generation) in [
+            ("ip_conntrack: table full, dropping packet.", IpConntrack),
+            ("nf_conntrack: table full, dropping packet.", NfConntrack),
+            ("nf_conntrack: table full, dropping packet", NfConntrack),
+            (
+                "nf_conntrack: nf_conntrack: table full, dropping packet",
+                NfConntrack,
+            ),
         ] {
-            assert_eq!(parse(line), Some(full(line.starts_with("ip_"))), "{line}");
+            assert_eq!(parse(line), Some(full(generation)), "{line}");
         }
     }
 
@@ -202,7 +217,7 @@ mod tests {
             Some(Message::TableFull {
                 netns: Some(netns),
                 container: None,
-                ip_conntrack: false,
+                generation: NfConntrack,
             })
         };
         assert_eq!(
@@ -220,7 +235,7 @@ mod tests {
         let expected = Some(Message::TableFull {
             netns: None,
             container: Some(101),
-            ip_conntrack: true,
+            generation: IpConntrack,
         });
         let line = "ip_conntrack: VPS 101 table full, dropping packet.";
         assert_eq!(parse(line), expected);
@@ -232,9 +247,9 @@ mod tests {
 
     #[test]
     fn a_start_of_conntrack_says_its_size() {
-        let load = |ip_conntrack, buckets, max| {
+        let load = |generation, buckets, max| {
             Some(Message::Loaded(Load {
-                ip_conntrack,
+                generation,
                 buckets,
                 max,
             }))
@@ -242,11 +257,11 @@ mod tests {
         for (line, expected) in [
             (
                 "ip_conntrack version 2.4 (8189 buckets, 65512 max) - 232 bytes per conntrack",
-                load(true, 8189, 65_512),
+                load(IpConntrack, 8189, 65_512),
             ),
             (
                 "nf_conntrack version 0.5.0 (16384 buckets, 65536 max)",
-                load(false, 16_384, 65_536),
+                load(NfConntrack, 16_384, 65_536),
             ),
             ("nf_conntrack version 0.5.0", None),
             ("nf_conntrack version 0.5.0 (16384 buckets, 65536", None),
@@ -284,7 +299,7 @@ mod tests {
     fn blanks_at_the_end_do_not_matter() {
         for end in ["\n", "\r\n", " ", "\t \n"] {
             let line = format!("nf_conntrack: table full, dropping packet{end}");
-            assert_eq!(parse(&line), Some(full(false)), "{line:?}");
+            assert_eq!(parse(&line), Some(full(NfConntrack)), "{line:?}");
         }
     }
 

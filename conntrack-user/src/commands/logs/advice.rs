@@ -1,8 +1,10 @@
 //! What to do about what the logs say, on the kind of host that wrote them.
 
-use crate::logs::account::{
-    attribution::{Loaded, ModulesSeen},
-    tally::Range,
+use std::collections::BTreeSet;
+
+use crate::{
+    kernel::generation::Generation,
+    logs::account::{attribution::Loaded, tally::Range},
 };
 
 /// A piece of advice. [`super::words`] says it.
@@ -27,8 +29,8 @@ pub enum Advice {
     },
     /// The module was loaded again while its kernel ran, with its default limit.
     LimitReset {
-        /// Whether it is `ip_conntrack`.
-        ip_conntrack: bool,
+        /// Which module.
+        generation: Generation,
         /// How often.
         times: usize,
         /// The limit that it last began with.
@@ -55,8 +57,8 @@ impl Advice {
 pub struct Evidence<'a> {
     /// Packets refused.
     pub drops: Range,
-    /// The conntrack modules that wrote lines about a full table.
-    pub modules: ModulesSeen,
+    /// The generations of conntrack that wrote lines about a full table.
+    pub full: &'a BTreeSet<Generation>,
     /// Starts of conntrack.
     pub loads: &'a [Loaded],
     /// Network namespaces that were named.
@@ -71,13 +73,13 @@ pub fn advise(evidence: &Evidence<'_>) -> Vec<Advice> {
         .loads
         .iter()
         .rev()
-        .find(|loaded| loaded.load.ip_conntrack)
+        .find(|loaded| loaded.load.generation == Generation::IpConntrack)
         .map(|loaded| loaded.load.max);
+    let full = |generation| refused && evidence.full.contains(&generation);
     let namespaces = evidence.namespaces;
     [
-        (refused && evidence.modules.ip_conntrack)
-            .then_some(Advice::IpConntrackFull { drops, began_with }),
-        (refused && evidence.modules.nf_conntrack).then_some(Advice::NfConntrackFull { drops }),
+        full(Generation::IpConntrack).then_some(Advice::IpConntrackFull { drops, began_with }),
+        full(Generation::NfConntrack).then_some(Advice::NfConntrackFull { drops }),
         (refused && namespaces > 0).then_some(Advice::NamespacesFull { namespaces }),
         limit_reset(evidence.loads),
     ]
@@ -90,7 +92,7 @@ fn limit_reset(loads: &[Loaded]) -> Option<Advice> {
     let reloads = || loads.iter().filter(|loaded| loaded.reload);
     let last = reloads().next_back()?.load;
     Some(Advice::LimitReset {
-        ip_conntrack: last.ip_conntrack,
+        generation: last.generation,
         times: reloads().count(),
         max: last.max,
         buckets: last.buckets,
@@ -100,14 +102,15 @@ fn limit_reset(loads: &[Loaded]) -> Option<Advice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::generation::Generation::{IpConntrack, NfConntrack};
     use crate::{kernel::message::Load, logs::account::moment::Moment};
 
-    fn loaded(ip_conntrack: bool, max: u64, reload: bool) -> Loaded {
+    fn loaded(generation: Generation, max: u64, reload: bool) -> Loaded {
         Loaded {
             moment: Moment::Unknown,
             host: 0,
             load: Load {
-                ip_conntrack,
+                generation,
                 buckets: max / 8,
                 max,
             },
@@ -117,36 +120,33 @@ mod tests {
 
     #[test]
     fn advice_fits_the_module_that_wrote_the_lines() {
-        let codes = |at_least, ip_conntrack, nf_conntrack, namespaces| {
+        let codes = |at_least, full: &[Generation], namespaces| {
             let advice = advise(&Evidence {
                 drops: Range {
                     at_least,
                     at_most: 9,
                     open: false,
                 },
-                modules: ModulesSeen {
-                    ip_conntrack,
-                    nf_conntrack,
-                },
+                full: &full.iter().copied().collect(),
                 loads: &[],
                 namespaces,
             });
             advice.into_iter().map(Advice::code).collect::<Vec<_>>()
         };
-        assert_eq!(codes(1, true, false, 0), ["ip_conntrack_full"]);
+        assert_eq!(codes(1, &[IpConntrack], 0), ["ip_conntrack_full"]);
         assert_eq!(
-            codes(1, false, true, 2),
+            codes(1, &[NfConntrack], 2),
             ["nf_conntrack_full", "namespaces_full"]
         );
-        assert_eq!(codes(0, true, true, 1), [""; 0]);
+        assert_eq!(codes(0, &Generation::ALL, 1), [""; 0]);
     }
 
     #[test]
     fn a_reload_resets_the_limit_even_if_nothing_was_refused() {
         let loads = [
-            loaded(true, 4096, false),
-            loaded(false, 65_536, false),
-            loaded(false, 65_536, true),
+            loaded(IpConntrack, 4096, false),
+            loaded(NfConntrack, 65_536, false),
+            loaded(NfConntrack, 65_536, true),
         ];
         let mut evidence = Evidence {
             drops: Range {
@@ -154,12 +154,12 @@ mod tests {
                 at_most: 0,
                 open: false,
             },
-            modules: ModulesSeen::default(),
+            full: &BTreeSet::new(),
             loads: &loads,
             namespaces: 0,
         };
         let reset = Advice::LimitReset {
-            ip_conntrack: false,
+            generation: NfConntrack,
             times: 1,
             max: 65_536,
             buckets: 8192,
@@ -168,7 +168,8 @@ mod tests {
         evidence.loads = &loads[..2];
         assert_eq!(advise(&evidence), []);
         evidence.drops.at_least = 1;
-        evidence.modules.ip_conntrack = true;
+        let full = BTreeSet::from([IpConntrack]);
+        evidence.full = &full;
         let drops = evidence.drops;
         let began_with = Some(4096);
         let full = Advice::IpConntrackFull { drops, began_with };

@@ -169,11 +169,7 @@ impl Load {
         Self {
             time: time(*moment),
             host: host.map(text),
-            module: if load.ip_conntrack {
-                "ip_conntrack"
-            } else {
-                "nf_conntrack"
-            },
+            module: load.generation.module(),
             buckets: load.buckets,
             max: load.max,
             reload: *reload,
@@ -249,7 +245,7 @@ impl LogReport {
         let incident = incident(&by_netns);
         let advice = advise(&Evidence {
             drops: total.into(),
-            modules: read.modules,
+            full: &read.full,
             loads: &loads,
             namespaces: by_netns
                 .iter()

@@ -4,6 +4,10 @@ use serde::Serialize;
 
 use crate::{
     commands::logs::advice::Advice,
+    kernel::{
+        defaults::{IP_CONNTRACK_TABLE, enough_buckets},
+        generation::Generation,
+    },
     logs::account::tally::Range,
     say::number::{counted, number},
 };
@@ -25,12 +29,15 @@ pub struct AdviceText {
 pub fn text(advice: Advice) -> AdviceText {
     let (what, why, remedy) = match advice {
         Advice::IpConntrackFull { drops, began_with } => (
-            "the ip_conntrack table was full (Linux 2.4 or 2.6.18, such as EL5)".to_owned(),
+            format!(
+                "the {} table was full (Linux 2.4 or 2.6.18, such as EL5)",
+                Generation::IpConntrack.module()
+            ),
             format!("{}; {}", packets_refused(drops), began(began_with)),
             ip_conntrack(began_with),
         ),
         Advice::NfConntrackFull { drops } => (
-            "the nf_conntrack table was full".to_owned(),
+            format!("the {} table was full", Generation::NfConntrack.module()),
             packets_refused(drops),
             nf_conntrack(),
         ),
@@ -53,11 +60,11 @@ pub fn text(advice: Advice) -> AdviceText {
             ],
         ),
         Advice::LimitReset {
-            ip_conntrack,
+            generation,
             times,
             max,
             buckets,
-        } => limit_reset(ip_conntrack, times, max, buckets),
+        } => limit_reset(generation, times, max, buckets),
     };
     AdviceText {
         code: advice.code(),
@@ -86,75 +93,91 @@ pub(super) fn packets_refused(range: Range) -> String {
     }
 }
 
-/// The limit that `ip_conntrack` begins with on a host with 1 GiB or more: 8
-/// entries for each of 8192 buckets (`net/ipv4/netfilter/ip_conntrack_core.c:
-/// ip_conntrack_init`, 2.6.18).
-const IP_DEFAULT: u64 = 65_536;
-
 fn began(limit: Option<u64>) -> String {
     match limit {
         Some(limit) => format!("the module began with a limit of {}", number(limit)),
         None => format!(
-            "the limit of such a kernel is {} by default, if it has 1 GiB of memory or more",
-            number(IP_DEFAULT)
+            "the limit of such a kernel is {} by default, if it has more than 1 GiB of memory",
+            number(IP_CONNTRACK_TABLE.max)
         ),
     }
 }
 
 /// For 2.6.18, of which EL5 is what is still met.
 fn ip_conntrack(began_with: Option<u64>) -> Vec<String> {
-    let max = began_with.unwrap_or(IP_DEFAULT).saturating_mul(2);
+    let generation = Generation::IpConntrack;
+    let sysctl = generation.max_sysctl();
+    let max = began_with
+        .unwrap_or(IP_CONNTRACK_TABLE.max)
+        .saturating_mul(2);
     // At the next load the limit is then 8 × this: never below what is wanted.
-    let hashsize = max.div_ceil(4);
+    let hashsize = enough_buckets(None, max);
     vec![
-        "first see what fills the table (/proc/net/ip_conntrack): a leak or a flood would \
-         fill a larger table, too"
-            .to_owned(),
+        format!(
+            "first see what fills the table ({}): a leak or a flood would fill a larger table, too",
+            generation.table_file()
+        ),
         format!(
             "in /etc/sysctl.conf, the only file that a restart of iptables reads, set \
-             net.ipv4.ip_conntrack_max = {max}; if it has a line for \
+             {sysctl} = {max}; if it has a line for \
              net.ipv4.netfilter.ip_conntrack_max, which is the same variable, set the same there"
         ),
-        "in /etc/sysconfig/iptables-config, with straight quotes, set \
-         IPTABLES_SYSCTL_LOAD_LIST=\".ip_conntrack\": `service iptables restart` unloads the \
-         module, and then sets the limit again"
-            .to_owned(),
+        format!(
+            "in {IPTABLES_CONFIG}, with straight quotes, set {}: `service iptables restart` \
+             unloads the module, and then sets the limit again",
+            load_list(generation)
+        ),
         "iptables before 1.3.5-9.1.el5 ignores that list: update it, or set \
          IPTABLES_MODULES_UNLOAD=\"no\" in the same file"
             .to_owned(),
         format!(
-            "in /etc/modprobe.conf, set options ip_conntrack hashsize={hashsize}: this keeps hash \
-             chains short, and the module then begins with a limit of 8 entries for each bucket"
+            "in /etc/modprobe.conf, set options {} hashsize={hashsize}: this keeps hash \
+             chains short, and the module then begins with a limit of 8 entries for each bucket",
+            generation.module()
         ),
-        format!("to raise the limit now: sysctl -w net.ipv4.ip_conntrack_max={max}"),
+        format!("to raise the limit now: sysctl -w {sysctl}={max}"),
     ]
 }
 
 fn nf_conntrack() -> Vec<String> {
-    [
+    let generation = Generation::NfConntrack;
+    let module = generation.module();
+    vec![
         "first see on that host which flows are refused (ctdrop watch) and what fills the table \
-         (ctdrop who): a leak or a flood would fill a larger table, too",
-        "ctdrop fix on that host raises the limit, net.netfilter.nf_conntrack_max, and makes it \
-         last; by hand: set it in /etc/sysctl.d, load nf_conntrack early (/etc/modules-load.d), and \
-         raise the buckets (options nf_conntrack hashsize=… in /etc/modprobe.d)",
-        "where a restart of iptables unloads the module (EL6 and EL7), set \
-         IPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\" in /etc/sysconfig/iptables-config",
+         (ctdrop who): a leak or a flood would fill a larger table, too"
+            .to_owned(),
+        format!(
+            "ctdrop fix on that host raises the limit, {}, and makes it last; by hand: set it in \
+             /etc/sysctl.d, load {module} early (/etc/modules-load.d), and raise the buckets \
+             (options {module} hashsize=… in /etc/modprobe.d)",
+            generation.max_sysctl()
+        ),
+        format!(
+            "where a restart of iptables unloads the module (EL6 and EL7), set {} in \
+             {IPTABLES_CONFIG}",
+            load_list(generation)
+        ),
     ]
-    .map(str::to_owned)
-    .to_vec()
+}
+
+/// Where the start of `iptables` of Enterprise Linux is configured.
+const IPTABLES_CONFIG: &str = "/etc/sysconfig/iptables-config";
+
+/// The line of that file which has the start set the sysctls of conntrack again.
+fn load_list(generation: Generation) -> String {
+    format!(
+        "IPTABLES_SYSCTL_LOAD_LIST=\"{}\"",
+        generation.sysctl_pattern()
+    )
 }
 
 fn limit_reset(
-    ip_conntrack: bool,
+    generation: Generation,
     times: usize,
     max: u64,
     buckets: u64,
 ) -> (String, String, Vec<String>) {
-    let module = if ip_conntrack {
-        "ip_conntrack"
-    } else {
-        "nf_conntrack"
-    };
+    let module = generation.module();
     let often = match times {
         1 => "once".to_owned(),
         several => format!("{several} times"),
@@ -170,8 +193,9 @@ fn limit_reset(
         ),
         vec![format!(
             "a restart of iptables or firewalld unloads the module: let the restart set the limit \
-             again (IPTABLES_SYSCTL_LOAD_LIST=\".{module}\"), or keep the module loaded \
-             (IPTABLES_MODULES_UNLOAD=\"no\" for iptables, CleanupModulesOnExit=no for firewalld)"
+             again ({}), or keep the module loaded (IPTABLES_MODULES_UNLOAD=\"no\" for iptables, \
+             CleanupModulesOnExit=no for firewalld)",
+            load_list(generation)
         )],
     )
 }

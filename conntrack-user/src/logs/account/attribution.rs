@@ -5,10 +5,13 @@
 //! before. It covers network messages of every kind, so it is an upper bound of
 //! the packets refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    kernel::message::{Load, Message},
+    kernel::{
+        generation::Generation,
+        message::{Load, Message},
+    },
     logs::{
         account::{
             filter::Filter,
@@ -69,17 +72,8 @@ pub struct Attribution<'a> {
     /// Suppressed messages that are of no full table.
     suppressed_elsewhere: u64,
     filtered_out: FilteredOut,
-    modules: ModulesSeen,
+    full: BTreeSet<Generation>,
     overshoot: i16,
-}
-
-/// The conntrack modules that wrote lines about a full table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ModulesSeen {
-    /// `ip_conntrack`: Linux before 2.6.20 or so.
-    pub ip_conntrack: bool,
-    /// `nf_conntrack`.
-    pub nf_conntrack: bool,
 }
 
 /// The sums of one log.
@@ -93,8 +87,8 @@ pub struct LogSums {
     pub suppressed_elsewhere: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
-    /// The conntrack modules that wrote.
-    pub modules: ModulesSeen,
+    /// The generations of conntrack that wrote lines about a full table.
+    pub full: BTreeSet<Generation>,
     /// Years by which the log runs past the time that it was written last.
     pub overshoot: i16,
 }
@@ -111,7 +105,7 @@ impl<'a> Attribution<'a> {
             last: None,
             suppressed_elsewhere: 0,
             filtered_out: FilteredOut::default(),
-            modules: ModulesSeen::default(),
+            full: BTreeSet::new(),
             overshoot: 0,
         }
     }
@@ -167,16 +161,15 @@ impl Attribution<'_> {
                     Message::TableFull {
                         netns,
                         container,
-                        ip_conntrack,
+                        generation,
                     } => {
-                        self.modules.ip_conntrack |= ip_conntrack;
-                        self.modules.nf_conntrack |= !ip_conntrack;
+                        self.full.insert(generation);
                         let place = match (netns, container) {
                             (Some(netns), _) => Place::Netns(netns),
                             (None, Some(container)) => Place::Container(container),
                             (None, None) => Place::Unnamed,
                         };
-                        if ip_conntrack {
+                        if generation == Generation::IpConntrack {
                             host.limit.counts_tokens();
                         }
                         host.limit.written(times, moment, times > 1);
@@ -214,7 +207,7 @@ impl Attribution<'_> {
             loads: self.loads,
             suppressed_elsewhere: self.suppressed_elsewhere,
             filtered_out: self.filtered_out,
-            modules: self.modules,
+            full: self.full,
         }
     }
 

@@ -1,16 +1,19 @@
 //! What the logs say, added up, and what could be read of them.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
-use crate::logs::{
-    account::{
-        attribution::{Loaded, LogSums, ModulesSeen},
-        filtered_out::FilteredOut,
-        tally::Tally,
+use crate::{
+    kernel::generation::Generation,
+    logs::{
+        account::{
+            attribution::{Loaded, LogSums},
+            filtered_out::FilteredOut,
+            tally::Tally,
+        },
+        search::scanner::Skipped,
     },
-    search::scanner::Skipped,
 };
 
 /// A log that was read.
@@ -54,8 +57,8 @@ pub struct Summary {
     pub suppressed_elsewhere: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
-    /// The conntrack modules that wrote lines about a full table.
-    pub modules: ModulesSeen,
+    /// The generations of conntrack that wrote lines about a full table.
+    pub full: BTreeSet<Generation>,
     /// What was read.
     pub sources: Vec<Source>,
     /// What was not.
@@ -77,7 +80,6 @@ impl Summary {
         }
         self.suppressed_elsewhere += sums.suppressed_elsewhere;
         self.filtered_out.add(sums.filtered_out);
-        self.modules.ip_conntrack |= sums.modules.ip_conntrack;
-        self.modules.nf_conntrack |= sums.modules.nf_conntrack;
+        self.full.extend(sums.full);
     }
 }
