@@ -1,7 +1,6 @@
 //! Finds the few lines that matter in large logs, about as fast as memory is read.
 
 pub mod blocks;
-mod needles;
 mod prefilter;
 pub mod scanner;
 pub mod text_share;

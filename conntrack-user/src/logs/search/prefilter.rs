@@ -6,7 +6,7 @@
 //! one pass, which the compiler turns into vector instructions, and only groups
 //! with a match are looked at closer: one in some hundreds of an ordinary log.
 
-use crate::logs::search::needles::{CONNTRACK, SUPPRESSED};
+use crate::kernel::message::{CONNTRACK, SUPPRESSED};
 
 /// Bytes that are told apart from others as a whole.
 const GROUP: usize = 256;

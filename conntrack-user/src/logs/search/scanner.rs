@@ -3,7 +3,7 @@
 use memchr::memmem::Finder;
 
 use crate::{
-    kernel::message::Message,
+    kernel::message::{BOOTED, CONNTRACK, Message, SUPPRESSED},
     logs::{
         format::{
             event::{Event, What},
@@ -11,11 +11,7 @@ use crate::{
             line::{Line, Writer},
             stamp::Stamp,
         },
-        search::{
-            needles::{CONNTRACK, SUPPRESSED},
-            prefilter::Prefilter,
-            text_share::TextShare,
-        },
+        search::{prefilter::Prefilter, text_share::TextShare},
     },
 };
 
@@ -62,9 +58,6 @@ impl Skipped {
 
 /// The longest line that is looked at. The kernel's own end at 1 KiB.
 pub const LONGEST: usize = 64 * 1024;
-
-/// What a kernel says first.
-const BOOTED: &[u8] = b"Linux version ";
 
 /// The searchers.
 #[derive(Debug)]
@@ -234,7 +227,7 @@ fn kind_of(bytes: &[u8], at: (u64, u64)) -> Kind {
 
 /// Why a line about a full table is none of the kernel's.
 fn not_counted(bytes: &[u8]) -> Kind {
-    if memchr::memmem::find(bytes, b"conntrack: table full").is_none() {
+    if !Message::is_quoted_in(bytes) {
         return Kind::Nothing;
     }
     let control = |byte: &u8| byte.is_ascii_control() && !b"\t\r".contains(byte);
@@ -253,5 +246,27 @@ fn event(at: (u64, u64), line: &Line<'_>, what: What) -> Event {
         host: line.host.map(Into::into),
         boot: None,
         what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::message::forms::FORMS;
+
+    /// Lines around, as many as make the search skip groups of bytes.
+    const OTHERS: &str = "Mar 12 10:00:00 gate kernel: device eth0 entered promiscuous mode\n";
+
+    #[test]
+    fn every_form_of_a_message_is_found_in_a_log() {
+        for (form, message) in FORMS {
+            let others = OTHERS.repeat(100);
+            let log = format!("{others}Mar 12 10:00:01 gate kernel: {form}\n{others}");
+            let found = Scanner::for_streams().scan(log.as_bytes(), 0);
+            let [event] = found.events.as_slice() else {
+                panic!("{form}: {:?}", found.events);
+            };
+            assert_eq!(event.what, What::Message(message, 1), "{form}");
+        }
     }
 }
