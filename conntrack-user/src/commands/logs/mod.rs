@@ -4,6 +4,7 @@
 //! [`text`] its words for people, [`advice`] what to do.
 
 pub mod advice;
+mod incident;
 mod progress;
 pub mod report;
 #[cfg(test)]

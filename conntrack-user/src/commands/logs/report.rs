@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use conntrack_ebpf::Reason;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     commands::logs::{
         advice::{Evidence, advise},
+        incident,
         words::{self, AdviceText},
     },
-    incident::{self, Incident, judge_worst},
+    incident::Incident,
     logs::{
         account::{
             attribution::Loaded,
@@ -80,6 +80,19 @@ pub struct Uptime {
     pub last: f64,
 }
 
+impl Uptime {
+    /// None if the times of day are known.
+    fn new(span: (Moment, Moment)) -> Option<Self> {
+        let (Moment::Uptime(first), Moment::Uptime(last)) = span else {
+            return None;
+        };
+        Some(Self {
+            first: seconds(first),
+            last: seconds(last),
+        })
+    }
+}
+
 /// A minute, or all that has no time.
 #[derive(Debug, Serialize)]
 pub struct Minute {
@@ -94,6 +107,21 @@ pub struct Minute {
     pub suppressed: u64,
     /// Packets refused.
     pub drops: Range,
+}
+
+impl Minute {
+    fn new(moment: Moment, count: Count) -> Self {
+        Self {
+            minute: time(moment),
+            uptime: match moment {
+                Moment::Uptime(at) => Some(at / 1_000_000),
+                _ => None,
+            },
+            lines: count.lines,
+            suppressed: count.suppressed,
+            drops: count.into(),
+        }
+    }
 }
 
 /// Minutes with drops, none of them 5 minutes from the next.
@@ -130,6 +158,20 @@ pub struct Host {
     pub last: Option<String>,
 }
 
+impl Host {
+    fn new(tally: &Tally, host: usize, count: Count) -> Self {
+        let (first, last) = times(tally.span(Some(host)));
+        Self {
+            host: tally.name(host).map(text),
+            lines: count.lines,
+            suppressed: count.suppressed,
+            drops: count.into(),
+            first,
+            last,
+        }
+    }
+}
+
 /// A network namespace or container. Suppressed messages have none.
 #[derive(Debug, Serialize)]
 pub struct Netns {
@@ -139,6 +181,21 @@ pub struct Netns {
     pub container: Option<u32>,
     /// Lines about a full table.
     pub lines: u64,
+}
+
+impl Netns {
+    const fn new(place: Place, lines: u64) -> Self {
+        let (netns, container) = match place {
+            Place::Unnamed => (None, None),
+            Place::Netns(netns) => (Some(netns), None),
+            Place::Container(container) => (None, Some(container)),
+        };
+        Self {
+            netns,
+            container,
+            lines,
+        }
+    }
 }
 
 /// A time that conntrack was loaded.
@@ -225,68 +282,31 @@ impl LogReport {
     pub fn new(read: &Summary) -> Self {
         let tally = &read.tally;
         let total = tally.total();
-        let span = tally.span(None);
+        let (first, last) = times(tally.span(None));
         let by_minute = tally.by_minute();
-        let module_loads: Vec<Load> = read
-            .loads
-            .iter()
-            .map(|(loaded, host)| Load::new(loaded, host.as_deref()))
-            .collect();
-        let loads: Vec<Loaded> = read
-            .loads
-            .iter()
-            .map(|(loaded, _)| loaded.clone())
-            .collect();
-        let by_netns: Vec<Netns> = tally
-            .by_place()
-            .into_iter()
-            .map(|(place, lines)| netns(place, lines))
-            .collect();
-        let incident = incident(&by_netns);
-        let advice = advise(&Evidence {
-            drops: total.into(),
-            full: &read.full,
-            loads: &loads,
-            namespaces: by_netns
-                .iter()
-                .filter(|place| place.netns.is_some())
-                .count(),
-        });
+        let by_place = tally.by_place();
         Self {
             lines: total.lines,
             suppressed: total.suppressed,
             drops: total.into(),
-            first: span.and_then(|(first, _)| time(first)),
-            last: span.and_then(|(_, last)| time(last)),
-            uptime: match span {
-                Some((Moment::Uptime(first), Moment::Uptime(last))) => Some(Uptime {
-                    first: seconds(first),
-                    last: seconds(last),
-                }),
-                _ => None,
-            },
+            first,
+            last,
+            uptime: tally.span(None).and_then(Uptime::new),
             bursts: bursts(&by_minute),
             by_minute: by_minute
                 .into_iter()
-                .map(|(moment, count)| minute(moment, count))
+                .map(|(moment, count)| Minute::new(moment, count))
                 .collect(),
             by_host: tally
                 .by_host()
                 .into_iter()
-                .map(|(host, count)| {
-                    let span = tally.span(Some(host));
-                    Host {
-                        host: tally.name(host).map(text),
-                        lines: count.lines,
-                        suppressed: count.suppressed,
-                        drops: count.into(),
-                        first: span.and_then(|(first, _)| time(first)),
-                        last: span.and_then(|(_, last)| time(last)),
-                    }
-                })
+                .map(|(host, count)| Host::new(tally, host, count))
                 .collect(),
-            by_netns,
-            module_loads,
+            module_loads: read
+                .loads
+                .iter()
+                .map(|(loaded, host)| Load::new(loaded, host.as_deref()))
+                .collect(),
             suppressed_elsewhere: read.suppressed_elsewhere,
             filtered_out: (&read.filtered_out).into(),
             skipped: Uncounted {
@@ -296,10 +316,32 @@ impl LogReport {
             },
             sources: read.sources.clone(),
             warnings: read.warnings.iter().cloned().chain(open(tally)).collect(),
-            incident,
-            advice: advice.into_iter().map(words::text).collect(),
+            incident: incident::judge(&by_place),
+            advice: advice(read, &by_place),
+            by_netns: by_place
+                .into_iter()
+                .map(|(place, lines)| Netns::new(place, lines))
+                .collect(),
         }
     }
+}
+
+fn advice(read: &Summary, by_place: &BTreeMap<Place, u64>) -> Vec<AdviceText> {
+    let loads: Vec<Loaded> = read
+        .loads
+        .iter()
+        .map(|(loaded, _)| loaded.clone())
+        .collect();
+    let advice = advise(&Evidence {
+        drops: read.tally.total().into(),
+        full: &read.full,
+        loads: &loads,
+        namespaces: by_place
+            .keys()
+            .filter(|place| matches!(place, Place::Netns(_)))
+            .count(),
+    });
+    advice.into_iter().map(words::text).collect()
 }
 
 /// Moments that a warning names, at most.
@@ -348,64 +390,14 @@ fn time(moment: Moment) -> Option<String> {
     }
 }
 
+/// The times of the first and the last line.
+fn times(span: Option<(Moment, Moment)>) -> (Option<String>, Option<String>) {
+    span.map_or((None, None), |(first, last)| (time(first), time(last)))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "below 2⁵³ for 285 years")]
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
-}
-
-fn minute(moment: Moment, count: Count) -> Minute {
-    Minute {
-        minute: time(moment),
-        uptime: match moment {
-            Moment::Uptime(at) => Some(at / 1_000_000),
-            _ => None,
-        },
-        lines: count.lines,
-        suppressed: count.suppressed,
-        drops: count.into(),
-    }
-}
-
-fn netns(place: Place, lines: u64) -> Netns {
-    let (netns, container) = match place {
-        Place::Unnamed => (None, None),
-        Place::Netns(netns) => (Some(netns), None),
-        Place::Container(container) => (None, Some(container)),
-    };
-    Netns {
-        netns,
-        container,
-        lines,
-    }
-}
-
-/// The incident of the table that most lines are about, of the host's if any are.
-fn incident(places: &[Netns]) -> Option<Incident> {
-    let evidence: Vec<incident::Evidence> = places
-        .iter()
-        .map(|place| incident::Evidence {
-            netns: called(place),
-            refused: BTreeMap::from([(Reason::TableFull, place.lines)]),
-            ..incident::Evidence::default()
-        })
-        .collect();
-    (!evidence.is_empty()).then(|| judge_worst(&evidence, None))
-}
-
-/// What a log calls a namespace.
-fn called(place: &Netns) -> incident::Netns {
-    match (place.netns, place.container) {
-        (Some(inode), _) => incident::Netns {
-            inode: Some(inode),
-            name: format!("net:[{inode}]"),
-            ..incident::Netns::default()
-        },
-        (None, Some(container)) => incident::Netns {
-            name: format!("container {container}"),
-            ..incident::Netns::default()
-        },
-        (None, None) => incident::Netns::of_tree(),
-    }
 }
 
 /// Puts minutes together between which it was never quiet.

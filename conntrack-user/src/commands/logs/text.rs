@@ -1,5 +1,7 @@
 //! The report as people read it.
 
+use std::time::Duration;
+
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -35,22 +37,13 @@ pub fn report(report: &LogReport, zone: &TimeZone) -> Vec<String> {
 }
 
 fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
-    let sources = report
-        .sources
-        .iter()
-        .map(|source| source.source.as_str())
-        .collect::<Vec<_>>();
-    let sources = match sources.as_slice() {
-        [one] => (*one).to_owned(),
-        [first, .., last] => format!("{first} … {last} ({} files)", sources.len()),
-        [] => String::new(),
-    };
+    let sources = plain(&sources(report));
     if report.lines == 0 {
-        return nothing(report, &plain(&sources), zone);
+        return nothing(report, &sources, zone);
     }
     let mut lines = vec![
         format!("{}: the table was full", packets_refused(report.drops)),
-        format!("  {} in {}", counted(report.lines, "line"), plain(&sources)),
+        format!("  {} in {sources}", counted(report.lines, "line")),
     ];
     if report.suppressed > 0 {
         lines.push(format!(
@@ -65,40 +58,54 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
                 .to_owned(),
         );
     }
+    lines.extend(span(report, zone));
+    lines.extend(pause(report));
+    lines
+}
+
+/// The names of the logs, shortened.
+fn sources(report: &LogReport) -> String {
+    match report.sources.as_slice() {
+        [] => String::new(),
+        [one] => one.source.clone(),
+        [first, .., last] => format!(
+            "{} … {} ({} files)",
+            first.source,
+            last.source,
+            report.sources.len()
+        ),
+    }
+}
+
+/// When the first and the last line were written.
+fn span(report: &LogReport, zone: &TimeZone) -> Option<String> {
     match (&report.first, &report.last, report.uptime) {
         (Some(first), Some(last), _) if first == last => {
-            lines.push(format!("  at {}", local(first, zone)));
+            Some(format!("  at {}", local(first, zone)))
         }
-        (Some(first), Some(last), _) => {
-            lines.push(format!(
-                "  from {} to {}",
-                local(first, zone),
-                local(last, zone)
-            ));
-        }
-        (_, _, Some(uptime)) => lines.push(format!(
+        (Some(first), Some(last), _) => Some(format!(
+            "  from {} to {}",
+            local(first, zone),
+            local(last, zone)
+        )),
+        (_, _, Some(uptime)) => Some(format!(
             "  from {:.0} to {:.0} s after the kernel's start",
             uptime.first, uptime.last
         )),
-        _ => {}
+        _ => None,
     }
-    if report.bursts.len() > 1 {
-        let longest = report
-            .bursts
-            .iter()
-            .filter_map(|burst| burst.quiet_before)
-            .max();
-        lines.push(format!(
-            "  in {} bursts; the longest pause between two was {}",
-            report.bursts.len(),
-            humantime::format_duration(std::time::Duration::from_secs(
-                longest
-                    .and_then(|seconds| u64::try_from(seconds / 60 * 60).ok())
-                    .unwrap_or(0)
-            ))
-        ));
-    }
-    lines
+}
+
+/// How long it was quiet between bursts.
+fn pause(report: &LogReport) -> Option<String> {
+    let quiet = report.bursts.iter().filter_map(|burst| burst.quiet_before);
+    let minutes = quiet.max()? / 60;
+    let longest = Duration::from_secs(u64::try_from(minutes * 60).unwrap_or(0));
+    Some(format!(
+        "  in {} bursts; the longest pause between two was {}",
+        report.bursts.len(),
+        humantime::format_duration(longest)
+    ))
 }
 
 /// Says that there is no line, or that none matches the options.
