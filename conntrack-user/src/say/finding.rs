@@ -118,11 +118,20 @@ pub enum Code {
     FileNotEditable,
     /// It is unknown what fills the table, so a leak or a flood is not noticed.
     FillingUnknown,
+    /// A log says that the table of `ip_conntrack` was full.
+    IpConntrackFull,
+    /// A log says that the table of `nf_conntrack` was full.
+    NfConntrackFull,
+    /// A log says that tables of network namespaces besides the host's were full.
+    NamespacesFull,
+    /// A log says that the module was loaded again while its kernel ran, with its
+    /// default limit.
+    LimitReset,
 }
 
 impl Code {
     /// All of them, in the order of the enumeration.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Self::NamespacesNotFound,
         Self::NamespacesUnreadable,
         Self::NamespacesHidden,
@@ -160,6 +169,10 @@ impl Code {
         Self::ListNotExtended,
         Self::FileNotEditable,
         Self::FillingUnknown,
+        Self::IpConntrackFull,
+        Self::NfConntrackFull,
+        Self::NamespacesFull,
+        Self::LimitReset,
     ];
 }
 
@@ -321,7 +334,7 @@ mod tests {
         for (number, code) in Code::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, number, "{code:?}");
         }
-        assert_eq!(Code::ALL.len(), Code::FillingUnknown as usize + 1);
+        assert_eq!(Code::ALL.len(), Code::LimitReset as usize + 1);
     }
 
     #[test]

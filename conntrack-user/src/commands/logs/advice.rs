@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     kernel::generation::Generation,
     logs::account::{attribution::Loaded, tally::Range},
+    say::finding::Code,
 };
 
 /// A piece of advice. [`super::words`] says it.
@@ -41,13 +42,13 @@ pub enum Advice {
 }
 
 impl Advice {
-    /// Its name in the JSON output.
-    pub const fn code(self) -> &'static str {
+    /// What kind of finding it is.
+    pub const fn code(self) -> Code {
         match self {
-            Self::IpConntrackFull { .. } => "ip_conntrack_full",
-            Self::NfConntrackFull { .. } => "nf_conntrack_full",
-            Self::NamespacesFull { .. } => "namespaces_full",
-            Self::LimitReset { .. } => "limit_reset",
+            Self::IpConntrackFull { .. } => Code::IpConntrackFull,
+            Self::NfConntrackFull { .. } => Code::NfConntrackFull,
+            Self::NamespacesFull { .. } => Code::NamespacesFull,
+            Self::LimitReset { .. } => Code::LimitReset,
         }
     }
 }
@@ -133,12 +134,12 @@ mod tests {
             });
             advice.into_iter().map(Advice::code).collect::<Vec<_>>()
         };
-        assert_eq!(codes(1, &[IpConntrack], 0), ["ip_conntrack_full"]);
+        assert_eq!(codes(1, &[IpConntrack], 0), [Code::IpConntrackFull]);
         assert_eq!(
             codes(1, &[NfConntrack], 2),
-            ["nf_conntrack_full", "namespaces_full"]
+            [Code::NfConntrackFull, Code::NamespacesFull]
         );
-        assert_eq!(codes(0, &Generation::ALL, 1), [""; 0]);
+        assert_eq!(codes(0, &Generation::ALL, 1), []);
     }
 
     #[test]

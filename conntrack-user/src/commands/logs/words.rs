@@ -9,14 +9,19 @@ use crate::{
         generation::Generation,
     },
     logs::account::tally::Range,
-    say::number::{counted, number},
+    say::{
+        finding::{Code, Severity},
+        number::{counted, number},
+    },
 };
 
-/// A piece of advice in words.
+/// A piece of advice in words: a finding with several steps to take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AdviceText {
-    /// Its name, which stays the same when the words change.
-    pub code: &'static str,
+    /// What kind of thing it is, which stays the same when the words change.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
     /// What is wrong.
     pub what: String,
     /// How that is known.
@@ -68,6 +73,8 @@ pub fn text(advice: Advice) -> AdviceText {
     };
     AdviceText {
         code: advice.code(),
+        // The log tells of the past: it can happen again.
+        severity: Severity::Warning,
         what,
         why,
         remedy,

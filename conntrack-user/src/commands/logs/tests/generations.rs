@@ -25,6 +25,8 @@ fn the_story_of_an_el5_box() {
     // What fits that box, and nothing that does not.
     let advice = report["advice"].as_array().unwrap();
     assert_eq!(advice.len(), 1, "{advice:#?}");
+    assert_eq!(advice[0]["code"], "ip_conntrack_full");
+    assert_eq!(advice[0]["severity"], "warning");
     let remedy = advice[0]["remedy"].to_string();
     for needed in [
         "/etc/sysctl.conf",
