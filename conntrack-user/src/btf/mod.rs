@@ -11,6 +11,7 @@
 
 mod names;
 mod record;
+mod sections;
 
 #[cfg(test)]
 mod builder;
@@ -19,16 +20,14 @@ mod tests;
 
 use std::{collections::BTreeSet, fs, io, ops::Range, sync::Arc};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use names::Names;
-use record::{ENUM, ENUM64, FUNC, FUNC_PROTO, PTR, Record, STRUCT, TYPEDEF, UNION, word};
+use record::{ENUM, ENUM64, FUNC, FUNC_PROTO, PTR, Record, STRUCT, TYPEDEF, UNION};
+use sections::{check_strings, sections, type_offsets};
 
 /// Where the kernel shows its type information, one file for itself and one
 /// for each module.
 const DIRECTORY: &str = "/sys/kernel/btf";
-
-/// First two bytes of BTF, in the byte order of the machine that wrote it.
-const MAGIC: u16 = 0xeb9f;
 
 /// Longest name that is looked up, as the kernel's `KSYM_NAME_LEN`.
 const LONGEST_NAME: usize = 512;
@@ -396,51 +395,4 @@ impl Btf {
             None => self.base.as_deref()?.string(offset),
         }
     }
-}
-
-/// Finds the type section and the string section by the header.
-fn sections(data: &[u8]) -> Result<(Range<usize>, Range<usize>)> {
-    let magic = data
-        .first_chunk::<2>()
-        .context("no BTF: the file is empty")?;
-    let magic = u16::from_ne_bytes(*magic);
-    if magic == MAGIC.swap_bytes() {
-        bail!("this BTF has the other byte order: it is from another machine type");
-    }
-    ensure!(magic == MAGIC, "no BTF: it begins with {magic:#06x}");
-    let version = data.get(2).copied().unwrap_or_default();
-    ensure!(version == 1, "BTF version {version} is not known");
-    let [header, types, types_length, strings, strings_length] =
-        std::array::from_fn(|index| word(data, index + 1));
-    let range = |start: Option<u32>, length: Option<u32>| {
-        let start = (header? as usize).checked_add(start? as usize)?;
-        let range = start..start.checked_add(length? as usize)?;
-        data.get(range.clone()).map(|_| range)
-    };
-    let types = range(types, types_length).context("the types of the BTF are cut off")?;
-    let strings = range(strings, strings_length).context("the strings of the BTF are cut off")?;
-    Ok((types, strings))
-}
-
-/// Checks what look-ups rely on: the empty name at offset 0 of a base, and an
-/// end to every string. A module may do without strings of its own.
-fn check_strings(strings: &[u8], split: bool) -> Result<()> {
-    let begins = split || strings.first() == Some(&0);
-    let ends = strings.last().map_or(split, |&last| last == 0);
-    ensure!(begins && ends, "the strings of the BTF are malformed");
-    Ok(())
-}
-
-/// Walks all types and notes where each begins.
-fn type_offsets(data: &[u8], section: Range<usize>) -> Result<Vec<u32>> {
-    // Most records take 12 to 24 bytes.
-    let mut offsets = Vec::with_capacity(section.len() / 24);
-    let mut at = section.start;
-    while at < section.end {
-        let (_record, length) = Record::read(&data[at..section.end])
-            .with_context(|| format!("type {} of the BTF is malformed", offsets.len() + 1))?;
-        offsets.push(u32::try_from(at).context("the BTF is larger than 4 GiB")?);
-        at += length;
-    }
-    Ok(offsets)
 }
