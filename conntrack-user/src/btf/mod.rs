@@ -10,11 +10,12 @@
 //! type, never a panic, and all work is linear in the number of bytes.
 
 mod names;
+mod prototype;
 mod record;
 mod sections;
 
 #[cfg(test)]
-mod builder;
+pub(crate) mod builder;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,8 @@ use std::{collections::BTreeSet, fs, io, ops::Range, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use names::Names;
-use record::{ENUM, ENUM64, FUNC, FUNC_PROTO, PTR, Record, STRUCT, TYPEDEF, UNION};
+pub use prototype::{Parameter, Prototype, Value};
+use record::{ENUM, ENUM64, FUNC, FWD, INT, PTR, Record, STRUCT, TYPEDEF, UNION};
 use sections::{check_strings, sections, type_offsets};
 
 /// Where the kernel shows its type information, one file for itself and one
@@ -72,8 +74,8 @@ pub struct Field {
 pub struct Function {
     /// Type id of the function, which `BPF_PROG_LOAD` takes as `attach_btf_id`.
     pub id: u32,
-    /// Names of the parameters in order; `""` where the kernel kept none.
-    pub parameters: Vec<String>,
+    /// What it takes and returns.
+    pub prototype: Prototype,
     /// Whether the function is the module's own, rather than its base's.
     pub in_module: bool,
 }
@@ -120,7 +122,7 @@ impl Btf {
             let prototype = self.record((record.kind == FUNC).then(|| record.target())??)?;
             Some(Function {
                 id,
-                parameters: self.parameter_names(prototype)?,
+                prototype: self.prototype(prototype)?,
                 in_module: self.base.is_some() && id >= self.first_type,
             })
         })
@@ -133,22 +135,22 @@ impl Btf {
         })
     }
 
-    /// Names of the values that a tracepoint passes to its programs, in order;
-    /// `""` where the kernel kept none.
+    /// The values that a tracepoint passes to its programs, in order.
     ///
     /// The tracepoint's type has the right number of parameters but, being a
     /// type of pointer, seldom their names; these come from the functions that
     /// the kernel generates for it (`__traceiter_*` since 5.10).
-    pub fn tracepoint_parameters(&self, name: &str) -> Option<Vec<String>> {
+    pub fn tracepoint_parameters(&self, name: &str) -> Option<Vec<Parameter>> {
         let own = self.find(&format!("btf_trace_{name}"), |_, record| {
             let pointer = self.record((record.kind == TYPEDEF).then(|| record.target())??)?;
             let prototype = self.record((pointer.kind == PTR).then(|| pointer.target())??)?;
-            self.parameter_names(prototype)
+            self.prototype(prototype)
         })?;
+        let own = own.parameters;
         let generated = ["__traceiter_", "__bpf_trace_"]
             .iter()
             .filter_map(|prefix| self.function(&format!("{prefix}{name}")))
-            .map(|function| function.parameters)
+            .map(|function| function.prototype.parameters)
             .find(|parameters| parameters.len() == own.len());
         let mut parameters = generated.unwrap_or(own).into_iter();
         let _data = parameters.next()?;
@@ -345,16 +347,46 @@ impl Btf {
         None
     }
 
-    /// Parameter names of a prototype; `None` for any other type.
-    fn parameter_names(&self, prototype: Record<'_>) -> Option<Vec<String>> {
-        (prototype.kind == FUNC_PROTO).then(|| {
-            prototype
+    /// What a function of that prototype takes and returns; `None` for any other
+    /// type.
+    fn prototype(&self, prototype: Record<'_>) -> Option<Prototype> {
+        Some(Prototype {
+            parameters: prototype
                 .parameters()
-                .map(|name| {
-                    String::from_utf8_lossy(self.name(name).unwrap_or_default()).into_owned()
+                .map(|(name, of)| Parameter {
+                    name: self.text(name),
+                    value: self.value(of),
                 })
-                .collect()
+                .collect(),
+            returns: self.value(prototype.returns()?),
         })
+    }
+
+    /// What is passed as a value of that type.
+    fn value(&self, id: u32) -> Value {
+        if id == 0 {
+            return Value::Void;
+        }
+        let Some(of) = self.resolve(id) else {
+            return Value::Other;
+        };
+        match (of.kind, of.size(), of.target()) {
+            (PTR, _, Some(target)) => Value::Pointer(self.pointee(target).into()),
+            (INT | ENUM | ENUM64, Some(size), _) if size <= POINTER_SIZE => Value::Integer(size),
+            _ => Value::Other,
+        }
+    }
+
+    /// Name of what a pointer leads to, as C has it.
+    fn pointee(&self, id: u32) -> String {
+        match self.resolve(id) {
+            Some(of) => match of.kind {
+                STRUCT | FWD => format!("struct {}", self.text(of.name)),
+                UNION => format!("union {}", self.text(of.name)),
+                _ => self.text(of.name),
+            },
+            None => "void".to_owned(),
+        }
     }
 
     /// The type of that id, of this BTF or of its base; `None` for void.
@@ -379,6 +411,11 @@ impl Btf {
         let rest = &rest[..rest.len().min(LONGEST_NAME)];
         let end = rest.iter().position(|&byte| byte == 0)?;
         Some(&rest[..end])
+    }
+
+    /// The name at an offset as text; empty if it is none.
+    fn text(&self, offset: u32) -> String {
+        String::from_utf8_lossy(self.name(offset).unwrap_or_default()).into_owned()
     }
 
     /// Whether the string at an offset is `wanted`.
