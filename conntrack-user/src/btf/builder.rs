@@ -1,12 +1,14 @@
 //! Assembles small BTFs by hand for the tests of their reader.
 
+use std::iter;
+
 use crate::btf::{
-    Btf,
-    record::{ARRAY, ENUM, ENUM64, FUNC, FUNC_PROTO, INT, STRUCT},
+    Btf, Value,
+    record::{ARRAY, CONST, ENUM, ENUM64, FUNC, FUNC_PROTO, INT, PTR, STRUCT, TYPEDEF},
 };
 
 /// BTF under construction. Every method that adds a type returns its id.
-pub(super) struct Builder {
+pub(crate) struct Builder {
     types: Vec<u8>,
     strings: Vec<u8>,
     next_id: u32,
@@ -15,7 +17,7 @@ pub(super) struct Builder {
 
 impl Builder {
     /// A BTF that stands alone.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Builder {
             types: Vec::new(),
             strings: vec![0],
@@ -25,7 +27,7 @@ impl Builder {
     }
 
     /// The BTF of a module on top of `base`.
-    pub(super) fn split(base: &Btf) -> Self {
+    pub(crate) fn split(base: &Btf) -> Self {
         let (next_id, first_string) = base.end().unwrap();
         Builder {
             types: Vec::new(),
@@ -131,8 +133,55 @@ impl Builder {
         self.plain(FUNC, name, prototype)
     }
 
+    /// A function with (name, value) parameters, and the types of these values.
+    pub(crate) fn typed_function(
+        &mut self,
+        name: &str,
+        parameters: &[(&str, Value)],
+        returns: &Value,
+    ) -> u32 {
+        let prototype = self.typed_prototype(parameters, returns);
+        self.plain(FUNC, name, prototype)
+    }
+
+    /// A tracepoint that passes (name, value) parameters, and the types of these.
+    pub(crate) fn tracepoint(&mut self, name: &str, parameters: &[(&str, Value)]) -> u32 {
+        let data = ("__data", Value::Pointer("void".into()));
+        let parameters: Vec<_> = iter::once(data).chain(parameters.iter().cloned()).collect();
+        let prototype = self.typed_prototype(&parameters, &Value::Void);
+        let pointer = self.plain(PTR, "", prototype);
+        self.plain(TYPEDEF, &format!("btf_trace_{name}"), pointer)
+    }
+
+    fn typed_prototype(&mut self, parameters: &[(&str, Value)], returns: &Value) -> u32 {
+        let returns = self.value(returns);
+        let mut tail = Vec::new();
+        for (name, value) in parameters {
+            let of = self.value(value);
+            tail.extend([self.string(name), of]);
+        }
+        self.record((FUNC_PROTO, false), "", parameters.len(), returns, &tail)
+    }
+
+    /// A type whose values are passed like that.
+    fn value(&mut self, value: &Value) -> u32 {
+        match value {
+            Value::Void => 0,
+            Value::Integer(bytes) => self.int("integer", *bytes),
+            Value::Other => self.structure("other", 16, &[]),
+            Value::Pointer(name) => {
+                let target = match name.strip_prefix("struct ") {
+                    Some(name) => self.structure(name, 8, &[]),
+                    None => 0,
+                };
+                let constant = self.plain(CONST, "", target);
+                self.plain(PTR, "", constant)
+            }
+        }
+    }
+
     /// The finished bytes.
-    pub(super) fn build(self) -> Vec<u8> {
+    pub(crate) fn build(self) -> Vec<u8> {
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_ne_bytes();
         let mut data = 0xeb9f_u16.to_ne_bytes().to_vec();
         data.extend([1, 0]);

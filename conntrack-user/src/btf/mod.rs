@@ -10,25 +10,26 @@
 //! type, never a panic, and all work is linear in the number of bytes.
 
 mod names;
+mod prototype;
 mod record;
+mod sections;
 
 #[cfg(test)]
-mod builder;
+pub(crate) mod builder;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeSet, fs, io, ops::Range, sync::Arc};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use names::Names;
-use record::{ENUM, ENUM64, FUNC, FUNC_PROTO, PTR, Record, STRUCT, TYPEDEF, UNION, word};
+pub use prototype::{Parameter, Prototype, Value};
+use record::{ENUM, ENUM64, FUNC, FWD, INT, PTR, Record, STRUCT, TYPEDEF, UNION};
+use sections::{check_strings, sections, type_offsets};
 
 /// Where the kernel shows its type information, one file for itself and one
 /// for each module.
 const DIRECTORY: &str = "/sys/kernel/btf";
-
-/// First two bytes of BTF, in the byte order of the machine that wrote it.
-const MAGIC: u16 = 0xeb9f;
 
 /// Longest name that is looked up, as the kernel's `KSYM_NAME_LEN`.
 const LONGEST_NAME: usize = 512;
@@ -73,8 +74,8 @@ pub struct Field {
 pub struct Function {
     /// Type id of the function, which `BPF_PROG_LOAD` takes as `attach_btf_id`.
     pub id: u32,
-    /// Names of the parameters in order; `""` where the kernel kept none.
-    pub parameters: Vec<String>,
+    /// What it takes and returns.
+    pub prototype: Prototype,
     /// Whether the function is the module's own, rather than its base's.
     pub in_module: bool,
 }
@@ -121,7 +122,7 @@ impl Btf {
             let prototype = self.record((record.kind == FUNC).then(|| record.target())??)?;
             Some(Function {
                 id,
-                parameters: self.parameter_names(prototype)?,
+                prototype: self.prototype(prototype)?,
                 in_module: self.base.is_some() && id >= self.first_type,
             })
         })
@@ -134,22 +135,22 @@ impl Btf {
         })
     }
 
-    /// Names of the values that a tracepoint passes to its programs, in order;
-    /// `""` where the kernel kept none.
+    /// The values that a tracepoint passes to its programs, in order.
     ///
     /// The tracepoint's type has the right number of parameters but, being a
     /// type of pointer, seldom their names; these come from the functions that
     /// the kernel generates for it (`__traceiter_*` since 5.10).
-    pub fn tracepoint_parameters(&self, name: &str) -> Option<Vec<String>> {
+    pub fn tracepoint_parameters(&self, name: &str) -> Option<Vec<Parameter>> {
         let own = self.find(&format!("btf_trace_{name}"), |_, record| {
             let pointer = self.record((record.kind == TYPEDEF).then(|| record.target())??)?;
             let prototype = self.record((pointer.kind == PTR).then(|| pointer.target())??)?;
-            self.parameter_names(prototype)
+            self.prototype(prototype)
         })?;
+        let own = own.parameters;
         let generated = ["__traceiter_", "__bpf_trace_"]
             .iter()
             .filter_map(|prefix| self.function(&format!("{prefix}{name}")))
-            .map(|function| function.parameters)
+            .map(|function| function.prototype.parameters)
             .find(|parameters| parameters.len() == own.len());
         let mut parameters = generated.unwrap_or(own).into_iter();
         let _data = parameters.next()?;
@@ -346,16 +347,46 @@ impl Btf {
         None
     }
 
-    /// Parameter names of a prototype; `None` for any other type.
-    fn parameter_names(&self, prototype: Record<'_>) -> Option<Vec<String>> {
-        (prototype.kind == FUNC_PROTO).then(|| {
-            prototype
+    /// What a function of that prototype takes and returns; `None` for any other
+    /// type.
+    fn prototype(&self, prototype: Record<'_>) -> Option<Prototype> {
+        Some(Prototype {
+            parameters: prototype
                 .parameters()
-                .map(|name| {
-                    String::from_utf8_lossy(self.name(name).unwrap_or_default()).into_owned()
+                .map(|(name, of)| Parameter {
+                    name: self.text(name),
+                    value: self.value(of),
                 })
-                .collect()
+                .collect(),
+            returns: self.value(prototype.returns()?),
         })
+    }
+
+    /// What is passed as a value of that type.
+    fn value(&self, id: u32) -> Value {
+        if id == 0 {
+            return Value::Void;
+        }
+        let Some(of) = self.resolve(id) else {
+            return Value::Other;
+        };
+        match (of.kind, of.size(), of.target()) {
+            (PTR, _, Some(target)) => Value::Pointer(self.pointee(target).into()),
+            (INT | ENUM | ENUM64, Some(size), _) if size <= POINTER_SIZE => Value::Integer(size),
+            _ => Value::Other,
+        }
+    }
+
+    /// Name of what a pointer leads to, as C has it.
+    fn pointee(&self, id: u32) -> String {
+        match self.resolve(id) {
+            Some(of) => match of.kind {
+                STRUCT | FWD => format!("struct {}", self.text(of.name)),
+                UNION => format!("union {}", self.text(of.name)),
+                _ => self.text(of.name),
+            },
+            None => "void".to_owned(),
+        }
     }
 
     /// The type of that id, of this BTF or of its base; `None` for void.
@@ -382,6 +413,11 @@ impl Btf {
         Some(&rest[..end])
     }
 
+    /// The name at an offset as text; empty if it is none.
+    fn text(&self, offset: u32) -> String {
+        String::from_utf8_lossy(self.name(offset).unwrap_or_default()).into_owned()
+    }
+
     /// Whether the string at an offset is `wanted`.
     fn is_name(&self, offset: u32, wanted: &str) -> bool {
         self.string(offset)
@@ -396,51 +432,4 @@ impl Btf {
             None => self.base.as_deref()?.string(offset),
         }
     }
-}
-
-/// Finds the type section and the string section by the header.
-fn sections(data: &[u8]) -> Result<(Range<usize>, Range<usize>)> {
-    let magic = data
-        .first_chunk::<2>()
-        .context("no BTF: the file is empty")?;
-    let magic = u16::from_ne_bytes(*magic);
-    if magic == MAGIC.swap_bytes() {
-        bail!("this BTF has the other byte order: it is from another machine type");
-    }
-    ensure!(magic == MAGIC, "no BTF: it begins with {magic:#06x}");
-    let version = data.get(2).copied().unwrap_or_default();
-    ensure!(version == 1, "BTF version {version} is not known");
-    let [header, types, types_length, strings, strings_length] =
-        std::array::from_fn(|index| word(data, index + 1));
-    let range = |start: Option<u32>, length: Option<u32>| {
-        let start = (header? as usize).checked_add(start? as usize)?;
-        let range = start..start.checked_add(length? as usize)?;
-        data.get(range.clone()).map(|_| range)
-    };
-    let types = range(types, types_length).context("the types of the BTF are cut off")?;
-    let strings = range(strings, strings_length).context("the strings of the BTF are cut off")?;
-    Ok((types, strings))
-}
-
-/// Checks what look-ups rely on: the empty name at offset 0 of a base, and an
-/// end to every string. A module may do without strings of its own.
-fn check_strings(strings: &[u8], split: bool) -> Result<()> {
-    let begins = split || strings.first() == Some(&0);
-    let ends = strings.last().map_or(split, |&last| last == 0);
-    ensure!(begins && ends, "the strings of the BTF are malformed");
-    Ok(())
-}
-
-/// Walks all types and notes where each begins.
-fn type_offsets(data: &[u8], section: Range<usize>) -> Result<Vec<u32>> {
-    // Most records take 12 to 24 bytes.
-    let mut offsets = Vec::with_capacity(section.len() / 24);
-    let mut at = section.start;
-    while at < section.end {
-        let (_record, length) = Record::read(&data[at..section.end])
-            .with_context(|| format!("type {} of the BTF is malformed", offsets.len() + 1))?;
-        offsets.push(u32::try_from(at).context("the BTF is larger than 4 GiB")?);
-        at += length;
-    }
-    Ok(offsets)
 }

@@ -140,14 +140,19 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Names (as string offsets) of a function prototype's parameters; none
-    /// for other kinds.
-    pub(super) fn parameters(self) -> impl Iterator<Item = u32> {
+    /// Names (as string offsets) and types of a function prototype's parameters;
+    /// none for other kinds.
+    pub(super) fn parameters(self) -> impl Iterator<Item = (u32, u32)> {
         let tail = match self.kind {
             FUNC_PROTO => self.tail,
             _ => &[],
         };
-        words::<2>(tail).map(|[name, _type]| name)
+        words::<2>(tail).map(|[name, of]| (name, of))
+    }
+
+    /// Type of what a function of this prototype returns; 0 is void.
+    pub(super) fn returns(self) -> Option<u32> {
+        (self.kind == FUNC_PROTO).then_some(self.size_or_type)
     }
 
     /// Names (as string offsets) and values of an enum; none for other kinds.

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use crate::btf::{
-    Btf, Field, Function, POINTER_SIZE,
+    Btf, Field, Function, POINTER_SIZE, Parameter, Prototype, Value,
     builder::Builder,
     record::{
         CONST, DATASEC, DECL_TAG, FLOAT, FUNC, FWD, PTR, RESTRICT, STRUCT, TYPE_TAG, TYPEDEF,
@@ -203,12 +203,24 @@ fn enum_values_of_both_widths() {
 fn functions_have_ids_and_parameter_names() {
     let expected = Function {
         id: 23,
-        parameters: vec!["net".into(), "hash".into()],
+        prototype: Prototype {
+            parameters: [("net", Value::Void), ("hash", Value::Void)]
+                .map(|(name, value)| Parameter {
+                    name: name.into(),
+                    value,
+                })
+                .into(),
+            returns: Value::Void,
+        },
         in_module: false,
     };
     assert_eq!(parsed().function("early_drop"), Some(expected));
     assert_eq!(parsed().function("net"), None, "a struct is no function");
     assert_eq!(parsed().function("early"), None);
+}
+
+fn names(parameters: Vec<Parameter>) -> Vec<String> {
+    parameters.into_iter().map(|it| it.name).collect()
 }
 
 #[test]
@@ -224,12 +236,10 @@ fn a_tracepoint_takes_its_names_from_the_generated_function() {
     b.function("__traceiter_kfree_skb", &["too", "few"]);
     b.function("__bpf_trace_kfree_skb", &["__data", "skb", "reason"]);
     let btf = Btf::parse(b.build()).unwrap();
-    assert_eq!(btf.tracepoint_parameters("named").unwrap(), ["skb"]);
-    assert_eq!(
-        btf.tracepoint_parameters("kfree_skb").unwrap(),
-        ["skb", "reason"]
-    );
-    assert_eq!(btf.tracepoint_parameters("alone").unwrap(), ["", ""]);
+    let passed = |tracepoint| names(btf.tracepoint_parameters(tracepoint).unwrap());
+    assert_eq!(passed("named"), ["skb"]);
+    assert_eq!(passed("kfree_skb"), ["skb", "reason"]);
+    assert_eq!(passed("alone"), ["", ""]);
     assert_eq!(btf.tracepoint_parameters("none"), None);
 }
 
@@ -251,7 +261,7 @@ fn a_split_continues_its_base() {
     let split = Btf::parse_split(module(&base), Arc::clone(&base)).unwrap();
     let own = split.function("nf_ct_delete").unwrap();
     assert_eq!((own.id, own.in_module), (30, true));
-    assert_eq!(own.parameters, ["ct"]);
+    assert_eq!(names(own.prototype.parameters), ["ct"]);
     let inherited = split.function("early_drop").unwrap();
     assert_eq!(inherited, base.function("early_drop").unwrap());
     assert_eq!(split.field("nf_conntrack_net.count").unwrap().size, 4);
@@ -414,6 +424,6 @@ fn the_running_kernel_can_be_read() {
         .or_else(|| btf.function("sock_setsockopt"));
     assert!(function.is_some_and(|function| !function.in_module));
     let parameters = btf.tracepoint_parameters("kfree_skb").unwrap();
-    assert_eq!(parameters[..2], ["skb", "location"]);
+    assert_eq!(names(parameters)[..2], ["skb", "location"]);
     assert!(Btf::module("no_such_module", btf).unwrap().is_none());
 }

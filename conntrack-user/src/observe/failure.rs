@@ -73,6 +73,16 @@ pub enum Cause {
         /// Its symbol.
         variant: String,
     },
+    /// A function or tracepoint passes other arguments than the programs read, or
+    /// the function returns something else.
+    PrototypeChanged {
+        /// Which one, as `function early_drop`.
+        hook: String,
+        /// What it has, as `has 3 parameters`.
+        found: String,
+        /// What was expected, as `2`.
+        expected: String,
+    },
     /// The kernel has no such tracepoint.
     NoTracepoint(&'static str),
     /// The tracepoint does not give the reason of a drop (before 5.18).
@@ -162,6 +172,14 @@ impl fmt::Display for LoadFailure {
                 f,
                 "the compiler has changed the kernel's function {function} to {variant}, whose \
                  arguments may differ"
+            ),
+            Cause::PrototypeChanged {
+                hook,
+                found,
+                expected,
+            } => write!(
+                f,
+                "this kernel's {hook} {found}, and ctdrop expects {expected}"
             ),
             Cause::NoTracepoint(tracepoint) => {
                 write!(f, "the kernel has no tracepoint {tracepoint}")

@@ -19,6 +19,8 @@ pub enum Obstacle {
     Kernel,
     /// A function is not there under its name.
     Function,
+    /// A function or tracepoint has other arguments than the programs read.
+    Prototype,
     /// Capabilities of a user namespace do not apply to the kernel.
     UserNamespace,
     /// Maps do not fit into the memory that may be locked.

@@ -4,6 +4,7 @@ pub(crate) mod attachment;
 pub mod layout;
 pub(crate) mod load;
 pub(crate) mod pressure_signal;
+mod prototypes;
 pub(crate) mod requirements;
 pub(crate) mod table;
 pub mod types;

@@ -12,6 +12,7 @@ use crate::{
         backend::Backend,
         failure::{Cause, LoadFailure, Step},
         programs::{
+            prototypes,
             table::{Hook, Program},
             types::Types,
         },
@@ -41,24 +42,30 @@ fn of_kernel(backend: Backend, types: &Types, around: &Surroundings) -> Result<(
     }
 }
 
-/// Demands that what a program is attached to is there.
+/// Demands that what a program is attached to is there, and passes what the program
+/// reads.
 fn target(program: &Program, types: &Types) -> Result<(), Cause> {
-    match program.hook {
-        Hook::Kprobe(function) => is_unchanged(function, &types.symbols),
+    let btf = match program.hook {
+        Hook::Kprobe(function) => {
+            is_unchanged(function, &types.symbols)?;
+            types.of_conntrack()
+        }
         Hook::Fentry(function) | Hook::Fexit(function) => {
             is_unchanged(function, &types.symbols)?;
-            types
-                .of_conntrack()
-                .function(function)
-                .map(drop)
-                .ok_or(Cause::NoFunctionType(function))
+            let btf = types.of_conntrack();
+            if btf.function(function).is_none() {
+                return Err(Cause::NoFunctionType(function));
+            }
+            btf
         }
-        Hook::Tracepoint(tracepoint) => types
-            .kernel
-            .tracepoint(tracepoint)
-            .map(drop)
-            .ok_or(Cause::NoTracepoint(tracepoint)),
-    }
+        Hook::Tracepoint(tracepoint) => {
+            if types.kernel.tracepoint(tracepoint).is_none() {
+                return Err(Cause::NoTracepoint(tracepoint));
+            }
+            &types.kernel
+        }
+    };
+    prototypes::check(&program.hook, btf)
 }
 
 /// Demands that a function is there under its own name: by any other its arguments

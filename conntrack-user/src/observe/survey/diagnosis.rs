@@ -40,6 +40,7 @@ pub(super) fn obstacles(
         Cause::NoFunction(_) | Cause::NoFunctionType(_) | Cause::FunctionChanged { .. } => {
             vec![Obstacle::Function]
         }
+        Cause::PrototypeChanged { .. } => vec![Obstacle::Prototype],
         Cause::NoTracepoint(_) | Cause::NoDropReason => vec![Obstacle::Kernel],
         Cause::NoFields(_) | Cause::Other(_) => vec![Obstacle::Unknown],
         Cause::Rejected { .. } => vec![Obstacle::Verifier],

@@ -128,7 +128,9 @@ fn remedy(obstacle: Obstacle, around: &Surroundings) -> Option<&'static str> {
              (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y), or blocked by a security policy that \
              ctdrop cannot identify"
         }
-        Obstacle::Verifier => "please report this, with what ctdrop probe -o json says",
+        Obstacle::Prototype | Obstacle::Verifier => {
+            "please report this, with what ctdrop probe -o json says"
+        }
         Obstacle::Conntrack
         | Obstacle::Btf
         | Obstacle::ModuleBtf

@@ -167,6 +167,23 @@ fn a_module_without_type_information_stops_fexit() {
 }
 
 #[test]
+fn a_function_with_other_arguments_is_named() {
+    let failure = absent(Cause::PrototypeChanged {
+        hook: "function early_drop".to_owned(),
+        found: "has 3 parameters".to_owned(),
+        expected: "2".to_owned(),
+    });
+    assert_eq!(
+        failure.to_string(),
+        "this kernel's function early_drop has 3 parameters, and ctdrop expects 2"
+    );
+    assert_eq!(
+        obstacles(Backend::Fexit, &failure, &Surroundings::good()),
+        [Obstacle::Prototype]
+    );
+}
+
+#[test]
 fn locked_down_against_reading_nothing_works() {
     let around = Surroundings {
         lockdown: Some(Lockdown::Confidentiality),
@@ -402,6 +419,7 @@ fn codes_are_stable() {
         (cap(Capability::CapSysPtrace), "cap_sys_ptrace"),
         (cap(Capability::CapPerfmon), "cap_perfmon"),
         (Obstacle::ModuleBtf, "module_btf"),
+        (Obstacle::Prototype, "prototype"),
         (Obstacle::UserNamespace, "user_namespace"),
         (Obstacle::LockedMemory, "locked_memory"),
         (Obstacle::Lockdown, "lockdown"),
