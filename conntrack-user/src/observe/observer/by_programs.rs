@@ -19,9 +19,9 @@ use crate::{
         arming::{Arming, Change, Pressure},
         backend::Backend,
         check::{
+            excess::Coverage,
             growth::{FollowedCounters, same_refusals},
             ledger::{Ledger, Reading},
-            surplus::Coverage,
         },
         counts::{
             health::{Faults, Missed},
