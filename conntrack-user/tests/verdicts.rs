@@ -273,7 +273,7 @@ impl Staged {
 
     /// As `ctdrop watch --fix plan` has it, from what programs have counted.
     fn watch(&self) -> Incident {
-        let evidence = background::Evidence {
+        let trigger = background::Trigger {
             need: Need::Room,
             refused: vec![(self.netns.inode.unwrap(), 50)],
             table: Table {
@@ -281,7 +281,7 @@ impl Staged {
                 buckets: 65_536,
             },
         };
-        let demand = evidence.demand(|_| self.netns.clone(), Some(&self.census()));
+        let demand = trigger.demand(|_| self.netns.clone(), Some(&self.census()));
         demand.incident
     }
 
