@@ -9,7 +9,7 @@ use conntrack_user::{
     auto::background,
     commands::{
         status::{
-            pressure::Bounds,
+            capacity::Bounds,
             report::{Running, StatusReport as Status},
         },
         who::report::{Context, NamespaceReport as Who, Seen},

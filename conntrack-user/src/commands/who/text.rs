@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::{
     commands::who::{
         report::{Dump, NamespaceReport},
-        rows::{Group, Place, Range, Row, ServiceName},
+        rows::{Group, Place, Row, ServiceName, TimeRange},
     },
     incident::{Culprit, Incident, Kind, Remedies, filling, thresholds::IDLE, words},
     say::{
@@ -176,7 +176,7 @@ fn progress(report: &NamespaceReport) -> String {
     )
 }
 
-fn remaining(what: &str, ranges: &[Range]) -> String {
+fn remaining(what: &str, ranges: &[TimeRange]) -> String {
     let parts: Vec<String> = ranges
         .iter()
         .enumerate()

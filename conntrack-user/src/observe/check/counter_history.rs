@@ -14,7 +14,7 @@ use crate::{
     observe::check::{
         counter::{Counter, Growth},
         discrepancy::Discrepancy,
-        proof::{Proof, Range, Span},
+        proof::{PacketRange, Proof, Span},
         verdict::Verdict,
     },
 };
@@ -159,7 +159,7 @@ impl CounterHistory {
     }
 
     /// How many packets were lost, over the namespaces that `of` selects.
-    pub fn range(&self, of: impl Fn(u32) -> bool) -> Range {
+    pub fn range(&self, of: impl Fn(u32) -> bool) -> PacketRange {
         self.proof(of).range
     }
 
@@ -209,8 +209,8 @@ mod tests {
         growth
     }
 
-    const fn range(at_least: u64, at_most: u64) -> Range {
-        Range { at_least, at_most }
+    const fn range(at_least: u64, at_most: u64) -> PacketRange {
+        PacketRange { at_least, at_most }
     }
 
     #[test]
