@@ -9,14 +9,14 @@ use conntrack_user::{
     auto::background,
     commands::{
         status::{
-            pressure::Bounds,
+            capacity::Bounds,
             report::{Running, StatusReport as Status},
         },
         who::report::{Context, NamespaceReport as Who, Seen},
     },
     engine::refusals::Need,
     facts::{Facts, root::Root},
-    incident::{Census, Evidence, Incident, Kind, Netns, filling, thresholds},
+    incident::{Census, Evidence, FillingKind, Incident, Kind, Netns, thresholds},
     kernel::{counters::Totals, defaults::Table, limits::Limits, presence::Presence},
     observe::usage::{NamespaceUse, Usage},
     plan::demand::Demand,
@@ -273,7 +273,7 @@ impl Staged {
 
     /// As `ctdrop watch --fix plan` has it, from what programs have counted.
     fn watch(&self) -> Incident {
-        let evidence = background::Evidence {
+        let trigger = background::Trigger {
             need: Need::Room,
             refused: vec![(self.netns.inode.unwrap(), 50)],
             table: Table {
@@ -281,7 +281,7 @@ impl Staged {
                 buckets: 65_536,
             },
         };
-        let demand = evidence.demand(|_| self.netns.clone(), Some(&self.census()));
+        let demand = trigger.demand(|_| self.netns.clone(), Some(&self.census()));
         demand.incident
     }
 
@@ -318,25 +318,24 @@ fn facts() -> Facts {
 
 #[test]
 fn every_command_has_the_same_verdict_on_a_table() {
-    use filling::Kind as Filling;
     let tables = [
-        (Staged::honest(), Kind::Undersized, Filling::HonestLoad),
-        (Staged::leak(), Kind::Leak, Filling::Leak),
+        (Staged::honest(), Kind::Undersized, FillingKind::HonestLoad),
+        (Staged::leak(), Kind::Leak, FillingKind::Leak),
         (
             Staged::live_under_another_timeout(),
             Kind::Undersized,
-            Filling::HonestLoad,
+            FillingKind::HonestLoad,
         ),
         (
             Staged::spoofed_flood(),
             Kind::SpoofedFlood,
-            Filling::SpoofedFlood,
+            FillingKind::SpoofedFlood,
         ),
-        (Staged::few_source_flood(), Kind::Flood, Filling::Flood),
+        (Staged::few_source_flood(), Kind::Flood, FillingKind::Flood),
         (
             Staged::only_a_container(),
             Kind::NoisyNamespace,
-            Filling::HonestLoad,
+            FillingKind::HonestLoad,
         ),
     ];
     for (number, (staged, kind, filling)) in tables.into_iter().enumerate() {

@@ -9,7 +9,7 @@ use conntrack_ebpf::Reason;
 
 use crate::{
     apply::{Applied, keep, report::FixReport},
-    auto::event::{Advice, Kept, Told, What},
+    auto::event::{Advice, Kept, PlanReport, What},
     engine::refusals::Need,
     facts::{Facts, live_files::LiveFiles, root::Root},
     incident::{self, Census, Incident, Kind, Netns, look},
@@ -48,9 +48,9 @@ impl Prepared {
     }
 }
 
-/// Packets that were refused, and what was in force then.
+/// What calls for a higher limit: packets that were refused, and what was in force then.
 #[derive(Clone, Debug)]
-pub struct Evidence {
+pub struct Trigger {
     /// What they lacked.
     pub need: Need,
     /// By network namespace; 0 is an unknown one.
@@ -59,9 +59,9 @@ pub struct Evidence {
     pub table: Table,
 }
 
-impl Evidence {
-    /// The demand that it shows, by what namespaces are called; with the census of
-    /// the one where most was refused, if there is one.
+impl Trigger {
+    /// The demand that follows from it, by what namespaces are called; with the census
+    /// of the one where most was refused, if there is one.
     pub fn demand(&self, netns: impl Fn(u32) -> Netns, census: Option<&Census>) -> Demand {
         let namespaces = self.refused.iter().map(|&(inode, refused)| {
             let (reason, entries) = match self.need {
@@ -151,12 +151,12 @@ struct Considered {
 
 impl Considered {
     /// Plans for the host as it was when packets were refused.
-    fn of(evidence: &Evidence, ceiling: u64) -> Result<Self> {
+    fn of(trigger: &Trigger, ceiling: u64) -> Result<Self> {
         let root = Root::open(Path::new(ROOT))?;
         let mut facts = Facts::read(&root)?;
-        facts.numbers.limits.max = Some(evidence.table.max);
-        facts.numbers.limits.buckets = Some(evidence.table.buckets);
-        let (demand, unknown) = evidence.demand_with_census()?;
+        facts.numbers.limits.max = Some(trigger.table.max);
+        facts.numbers.limits.buckets = Some(trigger.table.buckets);
+        let (demand, unknown) = trigger.demand_with_census()?;
         let request = Request {
             to: None,
             ceiling: Some(ceiling),
@@ -178,9 +178,9 @@ impl Considered {
         self.incident.fills_any_limit()
     }
 
-    fn told(&self, applied: Option<&Applied>, lines: Vec<String>) -> Result<Box<Told>> {
+    fn report(&self, applied: Option<&Applied>, lines: Vec<String>) -> Result<Box<PlanReport>> {
         let report = FixReport::of(&self.facts, &self.incident, &self.plan, applied);
-        Ok(Box::new(Told {
+        Ok(Box::new(PlanReport {
             json: serde_json::to_value(report).context("cannot write the plan as JSON")?,
             lines,
             id: applied.and_then(|applied| applied.id.clone()),
@@ -198,16 +198,16 @@ impl Considered {
 }
 
 /// Makes a plan, and changes nothing.
-pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
-    let made = Considered::of(evidence, ceiling).and_then(|considered| {
+pub(crate) fn make_plan(trigger: &Trigger, ceiling: u64) -> Done {
+    let made = Considered::of(trigger, ceiling).and_then(|considered| {
         let lines = text::lines(
             &considered.facts,
             &considered.incident,
             &considered.plan,
             Path::new(ROOT),
         );
-        let told = considered.told(None, lines)?;
-        Ok(considered.done(Some(What::Planned(told))))
+        let report = considered.report(None, lines)?;
+        Ok(considered.done(Some(What::Planned(report))))
     });
     made.unwrap_or_else(|error| Done {
         what: Some(What::Failed(format!("cannot make a plan: {error:#}"))),
@@ -216,8 +216,8 @@ pub(crate) fn make_plan(evidence: &Evidence, ceiling: u64) -> Done {
 }
 
 /// Looks who fills the table, and changes nothing.
-pub(crate) fn diagnose_again(evidence: &Evidence, ceiling: u64) -> Done {
-    match Considered::of(evidence, ceiling) {
+pub(crate) fn diagnose_again(trigger: &Trigger, ceiling: u64) -> Done {
+    match Considered::of(trigger, ceiling) {
         Ok(considered) => considered.done(None),
         Err(error) => Done {
             what: None,
@@ -229,26 +229,26 @@ pub(crate) fn diagnose_again(evidence: &Evidence, ceiling: u64) -> Done {
 /// Puts a step on record, and what it has raised into files, as far as that is
 /// honest.
 pub(crate) fn keep_step(
-    evidence: &Evidence,
+    trigger: &Trigger,
     after: Table,
     writes: Vec<LiveWrite>,
     ceiling: u64,
 ) -> Done {
-    let kept = Considered::of(evidence, ceiling).and_then(|mut considered| {
+    let kept = Considered::of(trigger, ceiling).and_then(|mut considered| {
         let plan = &mut considered.plan;
         plan.live = writes;
-        if considered.is_ineffective() && considered.plan.target.max <= evidence.table.max {
+        if considered.is_ineffective() && considered.plan.target.max <= trigger.table.max {
             // The step has bought time; nothing calls for making it last.
             considered.plan.files.clear();
         }
         let applied = keep(Path::new(ROOT), &considered.plan)?;
-        let told = considered.told(Some(&applied), lines(&considered, &applied))?;
+        let report = considered.report(Some(&applied), lines(&considered, &applied))?;
         let fix = applied.id.clone().map(|id| Kept {
             id,
             max: after.max,
             buckets: after.buckets,
         });
-        Ok(considered.done(Some(What::Kept { told, fix })))
+        Ok(considered.done(Some(What::Kept { report, fix })))
     });
     kept.unwrap_or_else(|error| Done::failed(&error))
 }
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     fn kind(need: Need, is_host: bool) -> Kind {
-        let evidence = Evidence {
+        let trigger = Trigger {
             need,
             refused: vec![(7, 3)],
             table: Table {
@@ -311,7 +311,7 @@ mod tests {
             is_host,
             ..nameless(inode)
         };
-        evidence.demand(netns, None).incident.kind
+        trigger.demand(netns, None).incident.kind
     }
 
     #[test]

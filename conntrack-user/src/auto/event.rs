@@ -29,7 +29,7 @@ pub struct Event {
 #[derive(Clone, Debug)]
 pub enum What {
     /// A plan was made, and nothing changed.
-    Planned(Box<Told>),
+    Planned(Box<PlanReport>),
     /// The running kernel was given more.
     Raised {
         /// What refused packets lacked.
@@ -45,7 +45,7 @@ pub enum What {
     /// A step was put on record, and into files as far as that is right.
     Kept {
         /// What was done.
-        told: Box<Told>,
+        report: Box<PlanReport>,
         /// The fix that is on record; none if nothing was left to be done.
         fix: Option<Kept>,
     },
@@ -79,9 +79,9 @@ pub enum What {
     Failed(String),
 }
 
-/// A plan, as `ctdrop fix` tells it.
+/// A plan, as `ctdrop fix` reports it.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct PlanReport {
     /// As JSON.
     pub json: Value,
     /// As text.
@@ -151,8 +151,8 @@ impl Event {
     /// As an object of the stream.
     pub fn json(&self) -> Value {
         let (action, mut body) = match &self.what {
-            What::Planned(told) => ("planned", told.json.clone()),
-            What::Kept { told, .. } => ("kept", told.json.clone()),
+            What::Planned(report) => ("planned", report.json.clone()),
+            What::Kept { report, .. } => ("kept", report.json.clone()),
             What::Raised {
                 need,
                 before,
@@ -199,9 +199,9 @@ impl Event {
 impl What {
     fn lines(&self) -> Vec<String> {
         match self {
-            Self::Planned(told) => {
+            Self::Planned(report) => {
                 let head = "Packets are being refused. Suggested fix, not applied:";
-                with(head.to_owned(), told.lines.clone())
+                with(head.to_owned(), report.lines.clone())
             }
             Self::Raised {
                 need,
@@ -209,7 +209,7 @@ impl What {
                 after,
                 refused,
             } => vec![raised(*need, *before, *after, *refused)],
-            Self::Kept { told, .. } => with(kept(told), indented(&told.lines)),
+            Self::Kept { report, .. } => with(kept(report), indented(&report.lines)),
             Self::NotKept(error) => vec![plain(&format!(
                 "cannot save the raised limit: {error}. It stays in force until the next boot or reload \
                  of the module; ctdrop undo cannot undo it"
@@ -283,8 +283,8 @@ fn raised(need: Need, before: Table, after: Table, refused: u64) -> String {
     )
 }
 
-fn kept(told: &Told) -> String {
-    match &told.id {
+fn kept(report: &PlanReport) -> String {
+    match &report.id {
         Some(id) => plain(&format!("saved; to undo it: ctdrop undo {id}")),
         None => "nothing else had to be changed".to_owned(),
     }

@@ -19,7 +19,7 @@ use crate::{
         record::{Records, State},
     },
     auto::{
-        background::{self, Done, Evidence, Prepared},
+        background::{self, Done, Prepared, Trigger},
         decide::{Automatic, COOL_DOWN, Decision, Held, Look},
         event::{Advice, Event, Kept, Suspect, What},
         priority,
@@ -162,9 +162,9 @@ impl Guard {
             },
             Some(Decision::Hold(held)) => vec![self.hold(held, table, wanted.as_ref())],
             Some(Decision::Diagnose(need)) => {
-                let evidence = self.evidence(need, table);
+                let trigger = self.trigger_of(need, table);
                 let ceiling = self.prepared.ceiling;
-                self.start(move || background::diagnose_again(&evidence, ceiling));
+                self.start(move || background::diagnose_again(&trigger, ceiling));
                 Vec::new()
             }
             Some(Decision::PutBack { wrote, times, last }) => {
@@ -179,13 +179,13 @@ impl Guard {
         let limits = &mut self.prepared.facts.numbers.limits;
         limits.max = Some(table.max);
         limits.buckets = Some(table.buckets);
-        let evidence = Evidence {
+        let trigger = Trigger {
             need,
             refused: vec![(0, 1)],
             table,
         };
         let facts = &self.prepared.facts;
-        let demand = evidence.demand(|_| background::any_namespace(), None);
+        let demand = trigger.demand(|_| background::any_namespace(), None);
         let request = Request {
             to: None,
             ceiling: Some(self.prepared.ceiling),
@@ -205,16 +205,16 @@ impl Guard {
         let (now, time) = (Instant::now(), clock::now());
         let after = live::table(&self.prepared.files).unwrap_or(to);
         self.automatic.raised(now, after);
-        let evidence = self.evidence(need, before);
+        let trigger = self.trigger_of(need, before);
         self.stepped = self.looked.clone();
         let what = What::Raised {
             need,
             before,
             after,
-            refused: evidence.refused.iter().map(|(_, packets)| packets).sum(),
+            refused: trigger.refused.iter().map(|(_, packets)| packets).sum(),
         };
         let ceiling = self.prepared.ceiling;
-        self.start(move || background::keep_step(&evidence, after, writes, ceiling));
+        self.start(move || background::keep_step(&trigger, after, writes, ceiling));
         vec![Event { time, what }]
     }
 
@@ -280,8 +280,8 @@ impl Guard {
     }
 
     /// What was refused since the last step.
-    fn evidence(&self, need: Need, table: Table) -> Evidence {
-        Evidence {
+    fn trigger_of(&self, need: Need, table: Table) -> Trigger {
+        Trigger {
             need,
             refused: self.looked.since(&self.stepped, need),
             table,
@@ -294,9 +294,9 @@ impl Guard {
             return;
         };
         self.planned = true;
-        let evidence = self.evidence(need, table);
+        let trigger = self.trigger_of(need, table);
         let ceiling = self.prepared.ceiling;
-        self.start(move || background::make_plan(&evidence, ceiling));
+        self.start(move || background::make_plan(&trigger, ceiling));
     }
 
     fn start(&mut self, work: impl FnOnce() -> Done + Send + 'static) {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     cli::values::{interval, percent},
-    commands::status::{Options, pressure::Bounds},
+    commands::status::{Options, capacity::Bounds},
     say::output::Output,
 };
 

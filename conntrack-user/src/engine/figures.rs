@@ -7,7 +7,7 @@ use conntrack_ebpf::Reason;
 use crate::{
     engine::select::Select,
     observe::{
-        check::{counter::Growth, discrepancy::Discrepancy, proof::Range},
+        check::{counter::Growth, discrepancy::Discrepancy, proof::PacketRange},
         counts::tally::Tally,
         observer::snapshot::Snapshot,
     },
@@ -34,7 +34,7 @@ pub struct Figures {
     /// See [`Snapshot::unchecked`].
     pub unchecked: u64,
     /// How many packets were lost, where only counters tell; of all reasons.
-    pub range: Option<Range>,
+    pub range: Option<PacketRange>,
     /// Packets lost by namespace; where only counters tell, for all reasons.
     pub by_netns: BTreeMap<u32, u64>,
 }
@@ -169,7 +169,7 @@ impl Figures {
             discrepancy: later.discrepancy,
             unchecked: later.unchecked,
             range: match (self.range, later.range) {
-                (Some(range), Some(more)) => Some(Range {
+                (Some(range), Some(more)) => Some(PacketRange {
                     at_least: range.at_least + more.at_least,
                     at_most: range.at_most + more.at_most,
                 }),

@@ -4,7 +4,7 @@ use conntrack_ebpf::Reason;
 
 use crate::{
     engine::{by::By, options::Options},
-    observe::{arming::Arm, backend::Backend, check::evidence::can_prove},
+    observe::{arming::Arm, backend::Backend, check::counter_history::can_prove},
     say::reason::{OTHER, reason_name},
 };
 

@@ -15,7 +15,7 @@ use crate::incident::{
 /// Kinds of what fills a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FillingKind {
     /// Nobody has looked.
     #[default]
     NotSeen,
@@ -37,7 +37,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filling {
     /// What it is.
-    pub kind: Kind,
+    pub kind: FillingKind,
     /// Entries in question: those that are idle, or that nobody answers; or else
     /// all.
     pub entries: u64,
@@ -56,7 +56,7 @@ pub(super) struct Found {
     pub(super) signs: Vec<Sign>,
 }
 
-impl Kind {
+impl FillingKind {
     /// Whether it fills a table of any size.
     pub const fn fills_any_limit(self) -> bool {
         matches!(self, Self::Leak | Self::SpoofedFlood | Self::Flood)
@@ -67,12 +67,12 @@ impl Found {
     /// Judges a census: the stronger of the two patterns, if there is one.
     pub(super) fn of(census: Option<&Census>) -> Self {
         let Some(census) = census else {
-            return Self::plain(Kind::NotSeen, 0, Contents::TableNotSeen);
+            return Self::plain(FillingKind::NotSeen, 0, Contents::TableNotSeen);
         };
         let mut found = if census.entries < FEW {
             let entries = census.entries;
             let few = Contents::TooFew { entries };
-            Self::plain(Kind::TooFew, entries, few)
+            Self::plain(FillingKind::TooFew, entries, few)
         } else {
             let patterns = [leak(census), flood(census)].into_iter().flatten();
             patterns
@@ -86,12 +86,12 @@ impl Found {
         found
     }
 
-    fn plain(kind: Kind, entries: u64, sign: Contents) -> Self {
+    fn plain(kind: FillingKind, entries: u64, sign: Contents) -> Self {
         Self::new(kind, entries, None, Confidence::Possible, vec![sign.into()])
     }
 
     fn new(
-        kind: Kind,
+        kind: FillingKind,
         entries: u64,
         culprit: Option<Culprit>,
         confidence: Confidence,
@@ -153,7 +153,13 @@ fn leak(census: &Census) -> Option<Found> {
     } else {
         Confidence::Possible
     };
-    Some(Found::new(Kind::Leak, idle, culprit, confidence, signs))
+    Some(Found::new(
+        FillingKind::Leak,
+        idle,
+        culprit,
+        confidence,
+        signs,
+    ))
 }
 
 fn owner_of(census: &Census, address: std::net::IpAddr) -> Option<String> {
@@ -205,7 +211,13 @@ fn unknown(census: &Census) -> Option<Found> {
         let mut signs = vec![not_known.into()];
         signs.extend(idleness(census));
         let entries = idle.idle + idle.unknown;
-        Found::new(Kind::Unknown, entries, None, Confidence::Possible, signs)
+        Found::new(
+            FillingKind::Unknown,
+            entries,
+            None,
+            Confidence::Possible,
+            signs,
+        )
     })
 }
 
@@ -237,7 +249,7 @@ fn flood(census: &Census) -> Option<Found> {
         }));
         let target = service.filter(|service| is_share(service.unreplied, unreplied, CULPRIT));
         return Some(found(
-            Kind::SpoofedFlood,
+            FillingKind::SpoofedFlood,
             unreplied,
             target.map(|service| Culprit::Service {
                 service: service.key,
@@ -255,7 +267,7 @@ fn flood(census: &Census) -> Option<Found> {
     }));
     let sender = source.filter(|source| is_share(source.unreplied, unreplied, CULPRIT));
     Some(found(
-        Kind::Flood,
+        FillingKind::Flood,
         unreplied,
         sender.map(|source| Culprit::Source {
             address: source.key,
@@ -286,7 +298,13 @@ fn honest(census: &Census) -> Found {
     if census.second.is_some() {
         signs.extend(idleness(census));
     }
-    Found::new(Kind::HonestLoad, entries, None, Confidence::Likely, signs)
+    Found::new(
+        FillingKind::HonestLoad,
+        entries,
+        None,
+        Confidence::Likely,
+        signs,
+    )
 }
 
 /// What may be wrong about a census.

@@ -6,7 +6,7 @@ use crate::{
     incident::{
         census::Census,
         evidence::{Evidence, Refused},
-        filling::{self, Filling, Found},
+        filling::{Filling, FillingKind, Found},
         json::{self, Remedies},
         kind::{Confidence, Culprit, Kind, Pressure},
         remedy,
@@ -219,11 +219,11 @@ const fn by_filling(filling: Filling) -> Option<Kind> {
         return None;
     }
     match filling.kind {
-        filling::Kind::Leak => Some(Kind::Leak),
-        filling::Kind::SpoofedFlood => Some(Kind::SpoofedFlood),
-        filling::Kind::Flood => Some(Kind::Flood),
-        filling::Kind::Unknown => Some(Kind::Unknown),
-        filling::Kind::NotSeen | filling::Kind::TooFew | filling::Kind::HonestLoad => None,
+        FillingKind::Leak => Some(Kind::Leak),
+        FillingKind::SpoofedFlood => Some(Kind::SpoofedFlood),
+        FillingKind::Flood => Some(Kind::Flood),
+        FillingKind::Unknown => Some(Kind::Unknown),
+        FillingKind::NotSeen | FillingKind::TooFew | FillingKind::HonestLoad => None,
     }
 }
 

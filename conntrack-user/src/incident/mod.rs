@@ -28,7 +28,7 @@ pub mod words;
 pub use self::{
     census::{Census, Service},
     evidence::Evidence,
-    filling::Filling,
+    filling::{Filling, FillingKind},
     json::Remedies,
     judge::{Incident, judge, judge_worst, worst},
     kind::{Confidence, Culprit, Kind, Pressure},

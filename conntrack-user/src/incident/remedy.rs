@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     incident::{
         census::{Census, ESTABLISHED, Overdue, Service},
-        filling,
+        filling::FillingKind,
         kind::{Culprit, Kind},
     },
     table::entry::TCP,
@@ -122,7 +122,7 @@ pub(super) struct Case<'a> {
     pub(super) kind: Kind,
     /// Whether a higher limit helps.
     pub(super) needs_room: bool,
-    pub(super) filling: filling::Kind,
+    pub(super) filling: FillingKind,
     pub(super) culprit: Option<&'a Culprit>,
 }
 
@@ -160,21 +160,21 @@ pub(super) fn of(case: &Case<'_>, census: Option<&Census>) -> Vec<Remedy> {
 }
 
 /// What helps against what fills a table of any size.
-fn against(filling: filling::Kind, culprit: Option<&Culprit>, census: &Census) -> Vec<Remedy> {
+fn against(filling: FillingKind, culprit: Option<&Culprit>, census: &Census) -> Vec<Remedy> {
     let source = match culprit {
         Some(Culprit::Source { address, .. }) => Some(*address),
         _ => None,
     };
     let service = census.unreplied_service.as_ref();
     match filling {
-        filling::Kind::Leak => {
+        FillingKind::Leak => {
             let overdue = census.overdue();
             let timeout = overdue.iter().find(|it| it.timeout == ESTABLISHED);
             let shorten = timeout.map(shorten);
             let look = source.map(|source| Remedy::LookSource { source });
             shorten.into_iter().chain(look).collect()
         }
-        filling::Kind::SpoofedFlood => {
+        FillingKind::SpoofedFlood => {
             let target = match culprit {
                 Some(Culprit::Service { service, .. }) => Some(*service),
                 _ => None,
@@ -185,7 +185,7 @@ fn against(filling: filling::Kind, culprit: Option<&Culprit>, census: &Census) -
             }
             remedies
         }
-        filling::Kind::Flood => {
+        FillingKind::Flood => {
             let drop = source.map(|source| Remedy::DropSource { source });
             let busiest = service.map(|service| service.key);
             let rest = Remedy::DoNotTrack { service: busiest };

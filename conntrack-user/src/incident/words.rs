@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use crate::{
     incident::{
         census::Service,
-        commands, filling,
+        commands,
+        filling::FillingKind,
         kind::{Culprit, Kind},
         remedy::Remedy,
         sign::{Contents, Idleness, Refusal, Sign},
@@ -37,15 +38,15 @@ pub const fn kind(kind: Kind) -> &'static str {
 }
 
 /// What fills a table, in a few words.
-pub const fn filling(kind: filling::Kind) -> &'static str {
+pub const fn filling(kind: FillingKind) -> &'static str {
     match kind {
-        filling::Kind::NotSeen => "not known what fills it: ctdrop did not read the table",
-        filling::Kind::TooFew => "too few entries to judge",
-        filling::Kind::HonestLoad => "looks like honest load",
-        filling::Kind::Leak => "looks like a leak: idle connections that nobody closes",
-        filling::Kind::SpoofedFlood => "looks like a flood with forged sources",
-        filling::Kind::Flood => "looks like a flood, a scan, or a service that is down",
-        filling::Kind::Unknown => "it is unknown whether the connections are in use",
+        FillingKind::NotSeen => "not known what fills it: ctdrop did not read the table",
+        FillingKind::TooFew => "too few entries to judge",
+        FillingKind::HonestLoad => "looks like honest load",
+        FillingKind::Leak => "looks like a leak: idle connections that nobody closes",
+        FillingKind::SpoofedFlood => "looks like a flood with forged sources",
+        FillingKind::Flood => "looks like a flood, a scan, or a service that is down",
+        FillingKind::Unknown => "it is unknown whether the connections are in use",
     }
 }
 

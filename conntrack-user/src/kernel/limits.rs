@@ -63,6 +63,11 @@ pub const fn is_full(entries: u64, max: u64) -> bool {
     max > 0 && entries >= bound
 }
 
+/// A limit as a number that compares: 0, no limit, is above all others.
+pub const fn comparable(max: u64) -> u64 {
+    if max == 0 { u64::MAX } else { max }
+}
+
 impl Limits {
     /// Reads the limits of the network namespace that the calling thread is in:
     /// the files below `/proc/sys/net` show each reader its own.
@@ -113,7 +118,7 @@ fn parse(text: &str) -> Option<u64> {
 mod tests {
     use anyhow::bail;
 
-    use crate::kernel::limits::{Limits, is_full};
+    use crate::kernel::limits::{Limits, comparable, is_full};
 
     fn resolve(files: &[(&str, &str)]) -> anyhow::Result<Limits> {
         Limits::resolve(|wanted| {
@@ -127,6 +132,12 @@ mod tests {
         assert!(is_full(950, 1_003) && !is_full(949, 1_003));
         assert!(is_full(10, 10) && !is_full(9, 10));
         assert!(!is_full(5, 0), "0 is no limit");
+    }
+
+    #[test]
+    fn no_limit_is_above_all_others() {
+        assert!(comparable(0) > comparable(262_144));
+        assert!(comparable(262_144) > comparable(131_072));
     }
 
     #[test]

@@ -30,9 +30,9 @@ impl Arm {
     pub const ALL: [Self; 2] = [Self::Auto, Self::Always];
 }
 
-/// What a look has found.
+/// What a look at the tables has found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Pressure {
+pub struct TableState {
     /// The largest share of the limit that a namespace uses.
     pub fill: f64,
     /// Whether anything was refused or evicted since the last look.
@@ -78,7 +78,7 @@ impl Arming {
     pub(crate) fn decide(
         &mut self,
         armed: bool,
-        pressure: Pressure,
+        state: TableState,
         now: Instant,
     ) -> Option<Change> {
         if !self.is_automatic() {
@@ -86,9 +86,9 @@ impl Arming {
         }
         if !armed {
             self.calm_since = None;
-            return (pressure.refusing || pressure.fill >= ARM_AT).then_some(Change::Arm);
+            return (state.refusing || state.fill >= ARM_AT).then_some(Change::Arm);
         }
-        if pressure.refusing || pressure.fill >= REST_BELOW {
+        if state.refusing || state.fill >= REST_BELOW {
             self.calm_since = None;
             return None;
         }
@@ -101,14 +101,14 @@ impl Arming {
 mod tests {
     use super::*;
 
-    fn fill(fill: f64) -> Pressure {
-        Pressure {
+    fn fill(fill: f64) -> TableState {
+        TableState {
             fill,
             refusing: false,
         }
     }
 
-    const REFUSING: Pressure = Pressure {
+    const REFUSING: TableState = TableState {
         fill: 0.0,
         refusing: true,
     };

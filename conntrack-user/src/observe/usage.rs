@@ -15,7 +15,7 @@ use crate::{
         netns::{Namespace, Namespaces, Unreadable, called::Netns},
     },
     observe::{
-        check::proof::Range,
+        check::proof::PacketRange,
         unread::{Remedies, Unread, UnreadableNamespace},
     },
 };
@@ -35,7 +35,7 @@ pub struct NamespaceUse {
     /// over the processors and may have wrapped at 2³² in each.
     pub counters: Option<Totals>,
     /// Packets lost between the two looks; none if there was only one.
-    pub refused: Option<Range>,
+    pub refused: Option<PacketRange>,
     /// Change of `entries` for each second between the two looks.
     pub trend: Option<f64>,
     /// Seconds until it is full, if that goes on; none if it does not grow.
@@ -155,7 +155,7 @@ fn describe(called: Netns, before: &Look, after: Option<&Look>, apart: Duration)
         entries: now.entries(),
         max: now.limits.max,
         counters: now.counters.as_ref().map(Counters::totals),
-        refused: growth.as_ref().map(Range::of),
+        refused: growth.as_ref().map(PacketRange::of),
         trend,
         full_in: full_in(now.entries(), now.limits.max, trend),
         growth,

@@ -76,12 +76,12 @@ fn list(draft: &mut Draft<'_>, service: &IptablesService) -> Result<()> {
             );
             return Ok(());
         }
-        let spoilt = service
+        let quoted = service
             .list
             .lost
             .as_ref()
-            .map(|lost| shell::spoilt_words(&lost.text, &variable));
-        let also: Vec<String> = spoilt
+            .map(|lost| shell::words_in_typographic_quotes(&lost.text, &variable));
+        let also: Vec<String> = quoted
             .unwrap_or_default()
             .into_iter()
             .filter(|other| other != word && all_settable(draft, service, other))

@@ -12,12 +12,12 @@ const ROOM: usize = 16;
 
 /// What a subscriber is told.
 #[derive(Clone, Debug)]
-pub(super) enum Told {
+pub(super) enum Notice {
     Update(Arc<Update>),
     Fix(Arc<Fix>),
 }
 
-impl Told {
+impl Notice {
     /// This and something later in one, if that can be.
     fn merged(&self, later: &Self) -> Option<Self> {
         match (self, later) {
@@ -43,7 +43,7 @@ pub(super) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Told>,
+    waiting: VecDeque<Notice>,
     /// Whether no more come.
     closed: bool,
     /// Updates that found no room.
@@ -52,8 +52,8 @@ struct State {
 
 impl Mailbox {
     /// Adds an update. Never waits.
-    pub(super) fn put(&self, told: Told) {
-        self.state().put(told);
+    pub(super) fn put(&self, notice: Notice) {
+        self.state().put(notice);
         self.changed.notify_one();
     }
 
@@ -64,11 +64,11 @@ impl Mailbox {
     }
 
     /// Waits for the next update; none if no more come.
-    pub(super) fn take(&self) -> Option<Told> {
+    pub(super) fn take(&self) -> Option<Notice> {
         let mut state = self.state();
         loop {
-            if let Some(told) = state.waiting.pop_front() {
-                return Some(told);
+            if let Some(notice) = state.waiting.pop_front() {
+                return Some(notice);
             }
             if state.closed {
                 return None;
@@ -93,10 +93,10 @@ impl Mailbox {
 }
 
 impl State {
-    fn put(&mut self, told: Told) {
-        self.waiting.push_back(told);
+    fn put(&mut self, notice: Notice) {
+        self.waiting.push_back(notice);
         if self.waiting.len() > ROOM && !self.merge() {
-            let oldest = self.waiting.iter().position(|told| !told.is_kept());
+            let oldest = self.waiting.iter().position(|notice| !notice.is_kept());
             if let Some(oldest) = oldest {
                 self.waiting.remove(oldest);
                 self.lost += 1;
@@ -125,15 +125,15 @@ mod tests {
     use super::*;
     use crate::{engine::refusals::Refusals, observe::observer::event::Event};
 
-    fn refused(packets: u64) -> Told {
-        Told::Update(Arc::new(Update::Refused(Refusals {
+    fn refused(packets: u64) -> Notice {
+        Notice::Update(Arc::new(Update::Refused(Refusals {
             room: [(1, packets)].into(),
             ..Refusals::default()
         })))
     }
 
-    fn event() -> Told {
-        Told::Update(Arc::new(Update::Observer {
+    fn event() -> Notice {
+        Notice::Update(Arc::new(Update::Observer {
             time: String::new(),
             event: Event::Armed,
         }))
@@ -142,9 +142,9 @@ mod tests {
     fn taken(mailbox: &Mailbox) -> Vec<Update> {
         mailbox.close();
         std::iter::from_fn(|| mailbox.take())
-            .map(|told| match told {
-                Told::Update(update) => (*update).clone(),
-                Told::Fix(fix) => panic!("{fix:?}"),
+            .map(|notice| match notice {
+                Notice::Update(update) => (*update).clone(),
+                Notice::Fix(fix) => panic!("{fix:?}"),
             })
             .collect()
     }
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn what_cannot_be_merged_is_counted() {
         let mailbox = Mailbox::default();
-        mailbox.put(Told::Update(Arc::new(Update::Waiting {
+        mailbox.put(Notice::Update(Arc::new(Update::Waiting {
             time: String::new(),
         })));
         for _ in 0..20 {

@@ -14,7 +14,7 @@ use crate::{
     say::number::counted,
     subscribers::{
         Subscriber,
-        mailbox::{Mailbox, Told},
+        mailbox::{Mailbox, Notice},
     },
 };
 
@@ -38,10 +38,10 @@ impl Worker {
             .spawn(move || {
                 // Dropped last, also by a panic.
                 let _life = life;
-                while let Some(told) = updates.take() {
-                    match told {
-                        Told::Update(update) => subscriber.update(&update)?,
-                        Told::Fix(fix) => subscriber.fix(&fix)?,
+                while let Some(notice) = updates.take() {
+                    match notice {
+                        Notice::Update(update) => subscriber.update(&update)?,
+                        Notice::Fix(fix) => subscriber.fix(&fix)?,
                     }
                 }
                 Ok(())
@@ -57,12 +57,12 @@ impl Worker {
 
     /// Tells the subscriber; never waits for it.
     pub fn tell(&self, update: &Arc<Update>) {
-        self.mailbox.put(Told::Update(Arc::clone(update)));
+        self.mailbox.put(Notice::Update(Arc::clone(update)));
     }
 
     /// Tells the subscriber of a fix; never waits for it.
     pub fn tell_fix(&self, fix: &Arc<Fix>) {
-        self.mailbox.put(Told::Fix(Arc::clone(fix)));
+        self.mailbox.put(Notice::Fix(Arc::clone(fix)));
     }
 
     /// Nothing more will be told.

@@ -13,11 +13,11 @@ mod restart;
 mod settings;
 mod words;
 
-use crate::facts::Facts;
 pub use crate::survival::{
     origin::{Actor, Caveat, MissedSetting, ModuleLoad, Origin},
     outcome::{Action, Event, Outcome, ServiceRestart, Step, Survival},
 };
+use crate::{facts::Facts, kernel::limits::comparable};
 
 /// What is in force before a restart or a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,24 +54,15 @@ pub fn simulate(facts: &Facts, start: Start) -> Survival {
         Start::Now { max, buckets } => machine::Machine::in_force(facts, max, buckets),
     };
     let services = restart::services(&begin);
+    // An outcome that is not known is the worst.
     let worst = services
         .iter()
         .map(|service| &service.outcome)
-        .min_by_key(|outcome| height(outcome.value));
+        .min_by_key(|outcome| outcome.value.map_or(0, comparable));
     Survival {
         boot: booted.outcome(),
         service_restart: worst.cloned().unwrap_or_else(|| restart::none(&begin)),
         module_reload: restart::reload(&begin),
         services,
-    }
-}
-
-/// For a comparison of limits: 0 is no limit, and what is not known is the
-/// worst.
-fn height(limit: Option<u64>) -> u64 {
-    match limit {
-        None => 0,
-        Some(0) => u64::MAX,
-        Some(limit) => limit,
     }
 }

@@ -10,7 +10,7 @@ const LEFT_OUT: [&str; 6] = ["~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpms
 /// `/run`, `/usr/local/lib`, `/usr/lib` (`src/basic/conf-files.c`).
 pub fn systemd(sysctl: &Sysctl) -> Vec<&SysctlFile> {
     let visible = |file: &&SysctlFile| !file.name.starts_with('.');
-    masked(sysctl.files.iter().filter(visible).collect())
+    without_overridden(sysctl.files.iter().filter(visible).collect())
 }
 
 /// `sysctl --system` of procps: as systemd-sysctl, but hidden files count, and
@@ -21,7 +21,7 @@ pub fn procps_system(sysctl: &Sysctl, etc_before_run: bool) -> Vec<&SysctlFile> 
     if !etc_before_run {
         files.sort_by_key(|file| file.directory != "/run/sysctl.d");
     }
-    let mut files = masked(files);
+    let mut files = without_overridden(files);
     files.extend(&sysctl.conf);
     files
 }
@@ -47,7 +47,7 @@ pub fn busybox(sysctl: &Sysctl) -> Vec<&SysctlFile> {
     files
 }
 
-/// Void Linux (`core-services/08-sysctl.sh`): nothing is masked.
+/// Void Linux (`core-services/08-sysctl.sh`): no file overrides another of its name.
 pub fn void(sysctl: &Sysctl) -> Vec<&SysctlFile> {
     let mut files: Vec<&SysctlFile> = sysctl.conf.iter().collect();
     for directory in [
@@ -72,7 +72,7 @@ pub fn tuned(sysctl: &Sysctl) -> Vec<&SysctlFile> {
                 .filter(|file| file.directory == directory),
         );
     }
-    let mut files = masked(files);
+    let mut files = without_overridden(files);
     files.extend(&sysctl.conf);
     files
 }
@@ -93,18 +93,19 @@ pub fn expand<'s>(sysctl: &'s Sysctl, pattern: &str) -> Vec<&'s SysctlFile> {
         .collect()
 }
 
-/// Of the files that share a name the first, all sorted by name.
-fn masked(files: Vec<&SysctlFile>) -> Vec<&SysctlFile> {
-    let mut chosen: Vec<&SysctlFile> = Vec::new();
+/// Of the files that share a name the first, which overrides the others; all sorted by
+/// name.
+fn without_overridden(files: Vec<&SysctlFile>) -> Vec<&SysctlFile> {
+    let mut in_effect: Vec<&SysctlFile> = Vec::new();
     for file in files {
         if file.name.strip_suffix(".conf").is_some()
-            && !chosen.iter().any(|known| known.name == file.name)
+            && !in_effect.iter().any(|known| known.name == file.name)
         {
-            chosen.push(file);
+            in_effect.push(file);
         }
     }
-    chosen.sort_by(|a, b| a.name.cmp(&b.name));
-    chosen
+    in_effect.sort_by(|a, b| a.name.cmp(&b.name));
+    in_effect
 }
 
 #[cfg(test)]

@@ -301,7 +301,7 @@ fn a_name_that_leads_out_of_a_tree_is_not_used() {
 }
 
 #[test]
-fn a_backup_that_was_spoilt_is_not_used() {
+fn a_backup_that_was_damaged_is_not_used() {
     let tree = Tree::copy_of("debian12");
     tree.fix();
     let fixed = tree.snapshot();
@@ -317,7 +317,7 @@ fn a_backup_that_was_spoilt_is_not_used() {
                 .unwrap()
                 .starts_with("before-")
             {
-                fs::write(path, "spoilt\n").unwrap();
+                fs::write(path, "damaged\n").unwrap();
             }
         }
     }

@@ -215,6 +215,36 @@ impl Summary {
         self.expect_reconciled()
     }
 
+    /// Demands that no packet was lost, and that the kernel's counters agree.
+    pub fn expect_no_drops(&self) -> Result<()> {
+        self.expect_reconciled()?;
+        ensure!(self.total() == 0, "packets were lost: {:?}", self.drops);
+        Ok(())
+    }
+
+    /// Demands that so many clashes were resolved by a merge, and no packet was lost.
+    pub fn expect_only_merges(&self, merges: u64) -> Result<()> {
+        self.expect_no_drops()?;
+        ensure!(
+            self.clash_resolved == merges,
+            "{} of {merges} clashes were merged",
+            self.clash_resolved
+        );
+        Ok(())
+    }
+
+    /// Demands that so many entries were refused that no packet wanted, and that no
+    /// packet was lost.
+    pub fn expect_only_non_packets(&self, refused: u64) -> Result<()> {
+        self.expect_no_drops()?;
+        ensure!(
+            self.non_packet == refused,
+            "{} of {refused} refused entries were counted",
+            self.non_packet
+        );
+        Ok(())
+    }
+
     /// Demands that so many packets were lost in the namespace of that inode; those
     /// that a skipped program left are in none.
     pub fn expect_lost_in(&self, netns: u64, packets: u64) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::{
     apply::{Applied, apply, report::FixReport},
     facts::{Facts, root::Root},
     incident::{Evidence, Incident, look},
-    observe::{check::proof::Range, usage},
+    observe::{check::proof::PacketRange, usage},
     plan::{
         self, Plan,
         demand::{Demand, RefusedFlows},
@@ -162,7 +162,7 @@ fn demand(root: &Root, facts: &Facts, options: &Options) -> (Demand, Option<Find
         .namespaces
         .iter()
         .filter_map(|namespace| namespace.refused.as_ref())
-        .map(|Range { at_least, .. }| at_least)
+        .map(|PacketRange { at_least, .. }| at_least)
         .sum();
     let flows = RefusedFlows {
         protocol: None,

@@ -5,10 +5,10 @@
 //! decided by pure functions over [`crate::facts`], [`crate::survival`] and two
 //! looks at the running kernel.
 
+pub mod capacity;
 mod configuration;
 mod events;
 mod persistence;
-pub mod pressure;
 pub mod report;
 mod text;
 mod unknown;
@@ -20,7 +20,7 @@ use anyhow::Result;
 
 pub use crate::say::finding::State;
 use crate::{
-    commands::status::{pressure::Bounds, report::StatusReport},
+    commands::status::{capacity::Bounds, report::StatusReport},
     facts::{Facts, root::Root},
     incident::look,
     say::{output::Output, stdout},

@@ -3,6 +3,7 @@
 
 use crate::{
     facts::{Facts, Source, host_kernel::Form, init::Init, sysctl::Variable},
+    kernel::limits::comparable,
     say::{
         finding::{Code, Finding, Severity},
         number::{counted, number, optional},
@@ -382,6 +383,5 @@ fn missed(boot: &Outcome) -> Option<&Step> {
 
 /// Whether a limit is higher than another; 0 is none.
 fn higher(one: u64, other: u64) -> bool {
-    let height = |limit| if limit == 0 { u64::MAX } else { limit };
-    height(one) > height(other)
+    comparable(one) > comparable(other)
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::{
     commands::status::{
+        capacity::{Bounds, Capacity},
         configuration,
         persistence::Persistence,
-        pressure::{Bounds, Pressure},
         unknown, unreadable,
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
@@ -23,7 +23,7 @@ use crate::{
     },
     observe::{
         backend::Backend,
-        check::proof::Range,
+        check::proof::PacketRange,
         survey::{self, Survey, unusable::Unusable},
         unread::UnreadableNamespace,
         usage::{self, NamespaceUse, Usage},
@@ -54,7 +54,7 @@ pub struct Refused {
     pub seconds: f64,
     /// How many, in all namespaces.
     #[serde(flatten)]
-    pub packets: Range,
+    pub packets: PacketRange,
 }
 
 /// Everything that `ctdrop status` reports.
@@ -196,7 +196,7 @@ impl StatusReport {
         let mut findings = unreadable::findings(&unread);
         findings.extend(filling_unknown);
         findings.extend(
-            Pressure {
+            Capacity {
                 facts: &facts,
                 namespaces: &namespaces,
                 memory: &memory,
@@ -267,13 +267,13 @@ fn table(facts: &Facts, namespaces: &[NamespaceUse]) -> Table {
 }
 
 fn refused(namespaces: &[NamespaceUse], apart: Duration) -> Option<Refused> {
-    let each: Vec<Range> = namespaces
+    let each: Vec<PacketRange> = namespaces
         .iter()
         .filter_map(|namespace| namespace.refused)
         .collect();
     (!each.is_empty()).then(|| Refused {
         seconds: apart.as_secs_f64(),
-        packets: Range {
+        packets: PacketRange {
             at_least: each.iter().map(|range| range.at_least).sum(),
             at_most: each.iter().map(|range| range.at_most).sum(),
         },

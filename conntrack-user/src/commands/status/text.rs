@@ -7,8 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
     commands::status::{
+        capacity::{packets, range},
         events,
-        pressure::{packets, range},
         report::StatusReport,
     },
     kernel::{counters::Totals, defaults, presence::Presence},

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::{
     commands::who::rows::{
-        Age, Group, MarkValue, OwnerName, Place, Range, Row, ServiceName, StateRow, Zone, group,
-        owner_rows, place, ranges, service_name, state_rows,
+        Age, Group, MarkValue, OwnerName, Place, Row, ServiceName, StateRow, TimeRange, Zone,
+        group, owner_rows, place, ranges, service_name, state_rows,
     },
     incident::{Census, Evidence, Incident, Remedies, judge, remedy},
     kernel::{container::Container, limits::Limits},
@@ -67,7 +67,7 @@ pub struct NamespaceReport {
     /// By mark.
     pub marks: Group<MarkValue>,
     /// By time until they expire.
-    pub remaining: Vec<Range>,
+    pub remaining: Vec<TimeRange>,
     /// By age, of entries that have one.
     pub age: Age,
     /// What would free most.

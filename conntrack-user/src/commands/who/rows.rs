@@ -114,7 +114,7 @@ pub struct StateRow {
 
 /// Entries in a range of time.
 #[derive(Debug, Serialize)]
-pub struct Range {
+pub struct TimeRange {
     /// Its upper end in seconds; none for the last one.
     pub below: Option<u32>,
     /// Entries.
@@ -127,7 +127,7 @@ pub struct Age {
     /// Entries that have an age: made while `nf_conntrack_timestamp` was on.
     pub known: u64,
     /// By age; empty if none is known.
-    pub ranges: Vec<Range>,
+    pub ranges: Vec<TimeRange>,
 }
 
 pub(super) fn place(address: Address, owners: &Owners) -> Place {
@@ -214,9 +214,9 @@ pub(super) fn state_rows(sums: &Aggregate) -> Vec<StateRow> {
         .collect()
 }
 
-pub(super) fn ranges(histogram: &Histogram) -> Vec<Range> {
+pub(super) fn ranges(histogram: &Histogram) -> Vec<TimeRange> {
     let ends = RANGES.into_iter().map(Some).chain([None]);
     ends.zip(histogram)
-        .map(|(below, &entries)| Range { below, entries })
+        .map(|(below, &entries)| TimeRange { below, entries })
         .collect()
 }

@@ -6,9 +6,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::{
     commands::who::{
         report::{Dump, NamespaceReport},
-        rows::{Group, Place, Range, Row, ServiceName},
+        rows::{Group, Place, Row, ServiceName, TimeRange},
     },
-    incident::{Culprit, Incident, Kind, Remedies, filling, thresholds::IDLE, words},
+    incident::{Culprit, FillingKind, Incident, Kind, Remedies, thresholds::IDLE, words},
     say::{
         number::{counted, counted_entries, number, optional, seconds, share},
         port::{Services, endpoint, port_text},
@@ -99,11 +99,11 @@ fn incident(report: &NamespaceReport, services: &Services) -> Vec<String> {
         lines.push(format!("{BAD}{why}{BAD:#}"));
     }
     let style = match incident.filling.kind {
-        filling::Kind::TooFew | filling::Kind::HonestLoad | filling::Kind::NotSeen => GOOD,
-        filling::Kind::Leak
-        | filling::Kind::SpoofedFlood
-        | filling::Kind::Flood
-        | filling::Kind::Unknown => BAD,
+        FillingKind::TooFew | FillingKind::HonestLoad | FillingKind::NotSeen => GOOD,
+        FillingKind::Leak
+        | FillingKind::SpoofedFlood
+        | FillingKind::Flood
+        | FillingKind::Unknown => BAD,
     };
     let what = words::filling(incident.filling.kind);
     let culprit = culprit(incident, services);
@@ -176,7 +176,7 @@ fn progress(report: &NamespaceReport) -> String {
     )
 }
 
-fn remaining(what: &str, ranges: &[Range]) -> String {
+fn remaining(what: &str, ranges: &[TimeRange]) -> String {
     let parts: Vec<String> = ranges
         .iter()
         .enumerate()

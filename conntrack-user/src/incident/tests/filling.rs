@@ -1,12 +1,12 @@
 //! What fills the table.
 
 use crate::incident::{
-    Census, Confidence, Culprit, Kind, Pressure, Remedy, Service,
+    Census, Confidence, Culprit, FillingKind, Kind, Pressure, Remedy, Service,
     census::ESTABLISHED,
-    filling, judge,
+    judge,
     tests::{
         CLIENT, RESOLVER, calm, few_sources, full, heaviest, honest, leaking, second, spoofed,
-        table, told,
+        table, verdict,
     },
 };
 
@@ -16,10 +16,10 @@ fn honest_load_in_a_full_table_is_undersized() {
     let expected = (
         Kind::Undersized,
         Pressure::Full,
-        filling::Kind::HonestLoad,
+        FillingKind::HonestLoad,
         Confidence::Likely,
     );
-    assert_eq!(told(&found), expected);
+    assert_eq!(verdict(&found), expected);
     assert_eq!(found.remedies.list, [Remedy::RaiseLimit]);
     assert!(found.wants_room() && !found.fills_any_limit());
     // As good as full, and nothing refused yet.
@@ -35,10 +35,10 @@ fn a_table_that_nobody_has_looked_into_may_be_undersized() {
     let expected = (
         Kind::Undersized,
         Pressure::Full,
-        filling::Kind::NotSeen,
+        FillingKind::NotSeen,
         Confidence::Possible,
     );
-    assert_eq!(told(&found), expected);
+    assert_eq!(verdict(&found), expected);
     assert_eq!(found.remedies.list, [Remedy::LookWho, Remedy::RaiseLimit]);
 }
 
@@ -48,10 +48,10 @@ fn idle_connections_of_one_client_are_a_leak() {
     let expected = (
         Kind::Leak,
         Pressure::Full,
-        filling::Kind::Leak,
+        FillingKind::Leak,
         Confidence::Possible,
     );
-    assert_eq!(told(&found), expected);
+    assert_eq!(verdict(&found), expected);
     let client = Culprit::Source {
         address: CLIENT,
         owner: None,
@@ -109,7 +109,7 @@ fn live_connections_under_another_timeout_are_honest_load() {
     let found = judge(&full(), Some(&live));
     assert_eq!(
         (found.kind, found.filling.kind),
-        (Kind::Undersized, filling::Kind::HonestLoad)
+        (Kind::Undersized, FillingKind::HonestLoad)
     );
     assert_eq!(judge(&calm(), Some(&live)).kind, Kind::None);
 }
@@ -125,10 +125,10 @@ fn what_may_be_in_use_is_no_leak() {
     let expected = (
         Kind::Unknown,
         Pressure::Full,
-        filling::Kind::Unknown,
+        FillingKind::Unknown,
         Confidence::Possible,
     );
-    assert_eq!(told(&found), expected);
+    assert_eq!(verdict(&found), expected);
     assert_eq!(found.culprit, None);
     assert!(found.wants_room(), "packets are lost meanwhile");
     assert_eq!(found.remedies.list, [Remedy::LookWho, Remedy::RaiseLimit]);
@@ -195,7 +195,7 @@ fn a_few_entries_say_nothing() {
     };
     let found = judge(&full(), Some(&few));
     assert_eq!(found.kind, Kind::Undersized);
-    assert_eq!(found.filling.kind, filling::Kind::TooFew);
+    assert_eq!(found.filling.kind, FillingKind::TooFew);
     assert_eq!(found.confidence, Confidence::Possible);
 }
 
@@ -208,7 +208,7 @@ fn a_part_of_the_table_does_not_explain_the_whole() {
     let found = judge(&full(), Some(&part));
     assert_eq!(
         (found.kind, found.filling.kind),
-        (Kind::Undersized, filling::Kind::Leak)
+        (Kind::Undersized, FillingKind::Leak)
     );
     assert!(found.filling.filtered);
     assert_eq!(found.confidence, Confidence::Possible);
@@ -219,7 +219,7 @@ fn a_table_with_room_can_leak_and_be_no_incident() {
     let found = judge(&calm(), Some(&leaking()));
     assert_eq!(
         (found.kind, found.filling.kind),
-        (Kind::None, filling::Kind::Leak)
+        (Kind::None, FillingKind::Leak)
     );
     assert!(found.culprit.is_some());
     assert!(!found.wants_room());

@@ -8,9 +8,8 @@ use std::net::IpAddr;
 
 use crate::{
     incident::{
-        Census, Confidence, Evidence, Incident, Kind, Netns, Pressure, Service,
+        Census, Confidence, Evidence, FillingKind, Incident, Kind, Netns, Pressure, Service,
         census::{ESTABLISHED, Heaviest, Overdue},
-        filling as table_filling,
     },
     kernel::counters::Totals,
     table::idle::SecondLook,
@@ -138,7 +137,7 @@ pub(super) fn second(alive: u64, idle: u64, unknown: u64) -> SecondLook {
     }
 }
 
-pub(super) fn told(incident: &Incident) -> (Kind, Pressure, table_filling::Kind, Confidence) {
+pub(super) fn verdict(incident: &Incident) -> (Kind, Pressure, FillingKind, Confidence) {
     (
         incident.kind,
         incident.pressure,

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 
 use crate::incident::{
-    Census, Confidence, Culprit, Evidence, Kind, Pressure, Remedy, commands, filling, judge,
-    tests::{calm, container, full, honest, leaking, table, told},
+    Census, Confidence, Culprit, Evidence, FillingKind, Kind, Pressure, Remedy, commands, judge,
+    tests::{calm, container, full, honest, leaking, table, verdict},
     worst,
 };
 
 #[test]
 fn nothing_is_refused_in_a_table_with_room() {
-    use filling::Kind::NotSeen;
+    use FillingKind::NotSeen;
     let found = judge(&calm(), None);
     assert_eq!(
-        told(&found),
+        verdict(&found),
         (Kind::None, Pressure::Calm, NotSeen, Confidence::Certain)
     );
     assert_eq!(found.remedies.list, []);
@@ -114,10 +114,10 @@ fn drops_since_boot_under_the_default_limit_are_undersized() {
     let expected = (
         Kind::Undersized,
         Pressure::WasFull,
-        filling::Kind::NotSeen,
+        FillingKind::NotSeen,
         Confidence::Possible,
     );
-    assert_eq!(told(&found), expected);
+    assert_eq!(verdict(&found), expected);
     assert!(found.wants_room());
 }
 

@@ -1,15 +1,15 @@
 //! Compares what the programs counted with the kernel's own counters, all the time.
 //!
-//! For each namespace and counter the *surplus* is what the kernel counted
+//! For each namespace and counter the *excess* is what the kernel counted
 //! since just before the programs were attached, less what they counted. It
 //! starts at what happened before they were attached, and must not change
 //! after that. Kernel and programs cannot be read at the same instant, so each
-//! reading gives the surplus only as a range: the programs are read before and
+//! reading gives the excess only as a range: the programs are read before and
 //! after the counter. While packets pour in the range is wide; whenever they
 //! pause it is a single number. The ranges of all readings together bound how
-//! far the surplus has moved, and a window edge can never look like a loss.
+//! far the excess has moved, and a window edge can never look like a loss.
 //!
-//! While not all programs are attached the surplus may grow: by what only the
+//! While not all programs are attached the excess may grow: by what only the
 //! counters show ([`Coverage`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use crate::observe::{
     backend::Backend,
     check::{
         counter::{Counter, Growth},
-        surplus::{Coverage, Surplus, positive},
+        excess::{Coverage, Excess, positive},
         verdict::{self, Unseen, Verdict},
     },
     counts::{health::Missed, totals::Totals},
@@ -41,7 +41,7 @@ pub struct Reading<'a> {
 /// All readings so far.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    surplus: BTreeMap<(u32, Counter), Surplus>,
+    excess: BTreeMap<(u32, Counter), Excess>,
     growth: BTreeMap<u32, Growth>,
     /// What the programs had counted at the last reading.
     counted: BTreeMap<u32, Totals>,
@@ -68,20 +68,17 @@ impl Ledger {
             let grown = grown.cast_signed();
             let low = grown - counter.expected(reading.after) - in_flight;
             let high = grown - counter.expected(reading.before) + in_flight;
-            let surplus = self
-                .surplus
-                .entry((netns, counter))
-                .or_insert(Surplus::START);
+            let excess = self.excess.entry((netns, counter)).or_insert(Excess::START);
             if first && high < 0 {
-                surplus.reopen_at_zero(self.last_partial);
+                excess.reopen_at_zero(self.last_partial);
                 if matches!(counter, Counter::Drop | Counter::InsertFailed) {
                     // Some of them may turn out to be checked, but none is left out.
                     of_others += low.unsigned_abs();
                 }
             }
             match self.coverage {
-                Coverage::Full => surplus.narrow((low, high)),
-                Coverage::AtRest | Coverage::None => surplus.rise((low, high)),
+                Coverage::Full => excess.narrow((low, high)),
+                Coverage::AtRest | Coverage::None => excess.rise((low, high)),
             }
         }
         let mut counted = reading.before;
@@ -105,8 +102,8 @@ impl Ledger {
     /// every namespace.
     pub fn cover(&mut self, coverage: Coverage) {
         if coverage != Coverage::Full && coverage != self.coverage {
-            for surplus in self.surplus.values_mut() {
-                surplus.settle(self.last_partial);
+            for excess in self.excess.values_mut() {
+                excess.settle(self.last_partial);
             }
             self.last_partial = coverage;
         }
@@ -124,11 +121,11 @@ impl Ledger {
             self.counted.insert(netns, *counted);
         }
         self.open.insert(netns);
-        for (_, surplus) in self
-            .surplus
+        for (_, excess) in self
+            .excess
             .range_mut((netns, Counter::Drop)..=(netns, Counter::ChainTooLong))
         {
-            surplus.reopen(self.last_partial);
+            excess.reopen(self.last_partial);
         }
     }
 
@@ -140,8 +137,8 @@ impl Ledger {
         let growth = self.growth.entry(netns).or_default();
         for (&counter, &grown) in growth.iter() {
             let now = grown.cast_signed() - counter.expected(counted);
-            if let Some(surplus) = self.surplus.get_mut(&(netns, counter)) {
-                surplus.set(now);
+            if let Some(excess) = self.excess.get_mut(&(netns, counter)) {
+                excess.set(now);
             }
         }
     }
@@ -159,23 +156,23 @@ impl Ledger {
     /// taken while packets moved.
     fn in_doubt(&self, netns: u32) -> u64 {
         let drop = (netns, Counter::Drop);
-        let (Some(surplus), Some(counted)) = (self.surplus.get(&drop), self.counted.get(&netns))
+        let (Some(excess), Some(counted)) = (self.excess.get(&drop), self.counted.get(&netns))
         else {
             return 0;
         };
         let checked = self.growth_of(netns, Counter::Drop).cast_signed();
-        positive(Counter::Drop.expected(counted) - checked).min(surplus.doubt())
+        positive(Counter::Drop.expected(counted) - checked).min(excess.doubt())
     }
 
     /// How much a counter of a namespace has grown while the programs were
     /// attached.
     fn growth_of(&self, netns: u32, counter: Counter) -> u64 {
         let grown = self.growth.get(&netns).and_then(|of| of.get(&counter));
-        let before = self.surplus.get(&(netns, counter));
+        let before = self.excess.get(&(netns, counter));
         grown
             .copied()
             .unwrap_or(0)
-            .saturating_sub(before.map_or(0, Surplus::before))
+            .saturating_sub(before.map_or(0, Excess::before))
     }
 
     /// The growth of each counter while the programs were attached, summed
@@ -191,7 +188,7 @@ impl Ledger {
         sum
     }
 
-    /// What the readings prove, over the namespaces chosen.
+    /// What the readings prove, over the namespaces that `of` selects.
     pub fn verdict(&self, backend: Backend, missed: &Missed, of: impl Fn(u32) -> bool) -> Verdict {
         let unseen = self
             .growth
@@ -205,12 +202,12 @@ impl Ledger {
     fn unseen(&self, netns: u32) -> Unseen {
         let mut unseen = Unseen::default();
         for counter in Counter::ALL {
-            if let Some(surplus) = self.surplus.get(&(netns, counter)) {
-                let grown = |of| surplus.grown(of, self.last_partial);
-                unseen.by_counter.insert(counter, surplus.unseen());
+            if let Some(excess) = self.excess.get(&(netns, counter)) {
+                let grown = |of| excess.grown(of, self.last_partial);
+                unseen.by_counter.insert(counter, excess.unseen());
                 unseen.at_rest.insert(counter, grown(Coverage::AtRest));
                 unseen.unwatched.insert(counter, grown(Coverage::None));
-                unseen.unconfirmed += surplus.unconfirmed();
+                unseen.unconfirmed += excess.unconfirmed();
             }
         }
         unseen

@@ -45,14 +45,14 @@ impl Rules {
 /// How many packets were surely lost, and how many at most; of those that any
 /// counter shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Range {
+pub struct PacketRange {
     /// No fewer than this.
     pub at_least: u64,
     /// No more than this.
     pub at_most: u64,
 }
 
-impl Range {
+impl PacketRange {
     /// How many packets a growth of counters stands for, if nothing else is
     /// known.
     pub fn of(totals: &Totals) -> Self {
@@ -94,7 +94,7 @@ pub(crate) struct Proof {
     pub(crate) chain_too_long: u64,
     pub(crate) non_packet_chain: u64,
     pub(crate) other: u64,
-    pub(crate) range: Range,
+    pub(crate) range: PacketRange,
 }
 
 impl Span {
@@ -110,7 +110,7 @@ impl Span {
     /// a full table.
     pub(crate) fn proof(&self) -> Proof {
         let (drop, failed) = (self.of(Counter::Drop), self.of(Counter::InsertFailed));
-        let range = Range {
+        let range = PacketRange {
             at_least: drop.max(failed),
             at_most: drop + failed,
         };
@@ -120,7 +120,7 @@ impl Span {
                 Proof {
                     table_full,
                     other: drop - table_full,
-                    range: Range {
+                    range: PacketRange {
                         at_least: drop,
                         ..range
                     },
@@ -187,8 +187,8 @@ mod tests {
         Span { growth, while_full }.proof()
     }
 
-    const fn range(at_least: u64, at_most: u64) -> Range {
-        Range { at_least, at_most }
+    const fn range(at_least: u64, at_most: u64) -> PacketRange {
+        PacketRange { at_least, at_most }
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
                                 grown.push((Counter::ChainTooLong, chains));
                             }
                             let proof = proof(kernel, &grown, full);
-                            let Range { at_least, at_most } = proof.range;
+                            let PacketRange { at_least, at_most } = proof.range;
                             assert!(
                                 (at_least..=at_most).contains(&proof.drops()),
                                 "{grown:?}: {proof:?}"
@@ -360,7 +360,7 @@ mod tests {
                     (Counter::InsertFailed, clash + chain + dying),
                     (Counter::ChainTooLong, chain + entries),
                 ];
-                let Range { at_least, at_most } = proof(FROM_5_15, &grown, full).range;
+                let PacketRange { at_least, at_most } = proof(FROM_5_15, &grown, full).range;
                 let lost = full + clash + chain + dying;
                 assert!(
                     (at_least..=at_most).contains(&lost),

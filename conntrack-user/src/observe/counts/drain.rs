@@ -240,14 +240,7 @@ mod tests {
     use conntrack_ebpf::Reason;
 
     use super::*;
-
-    fn counts(slots: &[(u32, u64)]) -> TotalCounts {
-        let mut counts = TotalCounts::default();
-        for &(slot, amount) in slots {
-            counts.slots[slot as usize] = amount;
-        }
-        counts
-    }
+    use crate::observe::counts::totals::tests::counts;
 
     #[test]
     fn epochs_are_summed_by_namespace() {

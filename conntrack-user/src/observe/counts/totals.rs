@@ -52,10 +52,11 @@ impl Totals {
 pub type TotalsByNetns = BTreeMap<u32, Totals>;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn counts(slots: &[(u32, u64)]) -> TotalCounts {
+    /// Counts of one epoch: 0 but for the slots given.
+    pub(in crate::observe::counts) fn counts(slots: &[(u32, u64)]) -> TotalCounts {
         let mut counts = TotalCounts::default();
         for &(slot, amount) in slots {
             counts.slots[slot as usize] = amount;

@@ -15,7 +15,7 @@ use crate::{
         backend::Backend,
         check::{
             counter::Counter,
-            evidence::{Evidence, Look},
+            counter_history::{CounterHistory, Look},
             growth::{FollowedCounters, same_refusals},
         },
         counts::{
@@ -43,7 +43,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub struct CounterObserver {
     unusable: Vec<Unusable>,
     followed: FollowedCounters,
-    evidence: Evidence,
+    history: CounterHistory,
     log: Log,
     /// Namespaces whose counters could not be read at the start.
     unreadable: usize,
@@ -69,7 +69,7 @@ impl CounterObserver {
             unusable,
             unreadable: followed.namespaces().list.len().saturating_sub(readable),
             followed,
-            evidence: Evidence::default(),
+            history: CounterHistory::default(),
             log,
             instance: module::instance(MODULE),
         };
@@ -92,15 +92,15 @@ impl CounterObserver {
     }
 
     pub(crate) fn snapshot(&self, of: impl Fn(u32) -> bool) -> Snapshot {
-        let drops = self.evidence.drops().into_iter();
+        let drops = self.history.drops().into_iter();
         Snapshot {
             backend: Backend::Counters,
             armed: true,
             totals: TotalsByNetns::new(),
             drops_by_counters: drops.filter(|&(netns, _)| of(netns)).collect(),
-            verdict: self.evidence.verdict(&of),
-            growth: self.evidence.growth(&of),
-            range: Some(self.evidence.range(&of)),
+            verdict: self.history.verdict(&of),
+            growth: self.history.growth(&of),
+            range: Some(self.history.range(&of)),
             unchecked: 0,
             missed: Missed::default(),
             faults: Faults::default(),
@@ -118,7 +118,7 @@ impl CounterObserver {
                 .to_owned(),
         ];
         if !self
-            .evidence
+            .history
             .growth(|_| true)
             .contains_key(&Counter::ClashResolve)
         {
@@ -180,7 +180,7 @@ impl CounterObserver {
                 max,
                 quiet,
             };
-            self.evidence.look(netns, &look, &said_full);
+            self.history.look(netns, &look, &said_full);
         }
         Ok(())
     }

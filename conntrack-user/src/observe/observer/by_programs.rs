@@ -16,12 +16,12 @@ use anyhow::Result;
 use crate::{
     kernel::netns::Namespaces,
     observe::{
-        arming::{Arming, Change, Pressure},
+        arming::{Arming, Change, TableState},
         backend::Backend,
         check::{
+            excess::Coverage,
             growth::{FollowedCounters, same_refusals},
             ledger::{Ledger, Reading},
-            surplus::Coverage,
         },
         counts::{
             health::{Faults, Missed},
@@ -231,7 +231,7 @@ impl ProgramObserver {
             self.check()?;
         }
         let refusals = self.followed.refusals() + sum_of_all(&self.counted);
-        let pressure = Pressure {
+        let state = TableState {
             fill: self.followed.fill(),
             refusing: refusals != self.refusals,
         };
@@ -240,7 +240,7 @@ impl ProgramObserver {
             return Ok(None);
         };
         let armed = attachment.is_armed();
-        match self.arming.decide(armed, pressure, Instant::now()) {
+        match self.arming.decide(armed, state, Instant::now()) {
             Some(Change::Arm) if !armed => {
                 attachment.arm()?;
                 self.check()?;

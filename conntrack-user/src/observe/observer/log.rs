@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     kernel::{kmsg::KernelLog, message::Message},
-    observe::check::evidence::FullTables,
+    observe::check::counter_history::FullTables,
 };
 
 /// The kernel log, or why it cannot be read.

@@ -131,7 +131,7 @@ impl Observer {
     }
 
     /// What was found since the start, as of the last [`Self::drain`] and the last
-    /// [`Self::check`], over the namespaces chosen.
+    /// [`Self::check`], over the namespaces that `of` selects.
     pub fn snapshot(&self, of: impl Fn(u32) -> bool) -> Result<Snapshot> {
         match self {
             Self::Programs(observer) => observer.snapshot(of),

@@ -7,7 +7,7 @@ use crate::{
     observe::{
         arming::Arm,
         backend::Backend,
-        check::{counter::Growth, proof::Range, verdict::Verdict},
+        check::{counter::Growth, proof::PacketRange, verdict::Verdict},
         counts::{
             health::{Faults, Missed},
             senders::Senders,
@@ -51,7 +51,7 @@ pub struct Snapshot {
     /// How much the kernel's counters have grown.
     pub growth: Growth,
     /// How many packets were lost, where only counters tell.
-    pub range: Option<Range>,
+    pub range: Option<PacketRange>,
     /// Packets counted that no counter could be compared with.
     pub unchecked: u64,
     /// How often the kernel skipped programs, in all namespaces.

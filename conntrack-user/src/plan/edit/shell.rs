@@ -57,8 +57,8 @@ pub fn add_word(content: &[u8], variable: &str, word: &str, also: &[String]) -> 
     Ok(new)
 }
 
-/// The words of an assignment that letters which look like quotes have spoilt.
-pub fn spoilt_words(text: &str, variable: &str) -> Vec<String> {
+/// The words of an assignment in typographic quotes, which are no quotes to the shell.
+pub fn words_in_typographic_quotes(text: &str, variable: &str) -> Vec<String> {
     let Some((_, value)) = text
         .split_once(variable)
         .and_then(|(_, rest)| rest.split_once('='))
@@ -212,9 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn quotes_that_are_none_are_replaced() {
+    fn typographic_quotes_are_replaced() {
         let text = "IPTABLES_SYSCTL_LOAD_LIST=”.ip_conntrack .bridge-nf”";
-        assert_eq!(spoilt_words(text, LIST), [".ip_conntrack", ".bridge-nf"]);
+        assert_eq!(
+            words_in_typographic_quotes(text, LIST),
+            [".ip_conntrack", ".bridge-nf"]
+        );
         let new = add_word(
             format!("A=1\n{text}\nB=2\n").as_bytes(),
             LIST,

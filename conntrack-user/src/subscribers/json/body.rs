@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     engine::report::{NamespaceState, Report},
     observe::{
-        check::{counter::Growth, proof::Range},
+        check::{counter::Growth, proof::PacketRange},
         counts::health::{Faults, Missed},
     },
     subscribers::json::{flows::Flows, groups::Groups},
@@ -31,7 +31,7 @@ pub(super) struct Body<'a> {
     drops: &'a BTreeMap<&'static str, u64>,
     /// How many packets were lost, where only counters tell.
     #[serde(skip_serializing_if = "Option::is_none")]
-    drops_range: Option<Range>,
+    drops_range: Option<PacketRange>,
     /// Entries killed to make room.
     evicted: u64,
     /// Clashes without a loss.

@@ -7,7 +7,7 @@ use crate::{
     },
     observe::{
         backend::Backend,
-        check::{counter::Counter, discrepancy::Discrepancy, proof::Range},
+        check::{counter::Counter, discrepancy::Discrepancy, proof::PacketRange},
     },
     say::{
         number::{counted, number, optional},
@@ -129,8 +129,8 @@ fn reasons(report: &Report) -> String {
 }
 
 /// `between 103 and 106 packets were lost`, where counters leave it open.
-fn lost_between(range: Option<Range>) -> Option<String> {
-    let Range { at_least, at_most } = range?;
+fn lost_between(range: Option<PacketRange>) -> Option<String> {
+    let PacketRange { at_least, at_most } = range?;
     (at_least != at_most).then(|| {
         format!(
             "between {} and {} packets were lost: one packet can move two counters",

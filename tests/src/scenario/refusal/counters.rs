@@ -5,7 +5,8 @@ use std::{thread, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    net::{Conntrack, Family, Fill, Flood, Lan, LanOptions, Protocol, Twins, chains},
+    net::{Flood, Lan, LanOptions, Protocol, Twins, chains},
+    scenario::refusal::{confirm::refuse_entries, table_full::every_protocol},
     stage::{Auto, Backend, Machine, Scenario, setup},
     watch::{Range, Summary, Watch},
 };
@@ -104,27 +105,7 @@ fn refuse(machine: &Machine, name: &str, floods: &[Flood]) -> Result<()> {
 }
 
 fn protocols(machine: &Machine) -> Result<()> {
-    let floods: Vec<Flood> = [Family::V4, Family::V6]
-        .into_iter()
-        .flat_map(|family| {
-            [
-                Protocol::Udp,
-                Protocol::TCP_SYN,
-                Protocol::Echo,
-                Protocol::Sctp,
-                Protocol::Gre,
-                Protocol::Other(253),
-            ]
-            .map(|protocol| Flood {
-                protocol,
-                family,
-                flows: 1_000,
-                packets: 10_001,
-                ..Flood::default()
-            })
-        })
-        .collect();
-    refuse(machine, "protocols", &floods)
+    refuse(machine, "protocols", &every_protocol())
 }
 
 fn namespaces(machine: &Machine) -> Result<()> {
@@ -184,30 +165,19 @@ fn clash(machine: &Machine) -> Result<()> {
         "{lost} lost, not surely {between:?}"
     );
     let summary = twins(Protocol::Udp)?;
-    nothing_lost(&summary)?;
-    ensure!(
-        summary.clash_resolved == lost,
-        "{} merged",
-        summary.clash_resolved
-    );
-    Ok(())
+    summary.expect_only_merges(lost)?;
+    surely(&summary, 0)
 }
 
 fn refusals(machine: &Machine) -> Result<()> {
     /// The first kernel that limits chains.
     const FIRST: (u32, u32) = (5, 15);
-    const WANTED: u32 = 1_000;
     let lan = setup::full_lan(machine, "ctnetlink", &LanOptions::default())?;
-    let limit = u32::try_from(lan.firewall.limit()?)?;
     let watch = Watch::all_flows(&on_counters(machine))?;
-    let more = (limit + 10..limit + 10 + WANTED).map(|number| Fill::default().entry(number));
-    let outcome = Conntrack::open(&lan.firewall)?.insert(more)?;
-    ensure!(
-        outcome.inserted < u64::from(WANTED),
-        "the table was not full"
-    );
+    refuse_entries(&lan)?;
     let summary = watch.finish()?;
-    nothing_lost(&summary)?;
+    summary.expect_no_drops()?;
+    surely(&summary, 0)?;
     let log = summary.log.context("root may read the kernel log")?;
     ensure!(
         log.lines > 0,
@@ -224,13 +194,8 @@ fn refusals(machine: &Machine) -> Result<()> {
     let watch = Watch::all_flows(&on_counters(machine))?;
     let inserted = chains::saturate(&lan.firewall)?;
     let summary = watch.finish()?;
-    nothing_lost(&summary)?;
-    let refused: u64 = inserted.refused.values().sum();
-    ensure!(
-        summary.non_packet == refused,
-        "{} of {refused}",
-        summary.non_packet
-    );
+    summary.expect_only_non_packets(inserted.refused.values().sum())?;
+    surely(&summary, 0)?;
     let flood = Flood {
         flows: 10_000,
         packets: 10_000,
@@ -269,14 +234,4 @@ fn surely(summary: &Summary, packets: u64) -> Result<()> {
         summary.drops_range
     );
     Ok(())
-}
-
-fn nothing_lost(summary: &Summary) -> Result<()> {
-    summary.expect_reconciled()?;
-    ensure!(
-        summary.total() == 0,
-        "no packet was lost: {:?}",
-        summary.drops
-    );
-    surely(summary, 0)
 }

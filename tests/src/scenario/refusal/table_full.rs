@@ -124,7 +124,12 @@ fn many_flows(machine: &Machine) -> Result<()> {
 
 fn protocols(machine: &Machine) -> Result<()> {
     let lan = setup::full_lan(machine, "protocols", &LanOptions::default())?;
-    let floods: Vec<Flood> = [Family::V4, Family::V6]
+    refuse(machine, &lan, &every_protocol()).map(drop)
+}
+
+/// A flood of each protocol over IPv4, and of each over IPv6.
+pub(super) fn every_protocol() -> Vec<Flood> {
+    [Family::V4, Family::V6]
         .into_iter()
         .flat_map(|family| {
             [
@@ -143,8 +148,7 @@ fn protocols(machine: &Machine) -> Result<()> {
                 ..Flood::default()
             })
         })
-        .collect();
-    refuse(machine, &lan, &floods).map(drop)
+        .collect()
 }
 
 /// Sends floods against a full table and demands every flow's exact count.

@@ -1,12 +1,12 @@
-//! What the kernel counted and no program did, of one counter in one namespace, as
-//! far as readings bound it.
+//! The excess of one kernel counter in one namespace over what the programs counted,
+//! as far as readings bound it.
 
 use std::mem;
 
 /// Which refusals the programs see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Coverage {
-    /// All: the surplus must not change.
+    /// All: the excess must not change.
     #[default]
     Full,
     /// At rest: only a full table and clashes.
@@ -15,9 +15,10 @@ pub enum Coverage {
     None,
 }
 
-/// What all readings of one counter in one namespace say together.
+/// What the kernel counted and no program did: the bounds that all readings of one
+/// counter in one namespace give together.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surplus {
+pub(crate) struct Excess {
     /// It has been at least this; while it may grow, at the last reading.
     at_least: i64,
     /// It has been at most this; while it may grow, at the last reading.
@@ -41,7 +42,7 @@ pub(crate) struct Surplus {
     before: Option<u64>,
 }
 
-impl Surplus {
+impl Excess {
     /// Before the programs were attached, the kernel alone counted.
     pub(crate) const START: Self = Self {
         at_least: 0,

@@ -14,7 +14,7 @@ use crate::{
     observe::check::{
         counter::{Counter, Growth},
         discrepancy::Discrepancy,
-        proof::{Proof, Range, Span},
+        proof::{PacketRange, Proof, Span},
         verdict::Verdict,
     },
 };
@@ -43,7 +43,7 @@ pub struct FullTables {
 
 /// All looks at a namespace.
 #[derive(Clone, Debug, Default)]
-struct History {
+struct NetnsHistory {
     /// Up to the last quiet moment.
     settled: Proof,
     /// The counters then.
@@ -56,7 +56,7 @@ struct History {
     near_limit: bool,
 }
 
-impl History {
+impl NetnsHistory {
     fn look(&mut self, look: &Look<'_>, said: bool) {
         let drop = |growth: &Growth| growth.get(&Counter::Drop).copied().unwrap_or(0);
         let near_limit = near_limit(look.entries, look.max);
@@ -128,11 +128,11 @@ fn proved(reason: Reason, proof: &Proof, grown: impl Fn(Counter) -> u64) -> Opti
 
 /// All looks at all namespaces.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    namespaces: BTreeMap<u32, History>,
+pub struct CounterHistory {
+    namespaces: BTreeMap<u32, NetnsHistory>,
 }
 
-impl Evidence {
+impl CounterHistory {
     /// Takes in a look at a namespace, and what the log has said since the one
     /// before.
     pub fn look(&mut self, netns: u32, look: &Look<'_>, said_full: &FullTables) {
@@ -140,8 +140,8 @@ impl Evidence {
         self.namespaces.entry(netns).or_default().look(look, full);
     }
 
-    /// What all looks show, over the namespaces chosen. There is no discrepancy:
-    /// the counters cannot be compared with anything.
+    /// What all looks show, over the namespaces that `of` selects. There is no
+    /// discrepancy: the counters cannot be compared with anything.
     pub fn verdict(&self, of: impl Fn(u32) -> bool) -> Verdict {
         let proof = self.proof(&of);
         let growth = self.growth(&of);
@@ -158,15 +158,15 @@ impl Evidence {
         }
     }
 
-    /// How many packets were lost, over the namespaces chosen.
-    pub fn range(&self, of: impl Fn(u32) -> bool) -> Range {
+    /// How many packets were lost, over the namespaces that `of` selects.
+    pub fn range(&self, of: impl Fn(u32) -> bool) -> PacketRange {
         self.proof(of).range
     }
 
-    /// Growth of the counters, over the namespaces chosen.
+    /// Growth of the counters, over the namespaces that `of` selects.
     pub fn growth(&self, of: impl Fn(u32) -> bool) -> Growth {
         let mut sum = Growth::new();
-        for history in self.chosen(of) {
+        for history in self.select(of) {
             for (&counter, &grown) in &history.growth {
                 *sum.entry(counter).or_default() += grown;
             }
@@ -184,11 +184,11 @@ impl Evidence {
 
     fn proof(&self, of: impl Fn(u32) -> bool) -> Proof {
         let mut sum = Proof::default();
-        self.chosen(of).for_each(|history| sum.add(history.proof()));
+        self.select(of).for_each(|history| sum.add(history.proof()));
         sum
     }
 
-    fn chosen(&self, of: impl Fn(u32) -> bool) -> impl Iterator<Item = &History> {
+    fn select(&self, of: impl Fn(u32) -> bool) -> impl Iterator<Item = &NetnsHistory> {
         self.namespaces
             .iter()
             .filter(move |&(&netns, _)| of(netns))
@@ -209,8 +209,8 @@ mod tests {
         growth
     }
 
-    const fn range(at_least: u64, at_most: u64) -> Range {
-        Range { at_least, at_most }
+    const fn range(at_least: u64, at_most: u64) -> PacketRange {
+        PacketRange { at_least, at_most }
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
 
     /// Looks at one namespace of a kernel of today.
     struct Story {
-        evidence: Evidence,
+        history: CounterHistory,
         growth: Growth,
     }
 
@@ -234,7 +234,7 @@ mod tests {
 
         fn begin() -> Self {
             let mut story = Self {
-                evidence: Evidence::default(),
+                history: CounterHistory::default(),
                 growth: growth(FROM_5_15, &[]),
             };
             story.look(&[], 0, true, &FullTables::default());
@@ -257,11 +257,11 @@ mod tests {
                 max: Some(100),
                 quiet,
             };
-            self.evidence.look(Self::NETNS, &look, said_full);
+            self.history.look(Self::NETNS, &look, said_full);
         }
 
         fn drops(&self) -> (u64, u64, u64) {
-            let verdict = self.evidence.verdict(|_| true);
+            let verdict = self.history.verdict(|_| true);
             let of = |reason| verdict.from_counters.get(&reason).copied().unwrap_or(0);
             (
                 of(Reason::TableFull),
@@ -314,7 +314,7 @@ mod tests {
         );
         story.look(&[(Counter::Drop, 5)], 100, true, &FullTables::default());
         assert_eq!(story.drops(), (5, 0, 10));
-        assert_eq!(story.evidence.range(|_| true), range(15, 15));
+        assert_eq!(story.history.range(|_| true), range(15, 15));
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
             &FullTables::default(),
         );
         assert_eq!(story.drops(), (0, 0, 1));
-        assert_eq!(story.evidence.range(|_| true), range(1, 2));
+        assert_eq!(story.history.range(|_| true), range(1, 2));
         // The same for a chain.
         story.look(
             &[(Counter::ChainTooLong, 1)],
@@ -344,7 +344,7 @@ mod tests {
             &FullTables::default(),
         );
         assert_eq!(story.drops(), (0, 1, 1));
-        assert_eq!(story.evidence.range(|_| true), range(2, 3));
+        assert_eq!(story.history.range(|_| true), range(2, 3));
     }
 
     #[test]
@@ -363,13 +363,13 @@ mod tests {
             max: Some(100),
             quiet: true,
         };
-        story.evidence.look(8, &look, &FullTables::default());
+        story.history.look(8, &look, &FullTables::default());
         assert_eq!(story.drops(), (4, 0, 3));
-        assert_eq!(story.evidence.range(|_| true), range(7, 7));
-        assert_eq!(story.evidence.range(|netns| netns == 8), range(4, 4));
-        assert_eq!(story.evidence.drops(), [(7, 3), (8, 4)].into());
-        let verdict = story.evidence.verdict(|_| true);
+        assert_eq!(story.history.range(|_| true), range(7, 7));
+        assert_eq!(story.history.range(|netns| netns == 8), range(4, 4));
+        assert_eq!(story.history.drops(), [(7, 3), (8, 4)].into());
+        let verdict = story.history.verdict(|_| true);
         assert_eq!(verdict.from_counters[&Reason::Evicted], 6);
-        assert_eq!(story.evidence.growth(|_| true)[&Counter::InsertFailed], 3);
+        assert_eq!(story.history.growth(|_| true)[&Counter::InsertFailed], 3);
     }
 }

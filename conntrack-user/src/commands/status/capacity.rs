@@ -1,4 +1,4 @@
-//! Findings about the numbers: how full tables are, what is refused, chains,
+//! Findings about capacity: how full tables are, what is refused, chains,
 //! memory, timeouts.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::{
         defaults::{TCP_TIMEOUT_ESTABLISHED, enough_buckets},
         memory::Memory,
     },
-    observe::{check::proof::Range, usage::NamespaceUse},
+    observe::{check::proof::PacketRange, usage::NamespaceUse},
     say::{
         finding::{Code, Finding, Severity},
         number::{bytes, duration, number, percent, shortened},
@@ -26,12 +26,12 @@ pub struct Bounds {
     pub critical: u8,
 }
 
-/// What the numbers are judged by.
-pub(crate) struct Pressure<'a> {
+/// What is judged.
+pub(crate) struct Capacity<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) namespaces: &'a [NamespaceUse],
     pub(crate) memory: &'a Memory,
-    /// What follows from them, of the worst namespace.
+    /// The incident of the worst namespace.
     pub(crate) incident: &'a Incident,
     pub(crate) apart: Duration,
     pub(crate) bounds: Bounds,
@@ -55,7 +55,7 @@ const LONG_CHAINS: u64 = 16;
 const COUNT_SOURCES: &str = "awk '{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {n[$i]++; break}} \
                              END {for (s in n) print n[s], s}'";
 
-impl Pressure<'_> {
+impl Capacity<'_> {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for namespace in self.namespaces {
@@ -207,19 +207,21 @@ impl Pressure<'_> {
 
     /// What is over is no alarm, or there would be one until the next boot.
     fn since_boot(&self) -> Option<Finding> {
-        let lost: Vec<(Range, &NamespaceUse)> = self
+        let lost: Vec<(PacketRange, &NamespaceUse)> = self
             .namespaces
             .iter()
-            .filter_map(|namespace| Some((Range::of(namespace.counters.as_ref()?), namespace)))
+            .filter_map(|namespace| {
+                Some((PacketRange::of(namespace.counters.as_ref()?), namespace))
+            })
             .filter(|(lost, _)| lost.at_least > 0)
             .collect();
         let names: Vec<&str> = lost
             .iter()
             .map(|(_, namespace)| namespace.name.as_str())
             .collect();
-        let sum = |of: fn(&Range) -> u64| lost.iter().map(|(lost, _)| of(lost)).sum::<u64>();
+        let sum = |of: fn(&PacketRange) -> u64| lost.iter().map(|(lost, _)| of(lost)).sum::<u64>();
         (!lost.is_empty()).then(|| {
-            let sum = Range {
+            let sum = PacketRange {
                 at_least: sum(|lost| lost.at_least),
                 at_most: sum(|lost| lost.at_most),
             };
@@ -298,7 +300,7 @@ impl Pressure<'_> {
 }
 
 /// `1 packet`, or `7 to 9 packets`.
-pub(super) fn packets(count: Range) -> String {
+pub(super) fn packets(count: PacketRange) -> String {
     let plural = if count.at_most == 1 { "" } else { "s" };
     format!("{} packet{plural}", range(count))
 }
@@ -345,7 +347,7 @@ fn chains(facts: &Facts) -> Option<Finding> {
 }
 
 /// `7`, or `7 to 9`.
-pub(super) fn range(range: Range) -> String {
+pub(super) fn range(range: PacketRange) -> String {
     if range.at_least == range.at_most {
         number(range.at_least)
     } else {
