@@ -60,7 +60,8 @@ pub fn lines(report: &NamespaceReport, services: &Services) -> Vec<String> {
         }));
     }
     lines.extend(would_free(report));
-    lines.extend(caveats(&report.dump, report.entries));
+    lines.extend(filters(&report.dump, report.entries));
+    lines.extend(caveats(&report.dump));
     lines
 }
 
@@ -309,8 +310,8 @@ fn would_free(report: &NamespaceReport) -> Vec<String> {
     lines
 }
 
-/// What may be wrong about the numbers, and how the entries were chosen.
-fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
+/// How the entries were chosen.
+fn filters(dump: &Dump, entries: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let names = |criteria: &[Criterion]| {
         let names: Vec<&str> = criteria.iter().map(|it| it.name()).collect();
@@ -330,6 +331,12 @@ fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
             counted_entries(dump.received)
         ));
     }
+    lines
+}
+
+/// What may be wrong about the numbers.
+fn caveats(dump: &Dump) -> Vec<String> {
+    let mut lines = Vec::new();
     if let (Some(before), Some(after)) = (dump.entries_before, dump.entries_after)
         && before != after
     {
