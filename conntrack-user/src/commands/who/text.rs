@@ -90,7 +90,7 @@ fn header(report: &NamespaceReport) -> String {
 fn incident(report: &NamespaceReport, services: &Services) -> Vec<String> {
     let incident = &report.incident;
     let about = if incident.filling.filtered {
-        "; only of the entries that match the options"
+        "; judged only by the entries that match the options"
     } else {
         ""
     };
@@ -144,14 +144,14 @@ fn evictable(report: &NamespaceReport) -> String {
     let it = &report.evictable;
     let collector = if it.collector > 0 {
         format!(
-            "; {} more (closing) by the garbage collector, once the table has been full",
+            "; {} more (closing) by the garbage collector after the table has been full",
             number(it.collector)
         )
     } else {
         String::new()
     };
     format!(
-        "evictable  {} ({}) by early_drop{collector}; {} only by their timeout",
+        "evictable  {} ({}) by early_drop{collector}; {} leave only by their timeout",
         number(it.early_drop),
         share(it.early_drop, report.entries),
         number(it.nobody)
@@ -218,7 +218,7 @@ fn table<T>(
         let about = if group.error_bound > 0 { "about " } else { "" };
         let bound = if group.error_bound > 0 {
             format!(
-                "; each count may be up to {} too low, because not all fit into memory",
+                "; each count may be up to {} too low, because not all {plural} fit into memory",
                 number(u64::from(group.error_bound))
             )
         } else {
@@ -319,13 +319,13 @@ fn filters(dump: &Dump, entries: u64) -> Vec<String> {
     };
     if !dump.filtered_by_kernel.is_empty() {
         lines.push(format!(
-            "filtered by the kernel by {}",
+            "the kernel filtered by {}",
             names(&dump.filtered_by_kernel)
         ));
     }
     if !dump.filtered_here.is_empty() {
         lines.push(format!(
-            "filtered by ctdrop (this kernel cannot) by {}: {} of {} match",
+            "ctdrop filtered by {} (this kernel cannot): {} of {} match",
             names(&dump.filtered_here),
             number(entries),
             counted_entries(dump.received)
