@@ -245,7 +245,7 @@ fn idleness(it: &Idleness) -> String {
         ),
         Idleness::OtherTimeout { seconds: set } => format!(
             "some connections have a timeout of at most {} instead of the sysctl's: a rule (ct \
-             timeout) or unacknowledged data shortens the timeout",
+             timeout) or unacknowledged data sets this timeout",
             seconds(*set)
         ),
         Idleness::OneLook => {
@@ -289,7 +289,7 @@ pub fn what(remedy: &Remedy) -> String {
         Remedy::DoNotTrack { service: None } => "do not track the flood".to_owned(),
         Remedy::Synproxy => "answer TCP with SYNPROXY".to_owned(),
         Remedy::DropForged => "drop forged sources".to_owned(),
-        Remedy::LocalResolver => "DNS: prevent clashes of two queries on one socket".to_owned(),
+        Remedy::LocalResolver => "prevent clashes of two DNS queries on one socket".to_owned(),
         Remedy::NatAddresses => "give source NAT more addresses or ports".to_owned(),
         Remedy::FreeMemory => "free memory".to_owned(),
     }
@@ -333,7 +333,9 @@ const fn remark(remedy: &Remedy) -> &'static str {
             "the kernel evicts such flows only when the table is full (early_drop). In table raw, drop \
              them or do not track them; for TCP, use SYNPROXY"
         }
-        Remedy::DropSource { .. } => "drop them in table raw, before the kernel tracks them",
+        Remedy::DropSource { .. } => {
+            "add a rule to table raw, so that the kernel does not track these packets"
+        }
         Remedy::DoNotTrack { .. } => {
             "add a rule -j CT --notrack to table raw, if no other rule and no NAT needs the state"
         }
