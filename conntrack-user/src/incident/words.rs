@@ -150,21 +150,7 @@ fn contents(it: &Contents) -> String {
         Contents::Unreplied { entries, of } => {
             format!("{} of the entries never saw a reply", share(*entries, *of))
         }
-        Contents::UnrepliedSources { sources, forged } => {
-            let meaning = if *forged {
-                format!(
-                    ", with fewer than {SPOOFED_ENTRIES} entries each on average: the sources are \
-                     forged, or many hosts scan"
-                )
-            } else {
-                String::new()
-            };
-            let sources = match *sources {
-                1 => "1 source".to_owned(),
-                several => format!("{} different sources", number(several)),
-            };
-            format!("the unreplied entries have {sources}{meaning}")
-        }
+        Contents::UnrepliedSources { sources, forged } => unreplied_sources(*sources, *forged),
         Contents::UnrepliedSource {
             source,
             entries,
@@ -195,6 +181,22 @@ fn contents(it: &Contents) -> String {
             number(*entries)
         ),
     }
+}
+
+fn unreplied_sources(sources: u64, forged: bool) -> String {
+    let meaning = if forged {
+        format!(
+            ", with fewer than {SPOOFED_ENTRIES} entries each on average: the sources are forged, \
+             or many hosts scan"
+        )
+    } else {
+        String::new()
+    };
+    let sources = match sources {
+        1 => "1 source".to_owned(),
+        several => format!("{} different sources", number(several)),
+    };
+    format!("the unreplied entries have {sources}{meaning}")
 }
 
 fn idleness(it: &Idleness) -> String {
