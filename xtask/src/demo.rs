@@ -17,6 +17,6 @@ pub(crate) fn demo(kernel: &str) -> Result<()> {
     let status = demo
         .status()
         .with_context(|| format!("cannot run {}", tests.display()))?;
-    ensure!(status.success(), "the demo did not come to its end");
+    ensure!(status.success(), "the demo failed: see the lines above");
     Ok(())
 }

@@ -194,6 +194,7 @@ fn items(tree: &Tree, plan: &Plan, earlier: &[Record]) -> Result<Vec<Item>> {
     Ok(items)
 }
 
+/// Puts on record what is about to be done, with everything that undo needs.
 fn begin(
     tree: &Tree,
     records: &Records,
@@ -201,38 +202,30 @@ fn begin(
     items: &[Item],
     earlier: &[Record],
 ) -> Result<Record> {
-    let id = records.new_id();
-    let files = items
-        .iter()
-        .enumerate()
-        .map(|(number, item)| FileRecord {
-            path: item.change.path.clone(),
-            before: item.original.as_ref().map(|(content, attributes)| Backup {
-                sha256: digest(content),
-                attributes: *attributes,
-            }),
-            after: digest(&item.change.after),
-            mode: item.change.mode,
-            // Hidden, and with no suffix that anything reads.
-            temporary: format!("{TEMPORARY}{id}-{number}"),
-            why: item.change.why.clone(),
-        })
-        .collect();
+    let manifest = manifest(tree, records.new_id(), plan, items, earlier)?;
+    let contents: Vec<Contents<'_>> = items.iter().map(Item::contents).collect();
+    records.begin(&manifest, &contents)
+}
+
+/// Describes a fix, with what the interrupted fixes that it completes have done.
+fn manifest(
+    tree: &Tree,
+    id: String,
+    plan: &Plan,
+    items: &[Item],
+    earlier: &[Record],
+) -> Result<Manifest> {
+    let earlier = || earlier.iter().map(|record| &record.manifest);
+    let files = items.iter().enumerate();
     let mut directories = missing_directories(tree, items)?;
-    directories.extend(
-        earlier
-            .iter()
-            .flat_map(|record| record.manifest.directories.clone()),
-    );
-    let earlier_live = earlier
-        .iter()
-        .flat_map(|record| record.manifest.live.clone());
+    directories.extend(earlier().flat_map(|fix| fix.directories.clone()));
+    let earlier_live = earlier().flat_map(|fix| fix.live.clone());
     let live = earlier_live.chain(plan.live.iter().map(|write| Live {
         path: write.path.clone(),
         before: write.before,
         after: write.after,
     }));
-    let manifest = Manifest {
+    Ok(Manifest {
         time: clock::now(),
         who: Who {
             uid: getuid().as_raw(),
@@ -243,25 +236,40 @@ fn begin(
         target: (plan.target.max, plan.target.buckets),
         why: plan.target.why.clone(),
         live: live.collect(),
-        files,
-        directories,
-        carries_on: earlier
-            .iter()
-            .map(|record| record.manifest.id.clone())
+        files: files
+            .map(|(number, item)| item.record(&id, number))
             .collect(),
+        directories,
+        carries_on: earlier().map(|fix| fix.id.clone()).collect(),
         id,
-    };
-    let contents: Vec<Contents<'_>> = items
-        .iter()
-        .map(|item| Contents {
-            before: item
-                .original
-                .as_ref()
-                .map(|(content, _)| content.as_slice()),
-            after: &item.change.after,
-        })
-        .collect();
-    records.begin(&manifest, &contents)
+    })
+}
+
+impl Item {
+    /// How the manifest of a fix describes the change; `number` is its place there.
+    fn record(&self, id: &str, number: usize) -> FileRecord {
+        FileRecord {
+            path: self.change.path.clone(),
+            before: self.original.as_ref().map(|(content, attributes)| Backup {
+                sha256: digest(content),
+                attributes: *attributes,
+            }),
+            after: digest(&self.change.after),
+            mode: self.change.mode,
+            // Hidden, and with no suffix that anything reads.
+            temporary: format!("{TEMPORARY}{id}-{number}"),
+            why: self.change.why.clone(),
+        }
+    }
+
+    /// What is in the file, before and after.
+    fn contents(&self) -> Contents<'_> {
+        let original = self.original.as_ref();
+        Contents {
+            before: original.map(|(content, _)| content.as_slice()),
+            after: &self.change.after,
+        }
+    }
 }
 
 /// Directories that the changes need and that do not exist.

@@ -294,12 +294,13 @@ fn held(why: Held, table: Table, evidence: &str) -> String {
     let max = number(table.max);
     match why {
         Held::Ceiling => format!(
-            "the limit stays at {max}, which is the ceiling: raise --ceiling, or run ctdrop who to \
-             see what fills the table"
+            "the limit stays at {max}: a higher one would exceed the ceiling. Raise --ceiling, or \
+             run ctdrop who to see what fills the table"
         ),
         Held::BucketsAtCeiling => format!(
-            "the buckets stay at {}, one for each entry up to the ceiling: somebody may choose tuples \
-             that collide",
+            "hash chains are too long, but the buckets stay at {}: the ceiling allows no more. \
+             Somebody may be choosing tuples whose hashes collide; run ctdrop who to see what fills \
+             the table",
             number(table.buckets)
         ),
         Held::Leak | Held::Flood | Held::Owner => format!("the limit stays at {max}: {evidence}"),

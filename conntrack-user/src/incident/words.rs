@@ -40,7 +40,7 @@ pub const fn kind(kind: Kind) -> &'static str {
 /// What fills a table, in a few words.
 pub const fn filling(kind: FillingKind) -> &'static str {
     match kind {
-        FillingKind::NotSeen => "not known what fills it: ctdrop did not read the table",
+        FillingKind::NotSeen => "what fills the table is unknown: ctdrop did not read the table",
         FillingKind::TooFew => "too few entries to judge",
         FillingKind::HonestLoad => "looks like honest load",
         FillingKind::Leak => "looks like a leak: idle connections that nobody closes",
@@ -99,14 +99,14 @@ fn refusal(it: &Refusal) -> String {
             netns.name
         ),
         Refusal::RefusedFull { packets } => {
-            format!("{} refused by the full table", were(*packets))
+            format!("{} refused because the table was full", were(*packets))
         }
         Refusal::DroppedSinceBoot { packets } => format!(
             "{} dropped since boot; the limit is the kernel's default",
             were(*packets)
         ),
         Refusal::DroppedUnexplained { packets } => format!(
-            "{} dropped, the table is not full, and no counter tells why",
+            "{} dropped although the table is not full; no counter shows why",
             were(*packets)
         ),
         Refusal::ChainsTooLong { packets } => format!(
@@ -128,8 +128,8 @@ fn refusal(it: &Refusal) -> String {
             were(*packets)
         ),
         Refusal::NotTheHosts { netns } => format!(
-            "the full table belongs to network namespace {}: each namespace may have up to the \
-             limit, and counts separately",
+            "the full table belongs to network namespace {}: each namespace counts its own entries, \
+             and each may reach the limit",
             netns.name
         ),
     }
@@ -138,7 +138,7 @@ fn refusal(it: &Refusal) -> String {
 fn contents(it: &Contents) -> String {
     match it {
         Contents::TableNotSeen => {
-            "what fills the table is not known: ctdrop did not read it".to_owned()
+            "what fills the table is unknown: ctdrop did not read the table".to_owned()
         }
         Contents::TooFew { .. } => format!("fewer than {FEW} entries are too few to judge"),
         Contents::Filtered { entries: 1 } => "only the 1 matching entry was judged".to_owned(),
@@ -151,31 +151,24 @@ fn contents(it: &Contents) -> String {
         Contents::Unreplied { entries, of } => {
             format!("{} of the entries never saw a reply", share(*entries, *of))
         }
-        Contents::UnrepliedSources { sources, forged } => {
-            let meaning = if *forged {
-                format!(
-                    ", on average fewer than {SPOOFED_ENTRIES} entries each: the sources are \
-                     forged, or many hosts scan"
-                )
-            } else {
-                String::new()
-            };
-            let sources = match *sources {
-                1 => "1 source".to_owned(),
-                several => format!("{} different sources", number(several)),
-            };
-            format!("these entries have {sources}{meaning}")
-        }
+        Contents::UnrepliedSources { sources, forged } => unreplied_sources(*sources, *forged),
         Contents::UnrepliedSource {
             source,
             entries,
             of,
-        } => format!("{} of them are from {source}", share(*entries, *of)),
+        } => format!(
+            "{} of the unreplied entries are from {source}",
+            share(*entries, *of)
+        ),
         Contents::UnrepliedService {
             service: to,
             entries,
             of,
-        } => format!("{} of them are to {}", share(*entries, *of), service(*to)),
+        } => format!(
+            "{} of the unreplied entries are to {}",
+            share(*entries, *of),
+            service(*to)
+        ),
         Contents::BusiestSource {
             source,
             entries,
@@ -185,10 +178,26 @@ fn contents(it: &Contents) -> String {
             share(*entries, *of)
         ),
         Contents::CountsTooLow { entries } => format!(
-            "counts by source and service can be up to {} too low: more keys than have room",
+            "counts by source and service can be up to {} too low: not all sources and services fit into memory",
             number(*entries)
         ),
     }
+}
+
+fn unreplied_sources(sources: u64, forged: bool) -> String {
+    let meaning = if forged {
+        format!(
+            ", with fewer than {SPOOFED_ENTRIES} entries each on average: the sources are forged, \
+             or many hosts scan"
+        )
+    } else {
+        String::new()
+    };
+    let sources = match sources {
+        1 => "1 source".to_owned(),
+        several => format!("{} different sources", number(several)),
+    };
+    format!("the unreplied entries have {sources}{meaning}")
 }
 
 fn idleness(it: &Idleness) -> String {
@@ -204,14 +213,17 @@ fn idleness(it: &Idleness) -> String {
         ),
         Idleness::IdleUnknown { entries, of } => format!(
             "{} of the entries are established TCP connections; ctdrop cannot tell whether they \
-             are idle, because their timeout is not the sysctl's",
+             are idle, because the sysctl does not set their timeout",
             share(*entries, *of)
         ),
         Idleness::IdleSource {
             source,
             entries,
             of,
-        } => format!("{} of these are from {source}", share(*entries, *of)),
+        } => format!(
+            "{} of the idle entries are from {source}",
+            share(*entries, *of)
+        ),
         Idleness::IdleOfSource {
             source,
             entries,
@@ -227,20 +239,21 @@ fn idleness(it: &Idleness) -> String {
             unknown,
             seconds,
         } => format!(
-            "{} read again after {seconds} s: {} had a packet; {} had none and are idle; {} had \
-             none, and their timeout is unknown",
+            "ctdrop read {} again after {seconds} s: {} had a packet; {} had none and are idle; {} \
+             had none, and their timeout is unknown",
             counted(*looked, "connection"),
             number(*alive),
             number(*idle),
             number(*unknown)
         ),
         Idleness::OtherTimeout { seconds: set } => format!(
-            "some connections have a timeout of at most {}, not the sysctl's: a rule (ct timeout) \
-             or unacknowledged data sets it",
+            "some connections have a timeout of at most {} instead of the sysctl's: a rule (ct \
+             timeout) or unacknowledged data sets this timeout",
             seconds(*set)
         ),
         Idleness::OneLook => {
-            "idle time is computed from one reading, with the sysctl's timeout".to_owned()
+            "ctdrop computed idle times from one reading of the table, with the sysctl's timeout"
+                .to_owned()
         }
     }
 }
@@ -260,7 +273,7 @@ pub fn what(remedy: &Remedy) -> String {
             seconds(*to)
         ),
         Remedy::LookSource { source } => {
-            format!("find out what on {source} does not close its connections")
+            format!("find out which program on {source} does not close its connections")
         }
         Remedy::DeleteSource { source, owner, .. } => {
             format!("delete flows from {source}{}", owned(owner.as_deref()))
@@ -274,13 +287,13 @@ pub fn what(remedy: &Remedy) -> String {
         ),
         Remedy::StopOwner { owner, .. } => format!("stop or limit {owner}"),
         Remedy::KeepOutUnreplied { .. } => "keep out flows that nobody answers".to_owned(),
-        Remedy::DropSource { source } => format!("drop what {source} sends"),
+        Remedy::DropSource { source } => format!("drop packets from {source}"),
         Remedy::DoNotTrack { service: Some(to) } => format!("do not track {}", service(*to)),
         Remedy::DoNotTrack { service: None } => "do not track the flood".to_owned(),
         Remedy::Synproxy => "answer TCP with SYNPROXY".to_owned(),
         Remedy::DropForged => "drop forged sources".to_owned(),
-        Remedy::LocalResolver => "DNS: prevent clashes of two queries on one socket".to_owned(),
-        Remedy::NatAddresses => "source NAT: give it more addresses or ports".to_owned(),
+        Remedy::LocalResolver => "prevent clashes of two DNS queries on one socket".to_owned(),
+        Remedy::NatAddresses => "give source NAT more addresses or ports".to_owned(),
         Remedy::FreeMemory => "free memory".to_owned(),
     }
 }
@@ -290,7 +303,7 @@ pub fn how(remedy: &Remedy, netns: &Netns) -> String {
     let run = commands::commands(remedy, netns).join("; ");
     let place = if netns.enter.is_none() && commands::act_inside(remedy) {
         format!(
-            "; run it inside network namespace {} (ctdrop knows no command to enter it)",
+            "; run this inside network namespace {} (ctdrop knows no command that enters this namespace)",
             netns.name
         )
     } else {
@@ -306,38 +319,40 @@ pub fn how(remedy: &Remedy, netns: &Netns) -> String {
 
 const fn remark(remedy: &Remedy) -> &'static str {
     match remedy {
-        Remedy::RaiseLimit => "it raises buckets and limit, and makes them last",
-        Remedy::RaiseBuckets => "it raises the buckets, and makes them last",
-        Remedy::LookWho => "stop a leak or a flood first: it fills any limit",
+        Remedy::RaiseLimit => "the command raises the buckets and the limit, and makes both last",
+        Remedy::RaiseBuckets => "the command raises the buckets, and makes them last",
+        Remedy::LookWho => "first stop a leak or a flood, which fills any limit",
         Remedy::LookFlows | Remedy::LookSource { .. } => "",
         Remedy::ShortenTimeout { .. } => {
-            "it affects later packets only: entries without packets keep their remaining time until \
-             you delete them"
+            "the new timeout affects later packets only: an entry without packets keeps its remaining \
+             time until you delete the entry"
         }
-        Remedy::DeleteSource { .. } => "this breaks NATed connections that are in use",
+        Remedy::DeleteSource { .. } => "deleting a flow breaks a NATed connection that is in use",
         Remedy::DeleteService { .. } => {
-            "or do not track it (NOTRACK in table raw) if no rule and no NAT needs its state"
+            "or do not track this service (NOTRACK in table raw) if no rule and no NAT needs its state"
         }
         Remedy::StopOwner { .. } => "limit its connections with ct count or connlimit",
         Remedy::KeepOutUnreplied { .. } => {
-            "early_drop evicts them when the table is full. In table raw, drop or do not track these \
-             flows; for TCP, use SYNPROXY"
+            "the kernel evicts such flows only when the table is full (early_drop). In table raw, drop \
+             them or do not track them; for TCP, use SYNPROXY"
         }
-        Remedy::DropSource { .. } => "in table raw, before its packets are tracked",
+        Remedy::DropSource { .. } => {
+            "add a rule to table raw, so that the kernel does not track these packets"
+        }
         Remedy::DoNotTrack { .. } => {
-            "a rule -j CT --notrack in table raw, if no rule and no NAT needs its state"
+            "add a rule -j CT --notrack to table raw, if no other rule and no NAT needs the state"
         }
-        Remedy::Synproxy => "with a rule -j SYNPROXY for the flooded ports",
+        Remedy::Synproxy => "add a rule -j SYNPROXY for the flooded ports",
         Remedy::DropForged => {
-            "in table raw, with match rpfilter: it recognises sources whose reply would leave through \
-             another interface"
+            "add a rule with match rpfilter to table raw: rpfilter recognises sources whose reply would \
+             leave through another interface"
         }
         Remedy::LocalResolver => {
-            "a resolver on the host, or options single-request-reopen in resolv.conf"
+            "run a resolver on the host, or set options single-request-reopen in resolv.conf"
         }
-        Remedy::NatAddresses => "more source addresses, a wider port range, or --random-fully",
+        Remedy::NatAddresses => "add source addresses, widen the port range, or use --random-fully",
         Remedy::FreeMemory => {
-            "entries need memory that is never swapped out: see slabtop, and find what else uses \
+            "entries need memory that is never swapped out: run slabtop, and find out what else uses \
              memory"
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::{
-    facts::root::{Overlay, Planned},
+    facts::root::overlay::{Overlay, Planned},
     plan::sizing::{Size, reaches},
     say::{
         finding::{Code, Finding, Severity},

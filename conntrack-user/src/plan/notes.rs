@@ -120,7 +120,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             writer.active && sets.is_some_and(|sets| !sets.reapplies && sets.max != Some(size.max))
         })
         .map(|writer| Note {
-            what: format!("{} sets another limit: {}", writer.name, writer.knob),
+            what: format!("{} sets another limit: {}", writer.title(), writer.knob),
             why: format!(
                 "it {}; {}",
                 writer.behaviour,

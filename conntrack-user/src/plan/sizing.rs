@@ -299,6 +299,7 @@ fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
     )
 }
 
+/// What speaks against a limit.
 fn unwise(
     facts: &Facts,
     demand: &Demand,
@@ -306,23 +307,31 @@ fn unwise(
     affordable: Option<u64>,
     max: u64,
 ) -> Vec<Finding> {
-    let warning = |code, what: String, why: &str, remedy: String| {
-        Finding::new(code, Severity::Warning, what, why, remedy)
-    };
+    let entries = demand.peak().or(facts.numbers.limits.entries);
     let mut warnings = Vec::new();
-    if max == 0 {
-        warnings.push(warning(
+    warnings.extend(no_limit(max));
+    warnings.extend(affordable.and_then(|affordable| too_much_memory(max, affordable)));
+    warnings.extend(too_low(max, entries, current));
+    warnings
+}
+
+fn no_limit(max: u64) -> Option<Finding> {
+    (max == 0).then(|| {
+        Finding::new(
             Code::NoLimit,
-            "0 means no limit".to_owned(),
+            Severity::Warning,
+            "0 means no limit",
             "whoever can open flows can fill the memory; Linux 7.3 and later reject 0",
-            String::new(),
-        ));
-    }
-    if let Some(affordable) = affordable
-        && max > affordable
-    {
-        warnings.push(warning(
+            "",
+        )
+    })
+}
+
+fn too_much_memory(max: u64, affordable: u64) -> Option<Finding> {
+    (max > affordable).then(|| {
+        Finding::new(
             Code::MemoryShare,
+            Severity::Warning,
             format!(
                 "{} entries can take more than {SHARE} % of the memory",
                 number(max)
@@ -332,37 +341,36 @@ fn unwise(
                 "{} entries take {SHARE} %: choose a lower limit",
                 number(affordable)
             ),
-        ));
-    }
-    let peak = demand.peak().or(facts.numbers.limits.entries);
-    if let Some(peak) = peak
-        && max > 0
-        && max < peak
-    {
-        warnings.push(warning(
+        )
+    })
+}
+
+/// That a limit is below the entries that there are, or below the one in force.
+fn too_low(max: u64, entries: Option<u64>, current: Option<u64>) -> Option<Finding> {
+    let above_max = |it: &u64| (1..*it).contains(&max);
+    if let Some(entries) = entries.filter(above_max) {
+        return Some(Finding::new(
             Code::BelowEntries,
+            Severity::Warning,
             format!(
                 "{} is less than the {} entries there are",
                 number(max),
-                number(peak)
+                number(entries)
             ),
             "new flows will be refused at once",
-            String::new(),
-        ));
-    } else if let Some(current) = current
-        && max > 0
-        && max < current
-    {
-        warnings.push(warning(
-            Code::BelowCurrent,
-            format!(
-                "{} is less than the current limit of {}",
-                number(max),
-                number(current)
-            ),
             "",
-            String::new(),
         ));
     }
-    warnings
+    let current = current.filter(above_max)?;
+    Some(Finding::new(
+        Code::BelowCurrent,
+        Severity::Warning,
+        format!(
+            "{} is less than the current limit of {}",
+            number(max),
+            number(current)
+        ),
+        "",
+        "",
+    ))
 }

@@ -5,7 +5,7 @@ use crate::{
     facts::{
         Facts, Source,
         host_kernel::Form,
-        writers::{Sets, Timing},
+        writers::{Sets, Timing, Writer},
     },
     survival::{
         order,
@@ -223,27 +223,27 @@ impl<'f> Machine<'f> {
                 continue;
             };
             if writer.active && sets.timing == timing {
-                self.run_writer(writer.name, sets);
+                self.run_writer(writer, sets);
             }
         }
     }
 
-    fn run_writer(&mut self, name: &'static str, sets: &Sets) {
-        let facts = self.facts;
+    fn run_writer(&mut self, writer: &Writer, sets: &Sets) {
+        let by = Actor::Writer(writer.title());
         // tuned that only applies files once more sets nothing itself.
         if sets.max.is_some() || !sets.reapplies {
             let origin = Origin::Writer {
                 source: sets.source.clone(),
-                name,
+                title: writer.title(),
                 timing: sets.timing,
             };
-            self.set_max(Actor::Program(name), sets.max, origin);
+            self.set_max(by.clone(), sets.max, origin);
         }
         if sets.buckets.is_some() {
             self.set_buckets(sets.buckets);
         }
         if sets.reapplies {
-            self.run_sysctl(&Actor::Program(name), &order::tuned(&facts.sysctl));
+            self.run_sysctl(&by, &order::tuned(&self.facts.sysctl));
         }
     }
 }

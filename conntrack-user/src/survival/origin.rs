@@ -1,5 +1,7 @@
 //! What decides a limit, and why a prediction of it may be wrong.
 
+use std::path::PathBuf;
+
 use crate::facts::{Source, Unreadable, writers::Timing};
 
 /// Who does something to the limit.
@@ -13,14 +15,16 @@ pub enum Actor {
     Line(Source),
     /// A program.
     Program(&'static str),
+    /// Somebody else who writes the limit ([`title`](crate::facts::writers::Writer::title)).
+    Writer(String),
     /// The start of a service.
     Service(String),
     /// The stop of a service.
     Stop(String),
     /// `systemd-sysctl`, run by this udev rule.
     UdevRule(Source),
-    /// The function `load_sysctl` in the script of this service.
-    LoadSysctl(String),
+    /// The function `load_sysctl` in this script.
+    LoadSysctl(PathBuf),
 }
 
 /// What decides a limit.
@@ -37,8 +41,8 @@ pub enum Origin {
     Writer {
         /// The line that makes them write this.
         source: Source,
-        /// Their name, as that of a [`crate::facts::writers::Writer`].
-        name: &'static str,
+        /// What to call them ([`title`](crate::facts::writers::Writer::title)).
+        title: String,
         /// When they write.
         timing: Timing,
     },

@@ -132,7 +132,7 @@ fn load_sysctl(
     word: &str,
 ) {
     let facts = machine.facts;
-    let by = Actor::LoadSysctl(service.name.to_owned());
+    let by = Actor::LoadSysctl(load.source.file.clone());
     let dash = machine.knows_dash();
     for pattern in &load.files {
         for file in order::expand(&facts.sysctl, pattern) {

@@ -21,12 +21,12 @@ impl fmt::Display for Actor {
             Self::FirstUser => f.write_str("the first rule or program that needs conntrack"),
             Self::Line(source) => source.fmt(f),
             Self::Program(name) => f.write_str(name),
-            Self::Service(name) => f.write_str(name),
+            Self::Service(name) | Self::Writer(name) => f.write_str(name),
             Self::Stop(service) => write!(f, "the stop of {service}"),
             Self::UdevRule(source) => {
                 write!(f, "systemd-sysctl, run by the udev rule {source}")
             }
-            Self::LoadSysctl(service) => write!(f, "load_sysctl of {service}"),
+            Self::LoadSysctl(script) => write!(f, "load_sysctl in {}", script.display()),
         }
     }
 }
@@ -76,10 +76,14 @@ impl Origin {
     /// Why it is this that decides.
     pub fn why(&self) -> String {
         match self {
-            Self::Setting { by, .. } => format!("{by} sets it, and nothing changes it afterwards"),
-            Self::Writer { name, timing, .. } => match timing {
-                Timing::AtStart => format!("{name} sets it at its start, after all files"),
-                Timing::Always => format!("{name} sets it again whenever it differs"),
+            Self::Setting { by, .. } => {
+                format!("{by} sets the limit, and nothing changes it afterwards")
+            }
+            Self::Writer { title, timing, .. } => match timing {
+                Timing::AtStart => {
+                    format!("{title} sets the limit when it starts, after all files are applied")
+                }
+                Timing::Always => format!("{title} resets the limit whenever it differs"),
             },
             Self::ModuleOption { buckets, load, .. } => load.around(&format!(
                 "starts with {} buckets by its option hashsize, and with a limit of 8 times that",
@@ -92,7 +96,7 @@ impl Origin {
                 "starts with the kernel's default, which depends on memory and kernel release; these \
                  are unknown here",
             ),
-            Self::Current => "nothing changes it".to_owned(),
+            Self::Current => "nothing changes the limit".to_owned(),
             Self::NotLoaded => "nothing loads conntrack".to_owned(),
             Self::BuiltIn(inner) => {
                 format!("conntrack is built in and cannot be unloaded; {}", inner.why())
@@ -200,18 +204,19 @@ impl fmt::Display for Caveat {
             ),
             Self::Pattern(source) => write!(
                 f,
-                "{source} is a pattern that matches the limit; ctdrop cannot tell whether it sets it"
+                "{source} is a pattern that matches the limit; ctdrop cannot tell whether the line sets \
+                 the limit"
             ),
             Self::KeptLoaded(service) => write!(
                 f,
-                "while {service} runs, its rules may keep the module loaded; then the limit stays, too"
+                "while {service} runs, its rules may keep the module loaded, and with it the limit"
             ),
             Self::ComputedList(list) => {
                 write!(f, "{list} is computed by the shell; its value is unknown")
             }
             Self::FilePattern { word, list } => write!(
                 f,
-                "the shell takes {word} in {list} for a pattern of file names"
+                "the shell treats {word} in {list} as a pattern of file names"
             ),
             Self::Prefixed { script, setting } => write!(
                 f,

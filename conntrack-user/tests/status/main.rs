@@ -195,6 +195,21 @@ fn writers_are_named_with_evidence() {
 }
 
 #[test]
+fn a_script_that_sets_the_limit_is_named_by_its_path() {
+    let (report, _) = of_root(&tree("rc-local"));
+    let script = "/etc/rc.d/rc.local sets the limit when it";
+    let found = whats(&report);
+    assert!(
+        found.iter().any(|what| what.starts_with(script)),
+        "{found:#?}"
+    );
+    let why = report["survives"]["boot"]["because"]["why"]
+        .as_str()
+        .unwrap();
+    assert!(why.starts_with(script), "{why}");
+}
+
+#[test]
 fn what_cannot_be_read_is_not_absent() {
     let tree = tempfile::tempdir().unwrap();
     // A directory in the place of a file cannot be read even by root.

@@ -107,15 +107,16 @@ fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
         let own = more(&format!("ctdrop {backend}"))?;
         for (script, who) in [
             (
-                "a bpftrace script of the same job",
+                "a bpftrace script that does the same",
                 format!("bpftrace {backend}, same job"),
             ),
             (
-                "one that counts by tuple alone",
+                "a bpftrace script that counts by tuple alone",
                 format!("bpftrace {backend}"),
             ),
         ] {
-            let what = format!("{backend}: what a refused packet takes more, beside {script}");
+            let what =
+                format!("{backend}: added instructions of a refused packet, relative to {script}");
             aim(what, own / more(&who)?, 100.0);
         }
     }

@@ -45,8 +45,8 @@ impl Figures {
     }
 
     fn add(&mut self, text: &str) -> Result<()> {
-        let figure: Figure =
-            serde_json::from_str(text).with_context(|| format!("not a figure: {text}"))?;
+        let figure: Figure = serde_json::from_str(text)
+            .with_context(|| format!("the bench printed a figure that cannot be read: {text}"))?;
         eprintln!("{}, {}: {:.4}", figure.what, figure.observer, figure.value);
         self.0.push(figure);
         Ok(())
@@ -58,7 +58,7 @@ impl Figures {
         figures
             .find(|figure| figure.what == what && figure.observer == observer)
             .map(|figure| figure.value)
-            .with_context(|| format!("{what} was not measured with observer {observer}"))
+            .with_context(|| format!("the bench printed no figure {what} for observer {observer}"))
     }
 
     /// Everybody that this was measured with.

@@ -21,7 +21,7 @@ const AIM: f64 = 50.0;
 pub(super) fn bench() -> Result<()> {
     setup::setup(Purpose::Test)?;
     let (ctdrop, tests) = build::ctdrop_and_tests()?;
-    eprintln!("bench: in a virtual machine, which takes some minutes");
+    eprintln!("bench: measuring in a virtual machine; this takes some minutes");
     let mut command = Command::new(&tests);
     command.args(["bench", "bench_fix", "--kernel", KERNEL, "--ctdrop"]);
     let text = table(&Figures::of(command.arg(&ctdrop))?)?;
@@ -41,11 +41,7 @@ fn table(figures: &Figures) -> Result<String> {
             "first_refused_to_raised_ms",
             1,
         ),
-        (
-            "packets lost in between, and on their way",
-            "lost_packets",
-            0,
-        ),
+        ("packets lost until the limit was raised", "lost_packets", 0),
         ("packets sent each second", "sent_per_second", 0),
     ];
     for (name, what, digits) in rows {

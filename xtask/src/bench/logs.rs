@@ -67,7 +67,9 @@ struct Way {
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::setup(Purpose::Build)?;
     if !has("rg")? {
-        bail!("no ripgrep to measure against: install it (apt-get install ripgrep)");
+        bail!(
+            "the bench compares ctdrop with ripgrep, which is not installed: apt-get install ripgrep"
+        );
     }
     let ctdrop = build::ctdrop()?;
     let mut text = heading(options)?;
@@ -88,7 +90,7 @@ fn heading(options: &Options) -> Result<String> {
         "## Scanning logs\n\n\
          `cargo xtask bench logs`: logs of {} MiB in the page cache, {} runs of each command in \
          turn, the fastest counts; {rg}, {grep}, {cpus} processors. A ratio above 1 is faster than \
-         `rg -c`. ctdrop looks for messages held back as well, and takes lines apart.\n\n",
+         `rg -c`. ctdrop also looks for suppressed messages, and parses the lines.\n\n",
         options.size, options.runs
     ))
 }
@@ -220,7 +222,10 @@ fn run(way: &mut Way, log: &Log) -> Result<()> {
     if let Some(output) = &mut child.stdout {
         output.read_to_string(&mut text)?;
     }
-    let usage = child.wait4().context("cannot wait for it")?.rusage;
+    let usage = child
+        .wait4()
+        .with_context(|| format!("cannot wait for {}", way.program.display()))?
+        .rusage;
     let took = begin.elapsed();
     let counted: u64 = match text.split_once("\"lines\":") {
         Some((_, rest)) => rest.split(',').next().unwrap_or_default().parse()?,

@@ -22,17 +22,17 @@ pub(super) fn bench() -> Result<()> {
     setup::setup(Purpose::Bench)?;
     ensure!(
         host::is_root()?,
-        "this loads programs into this machine's own kernel, and needs root"
+        "the bench loads programs into this machine's kernel: run it as root"
     );
     let (ctdrop, tests) = build::ctdrop_and_tests()?;
     let bench = Bench { ctdrop, tests };
-    eprintln!("bench: packets, in a virtual machine");
+    eprintln!("bench: measuring instructions for each packet, in a virtual machine");
     let packets = bench.in_vm("bench_packets")?;
-    eprintln!("bench: packets a second, in a virtual machine");
+    eprintln!("bench: measuring packets per second, in a virtual machine");
     let rates = bench.in_vm("bench_rate")?;
-    eprintln!("bench: packets a second, on this machine");
+    eprintln!("bench: measuring packets per second, on this machine");
     let rates_here = bench.here("bench_rate")?;
-    eprintln!("bench: what ctdrop takes, on this machine");
+    eprintln!("bench: measuring time and memory of ctdrop, on this machine");
     let footprint = bench.here("bench_footprint")?;
     let text = [
         context()?,

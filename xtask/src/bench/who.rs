@@ -32,17 +32,17 @@ pub(super) fn bench() -> Result<()> {
             String::from_utf8_lossy(&output.stderr)
         );
         let rows = rows(&String::from_utf8_lossy(&output.stdout));
-        ensure!(!rows.is_empty(), "the measurement ended without a figure");
+        ensure!(!rows.is_empty(), "the measurement printed no figures");
         Ok(rows)
     };
     let mut table = HEAD.to_owned();
     if host::is_root()? {
-        eprintln!("bench: on this machine");
+        eprintln!("bench: measuring on this machine");
         table += &measure(&[])?;
     } else {
-        eprintln!("bench: not on this machine, since that needs root");
+        eprintln!("bench: skipping this machine: run the bench as root to measure here, too");
     }
-    eprintln!("bench: in a virtual machine, which takes some minutes");
+    eprintln!("bench: measuring in a virtual machine; this takes some minutes");
     table += &measure(&["--kernel", KERNEL])?;
     print!("{table}");
     section::write("who", &table)

@@ -91,7 +91,7 @@ impl Capacity<'_> {
         };
         format!(
             "stop a flood or a leak at its source; if the load is honest, raise buckets and limit. \
-             To see who fills it: {look}"
+             To see who fills the table: {look}"
         )
     }
 
@@ -172,8 +172,8 @@ impl Capacity<'_> {
             match self.incident_in(namespace) {
                 Some(incident) => incident.headline(),
                 None => format!(
-                    "it has reached {bound} % of the limit; when it is full, the kernel refuses new \
-                     flows"
+                    "the table has reached {bound} % of the limit; the kernel refuses new flows when \
+                     the table is full"
                 ),
             },
             self.who(namespace),
@@ -235,9 +235,10 @@ impl Capacity<'_> {
                 ),
                 format!("the counters of {} show this", shortened(&names)),
                 if self.runs_here() {
-                    "ctdrop logs shows when, if the kernel log still has the lines"
+                    "ctdrop logs shows when packets were refused, if the kernel log still has the lines"
                 } else {
-                    "to see when, run ctdrop logs on a copy of the kernel log, on another host"
+                    "to see when packets were refused, copy the kernel log to another host and run \
+                     ctdrop logs there"
                 },
             )
         })
@@ -285,12 +286,12 @@ impl Capacity<'_> {
                 "nf_conntrack_tcp_timeout_established sets this time; the kernel cannot evict such \
                  entries",
                 if self.runs_here() {
-                    "if ctdrop who shows many idle established flows, lower it to a day or less"
+                    "if ctdrop who shows many idle established flows, lower this time to a day or less"
                         .to_owned()
                 } else {
                     format!(
                         "if grep -c ESTABLISHED {} counts far more than there are open \
-                         connections, lower it to a day or less",
+                         connections, lower this time to a day or less",
                         self.list()
                     )
                 },
@@ -322,8 +323,8 @@ fn chains(facts: &Facts) -> Option<Finding> {
     let (severity, effect) = if refuses {
         (
             Severity::Warning,
-            "this kernel refuses entries whose chain is too long, so that packets are lost \
-             before the limit is reached",
+            "this kernel refuses entries whose chain is too long, so packets are lost before \
+             the table reaches the limit",
         )
     } else if load > LONG_CHAINS {
         (Severity::Warning, "each look-up goes through long chains")
@@ -340,7 +341,7 @@ fn chains(facts: &Facts) -> Option<Finding> {
         ),
         format!("a full table has {load} entries in each bucket: {effect}"),
         format!(
-            "raise the buckets to {} or more, now and by the module option hashsize",
+            "raise the buckets to {} or more, now and with the module option hashsize",
             number(enough)
         ),
     ))

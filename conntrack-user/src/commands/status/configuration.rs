@@ -162,7 +162,7 @@ fn writers(facts: &Facts) -> Vec<Finding> {
             Finding::new(
                 Code::OtherWriter,
                 Severity::Info,
-                format!("{} {}", writer.name, writer.behaviour),
+                format!("{} {}", writer.title(), writer.behaviour),
                 evidence.join(", "),
                 writer.knob.clone(),
             )

@@ -2,7 +2,7 @@
 //! reload, or a setting of it has no effect.
 
 use crate::{
-    facts::{Facts, Source, host_kernel::Form, init::Init, sysctl::Variable},
+    facts::{Facts, Source, host_kernel::Form, init::Init, sysctl::Variable, writers::Writer},
     kernel::limits::comparable,
     say::{
         finding::{Code, Finding, Severity},
@@ -193,19 +193,18 @@ impl Persistence<'_> {
 
     /// Of a boot that leads to less.
     fn remedy(&self, boot: &Outcome) -> String {
-        let writer = match boot.origin.inner() {
-            Origin::Writer { name, .. } => Some(*name),
+        let decides = |writer: &&Writer| match boot.origin.inner() {
+            Origin::Writer { source, .. } => {
+                let sets = writer.sets.as_ref();
+                sets.is_some_and(|sets| sets.source == *source)
+            }
             Origin::Setting {
                 by: Actor::Service(name),
                 ..
-            } => Some(name.as_str()),
-            _ => None,
+            } => writer.name == name,
+            _ => false,
         };
-        let writer = self
-            .facts
-            .writers
-            .iter()
-            .find(|known| Some(known.name) == writer);
+        let writer = self.facts.writers.iter().find(decides);
         match (writer, boot.origin.source()) {
             (Some(writer), _) => writer.knob.clone(),
             (None, Some(source)) => format!("change that line in {}", source.file.display()),

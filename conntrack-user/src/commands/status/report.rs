@@ -47,6 +47,17 @@ pub struct Limit {
     pub default: Option<defaults::Table>,
 }
 
+impl Limit {
+    fn of(facts: &Facts) -> Self {
+        let limits = facts.numbers.limits;
+        Self {
+            max: limits.max,
+            buckets: limits.buckets,
+            default: facts.kernel.default_table(),
+        }
+    }
+}
+
 /// Packets that are refused now.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Refused {
@@ -189,36 +200,25 @@ impl StatusReport {
             unread,
             warnings,
         } = usage;
+        let limit = Limit::of(&facts);
         let survives = simulate(&facts, Start::of(&facts));
         let memory = Memory::of(&table(&facts, &namespaces));
         let evidence = Evidence::of_all(&namespaces, default_max(&facts));
         let incident = judge_worst(&evidence, census);
+        let capacity = Capacity {
+            facts: &facts,
+            namespaces: &namespaces,
+            memory: &memory,
+            incident: &incident,
+            apart,
+            bounds,
+        };
         let mut findings = unreadable::findings(&unread);
         findings.extend(filling_unknown);
-        findings.extend(
-            Capacity {
-                facts: &facts,
-                namespaces: &namespaces,
-                memory: &memory,
-                incident: &incident,
-                apart,
-                bounds,
-            }
-            .findings(),
-        );
-        findings.extend(
-            Persistence {
-                facts: &facts,
-                survival: &survives,
-            }
-            .findings(),
-        );
-        findings.extend(unknown::findings(&facts, &survives));
-        findings.extend(configuration::findings(&facts));
+        findings.extend(judged(&capacity, &survives));
         rank(&mut findings);
         let mut unreadable = facts.unreadable;
         unreadable.extend(facts.numbers.unreadable);
-        let limits = facts.numbers.limits;
         Self {
             time: clock::now(),
             version: env!("CARGO_PKG_VERSION"),
@@ -226,11 +226,7 @@ impl StatusReport {
             host: None,
             root: None,
             distribution: facts.distribution.name,
-            limit: Limit {
-                max: limits.max,
-                buckets: limits.buckets,
-                default: facts.kernel.default_table(),
-            },
+            limit,
             release: facts.kernel.release.map(|release| release.text),
             conntrack: None,
             counters: sum(namespaces.iter().filter_map(|namespace| namespace.counters)),
@@ -249,6 +245,16 @@ impl StatusReport {
             warnings,
         }
     }
+}
+
+/// What is to be said about the numbers, what survives, and the configuration.
+fn judged(capacity: &Capacity<'_>, survival: &Survival) -> Vec<Finding> {
+    let facts = capacity.facts;
+    let mut findings = capacity.findings();
+    findings.extend(Persistence { facts, survival }.findings());
+    findings.extend(unknown::findings(facts, survival));
+    findings.extend(configuration::findings(facts));
+    findings
 }
 
 fn table(facts: &Facts, namespaces: &[NamespaceUse]) -> Table {

@@ -60,7 +60,8 @@ pub fn lines(report: &NamespaceReport, services: &Services) -> Vec<String> {
         }));
     }
     lines.extend(would_free(report));
-    lines.extend(caveats(&report.dump, report.entries));
+    lines.extend(filters(&report.dump, report.entries));
+    lines.extend(caveats(&report.dump));
     lines
 }
 
@@ -89,7 +90,7 @@ fn header(report: &NamespaceReport) -> String {
 fn incident(report: &NamespaceReport, services: &Services) -> Vec<String> {
     let incident = &report.incident;
     let about = if incident.filling.filtered {
-        "; only of the entries that match the options"
+        "; judged only by the entries that match the options"
     } else {
         ""
     };
@@ -143,14 +144,14 @@ fn evictable(report: &NamespaceReport) -> String {
     let it = &report.evictable;
     let collector = if it.collector > 0 {
         format!(
-            "; {} more (closing) by the garbage collector, once the table has been full",
+            "; {} more (closing) by the garbage collector after the table has been full",
             number(it.collector)
         )
     } else {
         String::new()
     };
     format!(
-        "evictable  {} ({}) by early_drop{collector}; {} only by their timeout",
+        "evictable  {} ({}) by early_drop{collector}; {} leave only by their timeout",
         number(it.early_drop),
         share(it.early_drop, report.entries),
         number(it.nobody)
@@ -217,7 +218,7 @@ fn table<T>(
         let about = if group.error_bound > 0 { "about " } else { "" };
         let bound = if group.error_bound > 0 {
             format!(
-                "; each count may be up to {} too low, because not all fit into memory",
+                "; each count may be up to {} too low, because not all {plural} fit into memory",
                 number(u64::from(group.error_bound))
             )
         } else {
@@ -309,8 +310,8 @@ fn would_free(report: &NamespaceReport) -> Vec<String> {
     lines
 }
 
-/// What may be wrong about the numbers, and how the entries were chosen.
-fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
+/// How the entries were chosen.
+fn filters(dump: &Dump, entries: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let names = |criteria: &[Criterion]| {
         let names: Vec<&str> = criteria.iter().map(|it| it.name()).collect();
@@ -318,18 +319,24 @@ fn caveats(dump: &Dump, entries: u64) -> Vec<String> {
     };
     if !dump.filtered_by_kernel.is_empty() {
         lines.push(format!(
-            "filtered by the kernel by {}",
+            "the kernel filtered by {}",
             names(&dump.filtered_by_kernel)
         ));
     }
     if !dump.filtered_here.is_empty() {
         lines.push(format!(
-            "filtered by ctdrop (this kernel cannot) by {}: {} of {} match",
+            "ctdrop filtered by {} (this kernel cannot): {} of {} match",
             names(&dump.filtered_here),
             number(entries),
             counted_entries(dump.received)
         ));
     }
+    lines
+}
+
+/// What may be wrong about the numbers.
+fn caveats(dump: &Dump) -> Vec<String> {
+    let mut lines = Vec::new();
     if let (Some(before), Some(after)) = (dump.entries_before, dump.entries_after)
         && before != after
     {

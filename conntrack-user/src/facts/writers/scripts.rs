@@ -6,7 +6,7 @@ use crate::facts::{
     reader::{Reader, Source, TextFile},
     services::Services,
     sysctl::{Variable, line::number},
-    writers::writer::{Sets, Timing, Writer, assigned},
+    writers::writer::{SCRIPT, Sets, Timing, Writer, assigned},
 };
 
 /// Directories whose files may be commands that are run when something starts.
@@ -86,7 +86,7 @@ fn of_script(text: &TextFile, enabled: bool) -> Option<Writer> {
     };
     let (_, max, source) = last(Variable::Max)?.clone();
     Some(Writer {
-        name: "script",
+        name: SCRIPT,
         active: enabled,
         behaviour: if enabled {
             "sets the limit when it runs".to_owned()

@@ -25,6 +25,19 @@ pub struct Writer {
     pub sets: Option<Sets>,
 }
 
+/// The name of scripts and units that set the limit with a command.
+pub(super) const SCRIPT: &str = "script";
+
+impl Writer {
+    /// What to call it in a sentence: its name, or the path of a script.
+    pub fn title(&self) -> String {
+        match self.evidence.first() {
+            Some(line) if self.name == SCRIPT => line.file.display().to_string(),
+            _ => self.name.to_owned(),
+        }
+    }
+}
+
 /// What somebody sets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sets {

@@ -264,6 +264,54 @@ pub(crate) enum Batch {
     Take,
 }
 
+#[repr(C)]
+struct BatchAttr {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// Room for the entries of one batch.
+struct Room {
+    entries: usize,
+    key_size: usize,
+    value_size: usize,
+    keys: Vec<u8>,
+    values: Vec<u8>,
+}
+
+impl Room {
+    fn new(key_size: usize, value_size: usize) -> Self {
+        let entries = (256 * 1024 / (key_size + value_size)).max(64);
+        Self {
+            entries,
+            key_size,
+            value_size,
+            keys: vec![0; entries * key_size],
+            values: vec![0; entries * value_size],
+        }
+    }
+
+    fn double(&mut self) {
+        self.entries *= 2;
+        self.keys.resize(self.entries * self.key_size, 0);
+        self.values.resize(self.entries * self.value_size, 0);
+    }
+
+    /// The keys and the values of the first entries.
+    fn first(&self, entries: usize) -> (&[u8], &[u8]) {
+        (
+            &self.keys[..entries * self.key_size],
+            &self.values[..entries * self.value_size],
+        )
+    }
+}
+
 /// Reads all entries of a hash map, some thousand at a time (5.6 and later).
 /// `each` gets a slice of keys and one of values, `key_size` and `value_size`
 /// bytes for each entry; per-CPU values are rounded up to 8 bytes and follow
@@ -274,24 +322,11 @@ pub(crate) fn batches(
     (key_size, value_size): (usize, usize),
     mut each: impl FnMut(&[u8], &[u8]),
 ) -> io::Result<()> {
-    #[repr(C)]
-    struct BatchAttr {
-        in_batch: u64,
-        out_batch: u64,
-        keys: u64,
-        values: u64,
-        count: u32,
-        map_fd: u32,
-        elem_flags: u64,
-        flags: u64,
-    }
     let command = match how {
         Batch::Read => BPF_MAP_LOOKUP_BATCH,
         Batch::Take => BPF_MAP_LOOKUP_AND_DELETE_BATCH,
     };
-    let mut room = (256 * 1024 / (key_size + value_size)).max(64);
-    let mut keys = vec![0_u8; room * key_size];
-    let mut values = vec![0_u8; room * value_size];
+    let mut room = Room::new(key_size, value_size);
     let mut cursor: Option<u64> = None;
     loop {
         let mut next = 0_u64;
@@ -300,9 +335,9 @@ pub(crate) fn batches(
                 .as_mut()
                 .map_or(0, |cursor| std::ptr::from_mut(cursor) as u64),
             out_batch: std::ptr::from_mut(&mut next) as u64,
-            keys: keys.as_mut_ptr() as u64,
-            values: values.as_mut_ptr() as u64,
-            count: room as u32,
+            keys: room.keys.as_mut_ptr() as u64,
+            values: room.values.as_mut_ptr() as u64,
+            count: room.entries as u32,
             map_fd: map.cast_unsigned(),
             elem_flags: 0,
             flags: 0,
@@ -317,15 +352,13 @@ pub(crate) fn batches(
             Err((Some(libc::ENOENT), _)) => true,
             // One bucket holds more than there was room for.
             Err((Some(libc::ENOSPC), _)) => {
-                room *= 2;
-                keys.resize(room * key_size, 0);
-                values.resize(room * value_size, 0);
+                room.double();
                 continue;
             }
             Err((_, error)) => return Err(error),
         };
-        let count = attr.count as usize;
-        each(&keys[..count * key_size], &values[..count * value_size]);
+        let (keys, values) = room.first(attr.count as usize);
+        each(keys, values);
         if last {
             return Ok(());
         }

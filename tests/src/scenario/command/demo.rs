@@ -41,7 +41,7 @@ fn run(machine: &Machine) -> Result<()> {
     let watch = show_watch(&machine.ctdrop, &lan);
     println!();
     println!(
-        "# meanwhile the kernel's log had {} lines about it, and named no flow",
+        "# lines about the full table in the kernel's log meanwhile: {}; none names a flow",
         lines_about_it()? - before
     );
     println!("{SHOW_END}");

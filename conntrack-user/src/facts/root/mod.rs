@@ -5,26 +5,31 @@
 //! the tree's own, and none leads out of the tree. Only regular files are
 //! opened.
 
+pub mod overlay;
+mod walk;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ffi::{OsStr, OsString},
+    collections::BTreeSet,
+    ffi::OsStr,
     fs::File,
     io::{self, Read as _},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
-    path::{Component, Path, PathBuf},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat},
     io::Errno,
+};
+
+use crate::facts::root::{
+    overlay::{Overlay, Planned, first_below},
+    walk::{Place, Walk},
 };
 
 /// No file that is of interest is larger.
 const LARGEST: u64 = 16 << 20;
-
-/// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
 
 /// The files of a host.
 #[derive(Debug)]
@@ -32,24 +37,6 @@ pub struct Root {
     path: PathBuf,
     directory: OwnedFd,
     overlay: Overlay,
-}
-
-/// Changes that are planned, by the path inside the tree, without any symbolic
-/// link in it (as [`Found::file`] is).
-pub type Overlay = BTreeMap<PathBuf, Planned>;
-
-/// What a file is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Planned {
-    /// A regular file.
-    File {
-        /// What is in it.
-        content: Vec<u8>,
-        /// Whether it can be executed.
-        executable: bool,
-    },
-    /// Nothing.
-    Removed,
 }
 
 /// A file that was read.
@@ -62,20 +49,6 @@ pub struct Found {
     pub content: Vec<u8>,
     /// Whether anybody may execute it.
     pub executable: bool,
-}
-
-/// What a path leads to.
-enum Place {
-    Directory {
-        real: PathBuf,
-        /// None for a directory that is only planned.
-        directory: Option<OwnedFd>,
-    },
-    File {
-        real: PathBuf,
-        parent: Option<OwnedFd>,
-        name: OsString,
-    },
 }
 
 impl Root {
@@ -221,113 +194,8 @@ impl Root {
 
     /// Follows a path, link by link.
     fn find(&self, path: &Path) -> io::Result<Option<Place>> {
-        let mut ahead: VecDeque<OsString> = names_of(path);
-        let mut entered: Vec<(OsString, Option<OwnedFd>)> = Vec::new();
-        let mut links = 0;
-        while let Some(name) = ahead.pop_front() {
-            if name == ".." {
-                entered.pop();
-                continue;
-            }
-            let real = real_path(&entered, &name);
-            match self.overlay.get(&real) {
-                Some(Planned::Removed) => return Ok(None),
-                Some(Planned::File { .. }) => {
-                    return Ok(ahead.is_empty().then_some(Place::File {
-                        real,
-                        parent: None,
-                        name,
-                    }));
-                }
-                None => {}
-            }
-            if real == Path::new("/dev/null") {
-                return Ok(Some(Place::File {
-                    real,
-                    parent: None,
-                    name,
-                }));
-            }
-            let parent = match entered.last() {
-                None => Some(&self.directory),
-                Some((_, directory)) => directory.as_ref(),
-            };
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = parent.map_or(Err(Errno::NOENT), |parent| {
-                openat(parent, &name, flags, Mode::empty())
-            });
-            let opened = match opened {
-                // A copied tree has no devices, but links to this one: masked files.
-                Err(Errno::NOENT)
-                    if self.plans_below(&real)
-                        || (real == Path::new("/dev") && ahead.iter().eq(["null"])) =>
-                {
-                    entered.push((name, None));
-                    continue;
-                }
-                Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-                opened => opened?,
-            };
-            match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
-                FileType::Directory => entered.push((name, Some(opened))),
-                FileType::Symlink => {
-                    links += 1;
-                    if links > MOST_LINKS {
-                        return Err(Errno::LOOP.into());
-                    }
-                    let target = readlinkat(&opened, "", Vec::new())?;
-                    let target = Path::new(OsStr::from_bytes(target.as_bytes()));
-                    if target.is_absolute() {
-                        entered.clear();
-                    }
-                    for name in names_of(target).into_iter().rev() {
-                        ahead.push_front(name);
-                    }
-                }
-                _ if ahead.is_empty() => {
-                    let parent = entered.pop().and_then(|(_, directory)| directory);
-                    return Ok(Some(Place::File { real, parent, name }));
-                }
-                _ => return Ok(None),
-            }
-        }
-        let mut real = PathBuf::from("/");
-        real.extend(entered.iter().map(|(name, _)| name));
-        let directory = entered.pop().and_then(|(_, directory)| directory);
-        Ok(Some(Place::Directory { real, directory }))
+        Walk::new(&self.directory, &self.overlay, path).go()
     }
-
-    /// Whether a file is planned somewhere below a directory that is not there.
-    fn plans_below(&self, directory: &Path) -> bool {
-        self.overlay.iter().any(|(path, planned)| {
-            matches!(planned, Planned::File { .. }) && first_below(path, directory).is_some()
-        })
-    }
-}
-
-/// The names that a path is made of.
-fn names_of(path: &Path) -> VecDeque<OsString> {
-    path.components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some("..".into()),
-            _ => None,
-        })
-        .collect()
-}
-
-fn real_path(entered: &[(OsString, Option<OwnedFd>)], name: &OsStr) -> PathBuf {
-    let mut path = PathBuf::from("/");
-    path.extend(entered.iter().map(|(name, _)| name));
-    path.push(name);
-    path
-}
-
-/// The name in `directory` that leads to `path`, if it is below it.
-fn first_below(path: &Path, directory: &Path) -> Option<String> {
-    let below = path.strip_prefix(directory).ok()?;
-    let first = below.components().next()?;
-    Some(first.as_os_str().to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
