@@ -90,8 +90,16 @@ pub struct Layout {
     pub dst_dev: u32,
     /// `SKB_DROP_REASON_NETFILTER_DROP`; absent before 5.18.
     pub reason_netfilter_drop: u32,
+    /// `net.ct.stat`.
+    pub net_ct_stat: u32,
+    /// `ip_conntrack_stat.drop`.
+    pub stat_drop: u32,
+    /// `bpf_array.pptrs`.
+    pub array_pptrs: u32,
+    /// Nothing: it makes the size a multiple of eight.
+    pub padding: u32,
 }
-const _: () = assert!(size_of::<Layout>() == 168);
+const _: () = assert!(size_of::<Layout>() == 184);
 
 impl Layout {
     /// A layout that knows nothing: the value in the object before it is
@@ -134,5 +142,9 @@ impl Layout {
         sk_net: ABSENT,
         dst_dev: ABSENT,
         reason_netfilter_drop: ABSENT,
+        net_ct_stat: ABSENT,
+        stat_drop: ABSENT,
+        array_pptrs: ABSENT,
+        padding: 0,
     };
 }

@@ -8,8 +8,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use conntrack_ebpf::{
-    Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey, early_drops::EarlyDrops,
-    slots::Set,
+    Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey, drop_counter::Accounted,
+    early_drops::EarlyDrops, slots::Set,
 };
 
 use crate::notes::{Call, ClashKey, ClashNote};
@@ -50,6 +50,12 @@ pub static SPILL: PerCpuArray<TotalCounts, 2> = PerCpuArray::new();
 /// Errors inside the programs, by [`Fault`].
 #[btf_map]
 pub static FAULTS: PerCpuArray<u64, { Fault::COUNT as usize }> = PerCpuArray::new();
+
+/// Up to which value of its `drop` counter on this CPU the packets of a namespace are
+/// accounted for, by inode. User space begins it with what it has read, the program
+/// with what it finds.
+#[btf_map]
+pub static ACCOUNTED: PerCpuHashMap<u32, Accounted, 2048> = PerCpuHashMap::new();
 
 /// Processes that sent packets which were refused, by number. LRU: who has not
 /// sent for long makes room.

@@ -1,6 +1,7 @@
 //! Allows user space to copy the shared types to and from maps.
 
 use crate::{
+    drop_counter::Accounted,
     flow::{FlowCount, FlowKey, Sender, ServiceKey},
     layout::Layout,
     totals::{TotalCounts, TotalKey},
@@ -20,3 +21,5 @@ unsafe impl aya::Pod for TotalCounts {}
 unsafe impl aya::Pod for Sender {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Layout {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Accounted {}

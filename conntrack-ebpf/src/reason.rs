@@ -41,11 +41,14 @@ pub enum Reason {
     /// Not a packet: an entry that ctnetlink or a BPF program wanted, refused
     /// for the length of its chain.
     NonPacketChain,
+    /// Not known to be a refusal: a packet that either conntrack refused or a rule
+    /// dropped. Only the tracepoint backend has such packets.
+    RuleOrRefused,
 }
 
 impl Reason {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TableFull,
         Self::NoMemory,
         Self::Clash,
@@ -59,6 +62,7 @@ impl Reason {
         Self::ClashResolved,
         Self::NonPacket,
         Self::NonPacketChain,
+        Self::RuleOrRefused,
     ];
 
     /// Whether a packet was lost.
@@ -73,7 +77,11 @@ impl Reason {
             | Self::StaleExtension
             | Self::StaleExtensionLate
             | Self::AlreadyConfirmed => true,
-            Self::Evicted | Self::ClashResolved | Self::NonPacket | Self::NonPacketChain => false,
+            Self::Evicted
+            | Self::ClashResolved
+            | Self::NonPacket
+            | Self::NonPacketChain
+            | Self::RuleOrRefused => false,
         }
     }
 }

@@ -7,6 +7,7 @@ mod conntrack;
 mod memory;
 mod net;
 mod numbers;
+mod per_cpu;
 mod skb;
 mod stack;
 mod task;
@@ -18,6 +19,7 @@ pub use self::{
     memory::{Access, Probed, Read, Typed, Unreadable},
     net::Net,
     numbers::{high, low, now},
+    per_cpu::own_offset,
     skb::{Bytes, Skb, is_netfilter_drop},
     stack::{position_at_entry, position_at_return, stack_position},
     task::{

@@ -33,6 +33,16 @@ impl<R: Access> Net<R> {
         R::number(self.0, layout().net_inum)
     }
 
+    /// Its counter `drop` on the CPU of this offset: `net->ct.stat->drop`. 0 if conntrack
+    /// is not loaded.
+    pub fn drops(self, own_offset: u64) -> Read<u32> {
+        let stat: u64 = read(self.0, layout().net_ct_stat)?;
+        if stat == 0 {
+            return Ok(0);
+        }
+        read(stat.wrapping_add(own_offset), layout().stat_drop)
+    }
+
     /// Whether its table holds as many entries as the limit allows, at this
     /// moment (`__nf_conntrack_alloc`, `net/netfilter/nf_conntrack_core.c`, 5.10
     /// to 7.3).

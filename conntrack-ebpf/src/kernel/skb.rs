@@ -38,23 +38,23 @@ impl<R: Access> Skb<R> {
         }
     }
 
-    /// The inode of the namespace it is in: that of its device, else of its
-    /// socket, else of the device it is routed to. A packet on its way out has no
-    /// device yet in the output hook.
-    pub fn netns(self) -> Read<u32> {
+    /// The namespace it is in: that of its device, else of its socket, else of the
+    /// device it is routed to. A packet on its way out has no device yet in the output
+    /// hook.
+    pub fn net(self) -> Read<Net> {
         let layout = layout();
         let device: u64 = R::number(self.0, layout.skb_dev)?;
         if device != 0 {
-            return Net::<R>::at(R::number(device, layout.dev_net)?).inum();
+            return Ok(Net::at(R::number(device, layout.dev_net)?));
         }
         let socket: u64 = R::number(self.0, layout.skb_sk)?;
         if socket != 0 {
-            return Net::<R>::at(R::number(socket, layout.sk_net)?).inum();
+            return Ok(Net::at(R::number(socket, layout.sk_net)?));
         }
         // The lowest bit says whether the reference is counted (SKB_DST_NOREF).
         let route: u64 = R::number(self.0, layout.skb_dst)?;
         let device: u64 = read(route & !1, layout.dst_dev)?;
-        Net::<Probed>::at(read(device, layout.dev_net)?).inum()
+        Ok(Net::at(read(device, layout.dev_net)?))
     }
 
     /// Whether it belongs to a socket, as one on its way out does.

@@ -13,7 +13,6 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-
 use conntrack_ebpf::early_drops::Witness;
 
 use crate::{

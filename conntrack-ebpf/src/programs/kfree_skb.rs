@@ -2,22 +2,24 @@
 //! conntrack entry.
 //!
 //! A packet refused by a full table is one. So is one that a rule drops before
-//! conntrack sees it, or that conntrack finds invalid and a rule drops then;
-//! user space holds the totals against the kernel's own counters, and says
-//! whether they agree.
+//! conntrack sees it, or that conntrack finds invalid and a rule drops then. The
+//! namespace's counter `drop` tells them apart ([`drop_counter`]).
 
 #![expect(
     clippy::needless_pass_by_value,
     reason = "the macros that make entry points pass the context by value"
 )]
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use conntrack_ebpf::{Fault, FlowKey, Reason};
+use aya_ebpf::{bindings::BPF_NOEXIST, macros::btf_tracepoint, programs::BtfTracePointContext};
+use conntrack_ebpf::{
+    Fault, FlowKey, Reason,
+    drop_counter::{Accounted, Dropped},
+};
 
 use crate::{
     count,
-    kernel::{self, Bytes, Read, Skb, Typed, Unreadable},
-    sender,
+    kernel::{self, Bytes, Net, Read, Skb, Typed, Unreadable},
+    maps, sender,
 };
 
 /// `AF_INET` and `AF_INET6`, as `l3num` has them.
@@ -28,48 +30,96 @@ const INET6: u8 = 10;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
+/// `skb->_nfct` of a packet that a rule has exempted from tracking (`IP_CT_UNTRACKED`,
+/// `include/uapi/linux/netfilter/nf_conntrack_common.h`).
+const UNTRACKED: u64 = 7;
+
 /// `TP_PROTO(struct sk_buff *skb, void *location, enum skb_drop_reason
 /// reason, …)` (`include/trace/events/skb.h`, 5.18 and later).
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     if kernel::is_netfilter_drop(ctx.arg(2)) {
         let skb = Skb::<Typed>::at(ctx.arg(0));
-        if let Ok(0) = skb.nfct() {
-            #[cfg(feature = "debug-log")]
-            aya_log_ebpf::debug!(&ctx, "packet without an entry dropped");
-            match skb.protocol() {
-                // Conntrack sees nothing else.
-                Ok(protocol @ (IPV4 | IPV6)) => {
-                    let sender = sender::of_packet(skb, kernel::stack_position(&ctx));
-                    refused(skb, protocol, sender);
+        match skb.nfct() {
+            Ok(0) => {
+                #[cfg(feature = "debug-log")]
+                aya_log_ebpf::debug!(&ctx, "packet without an entry dropped");
+                let position = kernel::stack_position(&ctx);
+                if let Err(Unreadable) = dropped(skb, position) {
+                    count::fault(Fault::Unreadable);
                 }
-                Ok(_) => {}
-                Err(Unreadable) => count::fault(Fault::Unreadable),
+            }
+            Ok(UNTRACKED) | Err(Unreadable) => {}
+            // The same counter counts clashes, whose packets have an entry.
+            Ok(_) => {
+                if let Ok(net) = skb.net()
+                    && let Ok(netns) = net.inum()
+                {
+                    judge(net, netns);
+                }
             }
         }
     }
     0
 }
 
-fn refused(skb: Skb<Typed>, protocol: u16, sender: u32) {
-    let epoch = count::epoch();
-    let Ok(netns) = skb.netns() else {
-        count::fault(Fault::Unreadable);
-        return count::total(epoch, 0, Reason::TableFull);
-    };
-    if let Ok(mut flow) = flow_key(skb, protocol, netns) {
-        flow.sender = sender;
-        count::flow(epoch, &flow);
-    } else {
-        count::fault(Fault::Unreadable);
-        count::total(epoch, netns, Reason::TableFull);
+/// A packet without an entry was dropped.
+fn dropped(skb: Skb<Typed>, position: u32) -> Read<()> {
+    let protocol = skb.protocol()?;
+    if !matches!(protocol, IPV4 | IPV6) {
+        // Conntrack sees nothing else.
+        return Ok(());
     }
+    let epoch = count::epoch();
+    let Ok(net) = skb.net() else {
+        count::total(epoch, 0, Reason::RuleOrRefused);
+        return Err(Unreadable);
+    };
+    let netns = net.inum()?;
+    let reason = match judge(net, netns) {
+        Dropped::ByRule => return Ok(()),
+        Dropped::Refused => Reason::TableFull,
+        Dropped::Undecided => Reason::RuleOrRefused,
+    };
+    if let Ok(mut flow) = flow_key(skb, protocol, netns, reason) {
+        flow.sender = sender::of_packet(skb, position);
+        count::flow(epoch, &flow);
+        Ok(())
+    } else {
+        count::total(epoch, netns, reason);
+        Err(Unreadable)
+    }
+}
+
+/// Who dropped a packet of this namespace.
+fn judge(net: Net, netns: u32) -> Dropped {
+    let Ok(drops) = drops_here(net) else {
+        count::fault(Fault::Unreadable);
+        return Dropped::Undecided;
+    };
+    let mut accounted = maps::ACCOUNTED.get_ptr_mut(netns);
+    if accounted.is_none() {
+        // Fails if there is no room, or if another CPU was faster.
+        let _ = maps::ACCOUNTED.insert(netns, Accounted::UNKNOWN, u64::from(BPF_NOEXIST));
+        accounted = maps::ACCOUNTED.get_ptr_mut(netns);
+    }
+    match accounted {
+        Some(accounted) => kernel::update(accounted, |accounted| accounted.judge(drops)),
+        None => Accounted::UNKNOWN.clone().judge(drops),
+    }
+}
+
+/// The namespace's counter `drop` on this CPU.
+fn drops_here(net: Net) -> Read<u32> {
+    let map = &raw const maps::FAULTS as u64;
+    let first = maps::FAULTS.get_ptr_mut(0).ok_or(Unreadable)? as u64;
+    net.drops(kernel::own_offset(map, first)?)
 }
 
 /// The flow as conntrack would see it (`nf_ct_get_tuple`,
 /// `net/netfilter/nf_conntrack_core.c`), except for the zone, which nothing but
 /// an entry tells.
-fn flow_key(skb: Skb<Typed>, protocol: u16, netns: u32) -> Read<FlowKey> {
+fn flow_key(skb: Skb<Typed>, protocol: u16, netns: u32, reason: Reason) -> Read<FlowKey> {
     let packet = skb.network()?;
     let mut key = FlowKey {
         src: [0; 16],
@@ -80,7 +130,7 @@ fn flow_key(skb: Skb<Typed>, protocol: u16, netns: u32) -> Read<FlowKey> {
         zone: 0,
         family: 0,
         protocol: 0,
-        reason: Reason::TableFull as u32,
+        reason: reason as u32,
         sender: sender::NONE,
     };
     let transport = if protocol == IPV4 {

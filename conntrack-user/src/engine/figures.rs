@@ -25,6 +25,9 @@ pub struct Figures {
     pub clash_resolved: u64,
     /// Entries refused that no packet wanted.
     pub non_packet: u64,
+    /// Packets that either a rule dropped or conntrack refused; no more than the
+    /// kernel's counters allow.
+    pub rule_or_refused: u64,
     /// Packets in `drops` whose flow has no count of its own.
     pub unattributed: u64,
     /// Growth of the kernel's counters.
@@ -65,6 +68,9 @@ impl Figures {
         if select.reason(OTHER) {
             figures.drops.insert(OTHER, snapshot.verdict.other);
         }
+        if select.reason(reason_name(Reason::RuleOrRefused)) {
+            figures.rule_or_refused = snapshot.verdict.rule_or_refused;
+        }
         let attributed: u64 = tally
             .flows()
             .filter(|(key, _)| {
@@ -85,6 +91,8 @@ impl Figures {
             Reason::Evicted => self.evicted += packets,
             Reason::ClashResolved => self.clash_resolved += packets,
             Reason::NonPacket | Reason::NonPacketChain => self.non_packet += packets,
+            // As far as counters allow: see `collect`.
+            Reason::RuleOrRefused => {}
             Reason::TableFull
             | Reason::NoMemory
             | Reason::Clash
@@ -134,6 +142,7 @@ impl Figures {
             evicted: self.evicted.saturating_sub(earlier.evicted),
             clash_resolved: self.clash_resolved.saturating_sub(earlier.clash_resolved),
             non_packet: self.non_packet.saturating_sub(earlier.non_packet),
+            rule_or_refused: self.rule_or_refused.saturating_sub(earlier.rule_or_refused),
             unattributed: self
                 .unattributed
                 .saturating_sub(earlier.unattributed)
@@ -164,6 +173,7 @@ impl Figures {
             evicted: self.evicted + later.evicted,
             clash_resolved: self.clash_resolved + later.clash_resolved,
             non_packet: self.non_packet + later.non_packet,
+            rule_or_refused: self.rule_or_refused + later.rule_or_refused,
             unattributed: self.unattributed + later.unattributed,
             kernel: added(&self.kernel, &later.kernel),
             discrepancy: later.discrepancy,

@@ -43,34 +43,6 @@ impl Refusals {
         refusals
     }
 
-    /// Without what a rule may have dropped. Where the place of a drop is all that
-    /// is seen, such packets look the same (docs/counting.md); what is more than
-    /// was `known` is taken for refused only in a table that is nearly full now.
-    /// The rest is added to `set_aside`, for good: a table that fills up later has
-    /// refused none of it.
-    #[must_use]
-    pub fn without_rule_drops(
-        mut self,
-        known: &Self,
-        set_aside: &mut BTreeMap<u32, u64>,
-        is_full: impl Fn(u32) -> bool,
-    ) -> Self {
-        for (&netns, packets) in &mut self.room {
-            // What counters have told is of no namespace.
-            if netns == 0 {
-                continue;
-            }
-            let aside = set_aside.entry(netns).or_default();
-            *packets = packets.saturating_sub(*aside);
-            let before = known.room.get(&netns).copied().unwrap_or(0);
-            if *packets > before && !is_full(netns) {
-                *aside += *packets - before;
-                *packets = before;
-            }
-        }
-        self
-    }
-
     /// Those that the programs have counted.
     pub fn of(totals: &TotalsByNetns) -> Self {
         let mut refusals = Self::default();
@@ -98,7 +70,9 @@ impl Refusals {
             | Reason::Evicted
             | Reason::ClashResolved
             | Reason::NonPacket
-            | Reason::NonPacketChain => return,
+            | Reason::NonPacketChain
+            // Nobody knows whether a packet was refused.
+            | Reason::RuleOrRefused => return,
         };
         *refused.entry(netns).or_default() += packets;
     }
@@ -150,24 +124,6 @@ mod tests {
             room: packets.iter().copied().collect(),
             chains: BTreeMap::new(),
         }
-    }
-
-    #[test]
-    fn a_table_with_room_refuses_nothing() {
-        let mut aside = BTreeMap::new();
-        let known = Refusals::default();
-        let counted = room(&[(7, 10), (0, 3)]).without_rule_drops(&known, &mut aside, |_| false);
-        assert_eq!(counted.since(&known, Need::Room), [(0, 3)]);
-
-        // The same once it is full: only what came since.
-        let counted = room(&[(7, 10)]).without_rule_drops(&known, &mut aside, |_| true);
-        assert!(!counted.exceed(&known));
-        let counted = room(&[(7, 14)]).without_rule_drops(&known, &mut aside, |_| true);
-        assert_eq!(counted.since(&known, Need::Room), [(7, 4)]);
-
-        // Refused before, dropped by a rule after.
-        let later = room(&[(7, 20)]).without_rule_drops(&counted, &mut aside, |_| false);
-        assert!(!later.exceed(&counted));
     }
 
     #[test]

@@ -1,10 +1,6 @@
 //! From the first count to the last: what the observer counts becomes updates.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    future,
-    time::Duration,
-};
+use std::{collections::VecDeque, future, time::Duration};
 
 use anyhow::Result;
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
@@ -23,7 +19,6 @@ use crate::{
         update::{Summary, Update},
         watched_netns::WatchedNetns,
     },
-    kernel::{limits::is_full, netns::Namespaces},
     observe::{backend::Backend, counts::tally::Tally, observer::snapshot::Snapshot},
 };
 
@@ -53,8 +48,6 @@ pub(super) struct Session<S> {
     alert: Alert,
     /// Refusals told so far.
     refused: Refusals,
-    /// Packets that a rule may have dropped, by network namespace.
-    set_aside: BTreeMap<u32, u64>,
     /// When the counters were last read for them.
     checked: Instant,
     started: Instant,
@@ -104,7 +97,6 @@ impl<S: Source> Session<S> {
             reports: every(options.interval),
             alert: Alert::default(),
             refused: Refusals::default(),
-            set_aside: BTreeMap::new(),
             checked: Instant::now(),
             started: Instant::now(),
             last: (Instant::now(), Figures::default()),
@@ -163,11 +155,7 @@ impl<S: Source> Session<S> {
 
     /// Tells what was refused until now, drained or not, if that is more than was told.
     fn tell_refusals_now(&mut self) -> Result<()> {
-        let mut refused = Refusals::of(&self.observer.totals_now()?);
-        if !self.backend.can_rest() {
-            let namespaces = self.observer.snapshot(|_| true)?.namespaces;
-            refused = self.without_rule_drops(refused, &namespaces);
-        }
+        let refused = Refusals::of(&self.observer.totals_now()?);
         if self.are_news(&refused) {
             self.updates
                 .push_back(Update::Refused(self.refused.clone()));
@@ -182,25 +170,11 @@ impl<S: Source> Session<S> {
             self.observer.check()?;
         }
         let snapshot = self.observer.snapshot(|_| true)?;
-        let mut refused = Refusals::drained(&snapshot);
-        if !self.backend.can_rest() {
-            refused = self.without_rule_drops(refused, &snapshot.namespaces);
-        }
+        let refused = Refusals::drained(&snapshot);
         self.are_news(&refused);
         self.updates
             .push_back(Update::Refused(self.refused.clone()));
         Ok(())
-    }
-
-    /// Sets aside what a rule may have dropped.
-    fn without_rule_drops(&mut self, refused: Refusals, namespaces: &Namespaces) -> Refusals {
-        let is_full = |netns| {
-            let limits = namespaces.by_inode(netns)?.limits().ok()?;
-            Some(is_full(limits.entries?, limits.max?))
-        };
-        refused.without_rule_drops(&self.refused, &mut self.set_aside, |netns| {
-            is_full(netns) == Some(true)
-        })
     }
 
     /// Notes refusals. Whether they are more than were known.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use conntrack_ebpf::Reason;
+
 use crate::{
     facts::Facts,
     kernel::{counters::Totals, limits::is_full, netns::called::Netns},
     observe::usage::NamespaceUse,
 };
-use conntrack_ebpf::Reason;
 
 /// What is known of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,7 +137,9 @@ impl Evidence {
                 | Reason::Evicted
                 | Reason::ClashResolved
                 | Reason::NonPacket
-                | Reason::NonPacketChain => {}
+                | Reason::NonPacketChain
+                // Nobody knows whether it was.
+                | Reason::RuleOrRefused => {}
             }
         }
         refused

@@ -151,6 +151,12 @@ impl Counters {
         Ok(counters)
     }
 
+    /// Counter `drop` of each possible CPU, in the kernel's order.
+    pub fn drops_by_cpu(&self) -> Option<Vec<u32>> {
+        let drop = COLUMNS.iter().position(|&column| column == "drop")?;
+        self.rows.iter().map(|row| row[drop]).collect()
+    }
+
     /// The counters added up over all CPUs, since the namespace was made.
     ///
     /// Each CPU's counter wraps at 2³², so these are no more than that modulo:
@@ -308,6 +314,13 @@ mod tests {
         let mut lines = vec!["entries drop".to_owned()];
         lines.extend(rows.iter().map(|drop| format!("00000005 {drop:08x}")));
         Counters::parse(&lines.join("\n")).unwrap()
+    }
+
+    #[test]
+    fn drops_are_told_for_each_cpu() {
+        assert_eq!(drops(&[4, 7]).drops_by_cpu(), Some(vec![4, 7]));
+        let without = Counters::parse("entries\n00000005").unwrap();
+        assert_eq!(without.drops_by_cpu(), None);
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub enum Cause {
     NoTracepoint(&'static str),
     /// The tracepoint does not give the reason of a drop (before 5.18).
     NoDropReason,
+    /// The type information does not say where the counter `drop` is.
+    NoDropCounter,
     /// Kprobes are not built in, or switched off.
     Kprobes(Kprobes),
     /// The kernel has no files with conntrack's counters.
@@ -186,6 +188,11 @@ impl fmt::Display for LoadFailure {
             }
             Cause::NoDropReason => f.write_str(
                 "this kernel does not give the reason of a dropped packet: Linux 5.18 and later do",
+            ),
+            Cause::NoDropCounter => f.write_str(
+                "this kernel's type information does not say where conntrack's counter `drop` is, \
+                 so a refused packet cannot be told from one that a rule dropped: please report \
+                 the kernel's release",
             ),
             Cause::Kprobes(Kprobes::Off) => f.write_str("kprobes are switched off"),
             Cause::Kprobes(_) => f.write_str("the kernel has no kprobes"),

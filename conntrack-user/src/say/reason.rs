@@ -16,6 +16,7 @@ pub const fn reason_name(reason: Reason) -> &'static str {
         Reason::Evicted => "evicted",
         Reason::ClashResolved => "clash_resolved",
         Reason::NonPacket | Reason::NonPacketChain => "non_packet",
+        Reason::RuleOrRefused => "dropped_by_rule_or_refused",
     }
 }
 

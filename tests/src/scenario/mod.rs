@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use self::{
     command::{bench_who, demo, errors, incident, probe, status, who},
     life::{boots, churn, lifecycle, module_life, net_check},
-    refusal::{arming, confirm, counters, eviction, senders, table_full, unload},
+    refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
 };
 use crate::{
     bench::{footprint, limit_raised, packets, rate},
@@ -35,6 +35,7 @@ pub static ALL: &[&Scenario] = &[
     &confirm::NON_PACKET,
     &arming::ARMING,
     &senders::SENDERS,
+    &rule_drops::RULE_DROPS,
     &counters::TABLE_FULL,
     &counters::PROTOCOLS,
     &counters::TWO_NAMESPACES,

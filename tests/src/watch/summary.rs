@@ -31,6 +31,8 @@ pub struct Summary {
     pub clash_resolved: u64,
     /// Entries refused that no packet wanted.
     pub non_packet: u64,
+    /// Packets that a rule dropped or conntrack refused.
+    pub dropped_by_rule_or_refused: u64,
     /// Lost packets whose flow has no count of its own.
     pub unattributed: u64,
     /// Flows.

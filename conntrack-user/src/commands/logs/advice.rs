@@ -103,8 +103,13 @@ fn limit_reset(loads: &[Loaded]) -> Option<Advice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::generation::Generation::{IpConntrack, NfConntrack};
-    use crate::{kernel::message::Load, logs::account::moment::Moment};
+    use crate::{
+        kernel::{
+            generation::Generation::{IpConntrack, NfConntrack},
+            message::Load,
+        },
+        logs::account::moment::Moment,
+    };
 
     fn loaded(generation: Generation, max: u64, reload: bool) -> Loaded {
         Loaded {

@@ -360,6 +360,7 @@ pub(super) fn range(range: PacketRange) -> String {
 mod tests {
     use std::{fs, path::Path};
 
+    use super::*;
     use crate::{
         facts::root::Root,
         incident::Evidence,
@@ -368,8 +369,6 @@ mod tests {
             sizing::{self, Request},
         },
     };
-
-    use super::*;
 
     fn write(root: &Path, path: &str, text: &impl ToString) {
         let path = root.join(path);

@@ -122,7 +122,8 @@ fn proved(reason: Reason, proof: &Proof, grown: impl Fn(Counter) -> u64) -> Opti
         | Reason::StaleExtension
         | Reason::StaleExtensionLate
         | Reason::AlreadyConfirmed
-        | Reason::NonPacket => None,
+        | Reason::NonPacket
+        | Reason::RuleOrRefused => None,
     }
 }
 
@@ -154,6 +155,7 @@ impl CounterHistory {
                 .filter(|&(_, packets)| packets > 0)
                 .collect(),
             other: proof.other,
+            rule_or_refused: 0,
             discrepancy: Discrepancy::default(),
         }
     }

@@ -14,6 +14,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use conntrack_ebpf::Reason;
+
 use crate::observe::{
     backend::Backend,
     check::{
@@ -168,11 +170,13 @@ impl Ledger {
     /// attached.
     fn growth_of(&self, netns: u32, counter: Counter) -> u64 {
         let grown = self.growth.get(&netns).and_then(|of| of.get(&counter));
-        let before = self.excess.get(&(netns, counter));
-        grown
-            .copied()
-            .unwrap_or(0)
-            .saturating_sub(before.map_or(0, Excess::before))
+        let excess = self.excess.get(&(netns, counter));
+        let mut before = excess.map_or(0, Excess::before);
+        if counter == Counter::Drop {
+            // These came later, if the counter counts them at all.
+            before = before.saturating_sub(self.undecided(netns));
+        }
+        grown.copied().unwrap_or(0).saturating_sub(before)
     }
 
     /// The growth of each counter while the programs were attached, summed
@@ -199,8 +203,24 @@ impl Ledger {
         verdict::judge(backend, missed, unseen)
     }
 
+    /// Packets that either conntrack refused or a rule dropped: as many as the programs
+    /// could not decide, but no more than the counter has besides those they counted.
+    fn rule_or_refused(&self, netns: u32) -> u64 {
+        let undecided = self.undecided(netns);
+        let excess = self.excess.get(&(netns, Counter::Drop));
+        undecided.min(excess.map_or(0, |excess| excess.unseen() + excess.before()))
+    }
+
+    fn undecided(&self, netns: u32) -> u64 {
+        let counted = self.counted.get(&netns);
+        counted.map_or(0, |counted| counted.of(Reason::RuleOrRefused))
+    }
+
     fn unseen(&self, netns: u32) -> Unseen {
-        let mut unseen = Unseen::default();
+        let mut unseen = Unseen {
+            rule_or_refused: self.rule_or_refused(netns),
+            ..Unseen::default()
+        };
         for counter in Counter::ALL {
             if let Some(excess) = self.excess.get(&(netns, counter)) {
                 let grown = |of| excess.grown(of, self.last_partial);

@@ -52,6 +52,8 @@ pub(crate) struct Unseen {
     pub(crate) unwatched: BTreeMap<Counter, u64>,
     /// Counted by a program, not by the kernel.
     pub(crate) unconfirmed: u64,
+    /// Packets that either conntrack refused or a rule dropped.
+    pub(crate) rule_or_refused: u64,
 }
 
 impl Unseen {
@@ -64,6 +66,7 @@ impl Unseen {
             *self.by_counter.entry(counter).or_default() += unseen;
         }
         self.unconfirmed += more.unconfirmed;
+        self.rule_or_refused += more.rule_or_refused;
     }
 }
 
@@ -75,6 +78,9 @@ pub struct Verdict {
     pub from_counters: BTreeMap<Reason, u64>,
     /// Lost packets that only counters show, for no reason that they prove.
     pub other: u64,
+    /// Packets that a counter shows and no program counted as refused, and that may be
+    /// those of which the programs could not tell whether a rule dropped them.
+    pub rule_or_refused: u64,
     /// Counts that do not match.
     pub discrepancy: Discrepancy,
 }
@@ -85,6 +91,7 @@ impl Verdict {
             *self.from_counters.entry(reason).or_default() += packets;
         }
         self.other += more.other;
+        self.rule_or_refused += more.rule_or_refused;
         self.discrepancy.add(more.discrepancy);
     }
 }
@@ -101,6 +108,7 @@ fn explain_by_misses(unseen: &Unseen, missed: &Missed) -> Verdict {
     Verdict {
         from_counters: told.into_iter().filter(|&(_, times)| times > 0).collect(),
         other: unseen.of(Counter::Drop) + unseen.of(Counter::InsertFailed),
+        rule_or_refused: 0,
         discrepancy: Discrepancy {
             unconfirmed: unseen.unconfirmed,
             unseen: beyond(Counter::Drop, missed.allocations + missed.clashes)
@@ -115,8 +123,10 @@ fn explain_by_misses(unseen: &Unseen, missed: &Missed) -> Verdict {
 /// The tracepoint sees only packets without an entry. What else the counters
 /// show is theirs to tell, in one namespace at a time.
 fn explain_by_counters(unseen: &Unseen) -> Verdict {
-    let parts = Parts::of(&unseen.by_counter);
+    let mut parts = Parts::of(&unseen.by_counter);
+    parts.drops = parts.drops.saturating_sub(unseen.rule_or_refused);
     Verdict {
+        rule_or_refused: unseen.rule_or_refused,
         discrepancy: Discrepancy {
             unconfirmed: unseen.unconfirmed,
             unseen: parts.drops,
@@ -188,6 +198,7 @@ impl Parts {
                 .filter(|&(_, packets)| packets > 0)
                 .collect(),
             other: self.drops + self.failed,
+            rule_or_refused: 0,
             discrepancy: Discrepancy::default(),
         }
     }

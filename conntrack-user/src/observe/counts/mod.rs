@@ -2,6 +2,7 @@
 
 mod decode;
 pub mod drain;
+pub(crate) mod drop_counters;
 pub mod health;
 pub mod senders;
 pub mod sink;

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    kernel::netns::Namespaces,
+    kernel::{counters::Counters, netns::Namespaces},
     observe::{
         arming::{Arming, Change, TableState},
         backend::Backend,
@@ -272,6 +272,7 @@ impl ProgramObserver {
             attachment.wait_for_packets()?;
         }
         for netns in ended {
+            self.forget_drops(netns)?;
             self.ledger.reopen(netns, before.get(&netns));
         }
         let first = self.followed.counters();
@@ -285,6 +286,7 @@ impl ProgramObserver {
             .as_ref()
             .map_or(0, |attachment| 2 * attachment.cpus());
         for (netns, counters) in first {
+            self.follow_drops(netns, &counters)?;
             let totals = |of: &TotalsByNetns| of.get(&netns).copied().unwrap_or_default();
             let (before, after) = (totals(&before), totals(&after));
             let quiet = before == after
@@ -292,6 +294,7 @@ impl ProgramObserver {
                     .get(&netns)
                     .is_some_and(|second| same_refusals(&counters, second));
             if self.followed.began_anew(netns, &counters) {
+                self.forget_drops(netns)?;
                 self.ledger.reopen(netns, Some(&before));
             }
             let reading = Reading {
@@ -312,6 +315,23 @@ impl ProgramObserver {
         }
         self.looked = Instant::now();
         Ok(())
+    }
+
+    /// Only the tracepoint needs the counter to decide.
+    fn follow_drops(&mut self, netns: u32, counters: &Counters) -> Result<()> {
+        match &mut self.attachment {
+            Some(attachment) if self.backend == Backend::Tracepoint => {
+                attachment.follow_drops(netns, counters)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn forget_drops(&mut self, netns: u32) -> Result<()> {
+        match &mut self.attachment {
+            Some(attachment) => attachment.forget_drops(netns),
+            None => Ok(()),
+        }
     }
 
     fn faults(&self) -> Result<Faults> {

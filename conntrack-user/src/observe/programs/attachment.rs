@@ -4,12 +4,13 @@ use anyhow::Result;
 use conntrack_ebpf::{ABSENT, Fault, Layout, Phase};
 
 use crate::{
-    kernel::{module, surroundings::Surroundings},
+    kernel::{counters::Counters, module, surroundings::Surroundings},
     observe::{
         backend::Backend,
         bpf::object::Object,
         counts::{
             drain::Counts,
+            drop_counters::DropCounters,
             health::{Faults, Missed},
             senders::Senders,
             sink::Sink,
@@ -32,18 +33,23 @@ pub(crate) struct Prepared {
     types: Types,
     counts: Counts,
     pressure: PressureSignal,
+    drop_counters: DropCounters,
 }
 
 impl Prepared {
     /// Reads the kernel's types and creates the maps.
     pub(crate) fn new() -> Result<Self, LoadFailure> {
         let types = Types::read()?;
-        let (counts, pressure) =
-            maps(&types.layout).map_err(|error| LoadFailure::of(Step::CreateMaps, &error))?;
+        Self::with_types(types).map_err(|error| LoadFailure::of(Step::CreateMaps, &error))
+    }
+
+    fn with_types(types: Types) -> Result<Self> {
+        let mut object = Object::load(&types.layout, FLOWS)?;
         Ok(Self {
+            pressure: PressureSignal::new(&mut object)?,
+            drop_counters: DropCounters::new(&mut object)?,
+            counts: Counts::new(object)?,
             types,
-            counts,
-            pressure,
         })
     }
 
@@ -65,12 +71,6 @@ impl Prepared {
         programs.attach(When::Always, object)?;
         Ok(Attached { programs, armed })
     }
-}
-
-fn maps(layout: &Layout) -> Result<(Counts, PressureSignal)> {
-    let mut object = Object::load(layout, FLOWS)?;
-    let pressure = PressureSignal::new(&mut object)?;
-    Ok((Counts::new(object)?, pressure))
 }
 
 /// The module that the functions are in, where it is one.
@@ -184,6 +184,17 @@ impl Attachment {
     /// What was counted until now.
     pub(crate) fn totals_now(&self) -> Result<TotalsByNetns> {
         self.prepared.counts.totals_now()
+    }
+
+    /// Has the tracepoint's program follow the counter `drop` of a namespace from what
+    /// was read.
+    pub(crate) fn follow_drops(&mut self, netns: u32, counters: &Counters) -> Result<()> {
+        self.prepared.drop_counters.follow(netns, counters)
+    }
+
+    /// A namespace has ended.
+    pub(crate) fn forget_drops(&mut self, netns: u32) -> Result<()> {
+        self.prepared.drop_counters.forget(netns)
     }
 
     /// CPUs of this host, plugged in or not.

@@ -63,6 +63,10 @@ pub fn resolve(btf: &Btf, module: Option<&Btf>, symbols: &Symbols) -> Result<Lay
             .enum_value("skb_drop_reason", "SKB_DROP_REASON_NETFILTER_DROP")
             .and_then(|value| u32::try_from(value).ok())
             .unwrap_or(ABSENT),
+        net_ct_stat: fields.optional("net.ct.stat", 8),
+        stat_drop: fields.optional("ip_conntrack_stat.drop", 4),
+        array_pptrs: fields.optional("bpf_array.pptrs", 0),
+        padding: 0,
     };
     if fields.missing.is_empty() {
         Ok(layout)
@@ -132,6 +136,12 @@ mod tests {
         let layout = resolve(&btf, None, &symbols)
             .expect("a kernel with BTF has the structures of conntrack");
         assert_ne!(layout.net_inum, 0, "net.ns is not the first field of net");
+        for drop_counter in [layout.net_ct_stat, layout.stat_drop, layout.array_pptrs] {
+            assert_ne!(
+                drop_counter, ABSENT,
+                "the tracepoint needs the counter drop"
+            );
+        }
         assert!(layout.ct_tuple >= 16);
     }
 }

@@ -1,7 +1,7 @@
 //! What a backend needs of the kernel, as far as it can be read without loading a
 //! program.
 
-use conntrack_ebpf::ABSENT;
+use conntrack_ebpf::{ABSENT, Layout};
 
 use crate::{
     kernel::{
@@ -35,11 +35,17 @@ fn of_kernel(backend: Backend, types: &Types, around: &Surroundings) -> Result<(
         Backend::Tracepoint if types.layout.reason_netfilter_drop == ABSENT => {
             Err(Cause::NoDropReason)
         }
+        Backend::Tracepoint if lacks_drop_counter(&types.layout) => Err(Cause::NoDropCounter),
         // Switched off they could be attached all the same, and see nothing.
         Backend::Kprobe if around.kprobes != Kprobes::On => Err(Cause::Kprobes(around.kprobes)),
         Backend::Fexit if around.module_btf == Some(false) => Err(Cause::NoModuleBtf),
         _ => Ok(()),
     }
+}
+
+/// Without it, nothing tells a refused packet from one that a rule dropped.
+fn lacks_drop_counter(layout: &Layout) -> bool {
+    [layout.net_ct_stat, layout.stat_drop, layout.array_pptrs].contains(&ABSENT)
 }
 
 /// Demands that what a program is attached to is there, and passes what the program

@@ -42,7 +42,7 @@ pub(super) fn obstacles(
         }
         Cause::PrototypeChanged { .. } => vec![Obstacle::Prototype],
         Cause::NoTracepoint(_) | Cause::NoDropReason => vec![Obstacle::Kernel],
-        Cause::NoFields(_) | Cause::Other(_) => vec![Obstacle::Unknown],
+        Cause::NoFields(_) | Cause::NoDropCounter | Cause::Other(_) => vec![Obstacle::Unknown],
         Cause::Rejected { .. } => vec![Obstacle::Verifier],
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Body<'a> {
     clash_resolved: u64,
     /// Entries refused that no packet wanted.
     non_packet: u64,
+    dropped_by_rule_or_refused: u64,
     /// Lost packets whose flow has no count of its own.
     unattributed: u64,
     /// The flows.
@@ -79,6 +80,7 @@ impl<'a> Body<'a> {
             evicted: figures.evicted,
             clash_resolved: figures.clash_resolved,
             non_packet: figures.non_packet,
+            dropped_by_rule_or_refused: figures.rule_or_refused,
             unattributed: figures.unattributed,
             flows: Flows(report),
             flows_omitted: report.flows.more,

@@ -21,7 +21,8 @@ pub(in crate::subscribers) fn lines(header: &Header) -> Vec<String> {
         match header.backend {
             Backend::Fexit | Backend::Kprobe => "every reason, every flow",
             Backend::Tracepoint =>
-                "flows of packets that got no entry; other reasons from the kernel's counters",
+                "flows of packets that got no entry; a packet that a rule drops is not counted; other \
+                 reasons from the kernel's counters",
             Backend::Counters =>
                 "how many packets, and reasons as far as the counters prove them; no flow",
         }

@@ -120,6 +120,10 @@ fn reasons(report: &Report) -> String {
         ("evicted", figures.evicted),
         ("clashes resolved", figures.clash_resolved),
         ("refused entries without a packet", figures.non_packet),
+        (
+            "dropped by a rule or refused, not known which",
+            figures.rule_or_refused,
+        ),
     ];
     let besides = besides
         .into_iter()

@@ -377,3 +377,37 @@ fn packets_that_a_rule_dropped_are_not_taken_for_refusals() {
     let verdict = ledger.verdict(Backend::Tracepoint, &Missed::default(), |_| true);
     assert_eq!(verdict.discrepancy.total(), 20);
 }
+
+/// Drops that the kernel counts, and what of undecided packets they may be.
+fn undecided(looks: &[(&[(Reason, u64)], u64)]) -> (u64, Verdict) {
+    let mut ledger = Ledger::default();
+    for &(counted, drop) in looks {
+        quiet(&mut ledger, &totals(counted), &growth(drop, 0));
+    }
+    let verdict = ledger.verdict(Backend::Tracepoint, &Missed::default(), |_| true);
+    (ledger.growth(|_| true)[&Counter::Drop], verdict)
+}
+
+#[test]
+fn undecided_packets_are_no_more_than_the_counter_leaves() {
+    let packets: &[(Reason, u64)] = &[(Reason::TableFull, 10), (Reason::RuleOrRefused, 5)];
+    // The counter has counted two more than those refused for sure.
+    let (drop, verdict) = undecided(&[(&[], 0), (packets, 12)]);
+    assert_eq!((drop, verdict.rule_or_refused), (12, 2));
+    assert_eq!(verdict.discrepancy.total(), 0);
+    // None more: rules dropped them.
+    let (_, verdict) = undecided(&[(&[], 0), (packets, 10)]);
+    assert_eq!(verdict.rule_or_refused, 0);
+    assert_eq!(verdict.discrepancy.total(), 0);
+    // More than they can be.
+    let (_, verdict) = undecided(&[(&[], 0), (packets, 18)]);
+    assert_eq!(verdict.rule_or_refused, 5);
+    assert_eq!(verdict.discrepancy.total(), 3);
+}
+
+#[test]
+fn undecided_packets_of_a_new_namespace_are_not_from_before() {
+    let (drop, verdict) =
+        undecided(&[(&[(Reason::TableFull, 10), (Reason::RuleOrRefused, 2)], 12)]);
+    assert_eq!((drop, verdict.rule_or_refused), (12, 2));
+}

@@ -28,10 +28,6 @@ impl ProgramObserver {
     /// Lets go of a module that was unloaded or that nobody else needs, and
     /// comes back when it is needed.
     pub(crate) fn follow_module(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
-        // The tracepoint is in no module.
-        if !self.backend.can_rest() {
-            return Ok(None);
-        }
         let instance = attachment::instance();
         if instance != self.instance {
             let was_attached = self.attachment.is_some();
