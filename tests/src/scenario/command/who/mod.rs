@@ -1,5 +1,6 @@
 //! `ctdrop who` names who fills a table.
 
+mod report;
 mod tables;
 
 use std::{
@@ -10,10 +11,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
 
-use self::tables::{
-    ESTABLISHED, FIVE_DAYS, LEAKING, RESOLVER, WEB, client, connection, entry, flood, honest, leak,
+use self::{
+    report::{Evictable, Report, Row},
+    tables::{
+        ESTABLISHED, FIVE_DAYS, LEAKING, RESOLVER, WEB, client, connection, entry, flood, honest,
+        leak,
+    },
 };
 use crate::{
     confine::{Confinement, Public},
@@ -53,88 +57,6 @@ pub static CHANGING: Scenario = Scenario {
     once: true,
     run: changing,
 };
-
-/// The line about a namespace, as far as tests read it.
-#[derive(Debug, Deserialize)]
-struct Report {
-    netns: u64,
-    name: String,
-    entries: u64,
-    incident: Incident,
-    evictable: Evictable,
-    evictable_share: Option<f64>,
-    idle_established: u64,
-    sources: Group,
-    services: Group,
-    would_free: Vec<Measure>,
-    age: Age,
-    dump: Dump,
-}
-
-#[derive(Debug, Deserialize)]
-struct Incident {
-    kind: String,
-    filling: Filling,
-    culprit: Option<Culprit>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Filling {
-    kind: String,
-    entries: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Culprit {
-    source: Option<Row>,
-    service: Option<Row>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Evictable {
-    early_drop: u64,
-    collector: u64,
-    nobody: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Group {
-    rows: Vec<Row>,
-    distinct: u64,
-    error_bound: u64,
-}
-
-/// A row, or a culprit.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-struct Row {
-    address: IpAddr,
-    protocol: Option<String>,
-    port: Option<u16>,
-    #[serde(default)]
-    entries: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Measure {
-    code: String,
-    what: String,
-    entries: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Age {
-    known: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Dump {
-    entries_before: u64,
-    entries_after: u64,
-    received: u64,
-    unreadable: u64,
-    filtered_by_kernel: Vec<String>,
-    filtered_here: Vec<String>,
-}
 
 /// Runs `ctdrop who`.
 fn who(machine: &Machine, arguments: &[&str]) -> Result<Output> {
@@ -212,7 +134,12 @@ fn staged(machine: &Machine) -> Result<()> {
     );
     let text = who(machine, &["--netns", "who-leak"])?;
     let text = String::from_utf8_lossy(&text.stdout);
-    for word in ["looks like a leak", "10.9.0.66", "1,500", "evictable  up to 20 ("] {
+    for word in [
+        "looks like a leak",
+        "10.9.0.66",
+        "1,500",
+        "evictable  up to 20 (",
+    ] {
         ensure!(text.contains(word), "no {word:?} in: {text}");
     }
     Ok(())
