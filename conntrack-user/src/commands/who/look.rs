@@ -18,6 +18,7 @@ use crate::{
     commands::who::{
         progress::Progress,
         report::{Context, NamespaceReport, Seen},
+        turns::{Turn, Turns},
     },
     facts::{Facts, root::Root},
     incident::{Evidence, Netns, census::in_doubt, evidence::dropped_before, thresholds},
@@ -38,6 +39,10 @@ const ATTEMPTS: u32 = 3;
 /// most. The kernel goes through the entries of all namespaces for each of them.
 const AT_ONCE: usize = 2;
 
+/// Tables that are looked into at the same time: besides those that are dumped, some
+/// that wait for their second look, of which each keeps its sums.
+const IN_WORK: usize = 6;
+
 /// How tables are looked into.
 pub(super) struct Look {
     pub(super) owners: Owners,
@@ -57,6 +62,8 @@ struct Work<'a> {
     next: AtomicUsize,
     /// Whether nobody wants to know any more.
     stop: AtomicBool,
+    /// Turns to dump.
+    turns: Turns,
     progress: Progress<'a>,
 }
 
@@ -101,6 +108,7 @@ impl Look {
             list,
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
+            turns: Turns::new(AT_ONCE),
             progress: Progress::of(list),
         };
         thread::scope(|scope| {
@@ -122,7 +130,7 @@ impl Look {
         work: &'env Work<'_>,
     ) -> Result<mpsc::Receiver<(usize, Result<NamespaceReport>)>> {
         let (done, reports) = mpsc::channel();
-        for _ in 0..AT_ONCE.min(work.list.len()) {
+        for _ in 0..IN_WORK.min(work.list.len()) {
             let done = done.clone();
             let dump = move || {
                 while let Some((place, namespace)) = work.next() {
@@ -141,10 +149,11 @@ impl Look {
 
     /// Looks into the table of a namespace.
     fn at(&self, namespace: &Namespace, work: &Work<'_>) -> Result<NamespaceReport> {
+        let turn = work.turns.take();
         let owners = self.owners.seen_from(namespace.inode);
         let count = || namespace.counters().ok().flatten();
         let earlier = count();
-        let seen = namespace.inside(|| self.here(&owners, work))?;
+        let seen = namespace.inside(|| self.here(&owners, work, turn))?;
         let later = count();
         let totals = later.as_ref().map(Counters::totals);
         let dropped = totals.is_some_and(|totals| totals.drop > Some(0));
@@ -179,8 +188,9 @@ impl Look {
     }
 
     /// The same as [`Self::at`], in a thread inside it. A dump that lost something is begun
-    /// anew; if the last one did so too, the report says it.
-    fn here(&self, owners: &Owners, work: &Work<'_>) -> Result<Seen> {
+    /// anew; if the last one did so too, the report says it. The turn is over before a
+    /// second look, which is a matter of waiting.
+    fn here(&self, owners: &Owners, work: &Work<'_>, turn: Turn<'_>) -> Result<Seen> {
         let survey = Survey {
             filter: &self.filter,
             owners,
@@ -203,6 +213,7 @@ impl Look {
             }
             let seconds = began.elapsed().as_secs_f64();
             let after = Limits::read()?;
+            drop(turn);
             survey.second(&mut sums);
             return Ok(Seen {
                 sums,

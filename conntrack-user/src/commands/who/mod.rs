@@ -9,6 +9,7 @@ pub mod report;
 pub mod rows;
 mod summary;
 pub mod text;
+mod turns;
 
 use std::sync::OnceLock;
 
