@@ -17,11 +17,12 @@ pub mod services;
 pub mod shell;
 pub mod sysctl;
 pub mod ufw;
+mod unreadable;
 pub mod writers;
 
 use anyhow::{Result, bail};
 
-pub use crate::facts::reader::{Source, Unreadable};
+pub use crate::facts::{reader::Source, unreadable::Unreadable};
 use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
