@@ -301,12 +301,7 @@ pub(crate) fn read_host(facts: &Facts, interval: Duration) -> Result<Running> {
     let around = Arc::new(Surroundings::read());
     let Survey { works, unusable } = survey::expect(&around);
     let mut usage = usage::measure(interval);
-    if let Some(engine) = &around.container {
-        usage.warnings.push(format!(
-            "ctdrop runs in a container ({engine}): the limit is set on the host, and ctdrop reads \
-             only the container's files"
-        ));
-    }
+    usage.warnings.extend(around.container_note());
     let evidence = Evidence::of_all(&usage.namespaces, default_max(facts));
     let (census, filling_unknown) = match look::at_the_worst(&evidence) {
         Ok(census) => (census, None),

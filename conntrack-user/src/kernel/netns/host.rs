@@ -2,11 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use crate::kernel::netns::files::inode_of_process;
-
-/// The number of the first PID namespace, fixed in the kernel since 3.8
-/// (`PROC_PID_INIT_INO`).
-const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+use crate::kernel::{
+    netns::files::inode_of_process, surroundings::isolation::FIRST_PID_NAMESPACE,
+};
 
 /// The namespace of the host, as far as it can be seen.
 pub(super) struct Host {
