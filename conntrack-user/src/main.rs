@@ -60,10 +60,10 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Watch(options) => watch::run(options, shutdown()?).await?,
         Command::Probe(options) => probe::run(&options)?,
-        Command::Who(options) => who::run(&options)?,
+        Command::Who(options) => return Ok(who::run(&options)?.code().into()),
         Command::Logs(options) => logs::run(&options)?,
         Command::Status(options) => return Ok(status::run(&options)?.code().into()),
-        Command::Fix(options) => fix::run(&options)?,
+        Command::Fix(options) => return Ok(fix::run(&options)?.code().into()),
         Command::Undo(options) => undo::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)

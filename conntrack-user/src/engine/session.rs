@@ -75,6 +75,11 @@ impl<S: Source> Session<S> {
         let watched = netns.map(WatchedNetns::find).transpose()?;
         let observer = open(&options)?;
         let header = Header::collect(observer.setup(), &options, watched.as_ref())?;
+        if let Some(watched) = &watched
+            && header.backend == Backend::Counters
+        {
+            watched.demand_counters()?;
+        }
         let drain = if options.release_module {
             MODULE
         } else {
@@ -255,15 +260,20 @@ impl<S: Source> Session<S> {
                 .filter(|(key, _)| self.select.service(key))
                 .map(|(&key, entry)| (key, entry.count.packets))
                 .collect(),
-            warnings: self
-                .watched
-                .as_ref()
-                .and_then(WatchedNetns::warning)
-                .into_iter()
-                .collect(),
+            warnings: self.warnings(&snapshot),
         };
         self.updates.push_back(Update::Finished(Box::new(summary)));
         Ok(())
+    }
+
+    /// What the totals lack: by counters alone, also what is refused in namespaces
+    /// that are out of sight.
+    fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
+        match &self.watched {
+            Some(watched) => watched.warning().into_iter().collect(),
+            None if self.backend == Backend::Counters => snapshot.namespaces.warnings.clone(),
+            None => Vec::new(),
+        }
     }
 
     /// What was found in the namespaces that are selected.

@@ -134,6 +134,18 @@ pub(crate) fn filling_unknown(why: impl Into<String>) -> Finding {
     )
 }
 
+/// That the files which are planned for are a container's.
+pub(crate) fn in_a_container(note: impl Into<String>) -> Finding {
+    Finding::new(
+        Code::InContainer,
+        Severity::Unknown,
+        note,
+        "no file of the container decides the limit of the host, and what is refused on the host \
+         cannot be seen",
+        "run ctdrop on the host, or with --root on the host's mounted files",
+    )
+}
+
 /// Whether the files of a host are generated, so that a change would be lost or
 /// refused.
 fn is_sealed(facts: &Facts) -> bool {

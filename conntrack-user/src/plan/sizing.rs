@@ -169,7 +169,11 @@ fn by_demand(
     }
     let wants_room = demand.incident.wants_room();
     let Some(peak) = demand.honest().filter(|_| wants_room) else {
-        why.push(format!("keeping {}: nothing calls for more", number(floor)));
+        let nothing = match demand.incident.kind {
+            Kind::NotSeen => "nothing that can be seen",
+            _ => "nothing",
+        };
+        why.push(format!("keeping {}: {nothing} calls for more", number(floor)));
         return Ok(floor);
     };
     let held_back = demand.held_back(&facts.numbers.timeouts);
