@@ -10,6 +10,7 @@ pub mod by;
 pub mod figures;
 pub mod header;
 pub mod ineffective;
+pub mod limit;
 pub mod names;
 pub mod options;
 pub mod refusals;

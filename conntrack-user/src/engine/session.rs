@@ -10,6 +10,7 @@ use crate::{
         alert::Alert,
         figures::Figures,
         header::Header,
+        limit::{FollowedLimit, Fullest},
         options::Options,
         refusals::Refusals,
         report::{Asked, Report},
@@ -46,6 +47,8 @@ pub(super) struct Session<S> {
     drains: Interval,
     reports: Interval,
     alert: Alert,
+    /// The limit in force.
+    limit: FollowedLimit,
     /// Refusals told so far.
     refused: Refusals,
     /// When the counters were last read for them.
@@ -74,19 +77,24 @@ impl<S: Source> Session<S> {
         let netns = options.netns.as_deref();
         let watched = netns.map(WatchedNetns::find).transpose()?;
         let observer = open(&options)?;
-        let header = Header::collect(observer.setup(), &options, watched.as_ref())?;
+        let select = Select {
+            netns: watched.as_ref().map(WatchedNetns::inode),
+            protocol: options.protocol,
+            reasons: options.reasons.clone(),
+            all_flows: options.all_flows,
+        };
+        let snapshot = observer.snapshot(|netns| select.netns(netns))?;
+        let fullest = Fullest::of(&snapshot, |netns| select.netns(netns));
+        let header = Header::collect(observer.setup(), &options, watched.as_ref(), fullest)?;
+        let mut limit = FollowedLimit::default();
+        limit.see(observer.limits());
         let drain = if options.release_module {
             MODULE
         } else {
             DRAIN
         };
         Ok(Self {
-            select: Select {
-                netns: watched.as_ref().map(WatchedNetns::inode),
-                protocol: options.protocol,
-                reasons: options.reasons.clone(),
-                all_flows: options.all_flows,
-            },
+            select,
             watched,
             observer,
             backend: header.backend,
@@ -96,6 +104,7 @@ impl<S: Source> Session<S> {
             drains: every(drain.min(options.interval)),
             reports: every(options.interval),
             alert: Alert::default(),
+            limit,
             refused: Refusals::default(),
             checked: Instant::now(),
             started: Instant::now(),
@@ -192,10 +201,18 @@ impl<S: Source> Session<S> {
         if let Some(event) = self.observer.tick(&mut self.tally)? {
             self.updates.push_back(Update::observer(event));
         }
+        self.check_limit();
         if self.options.refusals {
             self.tell_refusals()?;
         }
         Ok(())
+    }
+
+    /// Notices that somebody has changed the limit.
+    fn check_limit(&mut self) {
+        if let Some(change) = self.limit.see(self.observer.limits()) {
+            self.updates.push_back(Update::Limit(change));
+        }
     }
 
     /// Finds out what has become of the only namespace that is observed.
@@ -211,6 +228,7 @@ impl<S: Source> Session<S> {
         self.observer.drain(&mut self.tally)?;
         self.observer.check()?;
         self.check_netns()?;
+        self.check_limit();
         if !self.options.intervals {
             return Ok(());
         }
@@ -224,6 +242,7 @@ impl<S: Source> Session<S> {
             period: Period::Interval,
             length: since.elapsed(),
             figures: figures.since(earlier),
+            limit: self.limit.in_force(),
         };
         let report = Report::collect(&snapshot, &self.tally, asked);
         self.updates.push_back(Update::Interval(Box::new(report)));
@@ -236,6 +255,7 @@ impl<S: Source> Session<S> {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.observer.stop(&mut self.tally)?;
         self.check_netns()?;
+        self.check_limit();
         let snapshot = self.snapshot()?;
         let all = self.options.all_flows;
         let asked = Asked {
@@ -245,6 +265,7 @@ impl<S: Source> Session<S> {
             period: Period::Total,
             length: self.started.elapsed(),
             figures: Figures::collect(&snapshot, &self.tally, &self.select),
+            limit: self.limit.in_force(),
         };
         let services = self.tally.services();
         let summary = Summary {

@@ -14,7 +14,7 @@ use crate::{
         port::Services,
         text::plain,
     },
-    subscribers::text::{BAD, BOLD, GOOD, note, table::table},
+    subscribers::text::{BAD, BOLD, GOOD, limit, note, table::table},
 };
 
 /// An interval.
@@ -37,6 +37,11 @@ pub(in crate::subscribers) fn interval(report: &Report, services: &Services) -> 
     }
     lines.extend(report.namespaces.iter().map(namespace));
     lines.extend(table(report, services));
+    let changed = report
+        .limit
+        .as_ref()
+        .is_some_and(|limit| limit.changed.is_some());
+    lines.extend(limit::in_force(report).filter(|_| changed));
     if !figures.reconciled() {
         lines.push(verdict(report));
     }
@@ -88,6 +93,7 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
         .iter()
         .map(|(&counter, &grown)| format!("{} +{}", counter_name(counter), number(grown)))
         .collect();
+    lines.extend(limit::in_force(report));
     lines.push(format!("kernel   {}", grown.join(", ")));
     lines.extend(report.logged.map(|logged| {
         format!(
