@@ -24,6 +24,7 @@ use crate::{
             snapshot::{Setup, Snapshot},
         },
     },
+    say::clock,
 };
 
 /// The network namespace that packets are refused in.
@@ -92,7 +93,7 @@ impl Fake {
         let count = FlowCount {
             packets: 1,
             first: 1,
-            last: 1,
+            last: clock::monotonic(),
         };
         tally.flow(key, count);
     }

@@ -14,6 +14,7 @@ pub mod limit;
 pub mod names;
 pub mod options;
 pub mod refusals;
+pub mod refused_flows;
 pub mod report;
 pub mod rows;
 pub mod select;

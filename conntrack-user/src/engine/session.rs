@@ -13,6 +13,7 @@ use crate::{
         limit::{FollowedLimit, Fullest},
         options::Options,
         refusals::Refusals,
+        refused_flows::FlowCounter,
         report::{Asked, Report},
         rows::Period,
         select::Select,
@@ -21,6 +22,7 @@ use crate::{
         watched_netns::WatchedNetns,
     },
     observe::{backend::Backend, counts::tally::Tally, observer::snapshot::Snapshot},
+    say::clock,
 };
 
 /// How often the maps are emptied, so that a flood of new flows finds room.
@@ -51,6 +53,8 @@ pub(super) struct Session<S> {
     limit: FollowedLimit,
     /// Refusals told so far.
     refused: Refusals,
+    /// The flows that the limit in force refuses.
+    flows: FlowCounter,
     /// When the counters were last read for them.
     checked: Instant,
     started: Instant,
@@ -106,6 +110,7 @@ impl<S: Source> Session<S> {
             alert: Alert::default(),
             limit,
             refused: Refusals::default(),
+            flows: FlowCounter::default(),
             checked: Instant::now(),
             started: Instant::now(),
             last: (Instant::now(), Figures::default()),
@@ -179,7 +184,9 @@ impl<S: Source> Session<S> {
             self.observer.check()?;
         }
         let snapshot = self.observer.snapshot(|_| true)?;
-        let refused = Refusals::drained(&snapshot);
+        let flows = &mut self.flows;
+        let flows = flows.count(&snapshot.totals, &self.tally, clock::monotonic());
+        let refused = Refusals::drained(&snapshot, flows);
         self.are_news(&refused);
         self.updates
             .push_back(Update::Refused(self.refused.clone()));
@@ -201,7 +208,7 @@ impl<S: Source> Session<S> {
         if let Some(event) = self.observer.tick(&mut self.tally)? {
             self.updates.push_back(Update::observer(event));
         }
-        self.check_limit();
+        self.check_limit()?;
         if self.options.refusals {
             self.tell_refusals()?;
         }
@@ -209,10 +216,15 @@ impl<S: Source> Session<S> {
     }
 
     /// Notices that somebody has changed the limit.
-    fn check_limit(&mut self) {
+    fn check_limit(&mut self) -> Result<()> {
         if let Some(change) = self.limit.see(self.observer.limits()) {
+            if change.before.max != change.after.max {
+                let totals = self.observer.snapshot(|_| true)?.totals;
+                self.flows.begin(&totals, &self.tally, clock::monotonic());
+            }
             self.updates.push_back(Update::Limit(change));
         }
+        Ok(())
     }
 
     /// Finds out what has become of the only namespace that is observed.
@@ -228,7 +240,7 @@ impl<S: Source> Session<S> {
         self.observer.drain(&mut self.tally)?;
         self.observer.check()?;
         self.check_netns()?;
-        self.check_limit();
+        self.check_limit()?;
         if !self.options.intervals {
             return Ok(());
         }
@@ -255,7 +267,7 @@ impl<S: Source> Session<S> {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.observer.stop(&mut self.tally)?;
         self.check_netns()?;
-        self.check_limit();
+        self.check_limit()?;
         let snapshot = self.snapshot()?;
         let all = self.options.all_flows;
         let asked = Asked {

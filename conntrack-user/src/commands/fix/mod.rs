@@ -15,10 +15,13 @@ use crate::{
     apply::{Applied, apply, report::FixReport},
     facts::{Facts, root::Root},
     incident::{Evidence, Incident, look},
-    observe::{check::proof::PacketRange, usage},
+    observe::{
+        check::proof::PacketRange,
+        usage::{self, NamespaceUse},
+    },
     plan::{
         self, Plan,
-        demand::{Demand, RefusedFlows},
+        demand::{Demand, HowMany, RefusedFlows},
         plan, script,
         sizing::{Request, size},
         text as plan_text,
@@ -158,18 +161,17 @@ fn demand(root: &Root, facts: &Facts, options: &Options) -> (Demand, Option<Find
         return (demand, None);
     }
     let seen = usage::measure(options.interval);
-    let refused: u64 = seen
-        .namespaces
-        .iter()
-        .filter_map(|namespace| namespace.refused.as_ref())
-        .map(|PacketRange { at_least, .. }| at_least)
-        .sum();
-    let flows = RefusedFlows {
-        protocol: None,
-        // Packets: a flow that tries again counts more than once.
-        per_second: lossy(refused) / seen.apart.as_secs_f64(),
+    let packets = |namespace: &NamespaceUse| {
+        let PacketRange { at_least, .. } = namespace.refused.filter(|it| it.at_least > 0)?;
+        Some(RefusedFlows {
+            netns: namespace.netns,
+            many: HowMany::Packets {
+                protocol: None,
+                per_second: lossy(at_least) / seen.apart.as_secs_f64(),
+            },
+        })
     };
-    let refused = (refused > 0).then_some(flows).into_iter().collect();
+    let refused = seen.namespaces.iter().filter_map(packets).collect();
     let default = facts.kernel.default_table().map(|table| table.max);
     let namespaces = Evidence::of_all(&seen.namespaces, default);
     let (census, unknown) = match look::at_the_worst(&namespaces) {
