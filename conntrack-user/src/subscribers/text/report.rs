@@ -8,6 +8,7 @@ use crate::{
     observe::{
         backend::Backend,
         check::{counter::Counter, discrepancy::Discrepancy, proof::PacketRange},
+        observer::log::Logged,
     },
     say::{
         number::{counted, number, optional},
@@ -95,17 +96,27 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
         .collect();
     lines.extend(limit::in_force(report));
     lines.push(format!("kernel   {}", grown.join(", ")));
-    lines.extend(report.logged.map(|logged| {
-        format!(
-            "log      {} about a full table, {} suppressed, {} lost",
-            counted(logged.lines, "line"),
-            counted(logged.suppressed, "network message"),
-            counted(logged.lost, "record")
-        )
-    }));
+    lines.extend(report.logged.map(logged));
     lines.push(verdict(report));
     lines.extend(summary.warnings.iter().map(|warning| note(warning)));
     lines
+}
+
+/// What the kernel log has said.
+fn logged(logged: Logged) -> String {
+    let elsewhere = match logged.suppressed_elsewhere {
+        0 => String::new(),
+        elsewhere => format!(
+            " ({} more of a burst before the start, or of other messages)",
+            number(elsewhere)
+        ),
+    };
+    format!(
+        "log      {} about a full table, {} suppressed{elsewhere}, {} lost",
+        counted(logged.lines, "line"),
+        counted(logged.suppressed, "network message"),
+        counted(logged.lost, "record")
+    )
 }
 
 /// `: table_full 12, clash 3; evicted: 4`
