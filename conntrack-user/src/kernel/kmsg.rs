@@ -6,7 +6,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Seek as _, SeekFrom},
+    io::{self, Read},
     os::unix::fs::OpenOptionsExt as _,
 };
 
@@ -33,15 +33,6 @@ pub struct KernelLog<R = File> {
 }
 
 impl KernelLog {
-    /// Opens the log at its end: records from now on.
-    pub fn open() -> Result<Self> {
-        let mut log = Self::from_start()?;
-        log.source
-            .seek(SeekFrom::End(0))
-            .with_context(|| format!("cannot seek to the end of {PATH}"))?;
-        Ok(log)
-    }
-
     /// Opens the log at the oldest record that the kernel still holds.
     pub fn from_start() -> Result<Self> {
         let file = OpenOptions::new()

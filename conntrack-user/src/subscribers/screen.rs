@@ -18,6 +18,8 @@ pub struct Screen {
     /// None before the start, and after the end.
     terminal: Option<Terminal>,
     header: Vec<String>,
+    /// The limit, and who comes closest to it.
+    limit: String,
     /// What has changed last.
     changed: Vec<String>,
     /// What was said of fixes, for after the screen.
@@ -38,6 +40,7 @@ impl Screen {
             services,
             terminal: None,
             header: Vec::new(),
+            limit: String::new(),
             changed: Vec::new(),
             said: Vec::new(),
             fixes: Vec::new(),
@@ -53,6 +56,7 @@ impl Screen {
 
     fn interval(&self, report: &Report) -> Vec<String> {
         let mut lines = self.header.clone();
+        lines.push(self.limit.clone());
         lines.extend(self.changed.clone());
         lines.push(String::new());
         lines.extend(text::report::interval(report, &self.services));
@@ -67,14 +71,19 @@ impl Subscriber for Screen {
         match update {
             Update::Waiting { .. } => text::say_waiting(),
             Update::Started(header) => {
-                self.header = text::header::lines(header);
+                self.header = text::header::about(header);
+                self.limit = text::limit::at_start(header);
                 self.terminal = Some(Terminal::enter().context(stdout::CANNOT_WRITE)?);
-                self.draw(&self.header)?;
+                self.draw(&text::header::lines(header))?;
             }
             Update::Observer { time, event } => self.changed = vec![text::event(time, *event)],
             Update::Netns(change) => self.changed = vec![text::netns(change)],
+            Update::Limit(change) => self.changed = vec![text::limit::change(change)],
             Update::Refused(_) => {}
-            Update::Interval(report) => self.draw(&self.interval(report))?,
+            Update::Interval(report) => {
+                self.limit = text::limit::in_force(report).unwrap_or_else(|| self.limit.clone());
+                self.draw(&self.interval(report))?;
+            }
             Update::Finished(summary) => {
                 self.terminal = None;
                 let mut totals = text::report::summary(summary, &self.services);

@@ -17,10 +17,13 @@ use crate::{
     facts::{Facts, root::Root},
     incident::{Evidence, Incident, look},
     kernel::surroundings::Surroundings,
-    observe::{check::proof::PacketRange, usage},
+    observe::{
+        check::proof::PacketRange,
+        usage::{self, NamespaceUse},
+    },
     plan::{
         self, Plan,
-        demand::{Demand, RefusedFlows},
+        demand::{Demand, HowMany, RefusedFlows},
         plan, script,
         sizing::{Request, size},
         text as plan_text,
@@ -197,18 +200,17 @@ fn see(root: &Root, facts: &Facts, options: &Options) -> Seen {
         };
     }
     let usage = usage::measure(options.interval);
-    let refused: u64 = usage
-        .namespaces
-        .iter()
-        .filter_map(|namespace| namespace.refused.as_ref())
-        .map(|PacketRange { at_least, .. }| at_least)
-        .sum();
-    let flows = RefusedFlows {
-        protocol: None,
-        // Packets: a flow that tries again counts more than once.
-        per_second: lossy(refused) / usage.apart.as_secs_f64(),
+    let packets = |namespace: &NamespaceUse| {
+        let PacketRange { at_least, .. } = namespace.refused.filter(|it| it.at_least > 0)?;
+        Some(RefusedFlows {
+            netns: namespace.netns,
+            many: HowMany::Packets {
+                protocol: None,
+                per_second: lossy(at_least) / usage.apart.as_secs_f64(),
+            },
+        })
     };
-    let refused = (refused > 0).then_some(flows).into_iter().collect();
+    let refused = usage.namespaces.iter().filter_map(packets).collect();
     let default = facts.kernel.default_table().map(|table| table.max);
     let namespaces = Evidence::of_all(&usage.namespaces, default);
     let (census, filling_unknown) = match look::at_the_worst(&namespaces) {

@@ -10,7 +10,7 @@ use crate::{
     },
     incident::{Culprit, FillingKind, Incident, Remedies, thresholds::IDLE, words},
     say::{
-        number::{counted, counted_entries, number, optional, seconds, share},
+        number::{counted, counted_entries, number, optional, percent, seconds, share},
         port::{Services, endpoint, port_text},
         protocol::protocol_name,
         text::plain,
@@ -150,8 +150,15 @@ fn evictable(report: &NamespaceReport) -> String {
     } else {
         String::new()
     };
+    let found = match report.eviction_chance {
+        Some(chance) if it.early_drop > 0 => format!(
+            " (when the table is full, it finds one for about {} of new flows)",
+            percent(chance * 100.0)
+        ),
+        _ => String::new(),
+    };
     format!(
-        "evictable  {} ({}) by early_drop{collector}; {} leave only by their timeout",
+        "evictable  up to {} ({}) by early_drop{found}{collector}; {} leave only by their timeout",
         number(it.early_drop),
         share(it.early_drop, report.entries),
         number(it.nobody)

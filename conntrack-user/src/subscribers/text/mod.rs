@@ -1,6 +1,7 @@
 //! What the engine observes as text for people.
 
 pub(super) mod header;
+pub(super) mod limit;
 pub(super) mod report;
 mod table;
 

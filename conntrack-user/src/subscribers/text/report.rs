@@ -8,13 +8,14 @@ use crate::{
     observe::{
         backend::Backend,
         check::{counter::Counter, discrepancy::Discrepancy, proof::PacketRange},
+        observer::log::Logged,
     },
     say::{
         number::{counted, number, optional},
         port::Services,
         text::plain,
     },
-    subscribers::text::{BAD, BOLD, GOOD, note, table::table},
+    subscribers::text::{BAD, BOLD, GOOD, limit, note, table::table},
 };
 
 /// An interval.
@@ -37,6 +38,11 @@ pub(in crate::subscribers) fn interval(report: &Report, services: &Services) -> 
     }
     lines.extend(report.namespaces.iter().map(namespace));
     lines.extend(table(report, services));
+    let changed = report
+        .limit
+        .as_ref()
+        .is_some_and(|limit| limit.changed.is_some());
+    lines.extend(limit::in_force(report).filter(|_| changed));
     if !figures.reconciled() {
         lines.push(verdict(report));
     }
@@ -88,18 +94,29 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
         .iter()
         .map(|(&counter, &grown)| format!("{} +{}", counter_name(counter), number(grown)))
         .collect();
+    lines.extend(limit::in_force(report));
     lines.push(format!("kernel   {}", grown.join(", ")));
-    lines.extend(report.logged.map(|logged| {
-        format!(
-            "log      {} about a full table, {} suppressed, {} lost",
-            counted(logged.lines, "line"),
-            counted(logged.suppressed, "network message"),
-            counted(logged.lost, "record")
-        )
-    }));
+    lines.extend(report.logged.map(logged));
     lines.push(verdict(report));
     lines.extend(summary.warnings.iter().map(|warning| note(warning)));
     lines
+}
+
+/// What the kernel log has said.
+fn logged(logged: Logged) -> String {
+    let elsewhere = match logged.suppressed_elsewhere {
+        0 => String::new(),
+        elsewhere => format!(
+            " ({} more of a burst before the start, or of other messages)",
+            number(elsewhere)
+        ),
+    };
+    format!(
+        "log      {} about a full table, {} suppressed{elsewhere}, {} lost",
+        counted(logged.lines, "line"),
+        counted(logged.suppressed, "network message"),
+        counted(logged.lost, "record")
+    )
 }
 
 /// `: table_full 12, clash 3; evicted: 4`
