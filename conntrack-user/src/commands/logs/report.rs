@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     commands::logs::{
-        advice::{Evidence, advise},
+        advice::{LogFacts, advise},
         incident,
         words::{self, AdviceText},
     },
@@ -17,7 +17,7 @@ use crate::{
             attribution::Loaded,
             filtered_out::FilteredOut,
             moment::{MINUTE, Moment},
-            tally::{Count, Place, Range, Tally},
+            tally::{Count, PacketBounds, Place, Tally},
         },
         read::summary::{Source, Summary, Unreadable},
         search::scanner::Skipped,
@@ -36,7 +36,7 @@ pub struct LogReport {
     /// Messages suppressed next to them.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
     /// Time of the first line; none if no line has a time.
     pub first: Option<String>,
     /// Time of the last line.
@@ -106,7 +106,7 @@ pub struct Minute {
     /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
 }
 
 impl Minute {
@@ -138,7 +138,7 @@ pub struct Burst {
     /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
 }
 
 /// A host.
@@ -151,7 +151,7 @@ pub struct Host {
     /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
     /// Time of the first line.
     pub first: Option<String>,
     /// Time of the last line.
@@ -332,7 +332,7 @@ fn advice(read: &Summary, by_place: &BTreeMap<Place, u64>) -> Vec<AdviceText> {
         .iter()
         .map(|(loaded, _)| loaded.clone())
         .collect();
-    let advice = advise(&Evidence {
+    let advice = advise(&LogFacts {
         drops: read.tally.total().into(),
         full: &read.full,
         loads: &loads,

@@ -10,7 +10,7 @@ use crate::{
         report::{Load, LogReport, Minute, Netns},
         words::packets_refused,
     },
-    logs::account::tally::Range,
+    logs::account::tally::PacketBounds,
     say::{
         number::{counted, number},
         text::plain,
@@ -145,7 +145,7 @@ fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
 }
 
 /// The upper bound, as far as there is one.
-fn at_most(range: Range) -> String {
+fn at_most(range: PacketBounds) -> String {
     let bound = number(range.at_most);
     if range.open {
         format!("{bound} or more")

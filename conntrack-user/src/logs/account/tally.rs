@@ -52,7 +52,7 @@ impl Count {
 
 /// Bounds of a number of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
+pub struct PacketBounds {
     /// One for each line.
     pub at_least: u64,
     /// And one for each suppressed message that the kernel reported.
@@ -62,7 +62,7 @@ pub struct Range {
     pub open: bool,
 }
 
-impl From<Count> for Range {
+impl From<Count> for PacketBounds {
     fn from(count: Count) -> Self {
         Self {
             at_least: count.lines,
