@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     kernel::generation::Generation,
-    logs::account::{attribution::Loaded, tally::PacketBounds},
+    logs::account::{sums::Loaded, tally::PacketBounds},
     say::finding::Code,
 };
 

@@ -52,11 +52,13 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         ));
     }
     if report.drops.open {
-        lines.push(
-            "  how many more is not known: the kernel reports what it suppressed only with its \
-             next message, and the log has none after the last burst"
-                .to_owned(),
-        );
+        let why = if report.damaged_reports {
+            "a line in which the kernel reports what it suppressed is damaged"
+        } else {
+            "the kernel reports what it suppressed only with its next message, and the log has \
+             none after the last burst"
+        };
+        lines.push(format!("  how many more is not known: {why}"));
     }
     lines.extend(span(report, zone));
     lines.extend(pause(report));

@@ -26,4 +26,12 @@ pub enum What {
     Message(Message, u64),
     /// The line before, so many times again.
     Repeated(u64),
+    /// What is left of a report of suppressed messages: so many at least, or more.
+    DamagedReport(u64),
+    /// Any other line, which matters only by what it comes right after.
+    Other {
+        /// What is left of a report, if it is one that was cut short: how many
+        /// messages it says.
+        left_of_report: Option<u64>,
+    },
 }

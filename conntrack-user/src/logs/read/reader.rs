@@ -14,9 +14,7 @@ use jiff::tz::TimeZone;
 use crate::{
     logs::{
         account::{
-            attribution::{Attribution, LogSums},
-            filter::Filter,
-            tally::Tally,
+            attribution::Attribution, filter::Filter, sums::LogSums, tally::Tally,
             year::YearTracker,
         },
         read::{

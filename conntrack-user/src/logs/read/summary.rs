@@ -8,8 +8,8 @@ use crate::{
     kernel::generation::Generation,
     logs::{
         account::{
-            attribution::{Loaded, LogSums},
             filtered_out::FilteredOut,
+            sums::{Loaded, LogSums},
             tally::Tally,
         },
         search::scanner::Skipped,
@@ -55,6 +55,9 @@ pub struct Summary {
     pub loads: Vec<(Loaded, Option<Box<[u8]>>)>,
     /// Suppressed messages that are of no full table.
     pub suppressed_elsewhere: u64,
+    /// Reports of suppressed messages that are counted although no full table is near,
+    /// because the line that the kernel writes with each is missing.
+    pub unfollowed: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
     /// The generations of conntrack that wrote lines about a full table.
@@ -79,6 +82,7 @@ impl Summary {
             self.loads.push((load, host));
         }
         self.suppressed_elsewhere += sums.suppressed_elsewhere;
+        self.unfollowed += sums.unfollowed;
         self.filtered_out.add(sums.filtered_out);
         self.full.extend(sums.full);
     }

@@ -96,6 +96,7 @@ impl TextReader {
                 .has_boot(&bytes[place(from).min(place(to))..place(to)])
         };
         let mut kept = 0;
+        sums.reads_lines();
         blocks::scan_all(
             bytes,
             self.threads.get(),
@@ -133,6 +134,7 @@ impl TextReader {
         // Starts of the kernel are events of their own here.
         let boot = |_, _| false;
         let mut reached = 0;
+        sums.reads_lines();
         let outcome = blocks::scan_stream(stream, &self.streams, |found, length| {
             searched.take(&found);
             take_found(sums, &found, &boot);

@@ -103,7 +103,7 @@ impl Scanner {
         if end <= LONGEST {
             let first = Line::parse(&lines[..end]);
             found.first = Some(first.stamp);
-            repeated(lines, offset, &mut found.events);
+            self.following(lines, offset, &mut found.events);
         }
         self.each_candidate(lines, |start, end| {
             let line = &lines[start..end];
@@ -112,14 +112,16 @@ impl Scanner {
                 return;
             }
             let at = (offset + start as u64, offset + end as u64 + 1);
-            match kind_of(line, at) {
+            let kind = kind_of(line, at);
+            let follows = found.events.last().is_some_and(|last| last.at.1 == at.0);
+            if !matches!(kind, Kind::Counted(_)) && (follows || start == 0) {
+                found.events.push(other(line, at));
+            }
+            match kind {
                 Kind::Counted(event) => {
-                    let full = matches!(event.what, What::Message(Message::TableFull { .. }, _));
                     found.events.push(event);
-                    if full {
-                        let next = lines.get(end + 1..).unwrap_or_default();
-                        repeated(next, at.1, &mut found.events);
-                    }
+                    let next = lines.get(end + 1..).unwrap_or_default();
+                    self.following(next, at.1, &mut found.events);
                 }
                 Kind::Cut => found.skipped.cut += 1,
                 Kind::NotKernel => found.skipped.not_kernel += 1,
@@ -127,7 +129,8 @@ impl Scanner {
                 Kind::Nothing => {}
             }
         });
-        found.text_share.found = !found.events.is_empty() || found.skipped.total() > 0;
+        let matters = |event: &Event| !matches!(event.what, What::Other { .. });
+        found.text_share.found = found.events.iter().any(matters) || found.skipped.total() > 0;
         found
     }
 
@@ -161,6 +164,34 @@ impl Scanner {
         }
     }
 
+    /// What comes right after a line that matters: what the syslog daemon says about
+    /// that line, as often as it does, and then one other line.
+    fn following(&self, mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
+        while !lines.is_empty() {
+            let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+            let bytes = &lines[..end];
+            if end > LONGEST || bytes.trim_ascii().is_empty() || self.is_candidate(bytes) {
+                return;
+            }
+            let line = Line::parse(bytes);
+            let next = offset + end as u64 + 1;
+            let Some(times) = line.repeats() else {
+                return events.push(other(bytes, (offset, next)));
+            };
+            events.push(event((offset, next), &line, What::Repeated(times)));
+            offset = next;
+            lines = lines.get(end + 1..).unwrap_or_default();
+        }
+    }
+
+    /// Whether a line may matter by itself.
+    fn is_candidate(&self, line: &[u8]) -> bool {
+        [&self.conntrack, &self.suppressed]
+            .into_iter()
+            .any(|finder| finder.find(line).is_some())
+            || (self.boots && self.booted.find(line).is_some())
+    }
+
     /// Whether the kernel has started anew somewhere in these lines.
     pub fn has_boot(&self, lines: &[u8]) -> bool {
         self.booted.find_iter(lines).any(|hit| {
@@ -176,25 +207,6 @@ impl Scanner {
                     })
                 )
         })
-    }
-}
-
-/// What the syslog daemon says about the line just before these, as long as it
-/// says nothing else.
-fn repeated(mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
-    while !lines.is_empty() {
-        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
-        if end > LONGEST {
-            return;
-        }
-        let line = Line::parse(&lines[..end]);
-        let Some(times) = line.repeats() else {
-            return;
-        };
-        let next = offset + end as u64 + 1;
-        events.push(event((offset, next), &line, What::Repeated(times)));
-        offset = next;
-        lines = lines.get(end + 1..).unwrap_or_default();
     }
 }
 
@@ -221,6 +233,9 @@ fn kind_of(bytes: &[u8], at: (u64, u64)) -> Kind {
         if Message::is_cut(line.text) {
             return Kind::Cut;
         }
+        if let Some(messages) = Message::damaged_report(line.text) {
+            return Kind::Counted(event(at, &line, What::DamagedReport(messages)));
+        }
     }
     not_counted(bytes)
 }
@@ -236,6 +251,15 @@ fn not_counted(bytes: &[u8]) -> Kind {
     } else {
         Kind::NotKernel
     }
+}
+
+/// A line that matters only by what it comes right after.
+fn other(bytes: &[u8], at: (u64, u64)) -> Event {
+    let line = Line::parse(bytes);
+    let left_of_report = (line.writer == Writer::Kernel)
+        .then(|| Message::damaged_report(line.text))
+        .flatten();
+    event(at, &line, What::Other { left_of_report })
 }
 
 fn event(at: (u64, u64), line: &Line<'_>, what: What) -> Event {
@@ -263,7 +287,9 @@ mod tests {
             let others = OTHERS.repeat(100);
             let log = format!("{others}Mar 12 10:00:01 gate kernel: {form}\n{others}");
             let found = Scanner::for_streams().scan(log.as_bytes(), 0);
-            let [event] = found.events.as_slice() else {
+            let other = |event: &&Event| !matches!(event.what, What::Other { .. });
+            let events: Vec<_> = found.events.iter().filter(other).collect();
+            let [event] = events.as_slice() else {
                 panic!("{form}: {:?}", found.events);
             };
             assert_eq!(event.what, What::Message(message, 1), "{form}");
