@@ -33,6 +33,8 @@ const QUIET: i64 = 5 * MINUTE;
 pub struct LogReport {
     /// Lines about a full table.
     pub lines: u64,
+    /// How many of them came under the facility `user`, as which any program can write.
+    pub lines_as_user: u64,
     /// Messages suppressed next to them.
     pub suppressed: u64,
     /// Packets refused.
@@ -294,6 +296,7 @@ impl LogReport {
         let by_place = tally.by_place();
         Self {
             lines: total.lines,
+            lines_as_user: read.as_user,
             suppressed: total.suppressed,
             drops: total.into(),
             first,

@@ -45,6 +45,13 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         format!("{}: the table was full", packets_refused(report.drops)),
         format!("  {} in {sources}", counted(report.lines, "line")),
     ];
+    if report.lines_as_user > 0 {
+        lines.push(format!(
+            "  {} under the facility user: the klogd of BusyBox writes so if it is linked with \
+             glibc, but any program can",
+            counted(report.lines_as_user, "line")
+        ));
+    }
     if report.suppressed > 0 {
         lines.push(format!(
             "  the kernel suppressed {} at the same time: each may be a refused packet",

@@ -64,6 +64,8 @@ pub struct Attribution<'a> {
     suppressed_elsewhere: u64,
     /// Reports that are counted because the line after them is missing.
     unfollowed: u64,
+    /// Lines about a full table under the facility `user`.
+    as_user: u64,
     full: BTreeSet<Generation>,
     overshoot: i16,
 }
@@ -81,6 +83,7 @@ impl<'a> Attribution<'a> {
             kept: None,
             suppressed_elsewhere: 0,
             unfollowed: 0,
+            as_user: 0,
             full: BTreeSet::new(),
             overshoot: 0,
         }
@@ -170,6 +173,9 @@ impl Attribution<'_> {
                 ..
             } => {
                 sums.full.insert(generation);
+                if event.as_user && host.wanted && sums.counts.filter.time(moment) {
+                    sums.as_user += times;
+                }
                 let place = Place::of(netns, container);
                 if generation == Generation::IpConntrack {
                     host.limit.counts_tokens();
@@ -205,6 +211,7 @@ impl Attribution<'_> {
             suppressed_elsewhere: self.suppressed_elsewhere,
             unfollowed: self.unfollowed,
             filtered_out: self.counts.filtered_out,
+            as_user: self.as_user,
             full: self.full,
         }
     }

@@ -34,6 +34,8 @@ pub struct LogSums {
     pub unfollowed: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
+    /// Lines about a full table under the facility `user`, as which any program can write.
+    pub as_user: u64,
     /// The generations of conntrack that wrote lines about a full table.
     pub full: BTreeSet<Generation>,
     /// Years by which the log runs past the time that it was written last.

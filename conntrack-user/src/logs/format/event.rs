@@ -15,6 +15,8 @@ pub struct Event {
     pub host: Option<Box<[u8]>>,
     /// Which start of the kernel it is of, if the log says so.
     pub boot: Option<[u8; 32]>,
+    /// Whether it came under the facility `user`, as which any program can write.
+    pub as_user: bool,
     /// What.
     pub what: What,
 }

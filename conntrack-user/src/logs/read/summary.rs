@@ -60,6 +60,8 @@ pub struct Summary {
     pub unfollowed: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
+    /// Lines about a full table under the facility `user`, as which any program can write.
+    pub as_user: u64,
     /// The generations of conntrack that wrote lines about a full table.
     pub full: BTreeSet<Generation>,
     /// What was read.
@@ -84,6 +86,7 @@ impl Summary {
         self.suppressed_elsewhere += sums.suppressed_elsewhere;
         self.unfollowed += sums.unfollowed;
         self.filtered_out.add(sums.filtered_out);
+        self.as_user += sums.as_user;
         self.full.extend(sums.full);
     }
 }

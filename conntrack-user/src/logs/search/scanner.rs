@@ -7,11 +7,15 @@ use crate::{
     logs::{
         format::{
             event::{Event, What},
-            journal,
-            line::{Line, Writer},
+            line::Line,
             stamp::Stamp,
+            unknown::Form,
         },
-        search::{prefilter::Prefilter, text_share::TextShare},
+        search::{
+            candidate::{Kind, event, joined, kind_of, other},
+            prefilter::Prefilter,
+            text_share::TextShare,
+        },
     },
 };
 
@@ -24,6 +28,8 @@ pub struct Found {
     pub events: Vec<Event>,
     /// What was not counted.
     pub skipped: Skipped,
+    /// Lines among these in a form that is not known, and the form of the first.
+    pub unknown: Option<(u64, Form)>,
     /// How much of it is text.
     pub text_share: TextShare,
 }
@@ -112,19 +118,32 @@ impl Scanner {
                 return;
             }
             let at = (offset + start as u64, offset + end as u64 + 1);
-            let kind = kind_of(line, at);
+            let next = lines.get(end + 1..).unwrap_or_default();
+            let kind = match kind_of(line, at) {
+                Kind::Cut => {
+                    joined(line, self.rest_of_line(next), at).map_or(Kind::Cut, Kind::Counted)
+                }
+                kind => kind,
+            };
             let follows = found.events.last().is_some_and(|last| last.at.1 == at.0);
             if !matches!(kind, Kind::Counted(_)) && (follows || start == 0) {
                 found.events.push(other(line, at));
             }
             match kind {
                 Kind::Counted(event) => {
+                    let next = lines.get(event_end(&event, offset)..).unwrap_or_default();
+                    let end = event.at.1;
                     found.events.push(event);
-                    let next = lines.get(end + 1..).unwrap_or_default();
-                    self.following(next, at.1, &mut found.events);
+                    self.following(next, end, &mut found.events);
                 }
                 Kind::Cut => found.skipped.cut += 1,
-                Kind::NotKernel => found.skipped.not_kernel += 1,
+                Kind::NotKernel(form) => {
+                    found.skipped.not_kernel += 1;
+                    if let Some(form) = form {
+                        let unknown = found.unknown.get_or_insert((0, form));
+                        unknown.0 += 1;
+                    }
+                }
                 Kind::Binary => found.skipped.binary += 1,
                 Kind::Nothing => {}
             }
@@ -184,6 +203,14 @@ impl Scanner {
         }
     }
 
+    /// The line that lines begin with, if it may be the rest of the one before.
+    fn rest_of_line<'a>(&self, lines: &'a [u8]) -> Option<&'a [u8]> {
+        const LONGEST_REST: usize = 256;
+        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+        let line = &lines[..end];
+        (end <= LONGEST_REST && !self.is_candidate(line)).then_some(line)
+    }
+
     /// Whether a line may matter by itself.
     fn is_candidate(&self, line: &[u8]) -> bool {
         [&self.conntrack, &self.suppressed]
@@ -210,67 +237,9 @@ impl Scanner {
     }
 }
 
-/// What a line that may matter is.
-enum Kind {
-    Counted(Event),
-    Cut,
-    NotKernel,
-    Binary,
-    Nothing,
-}
-
-fn kind_of(bytes: &[u8], at: (u64, u64)) -> Kind {
-    if bytes.first() == Some(&b'{')
-        && let Some(entry) = journal::json(bytes, at)
-    {
-        return entry.map_or_else(|| not_counted(bytes), Kind::Counted);
-    }
-    let line = Line::parse(bytes);
-    if line.writer == Writer::Kernel {
-        if let Some(message) = Message::parse(line.text) {
-            return Kind::Counted(event(at, &line, What::Message(message, line.times)));
-        }
-        if Message::is_cut(line.text) {
-            return Kind::Cut;
-        }
-        if let Some(messages) = Message::damaged_report(line.text) {
-            return Kind::Counted(event(at, &line, What::DamagedReport(messages)));
-        }
-    }
-    not_counted(bytes)
-}
-
-/// Why a line about a full table is none of the kernel's.
-fn not_counted(bytes: &[u8]) -> Kind {
-    if !Message::is_quoted_in(bytes) {
-        return Kind::Nothing;
-    }
-    let control = |byte: &u8| byte.is_ascii_control() && !b"\t\r".contains(byte);
-    if bytes.iter().any(control) {
-        Kind::Binary
-    } else {
-        Kind::NotKernel
-    }
-}
-
-/// A line that matters only by what it comes right after.
-fn other(bytes: &[u8], at: (u64, u64)) -> Event {
-    let line = Line::parse(bytes);
-    let left_of_report = (line.writer == Writer::Kernel)
-        .then(|| Message::damaged_report(line.text))
-        .flatten();
-    event(at, &line, What::Other { left_of_report })
-}
-
-fn event(at: (u64, u64), line: &Line<'_>, what: What) -> Event {
-    Event {
-        at,
-        stamp: line.stamp,
-        uptime: line.uptime,
-        host: line.host.map(Into::into),
-        boot: None,
-        what,
-    }
+/// Where, in the lines from `offset` on, an event ends.
+fn event_end(event: &Event, offset: u64) -> usize {
+    usize::try_from(event.at.1 - offset).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
