@@ -26,7 +26,7 @@ use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
     host_kernel::HostKernel,
-    init::{Init, Procps},
+    init::{Init, Procps, applier::Applier},
     iptables::IptablesService,
     loaders::Loader,
     modules::Modules,
@@ -49,6 +49,8 @@ pub struct Facts {
     pub kernel: HostKernel,
     /// What sets sysctls at boot.
     pub init: Init,
+    /// What applies files of sysctls at boot.
+    pub applier: Applier,
     /// What the `sysctl` command knows.
     pub procps: Procps,
     /// Services that are started at boot.
@@ -120,6 +122,7 @@ impl Facts {
                 ufw.as_ref(),
             ),
             numbers: Numbers::read(Reader::new(root)),
+            applier: Applier::read(&reader, &init, &distribution, &services),
             procps: Procps::of(&distribution),
             distribution,
             kernel,

@@ -49,6 +49,11 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
         }
     } else if let Some(owner) = notes::owner(facts) {
         notes.extend(notes::knob(owner, facts, &size));
+    } else if !facts.applier.is_known() {
+        let boot = simulate(facts, Start::AfterBoot).boot;
+        if !size.is_met_by(boot.value) {
+            notes.push(notes::by_hand(facts, &size));
+        }
     } else {
         mend::files(&mut draft, &size, options.edit_conflicts)?;
         notes.extend(notes::advice(&draft.facts, &size));
