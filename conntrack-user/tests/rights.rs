@@ -51,7 +51,12 @@ impl Netns {
     fn ctdrop(&self, arguments: &[&str]) -> Output {
         Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.name))
-            .args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+            .args([
+                "setpriv",
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+            ])
             .arg(env!("CARGO_BIN_EXE_ctdrop"))
             .args(arguments)
             .output()
@@ -173,7 +178,14 @@ fn watch_ends_at_once_if_it_cannot_see_the_namespace() {
     let Some(hidden) = Netns::new("watch") else {
         return;
     };
-    let only = ["watch", "--backend", "counters", "--duration", "20s", "--netns"];
+    let only = [
+        "watch",
+        "--backend",
+        "counters",
+        "--duration",
+        "20s",
+        "--netns",
+    ];
     let began = Instant::now();
     let output = ctdrop(&[&only[..], &[&hidden.name]].concat());
     let (out, err) = texts(&output);

@@ -22,7 +22,6 @@ pub mod writers;
 
 use anyhow::{Result, bail};
 
-pub use crate::facts::{reader::Source, unreadable::Unreadable};
 use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
@@ -39,6 +38,7 @@ use crate::facts::{
     ufw::Ufw,
     writers::Writer,
 };
+pub use crate::facts::{reader::Source, unreadable::Unreadable};
 
 /// The facts of a host.
 #[derive(Clone, Debug)]

@@ -173,7 +173,10 @@ fn by_demand(
             Kind::NotSeen => "nothing that can be seen",
             _ => "nothing",
         };
-        why.push(format!("keeping {}: {nothing} calls for more", number(floor)));
+        why.push(format!(
+            "keeping {}: {nothing} calls for more",
+            number(floor)
+        ));
         return Ok(floor);
     };
     let held_back = demand.held_back(&facts.numbers.timeouts);

@@ -170,9 +170,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_seen_is_unknown_unless_a_table_was_shown() {
-        let state = |namespaces, empty, unreadable: &[&str]| {
-            summary(namespaces, empty, unreadable).state()
-        };
+        let state =
+            |namespaces, empty, unreadable: &[&str]| summary(namespaces, empty, unreadable).state();
         assert_eq!(state(0, 1, &[]), State::Ok);
         assert_eq!(state(0, 1, &["denied"]), State::Unknown);
         assert_eq!(state(1, 1, &["denied"]), State::Ok);

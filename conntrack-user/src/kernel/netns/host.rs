@@ -2,9 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use crate::kernel::{
-    netns::files::inode_of_process, surroundings::isolation::FIRST_PID_NAMESPACE,
-};
+use crate::kernel::{netns::files::inode_of_process, surroundings::isolation::FIRST_PID_NAMESPACE};
 
 /// The namespace of the host, as far as it can be seen.
 pub(super) struct Host {

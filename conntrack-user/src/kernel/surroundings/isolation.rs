@@ -4,11 +4,7 @@
 //! virtual machine made from a container's image has the same files. They only give
 //! the name of the engine, once the namespaces have told that there is one.
 
-use crate::kernel::{
-    container::Container,
-    generation::Generation,
-    surroundings::files::Files,
-};
+use crate::kernel::{container::Container, generation::Generation, surroundings::files::Files};
 
 /// The number of the first user namespace, fixed in the kernel since 3.8
 /// (`PROC_USER_INIT_INO`, `include/linux/proc_ns.h`).
@@ -41,7 +37,10 @@ pub(super) fn container(files: &Files<'_>) -> Option<String> {
             .map(|link| link == FIRST_PID_NAMESPACE),
         first_mount_namespace: (files.link)("/proc/self/ns/mnt")
             .is_some_and(|link| link == FIRST_MOUNT_NAMESPACE),
-        shares_mounts: same((files.link)("/proc/self/ns/mnt"), (files.link)("/proc/1/ns/mnt")),
+        shares_mounts: same(
+            (files.link)("/proc/self/ns/mnt"),
+            (files.link)("/proc/1/ns/mnt"),
+        ),
         shares_root: same((files.identity)("/"), (files.identity)("/proc/1/root")),
         cgroup: cgroup.is_some(),
     };

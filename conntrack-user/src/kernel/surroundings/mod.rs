@@ -10,11 +10,7 @@ use rustix::{
 };
 use serde::Serialize;
 
-use crate::kernel::{
-    generation::Generation,
-    release::Release,
-    surroundings::files::Files,
-};
+use crate::kernel::{generation::Generation, release::Release, surroundings::files::Files};
 
 /// Capabilities that observing needs. The numbers are the kernel's
 /// (`include/uapi/linux/capability.h`).
