@@ -2,7 +2,7 @@
 
 pub(super) mod header;
 pub(super) mod report;
-mod table;
+pub(super) mod table;
 
 use anstyle::{AnsiColor, Style};
 
