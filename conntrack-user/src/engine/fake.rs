@@ -167,7 +167,8 @@ impl Source for Fake {
             logged: None,
             namespaces: Arc::new(Namespaces {
                 list: Vec::new(),
-                hidden: 0,
+                hidden: Vec::new(),
+                contained: false,
                 warnings: Vec::new(),
             }),
             senders: Senders::default(),

@@ -90,6 +90,11 @@ impl<S: Source> Session<S> {
         let snapshot = observer.snapshot(|netns| select.netns(netns))?;
         let fullest = Fullest::of(&snapshot, |netns| select.netns(netns));
         let header = Header::collect(observer.setup(), &options, watched.as_ref(), fullest)?;
+        if let Some(watched) = &watched
+            && header.backend == Backend::Counters
+        {
+            watched.demand_counters()?;
+        }
         let mut limit = FollowedLimit::default();
         limit.see(observer.limits());
         let drain = if options.release_module {
@@ -288,15 +293,20 @@ impl<S: Source> Session<S> {
                 .filter(|(key, _)| self.select.service(key))
                 .map(|(&key, entry)| (key, entry.count.packets))
                 .collect(),
-            warnings: self
-                .watched
-                .as_ref()
-                .and_then(WatchedNetns::warning)
-                .into_iter()
-                .collect(),
+            warnings: self.warnings(&snapshot),
         };
         self.updates.push_back(Update::Finished(Box::new(summary)));
         Ok(())
+    }
+
+    /// What the totals lack: by counters alone, also what is refused in namespaces
+    /// that are out of sight.
+    fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
+        match &self.watched {
+            Some(watched) => watched.warning().into_iter().collect(),
+            None if self.backend == Backend::Counters => snapshot.namespaces.warnings.clone(),
+            None => Vec::new(),
+        }
     }
 
     /// What was found in the namespaces that are selected.

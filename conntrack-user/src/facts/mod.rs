@@ -17,16 +17,16 @@ pub mod services;
 pub mod shell;
 pub mod sysctl;
 pub mod ufw;
+mod unreadable;
 pub mod writers;
 
 use anyhow::{Result, bail};
 
-pub use crate::facts::reader::{Source, Unreadable};
 use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
     host_kernel::HostKernel,
-    init::{Init, Procps},
+    init::{Init, Procps, applier::Applier},
     iptables::IptablesService,
     loaders::Loader,
     modules::Modules,
@@ -38,6 +38,7 @@ use crate::facts::{
     ufw::Ufw,
     writers::Writer,
 };
+pub use crate::facts::{reader::Source, unreadable::Unreadable};
 
 /// The facts of a host.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Facts {
     pub kernel: HostKernel,
     /// What sets sysctls at boot.
     pub init: Init,
+    /// What applies files of sysctls at boot.
+    pub applier: Applier,
     /// What the `sysctl` command knows.
     pub procps: Procps,
     /// Services that are started at boot.
@@ -119,6 +122,7 @@ impl Facts {
                 ufw.as_ref(),
             ),
             numbers: Numbers::read(Reader::new(root)),
+            applier: Applier::read(&reader, &init, &distribution, &services),
             procps: Procps::of(&distribution),
             distribution,
             kernel,

@@ -99,6 +99,25 @@ pub(crate) fn sealed(facts: &Facts, size: &Size) -> Note {
     }
 }
 
+/// A host on which nothing that is known applies files of settings.
+pub(crate) fn by_hand(facts: &Facts, size: &Size) -> Note {
+    let kernel = &facts.kernel.generation;
+    Note {
+        what: format!("set the limit in {}", facts.init.start_script()),
+        why: format!(
+            "this host is started by {}, and ctdrop does not know which settings that applies at boot, \
+             so no file is changed and nothing is promised",
+            facts.init.name()
+        ),
+        snippet: format!(
+            "#!/bin/sh\nmodprobe {}\nsysctl -w {}={}\n",
+            kernel.module(),
+            kernel.max_sysctl(),
+            size.max
+        ),
+    }
+}
+
 /// A kernel that has conntrack built in has no module options.
 pub(crate) fn built_in(buckets: u64) -> Note {
     Note {

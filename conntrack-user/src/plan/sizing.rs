@@ -75,7 +75,11 @@ pub fn size(facts: &Facts, demand: &Demand, request: Request) -> Result<Size> {
         why.push(format!("{} was asked for", number(to)));
         to
     } else {
-        let max = by_demand(facts, wanted, current, affordable, &mut why)?;
+        let unwanted = match demand.incident.kind {
+            Kind::NotSeen => "nothing that can be seen",
+            _ => "nothing",
+        };
+        let max = by_demand(facts, wanted, unwanted, current, affordable, &mut why)?;
         match request.ceiling {
             Some(ceiling) if max > ceiling => {
                 warnings.push(Finding::new(
@@ -148,9 +152,12 @@ fn current(facts: &Facts) -> Option<u64> {
     facts.numbers.limits.max.or_else(default)
 }
 
+/// The limit that the demand calls for; without one, the sentence names what calls for
+/// no more.
 fn by_demand(
     facts: &Facts,
     wanted: Option<Wanted>,
+    unwanted: &str,
     current: Option<u64>,
     affordable: Option<u64>,
     why: &mut Vec<String>,
@@ -174,7 +181,10 @@ fn by_demand(
         why.push(format!("{source} already asks for {}", number(*wanted)));
     }
     let Some(wanted) = wanted else {
-        why.push(format!("keeping {}: nothing calls for more", number(floor)));
+        why.push(format!(
+            "keeping {}: {unwanted} calls for more",
+            number(floor)
+        ));
         return Ok(floor);
     };
     let (peak, more) = (wanted.entries, wanted.refused.estimate());

@@ -118,6 +118,8 @@ pub enum Code {
     FileNotEditable,
     /// It is unknown what fills the table, so a leak or a flood is not noticed.
     FillingUnknown,
+    /// This is a container, whose files do not decide the limit of the host.
+    InContainer,
     /// A log says that the table of `ip_conntrack` was full.
     IpConntrackFull,
     /// A log says that the table of `nf_conntrack` was full.
@@ -131,7 +133,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, in the order of the enumeration.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::NamespacesNotFound,
         Self::NamespacesUnreadable,
         Self::NamespacesHidden,
@@ -169,6 +171,7 @@ impl Code {
         Self::ListNotExtended,
         Self::FileNotEditable,
         Self::FillingUnknown,
+        Self::InContainer,
         Self::IpConntrackFull,
         Self::NfConntrackFull,
         Self::NamespacesFull,

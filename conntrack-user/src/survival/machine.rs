@@ -205,6 +205,23 @@ impl<'f> Machine<'f> {
         table.origin = origin;
     }
 
+    /// The limit is not known any more.
+    pub(super) fn forget(&mut self, why: Caveat) {
+        if let Some(table) = &mut self.table {
+            table.max = None;
+        }
+        self.caveat(why);
+    }
+
+    /// Settings have been applied, and nobody knows which.
+    pub(super) fn forget_boot(&mut self) {
+        let init = self.facts.init.name();
+        if let Some(table) = &mut self.table {
+            table.max = None;
+            table.origin = Origin::UnknownInit { init };
+        }
+    }
+
     pub(super) fn set_buckets(&mut self, buckets: Option<u64>) {
         let kernel = self.facts.kernel.machine();
         if let Some(table) = &mut self.table {

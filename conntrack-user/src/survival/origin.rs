@@ -62,6 +62,11 @@ pub enum Origin {
         /// How the module was loaded.
         load: ModuleLoad,
     },
+    /// Nobody knows which settings are applied at boot.
+    UnknownInit {
+        /// What starts the host ([`name`](crate::facts::init::Init::name)).
+        init: &'static str,
+    },
     /// The value in force, which nothing changes.
     Current,
     /// Nothing: conntrack is not loaded.
@@ -106,7 +111,10 @@ impl Origin {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
             | Self::ModuleOption { source, .. } => Some(source),
-            Self::KernelDefault { .. } | Self::Current | Self::NotLoaded => None,
+            Self::KernelDefault { .. }
+            | Self::UnknownInit { .. }
+            | Self::Current
+            | Self::NotLoaded => None,
             Self::BuiltIn(inner) => inner.source(),
         }
     }
@@ -125,6 +133,8 @@ pub enum Caveat {
     UdevRace(Source),
     /// Two names of the limit have different values, and are set in no order.
     NoOrder,
+    /// Files of this directory set different limits, and are applied in no order.
+    Unsorted(&'static str),
     /// This line is a pattern that the limit matches.
     Pattern(Source),
     /// Another service may keep the module loaded while this one restarts.

@@ -45,6 +45,7 @@ impl Origin {
             Self::Writer { .. } => "writer",
             Self::ModuleOption { .. } => "module_option",
             Self::KernelDefault { .. } => "kernel_default",
+            Self::UnknownInit { .. } => "unknown_init",
             Self::Current => "current",
             Self::NotLoaded => "not_loaded",
             Self::BuiltIn(inner) => inner.code(),
@@ -58,6 +59,7 @@ impl Origin {
             | Self::Writer { source, .. }
             | Self::ModuleOption { source, .. } => &source.text,
             Self::KernelDefault { .. } => "the kernel's default",
+            Self::UnknownInit { .. } => "not known",
             Self::Current => "the value in force",
             Self::NotLoaded => "conntrack is not loaded",
             Self::BuiltIn(inner) => inner.text(),
@@ -95,6 +97,10 @@ impl Origin {
             Self::KernelDefault { known: false, load } => load.around(
                 "starts with the kernel's default, which depends on memory and kernel release; these \
                  are unknown here",
+            ),
+            Self::UnknownInit { init } => format!(
+                "this host is started by {init}, and ctdrop does not know which settings that applies \
+                 at boot"
             ),
             Self::Current => "nothing changes the limit".to_owned(),
             Self::NotLoaded => "nothing loads conntrack".to_owned(),
@@ -162,6 +168,7 @@ impl Caveat {
             Self::InstallCommand(_) => "install_command",
             Self::UdevRace(_) => "udev_race",
             Self::NoOrder => "no_order",
+            Self::Unsorted(_) => "unsorted",
             Self::Pattern(_) => "pattern",
             Self::KeptLoaded(_) => "kept_loaded",
             Self::ComputedList(_) => "computed_list",
@@ -201,6 +208,11 @@ impl fmt::Display for Caveat {
             Self::NoOrder => f.write_str(
                 "the limit has different values under two names, and this version of \
                  systemd-sysctl applies them in no fixed order",
+            ),
+            Self::Unsorted(directory) => write!(
+                f,
+                "more than one file of {directory} sets the limit, and they are applied in no fixed \
+                 order"
             ),
             Self::Pattern(source) => write!(
                 f,

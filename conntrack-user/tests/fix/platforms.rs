@@ -16,8 +16,9 @@ use crate::tree::{KEPT, LIMIT, Node, Snapshot, Tree, copy};
 ///
 /// Without a udev rule that is counted on (from Linux 5.11 on), a reload leads to
 /// eight times the buckets, which is twice the limit; so does a restart where the
-/// script sets nothing.
-const TABLE: [(&str, [u64; 3]); 24] = [
+/// script sets nothing, and a boot where settings are applied before conntrack is
+/// loaded. Linux 5.15 needs a bucket for each entry.
+const TABLE: [(&str, [u64; 3]); 32] = [
     ("el5", [LIMIT, LIMIT, 3_000_000]),
     ("el5-curly-quotes", [LIMIT, LIMIT, 3_000_000]),
     ("el5-old-iptables", [LIMIT, 3_000_000, 3_000_000]),
@@ -41,6 +42,14 @@ const TABLE: [(&str, [u64; 3]); 24] = [
     ("tuned-reapplies", [LIMIT, LIMIT, LIMIT]),
     ("arch", [LIMIT, LIMIT, LIMIT]),
     ("openrc-busybox", [LIMIT, LIMIT, 3_002_368]),
+    ("ubuntu14-upstart", [LIMIT, LIMIT, 3_000_000]),
+    ("openwrt", [LIMIT, LIMIT, 3_002_368]),
+    ("debian7-sysv", [LIMIT, LIMIT, 3_000_000]),
+    ("sles11", [3_000_000, 3_000_000, 3_000_000]),
+    ("slackware15", [12_001_280, 12_001_280, 12_001_280]),
+    ("void", [LIMIT, LIMIT, 3_002_368]),
+    ("gentoo", [LIMIT, LIMIT, 3_002_368]),
+    ("buildroot", [LIMIT, LIMIT, 3_002_368]),
     ("built-in", [LIMIT, LIMIT, LIMIT]),
 ];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     kernel::generation::Generation,
-    logs::account::{attribution::Loaded, tally::Range},
+    logs::account::{sums::Loaded, tally::PacketBounds},
     say::finding::Code,
 };
 
@@ -14,14 +14,14 @@ pub enum Advice {
     /// The table of `ip_conntrack` was full.
     IpConntrackFull {
         /// Packets refused.
-        drops: Range,
+        drops: PacketBounds,
         /// The limit that the module last began with, if the logs say so.
         began_with: Option<u64>,
     },
     /// The table of `nf_conntrack` was full.
     NfConntrackFull {
         /// Packets refused.
-        drops: Range,
+        drops: PacketBounds,
     },
     /// Tables of network namespaces besides the host's were full.
     NamespacesFull {
@@ -55,9 +55,9 @@ impl Advice {
 
 /// What advice follows from.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
+pub struct LogFacts<'a> {
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
     /// The generations of conntrack that wrote lines about a full table.
     pub full: &'a BTreeSet<Generation>,
     /// Starts of conntrack.
@@ -67,22 +67,22 @@ pub struct Evidence<'a> {
 }
 
 /// Gives the advice that fits.
-pub fn advise(evidence: &Evidence<'_>) -> Vec<Advice> {
-    let drops = evidence.drops;
+pub fn advise(facts: &LogFacts<'_>) -> Vec<Advice> {
+    let drops = facts.drops;
     let refused = drops.at_least > 0;
-    let began_with = evidence
+    let began_with = facts
         .loads
         .iter()
         .rev()
         .find(|loaded| loaded.load.generation == Generation::IpConntrack)
         .map(|loaded| loaded.load.max);
-    let full = |generation| refused && evidence.full.contains(&generation);
-    let namespaces = evidence.namespaces;
+    let full = |generation| refused && facts.full.contains(&generation);
+    let namespaces = facts.namespaces;
     [
         full(Generation::IpConntrack).then_some(Advice::IpConntrackFull { drops, began_with }),
         full(Generation::NfConntrack).then_some(Advice::NfConntrackFull { drops }),
         (refused && namespaces > 0).then_some(Advice::NamespacesFull { namespaces }),
-        limit_reset(evidence.loads),
+        limit_reset(facts.loads),
     ]
     .into_iter()
     .flatten()
@@ -127,8 +127,8 @@ mod tests {
     #[test]
     fn advice_fits_the_module_that_wrote_the_lines() {
         let codes = |at_least, full: &[Generation], namespaces| {
-            let advice = advise(&Evidence {
-                drops: Range {
+            let advice = advise(&LogFacts {
+                drops: PacketBounds {
                     at_least,
                     at_most: 9,
                     open: false,
@@ -154,8 +154,8 @@ mod tests {
             loaded(NfConntrack, 65_536, false),
             loaded(NfConntrack, 65_536, true),
         ];
-        let mut evidence = Evidence {
-            drops: Range {
+        let mut facts = LogFacts {
+            drops: PacketBounds {
                 at_least: 0,
                 at_most: 0,
                 open: false,
@@ -170,15 +170,15 @@ mod tests {
             max: 65_536,
             buckets: 8192,
         };
-        assert_eq!(advise(&evidence), [reset]);
-        evidence.loads = &loads[..2];
-        assert_eq!(advise(&evidence), []);
-        evidence.drops.at_least = 1;
+        assert_eq!(advise(&facts), [reset]);
+        facts.loads = &loads[..2];
+        assert_eq!(advise(&facts), []);
+        facts.drops.at_least = 1;
         let full = BTreeSet::from([IpConntrack]);
-        evidence.full = &full;
-        let drops = evidence.drops;
+        facts.full = &full;
+        let drops = facts.drops;
         let began_with = Some(4096);
         let full = Advice::IpConntrackFull { drops, began_with };
-        assert_eq!(advise(&evidence), [full]);
+        assert_eq!(advise(&facts), [full]);
     }
 }

@@ -10,6 +10,7 @@ pub mod report;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod warnings;
 pub mod words;
 
 use std::path::{Path, PathBuf};

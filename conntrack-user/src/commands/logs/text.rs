@@ -10,7 +10,7 @@ use crate::{
         report::{Load, LogReport, Minute, Netns},
         words::packets_refused,
     },
-    logs::account::tally::Range,
+    logs::account::tally::PacketBounds,
     say::{
         number::{counted, number},
         text::plain,
@@ -45,6 +45,13 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         format!("{}: the table was full", packets_refused(report.drops)),
         format!("  {} in {sources}", counted(report.lines, "line")),
     ];
+    if report.lines_as_user > 0 {
+        lines.push(format!(
+            "  {} under the facility user: the klogd of BusyBox writes so if it is linked with \
+             glibc, but any program can",
+            counted(report.lines_as_user, "line")
+        ));
+    }
     if report.suppressed > 0 {
         lines.push(format!(
             "  the kernel suppressed {} at the same time: each may be a refused packet",
@@ -52,11 +59,13 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         ));
     }
     if report.drops.open {
-        lines.push(
-            "  how many more is not known: the kernel reports what it suppressed only with its \
-             next message, and the log has none after the last burst"
-                .to_owned(),
-        );
+        let why = if report.damaged_reports {
+            "a line in which the kernel reports what it suppressed is damaged"
+        } else {
+            "the kernel reports what it suppressed only with its next message, and the log has \
+             none after the last burst"
+        };
+        lines.push(format!("  how many more is not known: {why}"));
     }
     lines.extend(span(report, zone));
     lines.extend(pause(report));
@@ -145,7 +154,7 @@ fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
 }
 
 /// The upper bound, as far as there is one.
-fn at_most(range: Range) -> String {
+fn at_most(range: PacketBounds) -> String {
     let bound = number(range.at_most);
     if range.open {
         format!("{bound} or more")

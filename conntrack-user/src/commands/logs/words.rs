@@ -8,7 +8,7 @@ use crate::{
         defaults::{IP_CONNTRACK_TABLE, enough_buckets},
         generation::Generation,
     },
-    logs::account::tally::Range,
+    logs::account::tally::PacketBounds,
     say::{
         finding::{Code, Severity},
         number::{counted, number},
@@ -82,7 +82,7 @@ pub fn text(advice: Advice) -> AdviceText {
 }
 
 /// How many packets were refused, as far as it is known.
-pub(super) fn packets_refused(range: Range) -> String {
+pub(super) fn packets_refused(range: PacketBounds) -> String {
     let were = |count| {
         let were = if count == 1 { "was" } else { "were" };
         format!("{} {were} refused", counted(count, "packet"))

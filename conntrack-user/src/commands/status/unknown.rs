@@ -10,7 +10,7 @@ use crate::{
         finding::{Code, Finding, Severity},
         number::shortened,
     },
-    survival::{Caveat, Event, Outcome, Survival},
+    survival::{Caveat, Event, Origin, Outcome, Survival},
 };
 
 /// All of them.
@@ -72,6 +72,21 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         .map(|(event, _)| format!("after {event}"))
         .collect();
     let why = first.origin.sentence();
+    // Of a whole copy it is the init that is not known.
+    let whole = missing(facts).is_empty();
+    if whole && let Origin::UnknownInit { .. } = first.origin.inner() {
+        return Some(Finding::new(
+            Code::LimitUnknown,
+            Severity::Unknown,
+            format!("the limit is unknown {}", events.join(", ")),
+            why,
+            format!(
+                "set the limit in {}: sysctl -w {}=NUMBER",
+                facts.init.start_script(),
+                facts.kernel.generation.max_sysctl()
+            ),
+        ));
+    }
     let (why, remedy) = match first.origin.source() {
         // A line that only its program understands.
         Some(source) => (

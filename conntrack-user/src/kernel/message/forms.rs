@@ -6,7 +6,7 @@ use crate::kernel::{
 };
 
 /// Every form of every message, as kernels wrote it.
-pub(crate) const FORMS: [(&str, Message); 14] = [
+pub(crate) const FORMS: [(&str, Message); 16] = [
     (
         "ip_conntrack: table full, dropping packet.",
         full(IpConntrack),
@@ -47,6 +47,16 @@ pub(crate) const FORMS: [(&str, Message); 14] = [
         "nf_conntrack: expectation table full",
         Message::ExpectationsFull,
     ),
+    (
+        "ip_conntrack: maximum limit of 8184 entries exceeded",
+        Message::TableFull {
+            netns: None,
+            container: None,
+            limit: Some(8184),
+            generation: IpConntrack,
+        },
+    ),
+    ("NET: 37 messages suppressed.", suppress(37, true)),
     ("printk: 5990 messages suppressed.", suppress(5990, true)),
     (
         "__ratelimit: 510 callbacks suppressed",
@@ -67,6 +77,7 @@ const fn full_in(netns: Option<u32>, container: Option<u32>, generation: Generat
     Message::TableFull {
         netns,
         container,
+        limit: None,
         generation,
     }
 }

@@ -15,6 +15,8 @@ pub struct Event {
     pub host: Option<Box<[u8]>>,
     /// Which start of the kernel it is of, if the log says so.
     pub boot: Option<[u8; 32]>,
+    /// Whether it came under the facility `user`, as which any program can write.
+    pub as_user: bool,
     /// What.
     pub what: What,
 }
@@ -26,4 +28,12 @@ pub enum What {
     Message(Message, u64),
     /// The line before, so many times again.
     Repeated(u64),
+    /// What is left of a report of suppressed messages: so many at least, or more.
+    DamagedReport(u64),
+    /// Any other line, which matters only by what it comes right after.
+    Other {
+        /// What is left of a report, if it is one that was cut short: how many
+        /// messages it says.
+        left_of_report: Option<u64>,
+    },
 }

@@ -41,6 +41,7 @@ pub(super) fn read(sums: &mut Attribution<'_>) -> Result<Read> {
                 uptime: Some(record.uptime),
                 host: Some(host.clone()),
                 boot: None,
+                as_user: false,
                 what: What::Message(message, 1),
             };
             sums.take(&event, &|_, _| false);

@@ -8,8 +8,8 @@ use crate::{
     kernel::generation::Generation,
     logs::{
         account::{
-            attribution::{Loaded, LogSums},
             filtered_out::FilteredOut,
+            sums::{Loaded, LogSums},
             tally::Tally,
         },
         search::scanner::Skipped,
@@ -55,8 +55,13 @@ pub struct Summary {
     pub loads: Vec<(Loaded, Option<Box<[u8]>>)>,
     /// Suppressed messages that are of no full table.
     pub suppressed_elsewhere: u64,
+    /// Reports of suppressed messages that are counted although no full table is near,
+    /// because the line that the kernel writes with each is missing.
+    pub unfollowed: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
+    /// Lines about a full table under the facility `user`, as which any program can write.
+    pub as_user: u64,
     /// The generations of conntrack that wrote lines about a full table.
     pub full: BTreeSet<Generation>,
     /// What was read.
@@ -79,7 +84,9 @@ impl Summary {
             self.loads.push((load, host));
         }
         self.suppressed_elsewhere += sums.suppressed_elsewhere;
+        self.unfollowed += sums.unfollowed;
         self.filtered_out.add(sums.filtered_out);
+        self.as_user += sums.as_user;
         self.full.extend(sums.full);
     }
 }

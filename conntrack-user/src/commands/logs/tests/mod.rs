@@ -1,9 +1,11 @@
 //! Logs from the file to the report. Each line says where it comes from; what is made
 //! up says so.
 
+mod carried;
 mod forms;
 mod generations;
 mod incident;
+mod languages;
 mod reloads;
 mod selection;
 mod sources;
