@@ -44,7 +44,7 @@ impl FollowedLimit {
     /// Takes in what is in force now. The change, if it is one.
     pub(super) fn see(&mut self, limits: Limits) -> Option<LimitChange> {
         let (max, buckets) = limits.max.zip(limits.buckets)?;
-        let after = Table { max, buckets };
+        let after = Table { buckets, max };
         let Some(known) = &mut self.in_force else {
             self.in_force = Some(LimitInForce {
                 table: after,
