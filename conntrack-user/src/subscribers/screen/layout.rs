@@ -11,8 +11,10 @@ const KEYS: &str = "Ctrl-C ends and prints the totals";
 /// What there is to show.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
-    /// Where this runs; the last line is about the limit.
+    /// Where this runs.
     pub(super) header: Vec<String>,
+    /// The limit, and who comes closest to it.
+    pub(super) limit: Option<String>,
     /// What has changed last.
     pub(super) changed: Vec<String>,
     /// The last report.
@@ -30,6 +32,7 @@ struct Shares {
     rows: usize,
     more: usize,
     verdict: usize,
+    limit: usize,
     changed: usize,
     namespaces: usize,
     header: usize,
@@ -37,20 +40,13 @@ struct Shares {
 }
 
 impl Contents {
-    /// What is known of the limit by now, if that is more than before.
-    pub(super) fn limit_is(&mut self, known: Option<String>) {
-        if let (Some(line), Some(known)) = (self.header.last_mut(), known) {
-            *line = known;
-        }
-    }
-
     /// The lines for a terminal of that size.
     pub(super) fn lines(&self, size: Size) -> Vec<String> {
         let lines = if let Some(interval) = &self.interval {
             self.with(interval, size)
         } else {
             let room = size.height.saturating_sub(1);
-            let header = self.header.iter().take(room).cloned();
+            let header = self.header.iter().chain(&self.limit).take(room).cloned();
             header.chain([KEYS.to_owned()]).collect()
         };
         let lines = lines.iter().take(size.height);
@@ -62,6 +58,7 @@ impl Contents {
     fn with(&self, interval: &Interval, size: Size) -> Vec<String> {
         let shares = self.shares(interval, size.height);
         let mut lines: Vec<String> = self.header[..shares.header].to_vec();
+        lines.extend(self.limit.iter().take(shares.limit).cloned());
         lines.extend_from_slice(&self.changed[..shares.changed]);
         if shares.blank > 0 {
             lines.push(String::new());
@@ -103,6 +100,7 @@ impl Contents {
         shares.columns = shares.take(rows.min(1));
         shares.changed = shares.take(self.changed.len().min(1));
         shares.namespaces = shares.take(interval.namespaces.len().min(1));
+        shares.limit = shares.take(self.limit.iter().len());
         shares.rows += shares.take(rows.saturating_sub(1));
         if shares.rows == rows && !omits {
             shares.left += shares.more;

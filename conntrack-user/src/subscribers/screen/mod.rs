@@ -67,7 +67,8 @@ impl Subscriber for Screen {
         match update {
             Update::Waiting { .. } => text::say_waiting(),
             Update::Started(header) => {
-                self.contents.header = text::header::lines(header);
+                self.contents.header = text::header::about(header);
+                self.contents.limit = Some(text::limit::at_start(header));
                 self.terminal = Some(Terminal::new());
                 self.draw()?;
             }
@@ -78,8 +79,10 @@ impl Subscriber for Screen {
             Update::Limit(change) => self.contents.changed = vec![text::limit::change(change)],
             Update::Refused(_) => {}
             Update::Interval(report) => {
-                self.contents.limit_is(text::limit::in_force(report));
-                self.contents.interval = Some(Interval::of(report, &self.services));
+                let interval = Interval::of(report, &self.services);
+                let limit = interval.limit.clone();
+                self.contents.limit = limit.or_else(|| self.contents.limit.take());
+                self.contents.interval = Some(interval);
                 self.draw()?;
             }
             Update::Finished(summary) => {

@@ -35,6 +35,7 @@ async fn report(top: usize) -> Report {
 fn contents(report: &Report) -> Contents {
     Contents {
         header: (1..=6).map(|line| format!("header, line {line}")).collect(),
+        limit: Some("limit    1,000 entries in each network namespace".to_owned()),
         changed: vec!["something has changed".to_owned()],
         interval: Some(Interval::of(report, &Services::default())),
     }
@@ -69,7 +70,7 @@ async fn a_small_terminal_has_a_row_and_says_what_is_left_out() {
     let rows = lines.iter().filter(|line| line.starts_with("1 0.0.0."));
     assert!(rows.count() >= 1, "{lines:#?}");
     assert!(
-        lines.iter().any(|line| line.contains("flows, top …")),
+        lines.iter().any(|line| line == "  6 flows, top 4 …"),
         "{lines:#?}"
     );
     assert_eq!(lines[9], "Ctrl-C ends and …");
@@ -122,9 +123,10 @@ async fn where_there_is_room_nothing_is_left_out() {
     let report = report(3).await;
     let lines = shown(&contents(&report), 132, 24);
     assert_eq!(lines[0], "header, line 1");
-    assert_eq!(lines[6], "something has changed");
-    assert_eq!(lines[7], "");
-    assert!(lines[8].starts_with(&report.time), "{lines:#?}");
+    assert!(lines[6].starts_with("limit    1,000"));
+    assert_eq!(lines[7], "something has changed");
+    assert_eq!(lines[8], "");
+    assert!(lines[9].starts_with(&report.time), "{lines:#?}");
     let last = lines.iter().position(|line| line == KEYS).unwrap();
     assert_eq!(lines[last - 1], "");
     assert!(lines[last + 1..].iter().all(String::is_empty));

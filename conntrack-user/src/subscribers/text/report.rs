@@ -33,8 +33,10 @@ pub(in crate::subscribers) struct Interval {
     pub(in crate::subscribers) namespaces: Vec<String>,
     /// The rows.
     pub(in crate::subscribers) table: Option<TableText>,
-    /// The limit, if it was changed.
-    limit: Option<String>,
+    /// The limit in force.
+    pub(in crate::subscribers) limit: Option<String>,
+    /// Whether somebody has changed it.
+    limit_has_changed: bool,
     /// What does not match.
     pub(in crate::subscribers) verdict: Option<String>,
 }
@@ -44,8 +46,6 @@ impl Interval {
     pub(in crate::subscribers) fn of(report: &Report, services: &Services) -> Self {
         let figures = &report.figures;
         let total = figures.total();
-        let limit = report.limit.as_ref();
-        let changed = limit.is_some_and(|limit| limit.changed.is_some());
         let style = if total == 0 { BOLD } else { BAD };
         Self {
             time: report.time.clone(),
@@ -63,7 +63,11 @@ impl Interval {
             }),
             namespaces: report.namespaces.iter().map(namespace).collect(),
             table: TableText::of(report, services),
-            limit: limit::in_force(report).filter(|_| changed),
+            limit: limit::in_force(report),
+            limit_has_changed: report
+                .limit
+                .as_ref()
+                .is_some_and(|limit| limit.changed.is_some()),
             verdict: (!figures.reconciled()).then(|| verdict(report)),
         }
     }
@@ -95,7 +99,7 @@ impl Interval {
         let mut lines = self.headline_within(usize::MAX);
         lines.extend(self.namespaces);
         lines.extend(self.table.map(TableText::lines).into_iter().flatten());
-        lines.extend(self.limit);
+        lines.extend(self.limit.filter(|_| self.limit_has_changed));
         lines.extend(self.verdict);
         lines
     }
