@@ -7,14 +7,15 @@ use crate::{
     subscribers::text::{BOLD, limit, note},
 };
 
-/// Where this runs, how well it can see, and at last the limit.
+/// Where this runs, how well it can see, and the limit.
 pub(in crate::subscribers) fn lines(header: &Header) -> Vec<String> {
     let mut lines = about(header);
     lines.push(limit::at_start(header));
     lines
 }
 
-fn about(header: &Header) -> Vec<String> {
+/// Where this runs, and how well it can see.
+pub(in crate::subscribers) fn about(header: &Header) -> Vec<String> {
     let mut lines = vec![format!(
         "{BOLD}ctdrop {}{BOLD:#} on {}, Linux {}",
         env!("CARGO_PKG_VERSION"),
