@@ -126,7 +126,10 @@ impl Message {
     /// Whether a line has a message about a full table somewhere in it, as one of
     /// another program that quotes the kernel.
     pub fn is_quoted_in(line: &[u8]) -> bool {
-        has(line, b"conntrack: table full") || has(line, b"conntrack: maximum limit of ")
+        let full = has(line, b"conntrack: table full")
+            // OpenVZ names the container in between.
+            || (has(line, b"conntrack: VPS ") && has(line, b" table full"));
+        full || has(line, b"conntrack: maximum limit of ")
     }
 }
 
