@@ -70,7 +70,7 @@ async fn a_small_terminal_has_a_row_and_says_what_is_left_out() {
     let rows = lines.iter().filter(|line| line.starts_with("1 0.0.0."));
     assert!(rows.count() >= 1, "{lines:#?}");
     assert!(
-        lines.iter().any(|line| line == "  6 flows, top 4 …"),
+        lines.iter().any(|line| line == "  6 flows, top 3 …"),
         "{lines:#?}"
     );
     assert_eq!(lines[9], "Ctrl-C ends and …");
