@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Child, Command, Output, id},
     thread,
@@ -232,7 +232,7 @@ fn a_container_is_told_by_its_namespaces() {
         eprintln!("skipped: it needs root to make PID namespaces");
         return;
     }
-    let status = ["status", "--interval", "10ms", "-o", "json"];
+    let status = ["status", "--interval", "100ms", "-o", "json"];
     let says_so = |output: &Output| {
         let status: Value = serde_json::from_slice(&output.stdout).unwrap();
         let mut warnings = status["warnings"].as_array().unwrap().iter();
@@ -247,7 +247,7 @@ fn a_container_is_told_by_its_namespaces() {
             .unwrap();
         assert!(!says_so(&output), "whatever /.dockerenv says");
     }
-    let output = in_a_pid_namespace(&["fix", "--dry-run", "--interval", "10ms"]);
+    let output = in_a_pid_namespace(&["fix", "--dry-run", "--interval", "100ms"]);
     let (out, err) = texts(&output);
     assert_eq!(output.status.code(), UNKNOWN, "{out}{err}");
     assert!(out.contains("runs in a container"), "{out}");
@@ -264,4 +264,33 @@ fn in_own_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let root = |path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
     root("/") != root("/proc/1/root")
+}
+
+#[test]
+fn undo_does_not_take_fixes_that_it_cannot_read_for_none() {
+    if !getuid().is_root() {
+        eprintln!("skipped: it needs root to become somebody else");
+        return;
+    }
+    let tree = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let fixes = tree.path().join("var/lib/ctdrop/fixes");
+    let fix = fixes.join("2026-01-02T030405-000000Z");
+    std::fs::create_dir_all(&fix).unwrap();
+    std::fs::write(fix.join("manifest.json"), "{}").unwrap();
+    mode(tree.path(), 0o755);
+    let root = tree.path().to_str().unwrap();
+    for (fixes_mode, fix_mode) in [(0o700, 0o700), (0o755, 0o700)] {
+        mode(&fixes, fixes_mode);
+        mode(&fix, fix_mode);
+        let output = ctdrop(&["undo", "--list", "--root", root]);
+        let (out, err) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{out}{err}");
+        assert!(
+            err.contains("cannot read ") && err.contains(": run as root"),
+            "{err}"
+        );
+    }
 }

@@ -24,7 +24,8 @@ use rustix::{
 };
 
 pub use crate::apply::file::attributes::Attributes;
-use crate::apply::file::place::{Original, Place, hint};
+pub(crate) use crate::apply::file::place::hint;
+use crate::apply::file::place::{Original, Place};
 
 /// Files below the root of a tree. No symbolic link is followed.
 #[derive(Debug)]
