@@ -215,3 +215,53 @@ fn the_totals_of_watch_say_what_was_out_of_sight() {
         "{out}{err}"
     );
 }
+
+/// The program with processes of its own, as in a container.
+fn in_a_pid_namespace(arguments: &[&str]) -> Output {
+    Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc"])
+        .arg(env!("CARGO_BIN_EXE_ctdrop"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_container_is_told_by_its_namespaces() {
+    if !getuid().is_root() {
+        eprintln!("skipped: it needs root to make PID namespaces");
+        return;
+    }
+    let status = ["status", "--interval", "10ms", "-o", "json"];
+    let says_so = |output: &Output| {
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut warnings = status["warnings"].as_array().unwrap().iter();
+        warnings.any(|it| it.as_str().unwrap().contains("runs in a container"))
+    };
+    assert!(says_so(&in_a_pid_namespace(&status)));
+    let own = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    if own == Path::new("pid:[4026531836]") && !in_own_root() {
+        let output = Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+            .args(status)
+            .output()
+            .unwrap();
+        assert!(!says_so(&output), "whatever /.dockerenv says");
+    }
+    let output = in_a_pid_namespace(&["fix", "--dry-run", "--interval", "10ms"]);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), UNKNOWN, "{out}{err}");
+    assert!(out.contains("runs in a container"), "{out}");
+    // A tree is not that of this host.
+    let tree = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trees/debian12");
+    let output = in_a_pid_namespace(&["fix", "--dry-run", "--root", tree]);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{out}{err}");
+    assert!(!out.contains("container"), "{out}");
+}
+
+/// Whether the tests run in a container that has the host's processes.
+fn in_own_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let root = |path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    root("/") != root("/proc/1/root")
+}

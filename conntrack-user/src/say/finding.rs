@@ -126,6 +126,10 @@ pub enum Code {
     NfConntrackFull,
     /// A log says that tables of network namespaces besides the host's were full.
     NamespacesFull,
+    /// A log says that tables of OpenVZ containers were full.
+    ContainersFull,
+    /// A log says that there were too many expected connections.
+    ExpectationsFull,
     /// A log says that the module was loaded again while its kernel ran, with its
     /// default limit.
     LimitReset,
@@ -133,7 +137,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, in the order of the enumeration.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::NamespacesNotFound,
         Self::NamespacesUnreadable,
         Self::NamespacesHidden,
@@ -175,6 +179,8 @@ impl Code {
         Self::IpConntrackFull,
         Self::NfConntrackFull,
         Self::NamespacesFull,
+        Self::ContainersFull,
+        Self::ExpectationsFull,
         Self::LimitReset,
     ];
 }

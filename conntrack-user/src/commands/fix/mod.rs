@@ -71,10 +71,10 @@ pub fn run(options: &Options) -> Result<State> {
     let facts = Facts::read(&root)?;
     let Seen {
         demand,
-        not_seen,
+        out_of_sight,
         filling_unknown,
     } = see(&root, &facts, options);
-    let state = state(&not_seen, options.to);
+    let state = state(&out_of_sight, options.to);
     let request = Request {
         to: options.to,
         ceiling: None,
@@ -84,7 +84,7 @@ pub fn run(options: &Options) -> Result<State> {
         edit_conflicts: options.edit_conflicts,
     };
     let mut plan = plan(&root, &facts, size, how)?;
-    plan.warnings.extend(not_seen);
+    plan.warnings.extend(out_of_sight);
     plan.warnings.extend(filling_unknown);
     if options.action == Action::EmitScript {
         let script = script::of(&facts, &plan)?;
@@ -118,9 +118,9 @@ pub fn run(options: &Options) -> Result<State> {
 
 /// Unknown if the plan depends on what could not be seen. A limit that was asked for
 /// does not depend on the load, but on the files, which a container does not have.
-fn state(not_seen: &[Finding], to: Option<u64>) -> State {
+fn state(out_of_sight: &[Finding], to: Option<u64>) -> State {
     let counts = |finding: &&Finding| to.is_none() || finding.code == Code::InContainer;
-    let counted: Vec<Finding> = not_seen.iter().filter(counts).cloned().collect();
+    let counted: Vec<Finding> = out_of_sight.iter().filter(counts).cloned().collect();
     State::of(&counted)
 }
 
@@ -184,7 +184,7 @@ impl Shown<'_> {
 struct Seen {
     demand: Demand,
     /// The part of a running host that could not be seen.
-    not_seen: Vec<Finding>,
+    out_of_sight: Vec<Finding>,
     /// Why not who fills the table, if that cannot be seen.
     filling_unknown: Option<Finding>,
 }
@@ -195,7 +195,7 @@ fn see(root: &Root, facts: &Facts, options: &Options) -> Seen {
         let census = look::at_tree(root);
         return Seen {
             demand: Demand::new(vec![Evidence::of_tree(facts)], Vec::new(), census.as_ref()),
-            not_seen: Vec::new(),
+            out_of_sight: Vec::new(),
             filling_unknown: None,
         };
     }
@@ -225,7 +225,7 @@ fn see(root: &Root, facts: &Facts, options: &Options) -> Seen {
     }
     Seen {
         demand,
-        not_seen: in_container
+        out_of_sight: in_container
             .into_iter()
             .chain(unread::findings(&usage.unread))
             .collect(),

@@ -12,6 +12,7 @@ use crate::{
         words::{self, AdviceText},
     },
     incident::Incident,
+    kernel::netns::called,
     logs::{
         account::{
             filtered_out::FilteredOut,
@@ -65,6 +66,9 @@ pub struct LogReport {
     /// each: the log is an excerpt. They are counted, however far the next line about a
     /// full table is.
     pub unfollowed_reports: u64,
+    /// Lines that say that there were more expected connections than
+    /// `nf_conntrack_expect_max`.
+    pub expectation_lines: u64,
     /// Lines about a full table that the options filter out.
     pub filtered_out: FilteredLines,
     /// What was not counted.
@@ -186,6 +190,8 @@ impl Host {
 pub struct Netns {
     /// Inode; none: of the host, or not named, as before 6.16 or so.
     pub netns: Option<u32>,
+    /// Its name, if this is the host that wrote the log and the namespace is still there.
+    pub name: Option<String>,
     /// Number of an OpenVZ container; none: not in one, or not named.
     pub container: Option<u32>,
     /// Lines about a full table.
@@ -193,13 +199,16 @@ pub struct Netns {
 }
 
 impl Netns {
-    const fn new(place: Place, lines: u64) -> Self {
+    fn new(place: Place, lines: u64, names: &Names) -> Self {
         let (netns, container) = match place {
             Place::Unnamed => (None, None),
             Place::Netns(netns) => (Some(netns), None),
             Place::Container(container) => (None, Some(container)),
         };
         Self {
+            name: netns
+                .and_then(|inode| names.get(&inode))
+                .map(|netns| netns.name.clone()),
             netns,
             container,
             lines,
@@ -286,9 +295,13 @@ pub struct Uncounted {
     pub sources: Vec<Unreadable>,
 }
 
+/// The network namespaces of the host that wrote the logs, by inode, as far as they are
+/// known.
+pub type Names = BTreeMap<u32, called::Netns>;
+
 impl LogReport {
     /// Puts it together.
-    pub fn new(read: &Summary) -> Self {
+    pub fn new(read: &Summary, names: &Names) -> Self {
         let tally = &read.tally;
         let total = tally.total();
         let (first, last) = times(tally.span(None));
@@ -296,7 +309,7 @@ impl LogReport {
         let by_place = tally.by_place();
         Self {
             lines: total.lines,
-            lines_as_user: read.as_user,
+            lines_as_user: read.traits.as_user,
             suppressed: total.suppressed,
             drops: total.into(),
             first,
@@ -320,6 +333,7 @@ impl LogReport {
             suppressed_elsewhere: read.suppressed_elsewhere,
             damaged_reports: total.damaged,
             unfollowed_reports: read.unfollowed,
+            expectation_lines: read.traits.expectations,
             filtered_out: (&read.filtered_out).into(),
             skipped: Uncounted {
                 lines: read.skipped,
@@ -328,11 +342,11 @@ impl LogReport {
             },
             sources: read.sources.clone(),
             warnings: warnings::of(read),
-            incident: incident::judge(&by_place),
+            incident: incident::judge(&by_place, names),
             advice: advice(read, &by_place),
             by_netns: by_place
                 .into_iter()
-                .map(|(place, lines)| Netns::new(place, lines))
+                .map(|(place, lines)| Netns::new(place, lines, names))
                 .collect(),
         }
     }
@@ -344,14 +358,24 @@ fn advice(read: &Summary, by_place: &BTreeMap<Place, u64>) -> Vec<AdviceText> {
         .iter()
         .map(|(loaded, _)| loaded.clone())
         .collect();
+    let mut containers: Vec<(u64, u32)> = by_place
+        .iter()
+        .filter_map(|(&place, &lines)| match place {
+            Place::Container(container) => Some((lines, container)),
+            _ => None,
+        })
+        .collect();
+    containers.sort_by_key(|&(lines, container)| (std::cmp::Reverse(lines), container));
+    let containers: Vec<u32> = containers.into_iter().map(|(_, number)| number).collect();
     let advice = advise(&LogFacts {
         drops: read.tally.total().into(),
-        full: &read.full,
+        traits: &read.traits,
         loads: &loads,
         namespaces: by_place
             .keys()
             .filter(|place| matches!(place, Place::Netns(_)))
             .count(),
+        containers: &containers,
     });
     advice.into_iter().map(words::text).collect()
 }

@@ -121,7 +121,17 @@ fn pause(report: &LogReport) -> Option<String> {
 fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
     let filtered_out = &report.filtered_out;
     if filtered_out.by_host == 0 && filtered_out.by_time == 0 {
-        return vec![format!("no line about a full table in {sources}")];
+        let mut lines = vec![format!("no line about a full table in {sources}")];
+        if report.expectation_lines > 0 {
+            lines.push(format!(
+                "  {} that there were too many expected connections, which is another table",
+                match report.expectation_lines {
+                    1 => "1 line says".to_owned(),
+                    more => format!("{} lines say", number(more)),
+                }
+            ));
+        }
+        return lines;
     }
     let mut lines = vec![format!(
         "no line about a full table in {sources} matches the options"
@@ -157,7 +167,7 @@ fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
 fn at_most(range: PacketBounds) -> String {
     let bound = number(range.at_most);
     if range.open {
-        format!("{bound} or more")
+        format!("unknown: {bound} or more")
     } else {
         bound
     }
@@ -263,8 +273,11 @@ fn namespaces(report: &LogReport) -> Vec<String> {
         .take(ROWS)
         .map(|place| {
             let name = match (place.netns, place.container) {
-                (Some(netns), _) => format!("net:[{netns}]"),
-                (None, Some(container)) => format!("container {container}"),
+                (Some(netns), _) => match &place.name {
+                    Some(name) => format!("{} (net:[{netns}])", plain(name)),
+                    None => format!("net:[{netns}]"),
+                },
+                (None, Some(container)) => format!("OpenVZ container {container}"),
                 (None, None) => "the host, or unnamed".to_owned(),
             };
             vec![number(place.lines), name]

@@ -80,12 +80,11 @@ pub fn run(options: &Options) -> Result<State> {
         default: OnceLock::new(),
     };
     summary.warnings.clone_from(&namespaces.warnings);
-    let wanted = match &options.netns {
-        Some(wanted) => vec![namespaces.find(wanted)?],
-        None => {
-            summary.hidden_processes = namespaces.hidden;
-            by_use(namespaces.list, &mut summary)
-        }
+    let wanted = if let Some(wanted) = &options.netns {
+        vec![namespaces.find(wanted)?]
+    } else {
+        summary.hidden_processes = namespaces.hidden;
+        by_use(namespaces.list, &mut summary)
     };
     look.at_each(&wanted, |namespace, report| {
         match report {

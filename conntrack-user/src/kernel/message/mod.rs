@@ -31,6 +31,8 @@ pub enum Message {
         limit: Option<u64>,
         /// Which code wrote it.
         generation: Generation,
+        /// In which words.
+        wording: Wording,
     },
     /// There were more expected connections than `nf_conntrack_expect_max`.
     ExpectationsFull,
@@ -38,9 +40,40 @@ pub enum Message {
     Suppressed {
         /// How many.
         messages: u64,
-        /// Whether its limit is a bucket of tokens, as before 2.6.27 or so.
-        by_tokens: bool,
+        /// What kept them back.
+        limiter: Limiter,
     },
+}
+
+/// How a kernel words that a table is full: the older kernel's is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wording {
+    /// With the limit: early kernels of 2.4.
+    WithLimit,
+    /// With a full stop: until 3.5 or so, as Enterprise Linux 6 has it.
+    WithStop,
+    /// Without: until 4.8, as Enterprise Linux 7 has it.
+    WithoutStop,
+    /// With the module's name twice: since 4.9.
+    NameTwice,
+}
+
+/// What keeps network messages back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limiter {
+    /// A bucket of tokens of network messages: 2.4.
+    NetTokens,
+    /// A bucket of tokens, of other messages, too: 2.6.18.
+    PrintkTokens,
+    /// A burst in each interval: 2.6.27 or so and later.
+    Interval,
+}
+
+impl Limiter {
+    /// Whether it is a bucket of tokens.
+    pub const fn counts_tokens(self) -> bool {
+        matches!(self, Self::NetTokens | Self::PrintkTokens)
+    }
 }
 
 /// What conntrack says when it starts. Kernels since 4.18 or so say nothing.
@@ -93,7 +126,10 @@ impl Message {
     /// Whether a line has a message about a full table somewhere in it, as one of
     /// another program that quotes the kernel.
     pub fn is_quoted_in(line: &[u8]) -> bool {
-        has(line, b"conntrack: table full") || has(line, b"conntrack: maximum limit of ")
+        let full = has(line, b"conntrack: table full")
+            // OpenVZ names the container in between.
+            || (has(line, b"conntrack: VPS ") && has(line, b" table full"));
+        full || has(line, b"conntrack: maximum limit of ")
     }
 }
 
@@ -108,7 +144,8 @@ impl Message {
 /// - 6.16 and later: `table full in netns 4026532114, dropping packet`
 fn table_full(line: &[u8]) -> Option<Message> {
     let (generation, rest) = prefix(line)?;
-    let rest = prefix(rest).map_or(rest, |(_, rest)| rest);
+    let twice = prefix(rest).map(|(_, rest)| rest);
+    let rest = twice.unwrap_or(rest);
     let (container, rest) = match rest.strip_prefix(b"VPS ") {
         Some(rest) => {
             let (container, rest) = number(rest)?;
@@ -125,11 +162,22 @@ fn table_full(line: &[u8]) -> Option<Message> {
         }
         None => (None, rest),
     };
-    matches!(rest, b", dropping packet" | b", dropping packet.").then_some(Message::TableFull {
+    let with_stop = match rest {
+        b", dropping packet" => false,
+        b", dropping packet." => true,
+        _ => return None,
+    };
+    let wording = match (twice.is_some() || netns.is_some(), with_stop) {
+        (true, _) => Wording::NameTwice,
+        (false, true) => Wording::WithStop,
+        (false, false) => Wording::WithoutStop,
+    };
+    Some(Message::TableFull {
         netns,
         container,
         limit: None,
         generation,
+        wording,
     })
 }
 
@@ -144,6 +192,7 @@ fn limit_exceeded(line: &[u8]) -> Option<Message> {
         container: None,
         limit: Some(limit),
         generation: Generation::IpConntrack,
+        wording: Wording::WithLimit,
     })
 }
 
@@ -192,22 +241,18 @@ fn expectations_full(line: &[u8]) -> Option<Message> {
 ///
 /// All network messages share one limit.
 fn suppressed(line: &[u8]) -> Option<Message> {
-    let by_tokens = line
-        .strip_prefix(b"printk: ")
-        .or_else(|| line.strip_prefix(b"NET: "));
-    let (rest, end) = match by_tokens {
-        Some(rest) => (rest, b" messages suppressed.".as_slice()),
-        None => (
-            line.strip_prefix(b"net_ratelimit: ")
-                .or_else(|| line.strip_prefix(b"__ratelimit: "))?,
-            b" callbacks suppressed".as_slice(),
-        ),
-    };
+    let messages = b" messages suppressed.".as_slice();
+    let callbacks = b" callbacks suppressed".as_slice();
+    let (limiter, rest, end) = [
+        (b"NET: ".as_slice(), Limiter::NetTokens, messages),
+        (b"printk: ", Limiter::PrintkTokens, messages),
+        (b"__ratelimit: ", Limiter::Interval, callbacks),
+        (b"net_ratelimit: ", Limiter::Interval, callbacks),
+    ]
+    .into_iter()
+    .find_map(|(head, limiter, end)| Some((limiter, line.strip_prefix(head)?, end)))?;
     let (messages, rest) = number(rest)?;
-    (rest == end).then_some(Message::Suppressed {
-        messages,
-        by_tokens: by_tokens.is_some(),
-    })
+    (rest == end).then_some(Message::Suppressed { messages, limiter })
 }
 
 fn has(line: &[u8], needle: &[u8]) -> bool {

@@ -18,6 +18,8 @@ fn every_form_is_recognised_and_has_what_logs_are_searched_for() {
 fn full_tables_are_recognised_in_the_quotes_of_others() {
     for line in [
         "monitor: ip_conntrack: table full, dropping packet.",
+        // Cut off before the host's name.
+        "host kernel: ip_conntrack: VPS 102 table full, dropping packet.",
         "nf_conntrack: nf_conntrack: table full in netns 4026532114, dropping packet",
     ] {
         assert!(Message::is_quoted_in(line.as_bytes()), "{line}");

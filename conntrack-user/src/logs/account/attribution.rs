@@ -8,7 +8,7 @@
 //! In a log that is an excerpt the message that came with a report can be missing. It
 //! may have been about a full table, so the report counts however far the next one is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     kernel::{
@@ -25,6 +25,7 @@ use crate::{
             reports::Report,
             sums::{Loaded, LogSums},
             tally::{Count, Place},
+            traits::{Origin, Traits},
             year::YearTracker,
         },
         format::{
@@ -64,9 +65,7 @@ pub struct Attribution<'a> {
     suppressed_elsewhere: u64,
     /// Reports that are counted because the line after them is missing.
     unfollowed: u64,
-    /// Lines about a full table under the facility `user`.
-    as_user: u64,
-    full: BTreeSet<Generation>,
+    traits: Traits,
     overshoot: i16,
 }
 
@@ -83,8 +82,7 @@ impl<'a> Attribution<'a> {
             kept: None,
             suppressed_elsewhere: 0,
             unfollowed: 0,
-            as_user: 0,
-            full: BTreeSet::new(),
+            traits: Traits::default(),
             overshoot: 0,
         }
     }
@@ -148,14 +146,9 @@ impl Attribution<'_> {
             What::DamagedReport(messages) => {
                 return self.reported(event, moment, messages, true, boot_between);
             }
-            What::Message(
-                Message::Suppressed {
-                    messages,
-                    by_tokens,
-                },
-                times,
-            ) => {
-                if by_tokens {
+            What::Message(Message::Suppressed { messages, limiter }, times) => {
+                self.traits.reported(limiter);
+                if limiter.counts_tokens() {
                     self.with_host(event, boot_between, |_, host| host.limit.counts_tokens());
                 }
                 let messages = messages.saturating_mul(times);
@@ -169,12 +162,17 @@ impl Attribution<'_> {
             Message::TableFull {
                 netns,
                 container,
+                limit,
                 generation,
-                ..
+                wording,
             } => {
-                sums.full.insert(generation);
-                if event.as_user && host.wanted && sums.counts.filter.time(moment) {
-                    sums.as_user += times;
+                if host.wanted && sums.counts.filter.time(moment) {
+                    let origin = Origin {
+                        generation,
+                        wording,
+                        daemon: event.daemon,
+                    };
+                    sums.traits.full(origin, limit, times);
                 }
                 let place = Place::of(netns, container);
                 if generation == Generation::IpConntrack {
@@ -186,7 +184,12 @@ impl Attribution<'_> {
                 sums.table_full(host, moment, place, times);
                 sums.last = Some((event.at.1, host.number, moment, place));
             }
-            Message::Suppressed { .. } | Message::ExpectationsFull => {}
+            Message::ExpectationsFull => {
+                if host.wanted && sums.counts.filter.time(moment) {
+                    sums.traits.expectations += times;
+                }
+            }
+            Message::Suppressed { .. } => {}
         });
     }
 
@@ -211,8 +214,7 @@ impl Attribution<'_> {
             suppressed_elsewhere: self.suppressed_elsewhere,
             unfollowed: self.unfollowed,
             filtered_out: self.counts.filtered_out,
-            as_user: self.as_user,
-            full: self.full,
+            traits: self.traits,
         }
     }
 

@@ -11,4 +11,5 @@ pub mod rate_limit;
 mod reports;
 pub mod sums;
 pub mod tally;
+pub mod traits;
 pub mod year;

@@ -1,10 +1,8 @@
 //! What one log says, added up.
 
-use std::collections::BTreeSet;
-
 use crate::{
-    kernel::{generation::Generation, message::Load},
-    logs::account::{filtered_out::FilteredOut, moment::Moment, tally::Tally},
+    kernel::message::Load,
+    logs::account::{filtered_out::FilteredOut, moment::Moment, tally::Tally, traits::Traits},
 };
 
 /// A start of conntrack.
@@ -34,10 +32,8 @@ pub struct LogSums {
     pub unfollowed: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
-    /// Lines about a full table under the facility `user`, as which any program can write.
-    pub as_user: u64,
-    /// The generations of conntrack that wrote lines about a full table.
-    pub full: BTreeSet<Generation>,
+    /// What its lines show besides.
+    pub traits: Traits,
     /// Years by which the log runs past the time that it was written last.
     pub overshoot: i16,
 }

@@ -15,10 +15,26 @@ pub struct Event {
     pub host: Option<Box<[u8]>>,
     /// Which start of the kernel it is of, if the log says so.
     pub boot: Option<[u8; 32]>,
-    /// Whether it came under the facility `user`, as which any program can write.
-    pub as_user: bool,
+    /// Which kind of daemon wrote the log.
+    pub daemon: Daemon,
     /// What.
     pub what: What,
+}
+
+/// Which kind of daemon wrote a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Daemon {
+    /// Any that does not write facility and level into each line.
+    #[default]
+    Usual,
+    /// The one of BusyBox.
+    BusyBox {
+        /// Whether under the facility `user`, as which any program can write: its klogd
+        /// is linked with glibc.
+        as_user: bool,
+    },
+    /// The one of OpenWrt.
+    OpenWrt,
 }
 
 /// What a log says.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     kernel::message::Message,
     logs::format::{
-        event::{Event, What},
+        event::{Daemon, Event, What},
         stamp::Stamp,
     },
 };
@@ -74,7 +74,7 @@ impl Entry {
             stamp: number(&self.realtime)
                 .and_then(|at: u64| i64::try_from(at).ok())
                 .map_or(Stamp::Missing, Stamp::At),
-            as_user: false,
+            daemon: Daemon::Usual,
             uptime: number(&self.uptime),
             host: self.host.as_deref().map(|host| host.as_bytes().into()),
             boot: self

@@ -11,6 +11,7 @@ use crate::{
     kernel::kmsg::Record,
     logs::format::{
         carrier,
+        event::Daemon,
         stamp::{Cursor, Stamp},
     },
 };
@@ -30,6 +31,8 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// How often: rsyslog folds messages that follow each other and are equal.
     pub times: u64,
+    /// Which kind of daemon wrote it.
+    pub daemon: Daemon,
     /// Whether anything says when or by whom it was written.
     pub has_header: bool,
 }
@@ -39,20 +42,10 @@ pub struct Line<'a> {
 pub enum Writer {
     /// The kernel, or nobody says that it was not.
     Kernel,
-    /// The kernel as a klogd has it that is linked with glibc, as BusyBox's can be:
-    /// under the facility `user`, as which any program can write.
-    KernelAsUser,
     /// The syslog daemon itself, about the line before.
     Syslogd,
     /// Some program.
     Other,
-}
-
-impl Writer {
-    /// Whether it was the kernel, as far as the line says.
-    pub const fn is_kernel(self) -> bool {
-        matches!(self, Self::Kernel | Self::KernelAsUser)
-    }
 }
 
 impl<'a> Line<'a> {
@@ -63,7 +56,7 @@ impl<'a> Line<'a> {
         let line = line.trim_ascii_end();
         let line = carrier::unquoted(line);
         let own = Self::parse_own(line);
-        if own.has_header && own.writer.is_kernel() {
+        if own.has_header && own.writer == Writer::Kernel {
             return own;
         }
         let (stamp, inside) = carrier::carried(line);
@@ -116,9 +109,21 @@ impl<'a> Line<'a> {
             return Self::of_dmesg(stamp, rest, by_kernel);
         }
         let mut tagged = false;
+        let mut daemon = Daemon::Usual;
         let (host, writer) = match stamp {
             _ if structured => structured_header(&mut rest),
-            Some(_) => header(&mut rest),
+            Some(_) => {
+                let (host, writer, of_line) = header(&mut rest);
+                daemon = match of_line {
+                    Daemon::BusyBox { as_user: false }
+                        if host == Some(b"OpenWrt") || Cursor(before).ctime().is_some() =>
+                    {
+                        Daemon::OpenWrt
+                    }
+                    daemon => daemon,
+                };
+                (host, writer)
+            }
             None => {
                 // Without a time there is no host, but maybe a tag.
                 tagged = tag(&mut rest).is_some();
@@ -133,6 +138,7 @@ impl<'a> Line<'a> {
             writer,
             text: rest.0,
             times: 1,
+            daemon,
             has_header: stamp.is_some() || priority.is_some() || tagged,
         }
         .unfolded()
@@ -150,6 +156,7 @@ impl<'a> Line<'a> {
             },
             text: record.text,
             times: 1,
+            daemon: Daemon::Usual,
             has_header: true,
         }
     }
@@ -177,6 +184,7 @@ impl<'a> Line<'a> {
             },
             text: rest.0,
             times: 1,
+            daemon: Daemon::Usual,
             has_header: true,
         }
     }
@@ -184,7 +192,7 @@ impl<'a> Line<'a> {
     /// Takes the kernel's own time off the message, and rsyslog's `message
     /// repeated 5 times: [ … ]`.
     fn unfolded(mut self) -> Self {
-        if !self.writer.is_kernel() {
+        if self.writer != Writer::Kernel {
             return self;
         }
         let mut rest = Cursor(self.text);
@@ -259,34 +267,34 @@ fn decoded(rest: &mut Cursor<'_>) {
     }
 }
 
-/// Host and tag of a syslog line.
-fn header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer) {
+/// Host and tag of a syslog line, and the daemon that writes such ones.
+fn header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer, Daemon) {
     if tag(rest).is_some() {
-        return (None, Writer::Kernel);
+        return (None, Writer::Kernel, Daemon::Usual);
     }
     let mut ahead = *rest;
     let first = ahead.word();
     if first.ends_with(b":") {
-        return (None, Writer::Other);
+        return (None, Writer::Other, Daemon::Usual);
     }
-    let mut facility = facility_of(first);
-    let host = facility.is_none().then_some(first);
+    let mut daemon = by_facility(first);
+    let host = daemon.is_none().then_some(first);
     if host.is_some() {
         let mut beyond = ahead;
-        facility = facility_of(beyond.word());
-        if facility.is_some() {
+        daemon = by_facility(beyond.word());
+        if daemon.is_some() {
             ahead = beyond;
         }
     }
     let writer = if tag(&mut ahead).is_some() {
-        facility.unwrap_or(Writer::Kernel)
+        Writer::Kernel
     } else if ahead.0.starts_with(LAST) {
         Writer::Syslogd
     } else {
         Writer::Other
     };
     *rest = ahead;
-    (host, writer)
+    (host, writer, daemon.unwrap_or_default())
 }
 
 /// `kernel: `, and what a syslog daemon makes of it.
@@ -304,10 +312,10 @@ fn tag(rest: &mut Cursor<'_>) -> Option<()> {
 
 /// `kern.warn`, as busybox and OpenWrt write it; `user.warn` is the same by a klogd that
 /// is linked with glibc, whose openlog(3) takes the kernel's facility, 0, for none.
-fn facility_of(word: &[u8]) -> Option<Writer> {
-    let (level, writer) = match word.strip_prefix(b"kern.") {
-        Some(level) => (level, Writer::Kernel),
-        None => (word.strip_prefix(b"user.")?, Writer::KernelAsUser),
+fn by_facility(word: &[u8]) -> Option<Daemon> {
+    let (level, as_user) = match word.strip_prefix(b"kern.") {
+        Some(level) => (level, false),
+        None => (word.strip_prefix(b"user.")?, true),
     };
     [
         &b"emerg"[..],
@@ -321,7 +329,7 @@ fn facility_of(word: &[u8]) -> Option<Writer> {
         b"debug",
     ]
     .contains(&level)
-    .then_some(writer)
+    .then_some(Daemon::BusyBox { as_user })
 }
 
 /// `HOST APP-NAME PROCID MSGID STRUCTURED-DATA MSG` (RFC 5424, section 6).

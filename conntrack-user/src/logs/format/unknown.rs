@@ -25,7 +25,7 @@ impl Form {
         if bytes.starts_with(b"{") || bytes.starts_with(b"[{") || is_member {
             return Some(Self::Json);
         }
-        let is_known = line.has_header && (line.writer.is_kernel() || is_tagged(line.text));
+        let is_known = line.has_header && (line.writer == Writer::Kernel || is_tagged(line.text));
         (!is_known && line.writer != Writer::Syslogd).then_some(Self::Other)
     }
 

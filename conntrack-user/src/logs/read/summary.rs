@@ -1,19 +1,18 @@
 //! What the logs say, added up, and what could be read of them.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use serde::Serialize;
 
-use crate::{
-    kernel::generation::Generation,
-    logs::{
-        account::{
-            filtered_out::FilteredOut,
-            sums::{Loaded, LogSums},
-            tally::Tally,
-        },
-        search::scanner::Skipped,
+use crate::logs::{
+    account::{
+        filter::short,
+        filtered_out::FilteredOut,
+        sums::{Loaded, LogSums},
+        tally::Tally,
+        traits::Traits,
     },
+    search::scanner::Skipped,
 };
 
 /// A log that was read.
@@ -60,10 +59,8 @@ pub struct Summary {
     pub unfollowed: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
-    /// Lines about a full table under the facility `user`, as which any program can write.
-    pub as_user: u64,
-    /// The generations of conntrack that wrote lines about a full table.
-    pub full: BTreeSet<Generation>,
+    /// What its lines show besides.
+    pub traits: Traits,
     /// What was read.
     pub sources: Vec<Source>,
     /// What was not.
@@ -77,6 +74,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether all that was counted is of the host of this name, as far as the logs name it:
+    /// `localhost` is nobody's name.
+    pub fn is_all_of(&self, name: &[u8]) -> bool {
+        let by_host = self.tally.by_host();
+        let is_it = |host: Option<&[u8]>| host.is_some_and(|host| short(host) == short(name));
+        short(name) != b"localhost"
+            && !by_host.is_empty()
+            && by_host.keys().all(|&host| is_it(self.tally.name(host)))
+    }
+
     /// Takes in what a log says, apart from its counts.
     pub(super) fn add(&mut self, sums: LogSums) {
         for load in sums.loads {
@@ -86,7 +93,6 @@ impl Summary {
         self.suppressed_elsewhere += sums.suppressed_elsewhere;
         self.unfollowed += sums.unfollowed;
         self.filtered_out.add(sums.filtered_out);
-        self.as_user += sums.as_user;
-        self.full.extend(sums.full);
+        self.traits.add(sums.traits);
     }
 }

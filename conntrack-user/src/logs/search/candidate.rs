@@ -67,7 +67,7 @@ fn printed_kind(printed: &Printed, at: (u64, u64)) -> Kind {
 
 /// What a line of the kernel is; none if it does not matter, or is not the kernel's.
 fn of_line(line: &Line<'_>, at: (u64, u64)) -> Option<Kind> {
-    if !line.writer.is_kernel() {
+    if line.writer != Writer::Kernel {
         return None;
     }
     if let Some(message) = Message::parse(line.text) {
@@ -101,7 +101,7 @@ fn not_counted(bytes: &[u8], form: Option<Form>) -> Kind {
 /// A line that matters only by what it comes right after.
 pub(super) fn other(bytes: &[u8], at: (u64, u64)) -> Event {
     let line = Line::parse(bytes);
-    let left_of_report = (line.writer.is_kernel())
+    let left_of_report = (line.writer == Writer::Kernel)
         .then(|| Message::damaged_report(line.text))
         .flatten();
     event(at, &line, What::Other { left_of_report })
@@ -115,7 +115,7 @@ pub(super) fn event(at: (u64, u64), line: &Line<'_>, what: What) -> Event {
         uptime: line.uptime,
         host: line.host.map(Into::into),
         boot: None,
-        as_user: line.writer == Writer::KernelAsUser,
+        daemon: line.daemon,
         what,
     }
 }

@@ -3,7 +3,7 @@
 pub(super) mod header;
 pub(super) mod limit;
 pub(super) mod report;
-mod table;
+pub(super) mod table;
 
 use anstyle::{AnsiColor, Style};
 
