@@ -13,19 +13,10 @@ use crate::{
     kernel::{
         kmsg::{KernelLog, Record},
         message::Message,
+        rate_limit::{INTERVAL, NEAR},
     },
     observe::check::counter_history::FullTables,
 };
-
-/// How long after a message others can be suppressed, in microseconds: the window of the
-/// limit that network messages share (`net.core.message_cost`, 5 s; `net_ratelimit_state`
-/// in `net/core/utils.c`). Once it is over, `___ratelimit` in `lib/ratelimit.c` reports
-/// and writes the next message.
-const WINDOW: u64 = 5_000_000;
-
-/// How long after a line about a full table suppressed messages may be about one, too,
-/// though a report has come since then, in microseconds: as for `ctdrop logs`.
-const NEAR: u64 = 60_000_000;
 
 /// The kernel log, or why it cannot be read.
 pub(crate) enum Log {
@@ -136,9 +127,10 @@ impl Account {
     fn may_be_full(&self, report: &Record<'_>) -> bool {
         self.full.is_some_and(|full| {
             if self.reported {
-                report.uptime <= full + NEAR
+                report.uptime <= full + NEAR.cast_unsigned()
             } else {
-                full + WINDOW >= self.start
+                // Nothing is suppressed later than that without another message.
+                full + INTERVAL.cast_unsigned() >= self.start
             }
         })
     }
