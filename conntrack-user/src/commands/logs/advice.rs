@@ -94,7 +94,7 @@ pub enum HostKind {
     Linux24,
     /// With OpenWrt.
     OpenWrt,
-    /// With BusyBox, such as a router.
+    /// With `BusyBox`, such as a router.
     BusyBox,
     /// Any other; with the releases of Enterprise Linux that have such a kernel, and
     /// whose restart of iptables unloads the module.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 
 use crate::{
-    commands::logs::report::Names,
+    commands::logs::names::Names,
     incident::{Evidence, Incident, Netns, judge_worst},
     logs::account::tally::Place,
 };

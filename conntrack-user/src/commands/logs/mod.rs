@@ -5,12 +5,14 @@
 
 pub mod advice;
 mod incident;
+pub mod names;
 mod progress;
 mod remedies;
 pub mod report;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod values;
 mod warnings;
 pub mod words;
 
@@ -20,11 +22,7 @@ use anyhow::{Result, bail};
 use rustix::system::uname;
 
 use crate::{
-    commands::logs::{
-        progress::Bar,
-        report::{LogReport, Names},
-    },
-    kernel::netns::{Namespaces, called::Netns},
+    commands::logs::{names::Names, progress::Bar, report::LogReport},
     logs::{
         read::{reader::Reader, request::Request, sources, summary::Summary},
         time,
@@ -64,7 +62,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The network namespaces of this host, if it is the one that wrote the logs.
+/// What this host calls its network namespaces, if it wrote the logs.
 fn names(options: &Options, read: &Summary) -> Names {
     let root = options.root.as_deref().unwrap_or(Path::new("/"));
     let is_own = if options.files.is_empty() {
@@ -72,19 +70,7 @@ fn names(options: &Options, read: &Summary) -> Names {
     } else {
         read.is_all_of(uname().nodename().to_bytes())
     };
-    if !is_own {
-        return Names::new();
-    }
-    // Without them the numbers stand for themselves.
-    let Ok(found) = Namespaces::discover() else {
-        return Names::new();
-    };
-    let called = |namespace| Netns::of(namespace, found.is_host(namespace));
-    found
-        .list
-        .iter()
-        .map(|namespace| (namespace.inode, called(namespace)))
-        .collect()
+    if is_own { names::here() } else { Names::new() }
 }
 
 /// Reads the files that are asked for, or the logs of the system. Fails if there

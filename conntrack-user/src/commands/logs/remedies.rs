@@ -106,7 +106,7 @@ fn openwrt(generation: Generation) -> Vec<String> {
     ]
 }
 
-/// For routers and other devices with BusyBox, each of which has start scripts of its own.
+/// For routers and other devices with `BusyBox`, each of which has start scripts of its own.
 fn busybox(generation: Generation) -> Vec<String> {
     vec![
         look_first(generation),

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     commands::logs::{
         advice::{LogFacts, advise},
-        incident, warnings,
+        incident,
+        names::Names,
+        values::{seconds, text, time, times},
+        warnings,
         words::{self, AdviceText},
     },
     incident::Incident,
-    kernel::netns::called,
     logs::{
         account::{
             filtered_out::FilteredOut,
@@ -62,6 +63,9 @@ pub struct LogReport {
     /// Whether a report of suppressed messages is damaged, so that nothing says how many
     /// they were.
     pub damaged_reports: bool,
+    /// Whether the log has nothing but lines about a full table, so that the reports of
+    /// suppressed messages are missing.
+    pub lacks_reports: bool,
     /// Reports of suppressed messages without the line that the kernel writes with
     /// each: the log is an excerpt. They are counted, however far the next line about a
     /// full table is.
@@ -295,10 +299,6 @@ pub struct Uncounted {
     pub sources: Vec<Unreadable>,
 }
 
-/// The network namespaces of the host that wrote the logs, by inode, as far as they are
-/// known.
-pub type Names = BTreeMap<u32, called::Netns>;
-
 impl LogReport {
     /// Puts it together.
     pub fn new(read: &Summary, names: &Names) -> Self {
@@ -332,6 +332,7 @@ impl LogReport {
                 .collect(),
             suppressed_elsewhere: read.suppressed_elsewhere,
             damaged_reports: total.damaged,
+            lacks_reports: read.lacks_reports,
             unfollowed_reports: read.unfollowed,
             expectation_lines: read.traits.expectations,
             filtered_out: (&read.filtered_out).into(),
@@ -378,30 +379,6 @@ fn advice(read: &Summary, by_place: &BTreeMap<Place, u64>) -> Vec<AdviceText> {
         containers: &containers,
     });
     advice.into_iter().map(words::text).collect()
-}
-
-pub(super) fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
-}
-
-/// A moment as RFC 3339, in UTC.
-pub(super) fn time(moment: Moment) -> Option<String> {
-    match moment {
-        Moment::Wall(at) => Timestamp::from_microsecond(at)
-            .ok()
-            .map(|at| at.to_string()),
-        _ => None,
-    }
-}
-
-/// The times of the first and the last line.
-fn times(span: Option<(Moment, Moment)>) -> (Option<String>, Option<String>) {
-    span.map_or((None, None), |(first, last)| (time(first), time(last)))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "below 2⁵³ for 285 years")]
-fn seconds(microseconds: u64) -> f64 {
-    microseconds as f64 / 1e6
 }
 
 /// Puts minutes together between which it was never quiet.

@@ -61,6 +61,8 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     if report.drops.open {
         let why = if report.damaged_reports {
             "a line in which the kernel reports what it suppressed is damaged"
+        } else if report.lacks_reports {
+            "the lines in which the kernel reports what it suppressed are missing in this excerpt"
         } else {
             "the kernel reports what it suppressed only with its next message, and the log has \
              none after the last burst"

@@ -1,7 +1,7 @@
 //! What may be wrong with what the logs say.
 
 use crate::{
-    commands::logs::report::{text, time},
+    commands::logs::values::{text, time},
     logs::{
         account::{moment::Moment, tally::Tally},
         read::summary::Summary,
@@ -13,18 +13,25 @@ use crate::{
 pub(super) fn of(read: &Summary) -> Vec<String> {
     let tally = &read.tally;
     let mut warnings = read.warnings.clone();
-    warnings.extend(open(tally));
+    warnings.extend(open(tally, read.lacks_reports));
     warnings.extend(damaged(tally));
     warnings.extend(excerpt(read.unfollowed));
     warnings
 }
 
-/// Says which bursts may have been larger because nothing came after them.
-fn open(tally: &Tally) -> Option<String> {
+/// Says which bursts may have been larger because nothing was reported of them.
+fn open(tally: &Tally, lacks_reports: bool) -> Option<String> {
     let minutes = minutes(&tally.minutes_with(|count| count.open))?;
+    let why = if lacks_reports {
+        "the kernel reports what it suppressed in lines of their own (callbacks suppressed, \
+         messages suppressed), and this log has nothing but lines about a full table: read the \
+         whole log"
+    } else {
+        "the kernel reports what it suppressed only with its next message, and the log has none \
+         after that burst"
+    };
     Some(format!(
-        "at_most is not an upper bound for the {minutes}: the kernel reports what it suppressed \
-         only with its next message, and the log has none after that burst"
+        "at_most is not an upper bound for the {minutes}: {why}"
     ))
 }
 

@@ -3,6 +3,7 @@
 
 pub mod attribution;
 mod counts;
+mod excerpt;
 pub mod filter;
 pub mod filtered_out;
 mod host;

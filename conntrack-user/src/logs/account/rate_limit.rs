@@ -89,6 +89,16 @@ impl RateLimit {
         self.last = Some((moment, moment));
     }
 
+    /// Whether the limit was reached before, and a message at `moment` shows that nothing was
+    /// suppressed: otherwise it would have been reported first.
+    pub fn is_past(&self, moment: Moment) -> bool {
+        let is_new = self
+            .last
+            .and_then(|(_, last)| moment.since(last))
+            .is_some_and(|after| after >= INTERVAL - INEXACT);
+        is_new && self.is_open()
+    }
+
     /// It is known to be a bucket of tokens.
     pub const fn counts_tokens(&mut self) {
         self.by_tokens = true;

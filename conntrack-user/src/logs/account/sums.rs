@@ -30,6 +30,9 @@ pub struct LogSums {
     /// Reports of suppressed messages that are counted although no full table is near,
     /// because the line that the kernel writes with each is missing.
     pub unfollowed: u64,
+    /// Whether there is nothing but lines about a full table: the reports of suppressed
+    /// messages are missing.
+    pub lacks_reports: bool,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
     /// What its lines show besides.

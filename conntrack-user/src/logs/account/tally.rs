@@ -39,6 +39,9 @@ pub struct Count {
     pub open: bool,
     /// Whether more may have been suppressed: a report of it is damaged.
     pub damaged: bool,
+    /// Whether a burst that reached the kernel's limit was followed by no report: nothing was
+    /// suppressed, unless the log is an excerpt without reports.
+    pub silent: bool,
 }
 
 impl Count {
@@ -48,6 +51,7 @@ impl Count {
         self.suppressed = self.suppressed.saturating_add(other.suppressed);
         self.open |= other.open;
         self.damaged |= other.damaged;
+        self.silent |= other.silent;
     }
 
     /// The larger of both, where both are of the same messages.
@@ -61,6 +65,7 @@ impl Count {
         };
         // What one writing lost the other has.
         self.damaged &= other.damaged;
+        self.silent &= other.silent;
         self.lines = self.lines.max(other.lines);
         self.suppressed = self.suppressed.max(other.suppressed);
     }
@@ -174,6 +179,14 @@ impl Tally {
         let span = self.span.entry((host, clock)).or_insert((moment, moment));
         span.0 = span.0.min(moment);
         span.1 = span.1.max(moment);
+    }
+
+    /// The log is an excerpt without reports: of bursts without one more may have been
+    /// suppressed.
+    pub fn open_silent(&mut self) {
+        for count in self.counts.values_mut() {
+            count.open |= count.silent;
+        }
     }
 
     /// Takes in another log. Unless they are `disjoint`, two logs of one host are

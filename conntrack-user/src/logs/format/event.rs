@@ -27,7 +27,7 @@ pub enum Daemon {
     /// Any that does not write facility and level into each line.
     #[default]
     Usual,
-    /// The one of BusyBox.
+    /// The one of `BusyBox`.
     BusyBox {
         /// Whether under the facility `user`, as which any program can write: its klogd
         /// is linked with glibc.
@@ -35,6 +35,13 @@ pub enum Daemon {
     },
     /// The one of OpenWrt.
     OpenWrt,
+}
+
+impl Event {
+    /// Whether the log says when it came since its kernel's start, or which start that was.
+    pub const fn is_timed(&self) -> bool {
+        self.uptime.is_some() || self.boot.is_some()
+    }
 }
 
 /// What a log says.

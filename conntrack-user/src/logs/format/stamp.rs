@@ -29,6 +29,9 @@ pub enum Stamp {
     Missing,
 }
 
+/// How long a time can be, in any language.
+const LONGEST_TIME: usize = 160;
+
 /// What of a line is not read yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
@@ -184,12 +187,11 @@ impl<'a> Cursor<'a> {
     /// ctime(3) has it, `二 8月 10 17:27:03 2021`, where the year ends the text. Of a
     /// month that is not known there is no time.
     pub(super) fn local(&mut self) -> Option<Stamp> {
-        const LONGEST: usize = 160;
         let text = self.0;
         if text.first() == Some(&b' ') {
             return None;
         }
-        let mut blanks = memchr::memchr_iter(b' ', text.get(..LONGEST).unwrap_or(text));
+        let mut blanks = memchr::memchr_iter(b' ', text.get(..LONGEST_TIME).unwrap_or(text));
         blanks.find_map(|blank| {
             let mut ahead = Cursor(&text[blank..]);
             ahead.blanks();
@@ -328,8 +330,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn bracket(&mut self) -> Option<Stamp> {
         let mut ahead = *self;
         ahead.eat(b"[")?;
-        const LONGEST: usize = 160;
-        let end = memchr::memchr(b']', ahead.0.get(..LONGEST).unwrap_or(ahead.0))?;
+        let end = memchr::memchr(b']', ahead.0.get(..LONGEST_TIME).unwrap_or(ahead.0))?;
         let inside = ahead.0[..end].trim_ascii();
         ahead.0 = &ahead.0[end + 1..];
         let stamp = inside_bracket(Cursor(inside))?;

@@ -57,6 +57,9 @@ pub struct Summary {
     /// Reports of suppressed messages that are counted although no full table is near,
     /// because the line that the kernel writes with each is missing.
     pub unfollowed: u64,
+    /// Whether there is nothing but lines about a full table: the reports of suppressed
+    /// messages are missing.
+    pub lacks_reports: bool,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
     /// What its lines show besides.
@@ -91,6 +94,7 @@ impl Summary {
             self.loads.push((load, host));
         }
         self.suppressed_elsewhere += sums.suppressed_elsewhere;
+        self.lacks_reports |= sums.lacks_reports;
         self.unfollowed += sums.unfollowed;
         self.filtered_out.add(sums.filtered_out);
         self.traits.add(sums.traits);

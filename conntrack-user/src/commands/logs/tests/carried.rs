@@ -9,106 +9,110 @@ use crate::{
     logs::read::request::Request,
 };
 
+/// Lines, with the host and the time that they have.
+const CARRIED: &[(&str, Option<&str>, Option<&str>)] = &[
+    // Containers: Kubernetes (CRI), docker logs -t, docker's own files.
+    ("2012-03-12T13:40:34Z stdout F [ 1281.489259] M", None, AT),
+    (
+        "2012-03-12T14:40:34+01:00 stderr P [ 1281.489259] M",
+        None,
+        AT,
+    ),
+    ("2012-03-12T13:40:34Z stdout F M", None, AT),
+    ("2012-03-12T13:40:34Z [ 1281.489259] M", None, AT),
+    (
+        "2012-03-12T13:40:35Z stdout F Mar 12 13:40:34 gate kernel: M",
+        Some("gate"),
+        AT,
+    ),
+    (
+        "2012-03-12T13:40:35Z Mar 12 13:40:34 gate kernel: M",
+        Some("gate"),
+        AT,
+    ),
+    (
+        "{\"log\":\"[ 1281.489259] M\\n\",\"stream\":\"stdout\",\"time\":\"2012-03-12T13:40:34Z\"}",
+        None,
+        AT,
+    ),
+    ("node-1  | [ 1281.489259] M", None, None),
+    (
+        "[pod/kmsg-x7/kmsg] Mar 12 13:40:34 gate kernel: M",
+        Some("gate"),
+        AT,
+    ),
+    // grep.
+    (
+        "/var/log/messages:Mar 12 13:40:34 gate kernel: M",
+        Some("gate"),
+        AT,
+    ),
+    (
+        "messages-20120318:17:Mar 12 13:40:34 gate kernel: M",
+        Some("gate"),
+        AT,
+    ),
+    ("17:[ 1281.489259] M", None, None),
+    // Mails and forums.
+    ("> Mar 12 13:40:34 gate kernel: M", Some("gate"), AT),
+    (">> > Mar 12 13:40:34 gate kernel: M", Some("gate"), AT),
+    (">[ 1281.489259] M", None, None),
+    ("    Mar 12 13:40:34 gate kernel: M", Some("gate"), AT),
+    ("\tMar 12 13:40:34 gate kernel: M", Some("gate"), AT),
+    ("    M", None, None),
+    ("`Mar 12 13:40:34 gate kernel: M`", Some("gate"), AT),
+    ("\"Mar 12 13:40:34 gate kernel: M\"", Some("gate"), AT),
+    ("\u{feff}Mar 12 13:40:34 gate kernel: M", Some("gate"), AT),
+    // RFC 5424 with quotes and brackets in a value.
+    (
+        "<4>1 2012-03-12T13:40:34Z gate kernel - - [x@1 y=\"a \\] b\" z=\"\\\\\"][k@2] M",
+        Some("gate"),
+        AT,
+    ),
+    (
+        "<4>1 2012-03-12T13:40:34Z gate kernel - - [x@1 y=\"]\\\"]\"] M",
+        Some("gate"),
+        AT,
+    ),
+    // journalctl -o json-seq and json-sse.
+    (
+        "\u{1e}{\"__REALTIME_TIMESTAMP\":\"1331559634000000\",\"_TRANSPORT\":\"kernel\",\"_HOSTNAME\":\"gate\",\"MESSAGE\":\"M\"}",
+        Some("gate"),
+        AT,
+    ),
+    (
+        "data: {\"__REALTIME_TIMESTAMP\":\"1331559634000000\",\"_TRANSPORT\":\"kernel\",\"_HOSTNAME\":\"gate\",\"MESSAGE\":\"M\"}",
+        Some("gate"),
+        AT,
+    ),
+    // Coloured by dmesg, journalctl and grep.
+    (
+        "\u{1b}[32m[Mon Mar 12 13:40:34 2012] \u{1b}[0m\u{1b}[33mM\u{1b}[0m",
+        None,
+        AT,
+    ),
+    (
+        "Mar 12 13:40:34 gate kernel: \u{1b}[0;1;38;5;185mM\u{1b}[0m",
+        Some("gate"),
+        AT,
+    ),
+    (
+        "\u{1b}[35m\u{1b}[Kmessages\u{1b}[m\u{1b}[K\u{1b}[36m\u{1b}[K:\u{1b}[m\u{1b}[KMar 12 13:40:34 gate kernel: M",
+        Some("gate"),
+        AT,
+    ),
+];
+
+const AT: Option<&str> = Some("2012-03-12T13:40:34Z");
+
 #[test]
 fn what_carries_a_line_is_taken_off() {
-    let at = Some("2012-03-12T13:40:34Z");
-    for (line, host, first) in [
-        // Containers: Kubernetes (CRI), docker logs -t, docker's own files.
-        ("2012-03-12T13:40:34Z stdout F [ 1281.489259] M", None, at),
-        (
-            "2012-03-12T14:40:34+01:00 stderr P [ 1281.489259] M",
-            None,
-            at,
-        ),
-        ("2012-03-12T13:40:34Z stdout F M", None, at),
-        ("2012-03-12T13:40:34Z [ 1281.489259] M", None, at),
-        (
-            "2012-03-12T13:40:35Z stdout F Mar 12 13:40:34 gate kernel: M",
-            Some("gate"),
-            at,
-        ),
-        (
-            "2012-03-12T13:40:35Z Mar 12 13:40:34 gate kernel: M",
-            Some("gate"),
-            at,
-        ),
-        (
-            "{\"log\":\"[ 1281.489259] M\\n\",\"stream\":\"stdout\",\"time\":\"2012-03-12T13:40:34Z\"}",
-            None,
-            at,
-        ),
-        ("node-1  | [ 1281.489259] M", None, None),
-        (
-            "[pod/kmsg-x7/kmsg] Mar 12 13:40:34 gate kernel: M",
-            Some("gate"),
-            at,
-        ),
-        // grep.
-        (
-            "/var/log/messages:Mar 12 13:40:34 gate kernel: M",
-            Some("gate"),
-            at,
-        ),
-        (
-            "messages-20120318:17:Mar 12 13:40:34 gate kernel: M",
-            Some("gate"),
-            at,
-        ),
-        ("17:[ 1281.489259] M", None, None),
-        // Mails and forums.
-        ("> Mar 12 13:40:34 gate kernel: M", Some("gate"), at),
-        (">> > Mar 12 13:40:34 gate kernel: M", Some("gate"), at),
-        (">[ 1281.489259] M", None, None),
-        ("    Mar 12 13:40:34 gate kernel: M", Some("gate"), at),
-        ("\tMar 12 13:40:34 gate kernel: M", Some("gate"), at),
-        ("    M", None, None),
-        ("`Mar 12 13:40:34 gate kernel: M`", Some("gate"), at),
-        ("\"Mar 12 13:40:34 gate kernel: M\"", Some("gate"), at),
-        ("\u{feff}Mar 12 13:40:34 gate kernel: M", Some("gate"), at),
-        // RFC 5424 with quotes and brackets in a value.
-        (
-            "<4>1 2012-03-12T13:40:34Z gate kernel - - [x@1 y=\"a \\] b\" z=\"\\\\\"][k@2] M",
-            Some("gate"),
-            at,
-        ),
-        (
-            "<4>1 2012-03-12T13:40:34Z gate kernel - - [x@1 y=\"]\\\"]\"] M",
-            Some("gate"),
-            at,
-        ),
-        // journalctl -o json-seq and json-sse.
-        (
-            "\u{1e}{\"__REALTIME_TIMESTAMP\":\"1331559634000000\",\"_TRANSPORT\":\"kernel\",\"_HOSTNAME\":\"gate\",\"MESSAGE\":\"M\"}",
-            Some("gate"),
-            at,
-        ),
-        (
-            "data: {\"__REALTIME_TIMESTAMP\":\"1331559634000000\",\"_TRANSPORT\":\"kernel\",\"_HOSTNAME\":\"gate\",\"MESSAGE\":\"M\"}",
-            Some("gate"),
-            at,
-        ),
-        // Coloured by dmesg, journalctl and grep.
-        (
-            "\u{1b}[32m[Mon Mar 12 13:40:34 2012] \u{1b}[0m\u{1b}[33mM\u{1b}[0m",
-            None,
-            at,
-        ),
-        (
-            "Mar 12 13:40:34 gate kernel: \u{1b}[0;1;38;5;185mM\u{1b}[0m",
-            Some("gate"),
-            at,
-        ),
-        (
-            "\u{1b}[35m\u{1b}[Kmessages\u{1b}[m\u{1b}[K\u{1b}[36m\u{1b}[K:\u{1b}[m\u{1b}[KMar 12 13:40:34 gate kernel: M",
-            Some("gate"),
-            at,
-        ),
-    ] {
+    for (line, host, first) in CARRIED {
         let text = super::forms::put(line, FULL);
         let report = read(&text);
         assert_drops(&report, 1, 1);
-        assert_eq!(report["by_host"][0]["host"].as_str(), host, "{text}");
-        assert_eq!(report["first"].as_str(), first, "{text}");
+        assert_eq!(report["by_host"][0]["host"].as_str(), *host, "{text}");
+        assert_eq!(report["first"].as_str(), *first, "{text}");
     }
     // A pattern that colours what logs are searched for.
     let coloured = FULL.replace(

@@ -18,10 +18,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::{
-    commands::logs::{
-        report::{LogReport, Names},
-        text,
-    },
+    commands::logs::{names::Names, report::LogReport, text},
     logs::{
         read::{progress::Silent, reader::Reader, request::Request},
         time::When,

@@ -256,6 +256,50 @@ Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet
     assert_drops(&report, 2, 45);
 }
 
+/// `grep 'table full'`, which leaves the reports out: bursts as large as the limit and
+/// nothing else.
+#[test]
+fn an_excerpt_without_reports_has_no_upper_bound() {
+    let burst = |time: &str| format!("Mar 12 10:{time} gate kernel: {FULL}\n").repeat(10);
+    let bursts = |times: &[&str]| -> String { times.iter().map(|time| burst(time)).collect() };
+    let excerpt = bursts(&["00:01", "00:06", "00:12"]) + "Mar 12 10:00:20 gate kernel: " + FULL;
+    let (report, text) = read_files(&[("messages", excerpt.as_bytes())], &in_2012());
+    assert_open(&report, 31, 31);
+    assert_eq!(report["lacks_reports"], true);
+    assert!(text.contains("are missing in this excerpt"), "{text}");
+    // The same of 2.6.18: a line for each token that comes back.
+    let line = |second: usize| {
+        format!(
+            "Mar 12 10:00:{second:02} gate kernel: ip_conntrack: table full, dropping packet.\n"
+        )
+    };
+    let tokens = (0..12)
+        .map(|token| line(token * 5))
+        .collect::<Vec<_>>()
+        .concat();
+    assert_eq!(read(&(line(0).repeat(9) + &tokens))["lacks_reports"], true);
+    // Anything else shows that nothing was left out; one burst can be as large by chance.
+    let line = "Mar 12 10:00:20 gate sshd[7]: bye\n";
+    let whole = bursts(&["00:01", "00:06"])
+        + line
+        + &burst("00:25")
+        + "Mar 12 10:00:33 gate kernel: "
+        + FULL;
+    assert_drops(&read(&whole), 31, 31);
+    let report = "Mar 12 09:00:00 gate kernel: net_ratelimit: 7 callbacks suppressed\n";
+    assert_eq!(read(&format!("{report}{excerpt}"))["lacks_reports"], false);
+    let once = burst("00:01") + "Mar 12 10:00:31 gate kernel: " + FULL;
+    assert_drops(&read(&once), 11, 11);
+    // Packets that are refused at less than the limit's rate are written one by one.
+    let each = |second: u32| format!("Mar 12 10:00:{second:02} gate kernel: {FULL}\n");
+    let slow = (0..50).map(each).collect::<Vec<_>>().concat();
+    assert_drops(
+        &read(&format!("{slow}Mar 12 10:01:10 gate kernel: {FULL}\n")),
+        51,
+        51,
+    );
+}
+
 /// A host with Linux 2.4, as it was published; the host is renamed.
 #[test]
 fn a_report_of_linux_2_4_is_counted() {

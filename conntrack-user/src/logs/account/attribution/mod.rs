@@ -8,23 +8,22 @@
 //! In a log that is an excerpt the message that came with a report can be missing. It
 //! may have been about a full table, so the report counts however far the next one is.
 
+mod boots;
+mod suppressed;
+
 use std::collections::BTreeMap;
 
 use crate::{
-    kernel::{
-        generation::Generation,
-        message::{Load, Message},
-    },
+    kernel::{generation::Generation, message::Message},
     logs::{
         account::{
             counts::Counts,
+            excerpt::Excerpt,
             filter::Filter,
             host::Host,
             moment::Moment,
-            rate_limit::RateLimit,
-            reports::Report,
             sums::{Loaded, LogSums},
-            tally::{Count, Place},
+            tally::Place,
             traits::{Origin, Traits},
             year::YearTracker,
         },
@@ -34,16 +33,6 @@ use crate::{
         },
     },
 };
-
-/// The kernel writes a message right after it said how many it suppressed; syslog has
-/// whole seconds.
-const RIGHT_AFTER: i64 = 2_000_000;
-
-/// Lines of two processors can be out of order by this much.
-const DISORDER: u64 = 1_000_000;
-
-/// Starts of conntrack that are kept, at most.
-const LOADS: usize = 10_000;
 
 /// Whether the kernel has started anew between two places of the log.
 pub type BootBetween<'a> = &'a dyn Fn(u64, u64) -> bool;
@@ -59,15 +48,19 @@ pub struct Attribution<'a> {
     last: Option<(u64, usize, Moment, Place)>,
     /// Whether each line of the log is seen, so that one can be missing.
     by_lines: bool,
-    /// Where the line of a report that was kept ended, its host and time.
-    kept: Option<(u64, Option<Box<[u8]>>, Moment)>,
+    /// The last report, if it was kept for a full table to come.
+    kept: Option<Kept>,
     /// Suppressed messages that are of no full table.
     suppressed_elsewhere: u64,
     /// Reports that are counted because the line after them is missing.
     unfollowed: u64,
     traits: Traits,
+    excerpt: Excerpt,
     overshoot: i16,
 }
+
+/// Where the line of a report ended, its host and time.
+type Kept = (u64, Option<Box<[u8]>>, Moment);
 
 impl<'a> Attribution<'a> {
     /// Begins a log.
@@ -83,6 +76,7 @@ impl<'a> Attribution<'a> {
             suppressed_elsewhere: 0,
             unfollowed: 0,
             traits: Traits::default(),
+            excerpt: Excerpt::default(),
             overshoot: 0,
         }
     }
@@ -134,6 +128,10 @@ impl Attribution<'_> {
     pub fn take(&mut self, event: &Event, boot_between: BootBetween<'_>) {
         let moment = self.years.moment_of(event.stamp);
         self.follow_report(event, moment);
+        let is_message = matches!(event.what, What::Message(..) | What::Repeated(_));
+        if !is_message || !self.by_lines {
+            self.excerpt.has_others();
+        }
         let (message, times) = match event.what {
             What::Repeated(times) => return self.repeated(event, times, moment),
             What::Other { left_of_report } => {
@@ -178,8 +176,11 @@ impl Attribution<'_> {
                 if generation == Generation::IpConntrack {
                     host.limit.counts_tokens();
                 }
+                if host.limit.is_past(moment) {
+                    sums.silent(host);
+                }
                 host.limit.written(times, moment, times > 1);
-                host.written = Some((moment, event.at.1, is_timed(event)));
+                host.written = Some((moment, event.at.1, event.is_timed()));
                 host.place = place;
                 sums.table_full(host, moment, place, times);
                 sums.last = Some((event.at.1, host.number, moment, place));
@@ -207,7 +208,12 @@ impl Attribution<'_> {
                 (None, _) => {}
             }
         }
+        let lacks_reports = self.excerpt.lacks_reports();
+        if lacks_reports {
+            self.counts.tally.open_silent();
+        }
         LogSums {
+            lacks_reports,
             overshoot: self.overshoot,
             tally: self.counts.tally,
             loads: self.loads,
@@ -239,61 +245,6 @@ impl Attribution<'_> {
         Host::new(self.counts.tally.host(name), self.counts.filter.host(name))
     }
 
-    /// Notices that the kernel has started anew.
-    fn follow_boot(&mut self, host: &mut Host, event: &Event, boot_between: BootBetween<'_>) {
-        let unseen = host.limit.is_open()
-            && host.written.is_some_and(|(_, written, timed)| {
-                !(timed && is_timed(event)) && boot_between(written, event.at.0)
-            });
-        if unseen {
-            self.end_limit(host);
-        }
-        let other = match (host.boot, event.boot) {
-            (Some(known), Some(boot)) => known != boot,
-            _ => event
-                .uptime
-                .is_some_and(|uptime| uptime.saturating_add(DISORDER) < host.uptime),
-        };
-        if other {
-            self.boot(host);
-        }
-        host.boot = event.boot.or(host.boot);
-        host.uptime = event.uptime.unwrap_or(host.uptime);
-    }
-
-    fn boot(&mut self, host: &mut Host) {
-        self.give_up(host);
-        self.end_limit(host);
-        host.full = None;
-        host.reported = false;
-        host.uptime = 0;
-        host.loaded = None;
-    }
-
-    fn loaded(
-        &mut self,
-        host: &mut Host,
-        event: &Event,
-        moment: Moment,
-        load: Load,
-        boot_between: BootBetween<'_>,
-    ) {
-        let timed = is_timed(event);
-        let reload = host.loaded.is_some_and(|(before, before_timed)| {
-            // Otherwise a new start would have been noticed.
-            (timed && before_timed) || !boot_between(before, event.at.0)
-        });
-        host.loaded = Some((event.at.1, timed));
-        if host.wanted && self.counts.filter.time(moment) && self.loads.len() < LOADS {
-            self.loads.push(Loaded {
-                moment,
-                host: host.number,
-                load,
-                reload,
-            });
-        }
-    }
-
     fn table_full(&mut self, host: &mut Host, moment: Moment, place: Place, times: u64) {
         let far = host.reports.take_far(moment);
         self.leave_out(host, far);
@@ -309,80 +260,6 @@ impl Attribution<'_> {
         host.reported = false;
         self.counts
             .lines(host.number, host.wanted, moment, place, times);
-    }
-
-    /// Takes in a report of suppressed messages.
-    fn reported(
-        &mut self,
-        event: &Event,
-        moment: Moment,
-        messages: u64,
-        damaged: bool,
-        boot_between: BootBetween<'_>,
-    ) {
-        let report = Report {
-            moment,
-            messages,
-            damaged,
-            followed: !self.by_lines,
-        };
-        self.with_host(event, boot_between, |sums, host| {
-            host.limit.reported(moment);
-            let far = host.reports.take_far(moment);
-            sums.leave_out(host, far);
-            match host.full {
-                Some(full) if !host.reported => {
-                    host.reported = true;
-                    sums.counts.report(host, full, report);
-                }
-                Some(full) if report.is_near(full) => sums.counts.report(host, moment, report),
-                _ => {
-                    host.reports.keep(report);
-                    sums.kept = Some((event.at.1, event.host.clone(), moment));
-                }
-            }
-        });
-    }
-
-    /// Notices that the line came right after a report, so that it, or one like it, is
-    /// what the kernel wrote with the report. A line of another host that is searched for
-    /// says nothing: an excerpt has it, too.
-    fn follow_report(&mut self, event: &Event, moment: Moment) {
-        let Some((end, host, at)) = self.kept.take() else {
-            return;
-        };
-        let any_host = matches!(event.what, What::Other { .. });
-        let follows = end == event.at.0
-            && (any_host || event.host == host)
-            && moment
-                .since(at)
-                .is_none_or(|after| after.abs() <= RIGHT_AFTER);
-        if follows && let Some(host) = self.hosts.get_mut(&host) {
-            host.reports.last_is_followed();
-        }
-    }
-
-    /// No full table has come near these reports.
-    fn leave_out(&mut self, host: &mut Host, reports: Vec<Report>) {
-        for report in reports {
-            if report.followed {
-                self.suppressed_elsewhere += report.messages;
-            } else if self.counts.filter.time(report.moment) {
-                match &mut host.unfollowed {
-                    Some((sum, times)) => {
-                        sum.add(report);
-                        *times += 1;
-                    }
-                    None => host.unfollowed = Some((report, 1)),
-                }
-            }
-        }
-    }
-
-    /// No full table will come near the reports that are left.
-    fn give_up(&mut self, host: &mut Host) {
-        let left = host.reports.take_all();
-        self.leave_out(host, left);
     }
 
     fn repeated(&mut self, event: &Event, times: u64, moment: Moment) {
@@ -408,43 +285,4 @@ impl Attribution<'_> {
         self.counts.lines(number, wanted, moment, place, times);
         self.last = Some((event.at.1, number, moment, place));
     }
-
-    /// Ends the limits of the hosts for which `ends` holds of the last line.
-    fn end_limits(&mut self, ends: impl Fn(u64, bool) -> bool) {
-        let ended: Vec<_> = self
-            .hosts
-            .iter()
-            .filter(|(_, host)| host.limit.is_open())
-            .filter(|(_, host)| {
-                host.written
-                    .is_some_and(|(_, written, timed)| ends(written, timed))
-            })
-            .map(|(name, host)| (name.clone(), host.clone()))
-            .collect();
-        for (name, mut host) in ended {
-            self.end_limit(&mut host);
-            self.hosts.insert(name, host);
-        }
-    }
-
-    /// The kernel will report nothing more of what it suppressed.
-    fn end_limit(&mut self, host: &mut Host) {
-        if let Some((moment, _, _)) = host.written.take()
-            && host.limit.is_open()
-        {
-            let count = Count {
-                open: true,
-                ..Count::default()
-            };
-            self.counts
-                .count(host.number, host.wanted, moment, host.place, count);
-        }
-        host.limit = RateLimit::default();
-    }
-}
-
-/// Whether the log says when a message came since its kernel's start, or which
-/// start that was.
-const fn is_timed(event: &Event) -> bool {
-    event.uptime.is_some() || event.boot.is_some()
 }
