@@ -74,8 +74,8 @@ fn mend_outcome(
                 places::add_setting(draft, size, &event, Some(&source.file))
             };
         }
-        // Another writer would win: files cannot help.
-        Origin::Writer { .. } => return Ok(false),
+        // Another writer would win, or nobody can tell: files cannot help.
+        Origin::Writer { .. } | Origin::Unknown { .. } => return Ok(false),
         _ => {}
     }
     // A line that has no effect, because of its name or its form.

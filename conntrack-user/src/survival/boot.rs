@@ -72,6 +72,11 @@ fn start_firewalls(machine: &mut Machine<'_>) {
             restart::start_iptables(machine, iptables);
         }
     }
+    if let Some(unknown) = facts.ufw.as_ref().and_then(|ufw| ufw.unknown.as_ref()) {
+        let by = Actor::Service("ufw".to_owned());
+        machine.load(by.clone());
+        machine.doubt(by, unknown);
+    }
     for loader in &facts.loaders {
         machine.load(Actor::Service(loader.service.clone()));
         if loader.service == "ufw" {

@@ -222,6 +222,21 @@ impl<'f> Machine<'f> {
         }
     }
 
+    /// What only the shell can tell may have changed the limit.
+    pub(super) fn doubt(&mut self, by: Actor, source: &Source) {
+        let source = source.clone();
+        let origin = Origin::Unknown {
+            source,
+            by: by.clone(),
+        };
+        self.set_max(by, None, origin);
+    }
+
+    /// The limit in force, if it is known.
+    pub(super) fn max(&self) -> Option<u64> {
+        self.table.as_ref().and_then(|table| table.max)
+    }
+
     pub(super) fn set_buckets(&mut self, buckets: Option<u64>) {
         let kernel = self.facts.kernel.machine();
         if let Some(table) = &mut self.table {

@@ -67,6 +67,13 @@ pub enum Origin {
         /// What starts the host ([`name`](crate::facts::init::Init::name)).
         init: &'static str,
     },
+    /// Something that only the shell can tell.
+    Unknown {
+        /// The line.
+        source: Source,
+        /// Who runs it.
+        by: Actor,
+    },
     /// The value in force, which nothing changes.
     Current,
     /// Nothing: conntrack is not loaded.
@@ -110,6 +117,7 @@ impl Origin {
         match self {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
+            | Self::Unknown { source, .. }
             | Self::ModuleOption { source, .. } => Some(source),
             Self::KernelDefault { .. }
             | Self::UnknownInit { .. }
@@ -140,7 +148,12 @@ pub enum Caveat {
     /// Another service may keep the module loaded while this one restarts.
     KeptLoaded(&'static str),
     /// A list that only the shell can tell.
-    ComputedList(String),
+    ComputedList {
+        /// The list.
+        list: String,
+        /// The line because of which that is so.
+        source: Source,
+    },
     /// A word of a list that the shell takes for a pattern of file names.
     FilePattern {
         /// The word.

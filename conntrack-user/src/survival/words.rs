@@ -48,6 +48,7 @@ impl Origin {
             Self::UnknownInit { .. } => "unknown_init",
             Self::Current => "current",
             Self::NotLoaded => "not_loaded",
+            Self::Unknown { .. } => "unknown",
             Self::BuiltIn(inner) => inner.code(),
         }
     }
@@ -57,6 +58,7 @@ impl Origin {
         match self {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
+            | Self::Unknown { source, .. }
             | Self::ModuleOption { source, .. } => &source.text,
             Self::KernelDefault { .. } => "the kernel's default",
             Self::UnknownInit { .. } => "not known",
@@ -102,6 +104,9 @@ impl Origin {
                 "this host is started by {init}, and ctdrop does not know which settings that applies \
                  at boot"
             ),
+            Self::Unknown { by, .. } => {
+                format!("only the shell can tell what {by} does there, so the limit is unknown")
+            }
             Self::Current => "nothing changes the limit".to_owned(),
             Self::NotLoaded => "nothing loads conntrack".to_owned(),
             Self::BuiltIn(inner) => {
@@ -171,7 +176,7 @@ impl Caveat {
             Self::Unsorted(_) => "unsorted",
             Self::Pattern(_) => "pattern",
             Self::KeptLoaded(_) => "kept_loaded",
-            Self::ComputedList(_) => "computed_list",
+            Self::ComputedList { .. } => "computed_list",
             Self::FilePattern { .. } => "file_pattern",
             Self::Prefixed { .. } => "prefixed",
             Self::StartFails { .. } => "start_fails",
@@ -223,9 +228,11 @@ impl fmt::Display for Caveat {
                 f,
                 "while {service} runs, its rules may keep the module loaded, and with it the limit"
             ),
-            Self::ComputedList(list) => {
-                write!(f, "{list} is computed by the shell; its value is unknown")
-            }
+            Self::ComputedList { list, source } => write!(
+                f,
+                "only the shell can tell the value of {list}, because of {source} ({})",
+                source.text
+            ),
             Self::FilePattern { word, list } => write!(
                 f,
                 "the shell treats {word} in {list} as a pattern of file names"
