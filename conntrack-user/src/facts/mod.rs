@@ -110,14 +110,14 @@ impl Facts {
             // These have nothing there that matters.
             not_captured.retain(|directory| *directory != "/usr");
         }
+        let modules = Modules::read(&reader, &init, kernel.generation);
         Ok(Self {
             sysctl: Sysctl::read(&reader),
-            modules: Modules::read(&reader, &init, kernel.generation),
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
             writers: writers::read(
                 &reader,
                 &services,
-                &kernel,
+                (&kernel, &modules),
                 firewalld.as_ref(),
                 ufw.as_ref(),
             ),
@@ -126,6 +126,7 @@ impl Facts {
             procps: Procps::of(&distribution),
             distribution,
             kernel,
+            modules,
             init,
             services,
             iptables,

@@ -180,7 +180,7 @@ impl Modules {
 
 /// Lines without comments, those that end with a backslash put together with
 /// the next.
-fn joined(text: &str) -> Vec<(u32, String)> {
+pub(super) fn joined(text: &str) -> Vec<(u32, String)> {
     let mut lines = Vec::new();
     let mut begun: Option<(u32, String)> = None;
     for (number, line) in (1..).zip(text.lines()) {
@@ -238,7 +238,7 @@ fn kmodloader_lists(reader: &Reader<'_>) -> Vec<TextFile> {
 
 /// Files of several directories by name; of those that have the same name the
 /// first counts.
-fn masking(
+pub(super) fn masking(
     reader: &Reader<'_>,
     directories: &[&str],
     wanted: impl Fn(&str) -> bool,

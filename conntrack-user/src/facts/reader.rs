@@ -82,6 +82,11 @@ impl<'r> Reader<'r> {
         }
     }
 
+    /// Whether this is the running host itself.
+    pub(crate) fn is_this_host(&self) -> bool {
+        self.root.is_this_host()
+    }
+
     /// What could not be read so far.
     pub(crate) fn unreadable(self) -> Vec<Unreadable> {
         let mut unreadable = self.unreadable.into_inner();
@@ -139,6 +144,15 @@ impl<'r> Reader<'r> {
             text: String::from_utf8_lossy(&content).replace('\0', " "),
             executable: false,
         })
+    }
+
+    /// A script that a line runs is not in the tree: what it does is not known.
+    pub(crate) fn misses(&self, path: &str, line: &Source) {
+        self.unreadable.borrow_mut().push(Unreadable {
+            path: path.into(),
+            why: format!("it is not in this tree, though {line} runs it"),
+            remedy: unreadable::COPY_AGAIN,
+        });
     }
 
     /// What was made of a text; that it could not be understood is noted.

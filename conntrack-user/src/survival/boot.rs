@@ -13,6 +13,7 @@ pub(super) fn boot(facts: &Facts) -> Machine<'_> {
         machine.load(Actor::Line(early.clone()));
     }
     machine.run_boot_sysctl();
+    machine.run_early_writers();
     match facts.init {
         Init::RcSysinit { .. } => start_by_number(&mut machine),
         Init::Upstart => start_by_upstart(&mut machine),

@@ -84,6 +84,10 @@ impl Origin {
                 format!("{by} sets the limit, and nothing changes it afterwards")
             }
             Self::Writer { title, timing, .. } => match timing {
+                Timing::Early => format!("{title} sets the limit early at boot"),
+                Timing::AtLoad => {
+                    format!("{title} sets the limit whenever the module is loaded")
+                }
                 Timing::AtStart => {
                     format!("{title} sets the limit when it starts, after all files are applied")
                 }

@@ -166,6 +166,7 @@ fn judge(
             timing: Timing::AtStart,
             source,
             reapplies: false,
+            acts: Vec::new(),
         }),
         evidence,
     }
