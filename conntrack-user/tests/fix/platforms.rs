@@ -161,10 +161,17 @@ fn a_dry_run_writes_nothing() {
 #[test]
 fn nobody_is_fought() {
     for (name, words) in [
-        ("kube-proxy", ["conntrack:", "min: 1500000"]),
+        (
+            "kube-proxy",
+            ["configmap kube-proxy", "conntrack:\n      min: 1500000"],
+        ),
         (
             "k3s",
-            ["/etc/rancher/k3s/config.yaml", "conntrack-min=1500000"],
+            // Flags in the unit override the configuration file.
+            [
+                "/etc/systemd/system/k3s.service",
+                "--kube-proxy-arg=conntrack-min=1500000",
+            ],
         ),
         (
             "proxmox",
