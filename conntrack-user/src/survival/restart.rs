@@ -79,6 +79,9 @@ pub(super) fn reload(begin: &Machine<'_>) -> Outcome {
 }
 
 fn restart_iptables(machine: &mut Machine<'_>, service: &IptablesService) {
+    if !service.has_rules && service.idle_without_rules {
+        return;
+    }
     if service.unloads() {
         let by = Actor::Stop(service.name.to_owned());
         machine.unload(by, service.unload.clone());
