@@ -43,6 +43,9 @@ pub struct IptablesService {
     pub rule: Option<Source>,
     /// Whether there are saved rules: without, nothing is started.
     pub has_rules: bool,
+    /// Whether its stop does nothing if no rules were loaded: then a restart without
+    /// saved rules does nothing.
+    pub idle_without_rules: bool,
 }
 
 /// How sysctls are set again at start: lines that have one of the words of
@@ -157,6 +160,11 @@ impl IptablesService {
             look_alikes: config.as_ref().map(look_alikes).unwrap_or_default(),
             rule: rules.as_ref().and_then(rules::needs_conntrack),
             has_rules: rules.is_some(),
+            idle_without_rules: script
+                .first(|line| {
+                    is_code(line) && line.contains("_NAMES\" ]") && line.contains("return")
+                })
+                .is_some(),
             script: script.file,
             config: config.map(|config| config.file),
         })

@@ -108,6 +108,16 @@ impl Modules {
         modules
     }
 
+    /// The line that makes modprobe do nothing in place of loading the module.
+    pub fn kept_out(&self) -> Option<&Source> {
+        self.install.as_ref().filter(|install| {
+            let mut words = install.text.split_ascii_whitespace().skip(2);
+            let command = words.next().unwrap_or_default();
+            let name = command.rsplit('/').next().unwrap_or_default();
+            ["true", "false", ":"].contains(&name) && words.next().is_none()
+        })
+    }
+
     /// modprobe.d(5). Options of several lines are put one after the other, and
     /// of one that comes twice the kernel keeps the last.
     fn take_options(&mut self, text: &TextFile, generation: Generation) {
@@ -413,6 +423,13 @@ mod tests {
                 .install
                 .is_some()
         );
+        let kept_out = |command| {
+            let found = options(&format!("install nf_conntrack {command}\n"));
+            found.kept_out().is_some()
+        };
+        assert!(kept_out("/bin/true") && kept_out("/usr/bin/false") && kept_out(":"));
+        assert!(!kept_out("/sbin/modprobe --ignore-install nf_conntrack"));
+        assert!(!kept_out("/bin/true; /sbin/modprobe -i nf_conntrack"));
     }
 
     #[test]

@@ -9,8 +9,10 @@ pub mod demand;
 pub mod diff;
 mod draft;
 pub mod edit;
+mod knobs;
 mod mend;
 mod model;
+pub(crate) mod module_option;
 pub mod notes;
 mod places;
 mod purpose;
@@ -69,7 +71,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     warnings.extend(shortfalls(&after, size.max));
     warnings.extend(after.caveats().into_iter().map(Caveat::finding));
     notes.append(&mut draft.notes);
-    Ok(Plan {
+    let mut plan = Plan {
         current: Current {
             max: facts.numbers.limits.max,
             buckets: facts.numbers.limits.buckets,
@@ -81,7 +83,10 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
         before,
         after,
         warnings,
-    })
+    };
+    let overshoots = model::overshoots(&plan, sizing::affordable(facts));
+    plan.warnings.extend(overshoots);
+    Ok(plan)
 }
 
 /// What is in force before a restart or a reload, once the plan is applied.

@@ -143,6 +143,9 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     // Not fewer than without the option.
     let default = facts.kernel.default_table().map(|table| table.buckets);
     let buckets = size.buckets.max(default.unwrap_or(0));
+    if buckets == 0 {
+        return Ok(());
+    }
     let purpose = Purpose::ModuleOption { buckets };
     if !facts.kernel.is_module() {
         if !sets_buckets(facts) {

@@ -17,7 +17,10 @@ use crate::{
         defaults::enough_buckets,
         memory::{EXTENSIONS, USUAL_ENTRY},
     },
-    plan::demand::{Counted, Demand, HeldBack, Wanted},
+    plan::{
+        demand::{Counted, Demand, HeldBack, Wanted},
+        module_option,
+    },
     say::{
         finding::{Code, Finding, Severity},
         number::{counted_entries, number, share},
@@ -105,7 +108,7 @@ pub fn size(facts: &Facts, demand: &Demand, request: Request) -> Result<Size> {
             number(LARGEST)
         );
     }
-    let buckets = buckets(facts, max, demand, request.ceiling, &mut why);
+    let buckets = buckets(facts, max, demand, request, &mut why);
     warnings.extend(unwise(facts, demand, current, affordable, max));
     why.push(memory_of(facts, max, buckets, entry));
     Ok(Size {
@@ -246,6 +249,9 @@ fn held_back(refused: &HeldBack) -> String {
     }
 }
 
+/// Programs that set the limit that an administrator has told them.
+const TOLD: [&str; 3] = ["script", "tuned", "APF"];
+
 /// The highest limit that the host's own files ask for, be it in vain.
 fn intended(facts: &Facts) -> Option<(Source, u64)> {
     let files = facts
@@ -258,9 +264,8 @@ fn intended(facts: &Facts) -> Option<(Source, u64)> {
     let asked = |line: &Line| {
         (line.key.variable() == Some(Variable::Max)).then(|| line::number(&line.value))?
     };
-    files
+    let lines = files
         .chain(ufw.map(|sysctl| (&sysctl.file, &sysctl.lines)))
-        .filter(|(file, _)| file.starts_with("/etc"))
         .flat_map(|(file, lines)| lines.iter().map(move |line| (file, line)))
         .filter_map(|(file, line)| {
             let source = Source {
@@ -269,7 +274,16 @@ fn intended(facts: &Facts) -> Option<(Source, u64)> {
                 text: line.text.trim().to_owned(),
             };
             Some((source, asked(line)?))
-        })
+        });
+    let told = facts
+        .writers
+        .iter()
+        .filter(|writer| writer.active && TOLD.contains(&writer.name))
+        .filter_map(|writer| writer.sets.as_ref())
+        .filter_map(|sets| Some((sets.source.clone(), sets.max?)));
+    lines
+        .chain(told)
+        .filter(|(source, _)| source.file.starts_with("/etc"))
         .max_by_key(|(_, value)| *value)
 }
 
@@ -279,18 +293,12 @@ fn buckets(
     facts: &Facts,
     max: u64,
     demand: &Demand,
-    ceiling: Option<u64>,
+    Request { to, ceiling }: Request,
     why: &mut Vec<String>,
 ) -> u64 {
     let kernel = &facts.kernel;
     let machine = kernel.machine();
-    let least = enough_buckets(machine.as_ref(), max);
-    let short_chains = machine.is_some_and(|machine| machine.refuses_short_chains());
-    let said = if short_chains {
-        "one for each entry, because this kernel refuses chains of more than 16"
-    } else {
-        "at least one for four entries"
-    };
+    let (least, said) = least_buckets(facts, max, to.is_some());
     let configured = facts.modules.hashsize.as_ref().map(|found| found.buckets);
     let default = || kernel.default_table().map(|table| table.buckets);
     let now = configured
@@ -314,6 +322,35 @@ fn buckets(
         format!("buckets: {}, {said}", number(rounded))
     });
     rounded
+}
+
+/// How many buckets are enough for a limit, and why. With the module's option the
+/// limit is eight times the buckets whenever nothing sets it afterwards: where that
+/// decides, or would take too much memory, an eighth has to do.
+pub(crate) fn least_buckets(facts: &Facts, max: u64, exact: bool) -> (u64, String) {
+    let machine = facts.kernel.machine();
+    let enough = enough_buckets(machine.as_ref(), max);
+    if machine.is_some_and(|machine| machine.refuses_short_chains()) {
+        let said = "one for each entry, because this kernel refuses chains of more than 16";
+        return (enough, said.to_owned());
+    }
+    let eighth = max.div_ceil(8);
+    let eighth = machine.map_or(eighth, |machine| machine.rounded(eighth));
+    if let Some(event) = module_option::decides_alone(facts) {
+        let said = format!(
+            "one for eight entries, because {event} leaves only the module's option, which makes the \
+             limit 8 times the buckets"
+        );
+        return (eighth, said);
+    }
+    let reloads = facts.kernel.is_module() && !module_option::sets_after_each_load(facts);
+    let too_much = affordable(facts).is_some_and(|most| max <= most && 8 * enough > most);
+    if reloads && too_much && !exact {
+        let said = "one for eight entries, because a reload of the module makes the limit 8 times the \
+                    buckets, and more would take too much memory";
+        return (eighth, said.to_owned());
+    }
+    (enough, "at least one for four entries".to_owned())
 }
 
 fn bytes_per_entry(facts: &Facts) -> u64 {

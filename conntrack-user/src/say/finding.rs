@@ -101,6 +101,11 @@ pub enum Code {
     /// The limit will be lower than wanted after a boot, a restart or a reload,
     /// in spite of the fix.
     LimitNotKept,
+    /// The limit will be higher than wanted after a boot, a restart or a reload,
+    /// because of the fix.
+    LimitHigher,
+    /// A line keeps modprobe from loading conntrack.
+    ModuleKeptOut,
     /// Another program has changed the limit right after the fix.
     LimitChangedBack,
     /// The files were not changed, because one of them cannot be.
@@ -137,7 +142,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, in the order of the enumeration.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::NamespacesNotFound,
         Self::NamespacesUnreadable,
         Self::NamespacesHidden,
@@ -167,6 +172,8 @@ impl Code {
         Self::ModuleOptionIneffective,
         Self::OtherWriter,
         Self::LimitNotKept,
+        Self::LimitHigher,
+        Self::ModuleKeptOut,
         Self::LimitChangedBack,
         Self::FilesNotChanged,
         Self::AboveCeiling,

@@ -100,6 +100,11 @@ impl<'f> Machine<'f> {
         if self.is_loaded() {
             return;
         }
+        let built_in = self.facts.kernel.form == Form::BuiltIn;
+        if let Some(line) = self.facts.modules.kept_out().filter(|_| !built_in) {
+            self.caveat(Caveat::KeptOut(line.clone()));
+            return;
+        }
         let table = self.initial();
         self.steps.push(Step {
             by,

@@ -137,12 +137,16 @@ pub enum Caveat {
     NotCaptured(&'static str),
     /// This line runs a command in place of loading the module.
     InstallCommand(Source),
+    /// This line makes modprobe do nothing in place of loading the module.
+    KeptOut(Source),
     /// This udev rule may come before the module is ready.
     UdevRace(Source),
     /// Two names of the limit have different values, and are set in no order.
     NoOrder,
     /// Files of this directory set different limits, and are applied in no order.
     Unsorted(&'static str),
+    /// This line sets the limit by a name that this kernel may not have.
+    NameUnknown(Source),
     /// This line is a pattern that the limit matches.
     Pattern(Source),
     /// Another service may keep the module loaded while this one restarts.

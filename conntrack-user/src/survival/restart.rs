@@ -80,6 +80,9 @@ pub(super) fn reload(begin: &Machine<'_>) -> Outcome {
 }
 
 fn restart_iptables(machine: &mut Machine<'_>, service: &IptablesService) {
+    if !service.has_rules && service.idle_without_rules {
+        return;
+    }
     if let Some(source) = service.may_unload() {
         let mut kept = machine.clone();
         started_again(&mut kept, service);

@@ -131,9 +131,14 @@ impl Machine<'_> {
         self.facts.procps.knows_dash && !self.facts.init.uses_busybox()
     }
 
+    /// Whether the kernel has the name of a setting; it may be unknown.
+    fn has_name(&self, line: &Line) -> Option<bool> {
+        self.facts.kernel.has_sysctl(&line.key.path)
+    }
+
+    /// Whether the kernel may have the name of a setting.
     fn knows(&self, line: &Line) -> bool {
-        let kernel = self.facts.kernel.machine();
-        kernel.is_none_or(|machine| machine.has_sysctl(&line.key.path))
+        self.has_name(line) != Some(false)
     }
 
     /// A program sets what a line says.
@@ -161,11 +166,15 @@ impl Machine<'_> {
         if fate == Fate::Done && self.is_loaded() {
             match variable {
                 Variable::Max => {
+                    let known = self.has_name(line).is_some();
+                    if !known {
+                        self.caveat(Caveat::NameUnknown(source.clone()));
+                    }
                     let origin = Origin::Setting {
                         source,
                         by: by.clone(),
                     };
-                    self.set_max(by.clone(), value, origin);
+                    self.set_max(by.clone(), value.filter(|_| known), origin);
                 }
                 Variable::Buckets => self.set_buckets(value),
             }

@@ -175,9 +175,11 @@ impl Caveat {
             Self::Unreadable(_) => "unreadable",
             Self::NotCaptured(_) => "not_captured",
             Self::InstallCommand(_) => "install_command",
+            Self::KeptOut(_) => "kept_out",
             Self::UdevRace(_) => "udev_race",
             Self::NoOrder => "no_order",
             Self::Unsorted(_) => "unsorted",
+            Self::NameUnknown(_) => "name_unknown",
             Self::Pattern(_) => "pattern",
             Self::KeptLoaded(_) => "kept_loaded",
             Self::ComputedList { .. } => "computed_list",
@@ -209,6 +211,10 @@ impl fmt::Display for Caveat {
                 f,
                 "{source} runs a command in place of loading the module; its effect is unknown"
             ),
+            Self::KeptOut(source) => write!(
+                f,
+                "{source} makes modprobe do nothing in place of loading conntrack"
+            ),
             Self::UdevRace(source) => write!(
                 f,
                 "before Linux 5.11 the udev rule {source} may run before the module is ready, so \
@@ -222,6 +228,11 @@ impl fmt::Display for Caveat {
                 f,
                 "more than one file of {directory} sets the limit, and they are applied in no fixed \
                  order"
+            ),
+            Self::NameUnknown(source) => write!(
+                f,
+                "{source} sets the limit by a name that not every kernel before 4.9 has, and nothing \
+                 tells whether this one does (/boot/config-*)"
             ),
             Self::Pattern(source) => write!(
                 f,

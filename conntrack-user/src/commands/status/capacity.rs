@@ -6,11 +6,9 @@ use std::time::Duration;
 use crate::{
     facts::Facts,
     incident::Incident,
-    kernel::{
-        defaults::{TCP_TIMEOUT_ESTABLISHED, enough_buckets},
-        memory::Memory,
-    },
+    kernel::{defaults::TCP_TIMEOUT_ESTABLISHED, memory::Memory},
     observe::{check::proof::PacketRange, usage::NamespaceUse},
+    plan::sizing::least_buckets,
     say::{
         finding::{Code, Finding, Severity},
         number::{bytes, duration, number, percent, shortened},
@@ -311,7 +309,7 @@ fn chains(facts: &Facts) -> Option<Finding> {
     let limits = facts.numbers.limits;
     let (max, buckets) = (limits.max?, limits.buckets.filter(|&buckets| buckets > 0)?);
     let machine = facts.kernel.machine();
-    let enough = enough_buckets(machine.as_ref(), max);
+    let (enough, _) = least_buckets(facts, max, false);
     if buckets >= enough {
         return None;
     }

@@ -153,6 +153,17 @@ impl Persistence<'_> {
                 .any(|step| step.does == Action::Unloads)
         });
         let buckets = wanted.div_ceil(4);
+        let remedy = if wanted == 0 {
+            "no option of the module sets no limit: set one that fits the host's memory".to_owned()
+        } else {
+            format!(
+                "add \"options {} hashsize={buckets}\" to {}: the module then starts with a limit of \
+                 at least {}",
+                self.facts.kernel.generation.module(),
+                self.options_file(),
+                number(buckets.saturating_mul(8))
+            )
+        };
         Some(Finding::new(
             Code::LimitLostByReload,
             if unloads {
@@ -163,13 +174,7 @@ impl Persistence<'_> {
             },
             lowers(&Event::Reload, wanted, value),
             reload.origin.sentence(),
-            format!(
-                "add \"options {} hashsize={buckets}\" to {}: the module then starts with a limit of \
-                 at least {}",
-                self.facts.kernel.generation.module(),
-                self.options_file(),
-                number(buckets.saturating_mul(8))
-            ),
+            remedy,
         ))
     }
 

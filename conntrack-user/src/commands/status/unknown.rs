@@ -19,7 +19,8 @@ pub(crate) fn findings(facts: &Facts, survival: &Survival) -> Vec<Finding> {
     findings.extend(numbers(facts));
     // What cannot be read is a finding already.
     let caveats = survival.caveats().into_iter();
-    let caveats = caveats.filter(|caveat| !matches!(caveat, Caveat::Unreadable(_)));
+    let caveats =
+        caveats.filter(|caveat| !matches!(caveat, Caveat::Unreadable(_) | Caveat::KeptOut(_)));
     findings.extend(caveats.map(Caveat::finding));
     findings.extend(limit(facts, survival));
     findings
@@ -65,6 +66,7 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         .outcomes()
         .into_iter()
         .filter(|(_, outcome)| outcome.value.is_none() && !leaves_unloaded(outcome))
+        .filter(|(_, outcome)| outcome.origin != Origin::NotLoaded)
         .collect();
     let (_, first) = unknown.first()?;
     let events: Vec<String> = unknown
