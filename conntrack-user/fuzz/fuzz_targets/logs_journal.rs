@@ -1,4 +1,4 @@
-//! The journal's export format, and its JSON.
+//! The journal's export format, and its JSON, in lines and pretty.
 
 #![no_main]
 
@@ -13,6 +13,11 @@ fuzz_target!(|bytes: &[u8]| {
         if let Some(event) = event {
             assert!(event.at.0 <= event.at.1);
         }
+        last = read;
+    });
+    let mut last = 0;
+    let _ = journal::pretty(bytes, |_, read| {
+        assert!(read >= last && read <= bytes.len() as u64);
         last = read;
     });
 });

@@ -17,6 +17,7 @@ fn count(feed: impl FnOnce(&mut dyn FnMut(Found))) -> (Count, u64) {
     let filter = Filter::default();
     let mut sums = Attribution::new(&filter, YearTracker::new(TimeZone::UTC));
     sums.begin_part(1_700_000_000_000_000, None);
+    sums.reads_lines();
     feed(&mut |found| {
         for event in &found.events {
             sums.take(event, &|_, _| false);

@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut progress = Bar::default();
     let reader = Reader::new(&options.request, zone.clone(), &mut progress)?;
     let summary = read(options, reader)?;
-    let report = LogReport::new(&summary, &names(options, &summary));
+    let report = LogReport::new(&summary, &own_namespaces(options, &summary));
     match options.output {
         Output::Json => stdout::json(&report)?,
         Output::Text => stdout::lines(text::report(&report, &zone))?,
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// What this host calls its network namespaces, if it wrote the logs.
-fn names(options: &Options, read: &Summary) -> Names {
+fn own_namespaces(options: &Options, read: &Summary) -> Names {
     let root = options.root.as_deref().unwrap_or(Path::new("/"));
     let is_own = if options.files.is_empty() {
         root == Path::new("/")

@@ -43,23 +43,31 @@ pub(super) fn carried(line: &[u8]) -> (Option<Stamp>, &[u8]) {
 }
 
 /// `2026-03-12T13:40:34.123456789Z stdout F [ 1281.489259] …`: the log of a container as
-/// Kubernetes keeps it (CRI), or as `docker logs -t` prints it, which names no stream.
+/// Kubernetes keeps it (CRI), or as `docker logs -t` prints it, which names no stream; and
+/// `Mar 12 13:40:34 [ 1281.489259] …`, as what keeps a console's output has it.
 fn printed(line: &[u8]) -> Option<(Option<Stamp>, &[u8])> {
     let mut rest = Cursor(line);
-    let stamp = rest.iso().filter(|stamp| matches!(stamp, Stamp::At(_)))?;
+    let stamp = rest
+        .iso()
+        .or_else(|| rest.syslog())
+        .or_else(|| rest.ctime())?;
     rest.eat(b" ")?;
-    let of_stream = [b"stdout ", b"stderr "].iter().any(|stream| {
-        let mut ahead = rest;
-        let found = ahead
-            .eat(stream.as_slice())
-            .and_then(|()| ahead.eat(b"F ").or_else(|| ahead.eat(b"P ")));
-        if found.is_some() {
-            rest = ahead;
-        }
-        found.is_some()
-    });
+    rest.blanks();
+    let in_utc = matches!(stamp, Stamp::At(_));
+    let of_stream = in_utc
+        && [b"stdout ", b"stderr "].iter().any(|stream| {
+            let mut ahead = rest;
+            let found = ahead
+                .eat(stream.as_slice())
+                .and_then(|()| ahead.eat(b"F ").or_else(|| ahead.eat(b"P ")));
+            if found.is_some() {
+                rest = ahead;
+            }
+            found.is_some()
+        });
     // Without a stream a host would come here, unless the line has a time of its own.
-    (of_stream || has_time(rest.0)).then_some((Some(stamp), rest.0))
+    let is_dmesg = Cursor(rest.0).bracket().is_some();
+    (of_stream || is_dmesg || (in_utc && has_time(rest.0))).then_some((Some(stamp), rest.0))
 }
 
 /// `[pod/NAME/CONTAINER] …`: `kubectl logs --prefix`.

@@ -125,9 +125,10 @@ impl<'a> Line<'a> {
                 (host, writer)
             }
             None => {
-                // Without a time there is no host, but maybe a tag.
-                tagged = tag(&mut rest).is_some();
-                (None, Writer::Kernel)
+                // Without a time there may be a tag, and a host before it.
+                let host = named_host(&mut rest);
+                tagged = host.is_some() || tag(&mut rest).is_some();
+                (host, Writer::Kernel)
             }
         };
         let writer = if by_kernel { writer } else { Writer::Other };
@@ -295,6 +296,16 @@ fn header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer, Daemon) {
     };
     *rest = ahead;
     (host, writer, daemon.unwrap_or_default())
+}
+
+/// `gate kernel: `, where the time before it was cut off.
+fn named_host<'a>(rest: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let mut ahead = *rest;
+    let host = ahead.word();
+    let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
+    tag(&mut ahead).filter(|()| !host.is_empty() && host.iter().all(of_name))?;
+    *rest = ahead;
+    Some(host)
 }
 
 /// `kernel: `, and what a syslog daemon makes of it.

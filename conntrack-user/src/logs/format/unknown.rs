@@ -29,7 +29,8 @@ impl Form {
         (!is_known && line.writer != Writer::Syslogd).then_some(Self::Other)
     }
 
-    /// What is wrong with a log in this form, and what makes one that is read.
+    /// What is wrong with a log in this form, and what makes one that is read. `FILE` stands for
+    /// the log.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Fields => {
@@ -37,9 +38,9 @@ impl Form {
                  ctdrop does not read; use: journalctl -o export _TRANSPORT=kernel | ctdrop logs -"
             }
             Self::Json => {
-                "its messages of the kernel are in JSON of another program than journalctl, which \
-                 ctdrop does not read; take the messages out, for example: jq -r .message FILE | \
-                 ctdrop logs -"
+                "FILE has the messages of the kernel in JSON of another program than journalctl, \
+                 which ctdrop does not read; take the messages out, for example: jq -r .message \
+                 FILE | ctdrop logs -"
             }
             Self::Other => {
                 "ctdrop does not know the form of its lines about a full table, so it cannot tell \

@@ -41,6 +41,13 @@ const CARRIED: &[(&str, Option<&str>, Option<&str>)] = &[
         Some("gate"),
         AT,
     ),
+    // Without the time, as it was published of a host with OpenVZ.
+    ("gate kernel: M", Some("gate"), None),
+    ("> gate kernel: [ 1281.489259] M", Some("gate"), None),
+    // A console's output, by conserver or ts.
+    ("Mar 12 13:40:34 [ 1281.489259] M", None, AT),
+    ("2012-03-12 13:40:34 [ 1281.489259] M", None, AT),
+    ("Mon Mar 12 13:40:34 2012 [ 1281.489259] M", None, AT),
     // grep.
     (
         "/var/log/messages:Mar 12 13:40:34 gate kernel: M",
@@ -132,6 +139,8 @@ fn what_a_program_says_is_not_the_kernels_whoever_carries_it() {
         "2012-03-12T13:40:34Z stdout F Mar 12 10:00:01 gate sshd[7]: Invalid user M",
         "/var/log/messages:Mar 12 10:00:01 gate sshd[7]: Invalid user kernel: M",
         "> Mar 12 10:00:01 gate sshd[7]: M",
+        "root: kernel: M",
+        "Invalid user kernel: M",
         // journalctl prints further lines of a message below its first one.
         "                               Mar 12 10:00:01 gate kernel: M",
         "                               M",

@@ -128,8 +128,11 @@ impl Attribution<'_> {
     pub fn take(&mut self, event: &Event, boot_between: BootBetween<'_>) {
         let moment = self.years.moment_of(event.stamp);
         self.follow_report(event, moment);
-        let is_message = matches!(event.what, What::Message(..) | What::Repeated(_));
-        if !is_message || !self.by_lines {
+        let found_with_it = matches!(
+            event.what,
+            What::Message(Message::TableFull { .. } | Message::Loaded(_), _) | What::Repeated(_)
+        );
+        if !found_with_it || !self.by_lines {
             self.excerpt.has_others();
         }
         let (message, times) = match event.what {
