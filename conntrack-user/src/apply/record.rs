@@ -223,8 +223,12 @@ impl Records {
             }
             let directory = entry.path();
             // Without a manifest nothing was changed yet.
-            if directory.join("manifest.json").is_file() {
-                records.push(Record::read(directory)?);
+            match fs::metadata(directory.join("manifest.json")) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                manifest => {
+                    manifest.with_context(|| format!("cannot read {}", directory.display()))?;
+                    records.push(Record::read(directory)?);
+                }
             }
         }
         records.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));

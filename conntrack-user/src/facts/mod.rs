@@ -17,11 +17,11 @@ pub mod services;
 pub mod shell;
 pub mod sysctl;
 pub mod ufw;
+mod unreadable;
 pub mod writers;
 
 use anyhow::{Result, bail};
 
-pub use crate::facts::reader::{Source, Unreadable};
 use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
@@ -38,6 +38,7 @@ use crate::facts::{
     ufw::Ufw,
     writers::Writer,
 };
+pub use crate::facts::{reader::Source, unreadable::Unreadable};
 
 /// The facts of a host.
 #[derive(Clone, Debug)]

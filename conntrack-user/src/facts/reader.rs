@@ -5,32 +5,10 @@ use std::{cell::RefCell, fmt, fs, io, path::PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::facts::root::Root;
-
-/// Something that is there and could not be read: what it says is not known,
-/// which is not the same as that it says nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Unreadable {
-    /// Path inside the tree.
-    pub path: PathBuf,
-    /// Why.
-    pub why: String,
-    /// What to do about it.
-    #[serde(skip)]
-    pub remedy: &'static str,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.why)
-    }
-}
-
-/// What to do about a file that is not to be read by everybody.
-const AS_ROOT: &str = "run as root";
-
-/// What to do about a file of a tree that was not copied as it should be.
-const COPY_AGAIN: &str = "copy it again with cp: docs/status.md has a recipe";
+use crate::facts::{
+    root::Root,
+    unreadable::{self, Unreadable},
+};
 
 /// A line of a file, as what something was found or decided by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -120,7 +98,7 @@ impl<'r> Reader<'r> {
                 path: path.into(),
                 why: "empty: copied with tar, which sees procfs files as empty; copy with cp"
                     .to_owned(),
-                remedy: COPY_AGAIN,
+                remedy: unreadable::COPY_AGAIN,
             });
             return None;
         }
@@ -169,7 +147,7 @@ impl<'r> Reader<'r> {
             self.unreadable.borrow_mut().push(Unreadable {
                 path: path.into(),
                 why: format!("{error:#}"),
-                remedy: AS_ROOT,
+                remedy: unreadable::NOT_UNDERSTOOD,
             });
             T::default()
         })
@@ -194,11 +172,8 @@ impl<'r> Reader<'r> {
 
     fn noted<T>(&self, path: &str, outcome: io::Result<Option<T>>) -> Option<T> {
         outcome.unwrap_or_else(|error| {
-            self.unreadable.borrow_mut().push(Unreadable {
-                path: path.into(),
-                why: error.to_string(),
-                remedy: AS_ROOT,
-            });
+            let unreadable = Unreadable::of(path, &error);
+            self.unreadable.borrow_mut().push(unreadable);
             None
         })
     }

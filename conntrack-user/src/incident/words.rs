@@ -34,6 +34,9 @@ pub const fn kind(kind: Kind) -> &'static str {
         Kind::Memory => "the kernel has no memory for entries",
         Kind::NoisyNamespace => "a network namespace other than the host's is full",
         Kind::Unknown => "the cause is unknown",
+        Kind::NotSeen => {
+            "whether packets are refused is unknown: not all network namespaces can be seen"
+        }
     }
 }
 
@@ -333,8 +336,9 @@ const fn remark(remedy: &Remedy) -> &'static str {
         }
         Remedy::StopOwner { .. } => "limit its connections with ct count or connlimit",
         Remedy::KeepOutUnreplied { .. } => {
-            "the kernel evicts such flows only when the table is full (early_drop). In table raw, drop \
-             them or do not track them; for TCP, use SYNPROXY"
+            "the kernel evicts such flows only when the table is full, and only where it finds one in \
+             the 8 buckets that it searches (early_drop). In table raw, drop them or do not track them; \
+             for TCP, use SYNPROXY"
         }
         Remedy::DropSource { .. } => {
             "add a rule to table raw, so that the kernel does not track these packets"

@@ -48,18 +48,21 @@ pub struct Totals {
     /// Look-ups that found an entry. (Since 4.9 only those made to find a free
     /// tuple for NAT are counted.)
     pub found: Option<u64>,
-    /// Packets that could not be tracked, and were let through.
+    /// Packets that could not be tracked. Conntrack lets them through (`nf_conntrack_in`
+    /// returns `NF_ACCEPT`); whether a rule drops them then is not counted here.
     pub invalid: Option<u64>,
     /// Entries inserted; since 4.9 only those inserted through ctnetlink.
     pub insert: Option<u64>,
     /// Entries that could not be inserted. What it includes differs by kernel:
     /// up to 5.6 also clashes that were resolved, where no packet was lost.
     pub insert_failed: Option<u64>,
-    /// Packets dropped: no entry could be allocated, or a clash was lost.
+    /// Packets dropped: no entry could be allocated, a clash was lost, or (rarely) a
+    /// tracker or helper said so.
     pub drop: Option<u64>,
     /// Entries evicted to make room for others. Entries, not attempts.
     pub early_drop: Option<u64>,
-    /// ICMP messages that could not be tracked; column `icmp_error`.
+    /// ICMP messages that could not be tracked, up to 5.4 or so also packets of other
+    /// protocols whose headers are malformed; column `icmp_error`.
     pub error: Option<u64>,
     /// Look-ups repeated because the table was resized or entries moved.
     pub search_restart: Option<u64>,

@@ -9,6 +9,7 @@ pub mod demand;
 pub mod diff;
 mod draft;
 pub mod edit;
+mod intended;
 mod knobs;
 mod mend;
 mod model;
@@ -141,6 +142,18 @@ pub(crate) fn filling_unknown(why: impl Into<String>) -> Finding {
         "it is unknown what fills the table, so a leak or a flood would not be noticed",
         why,
         "",
+    )
+}
+
+/// That the files which are planned for are a container's.
+pub(crate) fn in_a_container(note: impl Into<String>) -> Finding {
+    Finding::new(
+        Code::InContainer,
+        Severity::Unknown,
+        note,
+        "no file of the container decides the limit of the host, and what is refused on the host \
+         cannot be seen",
+        "run ctdrop on the host, or with --root on the host's mounted files",
     )
 }
 

@@ -123,12 +123,18 @@ pub enum Code {
     FileNotEditable,
     /// It is unknown what fills the table, so a leak or a flood is not noticed.
     FillingUnknown,
+    /// This is a container, whose files do not decide the limit of the host.
+    InContainer,
     /// A log says that the table of `ip_conntrack` was full.
     IpConntrackFull,
     /// A log says that the table of `nf_conntrack` was full.
     NfConntrackFull,
     /// A log says that tables of network namespaces besides the host's were full.
     NamespacesFull,
+    /// A log says that tables of OpenVZ containers were full.
+    ContainersFull,
+    /// A log says that there were too many expected connections.
+    ExpectationsFull,
     /// A log says that the module was loaded again while its kernel ran, with its
     /// default limit.
     LimitReset,
@@ -136,7 +142,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, in the order of the enumeration.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::NamespacesNotFound,
         Self::NamespacesUnreadable,
         Self::NamespacesHidden,
@@ -176,9 +182,12 @@ impl Code {
         Self::ListNotExtended,
         Self::FileNotEditable,
         Self::FillingUnknown,
+        Self::InContainer,
         Self::IpConntrackFull,
         Self::NfConntrackFull,
         Self::NamespacesFull,
+        Self::ContainersFull,
+        Self::ExpectationsFull,
         Self::LimitReset,
     ];
 }

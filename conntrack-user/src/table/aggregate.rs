@@ -244,6 +244,13 @@ impl Aggregate {
         true
     }
 
+    /// The chance that `early_drop` finds an entry to evict, if these are all entries of
+    /// the namespace: see [`Search::chance`](crate::table::early_drop::Search::chance).
+    pub fn eviction_chance(&self, buckets: u64) -> f64 {
+        let search = self.circumstances.rules.search;
+        search.chance(self.evictable.early_drop, self.entries, buckets)
+    }
+
     /// Judges connections in question that were looked at twice. Of each key only
     /// the part stays idle that was found to be so.
     pub fn judge(&mut self, pairs: &[Pair]) {

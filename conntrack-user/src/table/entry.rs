@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use crate::table::idle::Look;
+use crate::table::{early_drop::Search, idle::Look};
 
 // `enum ip_conntrack_status`, `linux/netfilter/nf_conntrack_common.h`.
 pub(super) const SEEN_REPLY: u32 = 1 << 1;
@@ -181,6 +181,8 @@ pub struct Rules {
     pub collector: bool,
     /// Whether `early_drop` spares entries that a flowtable forwards (up to 6.1).
     pub spares_offloaded: bool,
+    /// What `early_drop` looks at.
+    pub search: Search,
 }
 
 impl Rules {
@@ -189,6 +191,7 @@ impl Rules {
         Self {
             collector: release >= (4, 12),
             spares_offloaded: release <= (6, 1),
+            search: Search::of(release),
         }
     }
 }
@@ -358,6 +361,7 @@ mod tests {
     const RULES: Rules = Rules {
         collector: true,
         spares_offloaded: false,
+        search: Search::Buckets(8),
     };
 
     fn tcp(state: u8, status: u32) -> Entry {

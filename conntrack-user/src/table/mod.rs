@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 pub mod dump;
+pub mod early_drop;
 pub mod entry;
 pub mod filter;
 pub mod heavy_hitters;

@@ -20,6 +20,7 @@ use anyhow::{Context as _, Error, Result, bail, ensure};
 use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags, fstat, fsync, mkdirat, openat, unlinkat},
     io::Errno,
+    process::geteuid,
 };
 
 pub use crate::apply::file::attributes::Attributes;
@@ -130,7 +131,7 @@ impl Tree {
                     return Err(Error::new(io::Error::from(error)).context(format!(
                         "cannot create the directory {}{}",
                         self.outside(&here).display(),
-                        hint(error)
+                        hint(error, geteuid().is_root())
                     )));
                 }
             }

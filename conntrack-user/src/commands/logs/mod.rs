@@ -6,18 +6,25 @@
 pub mod advice;
 mod incident;
 mod progress;
+mod remedies;
 pub mod report;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod warnings;
 pub mod words;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use rustix::system::uname;
 
 use crate::{
-    commands::logs::{progress::Bar, report::LogReport},
+    commands::logs::{
+        progress::Bar,
+        report::{LogReport, Names},
+    },
+    kernel::netns::{Namespaces, called::Netns},
     logs::{
         read::{reader::Reader, request::Request, sources, summary::Summary},
         time,
@@ -45,7 +52,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut progress = Bar::default();
     let reader = Reader::new(&options.request, zone.clone(), &mut progress)?;
     let summary = read(options, reader)?;
-    let report = LogReport::new(&summary);
+    let report = LogReport::new(&summary, &names(options, &summary));
     match options.output {
         Output::Json => stdout::json(&report)?,
         Output::Text => stdout::lines(text::report(&report, &zone))?,
@@ -55,6 +62,29 @@ pub fn run(options: &Options) -> Result<()> {
         bail!("{failed} could not be read to the end");
     }
     Ok(())
+}
+
+/// The network namespaces of this host, if it is the one that wrote the logs.
+fn names(options: &Options, read: &Summary) -> Names {
+    let root = options.root.as_deref().unwrap_or(Path::new("/"));
+    let is_own = if options.files.is_empty() {
+        root == Path::new("/")
+    } else {
+        read.is_all_of(uname().nodename().to_bytes())
+    };
+    if !is_own {
+        return Names::new();
+    }
+    // Without them the numbers stand for themselves.
+    let Ok(found) = Namespaces::discover() else {
+        return Names::new();
+    };
+    let called = |namespace| Netns::of(namespace, found.is_host(namespace));
+    found
+        .list
+        .iter()
+        .map(|namespace| (namespace.inode, called(namespace)))
+        .collect()
 }
 
 /// Reads the files that are asked for, or the logs of the system. Fails if there

@@ -7,17 +7,18 @@ use serde::Serialize;
 
 use crate::{
     commands::logs::{
-        advice::{Evidence, advise},
-        incident,
+        advice::{LogFacts, advise},
+        incident, warnings,
         words::{self, AdviceText},
     },
     incident::Incident,
+    kernel::netns::called,
     logs::{
         account::{
-            attribution::Loaded,
             filtered_out::FilteredOut,
             moment::{MINUTE, Moment},
-            tally::{Count, Place, Range, Tally},
+            sums::Loaded,
+            tally::{Count, PacketBounds, Place, Tally},
         },
         read::summary::{Source, Summary, Unreadable},
         search::scanner::Skipped,
@@ -33,10 +34,12 @@ const QUIET: i64 = 5 * MINUTE;
 pub struct LogReport {
     /// Lines about a full table.
     pub lines: u64,
+    /// How many of them came under the facility `user`, as which any program can write.
+    pub lines_as_user: u64,
     /// Messages suppressed next to them.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
     /// Time of the first line; none if no line has a time.
     pub first: Option<String>,
     /// Time of the last line.
@@ -56,6 +59,16 @@ pub struct LogReport {
     pub module_loads: Vec<Load>,
     /// Suppressed messages that are not close to a full table.
     pub suppressed_elsewhere: u64,
+    /// Whether a report of suppressed messages is damaged, so that nothing says how many
+    /// they were.
+    pub damaged_reports: bool,
+    /// Reports of suppressed messages without the line that the kernel writes with
+    /// each: the log is an excerpt. They are counted, however far the next line about a
+    /// full table is.
+    pub unfollowed_reports: u64,
+    /// Lines that say that there were more expected connections than
+    /// `nf_conntrack_expect_max`.
+    pub expectation_lines: u64,
     /// Lines about a full table that the options filter out.
     pub filtered_out: FilteredLines,
     /// What was not counted.
@@ -106,7 +119,7 @@ pub struct Minute {
     /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
 }
 
 impl Minute {
@@ -138,7 +151,7 @@ pub struct Burst {
     /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
 }
 
 /// A host.
@@ -151,7 +164,7 @@ pub struct Host {
     /// Messages suppressed.
     pub suppressed: u64,
     /// Packets refused.
-    pub drops: Range,
+    pub drops: PacketBounds,
     /// Time of the first line.
     pub first: Option<String>,
     /// Time of the last line.
@@ -177,6 +190,8 @@ impl Host {
 pub struct Netns {
     /// Inode; none: of the host, or not named, as before 6.16 or so.
     pub netns: Option<u32>,
+    /// Its name, if this is the host that wrote the log and the namespace is still there.
+    pub name: Option<String>,
     /// Number of an OpenVZ container; none: not in one, or not named.
     pub container: Option<u32>,
     /// Lines about a full table.
@@ -184,13 +199,16 @@ pub struct Netns {
 }
 
 impl Netns {
-    const fn new(place: Place, lines: u64) -> Self {
+    fn new(place: Place, lines: u64, names: &Names) -> Self {
         let (netns, container) = match place {
             Place::Unnamed => (None, None),
             Place::Netns(netns) => (Some(netns), None),
             Place::Container(container) => (None, Some(container)),
         };
         Self {
+            name: netns
+                .and_then(|inode| names.get(&inode))
+                .map(|netns| netns.name.clone()),
             netns,
             container,
             lines,
@@ -277,9 +295,13 @@ pub struct Uncounted {
     pub sources: Vec<Unreadable>,
 }
 
+/// The network namespaces of the host that wrote the logs, by inode, as far as they are
+/// known.
+pub type Names = BTreeMap<u32, called::Netns>;
+
 impl LogReport {
     /// Puts it together.
-    pub fn new(read: &Summary) -> Self {
+    pub fn new(read: &Summary, names: &Names) -> Self {
         let tally = &read.tally;
         let total = tally.total();
         let (first, last) = times(tally.span(None));
@@ -287,6 +309,7 @@ impl LogReport {
         let by_place = tally.by_place();
         Self {
             lines: total.lines,
+            lines_as_user: read.traits.as_user,
             suppressed: total.suppressed,
             drops: total.into(),
             first,
@@ -308,6 +331,9 @@ impl LogReport {
                 .map(|(loaded, host)| Load::new(loaded, host.as_deref()))
                 .collect(),
             suppressed_elsewhere: read.suppressed_elsewhere,
+            damaged_reports: total.damaged,
+            unfollowed_reports: read.unfollowed,
+            expectation_lines: read.traits.expectations,
             filtered_out: (&read.filtered_out).into(),
             skipped: Uncounted {
                 lines: read.skipped,
@@ -315,12 +341,12 @@ impl LogReport {
                 sources: read.unreadable.clone(),
             },
             sources: read.sources.clone(),
-            warnings: read.warnings.iter().cloned().chain(open(tally)).collect(),
-            incident: incident::judge(&by_place),
+            warnings: warnings::of(read),
+            incident: incident::judge(&by_place, names),
             advice: advice(read, &by_place),
             by_netns: by_place
                 .into_iter()
-                .map(|(place, lines)| Netns::new(place, lines))
+                .map(|(place, lines)| Netns::new(place, lines, names))
                 .collect(),
         }
     }
@@ -332,56 +358,34 @@ fn advice(read: &Summary, by_place: &BTreeMap<Place, u64>) -> Vec<AdviceText> {
         .iter()
         .map(|(loaded, _)| loaded.clone())
         .collect();
-    let advice = advise(&Evidence {
+    let mut containers: Vec<(u64, u32)> = by_place
+        .iter()
+        .filter_map(|(&place, &lines)| match place {
+            Place::Container(container) => Some((lines, container)),
+            _ => None,
+        })
+        .collect();
+    containers.sort_by_key(|&(lines, container)| (std::cmp::Reverse(lines), container));
+    let containers: Vec<u32> = containers.into_iter().map(|(_, number)| number).collect();
+    let advice = advise(&LogFacts {
         drops: read.tally.total().into(),
-        full: &read.full,
+        traits: &read.traits,
         loads: &loads,
         namespaces: by_place
             .keys()
             .filter(|place| matches!(place, Place::Netns(_)))
             .count(),
+        containers: &containers,
     });
     advice.into_iter().map(words::text).collect()
 }
 
-/// Moments that a warning names, at most.
-const NAMED: usize = 3;
-
-/// Says which bursts may have been larger than the log says.
-fn open(tally: &Tally) -> Option<String> {
-    let open = tally.open();
-    if open.is_empty() {
-        return None;
-    }
-    let named: Vec<String> = open
-        .iter()
-        .take(NAMED)
-        .map(|&(moment, host)| {
-            let at = match moment {
-                Moment::Uptime(at) => format!("{} s after the kernel's start", at / 1_000_000),
-                _ => time(moment).unwrap_or_else(|| "an unknown time".to_owned()),
-            };
-            host.map_or_else(|| at.clone(), |host| format!("{at} on {}", text(host)))
-        })
-        .collect();
-    let more = match open.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let minutes = if open.len() == 1 { "minute" } else { "minutes" };
-    Some(format!(
-        "at_most is not an upper bound for the {minutes} {}{more}: the kernel reports what it \
-         suppressed only with its next message, and the log has none after that burst",
-        named.join(", ")
-    ))
-}
-
-fn text(name: &[u8]) -> String {
+pub(super) fn text(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
 /// A moment as RFC 3339, in UTC.
-fn time(moment: Moment) -> Option<String> {
+pub(super) fn time(moment: Moment) -> Option<String> {
     match moment {
         Moment::Wall(at) => Timestamp::from_microsecond(at)
             .ok()

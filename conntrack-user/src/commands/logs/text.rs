@@ -10,7 +10,7 @@ use crate::{
         report::{Load, LogReport, Minute, Netns},
         words::packets_refused,
     },
-    logs::account::tally::Range,
+    logs::account::tally::PacketBounds,
     say::{
         number::{counted, number},
         text::plain,
@@ -45,6 +45,13 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         format!("{}: the table was full", packets_refused(report.drops)),
         format!("  {} in {sources}", counted(report.lines, "line")),
     ];
+    if report.lines_as_user > 0 {
+        lines.push(format!(
+            "  {} under the facility user: the klogd of BusyBox writes so if it is linked with \
+             glibc, but any program can",
+            counted(report.lines_as_user, "line")
+        ));
+    }
     if report.suppressed > 0 {
         lines.push(format!(
             "  the kernel suppressed {} at the same time: each may be a refused packet",
@@ -52,11 +59,13 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         ));
     }
     if report.drops.open {
-        lines.push(
-            "  how many more is not known: the kernel reports what it suppressed only with its \
-             next message, and the log has none after the last burst"
-                .to_owned(),
-        );
+        let why = if report.damaged_reports {
+            "a line in which the kernel reports what it suppressed is damaged"
+        } else {
+            "the kernel reports what it suppressed only with its next message, and the log has \
+             none after the last burst"
+        };
+        lines.push(format!("  how many more is not known: {why}"));
     }
     lines.extend(span(report, zone));
     lines.extend(pause(report));
@@ -112,7 +121,17 @@ fn pause(report: &LogReport) -> Option<String> {
 fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
     let filtered_out = &report.filtered_out;
     if filtered_out.by_host == 0 && filtered_out.by_time == 0 {
-        return vec![format!("no line about a full table in {sources}")];
+        let mut lines = vec![format!("no line about a full table in {sources}")];
+        if report.expectation_lines > 0 {
+            lines.push(format!(
+                "  {} that there were too many expected connections, which is another table",
+                match report.expectation_lines {
+                    1 => "1 line says".to_owned(),
+                    more => format!("{} lines say", number(more)),
+                }
+            ));
+        }
+        return lines;
     }
     let mut lines = vec![format!(
         "no line about a full table in {sources} matches the options"
@@ -145,10 +164,10 @@ fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
 }
 
 /// The upper bound, as far as there is one.
-fn at_most(range: Range) -> String {
+fn at_most(range: PacketBounds) -> String {
     let bound = number(range.at_most);
     if range.open {
-        format!("{bound} or more")
+        format!("unknown: {bound} or more")
     } else {
         bound
     }
@@ -254,8 +273,11 @@ fn namespaces(report: &LogReport) -> Vec<String> {
         .take(ROWS)
         .map(|place| {
             let name = match (place.netns, place.container) {
-                (Some(netns), _) => format!("net:[{netns}]"),
-                (None, Some(container)) => format!("container {container}"),
+                (Some(netns), _) => match &place.name {
+                    Some(name) => format!("{} (net:[{netns}])", plain(name)),
+                    None => format!("net:[{netns}]"),
+                },
+                (None, Some(container)) => format!("OpenVZ container {container}"),
                 (None, None) => "the host, or unnamed".to_owned(),
             };
             vec![number(place.lines), name]

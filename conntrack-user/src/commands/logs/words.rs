@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::{
-    commands::logs::advice::Advice,
-    kernel::{
-        defaults::{IP_CONNTRACK_TABLE, enough_buckets},
-        generation::Generation,
+    commands::logs::{
+        advice::{Advice, HostKind, Limit},
+        remedies,
     },
-    logs::account::tally::Range,
+    kernel::{defaults::IP_CONNTRACK_TABLE, generation::Generation},
+    logs::account::tally::PacketBounds,
     say::{
         finding::{Code, Severity},
         number::{counted, number},
@@ -33,19 +33,26 @@ pub struct AdviceText {
 /// Says a piece of advice.
 pub fn text(advice: Advice) -> AdviceText {
     let (what, why, remedy) = match advice {
-        Advice::IpConntrackFull { drops, began_with } => (
-            format!(
-                "the {} table was full (Linux 2.4 or 2.6.18, such as EL5)",
-                Generation::IpConntrack.module()
-            ),
-            format!("{}; {}", packets_refused(drops), began(began_with)),
-            ip_conntrack(began_with),
-        ),
-        Advice::NfConntrackFull { drops } => (
-            format!("the {} table was full", Generation::NfConntrack.module()),
-            packets_refused(drops),
-            nf_conntrack(),
-        ),
+        Advice::IpConntrackFull { drops, limit, host } => {
+            let generation = Generation::IpConntrack;
+            let kernel = match host {
+                HostKind::Usual { .. } => "Linux 2.4 or 2.6.18, such as EL5",
+                _ => "Linux 2.4 or 2.6",
+            };
+            (
+                format!("the {} table was full ({kernel})", generation.module()),
+                format!("{}; {}", packets_refused(drops), limit_then(limit, host)),
+                remedies::larger_table(generation, limit, host),
+            )
+        }
+        Advice::NfConntrackFull { drops, host } => {
+            let generation = Generation::NfConntrack;
+            (
+                format!("the {} table was full", generation.module()),
+                packets_refused(drops),
+                remedies::larger_table(generation, None, host),
+            )
+        }
         Advice::NamespacesFull { namespaces } => (
             match namespaces {
                 1 => "the table of 1 network namespace besides the host's was full".to_owned(),
@@ -64,12 +71,41 @@ pub fn text(advice: Advice) -> AdviceText {
                     .to_owned(),
             ],
         ),
+        Advice::ContainersFull {
+            containers,
+            worst,
+            generation,
+        } => (
+            match containers {
+                1 => format!("the table of OpenVZ container {worst} was full"),
+                several => format!(
+                    "the tables of {several} OpenVZ containers were full, of container {worst} in \
+                     most lines"
+                ),
+            },
+            "the kernel names it; each container counts its own entries".to_owned(),
+            remedies::container(worst, generation),
+        ),
+        Advice::ExpectationsFull { lines } => (
+            "the table of expected connections was full".to_owned(),
+            format!(
+                "{}; helpers (FTP, SIP, H.323) expect the connections that their protocol agrees \
+                 upon. Without room for one the helper drops the packet that agrees upon it; other \
+                 packets are not refused for it, and the conntrack table need not be full",
+                match lines {
+                    1 => "1 line says so".to_owned(),
+                    more => format!("{} lines say so", number(more)),
+                }
+            ),
+            remedies::expectations(),
+        ),
         Advice::LimitReset {
             generation,
             times,
             max,
             buckets,
-        } => limit_reset(generation, times, max, buckets),
+            host,
+        } => limit_reset(generation, times, max, buckets, host),
     };
     AdviceText {
         code: advice.code(),
@@ -82,7 +118,7 @@ pub fn text(advice: Advice) -> AdviceText {
 }
 
 /// How many packets were refused, as far as it is known.
-pub(super) fn packets_refused(range: Range) -> String {
+pub(super) fn packets_refused(range: PacketBounds) -> String {
     let were = |count| {
         let were = if count == 1 { "was" } else { "were" };
         format!("{} {were} refused", counted(count, "packet"))
@@ -100,82 +136,19 @@ pub(super) fn packets_refused(range: Range) -> String {
     }
 }
 
-fn began(limit: Option<u64>) -> String {
-    match limit {
-        Some(limit) => format!("the module began with a limit of {}", number(limit)),
-        None => format!(
+/// The limit at that time, as far as it is known.
+fn limit_then(limit: Option<Limit>, host: HostKind) -> String {
+    match (limit, host) {
+        (Some(Limit::Began(limit)), _) => {
+            format!("the module began with a limit of {}", number(limit))
+        }
+        (Some(Limit::Exceeded(limit)), _) => format!("the limit was {}", number(limit)),
+        (None, HostKind::Usual { .. }) => format!(
             "the limit of such a kernel is {} by default, if it has more than 1 GiB of memory",
             number(IP_CONNTRACK_TABLE.max)
         ),
+        (None, _) => "the limit of such a kernel depends on its memory".to_owned(),
     }
-}
-
-/// For 2.6.18, of which EL5 is what is still met.
-fn ip_conntrack(began_with: Option<u64>) -> Vec<String> {
-    let generation = Generation::IpConntrack;
-    let sysctl = generation.max_sysctl();
-    let max = began_with
-        .unwrap_or(IP_CONNTRACK_TABLE.max)
-        .saturating_mul(2);
-    // At the next load the limit is then 8 × this: never below what is wanted.
-    let hashsize = enough_buckets(None, max);
-    vec![
-        format!(
-            "first see what fills the table ({}): a leak or a flood would fill a larger table, too",
-            generation.table_file()
-        ),
-        format!(
-            "in /etc/sysctl.conf, the only file that a restart of iptables reads, set \
-             {sysctl} = {max}; if it has a line for \
-             net.ipv4.netfilter.ip_conntrack_max, which is the same variable, set the same there"
-        ),
-        format!(
-            "in {IPTABLES_CONFIG}, with straight quotes, set {}: `service iptables restart` \
-             unloads the module, and then sets the limit again",
-            load_list(generation)
-        ),
-        "iptables before 1.3.5-9.1.el5 ignores that list: update it, or set \
-         IPTABLES_MODULES_UNLOAD=\"no\" in the same file"
-            .to_owned(),
-        format!(
-            "in /etc/modprobe.conf, set options {} hashsize={hashsize}: this keeps hash \
-             chains short, and the module then begins with a limit of 8 entries for each bucket",
-            generation.module()
-        ),
-        format!("to raise the limit now: sysctl -w {sysctl}={max}"),
-    ]
-}
-
-fn nf_conntrack() -> Vec<String> {
-    let generation = Generation::NfConntrack;
-    let module = generation.module();
-    vec![
-        "first see on that host which flows are refused (ctdrop watch) and what fills the table \
-         (ctdrop who): a leak or a flood would fill a larger table, too"
-            .to_owned(),
-        format!(
-            "ctdrop fix on that host raises the limit, {}, and makes it last; by hand: set it in \
-             /etc/sysctl.d, load {module} early (/etc/modules-load.d), and raise the buckets \
-             (options {module} hashsize=… in /etc/modprobe.d)",
-            generation.max_sysctl()
-        ),
-        format!(
-            "where a restart of iptables unloads the module (EL6 and EL7), set {} in \
-             {IPTABLES_CONFIG}",
-            load_list(generation)
-        ),
-    ]
-}
-
-/// Where the start of `iptables` of Enterprise Linux is configured.
-const IPTABLES_CONFIG: &str = "/etc/sysconfig/iptables-config";
-
-/// The line of that file which has the start set the sysctls of conntrack again.
-fn load_list(generation: Generation) -> String {
-    format!(
-        "IPTABLES_SYSCTL_LOAD_LIST=\"{}\"",
-        generation.sysctl_pattern()
-    )
 }
 
 fn limit_reset(
@@ -183,6 +156,7 @@ fn limit_reset(
     times: usize,
     max: u64,
     buckets: u64,
+    host: HostKind,
 ) -> (String, String, Vec<String>) {
     let module = generation.module();
     let often = match times {
@@ -198,11 +172,6 @@ fn limit_reset(
             number(max),
             counted(buckets, "bucket")
         ),
-        vec![format!(
-            "a restart of iptables or firewalld unloads the module: let the restart set the limit \
-             again ({}), or keep the module loaded (IPTABLES_MODULES_UNLOAD=\"no\" for iptables, \
-             CleanupModulesOnExit=no for firewalld)",
-            load_list(generation)
-        )],
+        remedies::after_reload(generation, host),
     )
 }

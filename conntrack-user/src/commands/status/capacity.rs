@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
-    incident::{Incident, Kind},
+    incident::Incident,
     kernel::{defaults::TCP_TIMEOUT_ESTABLISHED, memory::Memory},
     observe::{check::proof::PacketRange, usage::NamespaceUse},
     plan::sizing::least_buckets,
@@ -72,7 +72,7 @@ impl Capacity<'_> {
     /// The incident, if it is about that namespace.
     fn incident_in(&self, namespace: &NamespaceUse) -> Option<&Incident> {
         let incident = self.incident;
-        let here = incident.netns.inode == namespace.netns && incident.kind != Kind::None;
+        let here = incident.netns.inode == namespace.netns && incident.kind.is_refusal();
         here.then_some(incident)
     }
 

@@ -225,7 +225,7 @@ fn counters(totals: &Totals) -> Vec<String> {
         (
             totals.drop,
             "drop",
-            "packets dropped: no room for their entry, or a lost clash",
+            "packets that conntrack dropped, mostly for want of room or after a lost clash",
         ),
         (
             totals.insert_failed,
@@ -250,12 +250,12 @@ fn counters(totals: &Totals) -> Vec<String> {
         (
             totals.invalid,
             "invalid",
-            "packets that could not be tracked, but were let through",
+            "packets that were invalid for conntrack; whether a rule dropped them, this does not say",
         ),
         (
             totals.error,
             "icmp_error",
-            "ICMP messages that could not be tracked",
+            "packets that conntrack found malformed; newer kernels count ICMP messages alone",
         ),
         (
             totals.search_restart,
@@ -378,4 +378,28 @@ fn backend(report: &StatusReport) -> Vec<String> {
         None => "no backend works here: ctdrop probe says why".to_owned(),
     };
     vec![String::new(), row("ctdrop watch", &expected)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_claims_no_more_than_it_knows() {
+        let totals = Totals {
+            invalid: Some(300),
+            drop: Some(0),
+            ..Totals::default()
+        };
+        let lines = counters(&totals);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        // A rule such as nft's `ct state invalid drop` may have dropped them all.
+        assert!(!lines[1].contains("let through"), "{}", lines[1]);
+        assert!(
+            lines[1]
+                .contains("300  invalid: packets that were invalid for conntrack; whether a rule"),
+            "{}",
+            lines[1]
+        );
+    }
 }

@@ -41,6 +41,9 @@ pub struct NamespaceReport {
     pub evictable: Evictable,
     /// Share of entries that `early_drop` may evict; null without entries.
     pub evictable_share: Option<f64>,
+    /// The chance that `early_drop` finds one of these for a new flow, once the table is
+    /// full; null without entries, or if not all were asked for.
+    pub eviction_chance: Option<f64>,
     /// By how far they have come.
     pub progress: ByProgress,
     /// Established TCP connections.
@@ -162,6 +165,7 @@ impl NamespaceReport {
             ..Census::of(sums, owners)
         };
         let idle = census.idle();
+        let buckets = seen.before.buckets.filter(|_| !census.filtered);
         let place = |address| place(address, owners);
         Self {
             time: seen.time.clone(),
@@ -173,6 +177,9 @@ impl NamespaceReport {
             incident: judge(evidence, Some(&census)),
             evictable: sums.evictable,
             evictable_share: share(sums.evictable.early_drop, sums.entries),
+            eviction_chance: buckets
+                .filter(|_| sums.entries > 0)
+                .map(|buckets| sums.eviction_chance(buckets)),
             progress: sums.progress,
             established: sums.established,
             idle_established: idle.idle,
@@ -243,4 +250,83 @@ fn dump(seen: &Seen, filter: &Filter) -> Dump {
 )]
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        commands::who::text,
+        say::port::Services,
+        table::{
+            aggregate::{Circumstances, HEAVY_KEYS},
+            entry::Rules,
+            timeouts::Timeouts,
+        },
+    };
+
+    /// A full table of 500 entries that `early_drop` may evict.
+    fn full(buckets: u64, filter: &Filter) -> NamespaceReport {
+        let mut sums = Aggregate::new(Circumstances {
+            rules: Rules::of((6, 12)),
+            timeouts: Timeouts::default(),
+            now: 0,
+            idle_after: 3600,
+            keys: HEAVY_KEYS,
+        });
+        sums.entries = 500;
+        sums.evictable.early_drop = 500;
+        let limits = Limits {
+            max: Some(500),
+            buckets: Some(buckets),
+            entries: Some(500),
+        };
+        let seen = Seen {
+            sums,
+            outcome: Outcome::default(),
+            time: String::new(),
+            seconds: 0.0,
+            attempts: 1,
+            before: limits,
+            after: limits,
+        };
+        let context = Context {
+            container: None,
+            owners: &Owners::default(),
+            filter,
+            evidence: Evidence::default(),
+            top: 1,
+        };
+        NamespaceReport::new(&seen, &context)
+    }
+
+    #[test]
+    fn what_may_be_evicted_is_mostly_not_found_among_many_buckets() {
+        let report = full(262_144, &Filter::default());
+        let chance = report.eviction_chance.unwrap();
+        assert!((0.029..0.031).contains(&chance), "{chance}");
+        let lines = text::lines(&report, &Services::default());
+        let expected = "evictable  up to 500 (100 %) by early_drop (when the table is full, it finds one \
+                        for about 3.0 % of new flows); 0 leave only by their timeout";
+        assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
+        let report = full(512, &Filter::default());
+        assert!(report.eviction_chance.unwrap() > 0.999);
+    }
+
+    #[test]
+    fn of_some_entries_no_chance_is_told() {
+        let filter = Filter {
+            protocol: Some(17),
+            ..Filter::default()
+        };
+        let report = full(262_144, &filter);
+        assert_eq!(report.eviction_chance, None);
+        let lines = text::lines(&report, &Services::default());
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains("up to 500 (100 %) by early_drop; 0")),
+            "{lines:#?}"
+        );
+    }
 }

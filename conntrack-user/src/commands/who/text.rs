@@ -8,9 +8,9 @@ use crate::{
         report::{Dump, NamespaceReport},
         rows::{Group, Place, Row, ServiceName, TimeRange},
     },
-    incident::{Culprit, FillingKind, Incident, Kind, Remedies, thresholds::IDLE, words},
+    incident::{Culprit, FillingKind, Incident, Remedies, thresholds::IDLE, words},
     say::{
-        number::{counted, counted_entries, number, optional, seconds, share},
+        number::{counted, counted_entries, number, optional, percent, seconds, share},
         port::{Services, endpoint, port_text},
         protocol::protocol_name,
         text::plain,
@@ -95,7 +95,7 @@ fn incident(report: &NamespaceReport, services: &Services) -> Vec<String> {
         ""
     };
     let mut lines = Vec::new();
-    if incident.kind != Kind::None {
+    if incident.kind.is_refusal() {
         let why = words::kind(incident.kind);
         lines.push(format!("{BAD}{why}{BAD:#}"));
     }
@@ -150,8 +150,15 @@ fn evictable(report: &NamespaceReport) -> String {
     } else {
         String::new()
     };
+    let found = match report.eviction_chance {
+        Some(chance) if it.early_drop > 0 => format!(
+            " (when the table is full, it finds one for about {} of new flows)",
+            percent(chance * 100.0)
+        ),
+        _ => String::new(),
+    };
     format!(
-        "evictable  {} ({}) by early_drop{collector}; {} leave only by their timeout",
+        "evictable  up to {} ({}) by early_drop{found}{collector}; {} leave only by their timeout",
         number(it.early_drop),
         share(it.early_drop, report.entries),
         number(it.nobody)

@@ -2,38 +2,42 @@
 
 use crate::kernel::{
     generation::Generation::{self, IpConntrack, NfConntrack},
-    message::{Load, Message},
+    message::{
+        Limiter::{self, Interval, NetTokens, PrintkTokens},
+        Load, Message,
+        Wording::{self, NameTwice, WithLimit, WithStop, WithoutStop},
+    },
 };
 
 /// Every form of every message, as kernels wrote it.
-pub(crate) const FORMS: [(&str, Message); 14] = [
+pub(crate) const FORMS: [(&str, Message); 16] = [
     (
         "ip_conntrack: table full, dropping packet.",
-        full(IpConntrack),
+        full(IpConntrack, WithStop),
     ),
     (
         "nf_conntrack: table full, dropping packet.",
-        full(NfConntrack),
+        full(NfConntrack, WithStop),
     ),
     (
         "nf_conntrack: table full, dropping packet",
-        full(NfConntrack),
+        full(NfConntrack, WithoutStop),
     ),
     (
         "nf_conntrack: nf_conntrack: table full, dropping packet",
-        full(NfConntrack),
+        full(NfConntrack, NameTwice),
     ),
     (
         "ip_conntrack: VPS 101 table full, dropping packet.",
-        full_in(None, Some(101), IpConntrack),
+        full_in(None, Some(101), IpConntrack, WithStop),
     ),
     (
         "nf_conntrack: nf_conntrack: table full in netns 4026532114, dropping packet",
-        full_in(Some(4_026_532_114), None, NfConntrack),
+        full_in(Some(4_026_532_114), None, NfConntrack, NameTwice),
     ),
     (
         "nf_conntrack: table full in netns 4294967295, dropping packet",
-        full_in(Some(u32::MAX), None, NfConntrack),
+        full_in(Some(u32::MAX), None, NfConntrack, NameTwice),
     ),
     (
         "ip_conntrack version 2.4 (8189 buckets, 65512 max) - 232 bytes per conntrack",
@@ -47,27 +51,51 @@ pub(crate) const FORMS: [(&str, Message); 14] = [
         "nf_conntrack: expectation table full",
         Message::ExpectationsFull,
     ),
-    ("printk: 5990 messages suppressed.", suppress(5990, true)),
+    (
+        "ip_conntrack: maximum limit of 8184 entries exceeded",
+        Message::TableFull {
+            netns: None,
+            container: None,
+            limit: Some(8184),
+            generation: IpConntrack,
+            wording: WithLimit,
+        },
+    ),
+    ("NET: 37 messages suppressed.", suppress(37, NetTokens)),
+    (
+        "printk: 5990 messages suppressed.",
+        suppress(5990, PrintkTokens),
+    ),
     (
         "__ratelimit: 510 callbacks suppressed",
-        suppress(510, false),
+        suppress(510, Interval),
     ),
-    ("net_ratelimit: 1 callbacks suppressed", suppress(1, false)),
+    (
+        "net_ratelimit: 1 callbacks suppressed",
+        suppress(1, Interval),
+    ),
     (
         "Linux version 2.6.18-398.el5 (mockbuild@builder)",
         Message::Booted,
     ),
 ];
 
-const fn full(generation: Generation) -> Message {
-    full_in(None, None, generation)
+const fn full(generation: Generation, wording: Wording) -> Message {
+    full_in(None, None, generation, wording)
 }
 
-const fn full_in(netns: Option<u32>, container: Option<u32>, generation: Generation) -> Message {
+const fn full_in(
+    netns: Option<u32>,
+    container: Option<u32>,
+    generation: Generation,
+    wording: Wording,
+) -> Message {
     Message::TableFull {
         netns,
         container,
+        limit: None,
         generation,
+        wording,
     }
 }
 
@@ -79,9 +107,6 @@ const fn load(generation: Generation, buckets: u64, max: u64) -> Message {
     })
 }
 
-const fn suppress(messages: u64, by_tokens: bool) -> Message {
-    Message::Suppressed {
-        messages,
-        by_tokens,
-    }
+const fn suppress(messages: u64, limiter: Limiter) -> Message {
+    Message::Suppressed { messages, limiter }
 }

@@ -3,8 +3,11 @@
 //! Each message is a whole line, as the kernel wrote it: without the time and
 //! the host that a log file puts before it.
 
+mod damaged;
 #[cfg(test)]
 pub(crate) mod forms;
+#[cfg(test)]
+mod tests;
 
 use crate::kernel::generation::Generation;
 
@@ -24,8 +27,12 @@ pub enum Message {
         netns: Option<u32>,
         /// Number of the container, on OpenVZ's kernels.
         container: Option<u32>,
+        /// The limit, which early kernels of 2.4 say.
+        limit: Option<u64>,
         /// Which code wrote it.
         generation: Generation,
+        /// In which words.
+        wording: Wording,
     },
     /// There were more expected connections than `nf_conntrack_expect_max`.
     ExpectationsFull,
@@ -33,9 +40,40 @@ pub enum Message {
     Suppressed {
         /// How many.
         messages: u64,
-        /// Whether its limit is a bucket of tokens, as before 2.6.27 or so.
-        by_tokens: bool,
+        /// What kept them back.
+        limiter: Limiter,
     },
+}
+
+/// How a kernel words that a table is full: the older kernel's is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wording {
+    /// With the limit: early kernels of 2.4.
+    WithLimit,
+    /// With a full stop: until 3.5 or so, as Enterprise Linux 6 has it.
+    WithStop,
+    /// Without: until 4.8, as Enterprise Linux 7 has it.
+    WithoutStop,
+    /// With the module's name twice: since 4.9.
+    NameTwice,
+}
+
+/// What keeps network messages back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limiter {
+    /// A bucket of tokens of network messages: 2.4.
+    NetTokens,
+    /// A bucket of tokens, of other messages, too: 2.6.18.
+    PrintkTokens,
+    /// A burst in each interval: 2.6.27 or so and later.
+    Interval,
+}
+
+impl Limiter {
+    /// Whether it is a bucket of tokens.
+    pub const fn counts_tokens(self) -> bool {
+        matches!(self, Self::NetTokens | Self::PrintkTokens)
+    }
 }
 
 /// What conntrack says when it starts. Kernels since 4.18 or so say nothing.
@@ -52,20 +90,18 @@ pub struct Load {
 /// What every line about conntrack has in it.
 pub const CONNTRACK: &[u8] = b"_conntrack";
 
-/// What every line about suppressed messages has in it.
-pub const SUPPRESSED: &[u8] = b"s suppressed";
+/// What every line about suppressed messages has in it, also one that is cut short.
+pub const SUPPRESSED: &[u8] = b"s suppr";
 
 /// How the first line of a kernel begins.
 pub const BOOTED: &[u8] = b"Linux version ";
-
-/// How the message of a full table goes on after the name of the module.
-const FULL: &[u8] = b"table full, dropping packet";
 
 impl Message {
     /// Recognises a line; blanks at its end do not matter.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let line = line.trim_ascii_end();
         let message = table_full(line)
+            .or_else(|| limit_exceeded(line))
             .or_else(|| suppressed(line))
             .or_else(|| loaded(line))
             .or_else(|| expectations_full(line))
@@ -90,17 +126,7 @@ impl Message {
     /// Whether a line has a message about a full table somewhere in it, as one of
     /// another program that quotes the kernel.
     pub fn is_quoted_in(line: &[u8]) -> bool {
-        has(line, b"conntrack: table full")
-    }
-
-    /// Whether a line, which [`Message::parse`] does not know, is what is left
-    /// of a message about a full table.
-    pub fn is_cut(line: &[u8]) -> bool {
-        let Some((_, rest)) = prefix(line) else {
-            return false;
-        };
-        let rest = prefix(rest).map_or(rest, |(_, rest)| rest);
-        rest.starts_with(b"table full") || (!rest.is_empty() && FULL.starts_with(rest))
+        has(line, b"conntrack: table full") || has(line, b"conntrack: maximum limit of ")
     }
 }
 
@@ -115,7 +141,8 @@ impl Message {
 /// - 6.16 and later: `table full in netns 4026532114, dropping packet`
 fn table_full(line: &[u8]) -> Option<Message> {
     let (generation, rest) = prefix(line)?;
-    let rest = prefix(rest).map_or(rest, |(_, rest)| rest);
+    let twice = prefix(rest).map(|(_, rest)| rest);
+    let rest = twice.unwrap_or(rest);
     let (container, rest) = match rest.strip_prefix(b"VPS ") {
         Some(rest) => {
             let (container, rest) = number(rest)?;
@@ -132,10 +159,37 @@ fn table_full(line: &[u8]) -> Option<Message> {
         }
         None => (None, rest),
     };
-    matches!(rest, b", dropping packet" | b", dropping packet.").then_some(Message::TableFull {
+    let with_stop = match rest {
+        b", dropping packet" => false,
+        b", dropping packet." => true,
+        _ => return None,
+    };
+    let wording = match (twice.is_some() || netns.is_some(), with_stop) {
+        (true, _) => Wording::NameTwice,
+        (false, true) => Wording::WithStop,
+        (false, false) => Wording::WithoutStop,
+    };
+    Some(Message::TableFull {
         netns,
         container,
+        limit: None,
         generation,
+        wording,
+    })
+}
+
+/// `net/ipv4/netfilter/ip_conntrack_core.c: init_conntrack`, 2.4.0 and some time after:
+/// `ip_conntrack: maximum limit of 8184 entries exceeded`. At first each such packet was
+/// refused; later the kernel wrote this, and then looked for an entry to evict instead.
+fn limit_exceeded(line: &[u8]) -> Option<Message> {
+    let rest = line.strip_prefix(b"ip_conntrack: maximum limit of ")?;
+    let (limit, rest) = number(rest)?;
+    (rest == b" entries exceeded").then_some(Message::TableFull {
+        netns: None,
+        container: None,
+        limit: Some(limit),
+        generation: Generation::IpConntrack,
+        wording: Wording::WithLimit,
     })
 }
 
@@ -177,26 +231,25 @@ fn expectations_full(line: &[u8]) -> Option<Message> {
     (line == b"nf_conntrack: expectation table full").then_some(Message::ExpectationsFull)
 }
 
+/// - 2.4, `net/core/utils.c`: `NET: 37 messages suppressed.`
 /// - 2.6.18, `kernel/printk.c`: `printk: 5990 messages suppressed.`
 /// - 2.6.32, `lib/ratelimit.c`: `__ratelimit: 510 callbacks suppressed`
 /// - later, the same: `net_ratelimit: 510 callbacks suppressed`
 ///
 /// All network messages share one limit.
 fn suppressed(line: &[u8]) -> Option<Message> {
-    let by_tokens = line.strip_prefix(b"printk: ");
-    let (rest, end) = match by_tokens {
-        Some(rest) => (rest, b" messages suppressed.".as_slice()),
-        None => (
-            line.strip_prefix(b"net_ratelimit: ")
-                .or_else(|| line.strip_prefix(b"__ratelimit: "))?,
-            b" callbacks suppressed".as_slice(),
-        ),
-    };
+    let messages = b" messages suppressed.".as_slice();
+    let callbacks = b" callbacks suppressed".as_slice();
+    let (limiter, rest, end) = [
+        (b"NET: ".as_slice(), Limiter::NetTokens, messages),
+        (b"printk: ", Limiter::PrintkTokens, messages),
+        (b"__ratelimit: ", Limiter::Interval, callbacks),
+        (b"net_ratelimit: ", Limiter::Interval, callbacks),
+    ]
+    .into_iter()
+    .find_map(|(head, limiter, end)| Some((limiter, line.strip_prefix(head)?, end)))?;
     let (messages, rest) = number(rest)?;
-    (rest == end).then_some(Message::Suppressed {
-        messages,
-        by_tokens: by_tokens.is_some(),
-    })
+    (rest == end).then_some(Message::Suppressed { messages, limiter })
 }
 
 fn has(line: &[u8], needle: &[u8]) -> bool {
@@ -212,146 +265,4 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let (digits, rest) = text.split_at(end);
     let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
     Some((number, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{forms::FORMS, *};
-
-    fn parse(line: &str) -> Option<Message> {
-        Message::parse(line.as_bytes())
-    }
-
-    #[test]
-    fn every_form_is_recognised_and_has_what_logs_are_searched_for() {
-        for (line, message) in FORMS {
-            assert_eq!(parse(line), Some(message), "{line}");
-            assert!(has(line.as_bytes(), message.needle()), "{line}");
-        }
-    }
-
-    #[test]
-    fn full_tables_are_recognised_in_the_quotes_of_others() {
-        for line in [
-            "monitor: ip_conntrack: table full, dropping packet.",
-            "nf_conntrack: nf_conntrack: table full in netns 4026532114, dropping packet",
-        ] {
-            assert!(Message::is_quoted_in(line.as_bytes()), "{line}");
-        }
-        assert!(!Message::is_quoted_in(
-            b"nf_conntrack: expectation table full"
-        ));
-    }
-
-    #[test]
-    fn a_start_that_does_not_say_its_size_is_none() {
-        for line in [
-            "nf_conntrack version 0.5.0",
-            "nf_conntrack version 0.5.0 (16384 buckets, 65536",
-            "xf_conntrack version 0.5.0 (1 buckets, 1 max)",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn what_is_left_of_a_message_is_told_from_other_messages() {
-        for line in [
-            "nf_conntrack: table full, drop",
-            "ip_conntrack: t",
-            "nf_conntrack: nf_conntrack: table full in netns 40265",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-            assert!(Message::is_cut(line.as_bytes()), "{line}");
-        }
-        for line in [
-            "nf_conntrack: default automatic helper assignment has been turned off",
-            "nf_conntrack: ",
-            "table full, drop",
-            "",
-        ] {
-            assert!(!Message::is_cut(line.as_bytes()), "{line}");
-        }
-    }
-
-    #[test]
-    fn blanks_at_the_end_do_not_matter() {
-        for end in ["\n", "\r\n", " ", "\t \n"] {
-            for (form, message) in FORMS {
-                let line = format!("{form}{end}");
-                assert_eq!(parse(&line), Some(message), "{line:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn near_misses_are_no_full_table() {
-        for line in [
-            "",
-            "nf_conntrack: ",
-            "table full, dropping packet",
-            " nf_conntrack: table full, dropping packet",
-            "nf_conntrack: table full",
-            "ip_conntrack: VPS table full, dropping packet.",
-            "nf_conntrack: table full, dropping packets",
-            "nf_conntrack: table full, dropping packet..",
-            "nf_conntrack: table full, dropping packet. More",
-            "nf_conntrack: Table full, dropping packet",
-            "nf_conntrack:table full, dropping packet",
-            "nf_conntrack: nf_conntrack: nf_conntrack: table full, dropping packet",
-            "xf_conntrack: table full, dropping packet",
-            "nf_conntrack: table full in netns , dropping packet",
-            "nf_conntrack: table full in netns -1, dropping packet",
-            "nf_conntrack: table full in netns 4294967296, dropping packet",
-            "nf_conntrack: table full in netns 99999999999999999999, dropping packet",
-            "nf_conntrack: table full in netns 40265x, dropping packet",
-            "nf_conntrack: table full in netns 4026532114 dropping packet",
-            "Neighbour: table full, dropping packet",
-            "neighbour: arp_cache: neighbor table overflow!",
-            "TCP: request_sock_TCP: Possible SYN flooding on port 80.",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_full_table_of_expectations_is_another_one() {
-        for line in [
-            "nf_conntrack: nf_conntrack: expectation table full",
-            "nf_ct_expect: expectation table full",
-            "nf_conntrack: expectation table full, dropping packet",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn what_others_suppress_is_not_ours() {
-        for line in [
-            "printk: 5990 messages suppressed",
-            "printk: 5990 callbacks suppressed",
-            "net_ratelimit: 5 messages suppressed.",
-            "net_ratelimit: 5 callbacks suppressed.",
-            "net_ratelimit:  callbacks suppressed",
-            "net_ratelimit: -5 callbacks suppressed",
-            "net_ratelimit: 99999999999999999999 callbacks suppressed",
-            "audit_printk_skb: 5 callbacks suppressed",
-            "show_signal_msg: 5 callbacks suppressed",
-            "ratelimit: 5 callbacks suppressed",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_no_message() {
-        assert_eq!(
-            Message::parse(b"\xff\xfe nf_conntrack: table full, dropping packet"),
-            None
-        );
-        assert_eq!(
-            Message::parse(b"nf_conntrack: table full\0, dropping packet"),
-            None
-        );
-    }
 }

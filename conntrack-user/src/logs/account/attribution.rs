@@ -4,8 +4,11 @@
 //! has the same rate limit, however late that is: the number is of the burst
 //! before. It covers network messages of every kind, so it is an upper bound of
 //! the packets refused.
+//!
+//! In a log that is an excerpt the message that came with a report can be missing. It
+//! may have been about a full table, so the report counts however far the next one is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     kernel::{
@@ -14,12 +17,15 @@ use crate::{
     },
     logs::{
         account::{
+            counts::Counts,
             filter::Filter,
-            filtered_out::FilteredOut,
             host::Host,
             moment::Moment,
             rate_limit::RateLimit,
-            tally::{Count, Place, Tally},
+            reports::Report,
+            sums::{Loaded, LogSums},
+            tally::{Count, Place},
+            traits::{Origin, Traits},
             year::YearTracker,
         },
         format::{
@@ -29,29 +35,12 @@ use crate::{
     },
 };
 
-/// The kernel writes the message right after it said how many were suppressed,
-/// within the window of its limit (`net.core.message_cost`, 5 s).
-const REPORT_WINDOW: i64 = 5_000_000;
-
-/// How long after a full table suppressed messages may still be about it, while
-/// others are written.
-const BURST_WINDOW: i64 = 60_000_000;
+/// The kernel writes a message right after it said how many it suppressed; syslog has
+/// whole seconds.
+const RIGHT_AFTER: i64 = 2_000_000;
 
 /// Lines of two processors can be out of order by this much.
 const DISORDER: u64 = 1_000_000;
-
-/// A start of conntrack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
-    /// When.
-    pub moment: Moment,
-    /// On which host.
-    pub host: usize,
-    /// What it said.
-    pub load: Load,
-    /// Whether the same kernel had loaded it before: the limit was reset.
-    pub reload: bool,
-}
 
 /// Starts of conntrack that are kept, at most.
 const LOADS: usize = 10_000;
@@ -62,50 +51,38 @@ pub type BootBetween<'a> = &'a dyn Fn(u64, u64) -> bool;
 /// Adds up one log.
 #[derive(Debug)]
 pub struct Attribution<'a> {
-    filter: &'a Filter,
     years: YearTracker,
     hosts: BTreeMap<Option<Box<[u8]>>, Host>,
-    tally: Tally,
+    counts: Counts<'a>,
     loads: Vec<Loaded>,
     /// Where the last full table's line ended, its host, time and place.
     last: Option<(u64, usize, Moment, Place)>,
+    /// Whether each line of the log is seen, so that one can be missing.
+    by_lines: bool,
+    /// Where the line of a report that was kept ended, its host and time.
+    kept: Option<(u64, Option<Box<[u8]>>, Moment)>,
     /// Suppressed messages that are of no full table.
     suppressed_elsewhere: u64,
-    filtered_out: FilteredOut,
-    full: BTreeSet<Generation>,
+    /// Reports that are counted because the line after them is missing.
+    unfollowed: u64,
+    traits: Traits,
     overshoot: i16,
-}
-
-/// The sums of one log.
-#[derive(Debug)]
-pub struct LogSums {
-    /// The counts.
-    pub tally: Tally,
-    /// Starts of conntrack.
-    pub loads: Vec<Loaded>,
-    /// Suppressed messages that are of no full table.
-    pub suppressed_elsewhere: u64,
-    /// Lines that the options filter out.
-    pub filtered_out: FilteredOut,
-    /// The generations of conntrack that wrote lines about a full table.
-    pub full: BTreeSet<Generation>,
-    /// Years by which the log runs past the time that it was written last.
-    pub overshoot: i16,
 }
 
 impl<'a> Attribution<'a> {
     /// Begins a log.
     pub fn new(filter: &'a Filter, years: YearTracker) -> Self {
         Self {
-            filter,
             years,
             hosts: BTreeMap::new(),
-            tally: Tally::default(),
+            counts: Counts::new(filter),
             loads: Vec::new(),
             last: None,
+            by_lines: false,
+            kept: None,
             suppressed_elsewhere: 0,
-            filtered_out: FilteredOut::default(),
-            full: BTreeSet::new(),
+            unfollowed: 0,
+            traits: Traits::default(),
             overshoot: 0,
         }
     }
@@ -117,6 +94,14 @@ impl Attribution<'_> {
     pub fn begin_part(&mut self, written: i64, begins: Option<i16>) {
         self.years.begin_part(written, begins);
         self.last = None;
+        self.by_lines = false;
+        self.kept = None;
+    }
+
+    /// The part is read line by line: what comes right after a line that matters is
+    /// taken in, too.
+    pub const fn reads_lines(&mut self) {
+        self.by_lines = true;
     }
 
     /// Ends a part of so many bytes.
@@ -148,67 +133,102 @@ impl Attribution<'_> {
     /// Takes in what comes next.
     pub fn take(&mut self, event: &Event, boot_between: BootBetween<'_>) {
         let moment = self.years.moment_of(event.stamp);
-        match event.what {
-            What::Repeated(times) => self.repeated(event, times, moment),
-            What::Message(message, times) => {
-                let mut host = self.host(event);
-                self.follow_boot(&mut host, event, boot_between);
-                match message {
-                    Message::Booted => self.boot(&mut host),
-                    Message::Loaded(load) => {
-                        self.loaded(&mut host, event, moment, load, boot_between);
-                    }
-                    Message::TableFull {
-                        netns,
-                        container,
-                        generation,
-                    } => {
-                        self.full.insert(generation);
-                        let place = match (netns, container) {
-                            (Some(netns), _) => Place::Netns(netns),
-                            (None, Some(container)) => Place::Container(container),
-                            (None, None) => Place::Unnamed,
-                        };
-                        if generation == Generation::IpConntrack {
-                            host.limit.counts_tokens();
-                        }
-                        host.limit.written(times, moment, times > 1);
-                        host.written = Some((moment, event.at.1, is_timed(event)));
-                        host.place = place;
-                        self.table_full(&mut host, moment, place, times);
-                        self.last = Some((event.at.1, host.number, moment, place));
-                    }
-                    Message::Suppressed {
-                        messages,
-                        by_tokens,
-                    } => {
-                        if by_tokens {
-                            host.limit.counts_tokens();
-                        }
-                        host.limit.reported(moment);
-                        self.suppressed(&mut host, moment, messages.saturating_mul(times));
-                    }
-                    Message::ExpectationsFull => {}
-                }
-                self.hosts.insert(event.host.clone(), host);
+        self.follow_report(event, moment);
+        let (message, times) = match event.what {
+            What::Repeated(times) => return self.repeated(event, times, moment),
+            What::Other { left_of_report } => {
+                let follows = self.last.as_ref().is_some_and(|last| last.0 == event.at.0);
+                let Some(messages) = left_of_report.filter(|_| follows) else {
+                    return;
+                };
+                return self.reported(event, moment, messages, true, boot_between);
             }
-        }
+            What::DamagedReport(messages) => {
+                return self.reported(event, moment, messages, true, boot_between);
+            }
+            What::Message(Message::Suppressed { messages, limiter }, times) => {
+                self.traits.reported(limiter);
+                if limiter.counts_tokens() {
+                    self.with_host(event, boot_between, |_, host| host.limit.counts_tokens());
+                }
+                let messages = messages.saturating_mul(times);
+                return self.reported(event, moment, messages, false, boot_between);
+            }
+            What::Message(message, times) => (message, times),
+        };
+        self.with_host(event, boot_between, |sums, host| match message {
+            Message::Booted => sums.boot(host),
+            Message::Loaded(load) => sums.loaded(host, event, moment, load, boot_between),
+            Message::TableFull {
+                netns,
+                container,
+                limit,
+                generation,
+                wording,
+            } => {
+                if host.wanted && sums.counts.filter.time(moment) {
+                    let origin = Origin {
+                        generation,
+                        wording,
+                        daemon: event.daemon,
+                    };
+                    sums.traits.full(origin, limit, times);
+                }
+                let place = Place::of(netns, container);
+                if generation == Generation::IpConntrack {
+                    host.limit.counts_tokens();
+                }
+                host.limit.written(times, moment, times > 1);
+                host.written = Some((moment, event.at.1, is_timed(event)));
+                host.place = place;
+                sums.table_full(host, moment, place, times);
+                sums.last = Some((event.at.1, host.number, moment, place));
+            }
+            Message::ExpectationsFull => {
+                if host.wanted && sums.counts.filter.time(moment) {
+                    sums.traits.expectations += times;
+                }
+            }
+            Message::Suppressed { .. } => {}
+        });
     }
 
     /// Ends the log.
     pub fn finish(mut self) -> LogSums {
         self.end_limits(|_, _| true);
-        for host in self.hosts.values() {
-            self.suppressed_elsewhere += host.pending.map_or(0, |(messages, _)| messages);
+        for mut host in std::mem::take(&mut self.hosts).into_values() {
+            self.give_up(&mut host);
+            match (host.unfollowed.take(), host.last_full) {
+                (Some((report, times)), Some(full)) => {
+                    self.unfollowed += times;
+                    self.counts.report(&host, full, report);
+                }
+                (Some((report, _)), None) => self.suppressed_elsewhere += report.messages,
+                (None, _) => {}
+            }
         }
         LogSums {
             overshoot: self.overshoot,
-            tally: self.tally,
+            tally: self.counts.tally,
             loads: self.loads,
             suppressed_elsewhere: self.suppressed_elsewhere,
-            filtered_out: self.filtered_out,
-            full: self.full,
+            unfollowed: self.unfollowed,
+            filtered_out: self.counts.filtered_out,
+            traits: self.traits,
         }
+    }
+
+    /// Has a message of a host taken in, after what it tells of the host's kernel.
+    fn with_host(
+        &mut self,
+        event: &Event,
+        boot_between: BootBetween<'_>,
+        take: impl FnOnce(&mut Self, &mut Host),
+    ) {
+        let mut host = self.host(event);
+        self.follow_boot(&mut host, event, boot_between);
+        take(self, &mut host);
+        self.hosts.insert(event.host.clone(), host);
     }
 
     fn host(&mut self, event: &Event) -> Host {
@@ -216,7 +236,7 @@ impl Attribution<'_> {
             return host.clone();
         }
         let name = event.host.as_deref();
-        Host::new(self.tally.host(name), self.filter.host(name))
+        Host::new(self.counts.tally.host(name), self.counts.filter.host(name))
     }
 
     /// Notices that the kernel has started anew.
@@ -264,7 +284,7 @@ impl Attribution<'_> {
             (timed && before_timed) || !boot_between(before, event.at.0)
         });
         host.loaded = Some((event.at.1, timed));
-        if host.wanted && self.filter.time(moment) && self.loads.len() < LOADS {
+        if host.wanted && self.counts.filter.time(moment) && self.loads.len() < LOADS {
             self.loads.push(Loaded {
                 moment,
                 host: host.number,
@@ -275,42 +295,94 @@ impl Attribution<'_> {
     }
 
     fn table_full(&mut self, host: &mut Host, moment: Moment, place: Place, times: u64) {
-        if let Some((messages, at)) = host.pending.take() {
-            if moment
-                .since(at)
-                .is_none_or(|after| after.abs() <= REPORT_WINDOW)
-            {
-                self.count_suppressed(host, at, messages);
-            } else {
-                self.suppressed_elsewhere += messages;
-            }
+        let far = host.reports.take_far(moment);
+        self.leave_out(host, far);
+        for report in host.reports.take_all() {
+            self.counts.report(host, report.moment, report);
+        }
+        if let Some((report, times)) = host.unfollowed.take() {
+            self.unfollowed += times;
+            self.counts.report(host, moment, report);
         }
         host.full = Some(moment);
+        host.last_full = Some(moment);
         host.reported = false;
-        self.count_lines(host.number, host.wanted, moment, place, times);
+        self.counts
+            .lines(host.number, host.wanted, moment, place, times);
     }
 
-    fn suppressed(&mut self, host: &mut Host, moment: Moment, messages: u64) {
-        self.give_up(host);
-        match host.full {
-            Some(full) if !host.reported => {
-                host.reported = true;
-                self.count_suppressed(host, full, messages);
+    /// Takes in a report of suppressed messages.
+    fn reported(
+        &mut self,
+        event: &Event,
+        moment: Moment,
+        messages: u64,
+        damaged: bool,
+        boot_between: BootBetween<'_>,
+    ) {
+        let report = Report {
+            moment,
+            messages,
+            damaged,
+            followed: !self.by_lines,
+        };
+        self.with_host(event, boot_between, |sums, host| {
+            host.limit.reported(moment);
+            let far = host.reports.take_far(moment);
+            sums.leave_out(host, far);
+            match host.full {
+                Some(full) if !host.reported => {
+                    host.reported = true;
+                    sums.counts.report(host, full, report);
+                }
+                Some(full) if report.is_near(full) => sums.counts.report(host, moment, report),
+                _ => {
+                    host.reports.keep(report);
+                    sums.kept = Some((event.at.1, event.host.clone(), moment));
+                }
             }
-            Some(full)
-                if moment
-                    .since(full)
-                    .is_some_and(|after| after.abs() <= BURST_WINDOW) =>
-            {
-                self.count_suppressed(host, moment, messages);
-            }
-            _ => host.pending = Some((messages, moment)),
+        });
+    }
+
+    /// Notices that the line came right after a report, so that it, or one like it, is
+    /// what the kernel wrote with the report. A line of another host that is searched for
+    /// says nothing: an excerpt has it, too.
+    fn follow_report(&mut self, event: &Event, moment: Moment) {
+        let Some((end, host, at)) = self.kept.take() else {
+            return;
+        };
+        let any_host = matches!(event.what, What::Other { .. });
+        let follows = end == event.at.0
+            && (any_host || event.host == host)
+            && moment
+                .since(at)
+                .is_none_or(|after| after.abs() <= RIGHT_AFTER);
+        if follows && let Some(host) = self.hosts.get_mut(&host) {
+            host.reports.last_is_followed();
         }
     }
 
-    /// The pending messages are of no full table.
+    /// No full table has come near these reports.
+    fn leave_out(&mut self, host: &mut Host, reports: Vec<Report>) {
+        for report in reports {
+            if report.followed {
+                self.suppressed_elsewhere += report.messages;
+            } else if self.counts.filter.time(report.moment) {
+                match &mut host.unfollowed {
+                    Some((sum, times)) => {
+                        sum.add(report);
+                        *times += 1;
+                    }
+                    None => host.unfollowed = Some((report, 1)),
+                }
+            }
+        }
+    }
+
+    /// No full table will come near the reports that are left.
     fn give_up(&mut self, host: &mut Host) {
-        self.suppressed_elsewhere += host.pending.take().map_or(0, |(messages, _)| messages);
+        let left = host.reports.take_all();
+        self.leave_out(host, left);
     }
 
     fn repeated(&mut self, event: &Event, times: u64, moment: Moment) {
@@ -325,15 +397,15 @@ impl Attribution<'_> {
         } else {
             moment
         };
-        let name: Option<Box<[u8]>> = self.tally.name(number).map(Into::into);
+        let name: Option<Box<[u8]>> = self.counts.tally.name(number).map(Into::into);
         if let Some(host) = self.hosts.get_mut(&name) {
             host.limit.written(times, moment, true);
             host.written = host
                 .written
                 .map(|(_, _, timed)| (moment, event.at.1, timed));
         }
-        let wanted = self.filter.host(name.as_deref());
-        self.count_lines(number, wanted, moment, place, times);
+        let wanted = self.counts.filter.host(name.as_deref());
+        self.counts.lines(number, wanted, moment, place, times);
         self.last = Some((event.at.1, number, moment, place));
     }
 
@@ -364,39 +436,10 @@ impl Attribution<'_> {
                 open: true,
                 ..Count::default()
             };
-            self.count(host.number, host.wanted, moment, host.place, count);
+            self.counts
+                .count(host.number, host.wanted, moment, host.place, count);
         }
         host.limit = RateLimit::default();
-    }
-
-    fn count_lines(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, lines: u64) {
-        let count = Count {
-            lines,
-            ..Count::default()
-        };
-        self.count(host, wanted, moment, place, count);
-    }
-
-    fn count_suppressed(&mut self, host: &Host, moment: Moment, suppressed: u64) {
-        let count = Count {
-            suppressed,
-            ..Count::default()
-        };
-        self.count(host.number, host.wanted, moment, Place::Unnamed, count);
-    }
-
-    fn count(&mut self, host: usize, wanted: bool, moment: Moment, place: Place, count: Count) {
-        let name = self.tally.name(host);
-        if self.filter.is_covered(name, moment) {
-            return;
-        }
-        if wanted && self.filter.time(moment) {
-            self.tally.count(host, moment, place, count);
-        } else if count.lines > 0 && wanted {
-            self.filtered_out.time(moment, count.lines);
-        } else if count.lines > 0 {
-            self.filtered_out.host(name, count.lines);
-        }
     }
 }
 

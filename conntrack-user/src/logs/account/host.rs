@@ -1,6 +1,11 @@
 //! The state of one host while a log is read.
 
-use crate::logs::account::{moment::Moment, rate_limit::RateLimit, tally::Place};
+use crate::logs::account::{
+    moment::Moment,
+    rate_limit::RateLimit,
+    reports::{Report, Reports},
+    tally::Place,
+};
 
 /// What the next message of a host is compared with.
 #[derive(Clone, Debug)]
@@ -20,8 +25,13 @@ pub(super) struct Host {
     pub(super) place: Place,
     /// The rate limit of its kernel.
     pub(super) limit: RateLimit,
-    /// Suppressed messages that are not attributed yet, and when they were reported.
-    pub(super) pending: Option<(u64, Moment)>,
+    /// Reports of suppressed messages that are not attributed yet.
+    pub(super) reports: Reports,
+    /// Reports far from any full table without the line that the kernel writes with
+    /// each, which may have been about one: their sum, and how many.
+    pub(super) unfollowed: Option<(Report, u64)>,
+    /// The last full table, of whichever start of the kernel.
+    pub(super) last_full: Option<Moment>,
     /// The start of the kernel that the last message is of, if the log says so.
     pub(super) boot: Option<[u8; 32]>,
     /// Microseconds since the kernel started, of the last message.
@@ -41,7 +51,9 @@ impl Host {
             written: None,
             place: Place::Unnamed,
             limit: RateLimit::default(),
-            pending: None,
+            reports: Reports::default(),
+            unfollowed: None,
+            last_full: None,
             boot: None,
             uptime: 0,
             loaded: None,

@@ -2,10 +2,14 @@
 //! suppressed next to them.
 
 pub mod attribution;
+mod counts;
 pub mod filter;
 pub mod filtered_out;
 mod host;
 pub mod moment;
 pub mod rate_limit;
+mod reports;
+pub mod sums;
 pub mod tally;
+pub mod traits;
 pub mod year;

@@ -17,6 +17,17 @@ pub enum Place {
     Container(u32),
 }
 
+impl Place {
+    /// What a message names.
+    pub const fn of(netns: Option<u32>, container: Option<u32>) -> Self {
+        match (netns, container) {
+            (Some(netns), _) => Self::Netns(netns),
+            (None, Some(container)) => Self::Container(container),
+            (None, None) => Self::Unnamed,
+        }
+    }
+}
+
 /// A number of messages that the kernel wrote, and that it suppressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -24,8 +35,10 @@ pub struct Count {
     pub lines: u64,
     /// Messages suppressed next to them, of whatever kind.
     pub suppressed: u64,
-    /// Whether more may have been suppressed: the log does not say.
+    /// Whether more may have been suppressed: the kernel has not reported it.
     pub open: bool,
+    /// Whether more may have been suppressed: a report of it is damaged.
+    pub damaged: bool,
 }
 
 impl Count {
@@ -34,6 +47,7 @@ impl Count {
         self.lines = self.lines.saturating_add(other.lines);
         self.suppressed = self.suppressed.saturating_add(other.suppressed);
         self.open |= other.open;
+        self.damaged |= other.damaged;
     }
 
     /// The larger of both, where both are of the same messages.
@@ -45,6 +59,8 @@ impl Count {
             std::cmp::Ordering::Equal => self.open && other.open,
             std::cmp::Ordering::Greater => self.open,
         };
+        // What one writing lost the other has.
+        self.damaged &= other.damaged;
         self.lines = self.lines.max(other.lines);
         self.suppressed = self.suppressed.max(other.suppressed);
     }
@@ -52,22 +68,22 @@ impl Count {
 
 /// Bounds of a number of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
+pub struct PacketBounds {
     /// One for each line.
     pub at_least: u64,
     /// And one for each suppressed message that the kernel reported.
     pub at_most: u64,
     /// Whether the kernel may have suppressed more, so that `at_most` is not an upper
-    /// bound.
+    /// bound: it has not reported it, or the report is damaged.
     pub open: bool,
 }
 
-impl From<Count> for Range {
+impl From<Count> for PacketBounds {
     fn from(count: Count) -> Self {
         Self {
             at_least: count.lines,
             at_most: count.lines.saturating_add(count.suppressed),
-            open: count.open,
+            open: count.open || count.damaged,
         }
     }
 }
@@ -190,17 +206,17 @@ impl Tally {
         self.sum(|key| key.minute)
     }
 
-    /// The minutes and hosts of which not all may be told, in order.
-    pub fn open(&self) -> Vec<(Moment, Option<&[u8]>)> {
-        let mut open: Vec<_> = self
+    /// The minutes and hosts with such a count, in order.
+    pub fn minutes_with(&self, such: impl Fn(&Count) -> bool) -> Vec<(Moment, Option<&[u8]>)> {
+        let mut minutes: Vec<_> = self
             .counts
             .iter()
-            .filter(|(_, count)| count.open)
+            .filter(|(_, count)| such(count))
             .map(|(key, _)| (key.minute, self.name(key.host)))
             .collect();
-        open.sort_unstable();
-        open.dedup();
-        open
+        minutes.sort_unstable();
+        minutes.dedup();
+        minutes
     }
 
     /// Sums by host.

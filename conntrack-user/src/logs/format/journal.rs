@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     kernel::message::Message,
     logs::format::{
-        event::{Event, What},
+        event::{Daemon, Event, What},
         stamp::Stamp,
     },
 };
@@ -74,6 +74,7 @@ impl Entry {
             stamp: number(&self.realtime)
                 .and_then(|at: u64| i64::try_from(at).ok())
                 .map_or(Stamp::Missing, Stamp::At),
+            daemon: Daemon::Usual,
             uptime: number(&self.uptime),
             host: self.host.as_deref().map(|host| host.as_bytes().into()),
             boot: self
@@ -85,11 +86,47 @@ impl Entry {
     }
 }
 
-/// Reads a line of `journalctl -o json`. None: it is not one.
+/// Reads a line of `journalctl -o json`, `json-seq` or `json-sse`. None: it is not one.
 pub fn json(line: &[u8], at: (u64, u64)) -> Option<Option<Event>> {
+    let line = line
+        .strip_prefix(b"\x1e")
+        .or_else(|| line.strip_prefix(b"data: "))
+        .unwrap_or(line);
+    if line.first() != Some(&b'{') {
+        return None;
+    }
     let entry: Entry = serde_json::from_slice(line).ok()?;
     entry.realtime.as_ref()?;
     Some(entry.event(at))
+}
+
+/// How `journalctl -o json-pretty` begins: a brace and the end of the line.
+pub fn is_pretty(begin: &[u8]) -> bool {
+    begin
+        .strip_prefix(b"{")
+        .is_some_and(|rest| rest.starts_with(b"\n") || rest.starts_with(b"\r\n"))
+}
+
+/// Reads `journalctl -o json-pretty`, and calls `take` with what is about us and with how
+/// many bytes have been read. None: it is JSON of another program.
+pub fn pretty(
+    source: impl io::Read,
+    mut take: impl FnMut(Option<Event>, u64),
+) -> Option<io::Result<()>> {
+    let mut values = serde_json::Deserializer::from_reader(source).into_iter::<Entry>();
+    let mut begin = 0;
+    let mut is_journal = false;
+    while let Some(entry) = values.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return is_journal.then(|| Err(error.into())),
+        };
+        is_journal |= entry.realtime.is_some();
+        let end = values.byte_offset() as u64;
+        take(entry.event((begin, end)), end);
+        begin = end;
+    }
+    is_journal.then_some(Ok(()))
 }
 
 /// Reads the export format, and calls `take` with what is about us and with how

@@ -3,11 +3,17 @@
 //!
 //! Known are: syslog files in the traditional form, with years, in ISO 8601
 //! and in RFC 5424; busybox and OpenWrt; dmesg(1) in all its forms of time;
-//! `journalctl -o short…`; records of `/dev/kmsg`; and bare messages.
+//! `journalctl -o short…`; records of `/dev/kmsg`; and bare messages. Times may be
+//! in any language. Each may be quoted, or have before it what grep, Docker or
+//! Kubernetes put there.
 
 use crate::{
     kernel::kmsg::Record,
-    logs::format::stamp::{Cursor, Stamp},
+    logs::format::{
+        carrier,
+        event::Daemon,
+        stamp::{Cursor, Stamp},
+    },
 };
 
 /// A line, taken apart.
@@ -25,6 +31,10 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// How often: rsyslog folds messages that follow each other and are equal.
     pub times: u64,
+    /// Which kind of daemon wrote it.
+    pub daemon: Daemon,
+    /// Whether anything says when or by whom it was written.
+    pub has_header: bool,
 }
 
 /// Who wrote a line.
@@ -40,10 +50,33 @@ pub enum Writer {
 
 impl<'a> Line<'a> {
     /// Takes a line apart. Whatever a crash has left before it, as NUL bytes, is
-    /// not part of it.
+    /// not part of it, nor is what a mail or another program has put around it.
     pub fn parse(line: &'a [u8]) -> Self {
         let line = memchr::memrchr(0, line).map_or(line, |nul| &line[nul + 1..]);
         let line = line.trim_ascii_end();
+        let line = carrier::unquoted(line);
+        let own = Self::parse_own(line);
+        if own.has_header && own.writer == Writer::Kernel {
+            return own;
+        }
+        let (stamp, inside) = carrier::carried(line);
+        let carried = Self::parse_own(inside).carried_at(stamp);
+        if carried.has_header { carried } else { own }
+    }
+
+    /// Has the time of what carries the line, unless it has a time of day itself.
+    fn carried_at(mut self, stamp: Option<Stamp>) -> Self {
+        if let Some(stamp) = stamp {
+            self.has_header = true;
+            if matches!(self.stamp, Stamp::Missing | Stamp::Uptime(_)) {
+                self.stamp = stamp;
+            }
+        }
+        self
+    }
+
+    /// Takes a line apart that is nothing but a line of a log.
+    fn parse_own(line: &'a [u8]) -> Self {
         if line.first().is_some_and(u8::is_ascii_digit)
             && let Some(record) = Record::parse(line)
         {
@@ -63,8 +96,11 @@ impl<'a> Line<'a> {
             .or_else(|| rest.iso())
             .or_else(|| rest.full())
             .or_else(|| rest.ctime())
-            .or_else(|| rest.unix());
-        rest.blanks();
+            .or_else(|| rest.unix())
+            .or_else(|| rest.local());
+        if stamp.is_some() {
+            rest.blanks();
+        }
         if before.get(19) == Some(&b',')
             && let Some(stamp @ Stamp::At(_)) = stamp
         {
@@ -72,12 +108,25 @@ impl<'a> Line<'a> {
             rest.caller();
             return Self::of_dmesg(stamp, rest, by_kernel);
         }
+        let mut tagged = false;
+        let mut daemon = Daemon::Usual;
         let (host, writer) = match stamp {
             _ if structured => structured_header(&mut rest),
-            Some(_) => header(&mut rest),
+            Some(_) => {
+                let (host, writer, of_line) = header(&mut rest);
+                daemon = match of_line {
+                    Daemon::BusyBox { as_user: false }
+                        if host == Some(b"OpenWrt") || Cursor(before).ctime().is_some() =>
+                    {
+                        Daemon::OpenWrt
+                    }
+                    daemon => daemon,
+                };
+                (host, writer)
+            }
             None => {
                 // Without a time there is no host, but maybe a tag.
-                let _ = tag(&mut rest);
+                tagged = tag(&mut rest).is_some();
                 (None, Writer::Kernel)
             }
         };
@@ -89,6 +138,8 @@ impl<'a> Line<'a> {
             writer,
             text: rest.0,
             times: 1,
+            daemon,
+            has_header: stamp.is_some() || priority.is_some() || tagged,
         }
         .unfolded()
     }
@@ -105,6 +156,8 @@ impl<'a> Line<'a> {
             },
             text: record.text,
             times: 1,
+            daemon: Daemon::Usual,
+            has_header: true,
         }
     }
 
@@ -131,6 +184,8 @@ impl<'a> Line<'a> {
             },
             text: rest.0,
             times: 1,
+            daemon: Daemon::Usual,
+            has_header: true,
         }
     }
 
@@ -212,20 +267,22 @@ fn decoded(rest: &mut Cursor<'_>) {
     }
 }
 
-/// Host and tag of a syslog line.
-fn header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer) {
+/// Host and tag of a syslog line, and the daemon that writes such ones.
+fn header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer, Daemon) {
     if tag(rest).is_some() {
-        return (None, Writer::Kernel);
+        return (None, Writer::Kernel, Daemon::Usual);
     }
     let mut ahead = *rest;
     let first = ahead.word();
     if first.ends_with(b":") {
-        return (None, Writer::Other);
+        return (None, Writer::Other, Daemon::Usual);
     }
-    let host = (!is_facility(first)).then_some(first);
+    let mut daemon = by_facility(first);
+    let host = daemon.is_none().then_some(first);
     if host.is_some() {
         let mut beyond = ahead;
-        if is_facility(beyond.word()) {
+        daemon = by_facility(beyond.word());
+        if daemon.is_some() {
             ahead = beyond;
         }
     }
@@ -237,7 +294,7 @@ fn header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer) {
         Writer::Other
     };
     *rest = ahead;
-    (host, writer)
+    (host, writer, daemon.unwrap_or_default())
 }
 
 /// `kernel: `, and what a syslog daemon makes of it.
@@ -253,10 +310,12 @@ fn tag(rest: &mut Cursor<'_>) -> Option<()> {
     Some(())
 }
 
-/// `kern.warn`, as busybox and OpenWrt write it.
-fn is_facility(word: &[u8]) -> bool {
-    let Some(level) = word.strip_prefix(b"kern.") else {
-        return false;
+/// `kern.warn`, as busybox and OpenWrt write it; `user.warn` is the same by a klogd that
+/// is linked with glibc, whose openlog(3) takes the kernel's facility, 0, for none.
+fn by_facility(word: &[u8]) -> Option<Daemon> {
+    let (level, as_user) = match word.strip_prefix(b"kern.") {
+        Some(level) => (level, false),
+        None => (word.strip_prefix(b"user.")?, true),
     };
     [
         &b"emerg"[..],
@@ -270,6 +329,7 @@ fn is_facility(word: &[u8]) -> bool {
         b"debug",
     ]
     .contains(&level)
+    .then_some(Daemon::BusyBox { as_user })
 }
 
 /// `HOST APP-NAME PROCID MSGID STRUCTURED-DATA MSG` (RFC 5424, section 6).
@@ -283,7 +343,7 @@ fn structured_header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer) {
     rest.word();
     rest.word();
     while rest.0.first() == Some(&b'[') {
-        let Some(end) = memchr::memchr(b']', rest.0) else {
+        let Some(end) = end_of_element(rest.0) else {
             return (Some(host), Writer::Other);
         };
         rest.0 = &rest.0[end + 1..];
@@ -292,4 +352,17 @@ fn structured_header<'a>(rest: &mut Cursor<'a>) -> (Option<&'a [u8]>, Writer) {
     rest.blanks();
     let _ = rest.eat(b"\xef\xbb\xbf");
     ((host != b"-").then_some(host), writer)
+}
+
+/// Where a structured element ends. In the quotes of a value a backslash is before `"`,
+/// `\\` and `]` that are part of it (RFC 5424, section 6.3.3).
+fn end_of_element(element: &[u8]) -> Option<usize> {
+    let mut in_quotes = false;
+    let mut escaped = false;
+    element.iter().position(|&byte| {
+        let ends = byte == b']' && !in_quotes;
+        in_quotes ^= byte == b'"' && !escaped;
+        escaped = byte == b'\\' && in_quotes && !escaped;
+        ends
+    })
 }

@@ -5,6 +5,8 @@ use jiff::{
     civil::{Date, DateTime, Time},
 };
 
+use crate::logs::format::locale;
+
 /// When a line was written, as far as the line says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
@@ -54,6 +56,9 @@ impl<'a> Cursor<'a> {
 
     /// A decimal number of at most `most` digits, with how many there were.
     pub(super) fn number(&mut self, most: usize) -> Option<(u64, usize)> {
+        if self.0.first().is_some_and(|byte| !byte.is_ascii()) {
+            return self.local_number(most);
+        }
         let digits = self
             .0
             .iter()
@@ -64,6 +69,20 @@ impl<'a> Cursor<'a> {
         let number = std::str::from_utf8(number).ok()?.parse().ok()?;
         self.0 = rest;
         Some((number, digits))
+    }
+
+    /// The same in the digits of another script.
+    fn local_number(&mut self, most: usize) -> Option<(u64, usize)> {
+        let mut number = 0_u64;
+        let mut digits = 0;
+        while digits < most
+            && let Some((digit, rest)) = locale::digit(self.0)
+        {
+            number = number.checked_mul(10)?.checked_add(digit.into())?;
+            digits += 1;
+            self.0 = rest;
+        }
+        (digits > 0).then_some((number, digits))
     }
 
     fn small(&mut self, most: usize) -> Option<i8> {
@@ -121,6 +140,14 @@ impl<'a> Cursor<'a> {
         self.eat(b" ")
     }
 
+    /// `Di `, `二 `: a short word, which may be a day of the week.
+    fn any_weekday(&mut self) -> Option<()> {
+        const LONGEST: usize = 6;
+        let word = self.word();
+        let is_short = word.len() <= LONGEST || !word.is_ascii();
+        (is_short && locale::is_name(word, 1)).then_some(())
+    }
+
     fn year(&mut self) -> Option<i16> {
         let (year, 4) = self.number(4)? else {
             return None;
@@ -151,6 +178,38 @@ impl<'a> Cursor<'a> {
         Date::new(2000, month, day).ok()?;
         *self = ahead;
         Some(Stamp::Yearless { month, day, time })
+    }
+
+    /// As [`Cursor::syslog`] in another language: `oct 28 08:38:46`, `8月 10 17:27:03`; and as
+    /// ctime(3) has it, `二 8月 10 17:27:03 2021`, where the year ends the text. Of a
+    /// month that is not known there is no time.
+    pub(super) fn local(&mut self) -> Option<Stamp> {
+        const LONGEST: usize = 160;
+        let text = self.0;
+        if text.first() == Some(&b' ') {
+            return None;
+        }
+        let mut blanks = memchr::memchr_iter(b' ', text.get(..LONGEST).unwrap_or(text));
+        blanks.find_map(|blank| {
+            let mut ahead = Cursor(&text[blank..]);
+            ahead.blanks();
+            let day = ahead.small(2)?;
+            ahead.eat(b" ")?;
+            let mut with_year = ahead;
+            let mut year = with_year.year().filter(|_| with_year.eat(b" ").is_some());
+            if year.is_some() {
+                ahead = with_year;
+            }
+            let time = ahead.time(false)?;
+            let mut ends = ahead;
+            if year.is_none() && ends.eat(b" ").is_some() && ends.0.len() <= 16 {
+                year = ends.year().filter(|_| ends.0.is_empty());
+                ahead = if year.is_some() { ends } else { ahead };
+            }
+            let stamp = named_day(&text[..blank], day, year, time)?;
+            *self = ahead;
+            Some(stamp)
+        })
     }
 
     /// `2026-03-12T13:40:34.123456+01:00`; with a blank, without a zone, with a
@@ -218,7 +277,7 @@ impl<'a> Cursor<'a> {
     /// Abbreviations but UTC have no one meaning: taken for the zone at hand.
     pub(super) fn full(&mut self) -> Option<Stamp> {
         let mut ahead = *self;
-        ahead.weekday()?;
+        ahead.any_weekday()?;
         let stamp = ahead.iso()?;
         ahead.eat(b" ")?;
         let zone = ahead.word();
@@ -269,7 +328,8 @@ impl<'a> Cursor<'a> {
     pub(super) fn bracket(&mut self) -> Option<Stamp> {
         let mut ahead = *self;
         ahead.eat(b"[")?;
-        let end = memchr::memchr(b']', ahead.0.get(..64).unwrap_or(ahead.0))?;
+        const LONGEST: usize = 160;
+        let end = memchr::memchr(b']', ahead.0.get(..LONGEST).unwrap_or(ahead.0))?;
         let inside = ahead.0[..end].trim_ascii();
         ahead.0 = &ahead.0[end + 1..];
         let stamp = inside_bracket(Cursor(inside))?;
@@ -304,15 +364,12 @@ fn inside_bracket(mut inside: Cursor<'_>) -> Option<Stamp> {
         inside.number(10)?;
         return (inside.fraction() >= 0 && inside.0.is_empty()).then_some(Stamp::Missing);
     }
-    if let Some(month) = inside.month() {
-        let day = inside.small(2)?;
-        inside.eat(b" ")?;
-        let time = inside.time(true)?;
-        Date::new(2000, month, day).ok()?;
-        return inside
-            .0
-            .is_empty()
-            .then_some(Stamp::Yearless { month, day, time });
+    if let Some(stamp) = to_the_minute(inside.0) {
+        return Some(stamp);
+    }
+    let mut local = inside;
+    if let Some(stamp) = local.local() {
+        return local.0.is_empty().then_some(stamp);
     }
     let (seconds, _) = inside.number(10)?;
     if inside.0.first() != Some(&b'.') {
@@ -322,4 +379,42 @@ fn inside_bracket(mut inside: Cursor<'_>) -> Option<Stamp> {
     inside.blanks();
     (inside.0.is_empty() || inside.0.starts_with(b"<"))
         .then_some(Stamp::Uptime(seconds * 1_000_000 + microseconds))
+}
+
+/// `Nov20 22:30`, `Nov 1 22:30`, `8月10 17:27`: as `dmesg -e` writes the first message of
+/// a minute.
+fn to_the_minute(inside: &[u8]) -> Option<Stamp> {
+    let blank = memchr::memrchr(b' ', inside)?;
+    let mut time = Cursor(&inside[blank + 1..]);
+    let time = time.time(true).filter(|_| time.0.is_empty())?;
+    let date = &inside[..blank];
+    let digits = date
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|byte| byte.is_ascii_digit());
+    let (words, day) = date.split_at(date.len() - digits.count());
+    named_day(words, Cursor(day).small(2)?, None, time)
+}
+
+/// A day of a month that is said by name.
+fn named_day(words: &[u8], day: i8, year: Option<i16>, time: Time) -> Option<Stamp> {
+    if !(1..=31).contains(&day) {
+        return None;
+    }
+    let month = locale::month(words);
+    // A day and a month of several words each; else no more than one word each.
+    if !locale::is_name(words, if month.is_some() { 4 } else { 2 }) {
+        return None;
+    }
+    let date = month.and_then(|month| Date::new(year.unwrap_or(2000), month, day).ok());
+    Some(match (date, year) {
+        (Some(date), Some(_)) => Stamp::Local(date.to_datetime(time)),
+        (Some(date), None) => Stamp::Yearless {
+            month: date.month(),
+            day,
+            time,
+        },
+        (None, _) => Stamp::Missing,
+    })
 }

@@ -11,7 +11,7 @@ use crate::{
     logs::{
         account::attribution::Attribution,
         format::{
-            event::{Event, What},
+            event::{Daemon, Event, What},
             stamp::Stamp,
         },
         time::now,
@@ -41,6 +41,7 @@ pub(super) fn read(sums: &mut Attribution<'_>) -> Result<Read> {
                 uptime: Some(record.uptime),
                 host: Some(host.clone()),
                 boot: None,
+                daemon: Daemon::Usual,
                 what: What::Message(message, 1),
             };
             sums.take(&event, &|_, _| false);

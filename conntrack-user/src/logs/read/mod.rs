@@ -1,6 +1,7 @@
 //! Reads logs: which there are, what is in them, and how much of it could be read.
 
 mod compression;
+mod encoding;
 mod journalctl;
 mod kernel_log;
 mod part;

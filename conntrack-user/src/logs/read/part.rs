@@ -12,7 +12,10 @@ use memmap2::Mmap;
 
 use crate::{
     logs::{
-        read::compression::{Decoded, decoded},
+        read::{
+            compression::{Decoded, decoded},
+            encoding,
+        },
         time,
     },
     say::text::plain,
@@ -70,6 +73,8 @@ impl Part {
             }
             _ => anyhow::Error::new(error).context(format!("cannot read {}", shown())),
         })?;
+        let decoded =
+            encoding::plain_text(decoded).with_context(|| format!("cannot read {}", shown()))?;
         let content = match decoded {
             Decoded::Decompressed(stream) => Content::Stream(stream),
             Decoded::Plain(reader) if !metadata.is_file() => Content::Stream(Box::new(reader)),

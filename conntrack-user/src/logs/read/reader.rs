@@ -14,14 +14,12 @@ use jiff::tz::TimeZone;
 use crate::{
     logs::{
         account::{
-            attribution::{Attribution, LogSums},
-            filter::Filter,
-            tally::Tally,
+            attribution::Attribution, filter::Filter, sums::LogSums, tally::Tally,
             year::YearTracker,
         },
         read::{
             compression::{Decoded, decoded},
-            journalctl, kernel_log,
+            encoding, journalctl, kernel_log,
             part::{self, Part},
             progress::Progress,
             request::Request,
@@ -31,7 +29,7 @@ use crate::{
         },
         time::now,
     },
-    say::text::plain,
+    say::{number::counted, text::plain},
 };
 
 /// Reads logs and adds them up.
@@ -162,7 +160,8 @@ impl Reader<'_> {
         let mut sums = self.sums(&filter);
         sums.begin_part(now(), self.year);
         let name = "stdin";
-        let stream: Box<dyn Read> = match decoded(BufReader::with_capacity(64 << 10, io::stdin())) {
+        let stdin = BufReader::with_capacity(64 << 10, io::stdin());
+        let stream: Box<dyn Read> = match decoded(stdin).and_then(encoding::plain_text) {
             Ok(Decoded::Decompressed(stream)) => stream,
             Ok(Decoded::Plain(reader)) => Box::new(reader),
             Err(error) => return self.unreadable(name.to_owned(), &error.into()),
@@ -214,6 +213,7 @@ impl Reader<'_> {
     /// Notes what was found in a text besides events, and whether it is a log.
     fn searched(&mut self, name: String, bytes: u64, searched: &Searched, outcome: io::Result<()>) {
         self.summary.skipped.add(searched.skipped);
+        let unknown = searched.unknown.filter(|_| !searched.full);
         if let Err(error) = outcome {
             let error = anyhow::Error::from(error).context("not read to its end");
             self.unreadable(name.clone(), &error);
@@ -221,9 +221,19 @@ impl Reader<'_> {
             let why =
                 anyhow!("it is not a log: it has hardly any text, and no line about conntrack");
             return self.unreadable(name, &why);
+        } else if let Some((_, form)) = unknown {
+            let why = form.remedy().replace("FILE", &name);
+            return self.unreadable(name, &anyhow!(why));
         } else if searched.text_share.is_mostly_binary() {
             self.summary.warnings.push(format!(
                 "{name} is mostly binary data: is it a log? Only its text was searched"
+            ));
+        }
+        if let Some((lines, _)) = searched.unknown {
+            self.summary.warnings.push(format!(
+                "{name} has {} about a full table in a form that ctdrop does not know: it is not \
+                 known whether the kernel wrote them",
+                counted(lines, "line")
             ));
         }
         self.source(name, bytes);

@@ -1,19 +1,18 @@
 //! What the logs say, added up, and what could be read of them.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use serde::Serialize;
 
-use crate::{
-    kernel::generation::Generation,
-    logs::{
-        account::{
-            attribution::{Loaded, LogSums},
-            filtered_out::FilteredOut,
-            tally::Tally,
-        },
-        search::scanner::Skipped,
+use crate::logs::{
+    account::{
+        filter::short,
+        filtered_out::FilteredOut,
+        sums::{Loaded, LogSums},
+        tally::Tally,
+        traits::Traits,
     },
+    search::scanner::Skipped,
 };
 
 /// A log that was read.
@@ -55,10 +54,13 @@ pub struct Summary {
     pub loads: Vec<(Loaded, Option<Box<[u8]>>)>,
     /// Suppressed messages that are of no full table.
     pub suppressed_elsewhere: u64,
+    /// Reports of suppressed messages that are counted although no full table is near,
+    /// because the line that the kernel writes with each is missing.
+    pub unfollowed: u64,
     /// Lines that the options filter out.
     pub filtered_out: FilteredOut,
-    /// The generations of conntrack that wrote lines about a full table.
-    pub full: BTreeSet<Generation>,
+    /// What its lines show besides.
+    pub traits: Traits,
     /// What was read.
     pub sources: Vec<Source>,
     /// What was not.
@@ -72,6 +74,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether all that was counted is of the host of this name, as far as the logs name it:
+    /// `localhost` is nobody's name.
+    pub fn is_all_of(&self, name: &[u8]) -> bool {
+        let by_host = self.tally.by_host();
+        let is_it = |host: Option<&[u8]>| host.is_some_and(|host| short(host) == short(name));
+        short(name) != b"localhost"
+            && !by_host.is_empty()
+            && by_host.keys().all(|&host| is_it(self.tally.name(host)))
+    }
+
     /// Takes in what a log says, apart from its counts.
     pub(super) fn add(&mut self, sums: LogSums) {
         for load in sums.loads {
@@ -79,7 +91,8 @@ impl Summary {
             self.loads.push((load, host));
         }
         self.suppressed_elsewhere += sums.suppressed_elsewhere;
+        self.unfollowed += sums.unfollowed;
         self.filtered_out.add(sums.filtered_out);
-        self.full.extend(sums.full);
+        self.traits.add(sums.traits);
     }
 }

@@ -7,17 +7,25 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use crate::logs::{
-    account::{attribution::Attribution, year::YearTracker},
-    format::{journal, line::Line},
-    read::{
-        part::{Content, Part},
-        progress::Progress,
-    },
-    search::{
-        blocks,
-        scanner::{Found, LONGEST, Scanner, Skipped},
-        text_share::TextShare,
+use crate::{
+    kernel::message::Message,
+    logs::{
+        account::{attribution::Attribution, year::YearTracker},
+        format::{
+            event::{Event, What},
+            journal,
+            line::Line,
+            unknown::Form,
+        },
+        read::{
+            part::{Content, Part},
+            progress::Progress,
+        },
+        search::{
+            blocks,
+            scanner::{Found, LONGEST, Scanner, Skipped},
+            text_share::TextShare,
+        },
     },
 };
 
@@ -43,12 +51,23 @@ pub(super) struct Searched {
     pub(super) text_share: TextShare,
     /// Lines that were not counted.
     pub(super) skipped: Skipped,
+    /// Whether there was a message of the kernel about a full table.
+    pub(super) full: bool,
+    /// Lines about a full table in a form that is not known, and which.
+    pub(super) unknown: Option<(u64, Form)>,
 }
 
 impl Searched {
     fn take(&mut self, found: &Found) {
         self.text_share += found.text_share;
         self.skipped.add(found.skipped);
+        self.full |= found
+            .events
+            .iter()
+            .any(|event| matches!(event.what, What::Message(Message::TableFull { .. }, _)));
+        if let Some((lines, form)) = found.unknown {
+            self.unknown.get_or_insert((0, form)).0 += lines;
+        }
     }
 }
 
@@ -87,8 +106,8 @@ impl TextReader {
         progress: &mut dyn Progress,
     ) -> (Searched, io::Result<()>) {
         let mut searched = Searched::default();
-        if bytes.starts_with(journal::EXPORT) {
-            return (searched, export(bytes, sums, progress));
+        if let Some(read) = whole_entries(bytes, bytes, sums, progress) {
+            return read;
         }
         let boot = |from: u64, to: u64| {
             let place = |at| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
@@ -96,6 +115,7 @@ impl TextReader {
                 .has_boot(&bytes[place(from).min(place(to))..place(to)])
         };
         let mut kept = 0;
+        sums.reads_lines();
         blocks::scan_all(
             bytes,
             self.threads.get(),
@@ -123,16 +143,17 @@ impl TextReader {
     ) -> (Searched, io::Result<()>) {
         let mut searched = Searched::default();
         let mut stream = BufReader::with_capacity(64 << 10, stream);
-        match stream.fill_buf() {
-            Ok(begin) if begin.starts_with(journal::EXPORT) => {
-                return (searched, export(stream, sums, progress));
-            }
-            Ok(_) => {}
+        let begin = match stream.fill_buf() {
+            Ok(begin) => begin[..begin.len().min(BEGIN)].to_vec(),
             Err(error) => return (searched, Err(error)),
+        };
+        if let Some(read) = whole_entries(&begin, &mut stream, sums, progress) {
+            return read;
         }
         // Starts of the kernel are events of their own here.
         let boot = |_, _| false;
         let mut reached = 0;
+        sums.reads_lines();
         let outcome = blocks::scan_stream(stream, &self.streams, |found, length| {
             searched.take(&found);
             take_found(sums, &found, &boot);
@@ -179,17 +200,32 @@ fn release(map: &memmap2::Mmap, from: usize, to: usize) {
         unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, to - from) };
 }
 
-/// Reads the journal's export format.
-fn export(
+/// How much of a log tells whether it has entries of several lines.
+const BEGIN: usize = 64;
+
+/// Reads a log that has entries of several lines, as `journalctl` writes them with `-o
+/// export` and `-o json-pretty`. None: it is no such log.
+fn whole_entries(
+    begin: &[u8],
     source: impl BufRead,
     sums: &mut Attribution<'_>,
     progress: &mut dyn Progress,
-) -> io::Result<()> {
-    journal::export(source, |event, reached| {
+) -> Option<(Searched, io::Result<()>)> {
+    let take = |event: Option<Event>, reached| {
         if let Some(event) = event {
             sums.take(&event, &|_, _| false);
         }
         progress.reached(reached);
+    };
+    let mut searched = Searched::default();
+    if begin.starts_with(journal::EXPORT) {
+        return Some((searched, journal::export(source, take).map(|_| ())));
+    }
+    journal::is_pretty(begin).then(|| {
+        let outcome = journal::pretty(source, take).unwrap_or_else(|| {
+            searched.unknown = Some((1, Form::Json));
+            Ok(())
+        });
+        (searched, outcome)
     })
-    .map(|_| ())
 }

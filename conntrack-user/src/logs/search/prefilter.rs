@@ -14,13 +14,13 @@ const GROUP: usize = 256;
 /// How far ahead of the search memory is asked for: a page.
 const AHEAD: usize = 4096;
 
-/// How far beyond its place a comparison looks.
+/// How far beyond its place a comparison looks, and what is searched for reaches.
 const BEYOND: usize = 16;
 
 /// Of `_conntrack` the ends are compared: `k` is 9 bytes after `_`.
 const K: usize = CONNTRACK.len() - 1;
 
-/// Of `s suppressed` these are compared.
+/// Of `s suppr` these are compared.
 const PPR: &[u8; 3] = b"ppr";
 
 /// Where they are in it.
@@ -33,6 +33,8 @@ const _: () = assert!(
         && SUPPRESSED[PPR_AT + 1] == PPR[1]
         && SUPPRESSED[PPR_AT + 2] == PPR[2]
         && K < BEYOND
+        && CONNTRACK.len() < BEYOND
+        && SUPPRESSED.len() < BEYOND
 );
 
 /// The fastest way that this processor has.
@@ -58,7 +60,7 @@ impl Prefilter {
         let mut at = 0;
         while let Some(group) = self.next(bytes, at) {
             at = group + GROUP;
-            each(group, (at + SUPPRESSED.len()).min(bytes.len()));
+            each(group, (at + BEYOND).min(bytes.len()));
         }
     }
 

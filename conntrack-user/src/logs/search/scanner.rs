@@ -7,11 +7,15 @@ use crate::{
     logs::{
         format::{
             event::{Event, What},
-            journal,
-            line::{Line, Writer},
+            line::Line,
             stamp::Stamp,
+            unknown::Form,
         },
-        search::{prefilter::Prefilter, text_share::TextShare},
+        search::{
+            candidate::{Kind, event, joined, kind_of, other},
+            prefilter::Prefilter,
+            text_share::TextShare,
+        },
     },
 };
 
@@ -24,6 +28,8 @@ pub struct Found {
     pub events: Vec<Event>,
     /// What was not counted.
     pub skipped: Skipped,
+    /// Lines among these in a form that is not known, and the form of the first.
+    pub unknown: Option<(u64, Form)>,
     /// How much of it is text.
     pub text_share: TextShare,
 }
@@ -103,7 +109,7 @@ impl Scanner {
         if end <= LONGEST {
             let first = Line::parse(&lines[..end]);
             found.first = Some(first.stamp);
-            repeated(lines, offset, &mut found.events);
+            self.following(lines, offset, &mut found.events);
         }
         self.each_candidate(lines, |start, end| {
             let line = &lines[start..end];
@@ -112,22 +118,38 @@ impl Scanner {
                 return;
             }
             let at = (offset + start as u64, offset + end as u64 + 1);
-            match kind_of(line, at) {
+            let next = lines.get(end + 1..).unwrap_or_default();
+            let kind = match kind_of(line, at) {
+                Kind::Cut => {
+                    joined(line, self.rest_of_line(next), at).map_or(Kind::Cut, Kind::Counted)
+                }
+                kind => kind,
+            };
+            let follows = found.events.last().is_some_and(|last| last.at.1 == at.0);
+            if !matches!(kind, Kind::Counted(_)) && (follows || start == 0) {
+                found.events.push(other(line, at));
+            }
+            match kind {
                 Kind::Counted(event) => {
-                    let full = matches!(event.what, What::Message(Message::TableFull { .. }, _));
+                    let next = lines.get(event_end(&event, offset)..).unwrap_or_default();
+                    let end = event.at.1;
                     found.events.push(event);
-                    if full {
-                        let next = lines.get(end + 1..).unwrap_or_default();
-                        repeated(next, at.1, &mut found.events);
-                    }
+                    self.following(next, end, &mut found.events);
                 }
                 Kind::Cut => found.skipped.cut += 1,
-                Kind::NotKernel => found.skipped.not_kernel += 1,
+                Kind::NotKernel(form) => {
+                    found.skipped.not_kernel += 1;
+                    if let Some(form) = form {
+                        let unknown = found.unknown.get_or_insert((0, form));
+                        unknown.0 += 1;
+                    }
+                }
                 Kind::Binary => found.skipped.binary += 1,
                 Kind::Nothing => {}
             }
         });
-        found.text_share.found = !found.events.is_empty() || found.skipped.total() > 0;
+        let matters = |event: &Event| !matches!(event.what, What::Other { .. });
+        found.text_share.found = found.events.iter().any(matters) || found.skipped.total() > 0;
         found
     }
 
@@ -161,6 +183,42 @@ impl Scanner {
         }
     }
 
+    /// What comes right after a line that matters: what the syslog daemon says about
+    /// that line, as often as it does, and then one other line.
+    fn following(&self, mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
+        while !lines.is_empty() {
+            let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+            let bytes = &lines[..end];
+            if end > LONGEST || bytes.trim_ascii().is_empty() || self.is_candidate(bytes) {
+                return;
+            }
+            let line = Line::parse(bytes);
+            let next = offset + end as u64 + 1;
+            let Some(times) = line.repeats() else {
+                return events.push(other(bytes, (offset, next)));
+            };
+            events.push(event((offset, next), &line, What::Repeated(times)));
+            offset = next;
+            lines = lines.get(end + 1..).unwrap_or_default();
+        }
+    }
+
+    /// The line that lines begin with, if it may be the rest of the one before.
+    fn rest_of_line<'a>(&self, lines: &'a [u8]) -> Option<&'a [u8]> {
+        const LONGEST_REST: usize = 256;
+        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+        let line = &lines[..end];
+        (end <= LONGEST_REST && !self.is_candidate(line)).then_some(line)
+    }
+
+    /// Whether a line may matter by itself.
+    fn is_candidate(&self, line: &[u8]) -> bool {
+        [&self.conntrack, &self.suppressed]
+            .into_iter()
+            .any(|finder| finder.find(line).is_some())
+            || (self.boots && self.booted.find(line).is_some())
+    }
+
     /// Whether the kernel has started anew somewhere in these lines.
     pub fn has_boot(&self, lines: &[u8]) -> bool {
         self.booted.find_iter(lines).any(|hit| {
@@ -179,74 +237,9 @@ impl Scanner {
     }
 }
 
-/// What the syslog daemon says about the line just before these, as long as it
-/// says nothing else.
-fn repeated(mut lines: &[u8], mut offset: u64, events: &mut Vec<Event>) {
-    while !lines.is_empty() {
-        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
-        if end > LONGEST {
-            return;
-        }
-        let line = Line::parse(&lines[..end]);
-        let Some(times) = line.repeats() else {
-            return;
-        };
-        let next = offset + end as u64 + 1;
-        events.push(event((offset, next), &line, What::Repeated(times)));
-        offset = next;
-        lines = lines.get(end + 1..).unwrap_or_default();
-    }
-}
-
-/// What a line that may matter is.
-enum Kind {
-    Counted(Event),
-    Cut,
-    NotKernel,
-    Binary,
-    Nothing,
-}
-
-fn kind_of(bytes: &[u8], at: (u64, u64)) -> Kind {
-    if bytes.first() == Some(&b'{')
-        && let Some(entry) = journal::json(bytes, at)
-    {
-        return entry.map_or_else(|| not_counted(bytes), Kind::Counted);
-    }
-    let line = Line::parse(bytes);
-    if line.writer == Writer::Kernel {
-        if let Some(message) = Message::parse(line.text) {
-            return Kind::Counted(event(at, &line, What::Message(message, line.times)));
-        }
-        if Message::is_cut(line.text) {
-            return Kind::Cut;
-        }
-    }
-    not_counted(bytes)
-}
-
-/// Why a line about a full table is none of the kernel's.
-fn not_counted(bytes: &[u8]) -> Kind {
-    if !Message::is_quoted_in(bytes) {
-        return Kind::Nothing;
-    }
-    let control = |byte: &u8| byte.is_ascii_control() && !b"\t\r".contains(byte);
-    if bytes.iter().any(control) {
-        Kind::Binary
-    } else {
-        Kind::NotKernel
-    }
-}
-
-fn event(at: (u64, u64), line: &Line<'_>, what: What) -> Event {
-    Event {
-        at,
-        stamp: line.stamp,
-        uptime: line.uptime,
-        host: line.host.map(Into::into),
-        boot: None,
-        what,
-    }
+/// Where, in the lines from `offset` on, an event ends.
+fn event_end(event: &Event, offset: u64) -> usize {
+    usize::try_from(event.at.1 - offset).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -263,7 +256,9 @@ mod tests {
             let others = OTHERS.repeat(100);
             let log = format!("{others}Mar 12 10:00:01 gate kernel: {form}\n{others}");
             let found = Scanner::for_streams().scan(log.as_bytes(), 0);
-            let [event] = found.events.as_slice() else {
+            let other = |event: &&Event| !matches!(event.what, What::Other { .. });
+            let events: Vec<_> = found.events.iter().filter(other).collect();
+            let [event] = events.as_slice() else {
                 panic!("{form}: {:?}", found.events);
             };
             assert_eq!(event.what, What::Message(message, 1), "{form}");

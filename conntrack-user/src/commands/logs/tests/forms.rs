@@ -99,7 +99,7 @@ fn the_forms_of_syslog_dmesg_and_journalctl() {
 }
 
 /// Puts the message where the last `M` is that stands by itself.
-fn put(line: &str, message: &str) -> String {
+pub(super) fn put(line: &str, message: &str) -> String {
     let at = line.rfind("M\"}").or_else(|| line.rfind('M')).unwrap();
     format!("{}{message}{}", &line[..at], &line[at + 1..])
 }
@@ -117,6 +117,33 @@ Mar 12 10:01:50 gate last message repeated 70 times
     assert_open(&read(sysklogd), 30, 30);
     let rsyslog = "Mar 12 10:00:01 gate kernel: message repeated 5 times: [ [   12.000001] nf_conntrack: table full, dropping packet]\n";
     assert_drops(&read(rsyslog), 5, 5);
+}
+
+/// The first as a host with Buildroot wrote it, renamed; a klogd that is linked with glibc
+/// writes under the facility `user`.
+#[test]
+fn lines_of_the_kernel_under_the_facility_user_are_counted_and_marked() {
+    for line in [
+        "Jan  1 00:02:10 buildroot user.warn kernel: [  130.481920] nf_conntrack: table full, dropping packet.",
+        "Mar 12 13:40:34 unknown user.warn kernel: nf_conntrack: table full, dropping packet.",
+        "Mar 12 13:40:34 user.warn kernel: nf_conntrack: table full, dropping packet.",
+        "Mon Mar 12 13:40:34 2012 user.warn kernel: [  130.481920] nf_conntrack: table full, dropping packet",
+    ] {
+        let (report, text) = read_files(&[("messages", line.as_bytes())], &in_2012());
+        assert_drops(&report, 1, 1);
+        assert_eq!(report["lines_as_user"], 1, "{line}");
+        assert!(text.contains("1 line under the facility user"), "{text}");
+    }
+    let kern =
+        "Mar 12 13:40:34 unknown kern.warn kernel: nf_conntrack: table full, dropping packet.";
+    assert_eq!(read(kern)["lines_as_user"], 0);
+    for other in [
+        "Mar 12 13:40:34 unknown user.warn app: nf_conntrack: table full, dropping packet.",
+        "Mar 12 13:40:34 unknown user.warning2 kernel: nf_conntrack: table full, dropping packet.",
+        "Mar 12 13:40:34 unknown daemon.warn kernel: nf_conntrack: table full, dropping packet.",
+    ] {
+        assert_drops(&read(other), 0, 0);
+    }
 }
 
 /// Synthetic, after <https://systemd.io/JOURNAL_EXPORT_FORMATS>.

@@ -53,6 +53,11 @@ const PUBLISHED: &[(&str, &str, &str)] = &[
         "doom",
     ),
     (
+        "linux-kernel mailing list, 2001, Linux 2.4.1",
+        "Feb 18 23:05:50 rhino kernel: ip_conntrack: maximum limit of 8184 entries exceeded",
+        "rhino",
+    ),
+    (
         "a Red Hat host, with a blank at the end",
         "Jun 18 12:43:36 red-hat kernel: ip_conntrack: table full, dropping packet. ",
         "red-hat",
@@ -150,7 +155,7 @@ fn the_lines_of_every_generation() {
     assert!(netns.iter().any(|place| place["container"] == 101));
     // Those that have none say so.
     assert!(netns.iter().all(|place| place.get("container").is_some()));
-    let (_, one) = read_files(&[("dmesg", PUBLISHED[7].1.as_bytes())], &Request::default());
+    let (_, one) = read_files(&[("dmesg", PUBLISHED[8].1.as_bytes())], &Request::default());
     assert!(
         one.starts_with("1 packet was refused: the table was full\n  1 line in ")
             && one.contains("(1 packet was refused)"),

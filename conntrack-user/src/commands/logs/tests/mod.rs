@@ -1,9 +1,12 @@
 //! Logs from the file to the report. Each line says where it comes from; what is made
 //! up says so.
 
+mod advice;
+mod carried;
 mod forms;
 mod generations;
 mod incident;
+mod languages;
 mod reloads;
 mod selection;
 mod sources;
@@ -15,7 +18,10 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::{
-    commands::logs::{report::LogReport, text},
+    commands::logs::{
+        report::{LogReport, Names},
+        text,
+    },
     logs::{
         read::{progress::Silent, reader::Reader, request::Request},
         time::When,
@@ -42,7 +48,7 @@ fn report_of(paths: &[PathBuf], request: &Request) -> LogReport {
     let mut progress = Silent;
     let mut reader = Reader::new(request, TimeZone::UTC, &mut progress).unwrap();
     reader.files(paths);
-    LogReport::new(&reader.finish())
+    LogReport::new(&reader.finish(), &Names::new())
 }
 
 /// Reads files, and gives the JSON and the text.

@@ -4,12 +4,17 @@
 use super::{FULL, assert_drops, assert_open, gate, gzip, in_2012, read, read_files, when};
 use crate::logs::read::request::Request;
 
+/// What the kernel wrote right after a report, as it always writes something: of a whole
+/// log, not of an excerpt.
+const MARTIAN: &str = "martian source 10.0.0.1 from 192.0.2.7, on dev eth0";
+
 #[test]
 fn suppressed_messages_belong_to_the_burst_before_however_late_they_are_reported() {
     let report = gate(&[
         ("10:00:01", FULL),
         ("15:00:00", "net_ratelimit: 500 callbacks suppressed"),
         ("15:00:00", "net_ratelimit: 7 callbacks suppressed"),
+        ("15:00:00", MARTIAN),
     ]);
     assert_drops(&report, 1, 501);
     assert_eq!(report["suppressed_elsewhere"], 7);
@@ -112,10 +117,14 @@ fn of_two_copies_of_a_log_the_longer_one_tells_the_end() {
 fn suppressed_messages_far_from_any_full_table_are_others() {
     let report = gate(&[
         ("09:00:00", "net_ratelimit: 100 callbacks suppressed"),
+        ("09:00:00", MARTIAN),
         ("10:00:01", FULL),
         ("10:00:30", "net_ratelimit: 20 callbacks suppressed"),
+        ("10:00:30", MARTIAN),
         ("10:00:50", "net_ratelimit: 3 callbacks suppressed"),
+        ("10:00:50", MARTIAN),
         ("10:02:00", "net_ratelimit: 5000 callbacks suppressed"),
+        ("10:02:00", MARTIAN),
     ]);
     assert_drops(&report, 1, 24);
     assert_eq!(report["suppressed_elsewhere"], 5100);
@@ -151,4 +160,149 @@ fn two_copies_of_one_message_are_counted_once() {
     let line = line.replace("gate", "localhost");
     let both = [("a", line.as_bytes()), ("b", line.as_bytes())];
     assert_drops(&read_files(&both, &in_2012()).0, 2, 2);
+}
+
+/// A number of suppressed messages that comes up to a minute before a burst or after it
+/// may be of it, whichever kernel wrote it.
+#[test]
+fn suppressed_messages_near_a_burst_are_in_its_upper_bound() {
+    let full = |second: &str| format!("Mar 12 10:{second} gate kernel: {FULL}\n");
+    for report in [
+        "NET: 37 messages suppressed.",
+        "printk: 37 messages suppressed.",
+        "__ratelimit: 37 callbacks suppressed",
+        "net_ratelimit: 37 callbacks suppressed",
+    ] {
+        let with = |time: &str| {
+            format!(
+                "Mar 12 10:{time} gate kernel: {report}\nMar 12 10:{time} gate kernel: {MARTIAN}\n"
+            )
+        };
+        let at_most = |text: String| read(&text)["drops"]["at_most"].as_u64().unwrap();
+        for before in ["04:55", "04:54", "04:05", "04:00"] {
+            assert_eq!(
+                at_most(with(before) + &full("05:00")),
+                38,
+                "{report} {before}"
+            );
+            let twice = with("03:30") + &with(before) + &full("05:00");
+            assert_eq!(at_most(twice), 38, "{report} {before}");
+        }
+        // Several reports in that minute, each of another moment.
+        let several = with("04:54") + &with("04:59") + &full("05:00");
+        assert_eq!(at_most(several), 75, "{report}");
+        let after = full("05:00") + &with("05:05") + &with("06:00");
+        assert_eq!(at_most(after), 75, "{report}");
+        let later = full("05:00") + &with("05:05") + &with("06:01");
+        assert_eq!(at_most(later), 38, "{report}");
+        let earlier = read(&(with("03:59") + &full("05:00")));
+        assert_drops(&earlier, 1, 1);
+        assert_eq!(earlier["suppressed_elsewhere"], 37, "{report}");
+    }
+}
+
+/// Without times nothing shows that they are far from each other.
+#[test]
+fn suppressed_messages_without_a_time_are_in_the_upper_bound() {
+    let report = "net_ratelimit: 5 callbacks suppressed\nmartian source\n";
+    let text = format!("{report}{report}{FULL}\n{report}{report}");
+    assert_drops(&read(&text), 1, 21);
+}
+
+/// `grep -E 'table full|suppressed'`, published in this form; the host is renamed.
+#[test]
+fn an_excerpt_has_a_wide_bound() {
+    let excerpt = "\
+Mar 12 09:10:00 gate kernel: net_ratelimit: 500 callbacks suppressed
+Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet
+Mar 12 10:00:06 gate kernel: net_ratelimit: 40 callbacks suppressed
+Mar 12 10:00:06 gate kernel: nf_conntrack: table full, dropping packet
+Mar 12 11:00:00 gate kernel: net_ratelimit: 3 callbacks suppressed
+Mar 12 12:30:00 gate kernel: net_ratelimit: 7 callbacks suppressed
+";
+    let (report, text) = read_files(&[("messages", excerpt.as_bytes())], &in_2012());
+    assert_drops(&report, 2, 552);
+    assert_eq!(report["suppressed_elsewhere"], 0);
+    assert_eq!(report["unfollowed_reports"], 2);
+    assert!(text.contains("the log is an excerpt"), "{text}");
+    // Without a full table it is not about one.
+    let other = excerpt.replace("nf_conntrack: table full, dropping packet", MARTIAN);
+    let report = read(&other);
+    assert_drops(&report, 0, 0);
+    assert_eq!(report["suppressed_elsewhere"], 550);
+    assert_eq!(report["unfollowed_reports"], 0);
+    // A line of another host that was searched for, too, does not make it whole.
+    let central = "\
+Mar 12 09:10:00 gate kernel: net_ratelimit: 500 callbacks suppressed
+Mar 12 09:10:01 mail kernel: nf_conntrack: table full, dropping packet
+Mar 12 10:00:01 gate kernel: nf_conntrack: table full, dropping packet
+";
+    assert_drops(&read(central), 2, 502);
+    // What other hosts log meanwhile shows that the log is whole.
+    let whole = central.replace(
+        "mail kernel: nf_conntrack: table full, dropping packet",
+        "mail sshd[1]: bye",
+    );
+    assert_drops(&read(&whole), 1, 1);
+    // In a stream as in memory, and only what was asked for.
+    let (streamed, _) = read_files(&[("messages.gz", &gzip(excerpt))], &in_2012());
+    assert_drops(&streamed, 2, 552);
+    let since = Request {
+        since: Some(when("2012-03-12 10:00")),
+        until: Some(when("2012-03-12 12:00")),
+        ..in_2012()
+    };
+    let (report, _) = read_files(&[("messages", excerpt.as_bytes())], &since);
+    assert_drops(&report, 2, 45);
+}
+
+/// A host with Linux 2.4, as it was published; the host is renamed.
+#[test]
+fn a_report_of_linux_2_4_is_counted() {
+    let text = "\
+Nov 15 20:51:00 gate kernel: ip_conntrack: table full, dropping packet.
+Nov 15 20:51:05 gate kernel: NET: 37 messages suppressed.
+Nov 15 20:51:05 gate kernel: ip_conntrack: table full, dropping packet.
+";
+    assert_open(&read(text), 2, 39);
+    let first = text.split_inclusive('\n').take(2).collect::<String>();
+    assert_drops(&read(&first), 1, 38);
+}
+
+/// A report that is not whole is one: nobody knows how many it said.
+#[test]
+fn a_damaged_report_leaves_the_burst_open() {
+    let line = "[1737157.057528] nf_conntrack: table full, dropping packet.\n";
+    for (damaged, messages) in [
+        ("__ratelimit: N callbacks suppressed", 0),
+        ("__ratelimit: 83 callbacks suppres", 83),
+        ("__ratelimit: 8\u{fffd}3 callbacks suppressed", 8),
+        ("_ratelimit: 83 callbacks suppressed", 83),
+        // Without what logs are searched for, right after the burst.
+        ("__ratelimit: 83 call", 83),
+        ("__ratelimit: ", 0),
+    ] {
+        let text = format!("{}[1737162.214084] {damaged}\n", line.repeat(4));
+        for file in [("dmesg", text.as_bytes()), ("dmesg.gz", &gzip(&text))] {
+            let (report, said) = read_files(&[file], &Request::default());
+            assert_open(&report, 4, 4 + messages);
+            assert_eq!(report["damaged_reports"], true, "{damaged}");
+            assert!(
+                said.contains("how many more is not known: a line in which the kernel reports"),
+                "{said}"
+            );
+        }
+    }
+    // Of another limit, or far away from any full table.
+    for other in [
+        "[1737162.214084] show_signal_msg: 83 callbacks suppressed\n",
+        "[1737762.214084] __ratelimit: 8 callbacks suppressed\n[1737862.214084] __ratelimit: N callbacks suppressed\n[1737862.214084] martian source\n",
+    ] {
+        let (report, _) = read_files(
+            &[("dmesg", format!("{}{other}", line.repeat(4)).as_bytes())],
+            &Request::default(),
+        );
+        assert_eq!(report["drops"]["open"], false, "{other}");
+        assert_eq!(report["damaged_reports"], false, "{other}");
+    }
 }

@@ -2,6 +2,7 @@
 //! them may be full.
 
 use crate::{
+    kernel::netns::namespaces_of,
     observe::unread::Unread,
     say::{
         finding::{Code, Finding, Severity},
@@ -14,15 +15,11 @@ const REASONS: usize = 2;
 
 /// What is to be said about the part of a host that could not be read.
 pub(crate) fn findings(unread: &Unread) -> Vec<Finding> {
-    let hidden = (unread.hidden > 0).then(|| {
-        let processes = match unread.hidden {
-            1 => "1 process".to_owned(),
-            hidden => format!("{hidden} processes"),
-        };
+    let hidden = (!unread.hidden.is_empty()).then(|| {
         Finding::new(
             Code::NamespacesHidden,
             Severity::Unknown,
-            format!("the network namespaces of {processes} cannot be seen"),
+            format!("{} cannot be seen", namespaces_of(&unread.hidden)),
             "one of them may have a full table",
             unread.remedies.to_see.as_str(),
         )
@@ -38,7 +35,7 @@ fn of_namespaces(unread: &Unread) -> Option<Finding> {
             Severity::Unknown,
             "the network namespaces cannot be found",
             format!("{error}; a table may be full"),
-            "run as root, with procfs mounted on /proc",
+            "mount procfs on /proc",
         ));
     }
     let namespaces = &unread.namespaces;
@@ -61,7 +58,7 @@ fn of_namespaces(unread: &Unread) -> Option<Finding> {
             if namespaces.iter().any(|it| it.denied) {
                 unread.remedies.to_enter.as_str()
             } else {
-                "fix the error shown under why, then run ctdrop status again"
+                "fix the error shown under why, then run the command again"
             },
         )
     })
@@ -95,13 +92,20 @@ mod tests {
             ..Unread::default()
         };
         assert_eq!(findings(&unread(3, Vec::new())), []);
+        let process = |pid, comm: &str| netns::HiddenProcess {
+            pid,
+            comm: Some(comm.to_owned()),
+        };
         let hidden = Unread {
-            hidden: 2,
+            hidden: vec![process(7, "nginx"), process(8, "envoy")],
             ..unread(3, Vec::new())
         };
         let found = findings(&hidden);
         assert_eq!(found[0].severity, Severity::Unknown);
-        assert!(found[0].what.contains("of 2 processes"), "{found:?}");
+        assert_eq!(
+            found[0].what,
+            "the network namespaces of processes 7 (nginx) and 8 (envoy) cannot be seen"
+        );
         assert_eq!(found[0].remedy, "grant it");
         let finding = of_namespaces(&unread(3, vec![denied("blue"), denied("green")]));
         let finding = finding.unwrap();

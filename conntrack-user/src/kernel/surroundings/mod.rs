@@ -1,7 +1,8 @@
 //! What decides whether this process may load programs into the kernel, and how
 //! much it can see.
 
-use std::{fs, path::Path};
+mod files;
+pub mod isolation;
 
 use rustix::{
     process::{Resource, getrlimit},
@@ -9,7 +10,7 @@ use rustix::{
 };
 use serde::Serialize;
 
-use crate::kernel::{container::Container, generation::Generation, release::Release};
+use crate::kernel::{generation::Generation, release::Release, surroundings::files::Files};
 
 /// Capabilities that observing needs. The numbers are the kernel's
 /// (`include/uapi/linux/capability.h`).
@@ -91,6 +92,9 @@ pub struct Surroundings {
     pub user_namespace: bool,
     /// What runs the container that this is in.
     pub container: Option<String>,
+    /// Whether this process may set the limit.
+    #[serde(skip)]
+    pub may_set_limit: bool,
     /// Whether system calls are filtered.
     pub seccomp: bool,
     /// None if the kernel does not know of it, or may not be asked.
@@ -117,33 +121,14 @@ pub struct Surroundings {
     pub memory_lock_limited: bool,
 }
 
-/// Where the surroundings are read from.
-struct Files<'a> {
-    text: &'a dyn Fn(&str) -> Option<String>,
-    link: &'a dyn Fn(&str) -> Option<String>,
-    exists: &'a dyn Fn(&str) -> bool,
-}
-
-/// The number of the first user namespace, fixed in the kernel since 3.8
-/// (`PROC_USER_INIT_INO`).
-pub(super) const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
-
-/// What container engines leave in their containers.
-const MARKS: [(&str, &str); 2] = [("/.dockerenv", "docker"), ("/run/.containerenv", "podman")];
-
 impl Surroundings {
     /// Looks around.
     pub fn read() -> Self {
         let release = Release::running().ok();
-        let files = Files {
-            text: &|path| fs::read_to_string(path).ok(),
-            link: &|path| Some(fs::read_link(path).ok()?.display().to_string()),
-            exists: &|path| Path::new(path).exists(),
-        };
         Self {
             release: release.map(|release| (release.major, release.minor)),
             memory_lock_limited: memory_lock_is_limited(),
-            ..Self::resolve(&files)
+            ..Self::resolve(&Files::of_this_machine())
         }
     }
 
@@ -160,8 +145,9 @@ impl Surroundings {
             has_cap_bpf: number("/proc/sys/kernel/cap_last_cap")
                 .is_none_or(|last| last >= Capability::CapBpf as u32),
             user_namespace: (files.link)("/proc/self/ns/user")
-                .is_some_and(|link| link != FIRST_USER_NAMESPACE),
-            container: container(files),
+                .is_some_and(|link| link != isolation::FIRST_USER_NAMESPACE),
+            container: isolation::container(files),
+            may_set_limit: isolation::may_set_limit(files),
             seccomp: field(&status, "Seccomp") == Some("2"),
             lockdown: (files.text)("/sys/kernel/security/lockdown")
                 .and_then(|text| lockdown(&text)),
@@ -197,6 +183,7 @@ impl Surroundings {
             has_cap_bpf: true,
             user_namespace: false,
             container: None,
+            may_set_limit: true,
             seccomp: false,
             lockdown: Some(Lockdown::None),
             selinux: false,
@@ -208,6 +195,31 @@ impl Surroundings {
             module_btf: Some(true),
             memory_lock_limited: false,
         }
+    }
+
+    /// The container that this is in, as `the docker container`.
+    pub fn container_called(&self) -> Option<String> {
+        let engine = self.container.as_deref()?;
+        Some(match engine {
+            isolation::ANY => "the container".to_owned(),
+            engine => format!("the {engine} container"),
+        })
+    }
+
+    /// What cannot be told of the host from the container that this is in.
+    pub fn container_note(&self) -> Option<String> {
+        let container = match self.container.as_deref()? {
+            isolation::ANY => "a container".to_owned(),
+            engine => format!("a container ({engine})"),
+        };
+        let limit = if self.may_set_limit {
+            "ctdrop may set the limit, which is the host's"
+        } else {
+            "the limit is set on the host"
+        };
+        Some(format!(
+            "ctdrop runs in {container}: {limit}, and ctdrop reads only the container's files"
+        ))
     }
 
     /// Whether the kernel is older than this release, for sure.
@@ -274,19 +286,6 @@ fn lockdown(text: &str) -> Option<Lockdown> {
     }
 }
 
-fn container(files: &Files<'_>) -> Option<String> {
-    let of_cgroup = || {
-        let container = Container::from_cgroup(&(files.text)("/proc/self/cgroup")?)?;
-        Some(container.runtime.to_owned())
-    };
-    of_cgroup().or_else(|| {
-        MARKS
-            .iter()
-            .find(|(path, _)| (files.exists)(path))
-            .map(|&(_, engine)| engine.to_owned())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +300,8 @@ mod tests {
             text: &text,
             link: &text,
             exists: &|path| text(path).is_some(),
+            identity: &|_| None,
+            writable: &|path| text(path).is_some(),
         })
     }
 
@@ -385,16 +386,33 @@ mod tests {
     }
 
     #[test]
-    fn user_namespaces_and_containers() {
+    fn user_namespaces() {
         let user = |link| resolve(&[("/proc/self/ns/user", link)]).user_namespace;
-        assert!(!user(FIRST_USER_NAMESPACE));
+        assert!(!user(isolation::FIRST_USER_NAMESPACE));
         assert!(user("user:[4026532201]"));
-        let container = |path| resolve(&[(path, "")]).container;
-        assert_eq!(container("/.dockerenv").as_deref(), Some("docker"));
-        assert_eq!(container("/run/.containerenv").as_deref(), Some("podman"));
-        let cgroup = "0::/lxc.payload.web/init.scope\n";
-        let lxc = resolve(&[("/proc/self/cgroup", cgroup)]);
-        assert_eq!(lxc.container.as_deref(), Some("lxc"));
+    }
+
+    #[test]
+    fn what_a_container_hides_is_said() {
+        let other = ("/proc/self/ns/pid", "pid:[4026532301]");
+        let mark = ("/.dockerenv", "");
+        let said = |present: &[(&str, &str)]| resolve(present).container_note();
+        assert_eq!(said(&[mark]), None);
+        assert_eq!(
+            said(&[other, mark]).unwrap(),
+            "ctdrop runs in a container (docker): the limit is set on the host, and ctdrop reads \
+             only the container's files"
+        );
+        let max = ("/proc/sys/net/netfilter/nf_conntrack_max", "262144");
+        assert_eq!(
+            said(&[other, max]).unwrap(),
+            "ctdrop runs in a container: ctdrop may set the limit, which is the host's, and ctdrop \
+             reads only the container's files"
+        );
+        assert_eq!(
+            resolve(&[other]).container_called().unwrap(),
+            "the container"
+        );
     }
 
     #[test]

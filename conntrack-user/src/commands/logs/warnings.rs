@@ -1,0 +1,84 @@
+//! What may be wrong with what the logs say.
+
+use crate::{
+    commands::logs::report::{text, time},
+    logs::{
+        account::{moment::Moment, tally::Tally},
+        read::summary::Summary,
+    },
+    say::number::counted,
+};
+
+/// The warnings of reading, and those that follow from the counts.
+pub(super) fn of(read: &Summary) -> Vec<String> {
+    let tally = &read.tally;
+    let mut warnings = read.warnings.clone();
+    warnings.extend(open(tally));
+    warnings.extend(damaged(tally));
+    warnings.extend(excerpt(read.unfollowed));
+    warnings
+}
+
+/// Says which bursts may have been larger because nothing came after them.
+fn open(tally: &Tally) -> Option<String> {
+    let minutes = minutes(&tally.minutes_with(|count| count.open))?;
+    Some(format!(
+        "at_most is not an upper bound for the {minutes}: the kernel reports what it suppressed \
+         only with its next message, and the log has none after that burst"
+    ))
+}
+
+/// Says which bursts may have been larger because a report is not whole.
+fn damaged(tally: &Tally) -> Option<String> {
+    let minutes = minutes(&tally.minutes_with(|count| count.damaged))?;
+    Some(format!(
+        "at_most is not an upper bound for the {minutes}: the line in which the kernel reports \
+         how many messages it suppressed is damaged"
+    ))
+}
+
+/// Says that lines are missing.
+fn excerpt(unfollowed: u64) -> Option<String> {
+    let (reports, was) = match unfollowed {
+        0 => return None,
+        1 => ("report".to_owned(), "it is"),
+        more => (counted(more, "report"), "they are"),
+    };
+    let after = if unfollowed == 1 { "the" } else { "each of" };
+    Some(format!(
+        "the log is an excerpt: the line that the kernel writes right after {after} {reports} of \
+         suppressed messages is missing. It may have been about a full table, so {was} in at_most \
+         although no line about a full table is near; a whole log gives a closer bound"
+    ))
+}
+
+/// Moments that a warning names, at most.
+const NAMED: usize = 3;
+
+/// Names minutes of hosts; none if there are none.
+fn minutes(minutes: &[(Moment, Option<&[u8]>)]) -> Option<String> {
+    if minutes.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = minutes
+        .iter()
+        .take(NAMED)
+        .map(|&(moment, host)| {
+            let at = match moment {
+                Moment::Uptime(at) => format!("{} s after the kernel's start", at / 1_000_000),
+                _ => time(moment).unwrap_or_else(|| "an unknown time".to_owned()),
+            };
+            host.map_or_else(|| at.clone(), |host| format!("{at} on {}", text(host)))
+        })
+        .collect();
+    let more = match minutes.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let unit = if minutes.len() == 1 {
+        "minute"
+    } else {
+        "minutes"
+    };
+    Some(format!("{unit} {}{more}", named.join(", ")))
+}
