@@ -9,6 +9,7 @@ pub mod demand;
 pub mod diff;
 mod draft;
 pub mod edit;
+mod intended;
 mod knobs;
 mod mend;
 mod model;

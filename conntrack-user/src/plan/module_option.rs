@@ -4,6 +4,7 @@
 use crate::{
     facts::{
         Facts,
+        firewalld::Firewalld,
         init::{EarlyList, applier::Order},
         iptables::IptablesService,
     },
@@ -29,7 +30,7 @@ pub(crate) fn decides_alone(facts: &Facts) -> Option<Event> {
     if let Some(service) = iptables {
         return Some(Event::Restart(service.name.to_owned()));
     }
-    if firewalld.is_some_and(|firewalld| firewalld.unloads()) && !sets_after_each_load(facts) {
+    if firewalld.is_some_and(Firewalld::unloads) && !sets_after_each_load(facts) {
         return Some(Event::Restart("firewalld".to_owned()));
     }
     let too_early = facts.modules.early.is_none() && facts.init.early_list() == EarlyList::None;

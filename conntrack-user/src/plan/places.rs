@@ -96,9 +96,8 @@ fn goes_to_sysctl_conf(facts: &Facts, event: &Event) -> bool {
     match event {
         Event::Restart(name) => facts.iptables_service(name).is_some_and(only_conf),
         Event::Boot | Event::Reload => match facts.init {
-            Init::RcSysinit { .. } => true,
             // An upgrade of OpenWrt keeps this file, and not the directory.
-            Init::Procd => true,
+            Init::RcSysinit { .. } | Init::Procd => true,
             _ if !facts.applier.order.reads_directory() => true,
             // One file for both, where there is one.
             _ => facts.iptables.iter().any(only_conf) && is_linked(facts),

@@ -8,10 +8,7 @@
 use anyhow::{Result, bail};
 
 use crate::{
-    facts::{
-        Facts, Source,
-        sysctl::{Line, Variable, line},
-    },
+    facts::Facts,
     incident::Kind,
     kernel::{
         defaults::enough_buckets,
@@ -19,7 +16,7 @@ use crate::{
     },
     plan::{
         demand::{Counted, Demand, HeldBack, Wanted},
-        module_option,
+        intended, module_option,
     },
     say::{
         finding::{Code, Finding, Severity},
@@ -168,7 +165,7 @@ fn by_demand(
     if current == Some(0) {
         bail!("the limit is 0, which means none: give --to N to set one");
     }
-    let intended = intended(facts);
+    let intended = intended::limit(facts);
     let floor = match (current, &intended) {
         (Some(current), Some((_, wanted))) => current.max(*wanted),
         (Some(current), None) => current,
@@ -247,44 +244,6 @@ fn held_back(refused: &HeldBack) -> String {
             entries(at_most)
         ),
     }
-}
-
-/// Programs that set the limit that an administrator has told them.
-const TOLD: [&str; 3] = ["script", "tuned", "APF"];
-
-/// The highest limit that the host's own files ask for, be it in vain.
-fn intended(facts: &Facts) -> Option<(Source, u64)> {
-    let files = facts
-        .sysctl
-        .all()
-        .filter(|file| file.name.strip_suffix(".conf").is_some())
-        .map(|file| (&file.file, &file.lines));
-    let ufw = facts.ufw.iter().filter(|ufw| ufw.enabled);
-    let ufw = ufw.filter_map(|ufw| ufw.sysctl.as_ref());
-    let asked = |line: &Line| {
-        (line.key.variable() == Some(Variable::Max)).then(|| line::number(&line.value))?
-    };
-    let lines = files
-        .chain(ufw.map(|sysctl| (&sysctl.file, &sysctl.lines)))
-        .flat_map(|(file, lines)| lines.iter().map(move |line| (file, line)))
-        .filter_map(|(file, line)| {
-            let source = Source {
-                file: file.clone(),
-                line: line.number,
-                text: line.text.trim().to_owned(),
-            };
-            Some((source, asked(line)?))
-        });
-    let told = facts
-        .writers
-        .iter()
-        .filter(|writer| writer.active && TOLD.contains(&writer.name))
-        .filter_map(|writer| writer.sets.as_ref())
-        .filter_map(|sets| Some((sets.source.clone(), sets.max?)));
-    lines
-        .chain(told)
-        .filter(|(source, _)| source.file.starts_with("/etc"))
-        .max_by_key(|(_, value)| *value)
 }
 
 /// Buckets for a limit: enough of them ([`enough_buckets`]). Those that are there

@@ -219,6 +219,7 @@ mod tests {
                 };
                 let test = name.strip_prefix("tests/");
                 let found = found || test.is_some_and(|test| tests.join(test).exists());
+                let found = found || tests.join("../src").join(name).exists();
                 assert!(found, "{name} in: {row}");
             }
         }
