@@ -92,8 +92,7 @@ fn the_twin_leads_to_what_was_asked_for() {
         let script = script.replace("stop() {\n", &format!("stop() {{\n{check}"));
         let twin = script
             .replace("iptables", "ip6tables")
-            .replace("IPTABLES=", "IP6TABLES=")
-            .replace("IPTABLES_", "IP6TABLES_")
+            .replace("IPTABLES", "IP6TABLES")
             .replace("PROC_IP6TABLES_NAMES", "PROC_IPTABLES_NAMES");
         tree.write("/usr/libexec/iptables/ip6tables.init", &twin);
         let (wanted, leads, report) = fixed(&tree, &["--to", "1048576"]);

@@ -18,7 +18,7 @@ use crate::facts::{
 const DEEPEST: usize = 5;
 
 /// Programs that only look, or set nothing of ours.
-const HARMLESS: [&str; 21] = [
+const HARMLESS: [&str; 24] = [
     "cat",
     "grep",
     "egrep",
@@ -41,6 +41,10 @@ const HARMLESS: [&str; 21] = [
     "echo",
     // A udev rule that runs it is told apart.
     "systemd-sysctl",
+    // Read where Kubernetes is: `kubernetes`.
+    "k3s",
+    "rke2",
+    "kube-proxy",
 ];
 
 /// Where programs are that a package brings: what they do is not followed.
