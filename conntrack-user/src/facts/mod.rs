@@ -19,6 +19,7 @@ pub mod sysctl;
 pub mod ufw;
 mod unreadable;
 pub mod writers;
+mod yaml;
 
 use anyhow::{Result, bail};
 

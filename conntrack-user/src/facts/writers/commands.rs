@@ -10,7 +10,7 @@ use crate::facts::{
     writers::{
         sysctl_command,
         wrappers::unwrapped,
-        writer::{Act, Applier, Does},
+        writer::{Act, Does},
     },
 };
 
@@ -239,11 +239,11 @@ impl<'r> Commands<'r> {
                 self.shell(rest, dialect, (at, certain), depth, acts);
             }
             ("systemctl" | "service" | "procps" | "invoke-rc.d", Some(words))
-                if starts_boot_sysctl(words) =>
+                if sysctl_command::starts_at_boot(words) =>
             {
-                acts.push(applies_boot_files(at, certain));
+                acts.push(sysctl_command::as_at_boot(at, certain));
             }
-            ("systemd-sysctl", Some([_])) => acts.push(applies_boot_files(at, certain)),
+            ("systemd-sysctl", Some([_])) => acts.push(sysctl_command::as_at_boot(at, certain)),
             _ => self.other(program, words, input, (at, certain), depth, acts),
         }
     }
@@ -345,26 +345,6 @@ pub(super) fn unknown(at: &Source) -> Act {
             value: None,
         },
         certain: false,
-        source: at.clone(),
-    }
-}
-
-/// Whether the service is started again that sets sysctls at boot.
-fn starts_boot_sysctl(words: &[&str]) -> bool {
-    let starts =
-        |word: &&str| ["start", "restart", "reload-or-restart", "try-restart"].contains(word);
-    words.iter().any(starts)
-        && words.iter().any(|word| {
-            let name = word.rsplit('/').next().unwrap_or(word);
-            let name = name.strip_suffix(".service").unwrap_or(name);
-            name == "systemd-sysctl" || name == "procps"
-        })
-}
-
-fn applies_boot_files(at: &Source, certain: bool) -> Act {
-    Act {
-        does: Does::AppliesFiles(Applier::Boot),
-        certain,
         source: at.clone(),
     }
 }

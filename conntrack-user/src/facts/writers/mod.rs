@@ -3,6 +3,7 @@
 
 mod commands;
 mod cron;
+mod kube_proxy;
 mod kubernetes;
 mod modules;
 mod programs;

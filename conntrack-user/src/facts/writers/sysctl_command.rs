@@ -149,3 +149,24 @@ fn short<'w>(letters: &'w str, words: &mut impl Iterator<Item = &'w str>, asked:
         }
     }
 }
+
+/// Whether the service is started again that sets sysctls at boot.
+pub(super) fn starts_at_boot(words: &[&str]) -> bool {
+    let starts =
+        |word: &&str| ["start", "restart", "reload-or-restart", "try-restart"].contains(word);
+    words.iter().any(starts)
+        && words.iter().any(|word| {
+            let name = word.rsplit('/').next().unwrap_or(word);
+            let name = name.strip_suffix(".service").unwrap_or(name);
+            name == "systemd-sysctl" || name == "procps"
+        })
+}
+
+/// All files are applied as at boot.
+pub(super) fn as_at_boot(at: &Source, certain: bool) -> Act {
+    Act {
+        does: Does::AppliesFiles(Applier::Boot),
+        certain,
+        source: at.clone(),
+    }
+}

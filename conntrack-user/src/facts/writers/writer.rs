@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::facts::{
-    reader::{Source, TextFile},
+    reader::Source,
     sysctl::{Key, Variable, line::number},
 };
 
@@ -147,21 +147,6 @@ pub enum Timing {
     AtLoad,
     /// Again and again, whenever the value is another one.
     Always,
-}
-
-/// The number after a flag or a key, in any of the forms `--flag=N`, `flag: N`,
-/// `"flag=N"`; with the line. Comments are left out.
-pub(super) fn value_of(text: &TextFile, flag: &str) -> Option<(u64, Source)> {
-    text.lines()
-        .filter(|(_, line)| !line.trim_start().starts_with('#'))
-        .find_map(|(at, line)| {
-            let (_, rest) = line.split_once(flag)?;
-            let rest = rest.trim_start_matches(['=', ':', ' ', '\t', '"', '\'', ',', '\0', '\\']);
-            let end = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len());
-            Some((rest[..end].parse().ok()?, text.source(at, line)))
-        })
 }
 
 /// The value of a line that assigns in the form of sysctl files.
