@@ -5,22 +5,13 @@ use brush_parser::ast::CompoundList;
 use crate::facts::{
     reader::Source,
     shell::{
-        run::Shell,
+        run::{Loop, Shell},
         state::{State, joined},
     },
 };
 
 /// How often a loop is gone through at most.
 pub(super) const ROUNDS: usize = 64;
-
-/// A loop that is gone through.
-#[derive(Default)]
-pub(super) struct Loop {
-    broken: Vec<State>,
-    continued: Vec<State>,
-    /// Whether it may have been left already.
-    pub(super) may_be_left: bool,
-}
 
 impl Shell<'_> {
     /// A loop is left, or its next round begins.

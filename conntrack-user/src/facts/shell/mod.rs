@@ -14,6 +14,7 @@ mod compound;
 mod conditions;
 pub(crate) mod effect;
 mod expand;
+mod host;
 mod lists;
 mod look_alikes;
 mod loops;
@@ -26,29 +27,12 @@ mod value;
 
 use std::rc::Rc;
 
-pub use crate::facts::shell::{look_alikes::LookAlike, value::Value};
+pub(crate) use crate::facts::shell::host::Files;
+pub use crate::facts::shell::{host::Dialect, look_alikes::LookAlike, value::Value};
 use crate::facts::{
     reader::{Source, TextFile},
     shell::{effect::Effect, run::Shell, state::State},
 };
-
-/// Which shell runs a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// bash, also under the name of `sh`.
-    Bash,
-    /// `sh`, of which it is not known which one that is: what only bash has is
-    /// not known.
-    Sh,
-}
-
-/// The files that a script can read.
-pub(crate) trait Files {
-    /// A file's text; none if there is none, or that is not known.
-    fn read(&self, path: &str) -> Option<TextFile>;
-    /// Whether a file is there when the script runs; none if that is not known.
-    fn exists(&self, path: &str) -> Option<bool>;
-}
 
 /// No files at all.
 struct NoFiles;

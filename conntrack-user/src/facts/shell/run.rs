@@ -7,9 +7,8 @@ use std::rc::Rc;
 use crate::facts::{
     reader::{Source, TextFile},
     shell::{
-        Dialect, Files,
         effect::{Does, Effect},
-        loops::Loop,
+        host::{Dialect, Files},
         state::{Function, State, joined},
         syntax::{self, line_of},
         value::Value,
@@ -62,6 +61,17 @@ pub(super) struct Frame {
     /// What variables were before they were made local.
     pub(super) locals: Vec<(String, Option<Value>)>,
     pub(super) is_function: bool,
+}
+
+/// A loop that is gone through.
+#[derive(Default)]
+pub(super) struct Loop {
+    /// States in which it was left.
+    pub(super) broken: Vec<State>,
+    /// States in which its next round began.
+    pub(super) continued: Vec<State>,
+    /// Whether it may have been left already.
+    pub(super) may_be_left: bool,
 }
 
 impl<'f> Shell<'f> {

@@ -6,11 +6,11 @@ use crate::facts::{
         self, Dialect, Files,
         effect::{self, Effect},
     },
-    sysctl::{Key, Variable, line, line::number},
     writers::{
+        acts::{mentions, unknown, written},
         sysctl_command,
         wrappers::unwrapped,
-        writer::{Act, Does},
+        writer::Act,
     },
 };
 
@@ -61,18 +61,6 @@ const PACKAGED: [&str; 8] = [
 
 /// Where scripts are that a host's owner brings.
 const OWN: [&str; 6] = ["/etc/", "/usr/local/", "/opt/", "/root/", "/srv/", "/home/"];
-
-/// Texts that show that the limit is spoken of.
-const NAMES: [&str; 3] = [
-    "conntrack_max",
-    "conntrack_buckets",
-    "conntrack/parameters/hashsize",
-];
-
-/// Whether a text speaks of the limit.
-pub(super) fn mentions(text: &str) -> bool {
-    NAMES.iter().any(|name| text.contains(name))
-}
 
 /// What commands do, on a tree.
 pub(super) struct Commands<'r> {
@@ -336,101 +324,9 @@ fn under(acts: Vec<Act>, certain: bool) -> impl Iterator<Item = Act> {
     })
 }
 
-/// Something that may set the limit, to what only the shell could tell.
-pub(super) fn unknown(at: &Source) -> Act {
-    Act {
-        does: Does::Sets {
-            variable: Variable::Max,
-            name: None,
-            value: None,
-        },
-        certain: false,
-        source: at.clone(),
-    }
-}
-
 /// The line of a file in another language that speaks of the limit.
 fn unknown_line(script: &TextFile) -> Option<Act> {
     let comment = |line: &str| line.trim_start().starts_with('#');
     let found = script.first(|line| !comment(line) && mentions(line))?;
     Some(unknown(&found))
-}
-
-/// A text is written to a file.
-pub(super) fn written(
-    path: Option<&str>,
-    text: Option<&str>,
-    (at, certain): (&Source, bool),
-    acts: &mut Vec<Act>,
-) {
-    let Some(path) = path else {
-        if mentions(&at.text) {
-            acts.push(unknown(at));
-        }
-        return;
-    };
-    let path = normal(path);
-    let (variable, name) = if let Some(name) = path.strip_prefix("/proc/sys/") {
-        let key = Key::parse(&format!("/{name}"));
-        let Some(variable) = key.variable() else {
-            return;
-        };
-        (variable, Some(key.path))
-    } else if path.starts_with("/sys/module/") && path.ends_with("_conntrack/parameters/hashsize") {
-        (Variable::Buckets, None)
-    } else {
-        if !path.starts_with('/') && mentions(&path) {
-            acts.push(unknown(at));
-        }
-        return;
-    };
-    let value = text.map(number);
-    if value == Some(None) {
-        // The kernel takes none of it.
-        return;
-    }
-    acts.push(Act {
-        does: Does::Sets {
-            variable,
-            name,
-            value: value.flatten(),
-        },
-        certain,
-        source: at.clone(),
-    });
-}
-
-/// A path without `//` and `/./`.
-fn normal(path: &str) -> String {
-    let parts = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".");
-    let start = if path.starts_with('/') { "/" } else { "" };
-    format!("{start}{}", parts.collect::<Vec<_>>().join("/"))
-}
-
-/// The settings of a file or a text that `sysctl -p` is given.
-pub(super) fn settings(
-    text: &str,
-    source: impl Fn(&line::Line) -> Source,
-    certain: bool,
-) -> Vec<Act> {
-    let lines = line::parse(text);
-    lines
-        .iter()
-        .filter_map(|line| {
-            let variable = line.key.variable()?;
-            let value = number(&line.value)?;
-            Some(Act {
-                does: Does::Sets {
-                    variable,
-                    name: Some(line.key.path.clone()),
-                    value: Some(value),
-                },
-                // Whether a dash is known depends on the version.
-                certain: certain && !line.dash,
-                source: source(line),
-            })
-        })
-        .collect()
 }

@@ -1,6 +1,7 @@
 //! Who else writes the limit: programs that set it by themselves, after the
 //! files of the host or all the time, each with the evidence for it.
 
+mod acts;
 mod commands;
 mod cron;
 mod kube_proxy;

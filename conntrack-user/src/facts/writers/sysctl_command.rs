@@ -2,10 +2,10 @@
 
 use crate::facts::{
     reader::Source,
-    shell::Files as _,
+    shell::Files,
     sysctl::{Key, line::number},
     writers::{
-        commands::{Commands, mentions, settings, unknown},
+        acts::{mentions, settings, unknown},
         writer::{Act, Applier, Does},
     },
 };
@@ -22,7 +22,7 @@ struct Asked<'w> {
 
 /// What `sysctl` with these arguments does.
 pub(super) fn run(
-    commands: &Commands<'_>,
+    files: &dyn Files,
     words: &[&str],
     input: Option<&str>,
     (at, certain): (&Source, bool),
@@ -41,20 +41,20 @@ pub(super) fn run(
         return;
     }
     if asked.reads_settings {
-        let files = if asked.arguments.is_empty() {
+        let paths = if asked.arguments.is_empty() {
             vec!["/etc/sysctl.conf"]
         } else {
             asked.arguments
         };
-        for file in files {
-            match file {
+        for path in paths {
+            match path {
                 "-" | "/dev/stdin" => match input {
                     Some(text) => acts.extend(settings(text, |_| at.clone(), certain)),
                     // What a search finds in the host's files, most likely.
                     None => acts.push(unknown(at)),
                 },
                 path if path.starts_with('/') && !path.contains(['*', '?', '[']) => {
-                    if let Some(found) = commands.read(path) {
+                    if let Some(found) = files.read(path) {
                         let source = |line: &crate::facts::sysctl::Line| {
                             found.source(line.number, &line.text)
                         };

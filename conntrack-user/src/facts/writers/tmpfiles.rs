@@ -3,7 +3,7 @@
 use crate::facts::{
     reader::{Reader, TextFile},
     writers::{
-        commands::written,
+        acts::written,
         scripts::writer,
         writer::{Timing, Writer},
     },
