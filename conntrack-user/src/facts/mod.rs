@@ -1,6 +1,7 @@
 //! Everything that decides which limit will be in force, read from the files of
 //! a host or of a copied tree. Nothing is changed, and nothing is run.
 
+pub mod applier;
 pub mod distribution;
 pub mod firewalld;
 pub mod host_kernel;
@@ -24,10 +25,11 @@ mod yaml;
 use anyhow::{Result, bail};
 
 use crate::facts::{
+    applier::Applier,
     distribution::Distribution,
     firewalld::Firewalld,
     host_kernel::HostKernel,
-    init::{Init, Procps, applier::Applier},
+    init::{Init, Procps},
     iptables::IptablesService,
     loaders::Loader,
     modules::Modules,

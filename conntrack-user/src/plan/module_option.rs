@@ -3,10 +3,7 @@
 
 use crate::{
     facts::{
-        Facts,
-        firewalld::Firewalld,
-        init::{EarlyList, applier::Order},
-        iptables::IptablesService,
+        Facts, applier::Order, firewalld::Firewalld, init::EarlyList, iptables::IptablesService,
     },
     survival::Event,
 };

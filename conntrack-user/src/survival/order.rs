@@ -3,7 +3,7 @@
 
 use crate::facts::{
     Facts,
-    init::applier::Order,
+    applier::Order,
     sysctl::{Sysctl, SysctlFile, key::matches},
 };
 

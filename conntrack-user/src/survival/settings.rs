@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::{
     facts::{
         Source,
-        init::{Init, applier::Order},
+        applier::Order,
+        init::Init,
         sysctl::{Line, SysctlFile, Variable, line::number},
     },
     survival::{

@@ -4,8 +4,9 @@
 use crate::{
     facts::{
         Facts, Source,
+        applier::Order,
         host_kernel::Form,
-        init::{EarlyList, Init, applier::Order},
+        init::{EarlyList, Init},
         sysctl::Variable,
         writers::Writer,
     },

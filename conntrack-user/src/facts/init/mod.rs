@@ -1,7 +1,6 @@
 //! What starts the host, which files of sysctls it applies at boot, and where a
 //! module is named so that it is loaded before that.
 
-pub mod applier;
 mod detect;
 pub mod procps;
 
