@@ -75,7 +75,10 @@ fn dropped(skb: Skb<Typed>, position: u32) -> Read<()> {
         count::total(epoch, 0, Reason::RuleOrRefused);
         return Err(Unreadable);
     };
-    let netns = net.inum()?;
+    let Ok(netns) = net.inum() else {
+        count::total(epoch, 0, Reason::RuleOrRefused);
+        return Err(Unreadable);
+    };
     let reason = match judge(net, netns) {
         Dropped::ByRule => return Ok(()),
         Dropped::Refused => Reason::TableFull,
