@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::machine::Machine;
+use super::machine::{Backend, Machine};
 use crate::net::{Fill, Flood, Lan, LanOptions};
 
 /// Entries that a guest allows in a table: few, so that it is soon full.
@@ -35,6 +35,23 @@ pub fn kernel_version() -> Result<(u32, u32)> {
         (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
         _ => bail!("{release:?} is no version of a kernel"),
     }
+}
+
+/// This machine as if its kernel offered no better backend than the tracepoint; none,
+/// with a word why, on a kernel that does not offer it either.
+pub fn with_the_tracepoint(machine: &Machine) -> Result<Option<Machine>> {
+    /// The first kernel that says that netfilter dropped a packet
+    /// (`SKB_DROP_REASON_NETFILTER_DROP`).
+    const FIRST: (u32, u32) = (5, 18);
+    if kernel_version()? < FIRST {
+        println!("skipped: kernels before 5.18 do not say why a packet was dropped");
+        return Ok(None);
+    }
+    Ok(Some(Machine {
+        backend: Backend::Tracepoint,
+        forced: true,
+        ..machine.clone()
+    }))
 }
 
 /// Sets a number of conntrack, in a guest.

@@ -30,17 +30,8 @@ const DROP: &str = "table inet early {
 }";
 
 fn rules(machine: &Machine) -> Result<()> {
-    /// The first kernel that says why a packet was dropped.
-    const FIRST: (u32, u32) = (5, 17);
-    if setup::kernel_version()? < FIRST {
-        println!("skipped: kernels before 5.17 do not say why a packet was dropped");
+    let Some(machine) = &setup::with_the_tracepoint(machine)? else {
         return Ok(());
-    }
-    // As on a kernel that offers nothing else.
-    let machine = &Machine {
-        backend: Backend::Tracepoint,
-        forced: true,
-        ..machine.clone()
     };
     let lan = setup::limited_lan(machine, "rules", &LanOptions::default())?;
     let mut watch = watch(machine, &["--fix", "auto"])?;

@@ -56,17 +56,8 @@ const INVALID: Flood = Flood {
 };
 
 fn rule_drops(machine: &Machine) -> Result<()> {
-    /// The first kernel that says why a packet was dropped.
-    const FIRST: (u32, u32) = (5, 18);
-    if setup::kernel_version()? < FIRST {
-        println!("skipped: kernels before 5.18 do not say why a packet was dropped");
+    let Some(machine) = &setup::with_the_tracepoint(machine)? else {
         return Ok(());
-    }
-    // As on a kernel that offers nothing else.
-    let machine = &Machine {
-        backend: Backend::Tracepoint,
-        forced: true,
-        ..machine.clone()
     };
     alone(machine)?;
     together(machine)
