@@ -1,12 +1,16 @@
 //! The command `ctdrop`.
 
-use std::{env, io, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command},
     commands::{fix, logs, probe, status, undo, watch, who},
-    say::finding,
+    say::{finding, stdout},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -41,19 +45,25 @@ async fn main() -> ExitCode {
 
 /// Says what is wrong with the command line, or the help that was asked for.
 fn refused(error: &clap::Error) -> ExitCode {
-    // Whoever does not read it does not want it.
-    let _ = error.print();
-    cli::refused_code(error, env::args_os()).into()
+    let code = cli::refused_code(error, env::args_os());
+    match error.print().and_then(|()| io::stdout().flush()) {
+        // Whoever closes a pipe does not want the rest of the help.
+        Err(why) if code == 0 && why.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("ctdrop: {}: {why}", stdout::CANNOT_WRITE);
+            ExitCode::FAILURE
+        }
+        _ => code.into(),
+    }
 }
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Watch(options) => watch::run(options, shutdown()?).await?,
         Command::Probe(options) => probe::run(&options)?,
-        Command::Who(options) => who::run(&options)?,
+        Command::Who(options) => return Ok(who::run(&options)?.code().into()),
         Command::Logs(options) => logs::run(&options)?,
         Command::Status(options) => return Ok(status::run(&options)?.code().into()),
-        Command::Fix(options) => fix::run(&options)?,
+        Command::Fix(options) => return Ok(fix::run(&options)?.code().into()),
         Command::Undo(options) => undo::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)

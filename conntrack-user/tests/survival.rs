@@ -15,7 +15,7 @@ use conntrack_user::{
 type Expected = (u64, &'static str);
 
 /// Tree, and what is in force after boot, service restart and module reload.
-const TABLE: [(&str, Expected, Expected, Expected); 27] = [
+const TABLE: [(&str, Expected, Expected, Expected); 35] = [
     (
         "el5",
         (1_048_576, "/etc/sysctl.conf:3"),
@@ -156,11 +156,52 @@ const TABLE: [(&str, Expected, Expected, Expected); 27] = [
         (600_000, "/usr/lib/sysctl.d/80-conntrack.conf:1"),
         (262_144, ""),
     ),
+    // Alpine's own script applies /etc/sysctl.conf after the directory.
     (
         "openrc-busybox",
-        (90_000, "/etc/sysctl.d/10-conntrack.conf:1"),
-        (90_000, "/etc/sysctl.d/10-conntrack.conf:1"),
+        (100_000, "/etc/sysctl.conf:1"),
+        (100_000, "/etc/sysctl.conf:1"),
         (8192, ""),
+    ),
+    // ufw loads conntrack before the network is up, when settings are applied again.
+    (
+        "ubuntu14-upstart",
+        (262_144, "/etc/sysctl.conf:2"),
+        (262_144, "/etc/sysctl.conf:2"),
+        (65_536, ""),
+    ),
+    (
+        "openwrt",
+        (16_384, "/etc/sysctl.conf:2"),
+        (16_384, "/etc/sysctl.conf:2"),
+        (8192, ""),
+    ),
+    (
+        "debian7-sysv",
+        (300_000, "/etc/sysctl.conf:1"),
+        (300_000, "/etc/sysctl.conf:1"),
+        (65_536, ""),
+    ),
+    // Settings are applied before conntrack is loaded.
+    ("sles11", (65_536, ""), (65_536, ""), (65_536, "")),
+    ("slackware15", (262_144, ""), (262_144, ""), (262_144, "")),
+    (
+        "void",
+        (500_000, "/etc/sysctl.conf:1"),
+        (500_000, "/etc/sysctl.conf:1"),
+        (262_144, ""),
+    ),
+    (
+        "gentoo",
+        (350_000, "/etc/sysctl.conf:1"),
+        (350_000, "/etc/sysctl.conf:1"),
+        (262_144, ""),
+    ),
+    (
+        "buildroot",
+        (40_000, "/etc/sysctl.conf:1"),
+        (40_000, "/etc/sysctl.conf:1"),
+        (4096, ""),
     ),
     (
         "built-in",

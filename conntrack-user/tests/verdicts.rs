@@ -14,7 +14,10 @@ use conntrack_user::{
         },
         who::report::{Context, NamespaceReport as Who, Seen},
     },
-    engine::refusals::Need,
+    engine::{
+        refusals::{Need, RefusedIn},
+        refused_flows::FlowRange,
+    },
     facts::{Facts, root::Root},
     incident::{Census, Evidence, FillingKind, Incident, Kind, Netns, thresholds},
     kernel::{counters::Totals, defaults::Table, limits::Limits, presence::Presence},
@@ -275,7 +278,11 @@ impl Staged {
     fn watch(&self) -> Incident {
         let trigger = background::Trigger {
             need: Need::Room,
-            refused: vec![(self.netns.inode.unwrap(), 50)],
+            refused: vec![RefusedIn {
+                netns: self.netns.inode.unwrap(),
+                packets: 50,
+                flows: FlowRange::of_packets(50),
+            }],
             table: Table {
                 max: MAX,
                 buckets: 65_536,

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::geteuid;
 
 use crate::{
     facts::live_files::LiveFiles,
@@ -57,9 +58,10 @@ pub fn apply(writes: &[LiveWrite]) -> Result<()> {
 fn write(path: &PathBuf, value: u64) -> Result<()> {
     fs::write(path, format!("{value}\n")).with_context(|| {
         format!(
-            "cannot write {value} to {}: run as root in the host's own network namespace, with \
-             /proc/sys and /sys writable",
-            path.display()
+            "cannot write {value} to {}: run {}in the host's own network namespace, with /proc/sys \
+             and /sys writable",
+            path.display(),
+            if geteuid().is_root() { "" } else { "as root " }
         )
     })?;
     let now = read(path)?;

@@ -15,11 +15,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+    process::geteuid,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{apply::file::Attributes, plan::edit::TEMPORARY};
+use crate::{
+    apply::file::{Attributes, hint},
+    plan::edit::TEMPORARY,
+};
 
 /// Where fixes are kept, inside a tree.
 pub const DIRECTORY: &str = "/var/lib/ctdrop/fixes";
@@ -209,22 +216,26 @@ impl Records {
 
     /// All fixes, the oldest first.
     pub fn all(&self) -> Result<Vec<Record>> {
-        let shown = || format!("cannot read {}", self.directory.display());
+        let shown = |error| cannot_read(&self.directory, error);
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(shown)?,
+            entries => entries.map_err(shown)?,
         };
         let mut records = Vec::new();
         for entry in entries {
-            let entry = entry.with_context(shown)?;
+            let entry = entry.map_err(shown)?;
             // A link could lead to the directory of something else.
-            if !entry.file_type().with_context(shown)?.is_dir() {
+            if !entry.file_type().map_err(shown)?.is_dir() {
                 continue;
             }
             let directory = entry.path();
             // Without a manifest nothing was changed yet.
-            if directory.join("manifest.json").is_file() {
-                records.push(Record::read(directory)?);
+            match fs::metadata(directory.join("manifest.json")) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                manifest => {
+                    manifest.map_err(|error| cannot_read(&directory, error))?;
+                    records.push(Record::read(directory)?);
+                }
             }
         }
         records.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
@@ -262,6 +273,13 @@ impl Records {
             state: State::Unfinished,
         })
     }
+}
+
+/// That a directory cannot be read, and what to do about it.
+fn cannot_read(path: &Path, error: io::Error) -> anyhow::Error {
+    let errno = Errno::from_io_error(&error);
+    let hint = errno.map_or("", |errno| hint(errno, geteuid().is_root()));
+    anyhow::Error::new(error).context(format!("cannot read {}{hint}", path.display()))
 }
 
 /// Checks that no name in a manifest leads out of the directory of a file: in a

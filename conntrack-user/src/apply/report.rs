@@ -13,7 +13,7 @@ use crate::{
     },
     facts::Facts,
     incident::Incident,
-    plan::{Current, Note, Plan, diff},
+    plan::{Current, Note, Plan, demand::Wanted, diff},
     say::{clock, finding::Finding},
     survival::{Origin, Outcome},
 };
@@ -29,6 +29,8 @@ pub(crate) struct FixReport<'a> {
     target: Current,
     incident: &'a Incident,
     why: &'a [String],
+    /// The load that the target was worked out from.
+    demand: Option<Wanted>,
     steps: Vec<Step<'a>>,
     survives: Survives<'a>,
     notes: &'a [Note],
@@ -109,6 +111,7 @@ impl<'a> FixReport<'a> {
             },
             incident,
             why: &plan.target.why,
+            demand: plan.target.demand,
             steps: steps(plan),
             survives: Survives {
                 boot: Change::of(&before.boot, &after.boot),

@@ -10,13 +10,13 @@ use conntrack_ebpf::Reason;
 use crate::{
     apply::{Applied, keep, report::FixReport},
     auto::event::{Advice, Kept, PlanReport, What},
-    engine::refusals::Need,
+    engine::refusals::{Need, RefusedIn},
     facts::{Facts, live_files::LiveFiles, root::Root},
     incident::{self, Census, Incident, Kind, Netns, look},
     kernel::{defaults::Table, netns::Namespaces},
     plan::{
         self, LiveWrite, Plan,
-        demand::Demand,
+        demand::{Demand, HowMany, RefusedFlows},
         filling_unknown, plan,
         sizing::{Request, affordable, size},
         text,
@@ -53,8 +53,8 @@ impl Prepared {
 pub struct Trigger {
     /// What they lacked.
     pub need: Need,
-    /// By network namespace; 0 is an unknown one.
-    pub refused: Vec<(u32, u64)>,
+    /// By network namespace.
+    pub refused: Vec<RefusedIn>,
     /// Limit and buckets.
     pub table: Table,
 }
@@ -63,20 +63,27 @@ impl Trigger {
     /// The demand that follows from it, by what namespaces are called; with the census
     /// of the one where most was refused, if there is one.
     pub fn demand(&self, netns: impl Fn(u32) -> Netns, census: Option<&Census>) -> Demand {
-        let namespaces = self.refused.iter().map(|&(inode, refused)| {
-            let (reason, entries) = match self.need {
-                Need::Room => (Reason::TableFull, Some(self.table.max)),
-                Need::Buckets => (Reason::ChainTooLong, None),
+        let (reason, entries) = match self.need {
+            Need::Room => (Reason::TableFull, Some(self.table.max)),
+            Need::Buckets => (Reason::ChainTooLong, None),
+        };
+        let of = |refused: &RefusedIn| {
+            let netns = netns(refused.netns);
+            let flows = RefusedFlows {
+                netns: netns.inode,
+                many: HowMany::Flows(refused.flows),
             };
-            incident::Evidence {
-                netns: netns(inode),
+            let evidence = incident::Evidence {
+                netns,
                 entries,
                 max: Some(self.table.max),
-                refused: BTreeMap::from([(reason, refused)]),
+                refused: BTreeMap::from([(reason, refused.packets)]),
                 ..incident::Evidence::default()
-            }
-        });
-        Demand::new(namespaces.collect(), Vec::new(), census)
+            };
+            (evidence, flows)
+        };
+        let (namespaces, flows) = self.refused.iter().map(of).unzip();
+        Demand::new(namespaces, flows, census)
     }
 
     /// The same, after a look who fills the table that is judged; and why there was
@@ -111,8 +118,9 @@ fn nameless(inode: u32) -> Netns {
 
 /// What stands for the namespaces that packets were refused in before it is known
 /// which they are.
-pub(crate) fn any_namespace() -> Netns {
+pub(crate) fn any_namespace(inode: u32) -> Netns {
     Netns {
+        inode: Some(inode),
         name: "a network namespace".to_owned(),
         is_host: true,
         ..Netns::default()
@@ -297,11 +305,16 @@ fn lines(considered: &Considered, applied: &Applied) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::refused_flows::FlowRange;
 
     fn kind(need: Need, is_host: bool) -> Kind {
         let trigger = Trigger {
             need,
-            refused: vec![(7, 3)],
+            refused: vec![RefusedIn {
+                netns: 7,
+                packets: 3,
+                flows: FlowRange::of_packets(3),
+            }],
             table: Table {
                 max: 1000,
                 buckets: 512,

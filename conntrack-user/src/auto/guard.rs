@@ -65,14 +65,46 @@ pub struct Guard {
     stepped: Refusals,
     /// When packets were last seen to be refused.
     refused: Option<Instant>,
-    /// Whether the one plan was made.
-    planned: bool,
+    /// The one plan of mode `plan`.
+    plan: OnePlan,
     /// What fills the table, as far as that is known.
     advice: Advice,
     /// What another thread is doing.
     work: Option<Receiver<Work>>,
     /// The last fix that was made.
     kept: Option<Kept>,
+}
+
+/// The plan that is made once. It waits until it is seen which flows are refused: the
+/// first packets do not tell how much room is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum OnePlan {
+    /// Nothing was refused.
+    #[default]
+    NotWanted,
+    /// Something was, first at that time.
+    Awaited(Need, Instant),
+    /// It was made.
+    Made,
+}
+
+impl OnePlan {
+    /// Takes in what was refused.
+    fn refused(&mut self, need: Option<Need>, now: Instant) {
+        if let (Self::NotWanted, Some(need)) = (*self, need) {
+            *self = Self::Awaited(need, now);
+        }
+    }
+
+    /// What packets lacked, if it is to be made now.
+    fn due(self, now: Instant) -> Option<Need> {
+        match self {
+            Self::Awaited(need, first) if now.saturating_duration_since(first) >= COOL_DOWN => {
+                Some(need)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What another thread has done.
@@ -99,7 +131,7 @@ impl Guard {
             looked: Refusals::default(),
             stepped: Refusals::default(),
             refused: None,
-            planned: false,
+            plan: OnePlan::default(),
             advice: Advice::default(),
             work: None,
             kept: None,
@@ -123,7 +155,8 @@ impl Guard {
                 self.refresh(now);
             }
             Mode::Plan => {
-                if let Some(need) = need.filter(|_| !self.planned) {
+                self.plan.refused(need, now);
+                if let Some(need) = self.plan.due(now) {
                     self.make_plan(need);
                 }
             }
@@ -179,13 +212,10 @@ impl Guard {
         let limits = &mut self.prepared.facts.numbers.limits;
         limits.max = Some(table.max);
         limits.buckets = Some(table.buckets);
-        let trigger = Trigger {
-            need,
-            refused: vec![(0, 1)],
-            table,
-        };
+        let demand = self
+            .trigger_of(need, table)
+            .demand(background::any_namespace, None);
         let facts = &self.prepared.facts;
-        let demand = trigger.demand(|_| background::any_namespace(), None);
         let request = Request {
             to: None,
             ceiling: Some(self.prepared.ceiling),
@@ -211,7 +241,7 @@ impl Guard {
             need,
             before,
             after,
-            refused: trigger.refused.iter().map(|(_, packets)| packets).sum(),
+            refused: trigger.refused.iter().map(|it| it.packets).sum(),
         };
         let ceiling = self.prepared.ceiling;
         self.start(move || background::keep_step(&trigger, after, writes, ceiling));
@@ -293,7 +323,7 @@ impl Guard {
             // The module is being loaded again: with the next refusal.
             return;
         };
-        self.planned = true;
+        self.plan = OnePlan::Made;
         let trigger = self.trigger_of(need, table);
         let ceiling = self.prepared.ceiling;
         self.start(move || background::make_plan(&trigger, ceiling));
@@ -359,6 +389,9 @@ impl Guard {
     /// Makes no more steps, and waits until nothing is being done any more.
     pub fn finish(&mut self) -> Result<Vec<Event>> {
         self.automatic.end();
+        if let OnePlan::Awaited(need, _) = self.plan {
+            self.make_plan(need);
+        }
         match &self.work {
             Some(work) => {
                 let work = work.recv().context(PANICKED)?;
@@ -380,4 +413,24 @@ fn elsewhere(work: impl FnOnce() -> Work + Send + 'static) -> Receiver<Work> {
         let _ = done.send(work());
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_waits_until_the_flows_are_seen_and_is_made_once() {
+        let begin = Instant::now();
+        let mut plan = OnePlan::default();
+        plan.refused(None, begin);
+        assert_eq!(plan.due(begin + COOL_DOWN), None);
+        plan.refused(Some(Need::Room), begin);
+        plan.refused(Some(Need::Buckets), begin + COOL_DOWN / 2);
+        assert_eq!(plan.due(begin + COOL_DOWN / 2), None);
+        assert_eq!(plan.due(begin + COOL_DOWN), Some(Need::Room));
+        plan = OnePlan::Made;
+        plan.refused(Some(Need::Room), begin + COOL_DOWN);
+        assert_eq!(plan.due(begin + 3 * COOL_DOWN), None);
+    }
 }

@@ -44,7 +44,8 @@ pub(super) enum Subcommand {
     ///
     /// Reads the table once, through ctnetlink, and adds it up by source,
     /// destination, service, state and so on. Shows how many entries the kernel
-    /// may evict, and what would free the most entries. It changes nothing.
+    /// may evict, and what would free the most entries. It changes nothing. The exit
+    /// code is 3 if no table that can be seen has entries, and others cannot be seen.
     Who(Who),
 
     /// Search kernel logs for refused packets
@@ -69,7 +70,8 @@ pub(super) enum Subcommand {
     /// Works out the limit and the number of buckets from the load and the memory.
     /// Plans what must change so that they are in force now, after a boot, after a
     /// restart of the firewall and after a reload of the module. Shows the plan as
-    /// a diff, and asks before it changes anything.
+    /// a diff, and asks before it changes anything. The exit code is 3 if not all
+    /// network namespaces can be seen, so that the load is unknown.
     Fix(Fix),
 
     /// Undo a fix, file by file

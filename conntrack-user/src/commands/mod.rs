@@ -5,5 +5,6 @@ pub mod logs;
 pub mod probe;
 pub mod status;
 pub mod undo;
+mod unread;
 pub mod watch;
 pub mod who;

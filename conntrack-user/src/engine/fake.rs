@@ -7,7 +7,7 @@ use conntrack_ebpf::{FlowCount, FlowKey, Reason, TotalCounts};
 
 use crate::{
     engine::{Engine, options::Options, source::Source},
-    kernel::netns::Namespaces,
+    kernel::{limits::Limits, netns::Namespaces},
     observe::{
         arming::Arm,
         backend::Backend,
@@ -24,6 +24,7 @@ use crate::{
             snapshot::{Setup, Snapshot},
         },
     },
+    say::clock,
 };
 
 /// The network namespace that packets are refused in.
@@ -37,6 +38,8 @@ pub(crate) struct Fake {
     under_way: u32,
     /// Reading fails once so many were refused.
     fails_after: Option<u32>,
+    /// Somebody sets a limit of 800 for one of 900 once so many were refused.
+    lowered_after: Option<u32>,
 }
 
 impl Fake {
@@ -44,6 +47,14 @@ impl Fake {
     pub(crate) fn failing_after(refused: u32) -> Self {
         Self {
             fails_after: Some(refused),
+            ..Self::default()
+        }
+    }
+
+    /// One whose limit is lowered from 900 to 800 once so many packets were refused.
+    pub(crate) fn lowered_after(refused: u32) -> Self {
+        Self {
+            lowered_after: Some(refused),
             ..Self::default()
         }
     }
@@ -82,7 +93,7 @@ impl Fake {
         let count = FlowCount {
             packets: 1,
             first: 1,
-            last: 1,
+            last: clock::monotonic(),
         };
         tally.flow(key, count);
     }
@@ -152,10 +163,12 @@ impl Source for Fake {
             unchecked: 0,
             missed: Missed::default(),
             faults: Faults::default(),
+            entries: [(NETNS, u64::from(self.refused))].into(),
             logged: None,
             namespaces: Arc::new(Namespaces {
                 list: Vec::new(),
-                hidden: 0,
+                hidden: Vec::new(),
+                contained: false,
                 warnings: Vec::new(),
             }),
             senders: Senders::default(),
@@ -164,6 +177,15 @@ impl Source for Fake {
 
     fn totals_now(&self) -> Result<TotalsByNetns> {
         Ok(Self::totals(self.refused + self.under_way))
+    }
+
+    fn limits(&self) -> Limits {
+        let lowered = self.lowered_after.is_some_and(|most| self.refused > most);
+        Limits {
+            max: Some(if lowered { 800 } else { 900 }),
+            buckets: Some(1024),
+            entries: Some(0),
+        }
     }
 
     fn stop(&mut self, _: &mut Tally) -> Result<()> {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    engine::{ineffective, options::Options, watched_netns::WatchedNetns},
+    engine::{ineffective, limit::Fullest, options::Options, watched_netns::WatchedNetns},
     kernel::{limits::Limits, presence::Presence, release::Release},
     observe::{
         arming::Arm, backend::Backend, observer::snapshot::Setup, survey::unusable::Unusable,
@@ -35,6 +35,8 @@ pub struct Header {
     /// The limit for each namespace, the buckets all share, and the entries of
     /// the namespace asked for or, if none is, of the one this runs in.
     pub limits: Limits,
+    /// The namespaces with the most entries, most first, of those that are observed.
+    pub fullest: Vec<Fullest>,
     /// The only namespace that is observed.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub only: Option<Only>,
@@ -57,6 +59,7 @@ impl Header {
         setup: Setup,
         options: &Options,
         watched: Option<&WatchedNetns>,
+        fullest: Vec<Fullest>,
     ) -> Result<Self> {
         let module = matches!(Presence::read()?, Presence::Module { .. });
         let pins_module = module && setup.backend == Backend::Fexit;
@@ -80,6 +83,7 @@ impl Header {
             armed: setup.armed,
             pins_module,
             limits,
+            fullest,
             only: watched.map(|watched| Only {
                 netns: watched.inode(),
                 netns_name: watched.name().to_owned(),

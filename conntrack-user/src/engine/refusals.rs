@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use conntrack_ebpf::Reason;
 use serde::Serialize;
 
-use crate::observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot};
+use crate::{
+    engine::refused_flows::FlowRange,
+    observe::{counts::totals::TotalsByNetns, observer::snapshot::Snapshot},
+};
 
 /// What refused packets lacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -26,14 +29,31 @@ pub struct Refusals {
     pub room: BTreeMap<u32, u64>,
     /// For a long hash chain.
     pub chains: BTreeMap<u32, u64>,
+    /// Distinct flows that the limit in force has refused lately, of all that was
+    /// drained; none before the first drain.
+    pub flows: Option<BTreeMap<u32, FlowRange>>,
+}
+
+/// What was refused in a network namespace for want of one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedIn {
+    /// Inode of the namespace; 0 is an unknown one.
+    pub netns: u32,
+    /// Packets.
+    pub packets: u64,
+    /// The flows that they are of.
+    pub flows: FlowRange,
 }
 
 impl Refusals {
-    /// Those of all that was drained; where programs see only some reasons, the
+    /// Those of all that was drained, with their `flows`; where programs see only some reasons, the
     /// others as far as the last check of the kernel's counters has shown them, of
     /// namespace 0.
-    pub fn drained(snapshot: &Snapshot) -> Self {
-        let mut refusals = Self::of(&snapshot.totals);
+    pub fn drained(snapshot: &Snapshot, flows: &BTreeMap<u32, FlowRange>) -> Self {
+        let mut refusals = Self {
+            flows: Some(flows.clone()),
+            ..Self::of(&snapshot.totals)
+        };
         if snapshot.backend.can_rest() {
             return refusals;
         }
@@ -85,12 +105,27 @@ impl Refusals {
     }
 
     /// Those that `earlier` does not have.
-    pub(crate) fn since(&self, earlier: &Self, need: Need) -> Vec<(u32, u64)> {
+    pub(crate) fn since(&self, earlier: &Self, need: Need) -> Vec<RefusedIn> {
         let more = self.for_want(need).iter().map(|(&netns, &packets)| {
             let before = earlier.for_want(need).get(&netns).copied().unwrap_or(0);
-            (netns, packets.saturating_sub(before))
+            let packets = packets.saturating_sub(before);
+            RefusedIn {
+                netns,
+                packets,
+                flows: self.flows_of(need, netns, packets),
+            }
         });
-        more.filter(|&(_, packets)| packets > 0).collect()
+        more.filter(|refused| refused.packets > 0).collect()
+    }
+
+    /// The flows of so many packets.
+    fn flows_of(&self, need: Need, netns: u32, packets: u64) -> FlowRange {
+        let flows = self.flows.as_ref().filter(|_| need == Need::Room);
+        let known = flows.and_then(|flows| flows.get(&netns));
+        known.map_or(FlowRange::of_packets(packets), |known| FlowRange {
+            at_least: known.at_least.clamp(1, packets.max(1)),
+            at_most: known.at_most.clamp(1, packets.max(1)),
+        })
     }
 
     /// Whether there are more of any kind in any namespace.
@@ -112,6 +147,9 @@ impl Refusals {
                 *known = packets.max(*known);
             }
         }
+        if later.flows.is_some() {
+            self.flows.clone_from(&later.flows);
+        }
     }
 }
 
@@ -122,7 +160,15 @@ mod tests {
     fn room(packets: &[(u32, u64)]) -> Refusals {
         Refusals {
             room: packets.iter().copied().collect(),
-            chains: BTreeMap::new(),
+            ..Refusals::default()
+        }
+    }
+
+    fn refused(netns: u32, packets: u64, at_least: u64, at_most: u64) -> RefusedIn {
+        RefusedIn {
+            netns,
+            packets,
+            flows: FlowRange { at_least, at_most },
         }
     }
 
@@ -130,7 +176,7 @@ mod tests {
     fn refusals_are_told_from_those_before() {
         let mut looked = room(&[(7, 10)]);
         let later = room(&[(7, 10), (8, 2)]);
-        assert_eq!(later.since(&looked, Need::Room), [(8, 2)]);
+        assert_eq!(later.since(&looked, Need::Room), [refused(8, 2, 1, 2)]);
         assert_eq!(later.since(&looked, Need::Buckets), []);
         assert!(later.exceed(&looked) && !looked.exceed(&later));
         looked.raise_to(&later);
@@ -138,5 +184,30 @@ mod tests {
         // Drained counts can be older than those read in between.
         looked.raise_to(&room(&[(7, 9)]));
         assert_eq!(looked, later);
+    }
+
+    #[test]
+    fn flows_are_as_last_counted() {
+        let flows = |at_least, at_most| Refusals {
+            flows: Some([(7, FlowRange { at_least, at_most })].into()),
+            ..room(&[(7, 1000)])
+        };
+        let mut known = flows(20, 30);
+        let nothing = Refusals::default();
+        assert_eq!(
+            known.since(&nothing, Need::Room),
+            [refused(7, 1000, 20, 30)]
+        );
+        // Another limit is in force.
+        known.raise_to(&flows(3, 3));
+        assert_eq!(known.since(&nothing, Need::Room), [refused(7, 1000, 3, 3)]);
+        // Read ahead of the next drain, without flows.
+        known.raise_to(&room(&[(7, 1100)]));
+        assert_eq!(known.since(&nothing, Need::Room), [refused(7, 1100, 3, 3)]);
+        let chains = Refusals {
+            chains: [(7, 5)].into(),
+            ..flows(20, 30)
+        };
+        assert_eq!(chains.since(&nothing, Need::Buckets), [refused(7, 5, 1, 5)]);
     }
 }

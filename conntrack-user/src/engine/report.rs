@@ -7,6 +7,7 @@ use crate::{
     engine::{
         by::By,
         figures::Figures,
+        limit::{Fullest, LimitInForce},
         names::Names,
         rows::{Period, Row, Rows, Subject, rows, rows_by_netns},
         select::Select,
@@ -57,6 +58,10 @@ pub struct Report {
     pub namespaces: Vec<NamespaceState>,
     /// How many more there are.
     pub namespaces_omitted: usize,
+    /// The limit in force; none if conntrack is not loaded.
+    pub limit: Option<LimitInForce>,
+    /// The namespaces with the most entries, most first, of those that are observed.
+    pub fullest: Vec<Fullest>,
     /// Program runs that the kernel skipped.
     pub missed: Missed,
     /// Errors inside the programs.
@@ -95,6 +100,8 @@ pub(super) struct Asked<'a> {
     pub length: Duration,
     /// The numbers of the period.
     pub figures: Figures,
+    /// The limit in force.
+    pub limit: Option<LimitInForce>,
 }
 
 impl Report {
@@ -107,6 +114,7 @@ impl Report {
             period,
             length,
             figures,
+            limit,
         } = asked;
         let namespaces = rows_by_netns(&figures.by_netns, NAMESPACES);
         let groups = match by {
@@ -136,6 +144,8 @@ impl Report {
                 .filter_map(|row| namespace(&snapshot.namespaces, row))
                 .collect(),
             namespaces_omitted: namespaces.more,
+            limit,
+            fullest: Fullest::of(snapshot, |netns| select.netns(netns)),
             missed: snapshot.missed,
             faults: snapshot.faults,
             error_bound: tally.error_bound(),

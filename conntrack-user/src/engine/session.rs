@@ -10,8 +10,10 @@ use crate::{
         alert::Alert,
         figures::Figures,
         header::Header,
+        limit::{FollowedLimit, Fullest},
         options::Options,
         refusals::Refusals,
+        refused_flows::FlowCounter,
         report::{Asked, Report},
         rows::Period,
         select::Select,
@@ -20,6 +22,7 @@ use crate::{
         watched_netns::WatchedNetns,
     },
     observe::{backend::Backend, counts::tally::Tally, observer::snapshot::Snapshot},
+    say::clock,
 };
 
 /// How often the maps are emptied, so that a flood of new flows finds room.
@@ -46,8 +49,12 @@ pub(super) struct Session<S> {
     drains: Interval,
     reports: Interval,
     alert: Alert,
+    /// The limit in force.
+    limit: FollowedLimit,
     /// Refusals told so far.
     refused: Refusals,
+    /// The flows that the limit in force refuses.
+    flows: FlowCounter,
     /// When the counters were last read for them.
     checked: Instant,
     started: Instant,
@@ -74,19 +81,29 @@ impl<S: Source> Session<S> {
         let netns = options.netns.as_deref();
         let watched = netns.map(WatchedNetns::find).transpose()?;
         let observer = open(&options)?;
-        let header = Header::collect(observer.setup(), &options, watched.as_ref())?;
+        let select = Select {
+            netns: watched.as_ref().map(WatchedNetns::inode),
+            protocol: options.protocol,
+            reasons: options.reasons.clone(),
+            all_flows: options.all_flows,
+        };
+        let snapshot = observer.snapshot(|netns| select.netns(netns))?;
+        let fullest = Fullest::of(&snapshot, |netns| select.netns(netns));
+        let header = Header::collect(observer.setup(), &options, watched.as_ref(), fullest)?;
+        if let Some(watched) = &watched
+            && header.backend == Backend::Counters
+        {
+            watched.demand_counters()?;
+        }
+        let mut limit = FollowedLimit::default();
+        limit.see(observer.limits());
         let drain = if options.release_module {
             MODULE
         } else {
             DRAIN
         };
         Ok(Self {
-            select: Select {
-                netns: watched.as_ref().map(WatchedNetns::inode),
-                protocol: options.protocol,
-                reasons: options.reasons.clone(),
-                all_flows: options.all_flows,
-            },
+            select,
             watched,
             observer,
             backend: header.backend,
@@ -96,7 +113,9 @@ impl<S: Source> Session<S> {
             drains: every(drain.min(options.interval)),
             reports: every(options.interval),
             alert: Alert::default(),
+            limit,
             refused: Refusals::default(),
+            flows: FlowCounter::default(),
             checked: Instant::now(),
             started: Instant::now(),
             last: (Instant::now(), Figures::default()),
@@ -170,7 +189,9 @@ impl<S: Source> Session<S> {
             self.observer.check()?;
         }
         let snapshot = self.observer.snapshot(|_| true)?;
-        let refused = Refusals::drained(&snapshot);
+        let flows = &mut self.flows;
+        let flows = flows.count(&snapshot.totals, &self.tally, clock::monotonic());
+        let refused = Refusals::drained(&snapshot, flows);
         self.are_news(&refused);
         self.updates
             .push_back(Update::Refused(self.refused.clone()));
@@ -192,8 +213,21 @@ impl<S: Source> Session<S> {
         if let Some(event) = self.observer.tick(&mut self.tally)? {
             self.updates.push_back(Update::observer(event));
         }
+        self.check_limit()?;
         if self.options.refusals {
             self.tell_refusals()?;
+        }
+        Ok(())
+    }
+
+    /// Notices that somebody has changed the limit.
+    fn check_limit(&mut self) -> Result<()> {
+        if let Some(change) = self.limit.see(self.observer.limits()) {
+            if change.before.max != change.after.max {
+                let totals = self.observer.snapshot(|_| true)?.totals;
+                self.flows.begin(&totals, &self.tally, clock::monotonic());
+            }
+            self.updates.push_back(Update::Limit(change));
         }
         Ok(())
     }
@@ -211,6 +245,7 @@ impl<S: Source> Session<S> {
         self.observer.drain(&mut self.tally)?;
         self.observer.check()?;
         self.check_netns()?;
+        self.check_limit()?;
         if !self.options.intervals {
             return Ok(());
         }
@@ -224,6 +259,7 @@ impl<S: Source> Session<S> {
             period: Period::Interval,
             length: since.elapsed(),
             figures: figures.since(earlier),
+            limit: self.limit.in_force(),
         };
         let report = Report::collect(&snapshot, &self.tally, asked);
         self.updates.push_back(Update::Interval(Box::new(report)));
@@ -236,6 +272,7 @@ impl<S: Source> Session<S> {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.observer.stop(&mut self.tally)?;
         self.check_netns()?;
+        self.check_limit()?;
         let snapshot = self.snapshot()?;
         let all = self.options.all_flows;
         let asked = Asked {
@@ -245,6 +282,7 @@ impl<S: Source> Session<S> {
             period: Period::Total,
             length: self.started.elapsed(),
             figures: Figures::collect(&snapshot, &self.tally, &self.select),
+            limit: self.limit.in_force(),
         };
         let services = self.tally.services();
         let summary = Summary {
@@ -255,15 +293,20 @@ impl<S: Source> Session<S> {
                 .filter(|(key, _)| self.select.service(key))
                 .map(|(&key, entry)| (key, entry.count.packets))
                 .collect(),
-            warnings: self
-                .watched
-                .as_ref()
-                .and_then(WatchedNetns::warning)
-                .into_iter()
-                .collect(),
+            warnings: self.warnings(&snapshot),
         };
         self.updates.push_back(Update::Finished(Box::new(summary)));
         Ok(())
+    }
+
+    /// What the totals lack: by counters alone, also what is refused in namespaces
+    /// that are out of sight.
+    fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
+        match &self.watched {
+            Some(watched) => watched.warning().into_iter().collect(),
+            None if self.backend == Backend::Counters => snapshot.namespaces.warnings.clone(),
+            None => Vec::new(),
+        }
     }
 
     /// What was found in the namespaces that are selected.

@@ -2,12 +2,15 @@
 
 use anyhow::Result;
 
-use crate::observe::{
-    counts::{tally::Tally, totals::TotalsByNetns},
-    observer::{
-        Observer,
-        event::Event,
-        snapshot::{Setup, Snapshot},
+use crate::{
+    kernel::limits::Limits,
+    observe::{
+        counts::{tally::Tally, totals::TotalsByNetns},
+        observer::{
+            Observer,
+            event::Event,
+            snapshot::{Setup, Snapshot},
+        },
     },
 };
 
@@ -39,6 +42,10 @@ pub trait Source {
 
     /// See [`Observer::totals_now`].
     fn totals_now(&self) -> Result<TotalsByNetns>;
+
+    /// The limit in force, the same in every namespace, and the buckets; nothing while
+    /// they cannot be read.
+    fn limits(&self) -> Limits;
 
     /// See [`Observer::stop`].
     fn stop(&mut self, tally: &mut Tally) -> Result<()>;
@@ -79,6 +86,10 @@ impl Source for Observer {
 
     fn totals_now(&self) -> Result<TotalsByNetns> {
         self.totals_now()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::read().unwrap_or_default()
     }
 
     fn stop(&mut self, tally: &mut Tally) -> Result<()> {

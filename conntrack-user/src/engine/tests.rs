@@ -114,6 +114,7 @@ async fn refusals_are_told_at_once_and_grow() {
     let begin = time::Instant::now();
     let mut engine = Fake::default().engine(options, future::pending());
     let mut last = 0;
+    let mut flow_counts = Vec::new();
     while let Some(update) = engine.next().await.unwrap() {
         match update {
             Update::Refused(refused) => {
@@ -121,12 +122,18 @@ async fn refusals_are_told_at_once_and_grow() {
                 assert!(last > 0 || begin.elapsed() < Duration::from_millis(5));
                 assert!(packets >= last, "{packets} after {last}");
                 last = packets;
+                // Each is of a flow of its own; those that were not drained have none.
+                let flows = refused
+                    .flows
+                    .and_then(|flows| flows.get(&fake::NETNS).copied());
+                flow_counts.extend(flows.map(|flows| (flows.at_least, packets)));
             }
             Update::Interval(report) => panic!("{report:?}"),
             _ => {}
         }
     }
     assert!(last > 20);
+    assert_eq!(flow_counts.last(), Some(&(last, last)), "{flow_counts:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,10 @@
 use conntrack_ebpf::ServiceKey;
 
 use crate::{
-    engine::{header::Header, refusals::Refusals, report::Report, watched_netns::NetnsChange},
+    engine::{
+        header::Header, limit::LimitChange, refusals::Refusals, report::Report,
+        watched_netns::NetnsChange,
+    },
     observe::observer::event::Event,
     say::clock,
 };
@@ -27,6 +30,8 @@ pub enum Update {
     },
     /// Something has become of the only namespace that is observed.
     Netns(NetnsChange),
+    /// Somebody has changed the limit.
+    Limit(LimitChange),
     /// How many packets a higher limit would have let in, since the start: at once
     /// after the first sign of pressure, and with each drain. Only where
     /// [`Options::refusals`](super::options::Options::refusals) asks for it.

@@ -1,6 +1,6 @@
 //! The only network namespace that is observed, and whether it is still there.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     kernel::{
@@ -75,6 +75,18 @@ impl WatchedNetns {
                 Ok((limits, Some(why.to_string())))
             }
         }
+    }
+
+    /// Fails if its counters cannot be read, without which the backend `counters` sees
+    /// nothing of it.
+    pub fn demand_counters(&self) -> Result<()> {
+        let counters = self.namespace.counters()?;
+        counters.map(drop).with_context(|| {
+            format!(
+                "network namespace {} has no counters of conntrack (/proc/net/stat/nf_conntrack)",
+                self.name()
+            )
+        })
     }
 
     /// Checks whether it is still there; says so once if not.

@@ -26,6 +26,18 @@ pub enum Family {
     Suse,
     /// `NixOS`, whose files are made from a description.
     NixOs,
+    /// Alpine Linux.
+    Alpine,
+    /// Gentoo.
+    Gentoo,
+    /// Void Linux.
+    Void,
+    /// Slackware.
+    Slackware,
+    /// `OpenWrt`.
+    OpenWrt,
+    /// A system made with Buildroot.
+    Buildroot,
     /// Another one, or not known.
     Other,
 }
@@ -58,6 +70,15 @@ impl Distribution {
         if let Some(line) = file.into_iter().find_map(text) {
             return Self::of_redhat_release(&line);
         }
+        if let Some(line) = text("/etc/slackware-version") {
+            return Self::of_line(Family::Slackware, &line);
+        }
+        if let Some(text) = text("/etc/SuSE-release") {
+            return Self::of_line(Family::Suse, text.lines().next().unwrap_or_default());
+        }
+        if let Some(text) = text("/etc/openwrt_release") {
+            return Self::of_openwrt_release(&text);
+        }
         match text("/etc/debian_version") {
             Some(version) => Self {
                 family: Family::Debian,
@@ -74,12 +95,7 @@ impl Distribution {
 
     /// Reads os-release(5).
     fn of_os_release(text: &str) -> Self {
-        let field = |name: &str| {
-            text.lines().rev().find_map(|line| {
-                let value = line.trim().strip_prefix(name)?.strip_prefix('=')?;
-                Some(value.trim_matches(['"', '\'']))
-            })
-        };
+        let field = |name: &str| assigned(text, name);
         let id = field("ID").unwrap_or_default();
         let like = field("ID_LIKE").unwrap_or_default();
         let like = |family: &str| id == family || like.split(' ').any(|word| word == family);
@@ -88,6 +104,12 @@ impl Distribution {
             "amzn" => Family::Amazon,
             "nixos" => Family::NixOs,
             "ubuntu" => Family::Ubuntu,
+            "alpine" => Family::Alpine,
+            "gentoo" => Family::Gentoo,
+            "void" => Family::Void,
+            "slackware" => Family::Slackware,
+            "openwrt" | "lede" => Family::OpenWrt,
+            "buildroot" => Family::Buildroot,
             _ if like("rhel") || like("centos") => Family::EnterpriseLinux,
             _ if like("ubuntu") => Family::Ubuntu,
             _ if like("debian") => Family::Debian,
@@ -107,18 +129,37 @@ impl Distribution {
 
     /// Reads a line such as `CentOS release 5.11 (Final)`.
     fn of_redhat_release(line: &str) -> Self {
-        let version = line
-            .split_ascii_whitespace()
-            .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
         let family = if line.starts_with("Fedora") {
             Family::Fedora
         } else {
             Family::EnterpriseLinux
         };
+        Self::of_line(family, line)
+    }
+
+    /// Reads a line with a name and a version, such as `Slackware 14.2`.
+    fn of_line(family: Family, line: &str) -> Self {
+        let version = line
+            .split_ascii_whitespace()
+            .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
         Self {
             family,
             version: version.map(numbers).unwrap_or_default(),
             name: line.trim().to_owned(),
+        }
+    }
+
+    /// Reads `/etc/openwrt_release`, which older versions have instead of
+    /// os-release.
+    fn of_openwrt_release(text: &str) -> Self {
+        Self {
+            family: Family::OpenWrt,
+            version: assigned(text, "DISTRIB_RELEASE")
+                .map(numbers)
+                .unwrap_or_default(),
+            name: assigned(text, "DISTRIB_DESCRIPTION")
+                .unwrap_or("OpenWrt")
+                .to_owned(),
         }
     }
 
@@ -136,6 +177,9 @@ impl Distribution {
             (Family::Debian, 11) => "5.10",
             (Family::Debian, 12) => "6.1",
             (Family::Debian, 13) => "6.12",
+            (Family::Ubuntu, 12) => "3.2",
+            (Family::Ubuntu, 14) => "3.13",
+            (Family::Ubuntu, 16) => "4.4",
             (Family::Ubuntu, 18) => "4.15",
             (Family::Ubuntu, 20) => "5.4",
             (Family::Ubuntu, 22) => "5.15",
@@ -148,6 +192,14 @@ impl Distribution {
     pub fn is_el(&self, major: u32) -> bool {
         self.family == Family::EnterpriseLinux && self.version.0 == major
     }
+}
+
+/// What a line `NAME=value` assigns last, without quotes.
+fn assigned<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.lines().rev().find_map(|line| {
+        let value = line.trim().strip_prefix(name)?.strip_prefix('=')?;
+        Some(value.trim_matches(['"', '\'']))
+    })
 }
 
 fn numbers(text: &str) -> (u32, u32) {

@@ -51,7 +51,18 @@ pub struct HostKernel {
     pub memory: Option<u64>,
     /// Processors.
     pub cpus: Option<u32>,
+    /// Whether `nf_conntrack` has the names of its predecessor, too, such as
+    /// `net.ipv4.netfilter.ip_conntrack_max` (`CONFIG_NF_CONNTRACK_PROC_COMPAT`);
+    /// none if nothing tells.
+    #[serde(skip)]
+    pub compat_names: Option<bool>,
 }
+
+/// The names of the predecessor that `nf_conntrack` may have.
+const COMPAT: [&str; 2] = [
+    "net/ipv4/netfilter/ip_conntrack_max",
+    "net/ipv4/netfilter/ip_conntrack_buckets",
+];
 
 impl HostKernel {
     pub(super) fn read(reader: &Reader<'_>, distribution: &Distribution) -> Self {
@@ -75,6 +86,7 @@ impl HostKernel {
             is_64_bit: is_64_bit(reader, release.as_ref()),
             memory: text("/proc/meminfo").and_then(|text| memory(&text)),
             cpus: text("/proc/cpuinfo").and_then(|text| processors(&text)),
+            compat_names: compat_names(reader, release.as_ref()),
             release,
             known_by,
         }
@@ -92,6 +104,18 @@ impl HostKernel {
             generation: self.generation,
             is_64_bit: self.is_64_bit,
         })
+    }
+
+    /// Whether a sysctl below `/proc/sys`, in slash form, is there once the module is
+    /// loaded; none if that is not known. Only of conntrack's limit and buckets.
+    pub fn has_sysctl(&self, path: &str) -> Option<bool> {
+        let compat = self.generation == Generation::NfConntrack && COMPAT.contains(&path);
+        match self.machine() {
+            Some(machine) if !machine.has_sysctl(path) => Some(false),
+            _ if compat => self.compat_names,
+            Some(_) => Some(true),
+            None => Some(self.generation == Generation::NfConntrack || !path.contains("/nf_")),
+        }
     }
 
     /// Buckets and limit that nobody has set; none if release or memory are not
@@ -153,6 +177,38 @@ fn form(reader: &Reader<'_>, release: Option<&Release>, generation: Generation) 
     }
 }
 
+/// Whether the kernel was built with the names of its predecessor: by its own
+/// files, its configuration, or what its distribution did.
+fn compat_names(reader: &Reader<'_>, release: Option<&Release>) -> Option<bool> {
+    if COMPAT
+        .iter()
+        .any(|name| reader.exists(&format!("/proc/sys/{name}")))
+    {
+        return Some(true);
+    }
+    let release = release?;
+    let configuration = [
+        format!("/boot/config-{release}"),
+        format!("/lib/modules/{release}/config"),
+    ];
+    if let Some(config) = configuration.iter().find_map(|path| reader.text(path))
+        && config.text.contains("CONFIG_NF_CONNTRACK")
+    {
+        let set = "CONFIG_NF_CONNTRACK_PROC_COMPAT=y";
+        return Some(config.text.lines().any(|line| line.trim() == set));
+    }
+    // Enterprise Linux 6 had it, 7 did not.
+    if release.text.contains(".el6") {
+        return Some(true);
+    }
+    if release.text.contains(".el7") {
+        return Some(false);
+    }
+    // A whole copy of what is there, with the module loaded.
+    let loaded = reader.exists("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established");
+    loaded.then_some(false)
+}
+
 fn is_64_bit(reader: &Reader<'_>, release: Option<&Release>) -> bool {
     let named = |names: &[&str]| {
         release.is_some_and(|release| names.iter().any(|name| release.text.contains(name)))
@@ -193,6 +249,41 @@ fn processors(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_the_predecessor_are_not_assumed() {
+        let has = |files: &[(&str, &str)]| {
+            let tree = tempfile::tempdir().unwrap();
+            for (path, text) in files {
+                let path = tree.path().join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            let root = crate::facts::root::Root::open(tree.path()).unwrap();
+            let reader = Reader::new(&root);
+            let distribution = Distribution::read(&reader);
+            let kernel = HostKernel::read(&reader, &distribution);
+            assert_eq!(
+                kernel.has_sysctl("net/netfilter/nf_conntrack_max"),
+                Some(true)
+            );
+            kernel.has_sysctl(COMPAT[0])
+        };
+        let release = |text| ("proc/sys/kernel/osrelease", text);
+        assert_eq!(has(&[release("3.10.0-1160.el7.x86_64")]), Some(false));
+        assert_eq!(has(&[release("2.6.32-754.el6.x86_64")]), Some(true));
+        assert_eq!(has(&[release("6.1.0")]), Some(false));
+        let own = "3.16.85";
+        assert_eq!(has(&[release(own)]), None);
+        let config = |text| ("boot/config-3.16.85", text);
+        let with = "CONFIG_NF_CONNTRACK=m\nCONFIG_NF_CONNTRACK_PROC_COMPAT=y\n";
+        assert_eq!(has(&[release(own), config(with)]), Some(true));
+        let without = "CONFIG_NF_CONNTRACK=m\n# CONFIG_NF_CONNTRACK_PROC_COMPAT is not set\n";
+        assert_eq!(has(&[release(own), config(without)]), Some(false));
+        let proc = "proc/sys/net/ipv4/netfilter/ip_conntrack_max";
+        assert_eq!(has(&[release(own), (proc, "65536\n")]), Some(true));
+        assert_eq!(has(&[]), None);
+    }
 
     #[test]
     fn memory_and_processors_are_counted() {

@@ -13,7 +13,7 @@ use crate::{
     facts::{
         reader::{Reader, Source, TextFile},
         rules,
-        shell::{Assignment, Fragment},
+        shell::{Configured, Dialect, Files, LookAlike, Value},
     },
     kernel::generation::Generation,
 };
@@ -43,6 +43,9 @@ pub struct IptablesService {
     pub rule: Option<Source>,
     /// Whether there are saved rules: without, nothing is started.
     pub has_rules: bool,
+    /// Whether its stop does nothing if no rules were loaded: then a restart without
+    /// saved rules does nothing.
+    pub idle_without_rules: bool,
 }
 
 /// How sysctls are set again at start: lines that have one of the words of
@@ -74,33 +77,40 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Takes over from another file that is read later.
-    fn overridden(self, later: Self) -> Self {
-        if later.source.is_some() {
-            later
-        } else {
-            Self {
-                lost: later.lost.or(self.lost),
-                ..self
-            }
+    fn of(configured: &Configured, name: &str) -> Self {
+        let value = configured.value(name);
+        Self {
+            value: value.text().map(str::to_owned),
+            source: value.source().cloned(),
+            computed: matches!(value, Value::Unknown(_)),
+            lost: configured.lost(name).cloned(),
         }
     }
 
-    fn of(fragment: &Fragment, name: &str, text: &TextFile) -> Self {
-        let source = |assignment: &Assignment| Source {
-            file: text.file.clone(),
-            line: assignment.line,
-            text: assignment.text.clone(),
-        };
-        let last = fragment.last(name);
-        Self {
-            value: last.and_then(Assignment::literal).map(str::to_owned),
-            source: last.map(source),
-            computed: last.is_some_and(|last| last.literal().is_none()),
-            lost: fragment.lost(name).map(source),
-        }
+    /// The line that keeps its value from being known; none if it is known.
+    pub fn unknown(&self) -> Option<&Source> {
+        self.source.as_ref().filter(|_| self.computed)
     }
 }
+
+/// What the script of a service can read: its configuration, and nothing else.
+struct Sourced<'c> {
+    path: &'c str,
+    config: Option<&'c TextFile>,
+}
+
+impl Files for Sourced<'_> {
+    fn read(&self, path: &str) -> Option<TextFile> {
+        self.config.filter(|_| path == self.path).cloned()
+    }
+
+    fn exists(&self, path: &str) -> Option<bool> {
+        (path == self.path).then_some(self.config.is_some())
+    }
+}
+
+/// What the configuration of both sets, after the name of the service.
+const SETTINGS: [&str; 3] = ["MODULES_UNLOAD", "SYSCTL_LOAD_LIST", "MODULES"];
 
 /// Both services, as far as they are installed.
 pub(super) fn read(reader: &Reader<'_>, generation: Generation) -> Vec<IptablesService> {
@@ -128,34 +138,33 @@ impl IptablesService {
                 .next()
                 .is_some_and(|line| line.contains("openrc"))
         })?;
-        let config = reader.text(&format!("/etc/sysconfig/{name}-config"));
+        let path = format!("/etc/sysconfig/{name}-config");
+        let config = reader.text(&path);
         let rules = reader.text(&format!("/etc/sysconfig/{name}"));
         let prefix = name.to_ascii_uppercase();
-        let setting = |variable: &str| {
-            let name = format!("{prefix}_{variable}");
-            let of = |text: &TextFile| Setting::of(&Fragment::parse(&text.text), &name, text);
-            let by_script = of(&script);
-            // What a script does inside a function is no default.
-            let by_script = Setting {
-                source: by_script.source.filter(|_| !by_script.computed),
-                computed: false,
-                ..by_script
-            };
-            match &config {
-                Some(config) => by_script.overridden(of(config)),
-                None => by_script,
-            }
+        let variables = SETTINGS.map(|setting| format!("{prefix}_{setting}"));
+        let files = Sourced {
+            path: &path,
+            config: config.as_ref(),
         };
+        let configured = Configured::by(&script, &path, &variables, (&files, Dialect::Bash));
+        let [unload_setting, list, modules] =
+            variables.map(|variable| Setting::of(&configured, &variable));
         Some(Self {
             name,
             load: load_sysctl(&script),
             unload: unload(&script, &prefix, name, generation),
-            unload_setting: setting("MODULES_UNLOAD"),
-            list: setting("SYSCTL_LOAD_LIST"),
-            modules: setting("MODULES"),
+            unload_setting,
+            list,
+            modules,
             look_alikes: config.as_ref().map(look_alikes).unwrap_or_default(),
             rule: rules.as_ref().and_then(rules::needs_conntrack),
             has_rules: rules.is_some(),
+            idle_without_rules: script
+                .first(|line| {
+                    is_code(line) && line.contains("_NAMES\" ]") && line.contains("return")
+                })
+                .is_some(),
             script: script.file,
             config: config.map(|config| config.file),
         })
@@ -164,12 +173,21 @@ impl IptablesService {
     /// The words of `IPTABLES_SYSCTL_LOAD_LIST`.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let list = self.list.value.as_deref().unwrap_or_default();
-        list.split_ascii_whitespace()
+        // As the shell splits: a carriage return is a part of a word.
+        list.split([' ', '\t', '\n'])
+            .filter(|word| !word.is_empty())
     }
 
     /// Whether it unloads conntrack when it stops.
     pub fn unloads(&self) -> bool {
         self.unload.is_some() && self.unload_setting.value.as_deref() == Some("yes")
+    }
+
+    /// The line that keeps it from being known whether it unloads conntrack.
+    pub fn may_unload(&self) -> Option<&Source> {
+        self.unload_setting
+            .unknown()
+            .filter(|_| self.unload.is_some())
     }
 
     /// Whether conntrack is loaded once it has started.
@@ -182,14 +200,13 @@ impl IptablesService {
     pub fn loads_by_name(&self) -> bool {
         let modules = self.modules.value.as_deref().unwrap_or_default();
         modules
-            .split_ascii_whitespace()
+            .split([' ', '\t', '\n'])
             .any(super::modules::brings_conntrack)
     }
 }
 
 fn look_alikes(config: &TextFile) -> Vec<Source> {
-    let mut lines: Vec<u32> = Fragment::parse(&config.text)
-        .look_alikes
+    let mut lines: Vec<u32> = LookAlike::find(&config.text)
         .iter()
         .map(|found| found.line)
         .collect();

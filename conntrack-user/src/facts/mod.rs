@@ -1,6 +1,7 @@
 //! Everything that decides which limit will be in force, read from the files of
 //! a host or of a copied tree. Nothing is changed, and nothing is run.
 
+pub mod applier;
 pub mod distribution;
 pub mod firewalld;
 pub mod host_kernel;
@@ -17,12 +18,14 @@ pub mod services;
 pub mod shell;
 pub mod sysctl;
 pub mod ufw;
+mod unreadable;
 pub mod writers;
+mod yaml;
 
 use anyhow::{Result, bail};
 
-pub use crate::facts::reader::{Source, Unreadable};
 use crate::facts::{
+    applier::Applier,
     distribution::Distribution,
     firewalld::Firewalld,
     host_kernel::HostKernel,
@@ -38,6 +41,7 @@ use crate::facts::{
     ufw::Ufw,
     writers::Writer,
 };
+pub use crate::facts::{reader::Source, unreadable::Unreadable};
 
 /// The facts of a host.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct Facts {
     pub kernel: HostKernel,
     /// What sets sysctls at boot.
     pub init: Init,
+    /// What applies files of sysctls at boot.
+    pub applier: Applier,
     /// What the `sysctl` command knows.
     pub procps: Procps,
     /// Services that are started at boot.
@@ -107,21 +113,23 @@ impl Facts {
             // These have nothing there that matters.
             not_captured.retain(|directory| *directory != "/usr");
         }
+        let modules = Modules::read(&reader, &init, kernel.generation);
         Ok(Self {
             sysctl: Sysctl::read(&reader),
-            modules: Modules::read(&reader, &init, kernel.generation),
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
             writers: writers::read(
                 &reader,
                 &services,
-                &kernel,
+                (&kernel, &modules),
                 firewalld.as_ref(),
                 ufw.as_ref(),
             ),
             numbers: Numbers::read(Reader::new(root)),
+            applier: Applier::read(&reader, &init, &distribution, &services),
             procps: Procps::of(&distribution),
             distribution,
             kernel,
+            modules,
             init,
             services,
             iptables,

@@ -95,12 +95,27 @@ impl Modules {
         for text in option_files(reader, init) {
             modules.take_options(&text, generation);
         }
+        if *init == Init::Procd {
+            for text in kmodloader_lists(reader) {
+                modules.take_kmodloader(&text, generation);
+            }
+        }
         if let Some(cmdline) = reader.text("/proc/cmdline") {
             modules.take_cmdline(&cmdline, generation);
         }
         modules.early = modules.early.take().or_else(|| early(reader, init));
         modules.udev = udev(reader);
         modules
+    }
+
+    /// The line that makes modprobe do nothing in place of loading the module.
+    pub fn kept_out(&self) -> Option<&Source> {
+        self.install.as_ref().filter(|install| {
+            let mut words = install.text.split_ascii_whitespace().skip(2);
+            let command = words.next().unwrap_or_default();
+            let name = command.rsplit('/').next().unwrap_or_default();
+            ["true", "false", ":"].contains(&name) && words.next().is_none()
+        })
     }
 
     /// modprobe.d(5). Options of several lines are put one after the other, and
@@ -122,6 +137,19 @@ impl Modules {
                 }
                 Some("install") if module == generation.module() => self.install = Some(source()),
                 _ => {}
+            }
+        }
+    }
+
+    /// A list of modules with their options (ubox `kmodloader.c: main_loader`).
+    fn take_kmodloader(&mut self, text: &TextFile, generation: Generation) {
+        for (number, line) in text.lines() {
+            let mut words = line.split(' ');
+            let module = words.next().unwrap_or_default().replace('-', "_");
+            if module == generation.module() {
+                for option in words.filter(|option| !option.is_empty()) {
+                    self.take_option(option, text.source(number, line));
+                }
             }
         }
     }
@@ -162,7 +190,7 @@ impl Modules {
 
 /// Lines without comments, those that end with a backslash put together with
 /// the next.
-fn joined(text: &str) -> Vec<(u32, String)> {
+pub(super) fn joined(text: &str) -> Vec<(u32, String)> {
     let mut lines = Vec::new();
     let mut begun: Option<(u32, String)> = None;
     for (number, line) in (1..).zip(text.lines()) {
@@ -182,8 +210,12 @@ fn joined(text: &str) -> Vec<(u32, String)> {
 
 /// The files with module options, in the order in which they are read.
 fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<TextFile> {
+    // kmodloader has one file (ubox `kmodloader.c: load_options`).
+    if *init == Init::Procd {
+        return reader.text("/etc/modules.conf").into_iter().collect();
+    }
     // module-init-tools read files of any suffix, kmod does not.
-    let old = matches!(init, Init::RcSysinit { .. });
+    let old = matches!(init, Init::RcSysinit { .. } | Init::SuseBoot);
     let mut files = Vec::new();
     if old {
         files.extend(reader.text("/etc/modprobe.conf"));
@@ -205,9 +237,18 @@ fn option_files(reader: &Reader<'_>, init: &Init) -> Vec<TextFile> {
     files
 }
 
+/// What kmodloader loads at boot.
+fn kmodloader_lists(reader: &Reader<'_>) -> Vec<TextFile> {
+    let names = reader.names("/etc/modules.d").into_iter();
+    names
+        .filter(|name| !name.starts_with('.'))
+        .filter_map(|name| reader.text(&format!("/etc/modules.d/{name}")))
+        .collect()
+}
+
 /// Files of several directories by name; of those that have the same name the
 /// first counts.
-fn masking(
+pub(super) fn masking(
     reader: &Reader<'_>,
     directories: &[&str],
     wanted: impl Fn(&str) -> bool,
@@ -252,8 +293,12 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
     };
     let modules = || reader.text("/etc/modules").and_then(|text| listed(&text));
     match init {
-        Init::Systemd { .. } | Init::Runit => load_d(),
+        Init::Systemd { .. } | Init::Runit | Init::S6 => load_d(),
         Init::DebianSysV => modules(),
+        Init::Upstart => modules().or_else(load_d),
+        Init::Procd => kmodloader_lists(reader).iter().find_map(listed),
+        // Where the module is loaded before settings are applied is not known.
+        Init::Slackware | Init::SuseBoot | Init::Synology | Init::Qnap | Init::Unknown => None,
         Init::OpenRc { .. } => load_d().or_else(modules).or_else(|| {
             let text = reader.text("/etc/conf.d/modules")?;
             text.first(|line| {
@@ -262,25 +307,37 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
                     && code.split(['"', '\'', ' ', '=']).any(brings_conntrack)
             })
         }),
+        Init::BusyboxInit => {
+            let names = reader.names("/etc/init.d");
+            let before = names.iter().filter(|name| {
+                name.starts_with('S') && name.as_str() < "S02sysctl" && name.len() > 2
+            });
+            loaded_by(reader, before.map(|name| format!("/etc/init.d/{name}")))
+        }
         Init::RcSysinit { .. } => {
-            let scripts = reader.names("/etc/sysconfig/modules");
-            let scripts = scripts
+            let names = reader.names("/etc/sysconfig/modules");
+            let scripts = names
                 .iter()
                 .filter(|name| name.ends_with(".modules"))
                 .map(|name| format!("/etc/sysconfig/modules/{name}"))
                 .chain(["/etc/rc.modules".to_owned()]);
-            scripts
-                .filter_map(|script| reader.text(&script))
-                .filter(|text| text.executable)
-                .find_map(|text| {
-                    text.first(|line| {
-                        let mut words = line.split_ascii_whitespace();
-                        let command = words.next().unwrap_or_default();
-                        command.ends_with("modprobe") && words.any(brings_conntrack)
-                    })
-                })
+            loaded_by(reader, scripts)
         }
     }
+}
+
+/// The first line of scripts that loads conntrack.
+fn loaded_by(reader: &Reader<'_>, scripts: impl Iterator<Item = String>) -> Option<Source> {
+    scripts
+        .filter_map(|script| reader.text(&script))
+        .filter(|text| text.executable)
+        .find_map(|text| {
+            text.first(|line| {
+                let mut words = line.split_ascii_whitespace();
+                let runs = words.by_ref().any(|word| word.ends_with("modprobe"));
+                runs && !line.trim_start().starts_with('#') && words.any(brings_conntrack)
+            })
+        })
 }
 
 /// Rules that run systemd-sysctl when module `nf_conntrack` has been added.
@@ -366,6 +423,13 @@ mod tests {
                 .install
                 .is_some()
         );
+        let kept_out = |command| {
+            let found = options(&format!("install nf_conntrack {command}\n"));
+            found.kept_out().is_some()
+        };
+        assert!(kept_out("/bin/true") && kept_out("/usr/bin/false") && kept_out(":"));
+        assert!(!kept_out("/sbin/modprobe --ignore-install nf_conntrack"));
+        assert!(!kept_out("/bin/true; /sbin/modprobe -i nf_conntrack"));
     }
 
     #[test]

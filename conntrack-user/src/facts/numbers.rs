@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    facts::reader::{Reader, Unreadable},
+    facts::{reader::Reader, unreadable::Unreadable},
     kernel::{
         counters::{Counters, Totals},
         generation::Generation,

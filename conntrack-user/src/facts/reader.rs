@@ -5,32 +5,10 @@ use std::{cell::RefCell, fmt, fs, io, path::PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::facts::root::Root;
-
-/// Something that is there and could not be read: what it says is not known,
-/// which is not the same as that it says nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Unreadable {
-    /// Path inside the tree.
-    pub path: PathBuf,
-    /// Why.
-    pub why: String,
-    /// What to do about it.
-    #[serde(skip)]
-    pub remedy: &'static str,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.why)
-    }
-}
-
-/// What to do about a file that is not to be read by everybody.
-const AS_ROOT: &str = "run as root";
-
-/// What to do about a file of a tree that was not copied as it should be.
-const COPY_AGAIN: &str = "copy it again with cp: docs/status.md has a recipe";
+use crate::facts::{
+    root::Root,
+    unreadable::{self, Unreadable},
+};
 
 /// A line of a file, as what something was found or decided by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,6 +82,11 @@ impl<'r> Reader<'r> {
         }
     }
 
+    /// Whether this is the running host itself.
+    pub(crate) fn is_this_host(&self) -> bool {
+        self.root.is_this_host()
+    }
+
     /// What could not be read so far.
     pub(crate) fn unreadable(self) -> Vec<Unreadable> {
         let mut unreadable = self.unreadable.into_inner();
@@ -120,7 +103,7 @@ impl<'r> Reader<'r> {
                 path: path.into(),
                 why: "empty: copied with tar, which sees procfs files as empty; copy with cp"
                     .to_owned(),
-                remedy: COPY_AGAIN,
+                remedy: unreadable::COPY_AGAIN,
             });
             return None;
         }
@@ -163,13 +146,22 @@ impl<'r> Reader<'r> {
         })
     }
 
+    /// A script that a line runs is not in the tree: what it does is not known.
+    pub(crate) fn misses(&self, path: &str, line: &Source) {
+        self.unreadable.borrow_mut().push(Unreadable {
+            path: path.into(),
+            why: format!("it is not in this tree, though {line} runs it"),
+            remedy: unreadable::COPY_AGAIN,
+        });
+    }
+
     /// What was made of a text; that it could not be understood is noted.
     pub(crate) fn understood<T: Default>(&self, path: &str, outcome: Result<T>) -> T {
         outcome.unwrap_or_else(|error| {
             self.unreadable.borrow_mut().push(Unreadable {
                 path: path.into(),
                 why: format!("{error:#}"),
-                remedy: AS_ROOT,
+                remedy: unreadable::NOT_UNDERSTOOD,
             });
             T::default()
         })
@@ -194,11 +186,8 @@ impl<'r> Reader<'r> {
 
     fn noted<T>(&self, path: &str, outcome: io::Result<Option<T>>) -> Option<T> {
         outcome.unwrap_or_else(|error| {
-            self.unreadable.borrow_mut().push(Unreadable {
-                path: path.into(),
-                why: error.to_string(),
-                remedy: AS_ROOT,
-            });
+            let unreadable = Unreadable::of(path, &error);
+            self.unreadable.borrow_mut().push(unreadable);
             None
         })
     }

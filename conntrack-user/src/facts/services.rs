@@ -39,6 +39,13 @@ impl Services {
                 directories(reader, &["/etc/runlevels/boot", "/etc/runlevels/default"])
             }
             Init::Runit => directories(reader, &["/etc/runit/runsvdir/default"]),
+            Init::Upstart => upstart(reader),
+            Init::Procd => sysv(reader, &["/etc/rc.d"]),
+            Init::BusyboxInit => sysv(reader, &["/etc/init.d"]),
+            Init::S6 => directories(reader, &["/etc/s6/adminsv/default/contents.d"]),
+            Init::Slackware => rc_scripts(reader),
+            Init::SuseBoot => sysv(reader, &["/etc/init.d/boot.d", "/etc/init.d/rc3.d"]),
+            Init::Synology | Init::Qnap | Init::Unknown => Vec::new(),
         };
         enabled.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
         enabled.dedup_by(|a, b| a.name == b.name);
@@ -108,6 +115,34 @@ fn sysv(reader: &Reader<'_>, levels: &[&str]) -> Vec<Enabled> {
         }
     }
     enabled
+}
+
+/// Jobs of Upstart, and scripts of System V that it runs.
+fn upstart(reader: &Reader<'_>) -> Vec<Enabled> {
+    let jobs = reader.names("/etc/init");
+    let jobs = jobs.iter().filter_map(|file| {
+        Some(Enabled {
+            name: file.strip_suffix(".conf")?.to_owned(),
+            by: format!("/etc/init/{file}"),
+            order: 0,
+        })
+    });
+    let mut enabled: Vec<Enabled> = jobs.collect();
+    enabled.extend(sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]));
+    enabled
+}
+
+/// Scripts of Slackware, such as `/etc/rc.d/rc.firewall`: those that are executable
+/// are run.
+fn rc_scripts(reader: &Reader<'_>) -> Vec<Enabled> {
+    let names = reader.names("/etc/rc.d");
+    let scripts = names.iter().filter_map(|file| {
+        let by = format!("/etc/rc.d/{file}");
+        let name = file.strip_prefix("rc.")?.to_owned();
+        let runs = reader.file(&by).is_some_and(|script| script.executable);
+        runs.then_some(Enabled { name, by, order: 0 })
+    });
+    scripts.collect()
 }
 
 fn directories(reader: &Reader<'_>, levels: &[&str]) -> Vec<Enabled> {

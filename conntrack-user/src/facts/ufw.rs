@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::facts::{
-    reader::Reader,
-    shell::{Assignment, Fragment},
+    reader::{Reader, Source},
+    shell::{Dialect, Fragment, Value},
     sysctl::{Line, line},
 };
 
@@ -13,6 +13,9 @@ use crate::facts::{
 pub struct Ufw {
     /// Whether it is switched on.
     pub enabled: bool,
+    /// The line that keeps it from being known whether it is switched on, or which
+    /// file it sets sysctls from; none if both are known.
+    pub unknown: Option<Source>,
     /// The file that it sets sysctls from; none if it does not.
     pub sysctl: Option<UfwSysctl>,
 }
@@ -28,25 +31,33 @@ pub struct UfwSysctl {
 
 impl Ufw {
     pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
+        // Both are sourced by `ufw-init`, one after the other.
         let config = reader.text("/etc/ufw/ufw.conf")?;
-        let enabled = Fragment::parse(&config.text)
-            .last("ENABLED")
-            .and_then(Assignment::literal)
-            .is_some_and(|value| value == "yes" || value == "YES");
+        let config = Fragment::of(&config, Dialect::Sh);
         let defaults = reader.text("/etc/default/ufw");
-        let path = defaults.as_ref().and_then(|defaults| {
-            Fragment::parse(&defaults.text)
-                .last("IPT_SYSCTL")
-                .and_then(Assignment::literal)
-                .map(str::to_owned)
+        let defaults = defaults.map(|text| Fragment::of(&text, Dialect::Sh));
+        let value = |name: &str| match (config.value(name), &defaults) {
+            (Value::Unset, Some(defaults)) => defaults.value(name),
+            (value, _) => value,
+        };
+        let (enabled, path) = (value("ENABLED"), value("IPT_SYSCTL"));
+        let unknown = [&enabled, &path].into_iter().find_map(|value| match value {
+            Value::Unknown(source) => Some(source.clone()),
+            Value::Text(..) | Value::Unset => None,
         });
+        let enabled = matches!(enabled.text(), Some("yes" | "YES"));
         let sysctl = path
+            .text()
             .filter(|path| !path.is_empty())
-            .and_then(|path| reader.text(&path))
+            .and_then(|path| reader.text(path))
             .map(|text| UfwSysctl {
                 lines: line::parse(&text.text),
                 file: text.file,
             });
-        Some(Self { enabled, sysctl })
+        Some(Self {
+            enabled,
+            unknown,
+            sysctl,
+        })
     }
 }

@@ -44,6 +44,20 @@ impl Incident {
         needs_room(self.pressure, self.kind) || self.fills_any_limit()
     }
 
+    /// The same, where some network namespaces are out of sight: that nothing is
+    /// refused in the others says nothing of these.
+    #[must_use]
+    pub fn seen_in_part(self) -> Self {
+        if self.kind != Kind::None {
+            return self;
+        }
+        Self {
+            kind: Kind::NotSeen,
+            confidence: Confidence::Possible,
+            ..self
+        }
+    }
+
     /// An incident in one sentence, with what shows it best.
     pub fn headline(&self) -> String {
         let what = words::kind(self.kind);
@@ -140,7 +154,9 @@ pub fn judge(evidence: &Evidence, census: Option<&Census>) -> Incident {
     let netns = evidence.netns.clone();
     let culprit = match kind {
         Kind::NoisyNamespace => Some(Culprit::Netns(netns.clone())),
-        Kind::None | Kind::Leak | Kind::SpoofedFlood | Kind::Flood => found.culprit.clone(),
+        Kind::None | Kind::NotSeen | Kind::Leak | Kind::SpoofedFlood | Kind::Flood => {
+            found.culprit.clone()
+        }
         _ => None,
     };
     let case = remedy::Case {
@@ -241,7 +257,7 @@ fn confidence(evidence: &Evidence, kind: Kind, pressure: Pressure, found: &Found
             Confidence::Possible
         }
         Kind::Undersized | Kind::Leak | Kind::SpoofedFlood | Kind::Flood => found.confidence,
-        Kind::Unknown => Confidence::Possible,
+        Kind::Unknown | Kind::NotSeen => Confidence::Possible,
     }
 }
 

@@ -32,6 +32,15 @@ pub enum Kind {
     NoisyNamespace,
     /// It cannot be told.
     Unknown,
+    /// Nothing shows that any are, and some network namespaces are out of sight.
+    NotSeen,
+}
+
+impl Kind {
+    /// Whether packets are refused.
+    pub const fn is_refusal(self) -> bool {
+        !matches!(self, Self::None | Self::NotSeen)
+    }
 }
 
 /// How a table stands to its limit.

@@ -147,7 +147,7 @@ pub(super) fn of(case: &Case<'_>, census: Option<&Census>) -> Vec<Remedy> {
         ],
         Kind::NatExhausted => vec![Remedy::NatAddresses, Remedy::LookFlows],
         Kind::Memory => vec![Remedy::FreeMemory],
-        Kind::None | Kind::Leak | Kind::SpoofedFlood | Kind::Flood => Vec::new(),
+        Kind::None | Kind::NotSeen | Kind::Leak | Kind::SpoofedFlood | Kind::Flood => Vec::new(),
     };
     if kind == Kind::NoisyNamespace {
         remedies.extend(census.and_then(stop_owner));

@@ -34,6 +34,9 @@ pub const fn kind(kind: Kind) -> &'static str {
         Kind::Memory => "the kernel has no memory for entries",
         Kind::NoisyNamespace => "a network namespace other than the host's is full",
         Kind::Unknown => "the cause is unknown",
+        Kind::NotSeen => {
+            "whether packets are refused is unknown: not all network namespaces can be seen"
+        }
     }
 }
 

@@ -6,11 +6,12 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Seek as _, SeekFrom},
+    io::{self, Read},
     os::unix::fs::OpenOptionsExt as _,
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use rustix::process::geteuid;
 
 /// Where the kernel gives its log.
 const PATH: &str = "/dev/kmsg";
@@ -32,22 +33,13 @@ pub struct KernelLog<R = File> {
 }
 
 impl KernelLog {
-    /// Opens the log at its end: records from now on.
-    pub fn open() -> Result<Self> {
-        let mut log = Self::from_start()?;
-        log.source
-            .seek(SeekFrom::End(0))
-            .with_context(|| format!("cannot seek to the end of {PATH}"))?;
-        Ok(log)
-    }
-
     /// Opens the log at the oldest record that the kernel still holds.
     pub fn from_start() -> Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(PATH)
-            .map_err(explain)?;
+            .map_err(|error| explain(error, geteuid().is_root()))?;
         Ok(Self::over(file))
     }
 }
@@ -100,8 +92,14 @@ impl<R: Read> KernelLog<R> {
     }
 }
 
-fn explain(error: io::Error) -> anyhow::Error {
+/// Why the log cannot be opened, and what to do about it; `root`: whether it was
+/// root who tried.
+fn explain(error: io::Error, root: bool) -> anyhow::Error {
     match error.kind() {
+        io::ErrorKind::PermissionDenied if root => anyhow!(
+            "no permission to read the kernel log ({PATH}), although ctdrop runs as root: grant \
+             CAP_SYSLOG and access to the device"
+        ),
         io::ErrorKind::PermissionDenied => anyhow!(
             "no permission to read the kernel log ({PATH}): run as root, or with CAP_SYSLOG"
         ),
@@ -219,6 +217,13 @@ mod tests {
         assert_eq!((texts.len(), lost), (2, 99));
         let (_, lost) = read(&[Err(libc::EPIPE), Ok("4,107,1,-;two\n")]);
         assert_eq!(lost, 1, "at least");
+    }
+
+    #[test]
+    fn only_who_is_not_root_is_told_to_become_root() {
+        let said = |root| explain(io::ErrorKind::PermissionDenied.into(), root).to_string();
+        assert!(said(false).contains("run as root"));
+        assert!(!said(true).contains("run as root") && said(true).contains("CAP_SYSLOG"));
     }
 
     #[test]

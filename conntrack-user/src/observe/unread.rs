@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::kernel::netns;
+use crate::kernel::netns::{self, HiddenProcess};
 
 /// A network namespace that was found and could not be looked into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,9 +44,21 @@ pub struct Unread {
     /// Those that could not be looked into.
     pub namespaces: Vec<UnreadableNamespace>,
     /// Processes whose namespaces are not even known.
-    pub hidden: usize,
+    pub hidden: Vec<HiddenProcess>,
+    /// Whether the processes of the host are out of sight, as in a container.
+    pub contained: bool,
     /// What to do where it is privilege that was missing.
     pub remedies: Remedies,
+}
+
+impl Unread {
+    /// Whether all of the host was seen.
+    pub fn is_empty(&self) -> bool {
+        self.not_found.is_none()
+            && self.namespaces.is_empty()
+            && self.hidden.is_empty()
+            && !self.contained
+    }
 }
 
 /// What keeps this process from looking, or what to do about it.

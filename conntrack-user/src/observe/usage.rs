@@ -138,6 +138,7 @@ pub(crate) fn measure(interval: Duration) -> Usage {
             found,
             namespaces: unreadable,
             hidden: namespaces.hidden,
+            contained: namespaces.contained,
             remedies: Remedies::now(),
         },
         warnings: namespaces.warnings,

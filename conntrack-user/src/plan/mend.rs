@@ -3,9 +3,8 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    facts::Facts,
-    plan::{draft::Draft, places, purpose::Purpose, services, sizing::Size},
-    survival::{Action, Event, Origin, Outcome, Start, simulate},
+    plan::{draft::Draft, model, module_option, places, purpose::Purpose, services, sizing::Size},
+    survival::{Action, Caveat, Event, Origin, Outcome, Start, Survival, simulate},
 };
 
 /// The most changes that are tried, one line or more each.
@@ -13,7 +12,8 @@ const ROUNDS: usize = 32;
 
 /// Changes files until every event leads to the limit, or no change helps any more.
 pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Result<()> {
-    if survives_already(&draft.facts, size) {
+    let before = simulate(&draft.facts, Start::AfterBoot);
+    if survives_already(&before, size) {
         return places::overridden_lines(draft, size, comment_out);
     }
     places::hashsize(draft, size)?;
@@ -22,7 +22,7 @@ pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Re
     places::udev(draft)?;
     places::buckets(draft, size)?;
     let mut rounds = 0;
-    while mend(draft, size)? {
+    while mend(draft, size, &before)? {
         rounds += 1;
         ensure!(
             rounds < ROUNDS,
@@ -36,8 +36,7 @@ pub(crate) fn files(draft: &mut Draft<'_>, size: &Size, comment_out: bool) -> Re
 }
 
 /// Whether every event already leads to the limit and the buckets.
-fn survives_already(facts: &Facts, size: &Size) -> bool {
-    let survival = simulate(facts, Start::AfterBoot);
+fn survives_already(survival: &Survival, size: &Size) -> bool {
     let mut outcomes = survival.outcomes().into_iter();
     outcomes
         .all(|(_, outcome)| size.is_met_by(outcome.value) && outcome.buckets >= Some(size.buckets))
@@ -45,10 +44,20 @@ fn survives_already(facts: &Facts, size: &Size) -> bool {
 
 /// Simulates what survives, and changes what decides the first outcome that is not
 /// as wanted. Returns whether anything was changed.
-fn mend(draft: &mut Draft<'_>, size: &Size) -> Result<bool> {
+fn mend(draft: &mut Draft<'_>, size: &Size, before: &Survival) -> Result<bool> {
     let survival = simulate(&draft.facts, Start::AfterBoot);
     for (event, outcome) in survival.outcomes() {
-        if mend_outcome(draft, size, outcome, event)? {
+        if size.is_met_by(outcome.value) {
+            // A file sets the limit, not the option that this plan adds, which may
+            // lead above what is wanted.
+            if model::is_raised_to(before, &event, outcome, size.max)
+                && module_option::decides_alone(&draft.facts).as_ref() != Some(&event)
+                && places::reads_settings(draft, &event)
+                && places::add_setting(draft, size, &event, None)?
+            {
+                return Ok(true);
+            }
+        } else if mend_outcome(draft, size, outcome, event)? {
             return Ok(true);
         }
     }
@@ -61,12 +70,17 @@ fn mend_outcome(
     outcome: &Outcome,
     event: Event,
 ) -> Result<bool> {
-    if size.is_met_by(outcome.value) {
-        return Ok(false);
-    }
     match outcome.origin.inner() {
         // A line with another value.
         Origin::Setting { source, .. } => {
+            // By a name that the kernel may not have.
+            let doubtful = outcome
+                .caveats
+                .contains(&Caveat::NameUnknown(source.clone()));
+            if doubtful && places::is_ours_to_edit(&source.file) {
+                let key = draft.facts.kernel.generation.max_sysctl();
+                return draft.rewrite(&source.file, source.line, key, size.max);
+            }
             return if places::is_ours_to_edit(&source.file) {
                 let purpose = Purpose::Decides(event);
                 draft.set_value(&source.file, source.line, size.max, purpose)
@@ -74,8 +88,8 @@ fn mend_outcome(
                 places::add_setting(draft, size, &event, Some(&source.file))
             };
         }
-        // Another writer would win: files cannot help.
-        Origin::Writer { .. } => return Ok(false),
+        // Another writer would win, or nobody can tell: files cannot help.
+        Origin::Writer { .. } | Origin::Unknown { .. } => return Ok(false),
         _ => {}
     }
     // A line that has no effect, because of its name or its form.

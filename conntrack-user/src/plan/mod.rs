@@ -9,8 +9,11 @@ pub mod demand;
 pub mod diff;
 mod draft;
 pub mod edit;
+mod intended;
+mod knobs;
 mod mend;
 mod model;
+pub(crate) mod module_option;
 pub mod notes;
 mod places;
 mod purpose;
@@ -49,6 +52,11 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
         }
     } else if let Some(owner) = notes::owner(facts) {
         notes.extend(notes::knob(owner, facts, &size));
+    } else if !facts.applier.is_known() {
+        let boot = simulate(facts, Start::AfterBoot).boot;
+        if !size.is_met_by(boot.value) {
+            notes.push(notes::by_hand(facts, &size));
+        }
     } else {
         mend::files(&mut draft, &size, options.edit_conflicts)?;
         notes.extend(notes::advice(&draft.facts, &size));
@@ -64,7 +72,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     warnings.extend(shortfalls(&after, size.max));
     warnings.extend(after.caveats().into_iter().map(Caveat::finding));
     notes.append(&mut draft.notes);
-    Ok(Plan {
+    let mut plan = Plan {
         current: Current {
             max: facts.numbers.limits.max,
             buckets: facts.numbers.limits.buckets,
@@ -76,7 +84,10 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
         before,
         after,
         warnings,
-    })
+    };
+    let overshoots = model::overshoots(&plan, sizing::affordable(facts));
+    plan.warnings.extend(overshoots);
+    Ok(plan)
 }
 
 /// What is in force before a restart or a reload, once the plan is applied.
@@ -131,6 +142,18 @@ pub(crate) fn filling_unknown(why: impl Into<String>) -> Finding {
         "it is unknown what fills the table, so a leak or a flood would not be noticed",
         why,
         "",
+    )
+}
+
+/// That the files which are planned for are a container's.
+pub(crate) fn in_a_container(note: impl Into<String>) -> Finding {
+    Finding::new(
+        Code::InContainer,
+        Severity::Unknown,
+        note,
+        "no file of the container decides the limit of the host, and what is refused on the host \
+         cannot be seen",
+        "run ctdrop on the host, or with --root on the host's mounted files",
     )
 }
 

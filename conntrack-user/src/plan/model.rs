@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::{
     facts::root::overlay::{Overlay, Planned},
+    kernel::limits::comparable,
     plan::sizing::{Size, reaches},
     say::{
         finding::{Code, Finding, Severity},
         number::number,
     },
-    survival::Survival,
+    survival::{Event, Origin, Outcome, Survival},
 };
 
 /// A plan.
@@ -120,7 +121,7 @@ pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<Finding> {
     survival
         .outcomes()
         .into_iter()
-        .filter(|(_, outcome)| !reaches(outcome.value, max))
+        .filter(|(event, outcome)| can_change_limit(event, outcome) && !reaches(outcome.value, max))
         .map(|(event, outcome)| {
             Finding::new(
                 Code::LimitNotKept,
@@ -134,4 +135,60 @@ pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<Finding> {
             )
         })
         .collect()
+}
+
+/// Whether something happens to the limit at all: what is built in cannot be
+/// reloaded, and a restart may leave the limit as it is.
+fn can_change_limit(event: &Event, outcome: &Outcome) -> bool {
+    let built_in = *event == Event::Reload && matches!(outcome.origin, Origin::BuiltIn(_));
+    !built_in && !matches!(outcome.origin, Origin::Current)
+}
+
+/// Where a plan makes the limit higher than wanted.
+pub(crate) fn overshoots(plan: &Plan, affordable: Option<u64>) -> Vec<Finding> {
+    let max = plan.target.max;
+    let raised = plan
+        .after
+        .outcomes()
+        .into_iter()
+        .filter(|(event, outcome)| {
+            outcome.value > Some(max) && is_raised_to(&plan.before, event, outcome, max)
+        });
+    raised
+        .map(|(event, outcome)| {
+            let value = outcome.value.unwrap_or(0);
+            let too_much = affordable.filter(|&affordable| value > affordable && max <= affordable);
+            Finding::new(
+                Code::LimitHigher,
+                match too_much {
+                    Some(_) => Severity::Warning,
+                    None => Severity::Info,
+                },
+                format!(
+                    "{event} leads to a limit of {}, more than the {} wanted",
+                    number(value),
+                    number(max)
+                ),
+                outcome.origin.why(),
+                too_much.map_or_else(String::new, |affordable| {
+                    format!("{} entries take 10 % of the memory", number(affordable))
+                }),
+            )
+        })
+        .collect()
+}
+
+/// Whether something leads to a limit, or above it, by the module's option, and did
+/// not lead there before.
+pub(crate) fn is_raised_to(before: &Survival, event: &Event, outcome: &Outcome, max: u64) -> bool {
+    let earlier = before
+        .outcomes()
+        .into_iter()
+        .find(|(known, _)| known == event);
+    let earlier = earlier.and_then(|(_, outcome)| outcome.value);
+    let option = matches!(outcome.origin.inner(), Origin::ModuleOption { .. });
+    option
+        && outcome.value.is_some_and(|value| {
+            value >= max && earlier.is_none_or(|earlier| comparable(earlier) < value)
+        })
 }

@@ -6,7 +6,7 @@ use crate::{
         distribution::Family,
         writers::{Timing, Writer},
     },
-    plan::{model::Note, sizing::Size},
+    plan::{knobs, model::Note, sizing::Size},
     say::number::{counted, number},
 };
 
@@ -27,31 +27,12 @@ pub(crate) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
     if sets.max.is_some_and(|max| max >= size.max) {
         return None;
     }
-    let max = size.max;
-    let snippet = match owner.name {
-        "pve-firewall" => format!(
-            "# /etc/pve/local/host.fw\n[OPTIONS]\nnf_conntrack_max: {}\n",
-            max.div_ceil(8192) * 8192
-        ),
-        "k3s" => {
-            format!("# /etc/rancher/k3s/config.yaml\nkube-proxy-arg:\n  - conntrack-min={max}\n")
-        }
-        "rke2" => {
-            format!("# /etc/rancher/rke2/config.yaml\nkube-proxy-arg:\n  - conntrack-min={max}\n")
-        }
-        "microk8s" => {
-            format!("# /var/snap/microk8s/current/args/kube-proxy\n--conntrack-min={max}\n")
-        }
-        _ => format!(
-            "# KubeProxyConfiguration (ConfigMap kube-proxy, or {})\nconntrack:\n  min: {max}\n",
-            sets.source.file.display()
-        ),
-    };
+    let snippet = knobs::snippet(owner, size.max);
     let cpus = facts.kernel.cpus.map_or_else(String::new, |cpus| {
         format!("; this host has {}", counted(cpus.into(), "processor"))
     });
     Some(Note {
-        what: format!("{}: {}", owner.name, owner.knob),
+        what: format!("{}: {}", owner.name, knobs::what(owner)),
         why: format!(
             "it {} ({}){cpus}; it overrides the files of this host, so none is changed",
             owner.behaviour, sets.source
@@ -85,7 +66,9 @@ pub(crate) fn sealed(facts: &Facts, size: &Size) -> Note {
     } else {
         let snippet = format!(
             "machine:\n  kernel:\n    modules:\n      - name: nf_conntrack\n        parameters:\n          \
-             - hashsize={buckets}\n  sysctls:\n    net.netfilter.nf_conntrack_max: \"{max}\"\n"
+             - hashsize={buckets}\n  sysctls:\n    net.netfilter.nf_conntrack_max: \"{max}\"\n{}",
+            // kube-proxy would set another limit when it starts.
+            knobs::talos(*max)
         );
         (snippet, "the machine configuration of Talos")
     };
@@ -96,6 +79,25 @@ pub(crate) fn sealed(facts: &Facts, size: &Size) -> Note {
             facts.distribution.name
         ),
         snippet,
+    }
+}
+
+/// A host on which nothing that is known applies files of settings.
+pub(crate) fn by_hand(facts: &Facts, size: &Size) -> Note {
+    let kernel = &facts.kernel.generation;
+    Note {
+        what: format!("set the limit in {}", facts.init.start_script()),
+        why: format!(
+            "this host is started by {}, and ctdrop does not know which settings that applies at boot, \
+             so no file is changed and nothing is promised",
+            facts.init.name()
+        ),
+        snippet: format!(
+            "#!/bin/sh\nmodprobe {}\nsysctl -w {}={}\n",
+            kernel.module(),
+            kernel.max_sysctl(),
+            size.max
+        ),
     }
 }
 

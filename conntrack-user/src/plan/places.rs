@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{
     facts::{
         Facts, Source,
-        init::Init,
+        init::{EarlyList, Init},
         iptables::IptablesService,
         sysctl::{SYSCTL_CONF, SysctlFile, Variable, line::number},
     },
@@ -65,7 +65,10 @@ pub(crate) fn add_setting(
         draft.facts.kernel.generation.max_sysctl(),
         size.max
     );
-    let path = if after.is_none() && goes_to_sysctl_conf(&draft.facts, event) {
+    // Where this file comes last, its line counts whatever the others say.
+    let is_last = draft.facts.applier.order.ends_with_conf();
+    let to_conf = goes_to_sysctl_conf(&draft.facts, event);
+    let path = if to_conf && after.is_none() || is_last && (to_conf || after.is_some()) {
         SYSCTL_CONF.to_owned()
     } else {
         match drop_in(&draft.facts) {
@@ -93,7 +96,9 @@ fn goes_to_sysctl_conf(facts: &Facts, event: &Event) -> bool {
     match event {
         Event::Restart(name) => facts.iptables_service(name).is_some_and(only_conf),
         Event::Boot | Event::Reload => match facts.init {
-            Init::RcSysinit { .. } => true,
+            // An upgrade of OpenWrt keeps this file, and not the directory.
+            Init::RcSysinit { .. } | Init::Procd => true,
+            _ if !facts.applier.order.reads_directory() => true,
             // One file for both, where there is one.
             _ => facts.iptables.iter().any(only_conf) && is_linked(facts),
         },
@@ -137,6 +142,9 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     // Not fewer than without the option.
     let default = facts.kernel.default_table().map(|table| table.buckets);
     let buckets = size.buckets.max(default.unwrap_or(0));
+    if buckets == 0 {
+        return Ok(());
+    }
     let purpose = Purpose::ModuleOption { buckets };
     if !facts.kernel.is_module() {
         if !sets_buckets(facts) {
@@ -163,7 +171,9 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     let line = format!("options {module} hashsize={buckets}");
     let old =
         facts.kernel.generation == Generation::IpConntrack && draft.exists("/etc/modprobe.conf");
-    let path = if old || facts.distribution.is_el(5) {
+    let path = if facts.init == Init::Procd {
+        "/etc/modules.conf"
+    } else if old || facts.distribution.is_el(5) {
         "/etc/modprobe.conf"
     } else if facts.modules.hashsize.is_some() {
         // One in a file that cannot be changed: the last one counts.
@@ -189,34 +199,37 @@ pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
         return Ok(());
     }
     let module = facts.kernel.generation.module();
-    match facts.init {
-        Init::RcSysinit { .. } => {
-            let survival = simulate(facts, Start::AfterBoot);
-            let too_early = survival.boot.origin.source().is_none()
-                && survival
-                    .boot
-                    .steps
-                    .iter()
-                    .any(|step| step.does == Action::TooEarly);
-            let network = facts.services.starts("network");
-            if too_early || !network {
-                let path = format!("/etc/sysconfig/modules/{module}.modules");
-                let script = format!("#!/bin/sh\n{MARK}\nexec /sbin/modprobe {module}\n");
-                let (file, _) = draft.read(&path)?;
-                draft.put(&file, script.into_bytes(), 0o755, Purpose::LoadEarly)?;
+    match facts.init.early_list() {
+        EarlyList::Script(before, after) => {
+            if !is_late(facts) {
+                return Ok(());
             }
+            let script = format!("#!/bin/sh\n{MARK}\nexec /sbin/modprobe {module}\n");
+            let (file, _) = draft.read(&format!("{before}{module}{after}"))?;
+            draft.put(&file, script.into_bytes(), 0o755, Purpose::LoadEarly)?;
         }
-        Init::DebianSysV | Init::OpenRc { .. } => {
-            let (file, content) = draft.read("/etc/modules")?;
-            let after = edit::append(&content.unwrap_or_default(), module);
-            draft.put(&file, after, 0o644, Purpose::LoadEarly)?;
+        EarlyList::Lines(path) => add_module(draft, path, module)?,
+        EarlyList::Directory(directory) => {
+            add_module(draft, &format!("{directory}/ctdrop.conf"), module)?;
         }
-        Init::Systemd { .. } | Init::Runit => {
-            let (file, content) = draft.read("/etc/modules-load.d/ctdrop.conf")?;
-            let after = edit::append(&content.unwrap_or_default(), module);
-            draft.put(&file, after, 0o644, Purpose::LoadEarly)?;
-        }
+        EarlyList::None => {}
     }
+    Ok(())
+}
+
+/// Whether the module has to be loaded earlier: Enterprise Linux 5 and 6 apply
+/// settings once more when `network` starts.
+fn is_late(facts: &Facts) -> bool {
+    let boot = simulate(facts, Start::AfterBoot).boot;
+    let too_early = boot.origin.source().is_none()
+        && boot.steps.iter().any(|step| step.does == Action::TooEarly);
+    too_early || !facts.services.starts("network")
+}
+
+fn add_module(draft: &mut Draft<'_>, path: &str, module: &str) -> Result<()> {
+    let (file, content) = draft.read(path)?;
+    let after = edit::append(&content.unwrap_or_default(), module);
+    draft.put(&file, after, 0o644, Purpose::LoadEarly)?;
     Ok(())
 }
 

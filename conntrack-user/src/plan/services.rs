@@ -164,7 +164,7 @@ fn is_settable(draft: &Draft<'_>, line: &Line) -> Option<bool> {
     if let Some(variable) = line.key.variable() {
         let machine = facts.kernel.machine()?;
         let writable = variable == Variable::Max || machine.buckets_are_writable();
-        return Some(writable && machine.has_sysctl(&line.key.path));
+        return Some(writable && facts.kernel.has_sysctl(&line.key.path)?);
     }
     if draft.exists(&format!("/proc/sys/{}", line.key.path)) {
         return Some(true);

@@ -8,16 +8,16 @@
 use anyhow::{Result, bail};
 
 use crate::{
-    facts::{
-        Facts, Source,
-        sysctl::{Line, Variable, line},
-    },
+    facts::Facts,
     incident::Kind,
     kernel::{
         defaults::enough_buckets,
         memory::{EXTENSIONS, USUAL_ENTRY},
     },
-    plan::demand::Demand,
+    plan::{
+        demand::{Counted, Demand, HeldBack, Wanted},
+        intended, module_option,
+    },
     say::{
         finding::{Code, Finding, Severity},
         number::{counted_entries, number, share},
@@ -46,6 +46,8 @@ pub struct Size {
     pub exact: bool,
     /// How it was worked out, each step as a sentence.
     pub why: Vec<String>,
+    /// The load that it was worked out from; none if nothing called for more.
+    pub demand: Option<Wanted>,
     /// What speaks against it.
     pub warnings: Vec<Finding>,
 }
@@ -66,11 +68,18 @@ pub fn size(facts: &Facts, demand: &Demand, request: Request) -> Result<Size> {
     let affordable = affordable(facts);
     let mut why = demand.incident.sentences();
     let mut warnings = Vec::new();
+    let wanted = demand
+        .wanted(&facts.numbers.timeouts)
+        .filter(|_| demand.incident.wants_room());
     let max = if let Some(to) = request.to {
         why.push(format!("{} was asked for", number(to)));
         to
     } else {
-        let max = by_demand(facts, demand, current, affordable, &mut why)?;
+        let unwanted = match demand.incident.kind {
+            Kind::NotSeen => "nothing that can be seen",
+            _ => "nothing",
+        };
+        let max = by_demand(facts, wanted, unwanted, current, affordable, &mut why)?;
         match request.ceiling {
             Some(ceiling) if max > ceiling => {
                 warnings.push(Finding::new(
@@ -96,7 +105,7 @@ pub fn size(facts: &Facts, demand: &Demand, request: Request) -> Result<Size> {
             number(LARGEST)
         );
     }
-    let buckets = buckets(facts, max, demand, request.ceiling, &mut why);
+    let buckets = buckets(facts, max, demand, request, &mut why);
     warnings.extend(unwise(facts, demand, current, affordable, max));
     why.push(memory_of(facts, max, buckets, entry));
     Ok(Size {
@@ -104,6 +113,7 @@ pub fn size(facts: &Facts, demand: &Demand, request: Request) -> Result<Size> {
         buckets,
         exact: request.to.is_some(),
         why,
+        demand: wanted,
         warnings,
     })
 }
@@ -142,9 +152,12 @@ fn current(facts: &Facts) -> Option<u64> {
     facts.numbers.limits.max.or_else(default)
 }
 
+/// The limit that the demand calls for; without one, the sentence names what calls for
+/// no more.
 fn by_demand(
     facts: &Facts,
-    demand: &Demand,
+    wanted: Option<Wanted>,
+    unwanted: &str,
     current: Option<u64>,
     affordable: Option<u64>,
     why: &mut Vec<String>,
@@ -152,7 +165,7 @@ fn by_demand(
     if current == Some(0) {
         bail!("the limit is 0, which means none: give --to N to set one");
     }
-    let intended = intended(facts);
+    let intended = intended::limit(facts);
     let floor = match (current, &intended) {
         (Some(current), Some((_, wanted))) => current.max(*wanted),
         (Some(current), None) => current,
@@ -167,22 +180,24 @@ fn by_demand(
     {
         why.push(format!("{source} already asks for {}", number(*wanted)));
     }
-    let wants_room = demand.incident.wants_room();
-    let Some(peak) = demand.honest().filter(|_| wants_room) else {
-        why.push(format!("keeping {}: nothing calls for more", number(floor)));
+    let Some(wanted) = wanted else {
+        why.push(format!(
+            "keeping {}: {unwanted} calls for more",
+            number(floor)
+        ));
         return Ok(floor);
     };
-    let held_back = demand.held_back(&facts.numbers.timeouts);
-    let needed = (2 * peak).max((peak + held_back) * 3 / 2);
+    let (peak, more) = (wanted.entries, wanted.refused.estimate());
+    let needed = (2 * peak).max((peak + more) * 3 / 2);
     let rounded = needed.div_ceil(UNIT) * UNIT;
     why.push(format!(
-        "demand: {} at most, and {} more without refusals; wanted: {}, the larger of 2 × {} and \
-         1.5 × {}, rounded up to {}",
+        "demand: {} at most, and {}; wanted: {}, the larger of 2 × {} and 1.5 × {}, rounded up to \
+         {}",
         counted_entries(peak),
-        number(held_back),
+        held_back(&wanted.refused),
         number(needed),
         number(peak),
-        number(peak + held_back),
+        number(peak + more),
         number(rounded)
     ));
     let bounded = match affordable {
@@ -201,31 +216,34 @@ fn by_demand(
     Ok(bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT)))
 }
 
-/// The highest limit that the host's own files ask for, be it in vain.
-fn intended(facts: &Facts) -> Option<(Source, u64)> {
-    let files = facts
-        .sysctl
-        .all()
-        .filter(|file| file.name.strip_suffix(".conf").is_some())
-        .map(|file| (&file.file, &file.lines));
-    let ufw = facts.ufw.iter().filter(|ufw| ufw.enabled);
-    let ufw = ufw.filter_map(|ufw| ufw.sysctl.as_ref());
-    let asked = |line: &Line| {
-        (line.key.variable() == Some(Variable::Max)).then(|| line::number(&line.value))?
-    };
-    files
-        .chain(ufw.map(|sysctl| (&sysctl.file, &sysctl.lines)))
-        .filter(|(file, _)| file.starts_with("/etc"))
-        .flat_map(|(file, lines)| lines.iter().map(move |line| (file, line)))
-        .filter_map(|(file, line)| {
-            let source = Source {
-                file: file.clone(),
-                line: line.number,
-                text: line.text.trim().to_owned(),
-            };
-            Some((source, asked(line)?))
-        })
-        .max_by_key(|(_, value)| *value)
+/// `20 more entries: the flows that were refused`
+fn held_back(refused: &HeldBack) -> String {
+    let HeldBack {
+        at_least,
+        at_most,
+        counted,
+    } = *refused;
+    let entries = |count| if count == 1 { "entry" } else { "entries" };
+    match counted {
+        _ if at_most == 0 => "no more, because no flow was refused".to_owned(),
+        Counted::Flows if at_least == at_most => format!(
+            "{} more {}: the flows that were refused",
+            number(at_least),
+            entries(at_least)
+        ),
+        Counted::Flows => format!(
+            "at least {} more {}, at most {}: the flows that were refused; of some packets the flow is \
+             not known",
+            number(at_least),
+            entries(at_least),
+            number(at_most)
+        ),
+        Counted::Packets => format!(
+            "at most {} more {}: refused packets, of which several can be of one flow",
+            number(at_most),
+            entries(at_most)
+        ),
+    }
 }
 
 /// Buckets for a limit: enough of them ([`enough_buckets`]). Those that are there
@@ -234,18 +252,12 @@ fn buckets(
     facts: &Facts,
     max: u64,
     demand: &Demand,
-    ceiling: Option<u64>,
+    Request { to, ceiling }: Request,
     why: &mut Vec<String>,
 ) -> u64 {
     let kernel = &facts.kernel;
     let machine = kernel.machine();
-    let least = enough_buckets(machine.as_ref(), max);
-    let short_chains = machine.is_some_and(|machine| machine.refuses_short_chains());
-    let said = if short_chains {
-        "one for each entry, because this kernel refuses chains of more than 16"
-    } else {
-        "at least one for four entries"
-    };
+    let (least, said) = least_buckets(facts, max, to.is_some());
     let configured = facts.modules.hashsize.as_ref().map(|found| found.buckets);
     let default = || kernel.default_table().map(|table| table.buckets);
     let now = configured
@@ -269,6 +281,35 @@ fn buckets(
         format!("buckets: {}, {said}", number(rounded))
     });
     rounded
+}
+
+/// How many buckets are enough for a limit, and why. With the module's option the
+/// limit is eight times the buckets whenever nothing sets it afterwards: where that
+/// decides, or would take too much memory, an eighth has to do.
+pub(crate) fn least_buckets(facts: &Facts, max: u64, exact: bool) -> (u64, String) {
+    let machine = facts.kernel.machine();
+    let enough = enough_buckets(machine.as_ref(), max);
+    if machine.is_some_and(|machine| machine.refuses_short_chains()) {
+        let said = "one for each entry, because this kernel refuses chains of more than 16";
+        return (enough, said.to_owned());
+    }
+    let eighth = max.div_ceil(8);
+    let eighth = machine.map_or(eighth, |machine| machine.rounded(eighth));
+    if let Some(event) = module_option::decides_alone(facts) {
+        let said = format!(
+            "one for eight entries, because {event} leaves only the module's option, which makes the \
+             limit 8 times the buckets"
+        );
+        return (eighth, said);
+    }
+    let reloads = facts.kernel.is_module() && !module_option::sets_after_each_load(facts);
+    let too_much = affordable(facts).is_some_and(|most| max <= most && 8 * enough > most);
+    if reloads && too_much && !exact {
+        let said = "one for eight entries, because a reload of the module makes the limit 8 times the \
+                    buckets, and more would take too much memory";
+        return (eighth, said.to_owned());
+    }
+    (enough, "at least one for four entries".to_owned())
 }
 
 fn bytes_per_entry(facts: &Facts) -> u64 {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     facts::Facts,
-    incident::Incident,
+    incident::{Incident, Kind},
     plan::{diff, model::Plan},
     say::{
         finding::Severity,
@@ -40,10 +40,12 @@ pub(crate) fn lines(facts: &Facts, incident: &Incident, plan: &Plan, root: &Path
     }
     lines.push(String::new());
     if plan.is_empty() {
-        let nothing = if plan.notes.is_empty() {
-            "Nothing needs to be changed."
-        } else {
+        let nothing = if !plan.notes.is_empty() {
             "ctdrop changes nothing here; see \"To do elsewhere\"."
+        } else if incident.kind == Kind::NotSeen {
+            "Nothing is changed: it is unknown whether anything needs to be (see the warnings)."
+        } else {
+            "Nothing needs to be changed."
         };
         lines.push(nothing.to_owned());
     }

@@ -15,13 +15,8 @@ pub struct Clock {
 impl Clock {
     /// Compares the two clocks now.
     pub fn now() -> Self {
-        let monotonic = clock_gettime(ClockId::Monotonic);
-        let since_zero = Duration::new(
-            monotonic.tv_sec.cast_unsigned(),
-            u32::try_from(monotonic.tv_nsec).unwrap_or(0),
-        );
         Self {
-            zero: SystemTime::now() - since_zero,
+            zero: SystemTime::now() - Duration::from_nanos(monotonic()),
         }
     }
 
@@ -31,6 +26,12 @@ impl Clock {
         let time = self.zero + Duration::from_nanos(nanoseconds);
         (nanoseconds != 0).then(|| humantime::format_rfc3339_micros(time).to_string())
     }
+}
+
+/// This moment by `CLOCK_MONOTONIC`, in which the programs tell time, in nanoseconds.
+pub fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
 /// This moment as RFC 3339, in UTC, to the millisecond.

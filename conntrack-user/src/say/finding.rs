@@ -101,6 +101,11 @@ pub enum Code {
     /// The limit will be lower than wanted after a boot, a restart or a reload,
     /// in spite of the fix.
     LimitNotKept,
+    /// The limit will be higher than wanted after a boot, a restart or a reload,
+    /// because of the fix.
+    LimitHigher,
+    /// A line keeps modprobe from loading conntrack.
+    ModuleKeptOut,
     /// Another program has changed the limit right after the fix.
     LimitChangedBack,
     /// The files were not changed, because one of them cannot be.
@@ -118,6 +123,8 @@ pub enum Code {
     FileNotEditable,
     /// It is unknown what fills the table, so a leak or a flood is not noticed.
     FillingUnknown,
+    /// This is a container, whose files do not decide the limit of the host.
+    InContainer,
     /// A log says that the table of `ip_conntrack` was full.
     IpConntrackFull,
     /// A log says that the table of `nf_conntrack` was full.
@@ -135,7 +142,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, in the order of the enumeration.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::NamespacesNotFound,
         Self::NamespacesUnreadable,
         Self::NamespacesHidden,
@@ -165,6 +172,8 @@ impl Code {
         Self::ModuleOptionIneffective,
         Self::OtherWriter,
         Self::LimitNotKept,
+        Self::LimitHigher,
+        Self::ModuleKeptOut,
         Self::LimitChangedBack,
         Self::FilesNotChanged,
         Self::AboveCeiling,
@@ -173,6 +182,7 @@ impl Code {
         Self::ListNotExtended,
         Self::FileNotEditable,
         Self::FillingUnknown,
+        Self::InContainer,
         Self::IpConntrackFull,
         Self::NfConntrackFull,
         Self::NamespacesFull,

@@ -37,9 +37,12 @@ impl Subscriber for Lines {
                 return Ok(());
             }
             Update::Started(header) => text::header::lines(header),
-            Update::Observer { .. } | Update::Netns(_) if self.quiet => return Ok(()),
+            Update::Observer { .. } | Update::Netns(_) | Update::Limit(_) if self.quiet => {
+                return Ok(());
+            }
             Update::Observer { time, event } => vec![text::event(time, *event)],
             Update::Netns(change) => vec![text::netns(change)],
+            Update::Limit(change) => vec![text::limit::change(change)],
             Update::Refused(_) => return Ok(()),
             Update::Interval(report) => text::report::interval(report, &self.services),
             Update::Finished(summary) => {

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::mpsc;
+
 use crate::{auto::event::Event as Fix, engine::update::Update};
 
 /// How many updates wait. When more come, the oldest intervals are added up.
@@ -15,6 +17,10 @@ const ROOM: usize = 16;
 pub(super) enum Notice {
     Update(Arc<Update>),
     Fix(Arc<Fix>),
+    /// The process is about to be stopped; dropped when the terminal was left.
+    Suspend(mpsc::Sender<()>),
+    /// The process goes on.
+    Resume,
 }
 
 impl Notice {
@@ -30,7 +36,11 @@ impl Notice {
 
     /// Whether it may be left out.
     fn is_kept(&self) -> bool {
-        matches!(self, Self::Update(update) if update.is_kept())
+        match self {
+            Self::Update(update) => update.is_kept(),
+            Self::Fix(_) => false,
+            Self::Suspend(_) | Self::Resume => true,
+        }
     }
 }
 
@@ -144,7 +154,7 @@ mod tests {
         std::iter::from_fn(|| mailbox.take())
             .map(|notice| match notice {
                 Notice::Update(update) => (*update).clone(),
-                Notice::Fix(fix) => panic!("{fix:?}"),
+                other => panic!("{other:?}"),
             })
             .collect()
     }

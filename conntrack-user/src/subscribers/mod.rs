@@ -9,7 +9,6 @@ pub mod json;
 pub mod lines;
 mod mailbox;
 pub mod screen;
-mod terminal;
 mod text;
 pub mod worker;
 
@@ -29,6 +28,25 @@ pub trait Subscriber: Send + 'static {
     ///
     /// Why this subscriber cannot go on; it is told no more.
     fn update(&mut self, update: &Update) -> Result<()>;
+
+    /// Leaves the terminal to others until [`Self::resume`]: the process is about to
+    /// be stopped.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::update`].
+    fn suspend(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The process goes on after it was stopped.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::update`].
+    fn resume(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes what the guard has done about refused packets, or is not going to do.
     ///

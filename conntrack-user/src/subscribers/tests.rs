@@ -151,6 +151,35 @@ async fn none_holds_up_or_crashes_the_others() {
     assert!(late.intervals().len() < 20, "they are added up");
 }
 
+/// Notes when it is told to leave the terminal, and when it gets it back.
+struct Pauses(mpsc::Sender<&'static str>);
+
+impl Subscriber for Pauses {
+    fn update(&mut self, _: &Update) -> Result<()> {
+        Ok(())
+    }
+
+    fn suspend(&mut self) -> Result<()> {
+        Ok(self.0.send("suspended")?)
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        Ok(self.0.send("resumed")?)
+    }
+}
+
+#[tokio::test]
+async fn a_stop_waits_until_the_terminal_is_left() {
+    let (told, tells) = mpsc::channel();
+    let worker = Worker::start("pauses", Pauses(told)).unwrap();
+    let pauser = worker.pauser();
+    time::timeout(SOON, pauser.suspend()).await.unwrap();
+    assert_eq!(tells.try_recv(), Ok("suspended"));
+    pauser.resume();
+    worker.finish().await.unwrap();
+    assert_eq!(tells.try_recv(), Ok("resumed"));
+}
+
 #[tokio::test]
 async fn the_end_of_one_is_heard() {
     let fails = Worker::start("fails", Fails).unwrap();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     auto::event::Event as Fix,
@@ -17,6 +17,27 @@ use crate::{
         mailbox::{Mailbox, Notice},
     },
 };
+
+/// Tells a subscriber that the process is stopped and goes on.
+pub struct Pauser {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Pauser {
+    /// Tells that the process is about to be stopped, and waits until the subscriber
+    /// has left the terminal, or has ended.
+    pub async fn suspend(&self) {
+        let (waits, mut left) = mpsc::channel(1);
+        self.mailbox.put(Notice::Suspend(waits));
+        // Nothing is sent: it is dropped.
+        let _ = left.recv().await;
+    }
+
+    /// Tells that the process goes on.
+    pub fn resume(&self) {
+        self.mailbox.put(Notice::Resume);
+    }
+}
 
 /// A subscriber and its thread.
 pub struct Worker {
@@ -42,6 +63,8 @@ impl Worker {
                     match notice {
                         Notice::Update(update) => subscriber.update(&update)?,
                         Notice::Fix(fix) => subscriber.fix(&fix)?,
+                        Notice::Suspend(_left) => subscriber.suspend()?,
+                        Notice::Resume => subscriber.resume()?,
                     }
                 }
                 Ok(())
@@ -63,6 +86,13 @@ impl Worker {
     /// Tells the subscriber of a fix; never waits for it.
     pub fn tell_fix(&self, fix: &Arc<Fix>) {
         self.mailbox.put(Notice::Fix(Arc::clone(fix)));
+    }
+
+    /// What tells the subscriber that the process is stopped and goes on.
+    pub fn pauser(&self) -> Pauser {
+        Pauser {
+            mailbox: Arc::clone(&self.mailbox),
+        }
     }
 
     /// Nothing more will be told.

@@ -13,13 +13,17 @@ pub(super) fn boot(facts: &Facts) -> Machine<'_> {
         machine.load(Actor::Line(early.clone()));
     }
     machine.run_boot_sysctl();
-    if matches!(facts.init, Init::RcSysinit { .. }) {
-        start_by_number(&mut machine);
-    } else {
-        start_firewalls(&mut machine);
+    machine.run_early_writers();
+    match facts.init {
+        Init::RcSysinit { .. } => start_by_number(&mut machine),
+        Init::Upstart => start_by_upstart(&mut machine),
+        _ => start_firewalls(&mut machine),
     }
     // Nobody needs conntrack until a rule or a program does.
     machine.load(Actor::FirstUser);
+    if !facts.applier.is_known() {
+        machine.forget_boot();
+    }
     machine.run_writers(Timing::AtStart);
     machine.run_writers(Timing::Always);
     machine
@@ -47,6 +51,20 @@ fn start_by_number(machine: &mut Machine<'_>) {
     }
 }
 
+/// Upstart: ufw before the network; the job that sets sysctls once more when the
+/// network is up; services after that (`/etc/init/ufw.conf`, `procps.conf`,
+/// `rc-sysinit.conf` of Ubuntu 14.04).
+fn start_by_upstart(machine: &mut Machine<'_>) {
+    if machine.facts.ufw.as_ref().is_some_and(|ufw| ufw.enabled) {
+        machine.load(Actor::Service("ufw".to_owned()));
+        restart::start_ufw(machine);
+    }
+    machine.run_boot_sysctl();
+    for loader in &machine.facts.loaders {
+        machine.load(Actor::Service(loader.service.clone()));
+    }
+}
+
 /// Firewalls, which start before the network, then what loads conntrack later.
 fn start_firewalls(machine: &mut Machine<'_>) {
     let facts = machine.facts;
@@ -54,6 +72,11 @@ fn start_firewalls(machine: &mut Machine<'_>) {
         if facts.services.starts(iptables.name) {
             restart::start_iptables(machine, iptables);
         }
+    }
+    if let Some(unknown) = facts.ufw.as_ref().and_then(|ufw| ufw.unknown.as_ref()) {
+        let by = Actor::Service("ufw".to_owned());
+        machine.load(by.clone());
+        machine.doubt(by, unknown);
     }
     for loader in &facts.loaders {
         machine.load(Actor::Service(loader.service.clone()));

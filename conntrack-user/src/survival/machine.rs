@@ -5,7 +5,8 @@ use crate::{
     facts::{
         Facts, Source,
         host_kernel::Form,
-        writers::{Sets, Timing, Writer},
+        sysctl::Variable,
+        writers::{Act, Applier, Does, Sets, Timing, Writer},
     },
     survival::{
         order,
@@ -99,6 +100,11 @@ impl<'f> Machine<'f> {
         if self.is_loaded() {
             return;
         }
+        let built_in = self.facts.kernel.form == Form::BuiltIn;
+        if let Some(line) = self.facts.modules.kept_out().filter(|_| !built_in) {
+            self.caveat(Caveat::KeptOut(line.clone()));
+            return;
+        }
         let table = self.initial();
         self.steps.push(Step {
             by,
@@ -110,6 +116,7 @@ impl<'f> Machine<'f> {
         if let Some(install) = &self.facts.modules.install {
             self.caveat(Caveat::InstallCommand(install.clone()));
         }
+        self.run_writers(Timing::AtLoad);
         self.run_udev_rules();
     }
 
@@ -205,6 +212,38 @@ impl<'f> Machine<'f> {
         table.origin = origin;
     }
 
+    /// The limit is not known any more.
+    pub(super) fn forget(&mut self, why: Caveat) {
+        if let Some(table) = &mut self.table {
+            table.max = None;
+        }
+        self.caveat(why);
+    }
+
+    /// Settings have been applied, and nobody knows which.
+    pub(super) fn forget_boot(&mut self) {
+        let init = self.facts.init.name();
+        if let Some(table) = &mut self.table {
+            table.max = None;
+            table.origin = Origin::UnknownInit { init };
+        }
+    }
+
+    /// What only the shell can tell may have changed the limit.
+    pub(super) fn doubt(&mut self, by: Actor, source: &Source) {
+        let source = source.clone();
+        let origin = Origin::Unknown {
+            source,
+            by: by.clone(),
+        };
+        self.set_max(by, None, origin);
+    }
+
+    /// The limit in force, if it is known.
+    pub(super) fn max(&self) -> Option<u64> {
+        self.table.as_ref().and_then(|table| table.max)
+    }
+
     pub(super) fn set_buckets(&mut self, buckets: Option<u64>) {
         let kernel = self.facts.kernel.machine();
         if let Some(table) = &mut self.table {
@@ -230,6 +269,12 @@ impl<'f> Machine<'f> {
 
     fn run_writer(&mut self, writer: &Writer, sets: &Sets) {
         let by = Actor::Writer(writer.title());
+        if !sets.acts.is_empty() {
+            for act in &sets.acts {
+                self.act(&by, writer, (act, sets.timing));
+            }
+            return;
+        }
         // tuned that only applies files once more sets nothing itself.
         if sets.max.is_some() || !sets.reapplies {
             let origin = Origin::Writer {
@@ -244,6 +289,88 @@ impl<'f> Machine<'f> {
         }
         if sets.reapplies {
             self.run_sysctl(&by, &order::tuned(&self.facts.sysctl));
+        }
+    }
+
+    /// A script does something. Where it is not known whether it does, the limit is
+    /// not known afterwards, unless it is the same.
+    fn act(&mut self, by: &Actor, writer: &Writer, (act, timing): (&Act, Timing)) {
+        let (variable, name, value) = match &act.does {
+            Does::Sets {
+                variable,
+                name,
+                value,
+            } => (variable, name, value),
+            Does::AppliesFiles(applier) => {
+                let before = self.max();
+                self.apply_files(by, *applier);
+                if !act.certain && self.max() != before {
+                    self.doubt(by.clone(), &act.source);
+                }
+                return;
+            }
+        };
+        let kernel = self.facts.kernel.machine();
+        let has = |name: &String| kernel.as_ref().is_none_or(|kernel| kernel.has_sysctl(name));
+        if !name.as_ref().is_none_or(has) || !self.is_loaded() {
+            if *variable == Variable::Max {
+                self.steps.push(Step {
+                    by: by.clone(),
+                    does: if self.is_loaded() {
+                        Action::Refused
+                    } else {
+                        Action::TooEarly
+                    },
+                    value: *value,
+                    source: Some(act.source.clone()),
+                });
+            }
+            return;
+        }
+        match variable {
+            Variable::Max if act.certain && value.is_some() => {
+                let origin = Origin::Writer {
+                    source: act.source.clone(),
+                    title: writer.title(),
+                    timing,
+                };
+                self.set_max(by.clone(), *value, origin);
+            }
+            Variable::Max if value.is_none() || *value != self.max() => {
+                self.doubt(by.clone(), &act.source);
+            }
+            Variable::Max => {}
+            Variable::Buckets if act.certain => self.set_buckets(*value),
+            Variable::Buckets => self.set_buckets(None),
+        }
+    }
+
+    fn apply_files(&mut self, by: &Actor, applier: Applier) {
+        match applier {
+            Applier::Boot => self.run_boot_sysctl(),
+            Applier::Procps => {
+                let etc_before_run = self.facts.procps.etc_before_run;
+                let files = order::procps_system(&self.facts.sysctl, etc_before_run);
+                self.run_sysctl(by, &files);
+            }
+        }
+    }
+
+    /// What writes early at boot does so: if sysctls are set then, too, which one
+    /// comes last is not known.
+    pub(super) fn run_early_writers(&mut self) {
+        let set = self
+            .steps
+            .iter()
+            .rev()
+            .find(|step| step.does == Action::Sets);
+        let (before, set) = (self.max(), set.is_some());
+        self.run_writers(Timing::Early);
+        if set && self.max() != before {
+            let last = self.steps.last().and_then(|step| step.source.clone());
+            if let Some(source) = last {
+                self.doubt(Actor::Program("systemd-tmpfiles"), &source);
+            }
         }
     }
 }

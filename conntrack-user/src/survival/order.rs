@@ -1,7 +1,11 @@
 //! Which files of sysctls a program reads, and in which order: the last setting
 //! wins.
 
-use crate::facts::sysctl::{Sysctl, SysctlFile, key::matches};
+use crate::facts::{
+    Facts,
+    applier::Order,
+    sysctl::{Sysctl, SysctlFile, key::matches},
+};
 
 /// Suffixes that `apply_sysctl` of Enterprise Linux 5 and 6 leaves out.
 const LEFT_OUT: [&str; 6] = ["~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave"];
@@ -40,25 +44,43 @@ pub fn rc_sysinit(sysctl: &Sysctl, reads_directory: bool) -> Vec<&SysctlFile> {
     files
 }
 
-/// `OpenRC` with the `sysctl` of busybox.
-pub fn busybox(sysctl: &Sysctl) -> Vec<&SysctlFile> {
-    let mut files: Vec<&SysctlFile> = sysctl.conf.iter().collect();
-    files.extend(expand(sysctl, "/etc/sysctl.d/*.conf"));
+/// Alpine (aports `main/openrc/sysctl.initd`): files of packages unless one in
+/// `/etc` or `/run` has their name, those of `/etc` unless one in `/run` has,
+/// `/etc/sysctl.conf`, and those of `/run`.
+pub fn alpine(sysctl: &Sysctl) -> Vec<&SysctlFile> {
+    let of = |directory: &str| expand(sysctl, &format!("{directory}/*.conf"));
+    let named = |files: &[&SysctlFile], file: &SysctlFile| {
+        files.iter().any(|other| other.name == file.name)
+    };
+    let (etc, run) = (of("/etc/sysctl.d"), of("/run/sysctl.d"));
+    let mut files = of("/lib/sysctl.d");
+    files.extend(of("/usr/lib/sysctl.d"));
+    files.retain(|file| !named(&etc, file) && !named(&run, file));
+    files.extend(etc.iter().filter(|file| !named(&run, file)));
+    files.extend(&sysctl.conf);
+    files.extend(run);
     files
 }
 
-/// Void Linux (`core-services/08-sysctl.sh`): no file overrides another of its name.
-pub fn void(sysctl: &Sysctl) -> Vec<&SysctlFile> {
-    let mut files: Vec<&SysctlFile> = sysctl.conf.iter().collect();
-    for directory in [
-        "/usr/lib/sysctl.d",
-        "/usr/local/lib/sysctl.d",
-        "/etc/sysctl.d",
-        "/run/sysctl.d",
-    ] {
-        files.extend(expand(sysctl, &format!("{directory}/*.conf")));
+/// The files of an order, one after the other.
+pub fn files(facts: &Facts) -> Vec<&SysctlFile> {
+    let sysctl = &facts.sysctl;
+    match facts.applier.order {
+        Order::Systemd => systemd(sysctl),
+        Order::ProcpsSystem => procps_system(sysctl, facts.procps.etc_before_run),
+        Order::RunFirst => {
+            let mut files = procps_system(sysctl, false);
+            files.retain(|file| !file.name.starts_with('.'));
+            files
+        }
+        Order::Files(patterns) | Order::Unsorted(patterns) => patterns
+            .iter()
+            .flat_map(|pattern| expand(sysctl, pattern))
+            .collect(),
+        Order::ApplySysctl { reads_directory } => rc_sysinit(sysctl, reads_directory),
+        Order::Alpine => alpine(sysctl),
+        Order::Nothing | Order::Unknown => Vec::new(),
     }
-    files
 }
 
 /// `TuneD`, when it applies files once more (`plugin_sysctl.py`).
@@ -177,7 +199,16 @@ mod tests {
             ]
         );
         assert_eq!(paths(&rc_sysinit(&all, false)), ["/etc/sysctl.conf"]);
-        assert_eq!(paths(&void(&all)).len(), 1 + 2 + 2 + 2);
+        assert_eq!(
+            paths(&alpine(&all)),
+            [
+                "/usr/lib/sysctl.d/10-first.conf",
+                "/etc/sysctl.d/90-x.conf",
+                "/etc/sysctl.conf",
+                "/run/sysctl.d/50-a.conf",
+                "/run/sysctl.d/95-run.conf",
+            ]
+        );
         assert_eq!(paths(&tuned(&all)).last().unwrap(), "/etc/sysctl.conf");
     }
 

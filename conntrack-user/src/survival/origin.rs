@@ -62,6 +62,18 @@ pub enum Origin {
         /// How the module was loaded.
         load: ModuleLoad,
     },
+    /// Nobody knows which settings are applied at boot.
+    UnknownInit {
+        /// What starts the host ([`name`](crate::facts::init::Init::name)).
+        init: &'static str,
+    },
+    /// Something that only the shell can tell.
+    Unknown {
+        /// The line.
+        source: Source,
+        /// Who runs it.
+        by: Actor,
+    },
     /// The value in force, which nothing changes.
     Current,
     /// Nothing: conntrack is not loaded.
@@ -105,8 +117,12 @@ impl Origin {
         match self {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
+            | Self::Unknown { source, .. }
             | Self::ModuleOption { source, .. } => Some(source),
-            Self::KernelDefault { .. } | Self::Current | Self::NotLoaded => None,
+            Self::KernelDefault { .. }
+            | Self::UnknownInit { .. }
+            | Self::Current
+            | Self::NotLoaded => None,
             Self::BuiltIn(inner) => inner.source(),
         }
     }
@@ -121,16 +137,27 @@ pub enum Caveat {
     NotCaptured(&'static str),
     /// This line runs a command in place of loading the module.
     InstallCommand(Source),
+    /// This line makes modprobe do nothing in place of loading the module.
+    KeptOut(Source),
     /// This udev rule may come before the module is ready.
     UdevRace(Source),
     /// Two names of the limit have different values, and are set in no order.
     NoOrder,
+    /// Files of this directory set different limits, and are applied in no order.
+    Unsorted(&'static str),
+    /// This line sets the limit by a name that this kernel may not have.
+    NameUnknown(Source),
     /// This line is a pattern that the limit matches.
     Pattern(Source),
     /// Another service may keep the module loaded while this one restarts.
     KeptLoaded(&'static str),
     /// A list that only the shell can tell.
-    ComputedList(String),
+    ComputedList {
+        /// The list.
+        list: String,
+        /// The line because of which that is so.
+        source: Source,
+    },
     /// A word of a list that the shell takes for a pattern of file names.
     FilePattern {
         /// The word.

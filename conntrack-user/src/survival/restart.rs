@@ -5,6 +5,7 @@ use crate::{
         Source,
         host_kernel::Form,
         iptables::{IptablesService, LoadSysctl},
+        sysctl::{Variable, line::number},
         writers::Timing,
     },
     survival::{
@@ -79,18 +80,39 @@ pub(super) fn reload(begin: &Machine<'_>) -> Outcome {
 }
 
 fn restart_iptables(machine: &mut Machine<'_>, service: &IptablesService) {
-    if service.unloads() {
-        let by = Actor::Stop(service.name.to_owned());
-        machine.unload(by, service.unload.clone());
-        let twin = machine.facts.iptables.iter().find(|other| {
-            other.name != service.name
-                && other.loads_conntrack()
-                && machine.facts.services.starts(other.name)
-        });
-        if let Some(twin) = twin {
-            machine.caveat(Caveat::KeptLoaded(twin.name));
-        }
+    if !service.has_rules && service.idle_without_rules {
+        return;
     }
+    if let Some(source) = service.may_unload() {
+        let mut kept = machine.clone();
+        started_again(&mut kept, service);
+        stop_iptables(machine, service);
+        started_again(machine, service);
+        if machine.max() != kept.max() {
+            machine.doubt(Actor::Stop(service.name.to_owned()), source);
+        }
+        return;
+    }
+    if service.unloads() {
+        stop_iptables(machine, service);
+    }
+    started_again(machine, service);
+}
+
+fn stop_iptables(machine: &mut Machine<'_>, service: &IptablesService) {
+    let by = Actor::Stop(service.name.to_owned());
+    machine.unload(by, service.unload.clone());
+    let twin = machine.facts.iptables.iter().find(|other| {
+        other.name != service.name
+            && other.loads_conntrack()
+            && machine.facts.services.starts(other.name)
+    });
+    if let Some(twin) = twin {
+        machine.caveat(Caveat::KeptLoaded(twin.name));
+    }
+}
+
+fn started_again(machine: &mut Machine<'_>, service: &IptablesService) {
     start_iptables(machine, service);
     if !machine.is_loaded() {
         // With the next rule that needs it, from whatever side.
@@ -110,8 +132,14 @@ pub(super) fn start_iptables(machine: &mut Machine<'_>, service: &IptablesServic
     let Some(load) = &service.load else {
         return;
     };
-    if service.list.computed {
-        machine.caveat(Caveat::ComputedList(list_name(service)));
+    if let Some(unknown) = service.list.unknown() {
+        machine.caveat(Caveat::ComputedList {
+            list: list_name(service),
+            source: unknown.clone(),
+        });
+        if may_set_another(machine, load) {
+            machine.doubt(Actor::LoadSysctl(load.source.file.clone()), unknown);
+        }
     }
     for word in service.words() {
         if word.contains(['*', '?', '[']) {
@@ -122,6 +150,17 @@ pub(super) fn start_iptables(machine: &mut Machine<'_>, service: &IptablesServic
         }
         load_sysctl(machine, service, load, word);
     }
+}
+
+/// Whether one of the lines that a list could choose sets another limit.
+fn may_set_another(machine: &Machine<'_>, load: &LoadSysctl) -> bool {
+    let files = load
+        .files
+        .iter()
+        .flat_map(|pattern| order::expand(&machine.facts.sysctl, pattern));
+    files.flat_map(|file| &file.lines).any(|line| {
+        line.key.variable() == Some(Variable::Max) && number(&line.value) != machine.max()
+    })
 }
 
 /// Gives the lines that have a word in them to `sysctl -p -`.

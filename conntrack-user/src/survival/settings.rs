@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::{
     facts::{
         Source,
+        applier::Order,
         init::Init,
         sysctl::{Line, SysctlFile, Variable, line::number},
     },
@@ -31,24 +32,33 @@ impl Machine<'_> {
     /// What sets sysctls at boot does so.
     pub(super) fn run_boot_sysctl(&mut self) {
         let facts = self.facts;
-        let sysctl = &facts.sysctl;
-        match &facts.init {
-            Init::Systemd { .. } => self.run_systemd_sysctl(&Actor::Program("systemd-sysctl"), &[]),
-            Init::DebianSysV | Init::OpenRc { busybox: false } => {
-                let files = order::procps_system(sysctl, facts.procps.etc_before_run);
-                self.run_sysctl(&Actor::Program("sysctl --system"), &files);
+        let by = Actor::Program(facts.applier.program);
+        match facts.applier.order {
+            Order::Systemd => self.run_systemd_sysctl(&by, &[]),
+            Order::Unsorted(_) => {
+                let files = order::files(facts);
+                self.run_sysctl(&by, &files);
+                self.check_order_of_files(&files);
             }
-            Init::RcSysinit { reads_directory } => {
-                let files = order::rc_sysinit(sysctl, *reads_directory);
-                self.run_sysctl(&Actor::Program("apply_sysctl"), &files);
-            }
-            Init::OpenRc { busybox: true } => {
-                self.run_sysctl(
-                    &Actor::Program("sysctl of busybox"),
-                    &order::busybox(sysctl),
-                );
-            }
-            Init::Runit => self.run_sysctl(&Actor::Program("08-sysctl.sh"), &order::void(sysctl)),
+            _ => self.run_sysctl(&by, &order::files(facts)),
+        }
+    }
+
+    /// Files of one directory that are applied in no order: if two of them set
+    /// the limit, and no file of a later directory does, it is not known.
+    fn check_order_of_files(&mut self, files: &[&SysctlFile]) {
+        let sets = |file: &&&SysctlFile| {
+            let mut lines = file.lines.iter();
+            lines.any(|line| line.key.variable() == Some(Variable::Max) && self.knows(line))
+        };
+        let setting: Vec<&&SysctlFile> = files.iter().filter(sets).collect();
+        let Some(last) = setting.last() else {
+            return;
+        };
+        let same = |file: &&&&SysctlFile| file.directory == last.directory;
+        let several = setting.iter().filter(same).count() > 1;
+        if several {
+            self.forget(Caveat::Unsorted(last.directory));
         }
     }
 
@@ -119,13 +129,17 @@ impl Machine<'_> {
 
     /// Whether the `sysctl` command knows of a dash before a key.
     pub(super) const fn knows_dash(&self) -> bool {
-        let busybox = matches!(self.facts.init, Init::OpenRc { busybox: true });
-        self.facts.procps.knows_dash && !busybox
+        self.facts.procps.knows_dash && !self.facts.init.uses_busybox()
     }
 
+    /// Whether the kernel has the name of a setting; it may be unknown.
+    fn has_name(&self, line: &Line) -> Option<bool> {
+        self.facts.kernel.has_sysctl(&line.key.path)
+    }
+
+    /// Whether the kernel may have the name of a setting.
     fn knows(&self, line: &Line) -> bool {
-        let kernel = self.facts.kernel.machine();
-        kernel.is_none_or(|machine| machine.has_sysctl(&line.key.path))
+        self.has_name(line) != Some(false)
     }
 
     /// A program sets what a line says.
@@ -153,11 +167,15 @@ impl Machine<'_> {
         if fate == Fate::Done && self.is_loaded() {
             match variable {
                 Variable::Max => {
+                    let known = self.has_name(line).is_some();
+                    if !known {
+                        self.caveat(Caveat::NameUnknown(source.clone()));
+                    }
                     let origin = Origin::Setting {
                         source,
                         by: by.clone(),
                     };
-                    self.set_max(by.clone(), value, origin);
+                    self.set_max(by.clone(), value.filter(|_| known), origin);
                 }
                 Variable::Buckets => self.set_buckets(value),
             }

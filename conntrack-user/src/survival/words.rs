@@ -45,8 +45,10 @@ impl Origin {
             Self::Writer { .. } => "writer",
             Self::ModuleOption { .. } => "module_option",
             Self::KernelDefault { .. } => "kernel_default",
+            Self::UnknownInit { .. } => "unknown_init",
             Self::Current => "current",
             Self::NotLoaded => "not_loaded",
+            Self::Unknown { .. } => "unknown",
             Self::BuiltIn(inner) => inner.code(),
         }
     }
@@ -56,8 +58,10 @@ impl Origin {
         match self {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
+            | Self::Unknown { source, .. }
             | Self::ModuleOption { source, .. } => &source.text,
             Self::KernelDefault { .. } => "the kernel's default",
+            Self::UnknownInit { .. } => "not known",
             Self::Current => "the value in force",
             Self::NotLoaded => "conntrack is not loaded",
             Self::BuiltIn(inner) => inner.text(),
@@ -80,6 +84,10 @@ impl Origin {
                 format!("{by} sets the limit, and nothing changes it afterwards")
             }
             Self::Writer { title, timing, .. } => match timing {
+                Timing::Early => format!("{title} sets the limit early at boot"),
+                Timing::AtLoad => {
+                    format!("{title} sets the limit whenever the module is loaded")
+                }
                 Timing::AtStart => {
                     format!("{title} sets the limit when it starts, after all files are applied")
                 }
@@ -96,6 +104,13 @@ impl Origin {
                 "starts with the kernel's default, which depends on memory and kernel release; these \
                  are unknown here",
             ),
+            Self::UnknownInit { init } => format!(
+                "this host is started by {init}, and ctdrop does not know which settings that applies \
+                 at boot"
+            ),
+            Self::Unknown { by, .. } => {
+                format!("only the shell can tell what {by} does there, so the limit is unknown")
+            }
             Self::Current => "nothing changes the limit".to_owned(),
             Self::NotLoaded => "nothing loads conntrack".to_owned(),
             Self::BuiltIn(inner) => {
@@ -160,11 +175,14 @@ impl Caveat {
             Self::Unreadable(_) => "unreadable",
             Self::NotCaptured(_) => "not_captured",
             Self::InstallCommand(_) => "install_command",
+            Self::KeptOut(_) => "kept_out",
             Self::UdevRace(_) => "udev_race",
             Self::NoOrder => "no_order",
+            Self::Unsorted(_) => "unsorted",
+            Self::NameUnknown(_) => "name_unknown",
             Self::Pattern(_) => "pattern",
             Self::KeptLoaded(_) => "kept_loaded",
-            Self::ComputedList(_) => "computed_list",
+            Self::ComputedList { .. } => "computed_list",
             Self::FilePattern { .. } => "file_pattern",
             Self::Prefixed { .. } => "prefixed",
             Self::StartFails { .. } => "start_fails",
@@ -193,6 +211,10 @@ impl fmt::Display for Caveat {
                 f,
                 "{source} runs a command in place of loading the module; its effect is unknown"
             ),
+            Self::KeptOut(source) => write!(
+                f,
+                "{source} makes modprobe do nothing in place of loading conntrack"
+            ),
             Self::UdevRace(source) => write!(
                 f,
                 "before Linux 5.11 the udev rule {source} may run before the module is ready, so \
@@ -201,6 +223,16 @@ impl fmt::Display for Caveat {
             Self::NoOrder => f.write_str(
                 "the limit has different values under two names, and this version of \
                  systemd-sysctl applies them in no fixed order",
+            ),
+            Self::Unsorted(directory) => write!(
+                f,
+                "more than one file of {directory} sets the limit, and they are applied in no fixed \
+                 order"
+            ),
+            Self::NameUnknown(source) => write!(
+                f,
+                "{source} sets the limit by a name that not every kernel before 4.9 has, and nothing \
+                 tells whether this one does (/boot/config-*)"
             ),
             Self::Pattern(source) => write!(
                 f,
@@ -211,9 +243,11 @@ impl fmt::Display for Caveat {
                 f,
                 "while {service} runs, its rules may keep the module loaded, and with it the limit"
             ),
-            Self::ComputedList(list) => {
-                write!(f, "{list} is computed by the shell; its value is unknown")
-            }
+            Self::ComputedList { list, source } => write!(
+                f,
+                "only the shell can tell the value of {list}, because of {source} ({})",
+                source.text
+            ),
             Self::FilePattern { word, list } => write!(
                 f,
                 "the shell treats {word} in {list} as a pattern of file names"

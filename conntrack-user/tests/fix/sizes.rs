@@ -1,11 +1,12 @@
 //! Which limit and how many buckets come out for which load.
 
 use conntrack_user::{
+    engine::refused_flows::FlowRange,
     facts::root::Root,
     incident::{Evidence, Netns},
     plan::{
         Options,
-        demand::{Demand, RefusedFlows},
+        demand::{Demand, HowMany, RefusedFlows},
         plan,
         sizing::{Request, Size, size},
     },
@@ -44,10 +45,20 @@ fn full(entries: u64, refused: f64) -> Demand {
         ..Evidence::default()
     };
     let refused = RefusedFlows {
-        protocol: Some(17),
-        per_second: refused,
+        netns: host.netns.inode,
+        many: HowMany::Packets {
+            protocol: Some(17),
+            per_second: refused,
+        },
     };
     Demand::new(vec![host], vec![refused], None)
+}
+
+/// The same, with flows that were told apart.
+fn full_by_flows(entries: u64, at_least: u64, at_most: u64) -> Demand {
+    let mut demand = full(entries, 0.0);
+    demand.refused[0].many = HowMany::Flows(FlowRange { at_least, at_most });
+    demand
 }
 
 fn no_load() -> Demand {
@@ -76,6 +87,53 @@ fn demand_decides() {
         "30\n",
     );
     assert_eq!(chosen(&tree, &full(65_536, 1000.0)).0, 147_456);
+}
+
+#[test]
+fn flows_that_try_again_want_no_more_room() {
+    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 3_300, 65_536);
+    let why = |demand| of(&tree, &demand, Request::default()).unwrap();
+    // 20 flows, refused 200 times a second.
+    let flows = why(full_by_flows(3_300, 20, 20));
+    assert_eq!(flows.max, 8_192);
+    let said = "demand: 3,300 entries at most, and 20 more entries: the flows that were refused; wanted: \
+                6,600, the larger of 2 × 3,300 and 1.5 × 3,320, rounded up to 8,192";
+    assert!(
+        flows.why.iter().any(|line| line == said),
+        "{:#?}",
+        flows.why
+    );
+    let demand = flows.demand.unwrap();
+    assert_eq!((demand.entries, demand.refused.at_most), (3_300, 20));
+    // Some had no room among the flows: no more is sure, and it is said.
+    let unsure = why(full_by_flows(3_300, 20, 24_000));
+    assert_eq!(unsure.max, 8_192);
+    let said = "at least 20 more entries, at most 24,000: the flows that were refused";
+    assert!(
+        unsure.why.iter().any(|line| line.contains(said)),
+        "{:#?}",
+        unsure.why
+    );
+    // From packets alone it is no more than an upper bound.
+    let packets = why(full(3_300, 200.0));
+    assert_eq!(packets.max, 40_960);
+    let said =
+        "and at most 24,000 more entries: refused packets, of which several can be of one flow";
+    assert!(
+        packets.why.iter().any(|line| line.contains(said)),
+        "{:#?}",
+        packets.why
+    );
+}
+
+#[test]
+fn many_refused_flows_want_more_than_twice_as_much() {
+    let tree = with_limits(host("6.1.0-25-amd64", 16_000), 65_536, 65_536);
+    // 1.5 times 185,536.
+    assert_eq!(
+        chosen(&tree, &full_by_flows(65_536, 120_000, 120_000)).0,
+        278_528
+    );
 }
 
 /// What a boot leads to before and after a plan for a full table of 2,000 entries,

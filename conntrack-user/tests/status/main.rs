@@ -328,7 +328,7 @@ fn only_what_lasts_is_said_to_last() {
         ),
         (
             "openrc-busybox",
-            "OK: the limit is 90,000 after a boot, 8,192 after a reload of the module",
+            "OK: the limit is 100,000 after a boot, 8,192 after a reload of the module",
         ),
         (
             "el9-iptables",

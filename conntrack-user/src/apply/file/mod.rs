@@ -20,10 +20,12 @@ use anyhow::{Context as _, Error, Result, bail, ensure};
 use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags, fstat, fsync, mkdirat, openat, unlinkat},
     io::Errno,
+    process::geteuid,
 };
 
 pub use crate::apply::file::attributes::Attributes;
-use crate::apply::file::place::{Original, Place, hint};
+pub(crate) use crate::apply::file::place::hint;
+use crate::apply::file::place::{Original, Place};
 
 /// Files below the root of a tree. No symbolic link is followed.
 #[derive(Debug)]
@@ -130,7 +132,7 @@ impl Tree {
                     return Err(Error::new(io::Error::from(error)).context(format!(
                         "cannot create the directory {}{}",
                         self.outside(&here).display(),
-                        hint(error)
+                        hint(error, geteuid().is_root())
                     )));
                 }
             }

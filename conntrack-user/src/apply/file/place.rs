@@ -16,6 +16,7 @@ use rustix::{
         ioctl_getflags, linkat, openat, renameat, renameat_with, statat, unlinkat,
     },
     io::Errno,
+    process::geteuid,
 };
 
 use crate::apply::file::attributes::Attributes;
@@ -69,7 +70,7 @@ impl Place {
             Errno::PERM | Errno::ACCESS if self.is_immutable() => {
                 ": it is immutable; make it mutable with chattr -i"
             }
-            _ => hint(error),
+            _ => hint(error, geteuid().is_root()),
         };
         Error::new(io::Error::from(error))
             .context(format!("cannot {doing} {}{hint}", self.shown.display()))
@@ -309,12 +310,30 @@ impl Place {
     }
 }
 
-/// What to do about an error.
-pub(crate) const fn hint(error: Errno) -> &'static str {
+/// What to do about an error; `root`: whether it was root who met it.
+pub(crate) const fn hint(error: Errno, root: bool) -> &'static str {
     match error {
         Errno::ROFS => ": its file system is mounted read-only",
         Errno::NOSPC | Errno::DQUOT => ": the disk or quota is full",
+        Errno::ACCESS | Errno::PERM if root => {
+            ": root is refused, too; look for what forbids it (SELinux, AppArmor, a network file \
+             system, a user namespace)"
+        }
         Errno::ACCESS | Errno::PERM => ": run as root",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_not_root_is_told_to_become_root() {
+        for error in [Errno::ACCESS, Errno::PERM] {
+            assert_eq!(hint(error, false), ": run as root");
+            assert!(hint(error, true).contains("SELinux"));
+        }
+        assert_eq!(hint(Errno::NOSPC, true), hint(Errno::NOSPC, false));
     }
 }

@@ -13,17 +13,25 @@ use serde::Serialize;
 
 use crate::{
     apply::{Applied, apply, report::FixReport},
+    commands::unread,
     facts::{Facts, root::Root},
     incident::{Evidence, Incident, look},
-    observe::{check::proof::PacketRange, usage},
+    kernel::surroundings::Surroundings,
+    observe::{
+        check::proof::PacketRange,
+        usage::{self, NamespaceUse},
+    },
     plan::{
         self, Plan,
-        demand::{Demand, RefusedFlows},
+        demand::{Demand, HowMany, RefusedFlows},
         plan, script,
         sizing::{Request, size},
         text as plan_text,
     },
-    say::{finding::Finding, output::Output},
+    say::{
+        finding::{Code, Finding, State},
+        output::Output,
+    },
 };
 
 /// What is asked for.
@@ -56,11 +64,17 @@ pub enum Action {
     EmitScript,
 }
 
-/// Plans a fix, shows it and, if it is wanted, carries it out.
-pub fn run(options: &Options) -> Result<()> {
+/// Plans a fix, shows it and, if it is wanted, carries it out. The state is unknown
+/// if the load decides, and not all of it could be seen.
+pub fn run(options: &Options) -> Result<State> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
-    let (demand, unknown) = demand(&root, &facts, options);
+    let Seen {
+        demand,
+        out_of_sight,
+        filling_unknown,
+    } = see(&root, &facts, options);
+    let state = state(&out_of_sight, options.to);
     let request = Request {
         to: options.to,
         ceiling: None,
@@ -70,10 +84,12 @@ pub fn run(options: &Options) -> Result<()> {
         edit_conflicts: options.edit_conflicts,
     };
     let mut plan = plan(&root, &facts, size, how)?;
-    plan.warnings.extend(unknown);
+    plan.warnings.extend(out_of_sight);
+    plan.warnings.extend(filling_unknown);
     if options.action == Action::EmitScript {
         let script = script::of(&facts, &plan)?;
-        return say(|out| out.write_all(&script));
+        say(|out| out.write_all(&script))?;
+        return Ok(state);
     }
     let shown = Shown {
         options,
@@ -82,7 +98,8 @@ pub fn run(options: &Options) -> Result<()> {
         plan: &plan,
     };
     if options.action == Action::Show {
-        return shown.plan_only();
+        shown.plan_only()?;
+        return Ok(state);
     }
     if options.output == Output::Text {
         shown.text()?;
@@ -95,6 +112,20 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let applied = apply(&options.root, &plan)?;
     shown.outcome(&applied)?;
+    lasts(&plan, &applied)?;
+    Ok(state)
+}
+
+/// Unknown if the plan depends on what could not be seen. A limit that was asked for
+/// does not depend on the load, but on the files, which a container does not have.
+fn state(out_of_sight: &[Finding], to: Option<u64>) -> State {
+    let counts = |finding: &&Finding| to.is_none() || finding.code == Code::InContainer;
+    let counted: Vec<Finding> = out_of_sight.iter().filter(counts).cloned().collect();
+    State::of(&counted)
+}
+
+/// Fails if the limit is lost by something, in spite of what was applied.
+fn lasts(plan: &Plan, applied: &Applied) -> Result<()> {
     if !applied.shortfalls.is_empty() {
         let what = match (&applied.id, plan.notes.is_empty()) {
             (Some(_), _) => {
@@ -149,34 +180,57 @@ impl Shown<'_> {
     }
 }
 
-/// What is seen of the load, by two looks at a running host or by what a tree
-/// tells; and why not who fills the table, if that cannot be seen.
-fn demand(root: &Root, facts: &Facts, options: &Options) -> (Demand, Option<Finding>) {
+/// What is seen of the load.
+struct Seen {
+    demand: Demand,
+    /// The part of a running host that could not be seen.
+    out_of_sight: Vec<Finding>,
+    /// Why not who fills the table, if that cannot be seen.
+    filling_unknown: Option<Finding>,
+}
+
+/// Looks at the load: twice at a running host, or at what a tree tells.
+fn see(root: &Root, facts: &Facts, options: &Options) -> Seen {
     if !root.is_this_host() {
         let census = look::at_tree(root);
-        let demand = Demand::new(vec![Evidence::of_tree(facts)], Vec::new(), census.as_ref());
-        return (demand, None);
+        return Seen {
+            demand: Demand::new(vec![Evidence::of_tree(facts)], Vec::new(), census.as_ref()),
+            out_of_sight: Vec::new(),
+            filling_unknown: None,
+        };
     }
-    let seen = usage::measure(options.interval);
-    let refused: u64 = seen
-        .namespaces
-        .iter()
-        .filter_map(|namespace| namespace.refused.as_ref())
-        .map(|PacketRange { at_least, .. }| at_least)
-        .sum();
-    let flows = RefusedFlows {
-        protocol: None,
-        // Packets: a flow that tries again counts more than once.
-        per_second: lossy(refused) / seen.apart.as_secs_f64(),
+    let usage = usage::measure(options.interval);
+    let packets = |namespace: &NamespaceUse| {
+        let PacketRange { at_least, .. } = namespace.refused.filter(|it| it.at_least > 0)?;
+        Some(RefusedFlows {
+            netns: namespace.netns,
+            many: HowMany::Packets {
+                protocol: None,
+                per_second: lossy(at_least) / usage.apart.as_secs_f64(),
+            },
+        })
     };
-    let refused = (refused > 0).then_some(flows).into_iter().collect();
+    let refused = usage.namespaces.iter().filter_map(packets).collect();
     let default = facts.kernel.default_table().map(|table| table.max);
-    let namespaces = Evidence::of_all(&seen.namespaces, default);
-    let (census, unknown) = match look::at_the_worst(&namespaces) {
+    let namespaces = Evidence::of_all(&usage.namespaces, default);
+    let (census, filling_unknown) = match look::at_the_worst(&namespaces) {
         Ok(census) => (census, None),
         Err(error) => (None, Some(plan::filling_unknown(format!("{error:#}")))),
     };
-    (Demand::new(namespaces, refused, census.as_ref()), unknown)
+    let mut demand = Demand::new(namespaces, refused, census.as_ref());
+    let in_container = Surroundings::read().container_note();
+    let in_container = in_container.map(plan::in_a_container);
+    if !usage.unread.is_empty() || in_container.is_some() {
+        demand.incident = demand.incident.seen_in_part();
+    }
+    Seen {
+        demand,
+        out_of_sight: in_container
+            .into_iter()
+            .chain(unread::findings(&usage.unread))
+            .collect(),
+        filling_unknown,
+    }
 }
 
 #[expect(

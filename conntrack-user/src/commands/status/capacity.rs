@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
-    incident::{Incident, Kind},
-    kernel::{
-        defaults::{TCP_TIMEOUT_ESTABLISHED, enough_buckets},
-        memory::Memory,
-    },
+    incident::Incident,
+    kernel::{defaults::TCP_TIMEOUT_ESTABLISHED, memory::Memory},
     observe::{check::proof::PacketRange, usage::NamespaceUse},
+    plan::sizing::least_buckets,
     say::{
         finding::{Code, Finding, Severity},
         number::{bytes, duration, number, percent, shortened},
@@ -74,7 +72,7 @@ impl Capacity<'_> {
     /// The incident, if it is about that namespace.
     fn incident_in(&self, namespace: &NamespaceUse) -> Option<&Incident> {
         let incident = self.incident;
-        let here = incident.netns.inode == namespace.netns && incident.kind != Kind::None;
+        let here = incident.netns.inode == namespace.netns && incident.kind.is_refusal();
         here.then_some(incident)
     }
 
@@ -311,7 +309,7 @@ fn chains(facts: &Facts) -> Option<Finding> {
     let limits = facts.numbers.limits;
     let (max, buckets) = (limits.max?, limits.buckets.filter(|&buckets| buckets > 0)?);
     let machine = facts.kernel.machine();
-    let enough = enough_buckets(machine.as_ref(), max);
+    let (enough, _) = least_buckets(facts, max, false);
     if buckets >= enough {
         return None;
     }

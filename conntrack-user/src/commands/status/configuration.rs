@@ -19,6 +19,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
         findings.extend(unknown_list(service));
         findings.extend(backups(facts, service));
     }
+    findings.extend(kept_out(facts));
     findings.extend(module_options(facts));
     findings.extend(writers(facts));
     findings
@@ -121,6 +122,23 @@ fn backups(facts: &Facts, service: &IptablesService) -> Option<Finding> {
             "move it out of /etc/sysctl.d",
         )
     })
+}
+
+fn kept_out(facts: &Facts) -> Option<Finding> {
+    let line = facts
+        .modules
+        .kept_out()
+        .filter(|_| facts.kernel.is_module())?;
+    Some(Finding::new(
+        Code::ModuleKeptOut,
+        Severity::Warning,
+        format!(
+            "{line} keeps modprobe from loading conntrack: {}",
+            line.text
+        ),
+        "after a boot there is no table and no limit, and rules that need conntrack cannot be loaded",
+        "delete the line if this host needs conntrack",
+    ))
 }
 
 fn module_options(facts: &Facts) -> Vec<Finding> {

@@ -2,7 +2,7 @@
 
 use crate::{
     say::number::number,
-    survival::{Action, Outcome, Survival},
+    survival::{Action, Origin, Outcome, Survival},
 };
 
 /// Whether conntrack is unloaded and stays so: then there is no limit to tell.
@@ -37,6 +37,7 @@ fn limit(outcome: &Outcome) -> String {
         Some(0) => "0 (none)".to_owned(),
         Some(value) => number(value),
         None if leaves_unloaded(outcome) => "gone (conntrack is unloaded)".to_owned(),
+        None if outcome.origin == Origin::NotLoaded => "none (conntrack is not loaded)".to_owned(),
         None => "unknown".to_owned(),
     }
 }
@@ -44,7 +45,7 @@ fn limit(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::survival::{Actor, Origin, ServiceRestart, Step};
+    use crate::survival::{Actor, ServiceRestart, Step};
 
     fn outcome(value: Option<u64>, does: &[Action]) -> Outcome {
         let steps = does.iter().map(|&does| Step {

@@ -12,7 +12,6 @@ mod persistence;
 pub mod report;
 mod text;
 mod unknown;
-mod unreadable;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -2,13 +2,20 @@
 //! reload, or a setting of it has no effect.
 
 use crate::{
-    facts::{Facts, Source, host_kernel::Form, init::Init, sysctl::Variable, writers::Writer},
+    facts::{
+        Facts, Source,
+        applier::Order,
+        host_kernel::Form,
+        init::{EarlyList, Init},
+        sysctl::Variable,
+        writers::Writer,
+    },
     kernel::limits::comparable,
     say::{
         finding::{Code, Finding, Severity},
         number::{counted, number, optional},
     },
-    survival::{Action, Actor, Event, Origin, Outcome, Step, Survival},
+    survival::{Action, Actor, Event, Origin, Outcome, Step, Survival, order},
 };
 
 /// What is judged.
@@ -147,6 +154,17 @@ impl Persistence<'_> {
                 .any(|step| step.does == Action::Unloads)
         });
         let buckets = wanted.div_ceil(4);
+        let remedy = if wanted == 0 {
+            "no option of the module sets no limit: set one that fits the host's memory".to_owned()
+        } else {
+            format!(
+                "add \"options {} hashsize={buckets}\" to {}: the module then starts with a limit of \
+                 at least {}",
+                self.facts.kernel.generation.module(),
+                self.options_file(),
+                number(buckets.saturating_mul(8))
+            )
+        };
         Some(Finding::new(
             Code::LimitLostByReload,
             if unloads {
@@ -157,19 +175,15 @@ impl Persistence<'_> {
             },
             lowers(&Event::Reload, wanted, value),
             reload.origin.sentence(),
-            format!(
-                "add \"options {} hashsize={buckets}\" to {}: the module then starts with a limit of \
-                 at least {}",
-                self.facts.kernel.generation.module(),
-                self.options_file(),
-                number(buckets.saturating_mul(8))
-            ),
+            remedy,
         ))
     }
 
     fn options_file(&self) -> &'static str {
         if self.facts.distribution.is_el(5) {
             "/etc/modprobe.conf"
+        } else if self.facts.init == Init::Procd {
+            "/etc/modules.conf"
         } else {
             "a file in /etc/modprobe.d"
         }
@@ -177,17 +191,15 @@ impl Persistence<'_> {
 
     fn load_early(&self) -> String {
         let module = self.facts.kernel.generation.module();
-        match self.facts.init {
-            Init::RcSysinit { .. } => format!(
-                "create an executable /etc/sysconfig/modules/{module}.modules that runs modprobe \
-                 {module}"
-            ),
-            Init::DebianSysV | Init::OpenRc { .. } => {
-                format!("add a line {module} to /etc/modules")
+        match self.facts.init.early_list() {
+            EarlyList::Script(before, after) => {
+                format!("create an executable {before}{module}{after} that runs modprobe {module}")
             }
-            Init::Systemd { .. } | Init::Runit => {
-                format!("create /etc/modules-load.d/{module}.conf with the line {module}")
+            EarlyList::Lines(path) => format!("add a line {module} to {path}"),
+            EarlyList::Directory(directory) => {
+                format!("create {directory}/{module}.conf with the line {module}")
             }
+            EarlyList::None => format!("have {module} loaded before that"),
         }
     }
 
@@ -284,35 +296,65 @@ impl Persistence<'_> {
         outcomes.flat_map(|(_, outcome)| &outcome.steps)
     }
 
-    /// Settings of the limit in `/etc/sysctl.conf` where nothing reads it at
-    /// boot.
+    /// Settings of the limit in a file that nothing reads at boot: with systemd in
+    /// `/etc/sysctl.conf`, elsewhere in a file that the host's script leaves out.
     fn not_read(&self) -> Option<Finding> {
         let facts = self.facts;
-        let Init::Systemd { .. } = facts.init else {
-            return None;
-        };
-        let conf = facts.sysctl.conf.as_ref()?;
-        if facts.sysctl.files.iter().any(|file| file.file == conf.file) {
+        if !facts.applier.is_known() {
             return None;
         }
-        let line = conf
-            .lines
-            .iter()
-            .rev()
-            .find(|line| line.key.variable() == Some(Variable::Max))?;
+        let read = order::files(facts);
+        let systemd = facts.init.is_systemd();
+        let mut files = facts.sysctl.all().filter(|file| {
+            let of_owner =
+                file.directory == "/etc" || !systemd && file.directory == "/etc/sysctl.d";
+            // A link to it, or a backup, is another matter.
+            let linked = facts
+                .sysctl
+                .files
+                .iter()
+                .any(|other| other.file == file.file);
+            of_owner
+                && file.name.strip_suffix(".conf").is_some()
+                && !(linked && file.directory == "/etc")
+                && !read.iter().any(|known| known.path() == file.path())
+        });
+        let (file, line) = files.find_map(|file| {
+            let mut lines = file.lines.iter().rev();
+            let line = lines.find(|line| line.key.variable() == Some(Variable::Max))?;
+            Some((file, line))
+        })?;
+        let (why, remedy) = if systemd {
+            (
+                "at boot systemd-sysctl reads only the directories sysctl.d, and none of them has a \
+                 link to this file; sysctl --system and sysctl -p do read it, so that it works until \
+                 the next boot"
+                    .to_owned(),
+                "move the line to /etc/sysctl.d/90-conntrack.conf".to_owned(),
+            )
+        } else {
+            (
+                match facts.applier.order {
+                    Order::Nothing => format!("{} is not started at boot", facts.applier.program),
+                    _ => format!("{} does not read this file", facts.applier.program),
+                },
+                match facts.applier.order {
+                    Order::Nothing => format!("start {} at boot", facts.applier.program),
+                    _ => "move the line to /etc/sysctl.conf".to_owned(),
+                },
+            )
+        };
         Some(Finding::new(
             Code::SettingNotRead,
             Severity::Warning,
             format!(
                 "{}:{} is not read at boot: {}",
-                conf.file.display(),
+                file.file.display(),
                 line.number,
                 line.text.trim()
             ),
-            "at boot systemd-sysctl reads only the directories sysctl.d, and none of them has a link \
-             to this file; sysctl --system and sysctl -p do read it, so that it works until the next \
-             boot",
-            "move the line to /etc/sysctl.d/90-conntrack.conf",
+            why,
+            remedy,
         ))
     }
 

@@ -6,11 +6,14 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    commands::status::{
-        capacity::{Bounds, Capacity},
-        configuration,
-        persistence::Persistence,
-        unknown, unreadable,
+    commands::{
+        status::{
+            capacity::{Bounds, Capacity},
+            configuration,
+            persistence::Persistence,
+            unknown,
+        },
+        unread,
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
     incident::{Census, Evidence, Incident, Netns, judge_worst, look},
@@ -18,6 +21,7 @@ use crate::{
         counters::Totals,
         defaults,
         memory::{Memory, Table},
+        netns::HiddenProcess,
         presence::Presence,
         surroundings::Surroundings,
     },
@@ -94,6 +98,8 @@ pub struct StatusReport {
     pub namespaces: Vec<NamespaceUse>,
     /// Network namespaces that were found and could not be looked into.
     pub unreadable_namespaces: Vec<UnreadableNamespace>,
+    /// Processes whose network namespaces are not known.
+    pub hidden_processes: Vec<HiddenProcess>,
     /// Counters since boot, over all namespaces that were.
     pub counters: Option<Totals>,
     /// Packets refused now; none if there was only one look.
@@ -204,7 +210,10 @@ impl StatusReport {
         let survives = simulate(&facts, Start::of(&facts));
         let memory = Memory::of(&table(&facts, &namespaces));
         let evidence = Evidence::of_all(&namespaces, default_max(&facts));
-        let incident = judge_worst(&evidence, census);
+        let mut incident = judge_worst(&evidence, census);
+        if !unread.is_empty() {
+            incident = incident.seen_in_part();
+        }
         let capacity = Capacity {
             facts: &facts,
             namespaces: &namespaces,
@@ -213,7 +222,7 @@ impl StatusReport {
             apart,
             bounds,
         };
-        let mut findings = unreadable::findings(&unread);
+        let mut findings = unread::findings(&unread);
         findings.extend(filling_unknown);
         findings.extend(judged(&capacity, &survives));
         rank(&mut findings);
@@ -233,6 +242,7 @@ impl StatusReport {
             refused: refused(&namespaces, apart),
             namespaces,
             unreadable_namespaces: unread.namespaces,
+            hidden_processes: unread.hidden,
             incident,
             memory,
             timeouts: facts.numbers.timeouts,
@@ -301,12 +311,7 @@ pub(crate) fn read_host(facts: &Facts, interval: Duration) -> Result<Running> {
     let around = Arc::new(Surroundings::read());
     let Survey { works, unusable } = survey::expect(&around);
     let mut usage = usage::measure(interval);
-    if let Some(engine) = &around.container {
-        usage.warnings.push(format!(
-            "ctdrop runs in a container ({engine}): the limit is set on the host, and ctdrop reads \
-             only the container's files"
-        ));
-    }
+    usage.warnings.extend(around.container_note());
     let evidence = Evidence::of_all(&usage.namespaces, default_max(facts));
     let (census, filling_unknown) = match look::at_the_worst(&evidence) {
         Ok(census) => (census, None),

@@ -10,7 +10,7 @@ use crate::{
         finding::{Code, Finding, Severity},
         number::shortened,
     },
-    survival::{Caveat, Event, Outcome, Survival},
+    survival::{Caveat, Event, Origin, Outcome, Survival},
 };
 
 /// All of them.
@@ -19,7 +19,8 @@ pub(crate) fn findings(facts: &Facts, survival: &Survival) -> Vec<Finding> {
     findings.extend(numbers(facts));
     // What cannot be read is a finding already.
     let caveats = survival.caveats().into_iter();
-    let caveats = caveats.filter(|caveat| !matches!(caveat, Caveat::Unreadable(_)));
+    let caveats =
+        caveats.filter(|caveat| !matches!(caveat, Caveat::Unreadable(_) | Caveat::KeptOut(_)));
     findings.extend(caveats.map(Caveat::finding));
     findings.extend(limit(facts, survival));
     findings
@@ -65,6 +66,7 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         .outcomes()
         .into_iter()
         .filter(|(_, outcome)| outcome.value.is_none() && !leaves_unloaded(outcome))
+        .filter(|(_, outcome)| outcome.origin != Origin::NotLoaded)
         .collect();
     let (_, first) = unknown.first()?;
     let events: Vec<String> = unknown
@@ -72,6 +74,21 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         .map(|(event, _)| format!("after {event}"))
         .collect();
     let why = first.origin.sentence();
+    // Of a whole copy it is the init that is not known.
+    let whole = missing(facts).is_empty();
+    if whole && let Origin::UnknownInit { .. } = first.origin.inner() {
+        return Some(Finding::new(
+            Code::LimitUnknown,
+            Severity::Unknown,
+            format!("the limit is unknown {}", events.join(", ")),
+            why,
+            format!(
+                "set the limit in {}: sysctl -w {}=NUMBER",
+                facts.init.start_script(),
+                facts.kernel.generation.max_sysctl()
+            ),
+        ));
+    }
     let (why, remedy) = match first.origin.source() {
         // A line that only its program understands.
         Some(source) => (

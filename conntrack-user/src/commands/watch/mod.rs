@@ -2,6 +2,7 @@
 //!
 //! [`crate::engine`] observes, [`crate::subscribers`] say it.
 
+mod job_control;
 pub mod options;
 
 use std::{future, sync::Arc};
@@ -56,7 +57,9 @@ fn output(options: &Options) -> Result<Worker> {
             Json::new(quiet, options.fix != Mode::Off),
         ),
         Output::Text if !quiet && Screen::is_possible() => {
-            Worker::start("the screen", Screen::new(services))
+            let screen = Worker::start("the screen", Screen::new(services))?;
+            job_control::follow(screen.pauser())?;
+            Ok(screen)
         }
         Output::Text => Worker::start("the output", Lines::new(services, quiet)),
     }

@@ -22,7 +22,7 @@ use crate::{
         presence::Presence,
         release::Release,
     },
-    say::{output::Output, port::Services, stdout},
+    say::{finding::State, output::Output, port::Services, stdout},
     table::{entry::Rules, filter::Filter, owners::Owners},
 };
 
@@ -43,8 +43,9 @@ pub struct Options {
 }
 
 /// Dumps the tables that are asked for, and prints what is in them. Fails if none
-/// could be read; of an empty one it is enough to know that it is empty.
-pub fn run(options: &Options) -> Result<()> {
+/// could be read; of an empty one it is enough to know that it is empty. The state is
+/// unknown if those that could be read are empty, and there are others.
+pub fn run(options: &Options) -> Result<State> {
     let release = Release::running()?;
     let services = if options.service_names {
         Services::read()?
@@ -58,11 +59,13 @@ pub fn run(options: &Options) -> Result<()> {
         entries: 0,
         empty: 0,
         unreadable: Vec::new(),
+        hidden_processes: Vec::new(),
         warnings: Vec::new(),
     };
     // To ask would load the modules.
     if summary.conntrack == Presence::Absent {
-        return summary.say(options.output);
+        summary.say(options.output)?;
+        return Ok(State::Ok);
     }
     let namespaces = Namespaces::discover()?;
     let look = Look {
@@ -78,9 +81,11 @@ pub fn run(options: &Options) -> Result<()> {
         default: OnceLock::new(),
     };
     summary.warnings.clone_from(&namespaces.warnings);
-    let wanted = match &options.netns {
-        Some(wanted) => vec![namespaces.find(wanted)?],
-        None => by_use(namespaces.list, &mut summary),
+    let wanted = if let Some(wanted) = &options.netns {
+        vec![namespaces.find(wanted)?]
+    } else {
+        summary.hidden_processes = namespaces.hidden;
+        by_use(namespaces.list, &mut summary)
     };
     look.at_each(&wanted, |namespace, report| {
         match report {
@@ -97,7 +102,7 @@ pub fn run(options: &Options) -> Result<()> {
     if summary.saw_nothing() {
         bail!("no conntrack table could be read");
     }
-    Ok(())
+    Ok(summary.state())
 }
 
 /// The namespaces that have entries, those with most first.

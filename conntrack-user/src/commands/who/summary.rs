@@ -4,8 +4,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    kernel::{netns::Namespace, presence::Presence},
+    kernel::{
+        netns::{HiddenProcess, Namespace, namespaces_of},
+        presence::Presence,
+    },
     say::{
+        finding::State,
         number::{counted, number},
         output::Output,
         stdout,
@@ -29,6 +33,8 @@ pub(super) struct Summary {
     pub(super) empty: usize,
     /// Namespaces whose tables could not be read.
     pub(super) unreadable: Vec<Unreadable>,
+    /// Processes whose namespaces are not known; none if one namespace was asked for.
+    pub(super) hidden_processes: Vec<HiddenProcess>,
     /// Why namespaces may be missing.
     pub(super) warnings: Vec<String>,
 }
@@ -67,6 +73,16 @@ impl Summary {
         self.namespaces == 0 && self.empty == 0 && !self.unreadable.is_empty()
     }
 
+    /// Unknown if no table was shown, and some may have entries.
+    pub(super) const fn state(&self) -> State {
+        let all_seen = self.unreadable.is_empty() && self.hidden_processes.is_empty();
+        if self.namespaces == 0 && !all_seen {
+            State::Unknown
+        } else {
+            State::Ok
+        }
+    }
+
     /// What there is to say of the namespaces besides the reports.
     fn line(&self) -> Option<String> {
         if self.conntrack == Presence::Absent {
@@ -81,7 +97,11 @@ impl Summary {
                     0 => String::new(),
                     some => format!("; {some} could not be read"),
                 };
-                Some(format!("no entries in {empty}{unreadable}"))
+                let hidden = match self.hidden_processes.as_slice() {
+                    [] => String::new(),
+                    some => format!("; {} cannot be seen", namespaces_of(some)),
+                };
+                Some(format!("no entries in {empty}{unreadable}{hidden}"))
             }
             (1, ..) => Some("1 more network namespace has no entries".to_owned()),
             _ => Some(format!(
@@ -100,7 +120,7 @@ impl Summary {
             anstream::eprintln!("ctdrop: {}", plain(&unreadable.line()));
         }
         for warning in &self.warnings {
-            anstream::eprintln!("ctdrop: {warning}");
+            anstream::eprintln!("ctdrop: {}", plain(warning));
         }
         Ok(())
     }
@@ -123,6 +143,7 @@ mod tests {
             entries: 0,
             empty,
             unreadable: unreadable.collect(),
+            hidden_processes: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -145,6 +166,28 @@ mod tests {
         );
         assert_eq!(line(2, 0, &["denied"]), said(""));
         assert_eq!(line(0, 0, &["denied"]), (true, String::new()));
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_unknown_unless_a_table_was_shown() {
+        let state =
+            |namespaces, empty, unreadable: &[&str]| summary(namespaces, empty, unreadable).state();
+        assert_eq!(state(0, 1, &[]), State::Ok);
+        assert_eq!(state(0, 1, &["denied"]), State::Unknown);
+        assert_eq!(state(1, 1, &["denied"]), State::Ok);
+        let hidden = Summary {
+            hidden_processes: vec![HiddenProcess {
+                pid: 713,
+                comm: Some("nginx".to_owned()),
+            }],
+            ..summary(0, 1, &[])
+        };
+        assert_eq!(hidden.state(), State::Unknown);
+        assert_eq!(
+            hidden.line().unwrap(),
+            "no entries in 1 network namespace; the network namespace of process 713 (nginx) cannot \
+             be seen"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
         report::{Dump, NamespaceReport},
         rows::{Group, Place, Row, ServiceName, TimeRange},
     },
-    incident::{Culprit, FillingKind, Incident, Kind, Remedies, thresholds::IDLE, words},
+    incident::{Culprit, FillingKind, Incident, Remedies, thresholds::IDLE, words},
     say::{
         number::{counted, counted_entries, number, optional, percent, seconds, share},
         port::{Services, endpoint, port_text},
@@ -95,7 +95,7 @@ fn incident(report: &NamespaceReport, services: &Services) -> Vec<String> {
         ""
     };
     let mut lines = Vec::new();
-    if incident.kind != Kind::None {
+    if incident.kind.is_refusal() {
         let why = words::kind(incident.kind);
         lines.push(format!("{BAD}{why}{BAD:#}"));
     }

@@ -1,199 +1,169 @@
-//! Shell fragments such as `/etc/sysconfig/iptables-config`: which variables
-//! they leave set, as far as that can be told without running them.
+//! Shell scripts and fragments such as `/etc/sysconfig/iptables-config`: which
+//! variables they leave set and what they do, as far as that can be told without
+//! running them.
 //!
-//! It follows quoting, comments, several commands on a line and lines that go
-//! on. What depends on anything else, it says so.
+//! [`brush_parser`] reads the syntax. What is followed is a safe part of the
+//! language: quotes, assignments, `export` and its kin, expansions of variables
+//! that are known, conditions of which both sides are known, functions that are
+//! called, loops over known words, here-documents, pipes of what prints. What
+//! depends on anything else is [`Value::Unknown`], with the line.
 
-mod scanner;
+mod builtins;
+mod command;
+mod compound;
+mod conditions;
+pub(crate) mod effect;
+mod expand;
+mod host;
+mod lists;
+mod look_alikes;
+mod loops;
+mod output;
+mod redirect;
+mod run;
+mod state;
+mod syntax;
+mod value;
 
-pub use crate::facts::shell::scanner::LookAlike;
-use crate::facts::shell::scanner::{Scanner, Word};
+use std::rc::Rc;
 
-/// What a fragment does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) use crate::facts::shell::host::Files;
+pub use crate::facts::shell::{host::Dialect, look_alikes::LookAlike, value::Value};
+use crate::facts::{
+    reader::{Source, TextFile},
+    shell::{effect::Effect, run::Shell, state::State},
+};
+
+/// No files at all.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &str) -> Option<TextFile> {
+        None
+    }
+
+    fn exists(&self, _: &str) -> Option<bool> {
+        None
+    }
+}
+
+/// A file of assignments that another script sources, and what it leaves set.
+#[derive(Clone, Debug, Default)]
 pub struct Fragment {
-    /// The assignments in it, in order.
-    pub assignments: Vec<Assignment>,
+    state: State,
+    /// The line of an `exit` in it, which would end the other script.
+    exit: Option<Source>,
+    lost: Vec<(String, Source)>,
     /// Letters that look like quotes or blanks and are none.
     pub look_alikes: Vec<LookAlike>,
 }
 
-/// An assignment to a variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// Name of the variable.
-    pub name: String,
-    /// What is assigned.
-    pub value: Value,
-    /// Whether it is there afterwards.
-    pub effect: Effect,
-    /// Number of the line that it begins on, from 1.
-    pub line: u32,
-    /// That line.
-    pub text: String,
-}
-
-/// What is assigned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// This text.
-    Literal(String),
-    /// Something that only the shell can tell: an expansion, or what was there
-    /// before and more.
-    Computed,
-}
-
-/// Whether an assignment is there afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It is.
-    Stays,
-    /// It depends: inside `if`, a loop, a function, or after `&&`.
-    Conditional,
-    /// It is not: a command follows on the same line, and it is only for that.
-    OnlyForCommand,
-}
-
 impl Fragment {
-    /// Reads a fragment.
+    /// Reads a fragment that bash sources.
     pub fn parse(text: &str) -> Self {
-        let mut scanner = Scanner::new(text);
-        let mut fragment = Self::default();
-        let lines: Vec<&str> = text.lines().collect();
-        let mut depth = 0_usize;
-        while let Some(command) = scanner.command() {
-            let mut words = command.words.as_slice();
-            while let Some((first, rest)) = words.split_first() {
-                match first.raw.as_str() {
-                    "if" | "while" | "until" | "for" | "case" | "select" | "{" => depth += 1,
-                    "fi" | "done" | "esac" | "}" => depth = depth.saturating_sub(1),
-                    "then" | "else" | "elif" | "do" | "!" => {}
-                    _ => break,
-                }
-                words = rest;
-            }
-            let conditional = depth > 0 || command.conditional;
-            fragment
-                .assignments
-                .extend(assignments(words, conditional, &lines));
-        }
-        fragment.look_alikes = scanner.look_alikes;
-        fragment
+        Self::parse_as(text, Dialect::Bash)
     }
 
-    /// The assignment that a variable has its value from, as far as can be told:
-    /// the last one that stays, or may.
-    pub fn last(&self, name: &str) -> Option<&Assignment> {
-        self.assignments.iter().rev().find(|assignment| {
-            assignment.name == name && assignment.effect != Effect::OnlyForCommand
-        })
+    /// Reads a fragment that a shell sources.
+    pub fn parse_as(text: &str, dialect: Dialect) -> Self {
+        let file = TextFile {
+            file: std::path::PathBuf::new(),
+            text: text.to_owned(),
+            executable: false,
+        };
+        Self::of(&file, dialect)
+    }
+
+    /// Reads a file that a shell sources.
+    pub(crate) fn of(file: &TextFile, dialect: Dialect) -> Self {
+        let mut shell = Shell::new(&NoFiles, dialect);
+        shell.is_sourced = true;
+        let file = Rc::new(file.clone());
+        let end = shell.file(State::default(), &file, None);
+        Self {
+            state: end.unwrap_or_default(),
+            exit: shell.exit,
+            lost: shell.lost,
+            look_alikes: LookAlike::find(&file.text),
+        }
+    }
+
+    /// What a variable holds afterwards.
+    pub fn value(&self, name: &str) -> Value {
+        match &self.exit {
+            Some(exit) => Value::Unknown(exit.clone()),
+            None => self.state.value(name),
+        }
     }
 
     /// The last assignment of a variable that has no effect, as a command
     /// follows it.
-    pub fn lost(&self, name: &str) -> Option<&Assignment> {
-        self.assignments.iter().rev().find(|assignment| {
-            assignment.name == name && assignment.effect == Effect::OnlyForCommand
-        })
+    pub fn lost(&self, name: &str) -> Option<&Source> {
+        let found = self.lost.iter().rev().find(|(lost, _)| lost == name);
+        found.map(|(_, source)| source)
     }
 }
 
-impl Assignment {
-    /// The text assigned, if it can be told and is there afterwards.
-    pub fn literal(&self) -> Option<&str> {
-        match (&self.value, self.effect) {
-            (Value::Literal(text), Effect::Stays) => Some(text),
-            _ => None,
+/// The variables of a service's script when it has read its configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Configured {
+    state: State,
+    lost: Vec<(String, Source)>,
+}
+
+impl Configured {
+    /// Runs a script until it has sourced a file, with variables that nobody sets
+    /// before.
+    pub(crate) fn by(
+        script: &TextFile,
+        config: &str,
+        unset: &[String],
+        (files, dialect): (&dyn Files, Dialect),
+    ) -> Self {
+        let mut shell = Shell::new(files, dialect);
+        shell.watched = Some(config.to_owned());
+        let mut state = State::default();
+        for name in unset {
+            state.variables.insert(name.clone(), Value::Unset);
+        }
+        let start = Some(vec![Some("start".to_owned())]);
+        let script = Rc::new(script.clone());
+        let end = shell.file(state, &script, start);
+        let at = script.as_source();
+        let ended = shell
+            .exited
+            .into_iter()
+            .fold(end, |end, exited| state::joined(end, Some(exited), &at));
+        Self {
+            state: shell.seen.or(ended).unwrap_or_default(),
+            lost: shell.lost,
         }
     }
+
+    /// What a variable holds then.
+    pub(crate) fn value(&self, name: &str) -> Value {
+        self.state.value(name)
+    }
+
+    /// An assignment of a variable that has no effect.
+    pub(crate) fn lost(&self, name: &str) -> Option<&Source> {
+        let found = self.lost.iter().rev().find(|(lost, _)| lost == name);
+        found.map(|(_, source)| source)
+    }
 }
 
-/// Commands that assign what follows them.
-const DECLARING: [&str; 5] = ["export", "readonly", "declare", "typeset", "local"];
-
-/// The assignments of a command: those before it are for it only, if there is
-/// one.
-fn assignments(words: &[Word], conditional: bool, lines: &[&str]) -> Vec<Assignment> {
-    let command = words
-        .iter()
-        .position(|word| word.assigned().is_none())
-        .unwrap_or(words.len());
-    let (before, command) = words.split_at(command);
-    let stays = if conditional {
-        Effect::Conditional
-    } else {
-        Effect::Stays
-    };
-    // What is expanded may be nothing at all.
-    let vanishing = command.iter().take_while(|word| word.computed).count();
-    let effect = if command.is_empty() {
-        stays
-    } else if vanishing == command.len() {
-        Effect::Conditional
-    } else {
-        Effect::OnlyForCommand
-    };
-    let stays = if vanishing > 0 {
-        Effect::Conditional
-    } else {
-        stays
-    };
-    let declared = match command[vanishing..].split_first() {
-        Some((first, rest)) if DECLARING.contains(&first.text.as_str()) => rest,
-        _ => &[],
-    };
-    let before = before.iter().map(|word| (word, word.assigned(), effect));
-    let declared = declared.iter().map(|word| (word, word.declared(), stays));
-    before
-        .chain(declared)
-        .filter_map(|(word, assigned, effect)| {
-            let (name, value) = assigned?;
-            let line = lines.get(word.line as usize - 1);
-            Some(Assignment {
-                name,
-                value,
-                effect,
-                line: word.line,
-                text: line.map(|line| line.trim().to_owned()).unwrap_or_default(),
-            })
-        })
-        .collect()
-}
-
-impl Word {
-    /// Name and value, if this is an assignment: without quotes before the `=`.
-    fn assigned(&self) -> Option<(String, Value)> {
-        self.assigned_by(&self.raw)
-    }
-
-    /// Name and value, if this is one for `export` and its kin, which do not
-    /// see quotes.
-    fn declared(&self) -> Option<(String, Value)> {
-        self.assigned_by(&self.text)
-    }
-
-    fn assigned_by(&self, form: &str) -> Option<(String, Value)> {
-        let (name, _) = form.split_once('=')?;
-        let (name, adds) = match name.strip_suffix('+') {
-            Some(name) => (name, true),
-            None => (name, false),
-        };
-        let mut letters = name.chars();
-        let named = letters
-            .next()
-            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-            && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-        // A name has no quotes, so the text without them begins with it, too.
-        let (_, value) = self.text.split_once('=')?;
-        named.then(|| {
-            let value = if adds || self.computed {
-                Value::Computed
-            } else {
-                Value::Literal(value.to_owned())
-            };
-            (name.to_owned(), value)
-        })
-    }
+/// What a script does.
+pub(crate) fn effects(
+    script: &TextFile,
+    arguments: Vec<Option<String>>,
+    (files, dialect): (&dyn Files, Dialect),
+) -> Vec<Effect> {
+    let mut shell = Shell::new(files, dialect);
+    let mut state = State::default();
+    let first = script.text.lines().next().unwrap_or_default();
+    state.stops_at_failure = first.starts_with("#!") && first.contains(" -e");
+    shell.file(state, &Rc::new(script.clone()), Some(arguments));
+    shell.effects
 }
 
 #[cfg(test)]
@@ -205,19 +175,27 @@ mod tests {
     const LIST: &str = "IPTABLES_SYSCTL_LOAD_LIST";
 
     fn value(text: &str) -> Option<String> {
-        let fragment = Fragment::parse(text);
-        fragment.last(LIST)?.literal().map(str::to_owned)
+        Fragment::parse(text).value(LIST).text().map(str::to_owned)
+    }
+
+    /// The line because of which the value is unknown.
+    fn unknown(text: &str) -> Option<u32> {
+        match Fragment::parse(text).value(LIST) {
+            Value::Unknown(source) => Some(source.line),
+            Value::Text(..) | Value::Unset => None,
+        }
     }
 
     #[test]
     fn the_last_assignment_counts() {
         let text =
             format!("{LIST}=\".ip_conntrack\"\n# {LIST}=no\nOTHER=1\n{LIST}='.nf_conntrack'\n");
-        let fragment = Fragment::parse(&text);
-        let last = fragment.last(LIST).unwrap();
-        assert_eq!(last.literal(), Some(".nf_conntrack"));
-        assert_eq!(last.line, 4);
-        assert_eq!(last.text, format!("{LIST}='.nf_conntrack'"));
+        let Value::Text(last, source) = Fragment::parse(&text).value(LIST) else {
+            panic!("it is known");
+        };
+        assert_eq!(last, ".nf_conntrack");
+        assert_eq!(source.line, 4);
+        assert_eq!(source.text, format!("{LIST}='.nf_conntrack'"));
     }
 
     #[test]
@@ -229,9 +207,14 @@ mod tests {
             ("", ""),
             (".a'.b'\".c\"", ".a.b.c"),
             ("\".a\\\n.b\"", ".a.b"),
+            (".a\\\n.b", ".a.b"),
             ("\"a\\\"b\\c\"", "a\"b\\c"),
             ("a\\ b; OTHER=2", "a b"),
             ("a#b", "a#b"),
+            ("$'.a\\t.b'", ".a\t.b"),
+            ("\".a\n.b\"", ".a\n.b"),
+            // The carriage return is a part of the value.
+            ("\".a\"\r", ".a\r"),
         ] {
             assert_eq!(
                 value(&format!("{LIST}={right}\n")).as_deref(),
@@ -247,29 +230,112 @@ mod tests {
     }
 
     #[test]
+    fn what_surely_happens_is_followed() {
+        for text in [
+            "[ -n x ] && LIST=v",
+            "false || LIST=v",
+            "{ LIST=v; }",
+            "if [ a = a ]; then LIST=v; else LIST=w; fi",
+            "if [ a = b ]; then LIST=w; elif true; then LIST=v; fi",
+            "case x in y) LIST=w;; x|z) LIST=v;; esac",
+            "case x in y) LIST=w;; *) LIST=v;; esac",
+            "f() { LIST=v; }\nf",
+            "f() { LIST=$1; }\nf v w",
+            "f() { return; LIST=w; }\nLIST=v\nf",
+            "f() { local LIST=w; }\nLIST=v\nf",
+            "LIST=.\nLIST=v\nf() { LIST=w; }",
+            "LIST=\nLIST+=v",
+            "X=v; LIST=$X",
+            "X=v; LIST=\"${X}\"",
+            "X=; LIST=${X:-v}",
+            "X=w; LIST=${X:+v}",
+            "X=v; LIST=${X:=w}",
+            "readonly LIST=v",
+            "LIST=v; export LIST",
+            "LIST=v\nreturn 0\nLIST=w",
+            "LIST=v; (LIST=w); LIST=w | true; LIST=w &",
+            "cat <<EOF\nLIST=w\nEOF\nLIST=v",
+            "for x in a v; do LIST=$x; done",
+            "LIST=v\nwhile false; do LIST=w; done",
+            "LIST=w command && unknown; LIST=v",
+            "LIST=`echo v`",
+            "LIST=$(printf '%s\\n' v)",
+            "LIST=w; unset LIST; LIST=v",
+            "[[ a == a ]] && LIST=v",
+        ] {
+            let text = text.replace("LIST", LIST);
+            assert_eq!(value(&text).as_deref(), Some("v"), "{text}");
+        }
+        for unset in [
+            "LIST=v; unset LIST",
+            "f() { LIST=v; }",
+            "(LIST=v)",
+            "return\nLIST=v",
+        ] {
+            let text = unset.replace("LIST", LIST);
+            assert_eq!(Fragment::parse(&text).value(LIST), Value::Unset, "{text}");
+        }
+    }
+
+    #[test]
     fn what_only_the_shell_can_tell_is_not_told() {
         for text in [
-            format!("{LIST}=\"$OTHER\""),
-            format!("{LIST}=$(echo a b)"),
-            format!("{LIST}=`echo a b`"),
-            format!("{LIST}+=\" .nf\""),
-            format!("if true; then\n  {LIST}=x\nfi"),
-            format!("if true; then {LIST}=x; fi"),
-            format!("f() {{\n{LIST}=x\n}}"),
-            format!("[ -f /x ] && {LIST}=x"),
-            format!("{LIST}=\"x"),
-            format!("{LIST}=(x y)"),
-            format!("({LIST}=x)"),
-            format!("false &&\n{LIST}=x"),
+            "\nLIST=\"$OTHER\"",
+            "\nLIST=$(unknown a b)",
+            "\nLIST=`unknown a b`",
+            "\nLIST+=\" .nf\"",
+            "\nif [ -f /x ]; then LIST=x; fi",
+            "\nunknown && LIST=x",
+            "\n[ -f /x ] && LIST=x",
+            "\nLIST=(x y)",
+            "\nunknown &&\\\nLIST=x",
+            "LIST=x\n: ${LIST:?}; eval LIST=y",
+            "LIST=x\n. /other/file",
+            "LIST=x\nsource other",
+            "LIST=x\nexit 0",
+            "LIST=x\nif [ -f /x ]; then exit 0; fi",
+            "LIST=x\nread LIST",
+            "LIST=x\n$UNKNOWN LIST=y",
+            "LIST=x\n${LIST:+eval} LIST=y",
+            "LIST=x\nLIST=${OTHER:-y}",
+            "LIST=x\nLIST=$((1+1))",
+            "LIST=x\nlet LIST=1",
+            "LIST=x\nprintf -v LIST y",
+            "LIST=x\nreadonly LIST; LIST=y",
+            "LIST=x\n: $((LIST=3))",
+            "\nLIST=y\u{fffd}",
+            "LIST=x\nif true; then",
+            "LIST=x\n\0",
+            "LIST=x\nLIST=\"y",
         ] {
-            assert!(Fragment::parse(&text).last(LIST).is_some(), "{text}");
+            let text = text.replace("LIST", LIST);
             assert_eq!(value(&text), None, "{text}");
+            assert_eq!(unknown(&text), Some(2), "{text}");
         }
         assert_eq!(
             value(&format!("if true; then A=1; fi\n{LIST}=x")).as_deref(),
             Some("x"),
             "what comes after a condition is none"
         );
+        assert_eq!(
+            value(&format!("# caf\u{fffd}\n{LIST}=x")).as_deref(),
+            Some("x"),
+            "comments in Latin-1 do no harm"
+        );
+    }
+
+    #[test]
+    fn what_only_bash_has_is_not_told_of_another_shell() {
+        for text in [
+            "LIST=$'v'",
+            "LIST=\nLIST+=v",
+            "[[ a == a ]] && LIST=v",
+            "X=(a)\nLIST=v",
+        ] {
+            let text = text.replace("LIST", LIST);
+            let fragment = Fragment::parse_as(&text, Dialect::Sh);
+            assert!(matches!(fragment.value(LIST), Value::Unknown(_)), "{text}");
+        }
     }
 
     #[test]
@@ -277,7 +343,7 @@ mod tests {
         // Seen with bash: the second word is run as a command, which is not
         // found, and the variable is set for that command only.
         let fragment = Fragment::parse(&format!("{LIST}=”.ip_conntrack .bridge-nf”\n"));
-        assert_eq!(fragment.last(LIST), None);
+        assert_eq!(fragment.value(LIST), Value::Unset);
         assert_eq!(fragment.lost(LIST).unwrap().line, 1);
         assert_eq!(fragment.look_alikes.len(), 2);
         assert_eq!(
@@ -293,23 +359,47 @@ mod tests {
         assert_eq!(Fragment::parse("# “comment”\n").look_alikes, []);
     }
 
+    #[test]
+    fn what_would_harm_the_parser_is_not_given_to_it() {
+        for text in [
+            "echo 9".repeat(3) + "99999999999999>x",
+            "(".repeat(5000),
+            "{ ".repeat(5000),
+            "if true; then ".repeat(5000),
+            "$(".repeat(5000),
+            "`".repeat(5000),
+            "a".repeat(300_000),
+        ] {
+            let text = format!("{LIST}=x\n{text}");
+            assert_eq!(value(&text), None);
+        }
+        assert_eq!(
+            value(&format!("f() {{ f; }}\n{LIST}=x\nf")),
+            None,
+            "it never ends"
+        );
+        let endless = "for a in 1 2 3 4 5 6 7 8; do ".repeat(8) + ":" + &"; done".repeat(8);
+        assert_eq!(value(&format!("{LIST}=x\n{endless}")), None);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read(text in "([A-Z]{1,3}=|[\"'\\\\$`#;&|(){}\n \t]|if |fi|“|\\PC){0,40}") {
             let fragment = Fragment::parse(&text);
-            for assignment in &fragment.assignments {
-                prop_assert!(assignment.line as usize <= text.split('\n').count());
+            if let Some(source) = fragment.value("A").source() {
+                prop_assert!(source.line as usize <= text.split('\n').count());
             }
         }
 
         #[test]
         fn what_is_quoted_is_read(value in "\\PC{0,20}", lines in 0_u32..4) {
-            let value = value.replace('\'', "");
+            let value = value.replace(['\'', '\u{fffd}'], "");
             let text = format!("{}A='{value}'\n", "\n".repeat(lines as usize));
-            let fragment = Fragment::parse(&text);
-            let last = fragment.last("A").unwrap();
-            prop_assert_eq!(last.literal(), Some(value.as_str()));
-            prop_assert_eq!(last.line, lines + 1);
+            let Value::Text(found, source) = Fragment::parse(&text).value("A") else {
+                return Err(TestCaseError::fail(text));
+            };
+            prop_assert_eq!(found, value);
+            prop_assert_eq!(source.line, lines + 1);
         }
     }
 }

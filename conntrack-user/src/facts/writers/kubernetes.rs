@@ -13,7 +13,11 @@ use crate::{
         host_kernel::HostKernel,
         reader::{Reader, Source, TextFile},
         services::Services,
-        writers::writer::{Sets, Timing, Writer, value_of},
+        writers::{
+            kube_proxy::Told,
+            units,
+            writer::{Sets, Timing, Writer},
+        },
     },
     say::number::number,
 };
@@ -87,7 +91,7 @@ pub(super) fn read(
             .map(|(pid, found)| (found.as_source(), started_with(reader, pid)));
         let texts: Vec<TextFile> = files
             .iter()
-            .filter_map(|path| reader.text(path))
+            .flat_map(|path| with_drop_ins(reader, path))
             .chain(process.iter().flat_map(|(_, texts)| texts.clone()))
             .collect();
         let by_service = services.get(service).map(|enabled| Source {
@@ -98,7 +102,8 @@ pub(super) fn read(
         let by_process = process.map(|(source, _)| source);
         let by_log = (name == "kube-proxy").then(|| pod_log(reader)).flatten();
         let by_file = || {
-            let own = |text: &&TextFile| name == "kube-proxy" || value_of(text, FLAG).is_some();
+            let says = |text: &TextFile| Told::by(std::slice::from_ref(text)).is_said();
+            let own = |text: &&TextFile| name == "kube-proxy" || says(text);
             texts.iter().find(own).map(TextFile::as_source)
         };
         let evidence: Vec<Source> = [by_process, by_service, by_log, by_file()]
@@ -110,8 +115,6 @@ pub(super) fn read(
     })
 }
 
-const FLAG: &str = "conntrack-max-per-core";
-
 fn judge(
     name: &'static str,
     first: Source,
@@ -119,31 +122,28 @@ fn judge(
     texts: &[TextFile],
     kernel: &HostKernel,
 ) -> Writer {
-    let setting = |key, flag| {
-        let flagged = texts.iter().find_map(|text| value_of(text, flag));
-        flagged.or_else(|| texts.iter().find_map(|text| in_section(text, key)))
-    };
-    let per_core = setting("maxPerCore", FLAG);
-    let min = setting("min", "conntrack-min");
-    let disabled = texts.iter().find_map(|text| {
-        text.first(|line| {
-            let line = line.trim();
-            !line.starts_with('#')
-                && (line.contains("--disable-kube-proxy") || line == "disable-kube-proxy: true")
-        })
-    });
+    let Told {
+        per_core,
+        min,
+        disabled,
+        unknown,
+    } = Told::by(texts);
     let cores = per_core.as_ref().map_or(MAX_PER_CORE, |(value, _)| *value);
-    let source = per_core
-        .as_ref()
-        .or(min.as_ref())
-        .map_or(first, |(_, source)| source.clone());
+    let given = per_core.as_ref().or(min.as_ref());
+    let source = unknown
+        .clone()
+        .or_else(|| given.map(|(_, source)| source.clone()))
+        .unwrap_or(first);
     evidence.extend(disabled.clone());
     if !evidence.contains(&source) {
         evidence.push(source.clone());
     }
     let active = cores != 0 && disabled.is_none();
     let least = min.map_or(MIN, |(value, _)| value);
-    let max = kernel.cpus.map(|cpus| (cores * u64::from(cpus)).max(least));
+    let max = kernel
+        .cpus
+        .map(|cpus| cores.saturating_mul(u64::from(cpus)).max(least))
+        .filter(|_| unknown.is_none());
     Writer {
         name,
         active,
@@ -166,36 +166,29 @@ fn judge(
             timing: Timing::AtStart,
             source,
             reapplies: false,
+            acts: Vec::new(),
         }),
         evidence,
     }
 }
 
-/// A number in the section `conntrack` of a configuration file in YAML, with
-/// its line.
-fn in_section(text: &TextFile, key: &str) -> Option<(u64, Source)> {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let mut section = None;
-    for (number, line) in text.lines() {
-        let word = line.trim();
-        if word.is_empty() || word.starts_with('#') {
-            continue;
-        }
-        match section {
-            None if word == "conntrack:" => section = Some(indent(line)),
-            Some(outer) if indent(line) <= outer => section = None,
-            Some(_) => {
-                if let Some((name, value)) = word.split_once(':')
-                    && name == key
-                    && let Ok(value) = value.trim().parse()
-                {
-                    return Some((value, text.source(number, line)));
-                }
-            }
-            None => {}
-        }
+/// A file, and what is put over it: drop-ins of a unit, and of k3s and RKE2 the files in
+/// `config.yaml.d`.
+fn with_drop_ins(reader: &Reader<'_>, path: &str) -> Vec<TextFile> {
+    if let Some((_, unit)) = path.rsplit_once('/').filter(|_| path.ends_with(".service")) {
+        return if path.starts_with("/etc/") {
+            units::files(reader, unit)
+        } else {
+            reader.text(path).into_iter().collect()
+        };
     }
-    None
+    let mut files: Vec<TextFile> = reader.text(path).into_iter().collect();
+    if path.ends_with("/config.yaml") {
+        let names = reader.names(&format!("{path}.d"));
+        let names = names.iter().filter(|name| name.ends_with(".yaml"));
+        files.extend(names.filter_map(|name| reader.text(&format!("{path}.d/{name}"))));
+    }
+    files
 }
 
 /// All processes, by number, with their names.
@@ -230,23 +223,4 @@ fn pod_log(reader: &Reader<'_>) -> Option<Source> {
         line: 1,
         text: "the log of a pod of kube-proxy".to_owned(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_section_is_found() {
-        let text = TextFile {
-            file: "/var/lib/kube-proxy/config.conf".into(),
-            text: "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nconntrack:\n  # min: 7\n  \
-                   maxPerCore: 65536\n  min: null\nmode: iptables\nmin: 3\n"
-                .to_owned(),
-            executable: false,
-        };
-        let (value, source) = in_section(&text, "maxPerCore").unwrap();
-        assert_eq!((value, source.line), (65_536, 4));
-        assert_eq!(in_section(&text, "min"), None, "null is no number");
-    }
 }

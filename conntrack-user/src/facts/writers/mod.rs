@@ -1,27 +1,39 @@
 //! Who else writes the limit: programs that set it by themselves, after the
 //! files of the host or all the time, each with the evidence for it.
 
+mod acts;
+mod commands;
+mod cron;
+mod kube_proxy;
 mod kubernetes;
+mod modules;
+mod programs;
 mod proxmox;
 mod scripts;
+mod sysctl_command;
+mod tmpfiles;
 mod tuned;
+mod units;
+mod wrappers;
 mod writer;
 
-pub use crate::facts::writers::writer::{Sets, Timing, Writer};
+pub use crate::facts::writers::writer::{Act, Applier, Does, Sets, Timing, Writer};
 use crate::facts::{
     firewalld::Firewalld,
     host_kernel::HostKernel,
+    modules::Modules,
     reader::{Reader, Source},
     services::Services,
     sysctl::Variable,
     ufw::Ufw,
+    writers::commands::Commands,
 };
 
 /// All that are found.
 pub(super) fn read(
     reader: &Reader<'_>,
     services: &Services,
-    kernel: &HostKernel,
+    (kernel, modules): (&HostKernel, &Modules),
     firewalld: Option<&Firewalld>,
     ufw: Option<&Ufw>,
 ) -> Vec<Writer> {
@@ -29,7 +41,13 @@ pub(super) fn read(
     writers.extend(ufw.and_then(of_ufw));
     writers.extend(firewalld.and_then(|firewalld| of_firewalld(firewalld, services)));
     writers.extend(tuned::read(reader, services));
-    writers.extend(scripts::read(reader, services));
+    let commands = Commands::new(reader);
+    writers.extend(tmpfiles::read(reader));
+    writers.extend(modules::read(reader, modules, kernel.generation, &commands));
+    writers.extend(scripts::read(reader, &commands));
+    writers.extend(units::read(reader, services, &commands));
+    writers.extend(programs::apf(reader));
+    writers.extend(cron::read(reader, &commands));
     writers.extend(kubernetes::read(reader, services, kernel));
     writers.extend(proxmox::read(reader, services));
     writers

@@ -78,6 +78,7 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
             timing: Timing::Always,
             source,
             reapplies: false,
+            acts: Vec::new(),
         }),
     })
 }

@@ -57,6 +57,7 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
             timing: Timing::AtStart,
             source: evidence.clone(),
             reapplies,
+            acts: Vec::new(),
         }),
         evidence: vec![evidence],
     })

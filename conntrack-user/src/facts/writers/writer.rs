@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::facts::{
-    reader::{Source, TextFile},
+    reader::Source,
     sysctl::{Key, Variable, line::number},
 };
 
@@ -51,31 +51,102 @@ pub struct Sets {
     pub source: Source,
     /// Whether files of sysctls are then applied once more, which wins.
     pub reapplies: bool,
+    /// What is done one after the other, of a script; of others there is nothing
+    /// but the above.
+    #[serde(skip)]
+    pub acts: Vec<Act>,
+}
+
+/// Something that a script does to the limit or the buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// What.
+    pub does: Does,
+    /// Whether it surely comes to that.
+    pub certain: bool,
+    /// The line.
+    pub source: Source,
+}
+
+/// What a script can do to the limit or the buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// Sets a variable.
+    Sets {
+        /// Which.
+        variable: Variable,
+        /// By which name, as a path below `/proc/sys`; none for the parameter of
+        /// the module, or if only the shell could tell.
+        name: Option<String>,
+        /// The value; none if only the shell could tell.
+        value: Option<u64>,
+    },
+    /// Applies all files of sysctls.
+    AppliesFiles(Applier),
+}
+
+/// What applies all files of sysctls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applier {
+    /// `sysctl --system`
+    Procps,
+    /// What does so at boot: `systemctl restart systemd-sysctl`.
+    Boot,
+}
+
+impl Sets {
+    /// What a script does: none if that is nothing.
+    pub(super) fn of(acts: Vec<Act>, timing: Timing) -> Option<Self> {
+        let mut max = None;
+        let mut buckets = None;
+        let mut source = None;
+        for act in &acts {
+            let Does::Sets {
+                variable, value, ..
+            } = &act.does
+            else {
+                continue;
+            };
+            match variable {
+                Variable::Max => {
+                    max = value.filter(|_| act.certain || max == *value);
+                    source = Some(act.source.clone());
+                }
+                Variable::Buckets => buckets = *value,
+            }
+        }
+        let reapplies = acts
+            .iter()
+            .any(|act| matches!(act.does, Does::AppliesFiles(_)));
+        let source = source.or_else(|| {
+            let first = acts
+                .iter()
+                .find(|act| matches!(act.does, Does::AppliesFiles(_)))?;
+            Some(first.source.clone())
+        })?;
+        Some(Self {
+            max,
+            buckets,
+            timing,
+            source,
+            reapplies,
+            acts,
+        })
+    }
 }
 
 /// When somebody writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timing {
+    /// Early at boot, in no order with what sets sysctls then.
+    Early,
     /// When it starts, at boot.
     AtStart,
+    /// Whenever the module is loaded.
+    AtLoad,
     /// Again and again, whenever the value is another one.
     Always,
-}
-
-/// The number after a flag or a key, in any of the forms `--flag=N`, `flag: N`,
-/// `"flag=N"`; with the line. Comments are left out.
-pub(super) fn value_of(text: &TextFile, flag: &str) -> Option<(u64, Source)> {
-    text.lines()
-        .filter(|(_, line)| !line.trim_start().starts_with('#'))
-        .find_map(|(at, line)| {
-            let (_, rest) = line.split_once(flag)?;
-            let rest = rest.trim_start_matches(['=', ':', ' ', '\t', '"', '\'', ',', '\0', '\\']);
-            let end = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len());
-            Some((rest[..end].parse().ok()?, text.source(at, line)))
-        })
 }
 
 /// The value of a line that assigns in the form of sysctl files.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::kernel::netns::{
     files::{inode_of_file, inode_of_process, mounts, processes},
-    hidden::{Hidden, warnings},
+    hidden::{Hidden, HiddenProcess, warnings},
     host::Host,
     namespace::Namespace,
     rights::Rights,
@@ -25,9 +25,11 @@ const LISTED: usize = 10;
 pub struct Namespaces {
     /// The namespaces: the host's first, then by name.
     pub list: Vec<Namespace>,
-    /// Processes whose namespaces could not be seen, and may be others. Not PID 1,
-    /// where kernel threads have told the host's.
-    pub hidden: usize,
+    /// Processes whose namespaces could not be seen, and may be others; by number.
+    /// Not PID 1, where kernel threads have told the host's.
+    pub hidden: Vec<HiddenProcess>,
+    /// Whether the processes of the host are out of sight, as in a container.
+    pub contained: bool,
     /// Why the list may be incomplete, each as a sentence for the user.
     pub warnings: Vec<String>,
 }
@@ -51,14 +53,16 @@ impl Namespaces {
     /// `net:[inode]`.
     pub fn discover() -> Result<Self> {
         let mut seen: BTreeMap<u32, Seen> = BTreeMap::new();
-        let mut hidden = 0_usize;
+        let mut hidden = Vec::new();
         for pid in processes()? {
             match inode_of_process(pid) {
                 Ok(inode) => {
                     let lowest = &mut seen.entry(inode).or_default().pid;
                     *lowest = Some(lowest.map_or(pid, |lowest| lowest.min(pid)));
                 }
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden += 1,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    hidden.extend(HiddenProcess::read(pid));
+                }
                 // It has ended meanwhile.
                 Err(_) => {}
             }
@@ -76,17 +80,21 @@ impl Namespaces {
             })
             .collect();
         list.sort_by(|a, b| (!a.host, &a.name).cmp(&(!b.host, &b.name)));
-        let told = host.inode.is_some() && host.first.is_some();
+        hidden.sort_by_key(|process| process.pid);
+        if host.inode.is_some() {
+            hidden.retain(|process| process.pid != 1);
+        }
         Ok(Self {
             list,
-            hidden: hidden.saturating_sub(usize::from(told)),
             warnings: warnings(&Hidden {
                 first: host.first,
-                processes: hidden,
+                processes: &hidden,
                 host_is_known: host.inode.is_some(),
                 contained: host.contained,
                 rights: Rights::now(),
             }),
+            hidden,
+            contained: host.contained,
         })
     }
 

@@ -2,11 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use crate::kernel::netns::files::inode_of_process;
-
-/// The number of the first PID namespace, fixed in the kernel since 3.8
-/// (`PROC_PID_INIT_INO`).
-const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+use crate::kernel::{netns::files::inode_of_process, surroundings::isolation::FIRST_PID_NAMESPACE};
 
 /// The namespace of the host, as far as it can be seen.
 pub(super) struct Host {
@@ -64,12 +60,17 @@ fn is_kthreadd(stat: &str) -> bool {
     let Some((before, after)) = stat.rsplit_once(')') else {
         return false;
     };
-    let mut fields = after.split_whitespace().skip(1);
-    let parent = fields.next();
-    let flags: Option<u64> = fields.nth(4).and_then(|flags| flags.parse().ok());
-    before == "2 (kthreadd"
-        && parent == Some("0")
-        && flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
+    let parent = after.split_whitespace().nth(1);
+    before == "2 (kthreadd" && parent == Some("0") && is_kernel_thread(stat)
+}
+
+/// Whether a line of `/proc/PID/stat` is that of one of the kernel's own threads.
+pub(super) fn is_kernel_thread(stat: &str) -> bool {
+    let flags = || {
+        let (_, after) = stat.rsplit_once(')')?;
+        after.split_whitespace().nth(6)?.parse::<u64>().ok()
+    };
+    flags().is_some_and(|flags| flags & PF_KTHREAD != 0)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod tests;
 pub use self::{
     discover::Namespaces,
     enter::Unreadable,
+    hidden::{HiddenProcess, namespaces_of},
     namespace::Namespace,
     rights::{why_not_entered, why_not_seen},
 };

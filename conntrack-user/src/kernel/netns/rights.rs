@@ -14,7 +14,7 @@ use rustix::{
     thread::{CapabilitySet, capabilities},
 };
 
-use crate::kernel::surroundings::FIRST_USER_NAMESPACE;
+use crate::kernel::surroundings::isolation::FIRST_USER_NAMESPACE;
 
 /// What this thread may do, as far as other processes' namespaces ask for it.
 #[expect(

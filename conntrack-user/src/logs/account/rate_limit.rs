@@ -5,13 +5,10 @@
 
 use std::collections::VecDeque;
 
-use crate::logs::account::moment::Moment;
-
-/// Messages that are written at once, at most: `net.core.message_burst`.
-const BURST: u64 = 10;
-
-/// The time that they are of, in microseconds: `net.core.message_cost`.
-const INTERVAL: i64 = 5_000_000;
+use crate::{
+    kernel::rate_limit::{BURST, INTERVAL},
+    logs::account::moment::Moment,
+};
 
 /// By how much times in logs are inexact: syslog has whole seconds.
 const INEXACT: i64 = 1_000_000;

@@ -3,11 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::logs::account::moment::Moment;
-
-/// How far from a line about a full table, before and after, suppressed messages may
-/// be about a full table, too.
-const NEAR: i64 = 60_000_000;
+use crate::{kernel::rate_limit::NEAR, logs::account::moment::Moment};
 
 /// Reports that are kept apart, at most. A kernel writes one in each 5 s.
 const REPORTS: usize = 64;

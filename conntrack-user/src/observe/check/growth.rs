@@ -173,6 +173,17 @@ impl FollowedCounters {
             .sum()
     }
 
+    /// The entries of each namespace when its counters were last read.
+    pub(crate) fn entries(&self) -> BTreeMap<u32, u64> {
+        let of = |netns: u32| match &self.moved.get(&netns)?.last {
+            Last::Read(counters) => counters.entries,
+            Last::Unknown | Last::Zero => None,
+        };
+        let list = self.namespaces.list.iter();
+        list.filter_map(|namespace| Some((namespace.inode, of(namespace.inode)?)))
+            .collect()
+    }
+
     /// The largest share of the limit that a namespace used when its counters
     /// were last read. 0 if there is no limit, or it cannot be read.
     pub(crate) fn fill(&self) -> f64 {

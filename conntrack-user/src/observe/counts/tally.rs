@@ -62,6 +62,12 @@ impl Tally {
         self.flows.iter()
     }
 
+    /// Those that were refused for a reason.
+    pub fn flows_refused_for(&self, reason: Reason) -> impl Iterator<Item = (&FlowKey, &Entry)> {
+        self.flows()
+            .filter(move |(key, _)| key.reason == reason as u32)
+    }
+
     /// Where the packets went whose flow has no count of its own; the times of
     /// these are not known.
     pub fn services(&self) -> impl Iterator<Item = (&ServiceKey, &Entry)> {

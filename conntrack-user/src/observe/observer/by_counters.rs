@@ -104,6 +104,7 @@ impl CounterObserver {
             unchecked: 0,
             missed: Missed::default(),
             faults: Faults::default(),
+            entries: self.followed.entries(),
             logged: self.log.logged(),
             namespaces: self.namespaces(),
             senders: Senders::default(),

@@ -162,6 +162,7 @@ impl ProgramObserver {
             totals,
             missed: self.missed,
             faults: self.faults()?,
+            entries: self.followed.entries(),
             logged: None,
             namespaces: self.namespaces(),
             senders: self.senders.clone(),

@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub missed: Missed,
     /// Errors inside the programs, in all namespaces.
     pub faults: Faults,
+    /// The entries of each namespace, as of the last check; where they can be read.
+    pub entries: BTreeMap<u32, u64>,
     /// What the kernel log has said about any namespace, where it is read.
     pub logged: Option<Logged>,
     /// The namespaces of this host, as last discovered.

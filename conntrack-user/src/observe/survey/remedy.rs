@@ -74,15 +74,13 @@ fn grant(missing: &[Capability], around: &Surroundings) -> String {
     let for_root = missing
         .iter()
         .all(|capability| around.bounding.contains(capability));
-    match &around.container {
-        Some(engine) if for_root && !around.root => {
-            format!("run as root in the {engine} container, which may have them (docker: --user 0)")
+    match around.container_called() {
+        Some(container) if for_root && !around.root => {
+            format!("run as root in {container}, which may have them (docker: --user 0)")
         }
-        Some(engine) => {
+        Some(container) => {
             let root = if around.root { "" } else { ", and run as root" };
-            format!(
-                "start the {engine} container with --privileged, or with --cap-add for each{root}"
-            )
+            format!("start {container} with --privileged, or with --cap-add for each{root}")
         }
         None if around.root => {
             "grant them: root does not have them here (systemd: CapabilityBoundingSet=)".to_owned()

@@ -7,7 +7,7 @@
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    facts::shell::{Effect, Fragment, Value},
+    facts::shell::{Fragment, Value},
     plan::edit::{MARK, lines, replace_line},
 };
 
@@ -20,30 +20,37 @@ pub fn add_word(content: &[u8], variable: &str, word: &str, also: &[String]) -> 
         .ok()
         .context("it is not UTF-8, so ctdrop cannot tell how the shell reads it")?;
     let fragment = Fragment::parse(text);
-    let new = match fragment.last(variable) {
-        Some(last) => {
+    let new = match fragment.value(variable) {
+        Value::Unknown(at) => {
+            bail!("line {} is not a plain assignment: {}", at.line, at.text)
+        }
+        Value::Text(value, last) => {
             let refuse = || {
                 format!(
                     "line {} is not a plain assignment: {}",
                     last.line, last.text
                 )
             };
-            let (Value::Literal(value), Effect::Stays) = (&last.value, last.effect) else {
-                bail!(refuse());
-            };
-            let held: Vec<&str> = value.split_ascii_whitespace().collect();
+            let held: Vec<&str> = value
+                .split([' ', '\t', '\n'])
+                .filter(|word| !word.is_empty())
+                .collect();
             if held.contains(&word) {
                 return Ok(content.to_vec());
             }
-            // What is not plain ASCII is a quote that is none, most likely.
-            let plain = held.iter().copied().filter(|word| word.is_ascii());
+            // What is not plain ASCII is a quote that is none, most likely; a carriage
+            // return is of the line's end.
+            let plain = held
+                .iter()
+                .map(|held| held.trim_end_matches('\r'))
+                .filter(|held| held.is_ascii() && *held != word);
             let words: Vec<&str> = plain
                 .chain(also.iter().map(String::as_str))
                 .chain([word])
                 .collect();
             assign(content, last.line, variable, &words).with_context(refuse)?
         }
-        None => match fragment.lost(variable) {
+        Value::Unset => match fragment.lost(variable) {
             Some(lost) if !lost.text.is_ascii() => {
                 let kept = also.iter().map(String::as_str).filter(|kept| *kept != word);
                 let words: Vec<&str> = [word].into_iter().chain(kept).collect();
@@ -76,13 +83,14 @@ pub fn words_in_typographic_quotes(text: &str, variable: &str) -> Vec<String> {
 fn check(content: &[u8], variable: &str, word: &str) -> Result<()> {
     let text = String::from_utf8_lossy(content);
     let fragment = Fragment::parse(&text);
-    let list = fragment
-        .last(variable)
-        .and_then(|assignment| assignment.literal());
-    let held = list.is_some_and(|list| list.split_ascii_whitespace().any(|held| held == word));
+    let value = fragment.value(variable);
+    let held = value
+        .text()
+        .is_some_and(|list| list.split([' ', '\t', '\n']).any(|held| held == word));
     if !held {
         bail!(
-            "a line for {variable} would have no effect: the shell exits before it reaches that line"
+            "a line for {variable} would have no effect: the shell does not reach it, or another line \
+             sets {variable} afterwards"
         );
     }
     Ok(())
@@ -115,6 +123,8 @@ fn assign(content: &[u8], line: u32, variable: &str, list: &[&str]) -> Option<Ve
             return None;
         }
         let head = &line[..line.len() - value.len()];
+        // A carriage return would be a part of the last word.
+        let rest = rest.replace('\r', "");
         Some(format!("{head}\"{}\"{rest}", list.join(" ")).into_bytes())
     })
 }
@@ -184,6 +194,11 @@ mod tests {
             ("LIST=\".x\"", "LIST=\".x .nf_conntrack\""),
             ("LIST='.x .y' # z\n", "LIST=\".x .y .nf_conntrack\" # z\n"),
             ("\texport LIST=.x\n", "\texport LIST=\".x .nf_conntrack\"\n"),
+            (
+                "if true; then\nLIST=.x\nfi\n",
+                "if true; then\nLIST=\".x .nf_conntrack\"\nfi\n",
+            ),
+            ("LIST=\".x\"\r\n", "LIST=\".x .nf_conntrack\"\n"),
             ("LIST=\"\"\n", "LIST=\".nf_conntrack\"\n"),
             ("LIST=\n", "LIST=\".nf_conntrack\"\n"),
             (
@@ -203,7 +218,9 @@ mod tests {
             "LIST=\"$OTHER\"\n",
             "LIST+=\" .x\"\n",
             "LIST=.x; LIST=.y\n",
-            "if true; then\nLIST=.x\nfi\n",
+            "if [ -f /x ]; then\nLIST=.x\nfi\n",
+            "LIST=.y\neval LIST=.x\n",
+            "if true; then\n",
             "exit 0 &&\n",
             "LIST=\"a\\\nb\"\n",
         ] {

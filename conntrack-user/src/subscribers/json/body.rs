@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    engine::report::{NamespaceState, Report},
+    engine::{
+        limit::{Fullest, LimitInForce},
+        report::{NamespaceState, Report},
+    },
     observe::{
         check::{counter::Growth, proof::PacketRange},
         counts::health::{Faults, Missed},
@@ -52,6 +55,10 @@ pub(super) struct Body<'a> {
     namespaces: Vec<Namespace>,
     /// How many more there are.
     namespaces_omitted: usize,
+    /// The limit in force; none while conntrack is not loaded.
+    limit: Option<&'a LimitInForce>,
+    /// The namespaces with the most entries.
+    fullest: &'a [Fullest],
     /// Growth of the kernel's counters over the period.
     kernel: &'a Growth,
     /// Program runs that the kernel skipped, since the start.
@@ -90,6 +97,8 @@ impl<'a> Body<'a> {
                 .map(|(by, rows)| Groups::new(*by, rows, &report.names)),
             namespaces: report.namespaces.iter().map(Namespace::new).collect(),
             namespaces_omitted: report.namespaces_omitted,
+            limit: report.limit.as_ref(),
+            fullest: &report.fullest,
             kernel: &figures.kernel,
             missed: report.missed,
             faults: report.faults,

@@ -6,6 +6,7 @@ use crate::{
     auto::event::Kept,
     engine::{
         header::Header,
+        limit::LimitChange,
         update::{Summary, Update},
         watched_netns::{Change, NetnsChange},
     },
@@ -38,6 +39,15 @@ pub(super) enum Line<'a> {
         /// What it is called now, if it is there.
         #[serde(skip_serializing_if = "Option::is_none")]
         now: Option<&'a str>,
+    },
+    /// Somebody has changed the limit.
+    #[serde(rename = "event")]
+    Limit {
+        /// `limit_changed`.
+        event: &'static str,
+        /// When, from what, and to what.
+        #[serde(flatten)]
+        change: &'a LimitChange,
     },
     /// The first.
     Start {
@@ -101,6 +111,10 @@ impl<'a> Line<'a> {
                 event: Changed::Programs(*event),
             },
             Update::Netns(change) => Self::netns(change),
+            Update::Limit(change) => Self::Limit {
+                event: "limit_changed",
+                change,
+            },
             Update::Interval(report) => Self::Interval(Body::new(report)),
             Update::Finished(summary) => Self::summary(summary, fixes),
             Update::Refused(_) => return None,
@@ -163,7 +177,7 @@ mod tests {
     }
 
     /// Keys that docs/json.md promises.
-    const INTERVAL: [&str; 19] = [
+    const INTERVAL: [&str; 21] = [
         "type",
         "time",
         "seconds",
@@ -178,6 +192,8 @@ mod tests {
         "flows_omitted",
         "namespaces",
         "namespaces_omitted",
+        "limit",
+        "fullest",
         "kernel",
         "missed",
         "faults",
@@ -193,7 +209,9 @@ mod tests {
             .filter_map(|line| line["type"].as_str())
             .collect();
         assert_eq!(types, ["start", "interval", "summary"]);
-        for key in ["time", "version", "host", "release", "not_used", "limits"] {
+        for key in [
+            "time", "version", "host", "release", "not_used", "limits", "fullest",
+        ] {
             assert!(lines[0].get(key).is_some(), "no {key}: {}", lines[0]);
         }
         for line in &lines[1..] {

@@ -3,12 +3,19 @@
 use crate::{
     engine::header::Header,
     observe::{backend::Backend, survey::unusable::Unusable},
-    say::{number::optional, text::plain},
-    subscribers::text::{BOLD, note},
+    say::text::plain,
+    subscribers::text::{BOLD, limit, note},
 };
 
-/// Where this runs, and how well it can see.
+/// Where this runs, how well it can see, and the limit.
 pub(in crate::subscribers) fn lines(header: &Header) -> Vec<String> {
+    let mut lines = about(header);
+    lines.push(limit::at_start(header));
+    lines
+}
+
+/// Where this runs, and how well it can see.
+pub(in crate::subscribers) fn about(header: &Header) -> Vec<String> {
     let mut lines = vec![format!(
         "{BOLD}ctdrop {}{BOLD:#} on {}, Linux {}",
         env!("CARGO_PKG_VERSION"),
@@ -47,21 +54,5 @@ pub(in crate::subscribers) fn lines(header: &Header) -> Vec<String> {
     if header.pins_module {
         lines.push("         module nf_conntrack cannot be unloaded while ctdrop runs".to_owned());
     }
-    let limits = &header.limits;
-    let place = match &header.only {
-        Some(only) => format!("in {}", plain(&only.netns_name)),
-        None => "here".to_owned(),
-    };
-    let entries = if limits.entries == Some(1) {
-        "entry"
-    } else {
-        "entries"
-    };
-    lines.push(format!(
-        "limit    {} entries in each network namespace, {} buckets; {} {entries} {place} now",
-        optional(limits.max),
-        optional(limits.buckets),
-        optional(limits.entries)
-    ));
     lines
 }

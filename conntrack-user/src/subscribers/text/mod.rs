@@ -1,8 +1,9 @@
 //! What the engine observes as text for people.
 
 pub(super) mod header;
+pub(super) mod limit;
 pub(super) mod report;
-mod table;
+pub(super) mod table;
 
 use anstyle::{AnsiColor, Style};
 

@@ -1,5 +1,7 @@
 //! Reports: an interval, and the totals.
 
+use std::ops::Range;
+
 use crate::{
     engine::{
         report::{NamespaceState, Report},
@@ -8,39 +10,104 @@ use crate::{
     observe::{
         backend::Backend,
         check::{counter::Counter, discrepancy::Discrepancy, proof::PacketRange},
+        observer::log::Logged,
     },
     say::{
         number::{counted, number, optional},
         port::Services,
         text::plain,
     },
-    subscribers::text::{BAD, BOLD, GOOD, note, table::table},
+    subscribers::text::{BAD, BOLD, GOOD, limit, note, table::TableText},
 };
+
+/// An interval, in its parts.
+#[derive(Clone, Debug)]
+pub(in crate::subscribers) struct Interval {
+    /// When it was over: RFC 3339.
+    time: String,
+    /// How many packets were refused, and why.
+    refused: String,
+    /// That it is about several, if it is.
+    added_up: Option<String>,
+    /// The namespaces in which most packets were lost.
+    pub(in crate::subscribers) namespaces: Vec<String>,
+    /// The rows.
+    pub(in crate::subscribers) table: Option<TableText>,
+    /// The limit in force.
+    pub(in crate::subscribers) limit: Option<String>,
+    /// Whether somebody has changed it.
+    limit_has_changed: bool,
+    /// What does not match.
+    pub(in crate::subscribers) verdict: Option<String>,
+}
+
+impl Interval {
+    /// That of a report.
+    pub(in crate::subscribers) fn of(report: &Report, services: &Services) -> Self {
+        let figures = &report.figures;
+        let total = figures.total();
+        let style = if total == 0 { BOLD } else { BAD };
+        Self {
+            time: report.time.clone(),
+            refused: format!(
+                "{style}{} refused{style:#} in {:.1} s{}",
+                counted(total, "packet"),
+                report.length.as_secs_f64(),
+                reasons(report)
+            ),
+            added_up: (report.intervals > 1).then(|| {
+                format!(
+                    "  {} intervals added up: the output was not read in time",
+                    number(report.intervals)
+                )
+            }),
+            namespaces: report.namespaces.iter().map(namespace).collect(),
+            table: TableText::of(report, services),
+            limit: limit::in_force(report),
+            limit_has_changed: report
+                .limit
+                .as_ref()
+                .is_some_and(|limit| limit.changed.is_some()),
+            verdict: (!figures.reconciled()).then(|| verdict(report)),
+        }
+    }
+
+    /// How many lines [`Self::headline_within`] has.
+    pub(in crate::subscribers) fn headlines(&self) -> usize {
+        1 + self.added_up.iter().len()
+    }
+
+    /// What comes first; with as much of the time as has room.
+    pub(in crate::subscribers) fn headline_within(&self, columns: usize) -> Vec<String> {
+        /// Columns of the hour in a time, to the second.
+        const HOUR: Range<usize> = 11..19;
+        /// Columns for the number of packets.
+        const REFUSED: usize = 30;
+        let refused = &self.refused;
+        let first = match (&self.time, self.time.get(HOUR)) {
+            (time, _) if columns >= time.len() + REFUSED => format!("{time}  {refused}"),
+            (_, Some(hour)) if columns >= hour.len() + REFUSED => format!("{hour}  {refused}"),
+            _ => refused.clone(),
+        };
+        std::iter::once(first)
+            .chain(self.added_up.clone())
+            .collect()
+    }
+
+    /// All of it.
+    pub(in crate::subscribers) fn lines(self) -> Vec<String> {
+        let mut lines = self.headline_within(usize::MAX);
+        lines.extend(self.namespaces);
+        lines.extend(self.table.map(TableText::lines).into_iter().flatten());
+        lines.extend(self.limit.filter(|_| self.limit_has_changed));
+        lines.extend(self.verdict);
+        lines
+    }
+}
 
 /// An interval.
 pub(in crate::subscribers) fn interval(report: &Report, services: &Services) -> Vec<String> {
-    let figures = &report.figures;
-    let total = figures.total();
-    let style = if total == 0 { BOLD } else { BAD };
-    let mut lines = vec![format!(
-        "{}  {style}{} refused{style:#} in {:.1} s{}",
-        report.time,
-        counted(total, "packet"),
-        report.length.as_secs_f64(),
-        reasons(report)
-    )];
-    if report.intervals > 1 {
-        lines.push(format!(
-            "  {} intervals added up: the output was not read in time",
-            number(report.intervals)
-        ));
-    }
-    lines.extend(report.namespaces.iter().map(namespace));
-    lines.extend(table(report, services));
-    if !figures.reconciled() {
-        lines.push(verdict(report));
-    }
-    lines
+    Interval::of(report, services).lines()
 }
 
 /// The totals at the end.
@@ -54,7 +121,12 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
         reasons(report)
     )];
     lines.extend(report.namespaces.iter().map(namespace));
-    lines.extend(table(report, services));
+    lines.extend(
+        TableText::of(report, services)
+            .map(TableText::lines)
+            .into_iter()
+            .flatten(),
+    );
     if figures.unattributed > 0 && report.backend != Backend::Counters {
         lines.push(format!(
             "{} of the refused packets have no flow here: they are counted by reason and, where \
@@ -88,18 +160,29 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
         .iter()
         .map(|(&counter, &grown)| format!("{} +{}", counter_name(counter), number(grown)))
         .collect();
+    lines.extend(limit::in_force(report));
     lines.push(format!("kernel   {}", grown.join(", ")));
-    lines.extend(report.logged.map(|logged| {
-        format!(
-            "log      {} about a full table, {} suppressed, {} lost",
-            counted(logged.lines, "line"),
-            counted(logged.suppressed, "network message"),
-            counted(logged.lost, "record")
-        )
-    }));
+    lines.extend(report.logged.map(logged));
     lines.push(verdict(report));
     lines.extend(summary.warnings.iter().map(|warning| note(warning)));
     lines
+}
+
+/// What the kernel log has said.
+fn logged(logged: Logged) -> String {
+    let elsewhere = match logged.suppressed_elsewhere {
+        0 => String::new(),
+        elsewhere => format!(
+            " ({} more of a burst before the start, or of other messages)",
+            number(elsewhere)
+        ),
+    };
+    format!(
+        "log      {} about a full table, {} suppressed{elsewhere}, {} lost",
+        counted(logged.lines, "line"),
+        counted(logged.suppressed, "network message"),
+        counted(logged.lost, "record")
+    )
 }
 
 /// `: table_full 12, clash 3; evicted: 4`

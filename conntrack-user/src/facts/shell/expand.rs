@@ -1,0 +1,318 @@
+//! Words: quotes, and the expansions of variables whose value is known. All other
+//! expansions are for the shell alone to tell.
+
+use brush_parser::{
+    ast::Word,
+    word::{self, Parameter, ParameterExpr, ParameterTestType, WordPiece, WordPieceWithSource},
+};
+
+use crate::facts::{
+    reader::Source,
+    shell::{Dialect, run::Shell, state::State, syntax, value::Value},
+};
+
+/// A part of a word.
+#[derive(Debug)]
+struct Part {
+    text: String,
+    quoted: bool,
+    /// Whether it is the value of a variable, which may be several words.
+    expanded: bool,
+}
+
+/// Letters that make a text a pattern of file names or braces.
+const SPECIAL: [char; 6] = ['*', '?', '[', '{', '~', '\\'];
+
+impl Shell<'_> {
+    /// The words that a word becomes; none if only the shell could tell.
+    pub(super) fn fields(
+        &mut self,
+        state: &mut State,
+        word: &Word,
+        at: &Source,
+    ) -> Option<Vec<String>> {
+        let parts = self.parts(state, &word.value, at)?;
+        let mut fields: Vec<String> = Vec::new();
+        let mut open = false;
+        for part in parts {
+            if !part.quoted && part.text != "[" && part.text.contains(SPECIAL) {
+                return None;
+            }
+            if part.quoted || !part.expanded {
+                if !open {
+                    fields.push(String::new());
+                }
+                fields.last_mut()?.push_str(&part.text);
+                open = true;
+                continue;
+            }
+            if state.known("IFS").is_some() || state.anything.is_some() {
+                return None;
+            }
+            let blank = |c: char| matches!(c, ' ' | '\t' | '\n');
+            for (number, piece) in part.text.split(blank).enumerate() {
+                open &= number == 0;
+                if !piece.is_empty() {
+                    if !open {
+                        fields.push(String::new());
+                    }
+                    fields.last_mut()?.push_str(piece);
+                    open = true;
+                }
+            }
+        }
+        Some(fields)
+    }
+
+    /// The text of a word that stays one: of an assignment, a redirection, a
+    /// pattern.
+    pub(super) fn text(&mut self, state: &mut State, raw: &str, at: &Source) -> Option<String> {
+        let parts = self.parts(state, raw, at)?;
+        let home = |part: &Part| !part.quoted && !part.expanded && part.text.contains('~');
+        if parts.iter().any(home) {
+            return None;
+        }
+        Some(parts.into_iter().map(|part| part.text).collect())
+    }
+
+    fn parts(&mut self, state: &mut State, raw: &str, at: &Source) -> Option<Vec<Part>> {
+        if raw.contains('\u{fffd}') {
+            return None;
+        }
+        let Ok(pieces) = word::parse(raw, &syntax::options()) else {
+            state.forget(at);
+            return None;
+        };
+        let mut parts = Vec::new();
+        let mut known = true;
+        for piece in pieces {
+            match self.piece(state, piece, at) {
+                Some(more) => parts.extend(more),
+                None => known = false,
+            }
+        }
+        known.then_some(parts)
+    }
+
+    fn piece(
+        &mut self,
+        state: &mut State,
+        piece: WordPieceWithSource,
+        at: &Source,
+    ) -> Option<Vec<Part>> {
+        let part = |text: String, quoted, expanded| {
+            Some(vec![Part {
+                text,
+                quoted,
+                expanded,
+            }])
+        };
+        match piece.piece {
+            WordPiece::Text(text) => part(text, false, false),
+            WordPiece::SingleQuotedText(text) => part(text, true, false),
+            WordPiece::AnsiCQuotedText(text) if self.dialect == Dialect::Bash => {
+                part(ansi_c(&text)?, true, false)
+            }
+            WordPiece::EscapeSequence(text) => {
+                let letter = text.strip_prefix('\\')?;
+                let gone = if letter == "\n" { "" } else { letter };
+                part(gone.to_owned(), true, false)
+            }
+            WordPiece::DoubleQuotedSequence(pieces) => {
+                let mut whole = String::new();
+                let mut known = true;
+                for piece in pieces {
+                    let text = match piece.piece {
+                        WordPiece::Text(text) => Some(text.replace("\\\n", "")),
+                        _ => self
+                            .piece(state, piece, at)
+                            .map(|parts| parts.into_iter().map(|part| part.text).collect()),
+                    };
+                    match text {
+                        Some(text) => whole.push_str(&text),
+                        None => known = false,
+                    }
+                }
+                known.then(|| part(whole, true, false))?
+            }
+            WordPiece::ParameterExpansion(expression) => {
+                let text = self.parameter(state, expression, at)?;
+                part(text, false, true)
+            }
+            WordPiece::CommandSubstitution(command) => {
+                part(self.substitution(state, &command, at)?, false, true)
+            }
+            WordPiece::BackquotedCommandSubstitution(command) if !command.contains('\\') => {
+                part(self.substitution(state, &command, at)?, false, true)
+            }
+            WordPiece::ArithmeticExpression(expression) => {
+                let changes = ["=", "++", "--", "$", "`", "["];
+                if changes.iter().any(|mark| expression.value.contains(mark)) {
+                    state.forget(at);
+                }
+                None
+            }
+            WordPiece::AnsiCQuotedText(_)
+            | WordPiece::BackquotedCommandSubstitution(_)
+            | WordPiece::GettextDoubleQuotedSequence(_)
+            | WordPiece::TildePrefix(_) => None,
+        }
+    }
+
+    fn parameter(
+        &mut self,
+        state: &mut State,
+        expression: ParameterExpr,
+        at: &Source,
+    ) -> Option<String> {
+        match expression {
+            ParameterExpr::Parameter {
+                parameter,
+                indirect: false,
+            } => match self.value(state, &parameter)? {
+                Some(text) => Some(text),
+                None if !state.stops_at_unset => Some(String::new()),
+                None => {
+                    self.may_exit(state, at);
+                    None
+                }
+            },
+            ParameterExpr::UseDefaultValues {
+                parameter,
+                indirect: false,
+                test_type,
+                default_value,
+            } => match self.or_default(state, &parameter, &test_type)? {
+                Some(text) => Some(text),
+                None => self.simple(state, default_value, at),
+            },
+            ParameterExpr::AssignDefaultValues {
+                parameter: Parameter::Named(name),
+                indirect: false,
+                test_type,
+                default_value,
+            } => {
+                let parameter = Parameter::Named(name.clone());
+                match self.or_default(state, &parameter, &test_type) {
+                    Some(Some(text)) => Some(text),
+                    Some(None) => {
+                        let text = self.simple(state, default_value, at);
+                        self.assign(state, &name, text.clone(), at);
+                        text
+                    }
+                    None => {
+                        self.assign(state, &name, None, at);
+                        None
+                    }
+                }
+            }
+            ParameterExpr::UseAlternativeValue {
+                parameter,
+                indirect: false,
+                test_type,
+                alternative_value,
+            } => match self.or_default(state, &parameter, &test_type)? {
+                Some(_) => self.simple(state, alternative_value, at),
+                None => Some(String::new()),
+            },
+            ParameterExpr::IndicateErrorIfNullOrUnset {
+                parameter,
+                indirect: false,
+                test_type,
+                ..
+            } => {
+                let found = self.or_default(state, &parameter, &test_type).flatten();
+                if found.is_none() {
+                    self.may_exit(state, at);
+                }
+                found
+            }
+            ParameterExpr::AssignDefaultValues { .. } | ParameterExpr::Substring { .. } => {
+                state.forget(at);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The value of a parameter, `Some(None)` if it is not set; none if that is not
+    /// known.
+    fn value(&self, state: &State, parameter: &Parameter) -> Option<Option<String>> {
+        match parameter {
+            Parameter::Named(name) if !OWN.contains(&name.as_str()) => match state.known(name)? {
+                Value::Text(text, _) => Some(Some(text.clone())),
+                Value::Unset => Some(None),
+                Value::Unknown(_) => None,
+            },
+            Parameter::Positional(number) => {
+                let at = usize::try_from(*number).ok()?.checked_sub(1)?;
+                match self.arguments()?.get(at) {
+                    Some(argument) => argument.clone().map(Some),
+                    None => Some(None),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The value of a parameter that passes a test, `Some(None)` if it does not;
+    /// none if that is not known.
+    fn or_default(
+        &self,
+        state: &State,
+        parameter: &Parameter,
+        test: &ParameterTestType,
+    ) -> Option<Option<String>> {
+        let passes = |text: &String| !text.is_empty() || matches!(test, ParameterTestType::Unset);
+        Some(self.value(state, parameter)?.filter(passes))
+    }
+
+    /// A word inside of an expansion, if it has nothing in it that would be read
+    /// otherwise there.
+    fn simple(&mut self, state: &mut State, raw: Option<String>, at: &Source) -> Option<String> {
+        let raw = raw.unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._/-+:,=%$@".contains(c);
+        if raw.chars().all(plain) {
+            self.text(state, &raw, at)
+        } else {
+            state.forget(at);
+            None
+        }
+    }
+}
+
+/// Variables that the shell sets by itself.
+const OWN: [&str; 12] = [
+    "_",
+    "RANDOM",
+    "SECONDS",
+    "LINENO",
+    "BASHPID",
+    "FUNCNAME",
+    "OPTIND",
+    "OPTARG",
+    "PPID",
+    "UID",
+    "EUID",
+    "EPOCHSECONDS",
+];
+
+/// A text in `$'…'`.
+fn ansi_c(raw: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut rest = raw.chars();
+    while let Some(letter) = rest.next() {
+        if letter != '\\' {
+            text.push(letter);
+            continue;
+        }
+        text.push(match rest.next()? {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            letter @ ('\\' | '\'' | '"') => letter,
+            _ => return None,
+        });
+    }
+    Some(text)
+}

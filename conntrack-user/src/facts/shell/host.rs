@@ -1,0 +1,21 @@
+//! What a script finds where it runs: a shell, and files.
+
+use crate::facts::reader::TextFile;
+
+/// Which shell runs a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// bash, also under the name of `sh`.
+    Bash,
+    /// `sh`, of which it is not known which one that is: what only bash has is
+    /// not known.
+    Sh,
+}
+
+/// The files that a script can read.
+pub(crate) trait Files {
+    /// A file's text; none if there is none, or that is not known.
+    fn read(&self, path: &str) -> Option<TextFile>;
+    /// Whether a file is there when the script runs; none if that is not known.
+    fn exists(&self, path: &str) -> Option<bool>;
+}

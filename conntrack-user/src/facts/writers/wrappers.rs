@@ -1,0 +1,76 @@
+//! Programs that run another one: `sudo`, `env`, `nice`.
+
+/// Programs that run what follows them, with the options that have a value of
+/// their own.
+const WRAPPERS: [(&str, &str); 12] = [
+    ("sudo", "ugCphrtT"),
+    ("doas", "uC"),
+    ("nice", "n"),
+    ("ionice", "cnp"),
+    ("nohup", ""),
+    ("setsid", ""),
+    ("env", "uCS"),
+    ("busybox", ""),
+    ("stdbuf", "ioe"),
+    ("time", "fo"),
+    ("chronic", ""),
+    ("timeout", "ks"),
+];
+
+/// The words of a command without what only runs it: `sudo -n`, `env A=1`.
+pub(super) fn unwrapped(words: &[Option<String>]) -> &[Option<String>] {
+    let mut words = words;
+    while let Some((Some(first), mut rest)) = words.split_first() {
+        let name = first.rsplit('/').next().unwrap_or(first);
+        let Some((_, with_value)) = WRAPPERS.iter().find(|(wrapper, _)| *wrapper == name) else {
+            return words;
+        };
+        while let Some((Some(word), after)) = rest.split_first() {
+            let option = word.strip_prefix('-').filter(|_| word != "-");
+            if let Some(option) = option {
+                let takes = option.len() == 1 && with_value.contains(option);
+                rest = if takes {
+                    after.get(1..).unwrap_or_default()
+                } else {
+                    after
+                };
+            } else if word.contains('=') && name != "nice" {
+                rest = after;
+            } else {
+                break;
+            }
+        }
+        if name == "timeout" {
+            rest = rest.get(1..).unwrap_or_default();
+        }
+        words = rest;
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_runs_a_command_is_left_out() {
+        for (line, left) in [
+            ("sudo tee x", "tee x"),
+            ("sudo -u root -n /usr/bin/env A=1 tee x", "tee x"),
+            ("nice -n 19 ionice -c3 sysctl -p", "sysctl -p"),
+            ("timeout -k 5 10 sysctl -p", "sysctl -p"),
+            ("busybox sysctl -p", "sysctl -p"),
+            ("sudo", ""),
+            ("tee sudo", "tee sudo"),
+        ] {
+            let words: Vec<Option<String>> =
+                line.split(' ').map(|word| Some(word.to_owned())).collect();
+            let rest: Vec<&str> = unwrapped(&words)
+                .iter()
+                .flatten()
+                .map(String::as_str)
+                .collect();
+            assert_eq!(rest.join(" "), left, "{line}");
+        }
+    }
+}

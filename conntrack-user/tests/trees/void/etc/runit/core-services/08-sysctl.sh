@@ -1,0 +1,3 @@
+if [ -x /sbin/sysctl ]; then
+    sysctl --system
+fi

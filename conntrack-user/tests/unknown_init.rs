@@ -1,0 +1,180 @@
+//! Hosts whose init is not known, or lets nothing last: what a boot leads to is
+//! unknown, and no success is claimed.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// A host with a limit in `/etc/sysctl.conf`, and one more file.
+fn host(path: &str, text: &str) -> TempDir {
+    let tree = tempfile::tempdir().unwrap();
+    write(
+        tree.path(),
+        "etc/os-release",
+        "ID=something\nNAME=Something\n",
+    );
+    write(
+        tree.path(),
+        "etc/sysctl.conf",
+        "net.netfilter.nf_conntrack_max = 400000\n",
+    );
+    write(tree.path(), "proc/sys/kernel/osrelease", "6.1.0\n");
+    write(tree.path(), "proc/meminfo", "MemTotal: 8000000 kB\n");
+    write(tree.path(), "usr/bin/env", "");
+    write(tree.path(), path, text);
+    tree
+}
+
+fn run(root: &Path, command: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+        .args([command, "--root"])
+        .arg(root)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn report(root: &Path) -> (Value, Option<i32>) {
+    let output = run(root, "status", &["-o", "json"]);
+    (
+        serde_json::from_slice(&output.stdout).unwrap(),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn a_boot_by_an_unknown_init_is_unknown() {
+    for (path, text, named, place) in [
+        (
+            "etc/motd",
+            "",
+            "an init that ctdrop does not know",
+            "a script",
+        ),
+        (
+            "etc/dinit.d/boot",
+            "",
+            "an init that ctdrop does not know",
+            "a script",
+        ),
+        ("etc/s6/rc/compiled", "", "s6", "a script"),
+        (
+            "etc/synoinfo.conf",
+            "",
+            "DSM of Synology",
+            "/usr/local/etc/rc.d/",
+        ),
+        ("etc/config/uLinux.conf", "", "QTS of QNAP", "autorun.sh"),
+        (
+            "etc/slackware-version",
+            "Slackware 14.1\n",
+            "rc.S of Slackware",
+            "/etc/rc.d/rc.local",
+        ),
+    ] {
+        let tree = host(path, text);
+        let (report, code) = report(tree.path());
+        let boot = &report["survives"]["boot"];
+        assert_eq!(boot["value"], Value::Null, "{path}: {boot}");
+        assert_eq!(boot["because"]["code"], "unknown_init", "{path}");
+        assert_eq!((report["state"].as_str(), code), (Some("unknown"), Some(3)));
+        let finding = report["findings"].as_array().unwrap().iter();
+        let finding = finding.filter(|finding| finding["code"] == "limit_unknown");
+        let said: Vec<String> = finding.map(ToString::to_string).collect();
+        assert!(
+            said.len() == 1 && said[0].contains(named) && said[0].contains(place),
+            "{path}: {said:?}"
+        );
+
+        let output = run(tree.path(), "fix", &["--to", "500000", "--yes"]);
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{path}: {out}");
+        assert!(err.contains("no file was changed"), "{path}: {err}");
+        assert!(
+            out.contains("nothing is promised")
+                && out.contains("sysctl -w net.netfilter.nf_conntrack_max=500000"),
+            "{path}: {out}"
+        );
+        assert!(!out.contains("Verified"), "{out}");
+        let conf = fs::read_to_string(tree.path().join("etc/sysctl.conf")).unwrap();
+        assert!(conf.contains("400000"), "{path}: {conf}");
+    }
+}
+
+/// The host's own script decides; one that is not understood is not guessed at.
+#[test]
+fn a_script_that_is_not_understood_is_unknown() {
+    let tree = host("etc/openwrt_release", "DISTRIB_ID='OpenWrt'\n");
+    let script = "etc/init.d/sysctl";
+    write(tree.path(), "etc/modules.d/nf-conntrack", "nf_conntrack\n");
+    write(tree.path(), script, "#!/bin/sh\nsysctl -p $(files)\n");
+    let boot = |tree: &TempDir| report(tree.path()).0["survives"]["boot"]["value"].clone();
+    assert_eq!(boot(&tree), Value::Null);
+    write(
+        tree.path(),
+        script,
+        "#!/bin/sh\nfor f in /etc/sysctl.d/*.conf /etc/sysctl.conf; do sysctl -p $f; done\n",
+    );
+    assert_eq!(boot(&tree), 400_000);
+}
+
+/// A service that applies settings and is not started at boot applies nothing.
+#[test]
+fn a_service_that_is_not_started_applies_nothing() {
+    let tree = host("sbin/openrc-run", "");
+    write(tree.path(), "etc/modules", "nf_conntrack\n");
+    write(tree.path(), "etc/runlevels/boot/modules", "");
+    let (without, _) = report(tree.path());
+    assert_eq!(without["survives"]["boot"]["value"], 262_144);
+    let found = without["findings"].to_string();
+    assert!(
+        found.contains("the service sysctl is not started at boot"),
+        "{found}"
+    );
+    write(tree.path(), "etc/runlevels/boot/sysctl", "");
+    assert_eq!(report(tree.path()).0["survives"]["boot"]["value"], 400_000);
+}
+
+/// Files of one directory in no order: the limit is not guessed.
+#[test]
+fn files_in_no_order_are_unknown() {
+    let tree = host("etc/init.d/S02sysctl", "");
+    let root = tree.path();
+    write(
+        root,
+        "etc/init.d/S02sysctl",
+        "SYSCTL_SOURCES=\"/etc/sysctl.d/ /usr/local/lib/sysctl.d/ /usr/lib/sysctl.d/ /lib/sysctl.d/ \
+         /etc/sysctl.conf\"\n",
+    );
+    write(root, "etc/init.d/S01load", "modprobe nf_conntrack\n");
+    let script = root.join("etc/init.d/S01load");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, value) in [("10-a", 100_000), ("20-b", 200_000)] {
+        write(
+            root,
+            &format!("etc/sysctl.d/{name}.conf"),
+            &format!("net.netfilter.nf_conntrack_max = {value}\n"),
+        );
+    }
+    assert_eq!(report(root).0["survives"]["boot"]["value"], 400_000);
+    fs::remove_file(root.join("etc/sysctl.conf")).unwrap();
+    let (report, _) = report(root);
+    assert_eq!(report["survives"]["boot"]["value"], Value::Null);
+    let caveats = report["survives"]["boot"]["caveats"].to_string();
+    assert!(caveats.contains("unsorted"), "{caveats}");
+}
