@@ -32,6 +32,15 @@ const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 /// Where that process leaves its verdict.
 const VERDICT: &str = "/run/ctdrop-verdict";
 
+/// What tells the distribution whose kernel runs here.
+const DISTRIBUTION: (&str, &str) = (
+    "/etc/os-release",
+    "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n",
+);
+
+/// What tells that systemd has booted the machine (`sd_booted(3)`).
+const SYSTEMD: &str = "/run/systemd/system";
+
 /// Whether this is the first process of a guest, and not merely of a container.
 pub fn is_init() -> bool {
     process::id() == 1 && env::args().next().is_some_and(|name| name == "/init")
@@ -75,7 +84,11 @@ fn prepare() -> Result<()> {
         .args(["link", "set", "lo", "up"])
         .status();
     ensure!(lo.context("cannot run ip")?.success(), "cannot set lo up");
-    fs::write("/proc/sys/kernel/hostname", "ctdrop-vm").context("cannot name the guest")
+    fs::write("/proc/sys/kernel/hostname", "ctdrop-vm").context("cannot name the guest")?;
+    // What files do at a boot is told by the init, and this one is known to nobody.
+    let (path, text) = DISTRIBUTION;
+    fs::write(path, text).with_context(|| format!("cannot write {path}"))?;
+    fs::create_dir_all(SYSTEMD).with_context(|| format!("cannot make {SYSTEMD}"))
 }
 
 /// States a verdict, in a line of its own: meanwhile only a dying kernel may
