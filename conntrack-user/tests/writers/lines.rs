@@ -100,7 +100,7 @@ const LINES: [(&str, Limit); 73] = [
     ),
     ("if true; then\necho 655360 > FILE", UnknownBy(3)),
     // Without a blank the number is a descriptor.
-    ("echo 655360>FILE", Is(FILES)),
+    ("echo 6>FILE", Is(FILES)),
     ("echo 655360 2>FILE", Is(FILES)),
     ("echo many > FILE", Is(FILES)),
     ("echo $((5 * 131072)) > FILE", UnknownBy(2)),
@@ -132,6 +132,22 @@ fn lines_of_rc_local() {
         for first in ["#!/bin/sh", "#!/bin/sh -e", "#!/bin/bash"] {
             assert_eq!(of_line(first, line).limit(), expected, "{first} {line}");
         }
+    }
+}
+
+#[test]
+fn a_long_number_without_a_blank_is_a_descriptor_to_bash_alone() {
+    // Seen: bash says that it is a bad file descriptor, dash writes the number.
+    for (first, expected) in [
+        ("#!/bin/bash", Is(FILES)),
+        ("#!/bin/sh", UnknownBy(2)),
+        ("#!/bin/dash", UnknownBy(2)),
+    ] {
+        assert_eq!(
+            of_line(first, "echo 655360>FILE").limit(),
+            expected,
+            "{first}"
+        );
     }
 }
 
