@@ -6,3 +6,5 @@
 mod host;
 mod lines;
 mod places;
+mod start_scripts;
+mod ufw;

@@ -197,3 +197,62 @@ fn a_command_for_the_module_is_run_at_each_load() {
     assert_eq!(survival.boot.value, Some(FILES));
     assert_eq!(survival.module_reload.value, Some(655_360));
 }
+
+#[test]
+fn a_script_in_each_directory_that_something_runs_is_seen() {
+    let set = format!("#!/bin/sh\necho 655360 > {FILE}\n");
+    for directory in [
+        "/etc/network/if-up.d",
+        "/etc/network/if-pre-up.d",
+        "/etc/NetworkManager/dispatcher.d",
+        "/etc/NetworkManager/dispatcher.d/pre-up.d",
+        "/etc/NetworkManager/dispatcher.d/no-wait.d",
+        "/usr/lib/NetworkManager/dispatcher.d",
+        "/usr/lib/NetworkManager/dispatcher.d/pre-up.d",
+        "/usr/lib/NetworkManager/dispatcher.d/no-wait.d",
+        "/etc/networkd-dispatcher/carrier.d",
+        "/etc/networkd-dispatcher/configured.d",
+        "/etc/networkd-dispatcher/configuring.d",
+        "/etc/networkd-dispatcher/degraded.d",
+        "/etc/networkd-dispatcher/routable.d",
+        "/usr/lib/networkd-dispatcher/carrier.d",
+        "/usr/lib/networkd-dispatcher/configured.d",
+        "/usr/lib/networkd-dispatcher/routable.d",
+        "/etc/sysconfig/network/if-up.d",
+        "/etc/ppp/ip-up.d",
+        "/var/lib/cloud/scripts/per-boot",
+        "/etc/cron.hourly",
+        "/etc/cron.daily",
+        "/etc/cron.weekly",
+        "/etc/cron.monthly",
+    ] {
+        let host = Host::with(&format!("{directory}/ct"), &set);
+        assert_eq!(host.limit(), Is(655_360), "{directory}");
+    }
+    let host = Host::with("/etc/local.d/ct.start", &set);
+    assert_eq!(host.limit(), Is(655_360));
+    let host = Host::with("/etc/local.d/ct.stop", &set);
+    assert_eq!(host.limit(), Is(FILES));
+}
+
+#[test]
+fn a_timer_starts_its_service_again_and_again() {
+    for (enabled, expected) in [
+        (
+            "/etc/systemd/system/timers.target.wants/ct.timer",
+            Is(655_360),
+        ),
+        ("/etc/systemd/system/ct.timer", Is(FILES)),
+    ] {
+        let host = Host::with(enabled, "[Timer]\nOnCalendar=hourly\nUnit=tune.service\n");
+        host.write(
+            "/etc/systemd/system/tune.service",
+            format!("[Service]\nExecStart=/sbin/sysctl -w {KEY}=655360\n"),
+        );
+        host.write(
+            "/usr/lib/systemd/system/ct.timer",
+            "[Timer]\nOnCalendar=hourly\nUnit=tune.service\n",
+        );
+        assert_eq!(host.limit(), expected, "{enabled}");
+    }
+}

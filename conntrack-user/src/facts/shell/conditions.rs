@@ -47,7 +47,9 @@ impl Shell<'_> {
             "-z" => Some(text.is_empty()),
             "-e" | "-f" | "-r" => self.files.exists(text),
             "-w" if text.starts_with("/proc/sys/net/") => self.files.exists(text),
-            "-d" | "-s" | "-w" | "-x" => self.files.exists(text).filter(|there| !there),
+            "-x" if self.files.exists(text)? => self.files.read(text).map(|file| file.executable),
+            "-x" => Some(false),
+            "-d" | "-s" | "-w" => self.files.exists(text).filter(|there| !there),
             _ => None,
         }
     }

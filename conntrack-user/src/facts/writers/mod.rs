@@ -10,6 +10,7 @@ mod modules;
 mod programs;
 mod proxmox;
 mod scripts;
+mod start_scripts;
 mod sysctl_command;
 mod tmpfiles;
 mod tuned;
@@ -21,6 +22,7 @@ pub use crate::facts::writers::writer::{Act, Applier, Does, Sets, Timing, Writer
 use crate::facts::{
     firewalld::Firewalld,
     host_kernel::HostKernel,
+    init::Init,
     modules::Modules,
     reader::{Reader, Source},
     services::Services,
@@ -32,7 +34,7 @@ use crate::facts::{
 /// All that are found.
 pub(super) fn read(
     reader: &Reader<'_>,
-    services: &Services,
+    (init, services): (&Init, &Services),
     (kernel, modules): (&HostKernel, &Modules),
     firewalld: Option<&Firewalld>,
     ufw: Option<&Ufw>,
@@ -44,12 +46,15 @@ pub(super) fn read(
     let commands = Commands::new(reader);
     writers.extend(tmpfiles::read(reader));
     writers.extend(modules::read(reader, modules, kernel.generation, &commands));
+    writers.extend(start_scripts::read(reader, (init, services), &commands));
     writers.extend(scripts::read(reader, &commands));
     writers.extend(units::read(reader, services, &commands));
     writers.extend(programs::apf(reader));
     writers.extend(cron::read(reader, &commands));
     writers.extend(kubernetes::read(reader, services, kernel));
     writers.extend(proxmox::read(reader, services));
+    let not_started = start_scripts::not_started(reader, &commands, &writers);
+    writers.extend(not_started);
     writers
 }
 

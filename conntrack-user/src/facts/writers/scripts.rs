@@ -22,7 +22,7 @@ const FILES: [&str; 8] = [
 
 /// Directories whose executable files are run when something starts, with the
 /// arguments that are known: the second one of `NetworkManager` says what happens.
-const DIRECTORIES: [(&str, &[Option<&str>]); 15] = [
+const DIRECTORIES: [(&str, &[Option<&str>]); 20] = [
     ("/etc/local.d", &[]),
     ("/etc/network/if-up.d", &[]),
     ("/etc/network/if-pre-up.d", &[]),
@@ -32,11 +32,25 @@ const DIRECTORIES: [(&str, &[Option<&str>]); 15] = [
         "/etc/NetworkManager/dispatcher.d/pre-up.d",
         &[None, Some("pre-up")],
     ),
+    (
+        "/usr/lib/NetworkManager/dispatcher.d/pre-up.d",
+        &[None, Some("pre-up")],
+    ),
+    (
+        "/etc/NetworkManager/dispatcher.d/no-wait.d",
+        &[None, Some("up")],
+    ),
+    (
+        "/usr/lib/NetworkManager/dispatcher.d/no-wait.d",
+        &[None, Some("up")],
+    ),
+    ("/etc/sysconfig/network/if-up.d", &[]),
     ("/etc/networkd-dispatcher/carrier.d", &[]),
     ("/etc/networkd-dispatcher/configured.d", &[]),
     ("/etc/networkd-dispatcher/configuring.d", &[]),
     ("/etc/networkd-dispatcher/degraded.d", &[]),
     ("/etc/networkd-dispatcher/routable.d", &[]),
+    ("/usr/lib/networkd-dispatcher/carrier.d", &[]),
     ("/usr/lib/networkd-dispatcher/routable.d", &[]),
     ("/usr/lib/networkd-dispatcher/configured.d", &[]),
     ("/etc/ppp/ip-up.d", &[]),
