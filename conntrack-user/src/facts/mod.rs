@@ -119,7 +119,7 @@ impl Facts {
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
             writers: writers::read(
                 &reader,
-                (&init, &services),
+                (&distribution, &init, &services),
                 (&kernel, &modules),
                 firewalld.as_ref(),
                 ufw.as_ref(),

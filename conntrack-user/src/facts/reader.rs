@@ -173,6 +173,15 @@ impl<'r> Reader<'r> {
         self.noted(path, self.root.names(path)).unwrap_or_default()
     }
 
+    /// Names of what is in a directory and is one itself.
+    pub(crate) fn directories(&self, path: &str) -> Vec<String> {
+        let is_directory =
+            |name: &String| matches!(self.root.names(format!("{path}/{name}")), Ok(Some(_)));
+        let mut names = self.names(path);
+        names.retain(is_directory);
+        names
+    }
+
     /// Whether something is there.
     pub(crate) fn exists(&self, path: &str) -> bool {
         self.noted(path, self.root.exists(path).map(|is| is.then_some(())))

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cloud_init;
+mod descriptions;
 mod host;
 mod lines;
 mod places;

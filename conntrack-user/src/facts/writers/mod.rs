@@ -2,11 +2,14 @@
 //! files of the host or all the time, each with the evidence for it.
 
 mod acts;
+mod cloud_init;
 mod commands;
+mod compose;
 mod cron;
 mod kube_proxy;
 mod kubernetes;
 mod modules;
+mod nixos;
 mod programs;
 mod proxmox;
 mod scripts;
@@ -20,8 +23,9 @@ mod writer;
 
 pub use crate::facts::writers::writer::{Act, Applier, Does, Sets, Timing, Writer};
 use crate::facts::{
+    distribution::Distribution,
     firewalld::Firewalld,
-    host_kernel::HostKernel,
+    host_kernel::{Form, HostKernel},
     init::Init,
     modules::Modules,
     reader::{Reader, Source},
@@ -34,7 +38,7 @@ use crate::facts::{
 /// All that are found.
 pub(super) fn read(
     reader: &Reader<'_>,
-    (init, services): (&Init, &Services),
+    (distribution, init, services): (&Distribution, &Init, &Services),
     (kernel, modules): (&HostKernel, &Modules),
     firewalld: Option<&Firewalld>,
     ufw: Option<&Ufw>,
@@ -46,6 +50,8 @@ pub(super) fn read(
     let commands = Commands::new(reader);
     writers.extend(tmpfiles::read(reader));
     writers.extend(modules::read(reader, modules, kernel.generation, &commands));
+    let is_built_in = kernel.form == Form::BuiltIn;
+    writers.extend(cloud_init::read(reader, (modules, is_built_in), &commands));
     writers.extend(start_scripts::read(reader, (init, services), &commands));
     writers.extend(scripts::read(reader, &commands));
     writers.extend(units::read(reader, services, &commands));
@@ -53,6 +59,8 @@ pub(super) fn read(
     writers.extend(cron::read(reader, &commands));
     writers.extend(kubernetes::read(reader, services, kernel));
     writers.extend(proxmox::read(reader, services));
+    writers.extend(compose::read(reader));
+    writers.extend(nixos::read(reader, distribution.family));
     let not_started = start_scripts::not_started(reader, &commands, &writers);
     writers.extend(not_started);
     writers
