@@ -106,7 +106,7 @@ impl Facts {
         let services = Services::read(&reader, &init);
         let firewalld = Firewalld::read(&reader, &distribution);
         let ufw = Ufw::read(&reader);
-        let iptables = iptables::read(&reader, kernel.generation);
+        let iptables = iptables::read(&reader, &init, kernel.generation);
         let mut not_captured = CAPTURED.to_vec();
         not_captured.retain(|directory| !reader.exists(directory));
         if matches!(init, Init::RcSysinit { .. }) {
