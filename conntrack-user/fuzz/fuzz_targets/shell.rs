@@ -13,7 +13,7 @@ use conntrack_user::{
             overlay::{Overlay, Planned},
         },
     },
-    survival::Survival,
+    survival::{Start, simulate},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -38,6 +38,6 @@ fuzz_target!(|script: &[u8]| {
             }
         }
     }
-    let survival = Survival::of(&facts);
+    let survival = simulate(&facts, Start::AfterBoot);
     assert!(survival.outcomes().len() >= 2, "a boot and a reload");
 });
