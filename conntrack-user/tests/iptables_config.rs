@@ -117,15 +117,12 @@ fn replaced(line: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut rest = line;
     while let Some(&first) = rest.first() {
-        match names.iter().find(|(short, _)| rest.starts_with(short)) {
-            Some((short, long)) => {
-                text.extend_from_slice(long);
-                rest = &rest[short.len()..];
-            }
-            None => {
-                text.push(first);
-                rest = &rest[1..];
-            }
+        if let Some((short, long)) = names.iter().find(|(short, _)| rest.starts_with(short)) {
+            text.extend_from_slice(long);
+            rest = &rest[short.len()..];
+        } else {
+            text.push(first);
+            rest = &rest[1..];
         }
     }
     text

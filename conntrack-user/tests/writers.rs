@@ -248,7 +248,6 @@ fn fix_does_not_claim_what_rc_local_puts_back() {
 /// leads to.
 fn places() -> Vec<(&'static str, String, Limit)> {
     let set = format!("echo 655360 > {FILE}");
-    let unit = |command: &str| format!("[Service]\nType=oneshot\nExecStart={command}\n");
     vec![
         (
             "/etc/rc.d/rc.local",
@@ -316,6 +315,14 @@ fn places() -> Vec<(&'static str, String, Limit)> {
             format!("#!/bin/sh\n{set}\n"),
             Is(655_360),
         ),
+    ]
+}
+
+/// The same, of what systemd and udev read.
+fn places_of_systemd() -> Vec<(&'static str, String, Limit)> {
+    let set = format!("echo 655360 > {FILE}");
+    let unit = |command: &str| format!("[Service]\nType=oneshot\nExecStart={command}\n");
+    vec![
         (
             "/etc/tmpfiles.d/ct.conf",
             format!("w {FILE} - - - - 655360\n"),
@@ -367,7 +374,7 @@ fn places() -> Vec<(&'static str, String, Limit)> {
 
 #[test]
 fn every_place_is_seen_with_path_and_line() {
-    for (path, content, expected) in places() {
+    for (path, content, expected) in places().into_iter().chain(places_of_systemd()) {
         let host = Host::with(path, &content);
         if path.ends_with("ct.service") {
             let own = path.replace("multi-user.target.wants/", "");

@@ -96,7 +96,7 @@ impl Shell<'_> {
                 one
             }
             ExtendedTestExpr::UnaryTest(predicate, word) => {
-                let text = self.text(state, &word.value, at)?;
+                let operand = self.text(state, &word.value, at)?;
                 let operator = match predicate {
                     UnaryPredicate::StringHasNonZeroLength => "-n",
                     UnaryPredicate::StringHasZeroLength => "-z",
@@ -104,7 +104,7 @@ impl Shell<'_> {
                     UnaryPredicate::FileExistsAndIsWritable => "-w",
                     _ => return None,
                 };
-                self.unary(operator, &text)
+                self.unary(operator, &operand)
             }
             ExtendedTestExpr::BinaryTest(predicate, one, two) => {
                 let one = self.text(state, &one.value, at)?;

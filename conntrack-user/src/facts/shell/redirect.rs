@@ -46,11 +46,11 @@ impl Shell<'_> {
         &mut self,
         state: &mut State,
         redirects: &[IoRedirect],
-        piped: Option<Option<String>>,
+        piped: Option<String>,
         at: &Source,
     ) -> Redirected {
         let mut all = Redirected {
-            input: piped.flatten(),
+            input: piped,
             ..Redirected::default()
         };
         for redirect in redirects {

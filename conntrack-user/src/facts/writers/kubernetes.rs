@@ -185,7 +185,9 @@ fn with_drop_ins(reader: &Reader<'_>, path: &str) -> Vec<TextFile> {
     let mut files: Vec<TextFile> = reader.text(path).into_iter().collect();
     if path.ends_with("/config.yaml") {
         let names = reader.names(&format!("{path}.d"));
-        let names = names.iter().filter(|name| name.ends_with(".yaml"));
+        let names = names
+            .iter()
+            .filter(|name| name.strip_suffix(".yaml").is_some());
         files.extend(names.filter_map(|name| reader.text(&format!("{path}.d/{name}"))));
     }
     files

@@ -21,7 +21,7 @@ const FILES: [&str; 8] = [
 ];
 
 /// Directories whose executable files are run when something starts, with the
-/// arguments that are known: the second one of NetworkManager says what happens.
+/// arguments that are known: the second one of `NetworkManager` says what happens.
 const DIRECTORIES: [(&str, &[Option<&str>]); 15] = [
     ("/etc/local.d", &[]),
     ("/etc/network/if-up.d", &[]),
@@ -73,7 +73,7 @@ pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> 
     for (directory, arguments) in DIRECTORIES {
         for name in reader.names(directory) {
             let path = format!("{directory}/{name}");
-            if directory != "/etc/local.d" || name.ends_with(".start") {
+            if directory != "/etc/local.d" || name.strip_suffix(".start").is_some() {
                 take(&path, arguments, Timing::AtStart);
             }
         }

@@ -97,7 +97,9 @@ pub(super) fn files(reader: &Reader<'_>, unit: &str) -> Vec<TextFile> {
     let mut drop_ins: Vec<(String, String)> = Vec::new();
     for directory in DIRECTORIES {
         for name in reader.names(&format!("{directory}/{unit}.d")) {
-            if name.ends_with(".conf") && !drop_ins.iter().any(|(known, _)| *known == name) {
+            if name.strip_suffix(".conf").is_some()
+                && !drop_ins.iter().any(|(known, _)| *known == name)
+            {
                 let path = format!("{directory}/{unit}.d/{name}");
                 drop_ins.push((name, path));
             }
