@@ -3,12 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    path::Path,
-    process::Command,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use conntrack_user::{
     facts::{Facts, root::Root},
@@ -18,9 +13,6 @@ use tempfile::TempDir;
 
 /// What the files of sysctls set.
 const FILES: u64 = 1_310_720;
-
-/// What the kernel of [`Host`] chooses by itself.
-const DEFAULT: u64 = 262_144;
 
 /// What is expected of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -414,32 +406,6 @@ fn a_drop_in_and_a_timer_are_seen() {
         format!("[Service]\nExecStart=/bin/sh -c 'echo 655360 | tee {FILE}'\n"),
     );
     host.write("/etc/systemd/system/y.timer", "[Timer]\nOnBootSec=1min\n");
-    assert_eq!(host.limit(), Is(655_360));
-}
-
-/// The unit of systemd itself, as it is on a real host: the module comes later.
-#[test]
-fn what_applies_the_files_at_boot_is_no_writer() {
-    let unit = "/usr/lib/systemd/system/systemd-sysctl.service";
-    let host = Host::with(
-        unit,
-        "[Service]\nExecStart=/usr/lib/systemd/systemd-sysctl\n",
-    );
-    for name in ["systemd-sysctl", "procps"] {
-        let wants = format!("/usr/lib/systemd/system/sysinit.target.wants/{name}.service");
-        let wants = host.0.path().join(wants.trim_start_matches('/'));
-        fs::create_dir_all(wants.parent().unwrap()).unwrap();
-        symlink("../systemd-sysctl.service", wants).unwrap();
-    }
-    let alias = host.0.path().join("usr/lib/systemd/system/procps.service");
-    symlink("systemd-sysctl.service", alias).unwrap();
-    fs::remove_file(host.0.path().join("etc/modules-load.d/ct.conf")).unwrap();
-    assert_eq!(host.limit(), Is(DEFAULT));
-    host.write("/etc/modules-load.d/ct.conf", "nf_conntrack\n");
-    host.write(
-        "/etc/systemd/system/systemd-sysctl.service.d/more.conf",
-        "[Service]\nExecStartPost=/bin/sh -c 'echo 655360 > /proc/sys/net/netfilter/nf_conntrack_max'\n",
-    );
     assert_eq!(host.limit(), Is(655_360));
 }
 
