@@ -110,6 +110,13 @@ fn reloads_seen(machine: &Machine) -> Result<()> {
         return Ok(());
     };
     let (summary, witness) = reloaded(&machine, TIMES_SEEN)?;
+    // The first packet on each CPU that the program sees after a load.
+    let undecided = summary.dropped_by_rule_or_refused;
+    let cpus = thread::available_parallelism()?.get();
+    ensure!(
+        usize::try_from(undecided)? <= TIMES_SEEN * cpus,
+        "{undecided} packets are undecided"
+    );
     exact(&summary, &witness)
 }
 
@@ -234,10 +241,10 @@ fn exact(summary: &Summary, witness: &Witness) -> Result<()> {
         summary.reconciled && summary.unexplained == 0,
         "{summary:?}"
     );
+    let counted = summary.total() + summary.dropped_by_rule_or_refused;
     ensure!(
-        summary.total() == witness.drop,
-        "{} packets counted, {} by the kernel",
-        summary.total(),
+        counted == witness.drop,
+        "{counted} packets counted, {} by the kernel",
         witness.drop
     );
     ensure!(
