@@ -228,7 +228,7 @@ fn counters(totals: &Totals) -> Vec<String> {
         (
             totals.drop,
             "drop",
-            "packets that conntrack dropped, mostly for want of room or after a lost clash",
+            "packets that conntrack dropped, mostly because the table was full or they lost a clash",
         ),
         (
             totals.insert_failed,
