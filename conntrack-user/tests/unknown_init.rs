@@ -106,7 +106,7 @@ fn a_boot_by_an_unknown_init_is_unknown() {
         assert_eq!(output.status.code(), Some(1), "{path}: {out}");
         assert!(err.contains("no file was changed"), "{path}: {err}");
         assert!(
-            out.contains("nothing is promised")
+            out.contains("cannot predict the limit after a boot")
                 && out.contains("sysctl -w net.netfilter.nf_conntrack_max=500000"),
             "{path}: {out}"
         );

@@ -102,7 +102,7 @@ impl Facts {
         }
         let distribution = Distribution::read(&reader);
         let kernel = HostKernel::read(&reader, &distribution);
-        let init = Init::read(&reader, &distribution);
+        let init = init::detect(&reader, &distribution);
         let services = Services::read(&reader, &init);
         let firewalld = Firewalld::read(&reader, &distribution);
         let ufw = Ufw::read(&reader);

@@ -158,8 +158,9 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         }
         let file = &hashsize.source.file;
         if is_ours_to_edit(file) {
-            draft.edit(file, purpose, |content| {
-                modprobe::set_hashsize(content, hashsize.source.line, size.buckets)
+            let buckets = size.buckets;
+            draft.edit(file, Purpose::ModuleOption { buckets }, |content| {
+                modprobe::set_hashsize(content, hashsize.source.line, buckets)
             })?;
             return Ok(());
         }

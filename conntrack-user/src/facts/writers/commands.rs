@@ -255,7 +255,7 @@ impl<'r> Commands<'r> {
                 acts.extend(under(found, certain));
             }
             [path, ..] if !gives_line && depth < DEEPEST => {
-                let script = self.read(path);
+                let script = self.read(path).filter(|_| !is_packaged(path));
                 let rest = rest[1..].iter().map(|word| Some((*word).to_owned()));
                 let rest: Vec<Option<String>> = rest.collect();
                 if let Some(script) = script {
@@ -292,12 +292,11 @@ impl<'r> Commands<'r> {
                 format!("/usr/local/bin/{program}"),
             ]
         };
-        let packaged = |path: &String| PACKAGED.iter().any(|directory| path.starts_with(directory));
         if depth < DEEPEST
             && !program.is_empty()
             && let Some(script) = paths
                 .iter()
-                .filter(|path| !packaged(path))
+                .filter(|path| !is_packaged(path))
                 .find_map(|path| self.read(path))
         {
             acts.extend(under(self.script(&script, &words[1..], depth + 1), certain));
@@ -314,6 +313,10 @@ impl<'r> Commands<'r> {
             acts.push(unknown(at));
         }
     }
+}
+
+fn is_packaged(path: &str) -> bool {
+    PACKAGED.iter().any(|directory| path.starts_with(directory))
 }
 
 /// What a script does that may not be run at all.

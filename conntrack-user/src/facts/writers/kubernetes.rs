@@ -157,8 +157,8 @@ fn judge(
         } else {
             "is configured not to set the limit".to_owned()
         },
-        knob: "set conntrack.maxPerCore and conntrack.min in the configuration of kube-proxy \
-               (with maxPerCore: 0 the host sets the limit); in k3s and RKE2 as kube-proxy-arg"
+        knob: "set conntrack.min in the configuration of kube-proxy; in k3s and RKE2 set \
+               kube-proxy-arg: conntrack-min=N (with maxPerCore: 0 kube-proxy does not set the limit)"
             .to_owned(),
         sets: active.then_some(Sets {
             max,

@@ -98,11 +98,12 @@ fn of_firewalld(firewalld: &Firewalld, services: &Services) -> Option<Writer> {
         Writer {
             name: "firewalld",
             active: services.starts("firewalld"),
-            behaviour: "unloads nf_conntrack when it is stopped or restarted, which resets the \
-                        limit to the kernel's default; its reload does not"
+            behaviour: "unloads nf_conntrack when it is stopped or restarted, and the limit that \
+                        sysctls have set is lost; a reload of firewalld keeps the module loaded"
                 .to_owned(),
             knob: "set CleanupModulesOnExit=no in /etc/firewalld/firewalld.conf, if this version \
-                   supports it, and options nf_conntrack hashsize= in /etc/modprobe.d"
+                   supports it, and add \"options nf_conntrack hashsize=BUCKETS\" to a file in \
+                   /etc/modprobe.d"
                 .to_owned(),
             evidence: vec![evidence],
             sets: None,

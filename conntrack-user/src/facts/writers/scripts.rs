@@ -109,17 +109,17 @@ pub(super) fn writer(acts: Vec<Act>, runs: bool, timing: Timing) -> Option<Write
         Timing::Early => "early at boot",
         Timing::AtStart => "when it runs",
         Timing::AtLoad => "when the module is loaded",
-        Timing::Always => "again and again",
+        Timing::Always => "repeatedly",
     };
     Some(Writer {
         name: SCRIPT,
         active: runs,
         behaviour: match (runs, sets.max, sets.reapplies) {
             (false, ..) => "would set the limit, but does not run at boot".to_owned(),
-            (true, _, true) => format!("applies the files of sysctls {when}"),
+            (true, _, true) => format!("applies the sysctl files {when}"),
             (true, Some(_), false) => format!("sets the limit {when}"),
             (true, None, false) => {
-                format!("sets the limit {when}, to a value that only the shell can tell")
+                format!("sets the limit {when}, to a value that ctdrop cannot predict")
             }
         },
         knob: format!(
