@@ -239,9 +239,9 @@ fn trials() -> Vec<Trial> {
 /// Runs a script in a chroot with these files, and demands that it leads to the limit
 /// that `ctdrop status` tells of the tree.
 fn judged(files: Files, event: &str, script: &[&str]) -> Result<(), Failed> {
-    let host = Chroot::with(files).map_err(text)?;
-    let told = host.told(event).map_err(text)?;
-    let (leads_to, said) = host.run(script).map_err(text)?;
+    let host = Chroot::with(files).map_err(|error| text(&error))?;
+    let told = host.told(event).map_err(|error| text(&error))?;
+    let (leads_to, said) = host.run(script).map_err(|error| text(&error))?;
     let fits = told.as_deref() == Some(&leads_to);
     if fits {
         return Ok(());
@@ -249,7 +249,7 @@ fn judged(files: Files, event: &str, script: &[&str]) -> Result<(), Failed> {
     Err(format!("the script leads to {leads_to}, told {told:?}; it said: {said}").into())
 }
 
-fn text(error: anyhow::Error) -> Failed {
+fn text(error: &anyhow::Error) -> Failed {
     format!("{error:#}").into()
 }
 

@@ -122,7 +122,7 @@ impl Distribution {
             version: field("VERSION_ID").map(numbers).unwrap_or_default(),
             name: field("PRETTY_NAME")
                 .or_else(|| field("NAME"))
-                .unwrap_or("unknown distribution")
+                .map_or("unknown distribution", str::trim)
                 .to_owned(),
         }
     }
@@ -233,6 +233,8 @@ mod tests {
         );
         assert_eq!(of("ID=arch\n"), (Family::Arch, (0, 0)));
         assert_eq!(of(""), (Family::Other, (0, 0)));
+        let arch = Distribution::of_os_release("ID=arch\nPRETTY_NAME=\"Arch Linux \"\n");
+        assert_eq!(arch.to_string(), "Arch Linux");
     }
 
     #[test]

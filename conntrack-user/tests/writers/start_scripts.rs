@@ -156,6 +156,9 @@ fn who_calls_a_script_decides_whether_it_runs() {
     assert_eq!(host.limit(), Is(1));
 }
 
+/// The limit after a boot of a host whose service has this script.
+type Boot<'a> = &'a dyn Fn(&str) -> Limit;
+
 #[test]
 fn functions_that_another_program_calls() {
     let openrc = |body: &str| {
@@ -182,7 +185,7 @@ fn functions_that_another_program_calls() {
     };
     let set =
         |function: &str, value: u64| format!("{function}() {{\n\techo {value} > {FILE}\n}}\n");
-    let cases: [(&dyn Fn(&str) -> Limit, String, Limit); 7] = [
+    let cases: [(Boot<'_>, String, Limit); 7] = [
         (
             &openrc,
             format!("#!/sbin/openrc-run\n{}", set("start", 655_360)),

@@ -53,10 +53,10 @@ pub(super) fn read(
             act.certain = false;
         }
     }
-    let writes = files.iter().flat_map(|file| &file.leaves);
-    let writes = writes.filter(|leaf| leaf.path.first().is_some_and(|key| key == "write_files"));
+    let leaves = files.iter().flat_map(|file| &file.leaves);
+    let written = leaves.filter(|leaf| leaf.path.first().is_some_and(|key| key == "write_files"));
     if run == Run::AtNextBoot {
-        let speaks = writes.filter(|leaf| mentions(&leaf.value));
+        let speaks = written.filter(|leaf| mentions(&leaf.value));
         once.extend(speaks.map(|leaf| super::acts::unknown(&leaf.source)));
     }
     writers.extend(writer(once, run != Run::Done, Timing::AtStart));
