@@ -235,7 +235,7 @@ impl fmt::Display for Caveat {
             ),
             Self::Pattern(source) => write!(
                 f,
-                "{source} is a pattern that matches the limit; ctdrop cannot tell whether the line sets \
+                "{source} is a pattern that may match the limit; ctdrop cannot tell whether the line sets \
                  the limit"
             ),
             Self::KeptLoaded(service) => write!(

@@ -326,7 +326,7 @@ impl Persistence<'_> {
         });
         let (file, line) = files.find_map(|file| {
             let mut lines = file.lines.iter().rev();
-            let line = lines.find(|line| line.key.variable() == Some(Variable::Max))?;
+            let line = lines.find(|line| line.sets(Variable::Max))?;
             Some((file, line))
         })?;
         let (why, remedy) = if systemd {

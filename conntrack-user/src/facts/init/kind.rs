@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::facts::init::procps::Procps;
+use crate::facts::{
+    init::procps::Procps,
+    sysctl::{Dialect, Readers},
+};
 
 /// What starts the host, and with it what sets sysctls. Each is described in
 /// docs/platforms.md.
@@ -125,6 +128,20 @@ impl Init {
             Self::Systemd { version } => version.is_none_or(|version| version >= 244),
             init => procps.knows_dash && !init.uses_busybox(),
         }
+    }
+
+    /// How files of sysctls are read.
+    pub const fn readers(&self, procps: Procps) -> Readers {
+        let command = if self.uses_busybox() {
+            Dialect::Busybox
+        } else {
+            procps.dialect()
+        };
+        let boot = match self {
+            Self::Systemd { version } => Dialect::Systemd(*version),
+            _ => command,
+        };
+        Readers { boot, command }
     }
 
     /// Where a module is named to be loaded early.

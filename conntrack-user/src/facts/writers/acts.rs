@@ -3,7 +3,7 @@
 
 use crate::facts::{
     reader::Source,
-    sysctl::{Key, Variable, line, line::number},
+    sysctl::{self, Dialect, Key, Line, Taken, Variable, line, value::taken},
     writers::writer::{Act, Does},
 };
 
@@ -60,16 +60,17 @@ pub(super) fn written(
         }
         return;
     };
-    let value = text.map(number);
-    if value == Some(None) {
+    let value = match text.map(|text| taken(text, None)) {
         // The kernel takes none of it.
-        return;
-    }
+        Some(Taken::Refused) => return,
+        Some(Taken::Number(value)) => Some(value),
+        Some(Taken::Unclear) | None => None,
+    };
     acts.push(Act {
         does: Does::Sets {
             variable,
             name,
-            value: value.flatten(),
+            value,
         },
         certain,
         source: at.clone(),
@@ -85,28 +86,61 @@ fn normal(path: &str) -> String {
     format!("{start}{}", parts.collect::<Vec<_>>().join("/"))
 }
 
-/// The settings of a file or a text that `sysctl -p` is given.
-pub(super) fn settings(
-    text: &str,
-    source: impl Fn(&line::Line) -> Source,
-    certain: bool,
-) -> Vec<Act> {
-    let lines = line::parse(text);
-    lines
-        .iter()
-        .filter_map(|line| {
-            let variable = line.key.variable()?;
-            let value = number(&line.value)?;
-            Some(Act {
-                does: Does::Sets {
-                    variable,
-                    name: Some(line.key.path.clone()),
-                    value: Some(value),
-                },
-                // Whether a dash is known depends on the version.
-                certain: certain && !line.dash,
-                source: source(line),
-            })
+/// How the `sysctl` command may read a text, whatever the host has.
+const COMMANDS: [Dialect; 3] = [
+    Dialect::Procps4,
+    Dialect::Procps3 { any_length: false },
+    Dialect::Busybox,
+];
+
+/// The settings of a file or a text that `sysctl -p` is given. Where versions of it
+/// read the text in different ways, they are not known.
+pub(super) fn settings(text: &str, source: impl Fn(&Line) -> Source, certain: bool) -> Vec<Act> {
+    let [mut lines, others @ ..] = COMMANDS.map(|command| {
+        let mut lines = line::parse(text, command);
+        lines.retain(speaks_of_limit);
+        lines
+    });
+    let known = others.iter().all(|other| *other == lines);
+    if !known {
+        lines.extend(others.concat());
+        lines.sort_by_key(|line| line.number);
+        lines.dedup_by_key(|line| line.number);
+    }
+    let acts = lines.iter().filter_map(|line| {
+        let variable = line.key.variable().filter(|_| known);
+        let value = taken(&line.value, None);
+        let (Some(variable), sysctl::Does::Sets) = (variable, line.does) else {
+            return Some(unknown(&source(line)));
+        };
+        let value = match value {
+            Taken::Refused => return None,
+            Taken::Number(value) => Some(value),
+            Taken::Unclear => None,
+        };
+        Some(Act {
+            does: Does::Sets {
+                variable,
+                name: Some(line.key.path.clone()),
+                value,
+            },
+            // Whether a dash is known depends on the version.
+            certain: certain && !line.dash,
+            source: source(line),
         })
-        .collect()
+    });
+    acts.collect()
+}
+
+/// Whether a line sets the limit or the buckets, or may do so.
+fn speaks_of_limit(line: &Line) -> bool {
+    let matches = |variable| line.key.matches(variable).next().is_some();
+    match line.does {
+        sysctl::Does::Sets => {
+            line.key.variable().is_some() || matches(Variable::Max) || matches(Variable::Buckets)
+        }
+        // Only patterns are affected.
+        sysctl::Does::TakesBack => false,
+        sysctl::Does::Unclear => true,
+    }
 }

@@ -3,7 +3,7 @@
 use crate::facts::{
     reader::Source,
     shell::Files,
-    sysctl::{Key, line::number},
+    sysctl::{Key, Taken, value::taken},
     writers::{
         acts::{mentions, settings, unknown},
         writer::{Act, Applier, Does},
@@ -72,18 +72,21 @@ pub(super) fn run(
         };
         let key = Key::parse(key);
         if let Some(variable) = key.variable() {
-            // What the kernel does not take is not set.
-            if let Some(value) = number(value) {
-                acts.push(Act {
-                    does: Does::Sets {
-                        variable,
-                        name: Some(key.path),
-                        value: Some(value),
-                    },
-                    certain,
-                    source: at.clone(),
-                });
-            }
+            let value = match taken(value, None) {
+                // What the kernel does not take is not set.
+                Taken::Refused => continue,
+                Taken::Number(value) => Some(value),
+                Taken::Unclear => None,
+            };
+            acts.push(Act {
+                does: Does::Sets {
+                    variable,
+                    name: Some(key.path),
+                    value,
+                },
+                certain,
+                source: at.clone(),
+            });
         } else if mentions(argument) {
             acts.push(unknown(at));
         }
