@@ -103,8 +103,9 @@ fn setting(code: &str) -> Option<(Variable, String, Option<u64>)> {
         .iter()
         .find_map(|word| value.strip_prefix(word))
         .unwrap_or(value);
-    let plain = value.trim().trim_matches('"');
-    Some((variable, key.path, number(plain)))
+    let value = value.trim().trim_matches('"');
+    let is_plain = value.bytes().all(|letter| letter.is_ascii_digit());
+    Some((variable, key.path, number(value).filter(|_| is_plain)))
 }
 
 #[cfg(test)]
