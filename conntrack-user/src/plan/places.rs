@@ -247,8 +247,11 @@ fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
         .into_iter()
         .chain(services)
     {
+        // Where no line sets it, those that come too early are not overridden.
+        let is_set = outcome.steps.iter().any(|step| step.does == Action::Sets);
         for step in &outcome.steps {
             if let Some(source) = &step.source
+                && is_set
                 && matches!(step.does, Action::Sets | Action::TooEarly)
                 && !size.is_met_by(step.value)
                 && is_of_settings(&draft.facts, source)

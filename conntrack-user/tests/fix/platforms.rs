@@ -192,6 +192,18 @@ fn an_option_that_is_there_gets_what_is_said() {
     buckets_are_as_said(&out);
 }
 
+/// Settings come before the module there, and no line overrides them.
+#[test]
+fn a_line_that_comes_too_early_is_not_called_overridden() {
+    let tree = tree("sles11");
+    tree.write(
+        "/etc/sysctl.conf",
+        "net.ipv4.netfilter.ip_conntrack_max = 200000\nnet.netfilter.nf_conntrack_max = 200000\n",
+    );
+    let out = tree.done("fix", &["--to", "1500000", "--dry-run"]);
+    assert!(!out.contains("is overridden"), "{out}");
+}
+
 #[test]
 fn nobody_is_fought() {
     for (name, words) in [
