@@ -107,7 +107,8 @@ impl Key {
         let parts = key.path.split('/');
         let parts = parts.filter(|part| !part.is_empty() && *part != ".");
         key.path = parts.collect::<Vec<_>>().join("/");
-        if as_directory && !matches!(dialect, Dialect::Systemd(_)) {
+        let names_nothing = key.path.is_empty() || matches!(dialect, Dialect::Systemd(_));
+        if as_directory && !names_nothing {
             key.path.push('/');
         }
         Some(key)
@@ -281,6 +282,14 @@ mod tests {
         assert_eq!(path("net.ipv4.conf.eth0/1.x"), "net/ipv4/conf/eth0.1/x");
         assert_eq!(path("net/ipv4/conf/eth0.1/x"), "net/ipv4/conf/eth0.1/x");
         assert_eq!(path(""), "");
+    }
+
+    #[test]
+    fn the_directory_itself_is_no_name() {
+        for dialect in [Dialect::Procps4, Dialect::Systemd(None)] {
+            let key = Key::read("//./", dialect).expect("it is none of conntrack's");
+            assert_eq!(key.path, "");
+        }
     }
 
     #[test]
