@@ -6,14 +6,21 @@ use crate::tree::{LIMIT, Tree};
 /// A file of a package that sorts after every name that ctdrop has for its own.
 const LAST: &str = "/usr/lib/sysctl.d/zz.conf";
 
+/// A host of Debian 12 that loads conntrack before settings are applied.
+fn host() -> Tree {
+    let tree = Tree::copy_of("debian12");
+    tree.write("/etc/modules-load.d/conntrack.conf", "nf_conntrack\n");
+    tree
+}
+
 #[test]
 fn a_file_of_a_package_that_sorts_last_is_replaced_by_a_copy() {
-    let tree = Tree::copy_of("debian12");
+    let tree = host();
     let of_package =
-        "# of a package\nnet.core.somaxconn = 1024\nnet.netfilter.nf_conntrack_max = 65536\n";
+        "# of a package\nnet.core.somaxconn = 1024\nnet.netfilter.nf_conntrack_max = 70000\n";
     tree.write(LAST, of_package);
     let before = tree.snapshot();
-    assert_eq!(tree.survival().boot.value, Some(65_536));
+    assert_eq!(tree.survival().boot.value, Some(70_000));
     tree.fix();
     assert_eq!(
         tree.text("/etc/sysctl.d/zz.conf"),
@@ -34,7 +41,7 @@ fn a_file_of_a_package_that_sorts_last_is_replaced_by_a_copy() {
 /// change of that file.
 fn comes_after(content: &str, boot: Option<u64>) {
     let path = "/etc/sysctl.d/99-z.conf";
-    let tree = Tree::copy_of("debian12");
+    let tree = host();
     tree.write(path, content);
     assert_eq!(tree.survival().boot.value, boot, "{content:?}");
     tree.fix();
@@ -63,7 +70,7 @@ fn a_line_that_is_two_is_overridden() {
 #[test]
 fn what_is_taken_back_is_set_again() {
     let taken_back = "-net.netfilter.nf_conntrack_max\n-net.nf_conntrack_max\n";
-    let tree = Tree::copy_of("debian12");
+    let tree = host();
     tree.write("/etc/sysctl.d/99-z.conf", taken_back);
     let default = tree.survival().boot.value;
     comes_after(taken_back, default);
