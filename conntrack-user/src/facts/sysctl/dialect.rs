@@ -5,8 +5,8 @@
 pub enum Dialect {
     /// `sysctl` of procps before 4.
     Procps3 {
-        /// Whether it reads lines of any length; before 3.3.13 it broke long ones
-        /// into pieces.
+        /// Whether it is known to read lines of any length; versions before 3.3.16
+        /// may break long ones into pieces.
         any_length: bool,
     },
     /// `sysctl` of procps 4.
@@ -18,6 +18,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// No program breaks a line into pieces of fewer bytes.
+    pub(super) const SHORTEST_PIECE: usize = 200;
+
     /// Whether it takes a `-` before a line without `=` as an exception from
     /// patterns, and patterns as what they stand for: systemd since 245, procps
     /// since 4.

@@ -107,7 +107,7 @@ fn read(line: Written<'_>, whole: &str, dialect: Dialect) -> Option<Line> {
     };
     if unclear {
         let form = Form::default();
-        return mentions(line.text).then(|| of(Key::default(), &form, Does::Unclear));
+        return may_set(line.text).then(|| of(Key::default(), &form, Does::Unclear));
     }
     let form = form?;
     if form.value.is_none() && !(form.dash && dialect.knows_patterns()) {
@@ -122,6 +122,23 @@ fn read(line: Written<'_>, whole: &str, dialect: Dialect) -> Option<Line> {
         Does::TakesBack
     };
     (!key.path.is_empty()).then(|| of(key, &form, does))
+}
+
+/// Whether one of the pieces that a line may be broken into sets the limit. The first
+/// one of a comment does not.
+fn may_set(line: &str) -> bool {
+    let comment = line.trim_start_matches(is_space).starts_with(['#', ';']);
+    let pieces = line
+        .split_inclusive(['\r', '\0'])
+        .next()
+        .unwrap_or_default();
+    let first = pieces.len().min(Dialect::SHORTEST_PIECE);
+    let from = if comment {
+        line.floor_char_boundary(first)
+    } else {
+        0
+    };
+    mentions(&line[from..])
 }
 
 /// What a line is made of.
@@ -365,6 +382,10 @@ mod tests {
             [Does::Unclear]
         );
         assert_eq!(does(&long, PROCPS_3), [Does::Sets]);
+        let comment = format!("# {long}");
+        let old = Dialect::Procps3 { any_length: false };
+        assert!(does(&comment, old).is_empty());
+        assert_eq!(does(&format!("{comment} {long}"), old), [Does::Unclear]);
         let old = Dialect::Systemd(Some(219));
         assert_eq!(does("# a\rnet.nf_conntrack_max=7\n", old), [Does::Unclear]);
         assert_eq!(does("net.nf_conntrack_max=7\r\n", old), [Does::Sets]);
