@@ -2,6 +2,7 @@
 //! place of what it sets.
 
 use std::{
+    fmt,
     fs::{self, Permissions},
     io,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -31,12 +32,21 @@ pub const DIRECTORIES: [&str; 5] = [
 pub const CONF: &str = "etc/sysctl.conf";
 
 /// What is at a path.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Kept {
     /// A file with this in it.
     File(Vec<u8>),
     /// A link.
     Link(&'static str),
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(content) => write!(f, "\"{}\"", content.escape_ascii()),
+            Self::Link(to) => write!(f, "link to {to}"),
+        }
+    }
 }
 
 /// Files of sysctls by their paths, without a slash before them.
@@ -47,7 +57,8 @@ const FACTS: [(&str, &str); 4] = [
     ("proc/sys/kernel/osrelease", "6.18.44\n"),
     ("proc/meminfo", "MemTotal: 16000000 kB\n"),
     ("sys/module/nf_conntrack/parameters/hashsize", "262144\n"),
-    ("usr/share/doc/.keep", ""),
+    // In the place of the device.
+    ("dev/null", ""),
 ];
 
 /// A directory with a program.
@@ -85,9 +96,15 @@ impl Host {
         }
         let release = format!("ID=debian\nVERSION_ID=\"{}\"\n", program.suite.1);
         host.write("etc/os-release", release.as_bytes())?;
-        if host.kind == Kind::Busybox {
-            host.write("sbin/openrc", b"")?;
-            symlink("/bin/busybox", host.root().join("sbin/sysctl"))?;
+        match host.kind {
+            // Then System V init starts the script of procps.
+            Kind::Procps => host.write("sbin/init", b"")?,
+            Kind::Systemd => {}
+            Kind::Busybox => {
+                host.write("sbin/openrc", b"")?;
+                symlink("/bin/busybox", host.root().join("sbin/sysctl"))
+                    .context("cannot link sysctl to busybox")?;
+            }
         }
         for name in NAMES {
             let path = format!("proc/sys/{name}");
@@ -158,7 +175,7 @@ impl Host {
             .env("SYSTEMD_LOG_COLOR", "0");
         let output = command.output().context("cannot run chroot")?;
         ensure!(
-            !matches!(output.status.code(), None | Some(125..)),
+            !matches!(output.status.code(), None | Some(125..=127)),
             "{command:?}: {}: {}",
             output.status,
             String::from_utf8_lossy(&output.stderr)
