@@ -101,6 +101,10 @@ impl Host {
             Kind::Procps => host.write("sbin/init", b"")?,
             Kind::Systemd => {}
             Kind::Busybox => {
+                // Its package has none, and /sbin may be a link to this one.
+                let programs = host.root().join("usr/sbin");
+                fs::create_dir_all(&programs)
+                    .with_context(|| format!("cannot create {}", programs.display()))?;
                 host.write("sbin/openrc", b"")?;
                 symlink("/bin/busybox", host.root().join("sbin/sysctl"))
                     .context("cannot link sysctl to busybox")?;
