@@ -169,7 +169,7 @@ impl Distribution {
         Some(match (self.family, major) {
             (Family::EnterpriseLinux, 5) => "2.6.18",
             (Family::EnterpriseLinux, 6) => "2.6.32",
-            (Family::EnterpriseLinux, 7) => "3.10.0",
+            (Family::EnterpriseLinux, 7) => "3.10.0-1160.el7",
             (Family::EnterpriseLinux, 8) => "4.18.0",
             (Family::EnterpriseLinux, 9) => "5.14.0",
             (Family::EnterpriseLinux, 10) => "6.12.0",
