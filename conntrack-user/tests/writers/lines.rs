@@ -207,3 +207,16 @@ fn a_script_that_is_not_in_the_tree_is_missed() {
     assert_eq!(missing.path, Path::new("/opt/vendor/start.sh"));
     assert!(missing.why.contains("/etc/rc.local:2"), "{}", missing.why);
 }
+
+#[test]
+fn sysctl_with_a_file_is_the_script_s_doing() {
+    let host = Host::with(LOCAL, "#!/bin/sh\nsysctl -p /etc/sysctl.d/90-ct.conf\n");
+    let facts = Facts::read(&Root::open(host.0.path()).unwrap()).unwrap();
+    let [writer] = facts.writers.as_slice() else {
+        panic!("{:?}", facts.writers);
+    };
+    assert_eq!(writer.title(), LOCAL);
+    assert_eq!(writer.knob, "change or delete the line in /etc/rc.local");
+    assert_eq!(writer.evidence[0].to_string(), "/etc/rc.local:2");
+    assert_eq!(writer.sets.as_ref().unwrap().max, Some(FILES));
+}

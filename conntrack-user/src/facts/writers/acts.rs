@@ -93,9 +93,9 @@ const COMMANDS: [Dialect; 3] = [
     Dialect::Busybox,
 ];
 
-/// The settings of a file or a text that `sysctl -p` is given. Where versions of it
+/// The settings of a file or a text that `sysctl -p` is given in this line. Where versions of it
 /// read the text in different ways, they are not known.
-pub(super) fn settings(text: &str, source: impl Fn(&Line) -> Source, certain: bool) -> Vec<Act> {
+pub(super) fn settings(text: &str, (at, certain): (&Source, bool)) -> Vec<Act> {
     let [mut lines, others @ ..] = COMMANDS.map(|command| {
         let mut lines = line::parse(text, command);
         lines.retain(speaks_of_limit);
@@ -111,7 +111,7 @@ pub(super) fn settings(text: &str, source: impl Fn(&Line) -> Source, certain: bo
         let variable = line.key.variable().filter(|_| known);
         let value = taken(&line.value, None);
         let (Some(variable), sysctl::Does::Sets) = (variable, line.does) else {
-            return Some(unknown(&source(line)));
+            return Some(unknown(at));
         };
         let value = match value {
             Taken::Refused => return None,
@@ -126,7 +126,7 @@ pub(super) fn settings(text: &str, source: impl Fn(&Line) -> Source, certain: bo
             },
             // Whether a dash is known depends on the version.
             certain: certain && !line.dash,
-            source: source(line),
+            source: at.clone(),
         })
     });
     acts.collect()
