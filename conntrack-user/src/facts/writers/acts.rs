@@ -19,6 +19,44 @@ pub(super) fn mentions(text: &str) -> bool {
     NAMES.iter().any(|name| text.contains(name))
 }
 
+/// Whether a line speaks of the limit outside of its `$(…)` and backquotes. What is in
+/// them is run on its own account; its output, as an argument, sets nothing.
+pub(super) fn mentions_outside_substitutions(line: &str) -> bool {
+    let mut outside = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(['$', '`']) {
+        let (before, from) = rest.split_at(at);
+        outside.push_str(before);
+        rest = match substitution(from) {
+            Some(length) => &from[length..],
+            None => {
+                outside.push_str(&from[..1]);
+                &from[1..]
+            }
+        };
+    }
+    outside.push_str(rest);
+    mentions(&outside)
+}
+
+/// How long the substitution is that a text begins with; none if it begins with none.
+fn substitution(text: &str) -> Option<usize> {
+    if let Some(inside) = text.strip_prefix('`') {
+        return Some(inside.find('`')? + 2);
+    }
+    text.strip_prefix("$(")?;
+    let mut depth = 0_usize;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth == 1 => return Some(at + 1),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Something that may set the limit, to what only the shell could tell.
 pub(super) fn unknown(at: &Source) -> Act {
     Act {

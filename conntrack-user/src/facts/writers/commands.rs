@@ -7,7 +7,7 @@ use crate::facts::{
         effect::{self, Effect},
     },
     writers::{
-        acts::{mentions, unknown, written},
+        acts::{mentions, mentions_outside_substitutions, unknown, written},
         sysctl_command,
         wrappers::unwrapped,
         writer::Act,
@@ -18,7 +18,7 @@ use crate::facts::{
 const DEEPEST: usize = 5;
 
 /// Programs that only look, or set nothing of ours.
-const HARMLESS: [&str; 24] = [
+const HARMLESS: [&str; 25] = [
     "cat",
     "grep",
     "egrep",
@@ -39,12 +39,20 @@ const HARMLESS: [&str; 24] = [
     "chmod",
     "chown",
     "echo",
+    "printf",
     // A udev rule that runs it is told apart.
     "systemd-sysctl",
     // Read where Kubernetes is: `kubernetes`.
     "k3s",
     "rke2",
     "kube-proxy",
+];
+
+/// Programs that set what they are told by their arguments, or run them: an argument that
+/// only the shell could tell may be the limit.
+const SETTING: [&str; 16] = [
+    "sysctl", "tee", "sh", "bash", "dash", "ash", "ksh", "dd", "cp", "mv", "install", "xargs",
+    "su", "perl", "python", "python3",
 ];
 
 /// Where programs are that a package brings: what they do is not followed.
@@ -327,7 +335,12 @@ impl<'r> Commands<'r> {
         }
         let speaks = words.iter().flatten().any(|word| mentions(word))
             || input.is_some_and(mentions)
-            || (words.iter().any(Option::is_none) && mentions(&at.text));
+            || (words.iter().any(Option::is_none)
+                && if SETTING.contains(&name) {
+                    mentions(&at.text)
+                } else {
+                    mentions_outside_substitutions(&at.text)
+                });
         if speaks {
             acts.push(unknown(at));
         }
