@@ -119,7 +119,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
         .iter()
         .filter(|writer| {
             let sets = writer.sets.as_ref();
-            writer.active && sets.is_some_and(|sets| !sets.reapplies && sets.max != Some(size.max))
+            writer.active && sets.is_some_and(|sets| !sets.reapplies && !sets.sets_only(size.max))
         })
         .map(|writer| Note {
             what: format!("{} sets another limit: {}", writer.title(), writer.knob),

@@ -255,6 +255,7 @@ fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
                 && matches!(step.does, Action::Sets | Action::TooEarly)
                 && !size.is_met_by(step.value)
                 && is_of_settings(&draft.facts, source)
+                && !sets_wanted(&draft.facts, source, size)
                 && !sources.contains(source)
             {
                 sources.push(source.clone());
@@ -262,6 +263,15 @@ fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
         }
     }
     sources
+}
+
+/// Whether a line sets the limit as wanted, whatever is known of who applies it.
+fn sets_wanted(facts: &Facts, source: &Source, size: &Size) -> bool {
+    let files = facts.sysctl.all().filter(|file| file.file == source.file);
+    let mut lines = files
+        .flat_map(|file| &file.lines)
+        .filter(|line| line.number == source.line);
+    lines.any(|line| line.sets(Variable::Max) && size.is_met_by(number(&line.value)))
 }
 
 pub(crate) fn is_of_settings(facts: &Facts, source: &Source) -> bool {

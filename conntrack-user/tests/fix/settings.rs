@@ -75,3 +75,38 @@ fn what_is_taken_back_is_set_again() {
     let default = tree.survival().boot.value;
     comes_after(taken_back, default);
 }
+
+/// A file of settings that something else applies by its name, too.
+fn applied_by(path: &str, content: &str) -> (Tree, String) {
+    let tree = Tree::copy_of("debian12");
+    tree.write(
+        "/etc/sysctl.d/90-ct.conf",
+        "net.netfilter.nf_conntrack_max = 1048576\n",
+    );
+    tree.write(path, content);
+    let said = tree.done("fix", &["--to", "1500000", "--edit-conflicts", "--yes"]);
+    (tree, said)
+}
+
+#[test]
+fn the_line_that_a_fix_writes_is_no_conflict() {
+    for (path, content) in [
+        (
+            "/etc/udev/rules.d/91-ct.rules",
+            "ACTION==\"add\", SUBSYSTEM==\"module\", KERNEL==\"nf_conntrack\", \
+             RUN+=\"/sbin/sysctl -p /etc/sysctl.d/90-ct.conf\"\n",
+        ),
+        (
+            "/etc/cron.d/ct",
+            "@reboot root sleep 30 && /sbin/sysctl -p /etc/sysctl.d/90-ct.conf\n",
+        ),
+    ] {
+        let (tree, said) = applied_by(path, content);
+        assert_eq!(
+            tree.text("/etc/sysctl.d/90-ct.conf"),
+            "net.netfilter.nf_conntrack_max = 1500000\n",
+            "{said}"
+        );
+        assert!(!said.contains("another limit"), "{said}");
+    }
+}

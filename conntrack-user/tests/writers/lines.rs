@@ -207,3 +207,37 @@ fn a_script_that_is_not_in_the_tree_is_missed() {
     assert_eq!(missing.path, Path::new("/opt/vendor/start.sh"));
     assert!(missing.why.contains("/etc/rc.local:2"), "{}", missing.why);
 }
+
+#[test]
+fn who_only_reads_the_limit_sets_nothing() {
+    for (line, limit) in [
+        ("curl -d \"max=$(cat FILE)\" http://x/", Is(FILES)),
+        ("zabbix_sender -k max -o `cat FILE`", Is(FILES)),
+        (
+            "awk -v m=$(sysctl -n KEY) 'BEGIN { print m }' > /var/lib/x.prom",
+            Is(FILES),
+        ),
+        ("printf \"KEY %d\\n\" $(cat FILE) >> /var/log/x", Is(FILES)),
+        ("x=$(cat FILE); curl \"http://x/?$x\"", Is(FILES)),
+        // Who is told to set it by an argument.
+        ("sysctl -w $(grep KEY /etc/x)", UnknownBy(2)),
+        ("vendor --set \"KEY=$(cat /etc/x)\"", UnknownBy(2)),
+        ("bash -c \"$(echo 'echo 5 > FILE')\"", Is(5)),
+        ("xargs sysctl -w $(grep KEY /etc/x)", UnknownBy(2)),
+    ] {
+        assert_eq!(of_line("#!/bin/sh", line).limit(), limit, "{line}");
+    }
+}
+
+#[test]
+fn sysctl_with_a_file_is_the_script_s_doing() {
+    let host = Host::with(LOCAL, "#!/bin/sh\nsysctl -p /etc/sysctl.d/90-ct.conf\n");
+    let facts = Facts::read(&Root::open(host.0.path()).unwrap()).unwrap();
+    let [writer] = facts.writers.as_slice() else {
+        panic!("{:?}", facts.writers);
+    };
+    assert_eq!(writer.title(), LOCAL);
+    assert_eq!(writer.knob, "change or delete the line in /etc/rc.local");
+    assert_eq!(writer.evidence[0].to_string(), "/etc/rc.local:2");
+    assert_eq!(writer.sets.as_ref().unwrap().max, Some(FILES));
+}

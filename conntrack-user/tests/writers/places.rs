@@ -256,3 +256,35 @@ fn a_timer_starts_its_service_again_and_again() {
         assert_eq!(host.limit(), expected, "{enabled}");
     }
 }
+
+/// What of a host could not be read.
+fn unread(host: &Host) -> Vec<String> {
+    let facts = Facts::read(&Root::open(host.0.path()).unwrap()).unwrap();
+    facts.unreadable.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_large_program_is_no_file_of_settings() {
+    let host = Host::with("/etc/cron.d/x", "@reboot root /usr/local/bin/exporter\n");
+    for begins in ["\u{7f}ELF", "#!/bin/sh\n"] {
+        host.write("/usr/local/bin/exporter", begins);
+        let path = host.0.path().join("usr/local/bin/exporter");
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len((16 << 20) + 1).unwrap();
+        assert_eq!(unread(&host), [""; 0]);
+        assert_eq!(host.limit(), Is(FILES));
+    }
+}
+
+#[test]
+fn a_program_that_is_not_in_the_tree_matters_if_its_line_speaks_of_the_limit() {
+    for (line, matters) in [
+        ("0 3 * * * root /root/backup.sh", false),
+        ("@reboot root /usr/local/bin/node_exporter", false),
+        ("@reboot root /root/conntrack.sh", true),
+        ("@reboot root /opt/tune --sysctl", true),
+    ] {
+        let host = Host::with("/etc/cron.d/x", &format!("{line}\n"));
+        assert_eq!(!unread(&host).is_empty(), matters, "{line}");
+    }
+}

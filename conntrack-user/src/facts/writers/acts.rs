@@ -19,6 +19,44 @@ pub(super) fn mentions(text: &str) -> bool {
     NAMES.iter().any(|name| text.contains(name))
 }
 
+/// Whether a line speaks of the limit outside of its `$(…)` and backquotes. What is in
+/// them is run on its own account; its output, as an argument, sets nothing.
+pub(super) fn mentions_outside_substitutions(line: &str) -> bool {
+    let mut outside = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(['$', '`']) {
+        let (before, from) = rest.split_at(at);
+        outside.push_str(before);
+        rest = match substitution(from) {
+            Some(length) => &from[length..],
+            None => {
+                outside.push_str(&from[..1]);
+                &from[1..]
+            }
+        };
+    }
+    outside.push_str(rest);
+    mentions(&outside)
+}
+
+/// How long the substitution is that a text begins with; none if it begins with none.
+fn substitution(text: &str) -> Option<usize> {
+    if let Some(inside) = text.strip_prefix('`') {
+        return Some(inside.find('`')? + 2);
+    }
+    text.strip_prefix("$(")?;
+    let mut depth = 0_usize;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth == 1 => return Some(at + 1),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Something that may set the limit, to what only the shell could tell.
 pub(super) fn unknown(at: &Source) -> Act {
     Act {
@@ -93,9 +131,9 @@ const COMMANDS: [Dialect; 3] = [
     Dialect::Busybox,
 ];
 
-/// The settings of a file or a text that `sysctl -p` is given. Where versions of it
+/// The settings of a file or a text that `sysctl -p` is given in this line. Where versions of it
 /// read the text in different ways, they are not known.
-pub(super) fn settings(text: &str, source: impl Fn(&Line) -> Source, certain: bool) -> Vec<Act> {
+pub(super) fn settings(text: &str, (at, certain): (&Source, bool)) -> Vec<Act> {
     let [mut lines, others @ ..] = COMMANDS.map(|command| {
         let mut lines = line::parse(text, command);
         lines.retain(speaks_of_limit);
@@ -111,7 +149,7 @@ pub(super) fn settings(text: &str, source: impl Fn(&Line) -> Source, certain: bo
         let variable = line.key.variable().filter(|_| known);
         let value = taken(&line.value, None);
         let (Some(variable), sysctl::Does::Sets) = (variable, line.does) else {
-            return Some(unknown(&source(line)));
+            return Some(unknown(at));
         };
         let value = match value {
             Taken::Refused => return None,
@@ -126,7 +164,7 @@ pub(super) fn settings(text: &str, source: impl Fn(&Line) -> Source, certain: bo
             },
             // Whether a dash is known depends on the version.
             certain: certain && !line.dash,
-            source: source(line),
+            source: at.clone(),
         })
     });
     acts.collect()

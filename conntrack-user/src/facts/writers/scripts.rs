@@ -70,7 +70,10 @@ pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> 
     let mut seen = Vec::new();
     let mut take = |path: &str, arguments: &[Option<&str>], timing| {
         // A directory or a link to one is no script.
-        let Some(text) = reader.file(path).filter(|text| !seen.contains(&text.file)) else {
+        let Some(text) = reader
+            .program(path)
+            .filter(|text| !seen.contains(&text.file))
+        else {
             return;
         };
         let arguments: Vec<Option<String>> = arguments

@@ -49,16 +49,14 @@ pub(super) fn run(
         for path in paths {
             match path {
                 "-" | "/dev/stdin" => match input {
-                    Some(text) => acts.extend(settings(text, |_| at.clone(), certain)),
+                    Some(text) => acts.extend(settings(text, (at, certain))),
                     // What a search finds in the host's files, most likely.
                     None => acts.push(unknown(at)),
                 },
                 path if path.starts_with('/') && !path.contains(['*', '?', '[']) => {
+                    // The writer is who runs it: the file's own lines are settings.
                     if let Some(found) = files.read(path) {
-                        let source = |line: &crate::facts::sysctl::Line| {
-                            found.source(line.number, &line.text)
-                        };
-                        acts.extend(settings(&found.text, source, certain));
+                        acts.extend(settings(&found.text, (at, certain)));
                     }
                 }
                 _ => acts.push(unknown(at)),
