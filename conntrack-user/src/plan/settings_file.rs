@@ -126,7 +126,7 @@ fn in_place_of(
         file.directory != "/run/sysctl.d" && Some(file.file.as_path()) == after
     };
     let order = order::files(&draft.facts);
-    let Some(file) = order.into_iter().filter(of_package).next_back() else {
+    let Some(file) = order.into_iter().rfind(of_package) else {
         return Ok(false);
     };
     let decides = file.lines.iter().rfind(|line| line.sets(Variable::Max));

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use super::{
-    Kind, Program,
+    program::{Kind, Program},
     writes::{self, NAMES, Written},
 };
 use crate::vm::unpacked;

@@ -1,6 +1,6 @@
 //! What a program says that it writes to the limit.
 
-use super::Kind;
+use super::program::Kind;
 
 /// The limit under its two names.
 pub(super) const NAMES: [&str; 2] = ["net/netfilter/nf_conntrack_max", "net/nf_conntrack_max"];

@@ -27,13 +27,12 @@ pub(super) fn mentions_outside_substitutions(line: &str) -> bool {
     while let Some(at) = rest.find(['$', '`']) {
         let (before, from) = rest.split_at(at);
         outside.push_str(before);
-        rest = match substitution(from) {
-            Some(length) => &from[length..],
-            None => {
-                outside.push_str(&from[..1]);
-                &from[1..]
-            }
-        };
+        // What begins none is a letter like others.
+        let length = substitution(from).unwrap_or_else(|| {
+            outside.push_str(&from[..1]);
+            1
+        });
+        rest = &from[length..];
     }
     outside.push_str(rest);
     mentions(&outside)
