@@ -57,6 +57,11 @@ pub static FAULTS: PerCpuArray<u64, { Fault::COUNT as usize }> = PerCpuArray::ne
 #[btf_map]
 pub static ACCOUNTED: PerCpuHashMap<u32, Accounted, 2048> = PerCpuHashMap::new();
 
+/// What leads from the kernel's address of per-CPU memory to this CPU's copy, or 0 if
+/// that is not known yet ([`own_offset`](crate::kernel::own_offset)).
+#[btf_map]
+pub static OWN_OFFSET: PerCpuArray<u64, 1> = PerCpuArray::new();
+
 /// Processes that sent packets which were refused, by number. LRU: who has not
 /// sent for long makes room.
 #[btf_map]

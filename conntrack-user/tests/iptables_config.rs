@@ -117,15 +117,12 @@ fn replaced(line: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut rest = line;
     while let Some(&first) = rest.first() {
-        match names.iter().find(|(short, _)| rest.starts_with(short)) {
-            Some((short, long)) => {
-                text.extend_from_slice(long);
-                rest = &rest[short.len()..];
-            }
-            None => {
-                text.push(first);
-                rest = &rest[1..];
-            }
+        if let Some((short, long)) = names.iter().find(|(short, _)| rest.starts_with(short)) {
+            text.extend_from_slice(long);
+            rest = &rest[short.len()..];
+        } else {
+            text.push(first);
+            rest = &rest[1..];
         }
     }
     text
@@ -178,4 +175,33 @@ fn what_a_function_sets_that_is_not_called_is_no_default() {
     );
     fs::write(&script, text).unwrap();
     assert_eq!(host.restart(), Lost);
+}
+
+/// On a tree of Enterprise Linux 7: the script looks for what uses a module in the way
+/// of module-init-tools, and kmod answers otherwise, so that nothing is unloaded.
+#[test]
+fn a_script_that_asks_for_module_init_tools_unloads_nothing_with_kmod() {
+    let leads_to = |line: &str| {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees/el7-iptables-18");
+        let directory = tempfile::tempdir().unwrap();
+        let copy = directory.path().join("box");
+        let copied = Command::new("cp").arg("-a").args([&tree, &copy]).status();
+        assert!(copied.unwrap().success());
+        let script = copy.join("usr/libexec/iptables/iptables.init");
+        let text = fs::read_to_string(&script).unwrap();
+        fs::write(
+            &script,
+            text.replace("rmmod_r() {\n", &format!("rmmod_r() {{\n{line}")),
+        )
+        .unwrap();
+        let facts = Facts::read(&Root::open(&copy).unwrap()).unwrap();
+        let start = Start::Now {
+            max: 99_999,
+            buckets: None,
+        };
+        simulate(&facts, start).service_restart.value
+    };
+    let asks = "    NEW_MODUTILS=$(modprobe --version 2>&1 | grep -c module-init-tools)\n";
+    assert_eq!(leads_to(asks), Some(99_999));
+    assert_eq!(leads_to(&format!("#{asks}")), Some(262_144));
 }

@@ -203,6 +203,26 @@ fn watch_ends_at_once_if_it_cannot_see_the_namespace() {
 }
 
 #[test]
+fn the_file_of_a_process_that_must_not_be_read_is_not_missing() {
+    if !getuid().is_root() {
+        eprintln!("skipped: it needs root to have a process that others must not look at");
+        return;
+    }
+    let file = format!("/proc/{}/ns/net", id());
+    let output = ctdrop(&["who", "--netns", &file]);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    let cannot = format!("cannot see the network namespace of {file}: ");
+    assert!(
+        err.contains(&cannot) && err.contains("CAP_SYS_PTRACE") && err.contains("ermission denied"),
+        "{err}"
+    );
+    let output = ctdrop(&["who", "--netns", "/proc/4294967295/ns/net"]);
+    let (_, err) = texts(&output);
+    assert!(err.contains("no network namespace is called"), "{err}");
+}
+
+#[test]
 fn the_totals_of_watch_say_what_was_out_of_sight() {
     let Some(_hidden) = Netns::new("totals") else {
         return;

@@ -129,7 +129,7 @@ fn agrees(shell: &str, dialect: Dialect, text: &str) -> Result<(), TestCaseError
     Ok(())
 }
 
-/// How many fragments each shell judges; CTDROP_SHELL_CASES is for who looks for more.
+/// How many fragments each shell judges; `CTDROP_SHELL_CASES` is for who looks for more.
 fn cases() -> u32 {
     let asked = std::env::var("CTDROP_SHELL_CASES").ok();
     asked.and_then(|cases| cases.parse().ok()).unwrap_or(500)

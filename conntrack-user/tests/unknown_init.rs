@@ -106,7 +106,7 @@ fn a_boot_by_an_unknown_init_is_unknown() {
         assert_eq!(output.status.code(), Some(1), "{path}: {out}");
         assert!(err.contains("no file was changed"), "{path}: {err}");
         assert!(
-            out.contains("nothing is promised")
+            out.contains("cannot predict the limit after a boot")
                 && out.contains("sysctl -w net.netfilter.nf_conntrack_max=500000"),
             "{path}: {out}"
         );
@@ -177,4 +177,23 @@ fn files_in_no_order_are_unknown() {
     assert_eq!(report["survives"]["boot"]["value"], Value::Null);
     let caveats = report["survives"]["boot"]["caveats"].to_string();
     assert!(caveats.contains("unsorted"), "{caveats}");
+}
+
+#[test]
+fn openrc_with_busybox_reads_the_directory_only_beside_the_file() {
+    let tree = host("etc/modules", "nf_conntrack\n");
+    let root = tree.path();
+    for path in ["sbin/openrc", "bin/busybox", "etc/runlevels/boot/sysctl"] {
+        write(root, path, "");
+    }
+    std::os::unix::fs::symlink("../bin/busybox", root.join("sbin/sysctl")).unwrap();
+    write(
+        root,
+        "etc/sysctl.d/a.conf",
+        "net.netfilter.nf_conntrack_max = 300000\n",
+    );
+    let boot = || report(root).0["survives"]["boot"]["value"].clone();
+    assert_eq!(boot(), 300_000);
+    fs::remove_file(root.join("etc/sysctl.conf")).unwrap();
+    assert_eq!(boot(), 262_144, "the kernel's default");
 }

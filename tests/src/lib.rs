@@ -7,6 +7,9 @@
 //! the machine, the scenario, and what guest and host agree on. [`vm`] boots stock
 //! kernels under QEMU; [`guest`] is the first process in there.
 //!
+//! [`sysctl`] runs the programs of several releases that apply files of sysctls, in a
+//! directory of their own, where what they set are plain files.
+//!
 //! [`system`] tries whole Debian systems, because what becomes of a limit is decided
 //! by a distribution's systemd, procps and kmod. Each gets a copy of a disk that is
 //! made once and holds nothing of the build: the first process mounts it, puts the
@@ -23,6 +26,7 @@ pub mod host;
 pub mod net;
 pub mod scenario;
 pub mod stage;
+pub mod sysctl;
 pub mod system;
 pub mod vm;
 pub mod watch;

@@ -83,6 +83,7 @@ fn scenarios(options: &Options, ctdrop: &Path, tests: &Path) -> Result<Command> 
     cargo
         .args(["test", "--package", "ctdrop-tests", "--no-fail-fast"])
         .args(["--test", "kernels", "--test", "systems"])
+        .args(["--test", "boot_scripts", "--test", "sysctl"])
         .args(&options.filter)
         .env("CTDROP_BIN", ctdrop)
         .env("CTDROP_TESTS_BIN", tests)

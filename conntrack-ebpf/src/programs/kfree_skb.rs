@@ -114,9 +114,15 @@ fn judge(net: Net, netns: u32) -> Dropped {
 
 /// The namespace's counter `drop` on this CPU.
 fn drops_here(net: Net) -> Read<u32> {
-    let map = &raw const maps::FAULTS as u64;
-    let first = maps::FAULTS.get_ptr_mut(0).ok_or(Unreadable)? as u64;
-    net.drops(kernel::own_offset(map, first)?)
+    let offset = maps::OWN_OFFSET.get_ptr_mut(0).ok_or(Unreadable)?;
+    let known = kernel::peek(offset);
+    if known != 0 {
+        return net.drops(known);
+    }
+    let map = &raw const maps::OWN_OFFSET as u64;
+    let found = kernel::own_offset(map, offset as u64)?;
+    kernel::update(offset, |offset| *offset = found);
+    net.drops(found)
 }
 
 /// The flow as conntrack would see it (`nf_ct_get_tuple`,

@@ -121,6 +121,14 @@ impl Applier {
                 |script| of_script(&script, init),
             )
         };
+        // With busybox, OpenRC's own script looks at nothing without this file.
+        let needs_conf =
+            *init == Init::OpenRc { busybox: true } && order == Order::Files(CONF_FIRST);
+        let order = if needs_conf && !reader.exists("/etc/sysctl.conf") {
+            Order::Nothing
+        } else {
+            order
+        };
         Self {
             program: how.program,
             order,

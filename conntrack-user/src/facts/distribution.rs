@@ -122,7 +122,7 @@ impl Distribution {
             version: field("VERSION_ID").map(numbers).unwrap_or_default(),
             name: field("PRETTY_NAME")
                 .or_else(|| field("NAME"))
-                .unwrap_or("unknown distribution")
+                .map_or("unknown distribution", str::trim)
                 .to_owned(),
         }
     }
@@ -169,7 +169,7 @@ impl Distribution {
         Some(match (self.family, major) {
             (Family::EnterpriseLinux, 5) => "2.6.18",
             (Family::EnterpriseLinux, 6) => "2.6.32",
-            (Family::EnterpriseLinux, 7) => "3.10.0",
+            (Family::EnterpriseLinux, 7) => "3.10.0-1160.el7",
             (Family::EnterpriseLinux, 8) => "4.18.0",
             (Family::EnterpriseLinux, 9) => "5.14.0",
             (Family::EnterpriseLinux, 10) => "6.12.0",
@@ -233,6 +233,8 @@ mod tests {
         );
         assert_eq!(of("ID=arch\n"), (Family::Arch, (0, 0)));
         assert_eq!(of(""), (Family::Other, (0, 0)));
+        let arch = Distribution::of_os_release("ID=arch\nPRETTY_NAME=\"Arch Linux \"\n");
+        assert_eq!(arch.to_string(), "Arch Linux");
     }
 
     #[test]

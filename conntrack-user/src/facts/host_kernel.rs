@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use crate::{
-    facts::{distribution::Distribution, reader::Reader},
+    facts::{
+        distribution::Distribution,
+        reader::Reader,
+        sysctl::value::{Taken, taken},
+    },
     kernel::{
         defaults::{Machine, Table},
         generation::Generation,
@@ -116,6 +120,12 @@ impl HostKernel {
             Some(_) => Some(true),
             None => Some(self.generation == Generation::NfConntrack || !path.contains("/nf_")),
         }
+    }
+
+    /// What it makes of a text that is written to the limit.
+    pub fn takes(&self, text: &str) -> Taken {
+        let release = self.release.as_ref();
+        taken(text, release.map(|release| (release.major, release.minor)))
     }
 
     /// Buckets and limit that nobody has set; none if release or memory are not

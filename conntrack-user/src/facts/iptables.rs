@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     facts::{
+        init::Init,
         reader::{Reader, Source, TextFile},
         rules,
         shell::{Configured, Dialect, Files, LookAlike, Value},
@@ -109,19 +110,32 @@ impl Files for Sourced<'_> {
     }
 }
 
+/// Where the program of kmod is.
+const KMOD: [&str; 4] = ["/bin/kmod", "/usr/bin/kmod", "/sbin/kmod", "/usr/sbin/kmod"];
+
 /// What the configuration of both sets, after the name of the service.
 const SETTINGS: [&str; 3] = ["MODULES_UNLOAD", "SYSCTL_LOAD_LIST", "MODULES"];
 
 /// Both services, as far as they are installed.
-pub(super) fn read(reader: &Reader<'_>, generation: Generation) -> Vec<IptablesService> {
+pub(super) fn read(
+    reader: &Reader<'_>,
+    init: &Init,
+    generation: Generation,
+) -> Vec<IptablesService> {
+    // Every release with systemd has kmod in place of module-init-tools.
+    let has_kmod = init.is_systemd() || KMOD.iter().any(|path| reader.exists(path));
     ["iptables", "ip6tables"]
         .into_iter()
-        .filter_map(|name| IptablesService::read(reader, name, generation))
+        .filter_map(|name| IptablesService::read(reader, name, (generation, has_kmod)))
         .collect()
 }
 
 impl IptablesService {
-    fn read(reader: &Reader<'_>, name: &'static str, generation: Generation) -> Option<Self> {
+    fn read(
+        reader: &Reader<'_>,
+        name: &'static str,
+        (generation, has_kmod): (Generation, bool),
+    ) -> Option<Self> {
         let script = [
             format!("/usr/libexec/iptables/{name}.init"),
             format!("/usr/libexec/{name}.init"),
@@ -153,7 +167,8 @@ impl IptablesService {
         Some(Self {
             name,
             load: load_sysctl(&script),
-            unload: unload(&script, &prefix, name, generation),
+            unload: unload(&script, &prefix, name, generation)
+                .filter(|_| !(has_kmod && finds_users_by_module_init_tools(&script))),
             unload_setting,
             list,
             modules,
@@ -290,6 +305,15 @@ fn unload(script: &TextFile, prefix: &str, name: &str, generation: Generation) -
                 .any(|word| word == module)
         });
     unloads.then_some(asked)
+}
+
+/// Whether a script asks for the program module-init-tools before it looks for the
+/// modules that use another one: where kmod is in its place, it finds none, so that
+/// those stay loaded, and conntrack with them (iptables of Enterprise Linux 7 up to
+/// 1.4.21-16).
+fn finds_users_by_module_init_tools(script: &TextFile) -> bool {
+    let asks = |line: &str| is_code(line) && line.contains("module-init-tools");
+    script.first(asks).is_some()
 }
 
 #[cfg(test)]

@@ -102,11 +102,13 @@ impl Facts {
         }
         let distribution = Distribution::read(&reader);
         let kernel = HostKernel::read(&reader, &distribution);
-        let init = Init::read(&reader, &distribution);
+        let init = init::detect(&reader, &distribution);
         let services = Services::read(&reader, &init);
         let firewalld = Firewalld::read(&reader, &distribution);
-        let ufw = Ufw::read(&reader);
-        let iptables = iptables::read(&reader, kernel.generation);
+        let procps = Procps::of(&distribution);
+        let readers = init.readers(procps);
+        let ufw = Ufw::read(&reader, readers.command);
+        let iptables = iptables::read(&reader, &init, kernel.generation);
         let mut not_captured = CAPTURED.to_vec();
         not_captured.retain(|directory| !reader.exists(directory));
         if matches!(init, Init::RcSysinit { .. }) {
@@ -115,18 +117,18 @@ impl Facts {
         }
         let modules = Modules::read(&reader, &init, kernel.generation);
         Ok(Self {
-            sysctl: Sysctl::read(&reader),
+            sysctl: Sysctl::read(&reader, readers),
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
             writers: writers::read(
                 &reader,
-                &services,
+                (&distribution, &init, &services),
                 (&kernel, &modules),
                 firewalld.as_ref(),
                 ufw.as_ref(),
             ),
             numbers: Numbers::read(Reader::new(root)),
             applier: Applier::read(&reader, &init, &distribution, &services),
-            procps: Procps::of(&distribution),
+            procps,
             distribution,
             kernel,
             modules,

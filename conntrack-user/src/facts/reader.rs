@@ -114,6 +114,15 @@ impl<'r> Reader<'r> {
         })
     }
 
+    /// A file's text, as [`Reader::file`], of something that is run: what is larger
+    /// than any script is a program, of which nothing is to be read.
+    pub(crate) fn program(&self, path: &str) -> Option<TextFile> {
+        match self.root.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => None,
+            _ => self.file(path),
+        }
+    }
+
     /// Whether a file that is empty was not so where it came from: none of those
     /// in procfs is that are read here, but each has a length of 0 there, which
     /// tar goes by.
@@ -171,6 +180,15 @@ impl<'r> Reader<'r> {
     /// directory.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         self.noted(path, self.root.names(path)).unwrap_or_default()
+    }
+
+    /// Names of what is in a directory and is one itself.
+    pub(crate) fn directories(&self, path: &str) -> Vec<String> {
+        let is_directory =
+            |name: &String| matches!(self.root.names(format!("{path}/{name}")), Ok(Some(_)));
+        let mut names = self.names(path);
+        names.retain(is_directory);
+        names
     }
 
     /// Whether something is there.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::facts::{
     reader::{Reader, Source},
     shell::{Dialect, Fragment, Value},
-    sysctl::{Line, line},
+    sysctl::{self, Line, line},
 };
 
 /// ufw, if it is installed.
@@ -30,7 +30,7 @@ pub struct UfwSysctl {
 }
 
 impl Ufw {
-    pub(super) fn read(reader: &Reader<'_>) -> Option<Self> {
+    pub(super) fn read(reader: &Reader<'_>, command: sysctl::Dialect) -> Option<Self> {
         // Both are sourced by `ufw-init`, one after the other.
         let config = reader.text("/etc/ufw/ufw.conf")?;
         let config = Fragment::of(&config, Dialect::Sh);
@@ -51,7 +51,7 @@ impl Ufw {
             .filter(|path| !path.is_empty())
             .and_then(|path| reader.text(path))
             .map(|text| UfwSysctl {
-                lines: line::parse(&text.text),
+                lines: line::parse(&text.text, command),
                 file: text.file,
             });
         Some(Self {

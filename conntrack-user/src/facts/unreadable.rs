@@ -50,7 +50,7 @@ fn remedy(error: &io::Error, root: bool) -> &'static str {
             "root is refused, too: look for what forbids it (a missing capability, SELinux, AppArmor, \
              a network file system)"
         }
-        (_, Some(Errno::LOOP)) => "mend the symbolic link: it leads back to itself",
+        (_, Some(Errno::LOOP)) => "repair the symbolic link: it leads back to itself",
         (_, Some(Errno::ISDIR)) => {
             "a directory is in the place of the file: move it away, or put the file in its place"
         }
@@ -64,7 +64,7 @@ fn remedy(error: &io::Error, root: bool) -> &'static str {
         (io::ErrorKind::FileTooLarge, _) => {
             "look at the file: no file of settings is that large; shorten it or move it away"
         }
-        _ => "look for errors of the file system in the kernel log (dmesg), and mend it",
+        _ => "look for file system errors in the kernel log (dmesg), and repair the file system",
     }
 }
 

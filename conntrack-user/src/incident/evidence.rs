@@ -27,6 +27,9 @@ pub struct Evidence {
     /// Packets dropped since boot, if the limit is still what the kernel chose by
     /// itself. After it has been raised once they say nothing about it.
     pub dropped_before: u64,
+    /// Whether there are no counters at all, as in a copied tree without them: then
+    /// nothing tells whether packets are refused.
+    pub lacks_counters: bool,
 }
 
 /// Packets refused while somebody looked, by what they lacked.
@@ -64,6 +67,7 @@ impl Evidence {
             growth: namespace.growth,
             refused: BTreeMap::new(),
             dropped_before: dropped_before(namespace.counters.as_ref(), namespace.max, default),
+            lacks_counters: false,
         })
         .collect()
     }
@@ -79,6 +83,7 @@ impl Evidence {
             growth: None,
             refused: BTreeMap::new(),
             dropped_before: dropped_before(numbers.counters.as_ref(), numbers.limits.max, default),
+            lacks_counters: numbers.counters.is_none(),
         }
     }
 

@@ -73,9 +73,10 @@ impl Incident {
     pub fn sentences(&self) -> Vec<String> {
         let nothing = Sign::Refusal(Refusal::NothingRefused);
         let signs = self.evidence.iter().filter(|&it| *it != nothing);
-        std::iter::once(words::kind(self.kind).to_owned())
-            .chain(signs.map(words::sign))
-            .collect()
+        // Without counters "no packets are refused" would say what nobody knows.
+        let uncounted = Sign::Refusal(Refusal::LacksCounters);
+        let kind = (!self.evidence.contains(&uncounted)).then(|| words::kind(self.kind).to_owned());
+        kind.into_iter().chain(signs.map(words::sign)).collect()
     }
 
     /// What helps, each as a line.
@@ -306,7 +307,11 @@ fn shown_by(evidence: &Evidence, kind: Kind, pressure: Pressure, refused: Refuse
         });
     }
     if pressure == Pressure::Calm {
-        signs.push(Refusal::NothingRefused);
+        signs.push(if evidence.lacks_counters {
+            Refusal::LacksCounters
+        } else {
+            Refusal::NothingRefused
+        });
     }
     signs.into_iter().map(Sign::Refusal).collect()
 }

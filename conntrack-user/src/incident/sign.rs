@@ -25,6 +25,8 @@ pub enum Sign {
 pub enum Refusal {
     /// Nothing shows that packets are refused.
     NothingRefused,
+    /// A copied tree has no counters, which would show whether packets are refused.
+    LacksCounters,
     /// How full a table is.
     TableUse {
         /// Whose it is.

@@ -56,7 +56,8 @@ impl Machine<'_> {
     ///
     /// `net/ipv4/netfilter/ip_conntrack_core.c: ip_conntrack_init` (2.6.18),
     /// `net/netfilter/nf_conntrack_core.c: nf_conntrack_init_init_net` (2.6.32),
-    /// `nf_conntrack_init_start` (3.10 and later); other bounds since 5.15.
+    /// `nf_conntrack_init_start` (3.10 and later); a step at 4 GiB since 4.0, other
+    /// bounds since 5.15.
     pub fn default_table(&self, memory: u64) -> Table {
         let pointer = if self.is_64_bit { 8 } else { 4 };
         if self.generation == Generation::IpConntrack {
@@ -81,7 +82,7 @@ impl Machine<'_> {
             (buckets, 1)
         } else {
             let buckets = match memory {
-                _ if at((3, 10)) && memory > 4 * GIB => 65_536,
+                _ if self.has_step_at_4_gib() && memory > 4 * GIB => 65_536,
                 _ if memory > GIB => 16_384,
                 _ => by_memory.max(32),
             };
@@ -146,6 +147,21 @@ impl Machine<'_> {
         }
     }
 
+    /// Whether more than 4 GiB of memory make more buckets than 1 GiB does: since 4.0
+    /// (commit 88eab472ec21), and in the 3.10.0 of Enterprise Linux 7 and of OpenVZ 7,
+    /// which have it as a backport.
+    fn has_step_at_4_gib(&self) -> bool {
+        let Release {
+            major,
+            minor,
+            patch,
+            text,
+        } = self.release;
+        let is_el7 = (*major, *minor, *patch) == (3, 10, 0)
+            && [".el7", ".vz7"].iter().any(|mark| text.contains(mark));
+        is_el7 || self.is_at_least((4, 0))
+    }
+
     fn is_at_least(&self, release: (u32, u32)) -> bool {
         self.generation == Generation::NfConntrack
             && (self.release.major, self.release.minor) >= release
@@ -186,6 +202,29 @@ mod tests {
         assert_eq!(default("3.10.0-1160.el7", 16 * GIB), (65_536, 262_144));
         // Seen in a virtual machine with 987 MiB.
         assert_eq!(default("5.10.0-30-amd64", 987 * MIB), (8192, 32_768));
+    }
+
+    #[test]
+    fn the_step_at_4_gib_came_with_4_0() {
+        for release in [
+            "3.10.108",
+            "3.10.108-1.el7.elrepo.x86_64",
+            "3.13.0-170-generic",
+            "3.16.0-11-amd64",
+            "3.19.0-80-generic",
+        ] {
+            assert_eq!(default(release, 16 * GIB), (16_384, 65_536), "{release}");
+        }
+        for release in [
+            "3.10.0-1160.el7.x86_64",
+            "3.10.0-957.27.2.el7.centos.plus.x86_64",
+            "3.10.0-1160.105.1.vz7.214.3",
+            "4.0.0",
+            "4.4.0-210-generic",
+        ] {
+            assert_eq!(default(release, 16 * GIB), (65_536, 262_144), "{release}");
+            assert_eq!(default(release, 4 * GIB), (16_384, 65_536), "{release}");
+        }
     }
 
     #[test]

@@ -95,11 +95,13 @@ impl<'r> Draft<'r> {
             };
             return Ok((found.file, Some(content)));
         }
+        let new = self.root.new_file(path).with_context(shown)?;
         let path = Path::new(path);
         let parent = path.parent().unwrap_or(Path::new("/"));
         let parent = self.root.resolve(parent).with_context(shown)?;
-        let real = match (parent, path.file_name()) {
-            (Some(parent), Some(name)) => parent.join(name),
+        let real = match (new, parent, path.file_name()) {
+            (Some(new), ..) => new,
+            (None, Some(parent), Some(name)) => parent.join(name),
             _ => path.to_owned(),
         };
         let content = self.changes.get(&real).map(|change| change.after.clone());

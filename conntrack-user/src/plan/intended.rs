@@ -18,7 +18,8 @@ pub(crate) fn limit(facts: &Facts) -> Option<(Source, u64)> {
     let ufw = facts.ufw.iter().filter(|ufw| ufw.enabled);
     let ufw = ufw.filter_map(|ufw| ufw.sysctl.as_ref());
     let asked = |line: &Line| {
-        (line.key.variable() == Some(Variable::Max)).then(|| line::number(&line.value))?
+        line.sets(Variable::Max)
+            .then(|| line::number(&line.value))?
     };
     let lines = files
         .chain(ufw.map(|sysctl| (&sysctl.file, &sysctl.lines)))

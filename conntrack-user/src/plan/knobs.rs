@@ -64,16 +64,16 @@ pub(crate) fn what(owner: &Writer) -> String {
     match Form::of(owner) {
         _ if owner.name == "pve-firewall" => owner.knob.clone(),
         Form::Configuration { .. } => "set conntrack.min in the configuration of kube-proxy (with \
-                                       conntrack.maxPerCore: 0 and no min the host sets the limit)"
+                                       conntrack.maxPerCore: 0 it does not set the limit)"
             .to_owned(),
         Form::StaticPod | Form::Unit | Form::MicroK8s => {
-            "set the flag --conntrack-min of kube-proxy (with --conntrack-max-per-core=0 and no \
-             --conntrack-min the host sets the limit)"
+            "set the flag --conntrack-min of kube-proxy (with --conntrack-max-per-core=0 it does not \
+             set the limit)"
                 .to_owned()
         }
         Form::Rancher | Form::RancherUnit => {
-            "give kube-proxy the argument conntrack-min (with conntrack-max-per-core=0 and no \
-             conntrack-min the host sets the limit)"
+            "give kube-proxy the argument conntrack-min (with conntrack-max-per-core=0 it does not set \
+             the limit)"
                 .to_owned()
         }
         Form::Unknown => owner.knob.clone(),

@@ -3,7 +3,11 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    plan::{draft::Draft, model, module_option, places, purpose::Purpose, services, sizing::Size},
+    facts::Source,
+    plan::{
+        draft::Draft, edit, model, module_option, places, purpose::Purpose, services,
+        settings_file, sizing::Size,
+    },
     survival::{Action, Caveat, Event, Origin, Outcome, Start, Survival, simulate},
 };
 
@@ -53,7 +57,7 @@ fn mend(draft: &mut Draft<'_>, size: &Size, before: &Survival) -> Result<bool> {
             if model::is_raised_to(before, &event, outcome, size.max)
                 && module_option::decides_alone(&draft.facts).as_ref() != Some(&event)
                 && places::reads_settings(draft, &event)
-                && places::add_setting(draft, size, &event, None)?
+                && settings_file::add_setting(draft, size, &event, None)?
             {
                 return Ok(true);
             }
@@ -77,16 +81,19 @@ fn mend_outcome(
             let doubtful = outcome
                 .caveats
                 .contains(&Caveat::NameUnknown(source.clone()));
-            if doubtful && places::is_ours_to_edit(&source.file) {
+            if doubtful && settings_file::is_ours_to_edit(&source.file) {
                 let key = draft.facts.kernel.generation.max_sysctl();
                 return draft.rewrite(&source.file, source.line, key, size.max);
             }
-            return if places::is_ours_to_edit(&source.file) {
+            if settings_file::is_ours_to_edit(&source.file) && is_editable(draft, source)? {
                 let purpose = Purpose::Decides(event);
-                draft.set_value(&source.file, source.line, size.max, purpose)
-            } else {
-                places::add_setting(draft, size, &event, Some(&source.file))
-            };
+                return draft.set_value(&source.file, source.line, size.max, purpose);
+            }
+            return settings_file::add_setting(draft, size, &event, Some(&source.file));
+        }
+        // A line that nobody can tell the effect of: a later one decides.
+        Origin::Unknown { source, .. } if places::is_of_settings(&draft.facts, source) => {
+            return settings_file::add_setting(draft, size, &event, Some(&source.file));
         }
         // Another writer would win, or nobody can tell: files cannot help.
         Origin::Writer { .. } | Origin::Unknown { .. } => return Ok(false),
@@ -95,7 +102,8 @@ fn mend_outcome(
     // A line that has no effect, because of its name or its form.
     let refused = outcome.steps.iter().rev().find_map(|step| {
         let source = step.source.as_ref()?;
-        (step.does == Action::Refused && places::is_ours_to_edit(&source.file)).then_some(source)
+        (step.does == Action::Refused && settings_file::is_ours_to_edit(&source.file))
+            .then_some(source)
     });
     if let Some(source) = refused {
         let key = draft.facts.kernel.generation.max_sysctl();
@@ -104,7 +112,22 @@ fn mend_outcome(
     }
     // Only if something reads settings at this event.
     if places::reads_settings(draft, &event) {
-        return places::add_setting(draft, size, &event, None);
+        return settings_file::add_setting(draft, size, &event, None);
     }
     Ok(false)
+}
+
+/// Whether the value in a line is only that of the limit, and can be changed there.
+fn is_editable(draft: &Draft<'_>, source: &Source) -> Result<bool> {
+    let in_files = draft.facts.sysctl.all();
+    let mut lines = in_files
+        .filter(|file| file.file == source.file)
+        .flat_map(|file| &file.lines)
+        .filter(|line| line.number == source.line);
+    if lines.any(|line| line.key.is_pattern()) {
+        return Ok(false);
+    }
+    let (_, content) = draft.read(&source.file.to_string_lossy())?;
+    let content = content.unwrap_or_default();
+    Ok(edit::sysctl::set_value(&content, source.line, 0).is_some())
 }

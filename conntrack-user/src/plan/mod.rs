@@ -19,6 +19,7 @@ mod places;
 mod purpose;
 pub mod script;
 mod services;
+mod settings_file;
 pub mod sizing;
 pub(crate) mod text;
 

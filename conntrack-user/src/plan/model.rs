@@ -171,7 +171,10 @@ pub(crate) fn overshoots(plan: &Plan, affordable: Option<u64>) -> Vec<Finding> {
                 ),
                 outcome.origin.why(),
                 too_much.map_or_else(String::new, |affordable| {
-                    format!("{} entries take 10 % of the memory", number(affordable))
+                    format!(
+                        "choose a lower limit: {} entries take 10 % of the memory",
+                        number(affordable)
+                    )
                 }),
             )
         })

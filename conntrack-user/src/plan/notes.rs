@@ -88,8 +88,8 @@ pub(crate) fn by_hand(facts: &Facts, size: &Size) -> Note {
     Note {
         what: format!("set the limit in {}", facts.init.start_script()),
         why: format!(
-            "this host is started by {}, and ctdrop does not know which settings that applies at boot, \
-             so no file is changed and nothing is promised",
+            "this host is started by {}; ctdrop does not know which settings it applies at boot, so \
+             ctdrop changes no file and cannot predict the limit after a boot",
             facts.init.name()
         ),
         snippet: format!(
@@ -119,7 +119,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
         .iter()
         .filter(|writer| {
             let sets = writer.sets.as_ref();
-            writer.active && sets.is_some_and(|sets| !sets.reapplies && sets.max != Some(size.max))
+            writer.active && sets.is_some_and(|sets| !sets.reapplies && !sets.sets_only(size.max))
         })
         .map(|writer| Note {
             what: format!("{} sets another limit: {}", writer.title(), writer.knob),
@@ -142,7 +142,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             .map(|writer| Note {
                 what: format!("firewalld {}", writer.behaviour),
                 why: format!(
-                    "with the module option the limit is then {}",
+                    "the module option then sets the limit to {}",
                     number(8 * size.buckets)
                 ),
                 snippet: String::new(),
@@ -150,7 +150,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
     );
     if let Some(install) = &facts.modules.install {
         notes.push(Note {
-            what: format!("{install} runs a command in place of loading the module"),
+            what: format!("{install} runs a command instead of loading the module"),
             why: "its effect on options and limit is unknown".to_owned(),
             snippet: String::new(),
         });

@@ -8,31 +8,20 @@ use crate::{
     facts::{
         Facts, Source,
         init::{EarlyList, Init},
-        iptables::IptablesService,
-        sysctl::{SYSCTL_CONF, SysctlFile, Variable, line::number},
+        sysctl::{Variable, line::number},
     },
     kernel::generation::Generation,
     plan::{
         draft::Draft,
-        edit::{self, MARK, TEMPORARY, modprobe},
+        edit::{self, MARK, modprobe},
         notes,
         purpose::Purpose,
+        settings_file,
         sizing::Size,
     },
     say::finding::Code,
     survival::{Action, Event, Start, order, simulate},
 };
-
-/// Names of the settings file that ctdrop creates: it takes the first that sorts
-/// after all files that it cannot change.
-const DROP_IN: [&str; 3] = ["90-ctdrop.conf", "99-zz-ctdrop.conf", "zz-ctdrop.conf"];
-
-/// Whether a file may be changed: it belongs to the host, not to a package, to the
-/// time until the next boot, or to an interrupted fix.
-pub(crate) fn is_ours_to_edit(file: &Path) -> bool {
-    let name = file.file_name().unwrap_or_default();
-    file.starts_with("/etc") && !name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
-}
 
 /// Whether something reads settings at an event, so that a further one has an
 /// effect.
@@ -50,88 +39,6 @@ pub(crate) fn reads_settings(draft: &Draft<'_>, event: &Event) -> bool {
             facts.kernel.is_at_least(5, 11) == Some(true) && !facts.modules.udev.is_empty()
         }
     }
-}
-
-/// Adds the setting to a file that is read at this event. It must come after the
-/// file `after`.
-pub(crate) fn add_setting(
-    draft: &mut Draft<'_>,
-    size: &Size,
-    event: &Event,
-    after: Option<&Path>,
-) -> Result<bool> {
-    let line = format!(
-        "{} = {}",
-        draft.facts.kernel.generation.max_sysctl(),
-        size.max
-    );
-    // Where this file comes last, its line counts whatever the others say.
-    let is_last = draft.facts.applier.order.ends_with_conf();
-    let to_conf = goes_to_sysctl_conf(&draft.facts, event);
-    let path = if to_conf && after.is_none() || is_last && (to_conf || after.is_some()) {
-        SYSCTL_CONF.to_owned()
-    } else {
-        match drop_in(&draft.facts) {
-            Some(name) => format!("/etc/sysctl.d/{name}"),
-            None => return Ok(false),
-        }
-    };
-    let (file, content) = draft.read(&path)?;
-    let content = content.unwrap_or_default();
-    if edit::lines(&content)
-        .iter()
-        .any(|known| known.trim_ascii() == line.as_bytes())
-    {
-        return Ok(false);
-    }
-    let purpose = Purpose::Sets(event.clone());
-    draft.put(&file, edit::append(&content, &line), 0o644, purpose)
-}
-
-fn goes_to_sysctl_conf(facts: &Facts, event: &Event) -> bool {
-    let only_conf = |service: &IptablesService| {
-        let load = service.load.as_ref();
-        load.is_some_and(|load| load.files.iter().any(|file| file == SYSCTL_CONF))
-    };
-    match event {
-        Event::Restart(name) => facts.iptables_service(name).is_some_and(only_conf),
-        Event::Boot | Event::Reload => match facts.init {
-            // An upgrade of OpenWrt keeps this file, and not the directory.
-            Init::RcSysinit { .. } | Init::Procd => true,
-            _ if !facts.applier.order.reads_directory() => true,
-            // One file for both, where there is one.
-            _ => facts.iptables.iter().any(only_conf) && is_linked(facts),
-        },
-    }
-}
-
-/// Whether systemd-sysctl gets to see `/etc/sysctl.conf`.
-fn is_linked(facts: &Facts) -> bool {
-    let conf = Path::new(SYSCTL_CONF);
-    order::systemd(&facts.sysctl)
-        .iter()
-        .any(|file| file.file == conf)
-}
-
-/// The first name that sorts after all files that set the limit and cannot be
-/// changed.
-fn drop_in(facts: &Facts) -> Option<&'static str> {
-    let fixed = |file: &&SysctlFile| {
-        !is_ours_to_edit(&file.file)
-            && file
-                .lines
-                .iter()
-                .any(|line| line.key.variable() == Some(Variable::Max))
-    };
-    let last = facts
-        .sysctl
-        .files
-        .iter()
-        .filter(fixed)
-        .map(|file| file.name.as_str())
-        .max()
-        .unwrap_or_default();
-    DROP_IN.into_iter().find(|name| *name > last)
 }
 
 /// The option `hashsize`: with it the module starts with a limit of eight times the
@@ -157,9 +64,10 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
             return Ok(());
         }
         let file = &hashsize.source.file;
-        if is_ours_to_edit(file) {
-            draft.edit(file, purpose, |content| {
-                modprobe::set_hashsize(content, hashsize.source.line, size.buckets)
+        if settings_file::is_ours_to_edit(file) {
+            let buckets = size.buckets;
+            draft.edit(file, Purpose::ModuleOption { buckets }, |content| {
+                modprobe::set_hashsize(content, hashsize.source.line, buckets)
             })?;
             return Ok(());
         }
@@ -273,10 +181,10 @@ pub(crate) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         .facts
         .sysctl
         .all()
-        .filter(|file| is_ours_to_edit(&file.file))
+        .filter(|file| settings_file::is_ours_to_edit(&file.file))
         .flat_map(|file| file.lines.iter().map(move |line| (file.file.clone(), line)))
         .filter(|(_, line)| {
-            line.key.variable() == Some(Variable::Buckets)
+            line.sets(Variable::Buckets)
                 && number(&line.value).is_some_and(|buckets| buckets < size.buckets)
         })
         .map(|(file, line)| (file, line.number))
@@ -289,7 +197,7 @@ pub(crate) fn buckets(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     if facts.kernel.is_module() || !sets_buckets(facts) || boot.buckets >= Some(size.buckets) {
         return Ok(());
     }
-    let Some(name) = drop_in(facts) else {
+    let Some(name) = settings_file::drop_in(facts, None) else {
         return Ok(());
     };
     let (file, content) = draft.read(&format!("/etc/sysctl.d/{name}"))?;
@@ -318,8 +226,8 @@ pub(crate) fn aliases(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
         .into_iter()
         .flat_map(|file| file.lines.iter().map(move |line| (file.file.clone(), line)))
         .filter(|(file, line)| {
-            is_ours_to_edit(file)
-                && line.key.variable() == Some(Variable::Max)
+            settings_file::is_ours_to_edit(file)
+                && line.sets(Variable::Max)
                 && !size.is_met_by(number(&line.value))
         })
         .map(|(file, line)| (file, line.number))
@@ -339,11 +247,15 @@ fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
         .into_iter()
         .chain(services)
     {
+        // Where no line sets it, those that come too early are not overridden.
+        let is_set = outcome.steps.iter().any(|step| step.does == Action::Sets);
         for step in &outcome.steps {
             if let Some(source) = &step.source
+                && is_set
                 && matches!(step.does, Action::Sets | Action::TooEarly)
                 && !size.is_met_by(step.value)
                 && is_of_settings(&draft.facts, source)
+                && !sets_wanted(&draft.facts, source, size)
                 && !sources.contains(source)
             {
                 sources.push(source.clone());
@@ -353,7 +265,16 @@ fn overridden(draft: &Draft<'_>, size: &Size) -> Vec<Source> {
     sources
 }
 
-fn is_of_settings(facts: &Facts, source: &Source) -> bool {
+/// Whether a line sets the limit as wanted, whatever is known of who applies it.
+fn sets_wanted(facts: &Facts, source: &Source, size: &Size) -> bool {
+    let files = facts.sysctl.all().filter(|file| file.file == source.file);
+    let mut lines = files
+        .flat_map(|file| &file.lines)
+        .filter(|line| line.number == source.line);
+    lines.any(|line| line.sets(Variable::Max) && size.is_met_by(number(&line.value)))
+}
+
+pub(crate) fn is_of_settings(facts: &Facts, source: &Source) -> bool {
     facts.sysctl.all().any(|file| file.file == source.file)
 }
 
@@ -387,7 +308,7 @@ pub(crate) fn backups(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
     }
     let proper = overridden(draft, size)
         .into_iter()
-        .filter(|source| is_ours_to_edit(&source.file) && !is_backup(&source.file));
+        .filter(|source| settings_file::is_ours_to_edit(&source.file) && !is_backup(&source.file));
     for source in proper {
         draft.set_value(&source.file, source.line, size.max, Purpose::Backup)?;
     }
@@ -401,7 +322,7 @@ pub(crate) fn overridden_lines(
     comment_out: bool,
 ) -> Result<()> {
     for source in overridden(draft, size) {
-        if comment_out && is_ours_to_edit(&source.file) {
+        if comment_out && settings_file::is_ours_to_edit(&source.file) {
             draft.edit(&source.file, Purpose::Overridden, |content| {
                 edit::sysctl::comment_out(content, source.line)
             })?;

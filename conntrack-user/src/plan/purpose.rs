@@ -61,7 +61,8 @@ impl fmt::Display for Purpose {
                 "conntrack is built into this kernel, so there is no module option",
             ),
             Self::NoOrder => f.write_str(
-                "this version of systemd-sysctl applies the names of one variable in no fixed order",
+                "this version of systemd-sysctl applies different names of the limit in no fixed order, so \
+                 all of them must set the same value",
             ),
             Self::Backup => f.write_str("the limit must not depend on a backup file"),
             Self::Overridden => f.write_str("another line overrides this one"),

@@ -149,7 +149,8 @@ fn matched<'f>(facts: &'f Facts, service: &IptablesService, word: &str) -> Vec<(
     patterns
         .flat_map(|pattern| order::expand(&facts.sysctl, pattern))
         .flat_map(|file| {
-            let lines = file.lines.iter().filter(|line| line.text.contains(word));
+            let lines = file.by_command.iter();
+            let lines = lines.filter(|line| line.text.contains(word));
             lines.map(move |line| (format!("{}:{}", file.file.display(), line.number), line))
         })
         .collect()

@@ -163,7 +163,7 @@ fn by_demand(
     why: &mut Vec<String>,
 ) -> Result<u64> {
     if current == Some(0) {
-        bail!("the limit is 0, which means none: give --to N to set one");
+        bail!("the limit is 0, which means no limit: give --to N to set one");
     }
     let intended = intended::limit(facts);
     let floor = match (current, &intended) {
@@ -191,8 +191,7 @@ fn by_demand(
     let needed = (2 * peak).max((peak + more) * 3 / 2);
     let rounded = needed.div_ceil(UNIT) * UNIT;
     why.push(format!(
-        "demand: {} at most, and {}; wanted: {}, the larger of 2 × {} and 1.5 × {}, rounded up to \
-         {}",
+        "demand: up to {}{}; wanted: {}, the larger of 2 × {} and 1.5 × {}, rounded up to {}",
         counted_entries(peak),
         held_back(&wanted.refused),
         number(needed),
@@ -216,32 +215,27 @@ fn by_demand(
     Ok(bounded.clamp(floor, floor.max(LARGEST / UNIT * UNIT)))
 }
 
-/// `20 more entries: the flows that were refused`
+/// `, plus 20 for the refused flows`
 fn held_back(refused: &HeldBack) -> String {
     let HeldBack {
         at_least,
         at_most,
         counted,
     } = *refused;
-    let entries = |count| if count == 1 { "entry" } else { "entries" };
     match counted {
-        _ if at_most == 0 => "no more, because no flow was refused".to_owned(),
-        Counted::Flows if at_least == at_most => format!(
-            "{} more {}: the flows that were refused",
-            number(at_least),
-            entries(at_least)
-        ),
+        _ if at_most == 0 => " (no flow was refused)".to_owned(),
+        Counted::Flows if at_least == at_most => {
+            format!(", plus {} for the refused flows", number(at_least))
+        }
         Counted::Flows => format!(
-            "at least {} more {}, at most {}: the flows that were refused; of some packets the flow is \
-             not known",
+            ", plus at least {} and at most {} for the refused flows (ctdrop does not know the flow of \
+             every refused packet)",
             number(at_least),
-            entries(at_least),
             number(at_most)
         ),
         Counted::Packets => format!(
-            "at most {} more {}: refused packets, of which several can be of one flow",
-            number(at_most),
-            entries(at_most)
+            ", plus at most {} for the refused packets (several packets can belong to one flow)",
+            number(at_most)
         ),
     }
 }

@@ -43,11 +43,12 @@ pub(crate) fn lines(facts: &Facts, incident: &Incident, plan: &Plan, root: &Path
         let nothing = if !plan.notes.is_empty() {
             "ctdrop changes nothing here; see \"To do elsewhere\"."
         } else if incident.kind == Kind::NotSeen {
-            "Nothing is changed: it is unknown whether anything needs to be (see the warnings)."
+            "Nothing is changed. ctdrop cannot tell whether a change is needed: see the warnings."
         } else {
             "Nothing needs to be changed."
         };
         lines.push(nothing.to_owned());
+        lines.push(String::new());
     }
     lines.extend(live(plan));
     lines.extend(files(plan));

@@ -70,7 +70,7 @@ pub enum Code {
     /// info: no service of this host does that.
     LimitLostByReload,
     /// A line that sets the limit has no effect: its name or its value is wrong
-    /// for this kernel.
+    /// for this kernel, or it sets the number of entries, which can only be read.
     SettingIneffective,
     /// Nothing reads a file at boot that sets the limit.
     SettingNotRead,

@@ -229,7 +229,7 @@ impl<'f> Machine<'f> {
         }
     }
 
-    /// What only the shell can tell may have changed the limit.
+    /// Something that cannot be told may have changed the limit.
     pub(super) fn doubt(&mut self, by: Actor, source: &Source) {
         let source = source.clone();
         let origin = Origin::Unknown {
@@ -351,7 +351,7 @@ impl<'f> Machine<'f> {
             Applier::Procps => {
                 let etc_before_run = self.facts.procps.etc_before_run;
                 let files = order::procps_system(&self.facts.sysctl, etc_before_run);
-                self.run_sysctl(by, &files);
+                self.run_sysctl_once(by, &files);
             }
         }
     }

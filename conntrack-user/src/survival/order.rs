@@ -133,6 +133,7 @@ fn without_overridden(files: Vec<&SysctlFile>) -> Vec<&SysctlFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::sysctl::{Dialect, Readers};
 
     fn file(directory: &'static str, name: &str) -> SysctlFile {
         SysctlFile {
@@ -140,11 +141,16 @@ mod tests {
             name: name.to_owned(),
             file: format!("{directory}/{name}").into(),
             lines: Vec::new(),
+            by_command: Vec::new(),
         }
     }
 
     fn sysctl() -> Sysctl {
         Sysctl {
+            readers: Readers {
+                boot: Dialect::Procps4,
+                command: Dialect::Procps4,
+            },
             conf: Some(file("/etc", "sysctl.conf")),
             files: vec![
                 file("/etc/sysctl.d", ".hidden.conf"),

@@ -67,7 +67,8 @@ pub enum Origin {
         /// What starts the host ([`name`](crate::facts::init::Init::name)).
         init: &'static str,
     },
-    /// Something that only the shell can tell.
+    /// Something that cannot be told: what the shell makes of a script, or what a
+    /// program or the kernel makes of a setting.
     Unknown {
         /// The line.
         source: Source,

@@ -5,7 +5,7 @@ use crate::{
         Source,
         host_kernel::Form,
         iptables::{IptablesService, LoadSysctl},
-        sysctl::{Variable, line::number},
+        sysctl::{Does, Variable, line::number},
         writers::Timing,
     },
     survival::{
@@ -158,8 +158,9 @@ fn may_set_another(machine: &Machine<'_>, load: &LoadSysctl) -> bool {
         .files
         .iter()
         .flat_map(|pattern| order::expand(&machine.facts.sysctl, pattern));
-    files.flat_map(|file| &file.lines).any(|line| {
-        line.key.variable() == Some(Variable::Max) && number(&line.value) != machine.max()
+    files.flat_map(|file| &file.by_command).any(|line| {
+        line.does == Does::Unclear
+            || line.sets(Variable::Max) && number(&line.value) != machine.max()
     })
 }
 
@@ -175,7 +176,11 @@ fn load_sysctl(
     let dash = machine.knows_dash();
     for pattern in &load.files {
         for file in order::expand(&facts.sysctl, pattern) {
-            for line in file.lines.iter().filter(|line| line.text.contains(word)) {
+            for line in file
+                .by_command
+                .iter()
+                .filter(|line| line.text.contains(word))
+            {
                 let setting = || Source {
                     file: file.file.clone(),
                     line: line.number,

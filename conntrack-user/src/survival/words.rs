@@ -105,11 +105,11 @@ impl Origin {
                  are unknown here",
             ),
             Self::UnknownInit { init } => format!(
-                "this host is started by {init}, and ctdrop does not know which settings that applies \
-                 at boot"
+                "this host is started by {init}; ctdrop does not know which settings it applies at \
+                 boot"
             ),
             Self::Unknown { by, .. } => {
-                format!("only the shell can tell what {by} does there, so the limit is unknown")
+                format!("ctdrop cannot predict what {by} does there, so the limit is unknown")
             }
             Self::Current => "nothing changes the limit".to_owned(),
             Self::NotLoaded => "nothing loads conntrack".to_owned(),
@@ -209,12 +209,11 @@ impl fmt::Display for Caveat {
             Self::NotCaptured(directory) => write!(f, "the tree has no {directory}"),
             Self::InstallCommand(source) => write!(
                 f,
-                "{source} runs a command in place of loading the module; its effect is unknown"
+                "{source} runs a command instead of loading the module; its effect is unknown"
             ),
-            Self::KeptOut(source) => write!(
-                f,
-                "{source} makes modprobe do nothing in place of loading conntrack"
-            ),
+            Self::KeptOut(source) => {
+                write!(f, "because of {source}, modprobe does not load conntrack")
+            }
             Self::UdevRace(source) => write!(
                 f,
                 "before Linux 5.11 the udev rule {source} may run before the module is ready, so \
@@ -231,12 +230,12 @@ impl fmt::Display for Caveat {
             ),
             Self::NameUnknown(source) => write!(
                 f,
-                "{source} sets the limit by a name that not every kernel before 4.9 has, and nothing \
-                 tells whether this one does (/boot/config-*)"
+                "{source} sets the limit by a name that not every kernel before 4.9 has, and neither \
+                 /proc/sys nor /boot/config-* shows whether this kernel has it"
             ),
             Self::Pattern(source) => write!(
                 f,
-                "{source} is a pattern that matches the limit; ctdrop cannot tell whether the line sets \
+                "{source} is a pattern that may match the limit; ctdrop cannot tell whether the line sets \
                  the limit"
             ),
             Self::KeptLoaded(service) => write!(
@@ -245,7 +244,7 @@ impl fmt::Display for Caveat {
             ),
             Self::ComputedList { list, source } => write!(
                 f,
-                "only the shell can tell the value of {list}, because of {source} ({})",
+                "ctdrop cannot evaluate {source} ({}), so the value of {list} is unknown",
                 source.text
             ),
             Self::FilePattern { word, list } => write!(
@@ -254,12 +253,12 @@ impl fmt::Display for Caveat {
             ),
             Self::Prefixed { script, setting } => write!(
                 f,
-                "{script} puts the file name before each line, so that {setting} is not applied"
+                "{script} puts the file name before each line, so {setting} is not applied"
             ),
             Self::StartFails { setting, service } => write!(
                 f,
-                "{setting} cannot be applied, so that the start of {service} fails although its \
-                 rules are loaded"
+                "{setting} cannot be applied, so the start of {service} fails although its rules \
+                 are loaded"
             ),
             Self::NeedsBridge { setting, service } => write!(
                 f,

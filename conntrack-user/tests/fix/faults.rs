@@ -363,3 +363,24 @@ fn a_link_does_not_lead_out_of_the_tree() {
     assert_eq!(tree.whole(), before);
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
+
+/// A link to nothing: what a shell would write through it is written there.
+#[test]
+fn a_link_to_a_missing_file_is_written_through() {
+    let tree = Tree::copy_of("el6-iptables-16");
+    let config = "/etc/sysconfig/iptables-config";
+    fs::remove_file(tree.at(config)).unwrap();
+    symlink("/etc/sysconfig/iptables-own", tree.at(config)).unwrap();
+    tree.done("fix", &["--yes", "--to", "1500000"]);
+    assert!(tree.at(config).is_symlink());
+    let list = "IPTABLES_SYSCTL_LOAD_LIST=\".nf_conntrack\"";
+    let made = tree.text("/etc/sysconfig/iptables-own");
+    assert!(made.contains(list), "{made}");
+    tree.done("undo", &[]);
+    assert!(!tree.at("/etc/sysconfig/iptables-own").exists());
+    // Nothing can be made where it leads to.
+    fs::remove_file(tree.at(config)).unwrap();
+    symlink("/nowhere/iptables-config", tree.at(config)).unwrap();
+    let output = tree.run("fix", &["--yes", "--to", "1500000"]);
+    failed(&output, &[config, "delete the link"]);
+}

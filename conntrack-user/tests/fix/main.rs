@@ -7,6 +7,7 @@ mod faults;
 mod kills;
 mod platforms;
 mod script;
+mod settings;
 mod sizes;
 mod tree;
 mod unwritable;

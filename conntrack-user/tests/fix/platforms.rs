@@ -147,6 +147,25 @@ fn each_platform() {
     }
 }
 
+/// Each line that is added for the module's option has the buckets that are said.
+fn buckets_are_as_said(out: &str) {
+    let added = |line: &str| {
+        Some(
+            line.strip_prefix('+')?
+                .split_once("hashsize=")?
+                .1
+                .to_owned(),
+        )
+    };
+    for buckets in out.lines().filter_map(added) {
+        let digits: String = buckets.chars().take_while(char::is_ascii_digit).collect();
+        let said = "the module then starts with ";
+        let said = out.lines().filter_map(|line| line.split_once(said));
+        let mut said = said.map(|(_, rest)| rest.split(' ').next().unwrap().replace(',', ""));
+        assert!(said.any(|said| said == digits), "{digits}: {out}");
+    }
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     for (name, _) in TABLE {
@@ -154,9 +173,35 @@ fn a_dry_run_writes_nothing() {
         let before = tree.whole();
         let out = tree.done("fix", &["--to", "1500000", "--dry-run"]);
         assert!(out.contains("+++ b/etc/"), "{out}");
+        buckets_are_as_said(&out);
         assert_eq!(tree.whole(), before, "{name}");
         assert!(!tree.at(KEPT).exists());
     }
+}
+
+/// Fewer than the kernel would choose by itself.
+#[test]
+fn an_option_that_is_there_gets_what_is_said() {
+    let tree = Tree::copy_of("debian12");
+    tree.write(
+        "/etc/modprobe.d/nf_conntrack.conf",
+        "options nf_conntrack hashsize=512\n",
+    );
+    let out = tree.done("fix", &["--to", "100000", "--dry-run"]);
+    assert!(out.contains("+options nf_conntrack hashsize="), "{out}");
+    buckets_are_as_said(&out);
+}
+
+/// Settings come before the module there, and no line overrides them.
+#[test]
+fn a_line_that_comes_too_early_is_not_called_overridden() {
+    let tree = tree("sles11");
+    tree.write(
+        "/etc/sysctl.conf",
+        "net.ipv4.netfilter.ip_conntrack_max = 200000\nnet.netfilter.nf_conntrack_max = 200000\n",
+    );
+    let out = tree.done("fix", &["--to", "1500000", "--dry-run"]);
+    assert!(!out.contains("is overridden"), "{out}");
 }
 
 #[test]

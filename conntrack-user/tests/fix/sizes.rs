@@ -96,8 +96,8 @@ fn flows_that_try_again_want_no_more_room() {
     // 20 flows, refused 200 times a second.
     let flows = why(full_by_flows(3_300, 20, 20));
     assert_eq!(flows.max, 8_192);
-    let said = "demand: 3,300 entries at most, and 20 more entries: the flows that were refused; wanted: \
-                6,600, the larger of 2 × 3,300 and 1.5 × 3,320, rounded up to 8,192";
+    let said = "demand: up to 3,300 entries, plus 20 for the refused flows; wanted: 6,600, the larger of \
+                2 × 3,300 and 1.5 × 3,320, rounded up to 8,192";
     assert!(
         flows.why.iter().any(|line| line == said),
         "{:#?}",
@@ -108,7 +108,7 @@ fn flows_that_try_again_want_no_more_room() {
     // Some had no room among the flows: no more is sure, and it is said.
     let unsure = why(full_by_flows(3_300, 20, 24_000));
     assert_eq!(unsure.max, 8_192);
-    let said = "at least 20 more entries, at most 24,000: the flows that were refused";
+    let said = "plus at least 20 and at most 24,000 for the refused flows";
     assert!(
         unsure.why.iter().any(|line| line.contains(said)),
         "{:#?}",
@@ -118,7 +118,7 @@ fn flows_that_try_again_want_no_more_room() {
     let packets = why(full(3_300, 200.0));
     assert_eq!(packets.max, 40_960);
     let said =
-        "and at most 24,000 more entries: refused packets, of which several can be of one flow";
+        "plus at most 24,000 for the refused packets (several packets can belong to one flow)";
     assert!(
         packets.why.iter().any(|line| line.contains(said)),
         "{:#?}",

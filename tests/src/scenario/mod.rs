@@ -50,6 +50,7 @@ pub static ALL: &[&Scenario] = &[
     &lifecycle::PINS_MODULE,
     &module_life::WAITS,
     &module_life::RELOADS,
+    &module_life::RELOADS_SEEN,
     &errors::ERRORS,
     &errors::NO_KERNEL_SUPPORT,
     &probe::PROBE,

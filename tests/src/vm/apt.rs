@@ -81,6 +81,28 @@ impl Apt {
         Ok(())
     }
 
+    /// Downloads a package and all that it depends on into `directory`.
+    pub(super) fn download_whole(&self, name: &str, directory: &Path) -> Result<()> {
+        let partial = directory.join("partial");
+        fs::create_dir_all(&partial)
+            .with_context(|| format!("cannot create {}", partial.display()))?;
+        let mut apt_get = self.command("apt-get");
+        apt_get
+            .args([
+                "--quiet",
+                "--yes",
+                "--download-only",
+                "--no-install-recommends",
+            ])
+            .args([
+                "-o",
+                &format!("Dir::Cache::archives={}", directory.display()),
+            ])
+            .args(["install", name]);
+        command::output(&mut apt_get).with_context(|| format!("cannot download {name}"))?;
+        Ok(())
+    }
+
     /// The package `name` and all parts of a kernel that it leads to.
     fn parts(&self, name: &str) -> Result<BTreeSet<String>> {
         let mut found = BTreeSet::new();

@@ -16,6 +16,7 @@ mod shared;
 pub mod systems;
 mod tools;
 mod trial;
+pub mod unpacked;
 
 pub use self::{
     binaries::Binaries,

@@ -12,8 +12,8 @@ use super::section;
 const KERNEL: &str = "6.12";
 
 const HEAD: &str = "\
-| where | entries | `ctdrop who` | `conntrack -L` into awk | ratio | of processor time | memory of ctdrop |
-| --- | --- | --- | --- | --- | --- | --- |
+| where | entries | look idle | `ctdrop who` | `conntrack -L` into awk | ratio | of processor time | memory of ctdrop |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
 /// Measures in a virtual machine, where the table may hold a million entries,

@@ -111,10 +111,10 @@ fn busybox(generation: Generation) -> Vec<String> {
     vec![
         look_first(generation),
         format!(
-            "have the script that the device runs at its start, after the firewall's, write N to \
+            "in a script that the device runs at its start, after the firewall's script, write N to \
              {}, with N twice what is there now: Buildroot reads /etc/sysctl.conf if it has \
-             S02sysctl, Tomato and DD-WRT have a script for the start in their web interface; \
-             look at free memory first",
+             S02sysctl, Tomato and DD-WRT have a start script in their web interface; look at free \
+             memory first",
             generation.max_file()
         ),
         now(generation, "N"),
@@ -202,9 +202,8 @@ pub(super) fn container(container: u32, generation: Generation) -> Vec<String> {
             generation.table_file()
         ),
         format!(
-            "see the limit that it has: vzctl exec {container} sysctl {sysctl}; it is the one of \
-             the node, where {sysctl} is to be raised, unless the container sets a lower one in \
-             its own /etc/sysctl.conf"
+            "see its limit: vzctl exec {container} sysctl {sysctl}; raise {sysctl} on the node, \
+             or in /etc/sysctl.conf of the container if that sets a lower limit"
         ),
     ]
 }
@@ -213,7 +212,7 @@ pub(super) fn container(container: u32, generation: Generation) -> Vec<String> {
 pub(super) fn expectations() -> Vec<String> {
     vec![
         "see which helper expects them: conntrack -L expect, or /proc/net/nf_conntrack_expect; \
-         with many of one client, look at that client first"
+         if many are from one client, look at that client first"
             .to_owned(),
         "raise net.netfilter.nf_conntrack_expect_max, in a file of /etc/sysctl.d too, or do not \
          assign the helper where nobody needs it"

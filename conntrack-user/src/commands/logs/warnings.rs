@@ -16,7 +16,22 @@ pub(super) fn of(read: &Summary) -> Vec<String> {
     warnings.extend(open(tally, read.lacks_reports));
     warnings.extend(damaged(tally));
     warnings.extend(excerpt(read.unfollowed));
+    warnings.extend(without_time(tally));
     warnings
+}
+
+/// Says which lines have no time, among others that have one.
+fn without_time(tally: &Tally) -> Option<String> {
+    let minutes = tally.by_minute();
+    let lines = minutes.get(&Moment::Unknown)?.lines;
+    (lines > 0 && minutes.len() > 1).then(|| {
+        format!(
+            "{} about a full table without a time of day, such as those of dmesg -e and -H with \
+             only the seconds since the line before ([  +0.000005]): the minutes do not have \
+             them; dmesg without options gives each line a time",
+            counted(lines, "line")
+        )
+    })
 }
 
 /// Says which bursts may have been larger because nothing was reported of them.

@@ -89,9 +89,9 @@ pub fn text(advice: Advice) -> AdviceText {
         Advice::ExpectationsFull { lines } => (
             "the table of expected connections was full".to_owned(),
             format!(
-                "{}; helpers (FTP, SIP, H.323) expect the connections that their protocol agrees \
-                 upon. Without room for one the helper drops the packet that agrees upon it; other \
-                 packets are not refused for it, and the conntrack table need not be full",
+                "{}; helpers (FTP, SIP, H.323) expect the connections that their protocol \
+                 negotiates. If there is no room for one, the helper drops the packet that negotiates \
+                 it. Other packets are not refused, and the conntrack table need not be full",
                 match lines {
                     1 => "1 line says so".to_owned(),
                     more => format!("{} lines say so", number(more)),

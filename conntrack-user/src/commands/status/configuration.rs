@@ -5,7 +5,7 @@ use crate::{
     facts::{
         Facts, Source,
         iptables::IptablesService,
-        sysctl::{SysctlFile, Variable},
+        sysctl::{Does, SysctlFile, Variable},
     },
     say::finding::{Code, Finding, Severity},
 };
@@ -19,6 +19,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
         findings.extend(unknown_list(service));
         findings.extend(backups(facts, service));
     }
+    findings.extend(read_only(facts));
     findings.extend(kept_out(facts));
     findings.extend(module_options(facts));
     findings.extend(writers(facts));
@@ -103,10 +104,7 @@ fn backups(facts: &Facts, service: &IptablesService) -> Option<Finding> {
             file.directory == "/etc/sysctl.d"
                 && file.name.strip_suffix(".conf").is_none()
                 && !file.name.starts_with('.')
-                && file
-                    .lines
-                    .iter()
-                    .any(|line| line.key.variable() == Some(Variable::Max))
+                && file.by_command.iter().any(|line| line.sets(Variable::Max))
         })
         .map(SysctlFile::path)
         .collect();
@@ -122,6 +120,31 @@ fn backups(facts: &Facts, service: &IptablesService) -> Option<Finding> {
             "move it out of /etc/sysctl.d",
         )
     })
+}
+
+/// Lines that set the number of entries, as if that was the limit.
+fn read_only(facts: &Facts) -> Vec<Finding> {
+    let conf = facts.sysctl.all();
+    let lines = conf.flat_map(|file| file.lines.iter().map(move |line| (file, line)));
+    let sets = lines.filter(|(_, line)| line.does == Does::Sets && line.key.is_entries());
+    sets.map(|(file, line)| {
+        Finding::new(
+            Code::SettingIneffective,
+            Severity::Warning,
+            format!(
+                "{}:{} has no effect: {}",
+                file.file.display(),
+                line.number,
+                line.text.trim()
+            ),
+            "this is the number of entries, which can only be read",
+            format!(
+                "set the limit with {} = NUMBER",
+                facts.kernel.generation.max_sysctl()
+            ),
+        )
+    })
+    .collect()
 }
 
 fn kept_out(facts: &Facts) -> Option<Finding> {

@@ -71,7 +71,11 @@ impl Persistence<'_> {
         let by = if by.is_empty() {
             "somebody has lowered it since, or changed the files after the last boot".to_owned()
         } else {
-            format!("a restart of {} sets it to that", by.join(" or "))
+            format!(
+                "a restart of {} sets it to {}",
+                by.join(" or "),
+                number(now)
+            )
         };
         Some(Finding::new(
             Code::LimitNotInForce,
@@ -155,7 +159,8 @@ impl Persistence<'_> {
         });
         let buckets = wanted.div_ceil(4);
         let remedy = if wanted == 0 {
-            "no option of the module sets no limit: set one that fits the host's memory".to_owned()
+            "a module option cannot remove the limit: set a limit that fits the host's memory"
+                .to_owned()
         } else {
             format!(
                 "add \"options {} hashsize={buckets}\" to {}: the module then starts with a limit of \
@@ -199,7 +204,7 @@ impl Persistence<'_> {
             EarlyList::Directory(directory) => {
                 format!("create {directory}/{module}.conf with the line {module}")
             }
-            EarlyList::None => format!("have {module} loaded before that"),
+            EarlyList::None => format!("load {module} before the settings are applied"),
         }
     }
 
@@ -321,14 +326,14 @@ impl Persistence<'_> {
         });
         let (file, line) = files.find_map(|file| {
             let mut lines = file.lines.iter().rev();
-            let line = lines.find(|line| line.key.variable() == Some(Variable::Max))?;
+            let line = lines.find(|line| line.sets(Variable::Max))?;
             Some((file, line))
         })?;
         let (why, remedy) = if systemd {
             (
                 "at boot systemd-sysctl reads only the directories sysctl.d, and none of them has a \
-                 link to this file; sysctl --system and sysctl -p do read it, so that it works until \
-                 the next boot"
+                 link to this file; sysctl --system and sysctl -p do read it, so it works until the \
+                 next boot"
                     .to_owned(),
                 "move the line to /etc/sysctl.d/90-conntrack.conf".to_owned(),
             )

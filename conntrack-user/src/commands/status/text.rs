@@ -176,7 +176,10 @@ fn memory(report: &StatusReport) -> String {
     let entry = if memory.measured {
         format!("{} for an entry", bytes(memory.entry))
     } else {
-        format!("about {} for an entry (not measured)", bytes(memory.entry))
+        format!(
+            "about {} for an entry without extensions (not measured)",
+            bytes(memory.entry)
+        )
     };
     let limit = match (memory.at_limit, memory.at_limit_with_extensions) {
         (Some(least), Some(most)) => {
@@ -225,7 +228,7 @@ fn counters(totals: &Totals) -> Vec<String> {
         (
             totals.drop,
             "drop",
-            "packets that conntrack dropped, mostly for want of room or after a lost clash",
+            "packets that conntrack dropped, mostly because the table was full or they lost a clash",
         ),
         (
             totals.insert_failed,
@@ -250,7 +253,7 @@ fn counters(totals: &Totals) -> Vec<String> {
         (
             totals.invalid,
             "invalid",
-            "packets that were invalid for conntrack; whether a rule dropped them, this does not say",
+            "packets that conntrack found invalid; this counter does not say whether a rule dropped them",
         ),
         (
             totals.error,
@@ -396,8 +399,9 @@ mod tests {
         // A rule such as nft's `ct state invalid drop` may have dropped them all.
         assert!(!lines[1].contains("let through"), "{}", lines[1]);
         assert!(
-            lines[1]
-                .contains("300  invalid: packets that were invalid for conntrack; whether a rule"),
+            lines[1].contains(
+                "300  invalid: packets that conntrack found invalid; this counter does not say"
+            ),
             "{}",
             lines[1]
         );

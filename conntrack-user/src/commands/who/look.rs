@@ -167,6 +167,7 @@ impl Look {
                 .and_then(|(earlier, later)| counters::delta(&later, &earlier)),
             refused: BTreeMap::new(),
             dropped_before: dropped_before(totals.as_ref(), seen.before.max, default),
+            lacks_counters: false,
         };
         let context = Context {
             container: namespace.container.as_ref(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::facts::{
     distribution::{Distribution, Family},
-    init::Init,
+    init::kind::Init,
     reader::Reader,
 };
 
@@ -85,7 +85,7 @@ const PROGRAMS: [(&str, Init); 7] = [
     ("dinit", Init::Unknown),
 ];
 
-pub(super) fn init(reader: &Reader<'_>, distribution: &Distribution) -> Init {
+pub(in crate::facts) fn init(reader: &Reader<'_>, distribution: &Distribution) -> Init {
     match kind(reader, distribution) {
         Init::Systemd { .. } => Init::Systemd {
             version: installed_systemd(reader).or_else(|| usual_systemd(distribution)),

@@ -192,6 +192,12 @@ impl Root {
         }))
     }
 
+    /// Where a file would be made that does not exist: through a symbolic link that leads
+    /// to nothing, where that leads to. None: its directory does not exist either.
+    pub fn new_file(&self, path: impl AsRef<Path>) -> io::Result<Option<PathBuf>> {
+        Walk::new(&self.directory, &self.overlay, path.as_ref()).new_file()
+    }
+
     /// Follows a path, link by link.
     fn find(&self, path: &Path) -> io::Result<Option<Place>> {
         Walk::new(&self.directory, &self.overlay, path).go()
@@ -240,6 +246,14 @@ mod tests {
         assert_eq!(masked.file, Path::new("/dev/null"));
         assert!(root.read("/etc/loop").is_err(), "a loop is no absence");
         assert!(root.read("/etc").is_err(), "a directory is no absence");
+        let new = |path: &str| root.new_file(path).unwrap();
+        assert_eq!(
+            new("/etc/out"),
+            Some("/etc/hostname".into()),
+            "through a link to nothing"
+        );
+        assert_eq!(new("/conf/new"), Some("/etc/new".into()));
+        assert_eq!(new("/etc/none/new"), None);
     }
 
     #[test]

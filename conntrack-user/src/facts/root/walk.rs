@@ -49,6 +49,10 @@ pub(super) struct Walk<'a> {
     entered: Vec<(OsString, Option<OwnedFd>)>,
     /// Symbolic links that were followed.
     links: usize,
+    /// Whether the last name of the path is such a link.
+    ends_in_link: bool,
+    /// What is not there, in a directory that is.
+    missing: Option<PathBuf>,
 }
 
 /// What one name leads to.
@@ -68,11 +72,30 @@ impl<'a> Walk<'a> {
             ahead: names_of(path),
             entered: Vec::new(),
             links: 0,
+            ends_in_link: false,
+            missing: None,
         }
+    }
+
+    /// Where a file would be made that a path leads to, through symbolic links that lead
+    /// to nothing. None: a directory on the way is missing.
+    pub(super) fn new_file(mut self) -> io::Result<Option<PathBuf>> {
+        if self.walk()?.is_none() && self.missing.is_none() && self.ends_in_link {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "a symbolic link to a directory that does not exist; delete the link or make the \
+                 directory",
+            ));
+        }
+        Ok(self.missing)
     }
 
     /// Walks to the end. `None`: the path leads nowhere.
     pub(super) fn go(mut self) -> io::Result<Option<Place>> {
+        self.walk()
+    }
+
+    fn walk(&mut self) -> io::Result<Option<Place>> {
         while let Some(name) = self.ahead.pop_front() {
             if name == ".." {
                 self.entered.pop();
@@ -115,7 +138,12 @@ impl<'a> Walk<'a> {
                 self.entered.push((name, None));
                 return Ok(Step::On);
             }
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Step::End(None)),
+            Err(error @ (Errno::NOENT | Errno::NOTDIR)) => {
+                if error == Errno::NOENT && self.ahead.is_empty() {
+                    self.missing = Some(real);
+                }
+                return Ok(Step::End(None));
+            }
             opened => opened?,
         };
         match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
@@ -151,6 +179,7 @@ impl<'a> Walk<'a> {
     /// Puts the names that a symbolic link consists of before those ahead.
     fn follow(&mut self, link: &OwnedFd) -> io::Result<()> {
         self.links += 1;
+        self.ends_in_link |= self.ahead.is_empty();
         if self.links > MOST_LINKS {
             return Err(Errno::LOOP.into());
         }

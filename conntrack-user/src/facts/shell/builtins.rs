@@ -3,7 +3,12 @@
 use crate::facts::{
     reader::Source,
     shell::{
-        Dialect, command::Argument, effect::Does, redirect::Redirected, run::Shell, state::State,
+        Dialect,
+        command::{Argument, words},
+        effect::Does,
+        redirect::Redirected,
+        run::Shell,
+        state::State,
         value::Value,
     },
 };
@@ -21,7 +26,7 @@ impl Shell<'_> {
         redirected: &Redirected,
         at: &Source,
     ) -> Option<State> {
-        let words = self.words(arguments);
+        let words = words(arguments);
         let known: Option<Vec<&str>> = words.iter().skip(1).map(Option::as_deref).collect();
         match name {
             ":" | "true" => {
@@ -153,7 +158,7 @@ impl Shell<'_> {
             }
         }
         if name == "readonly" || !plain {
-            for word in self.words(arguments).into_iter().skip(1).flatten() {
+            for word in words(arguments).into_iter().skip(1).flatten() {
                 let name = word.split('=').next().unwrap_or_default();
                 state.read_only.insert(name.to_owned());
             }
@@ -216,7 +221,7 @@ impl Shell<'_> {
             return;
         };
         match options {
-            [] => {}
+            [] | ["-x" | "+x" | "-v" | "+v" | "-f" | "+f"] => {}
             ["-e"] => state.stops_at_failure = true,
             ["+e"] => state.stops_at_failure = false,
             ["-u"] => state.stops_at_unset = true,
@@ -225,7 +230,6 @@ impl Shell<'_> {
                 state.stops_at_failure = true;
                 state.stops_at_unset = true;
             }
-            ["-x" | "+x" | "-v" | "+v" | "-f" | "+f"] => {}
             ["-o", "pipefail"] if self.dialect == Dialect::Bash => {}
             ["--", arguments @ ..] => {
                 if let Some(frame) = self.frames.last_mut() {
@@ -298,7 +302,7 @@ impl Shell<'_> {
         redirected: &Redirected,
         at: &Source,
     ) -> Option<State> {
-        let words = self.words(arguments);
+        let words = words(arguments);
         match words.get(1) {
             None => {
                 // Redirections of `exec` are for all that follows.

@@ -36,12 +36,27 @@ pub(super) enum Argument {
     Assigns(String, Option<String>),
 }
 
+/// The words of a command, each none if only the shell could tell.
+pub(super) fn words(arguments: &[Argument]) -> Vec<Option<String>> {
+    let mut words = Vec::new();
+    for argument in arguments {
+        match argument {
+            Argument::Words(Some(more)) => words.extend(more.iter().cloned().map(Some)),
+            Argument::Words(None) => words.push(None),
+            Argument::Assigns(name, value) => {
+                words.push(value.as_ref().map(|value| format!("{name}={value}")));
+            }
+        }
+    }
+    words
+}
+
 impl Shell<'_> {
     pub(super) fn simple_command(
         &mut self,
         mut state: State,
         command: &SimpleCommand,
-        input: Option<Option<String>>,
+        input: Option<String>,
     ) -> Option<State> {
         let at = self.source(line_of(command).unwrap_or(1));
         let (assignments, words, redirects) = taken_apart(command);
@@ -140,8 +155,10 @@ impl Shell<'_> {
         let before = redirected.may_fail.then(|| state.clone());
         let run = |shell: &mut Self| match function {
             Some(Some(function)) => {
-                let words = shell.words(arguments);
-                let words = words.into_iter().skip(1).collect::<Option<Vec<_>>>();
+                let words = words(arguments)
+                    .into_iter()
+                    .skip(1)
+                    .collect::<Option<Vec<_>>>();
                 let words = words.map(|words| words.into_iter().map(Some).collect());
                 shell.run_function(state, &function, words, redirected, at)
             }
@@ -181,21 +198,6 @@ impl Shell<'_> {
         end
     }
 
-    /// The words of a command, each none if only the shell could tell.
-    pub(super) fn words(&self, arguments: &[Argument]) -> Vec<Option<String>> {
-        let mut words = Vec::new();
-        for argument in arguments {
-            match argument {
-                Argument::Words(Some(more)) => words.extend(more.iter().cloned().map(Some)),
-                Argument::Words(None) => words.push(None),
-                Argument::Assigns(name, value) => {
-                    words.push(value.as_ref().map(|value| format!("{name}={value}")));
-                }
-            }
-        }
-        words
-    }
-
     /// A program, or something that only prints.
     pub(super) fn program_run(
         &mut self,
@@ -213,12 +215,11 @@ impl Shell<'_> {
         let printed = match (name.as_str(), known.as_deref()) {
             ("echo", Some([_, arguments @ ..])) => output::echo(arguments),
             ("printf", Some([_, arguments @ ..])) => output::printf(arguments),
-            ("cat", Some([_])) => redirected.input.clone(),
+            ("cat", Some([_])) | ("tee", _) => redirected.input.clone(),
             ("cat", Some([_, path])) if path == "-" => redirected.input.clone(),
             ("cat", Some([_, path])) if path.starts_with('/') && !path.starts_with("/proc/") => {
                 self.files.read(path).map(|file| file.text.clone())
             }
-            ("tee", _) => redirected.input.clone(),
             _ => None,
         };
         let prints = matches!(name.as_str(), "echo" | "printf");
@@ -325,7 +326,7 @@ fn taken_apart(command: &SimpleCommand) -> Apart<'_> {
     for item in command.prefix.iter().flat_map(|prefix| &prefix.0) {
         match item {
             CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => {
-                assignments.push(assignment)
+                assignments.push(assignment);
             }
             CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect.clone()),
             other => words.push(other.clone()),

@@ -154,12 +154,12 @@ impl Shell<'_> {
         };
         let matches = self.matches(&mut state, value, &case.patterns, at);
         let goes_on = !matches!(case.post_action, CaseItemPostAction::ExitCase);
-        let body = |shell: &mut Self, mut state: State| match &case.cmd {
-            Some(list) => shell.list(state, list),
-            None => {
-                state.status = Some(true);
-                Some(state)
+        let body = |shell: &mut Self, mut state: State| {
+            if let Some(list) = &case.cmd {
+                return shell.list(state, list);
             }
+            state.status = Some(true);
+            Some(state)
         };
         match matches {
             Some(true) if !goes_on => body(self, state),

@@ -47,7 +47,9 @@ impl Shell<'_> {
             "-z" => Some(text.is_empty()),
             "-e" | "-f" | "-r" => self.files.exists(text),
             "-w" if text.starts_with("/proc/sys/net/") => self.files.exists(text),
-            "-d" | "-s" | "-w" | "-x" => self.files.exists(text).filter(|there| !there),
+            "-x" if self.files.exists(text)? => self.files.read(text).map(|file| file.executable),
+            "-x" => Some(false),
+            "-d" | "-s" | "-w" => self.files.exists(text).filter(|there| !there),
             _ => None,
         }
     }
@@ -96,7 +98,7 @@ impl Shell<'_> {
                 one
             }
             ExtendedTestExpr::UnaryTest(predicate, word) => {
-                let text = self.text(state, &word.value, at)?;
+                let operand = self.text(state, &word.value, at)?;
                 let operator = match predicate {
                     UnaryPredicate::StringHasNonZeroLength => "-n",
                     UnaryPredicate::StringHasZeroLength => "-z",
@@ -104,7 +106,7 @@ impl Shell<'_> {
                     UnaryPredicate::FileExistsAndIsWritable => "-w",
                     _ => return None,
                 };
-                self.unary(operator, &text)
+                self.unary(operator, &operand)
             }
             ExtendedTestExpr::BinaryTest(predicate, one, two) => {
                 let one = self.text(state, &one.value, at)?;

@@ -20,6 +20,16 @@ struct Part {
     expanded: bool,
 }
 
+/// What is known of a parameter.
+enum Known {
+    /// Its value.
+    Text(String),
+    /// It is not set, or does not pass a test.
+    Unset,
+    /// Nothing.
+    Not,
+}
+
 /// Letters that make a text a pattern of file names or braces.
 const SPECIAL: [char; 6] = ['*', '?', '[', '{', '~', '\\'];
 
@@ -169,10 +179,11 @@ impl Shell<'_> {
             ParameterExpr::Parameter {
                 parameter,
                 indirect: false,
-            } => match self.value(state, &parameter)? {
-                Some(text) => Some(text),
-                None if !state.stops_at_unset => Some(String::new()),
-                None => {
+            } => match self.value(state, &parameter) {
+                Known::Text(text) => Some(text),
+                Known::Not => None,
+                Known::Unset if !state.stops_at_unset => Some(String::new()),
+                Known::Unset => {
                     self.may_exit(state, at);
                     None
                 }
@@ -182,9 +193,10 @@ impl Shell<'_> {
                 indirect: false,
                 test_type,
                 default_value,
-            } => match self.or_default(state, &parameter, &test_type)? {
-                Some(text) => Some(text),
-                None => self.simple(state, default_value, at),
+            } => match self.tested(state, &parameter, &test_type) {
+                Known::Text(text) => Some(text),
+                Known::Unset => self.simple(state, default_value, at),
+                Known::Not => None,
             },
             ParameterExpr::AssignDefaultValues {
                 parameter: Parameter::Named(name),
@@ -193,14 +205,14 @@ impl Shell<'_> {
                 default_value,
             } => {
                 let parameter = Parameter::Named(name.clone());
-                match self.or_default(state, &parameter, &test_type) {
-                    Some(Some(text)) => Some(text),
-                    Some(None) => {
+                match self.tested(state, &parameter, &test_type) {
+                    Known::Text(text) => Some(text),
+                    Known::Unset => {
                         let text = self.simple(state, default_value, at);
                         self.assign(state, &name, text.clone(), at);
                         text
                     }
-                    None => {
+                    Known::Not => {
                         self.assign(state, &name, None, at);
                         None
                     }
@@ -211,9 +223,10 @@ impl Shell<'_> {
                 indirect: false,
                 test_type,
                 alternative_value,
-            } => match self.or_default(state, &parameter, &test_type)? {
-                Some(_) => self.simple(state, alternative_value, at),
-                None => Some(String::new()),
+            } => match self.tested(state, &parameter, &test_type) {
+                Known::Text(_) => self.simple(state, alternative_value, at),
+                Known::Unset => Some(String::new()),
+                Known::Not => None,
             },
             ParameterExpr::IndicateErrorIfNullOrUnset {
                 parameter,
@@ -221,11 +234,11 @@ impl Shell<'_> {
                 test_type,
                 ..
             } => {
-                let found = self.or_default(state, &parameter, &test_type).flatten();
-                if found.is_none() {
+                let Known::Text(text) = self.tested(state, &parameter, &test_type) else {
                     self.may_exit(state, at);
-                }
-                found
+                    return None;
+                };
+                Some(text)
             }
             ParameterExpr::AssignDefaultValues { .. } | ParameterExpr::Substring { .. } => {
                 state.forget(at);
@@ -235,36 +248,34 @@ impl Shell<'_> {
         }
     }
 
-    /// The value of a parameter, `Some(None)` if it is not set; none if that is not
-    /// known.
-    fn value(&self, state: &State, parameter: &Parameter) -> Option<Option<String>> {
+    /// The value of a parameter.
+    fn value(&self, state: &State, parameter: &Parameter) -> Known {
         match parameter {
-            Parameter::Named(name) if !OWN.contains(&name.as_str()) => match state.known(name)? {
-                Value::Text(text, _) => Some(Some(text.clone())),
-                Value::Unset => Some(None),
-                Value::Unknown(_) => None,
+            Parameter::Named(name) if !OWN.contains(&name.as_str()) => match state.known(name) {
+                Some(Value::Text(text, _)) => Known::Text(text.clone()),
+                Some(Value::Unset) => Known::Unset,
+                Some(Value::Unknown(_)) | None => Known::Not,
             },
-            Parameter::Positional(number) => {
-                let at = usize::try_from(*number).ok()?.checked_sub(1)?;
-                match self.arguments()?.get(at) {
-                    Some(argument) => argument.clone().map(Some),
-                    None => Some(None),
+            Parameter::Positional(number @ 1..) => {
+                let at = usize::try_from(*number - 1).unwrap_or(usize::MAX);
+                match self.arguments().map(|all| all.get(at)) {
+                    Some(Some(Some(argument))) => Known::Text(argument.clone()),
+                    Some(None) => Known::Unset,
+                    Some(Some(None)) | None => Known::Not,
                 }
             }
-            _ => None,
+            _ => Known::Not,
         }
     }
 
-    /// The value of a parameter that passes a test, `Some(None)` if it does not;
-    /// none if that is not known.
-    fn or_default(
-        &self,
-        state: &State,
-        parameter: &Parameter,
-        test: &ParameterTestType,
-    ) -> Option<Option<String>> {
-        let passes = |text: &String| !text.is_empty() || matches!(test, ParameterTestType::Unset);
-        Some(self.value(state, parameter)?.filter(passes))
+    /// The value of a parameter that passes a test.
+    fn tested(&self, state: &State, parameter: &Parameter, test: &ParameterTestType) -> Known {
+        match self.value(state, parameter) {
+            Known::Text(value) if value.is_empty() && !matches!(test, ParameterTestType::Unset) => {
+                Known::Unset
+            }
+            known => known,
+        }
     }
 
     /// A word inside of an expansion, if it has nothing in it that would be read

@@ -36,7 +36,7 @@ impl Shell<'_> {
         if list.additional.is_empty() {
             return self.pipeline(state, &list.first);
         }
-        let last = list.additional.len() - 1;
+        let ends_at = list.additional.len() - 1;
         let mut state = self.excused(|shell| shell.pipeline(state, &list.first))?;
         for (number, next) in list.additional.iter().enumerate() {
             let (pipeline, wanted) = match next {
@@ -44,7 +44,7 @@ impl Shell<'_> {
                 AndOr::Or(pipeline) => (pipeline, false),
             };
             let run = |shell: &mut Self, state| {
-                if number == last {
+                if number == ends_at {
                     shell.pipeline(state, pipeline)
                 } else {
                     shell.excused(|shell| shell.pipeline(state, pipeline))
@@ -93,7 +93,7 @@ impl Shell<'_> {
         let mut input = None;
         for (number, stage) in (1..).zip(stages) {
             let copy = state.clone();
-            let given = Some(input.take());
+            let given = input.take();
             let ends = number == stages.len();
             if !ends {
                 self.collected.push(Some(String::new()));
@@ -106,12 +106,13 @@ impl Shell<'_> {
         Some(state)
     }
 
-    /// Runs a command. `input`: what a pipe gives it, if there is one and it is known.
+    /// Runs a command. `input`: what a pipe gives it; none if there is none, or that is not
+    /// known.
     fn command(
         &mut self,
         mut state: State,
         command: &Command,
-        input: Option<Option<String>>,
+        input: Option<String>,
     ) -> Option<State> {
         let line = line_of(command).unwrap_or(1);
         self.commands += 1;

@@ -39,10 +39,10 @@ impl Shell<'_> {
     ) -> Option<State> {
         let Some(values) = values else {
             let name = name.to_owned();
-            return self.repeated(state, at, |shell, mut state| {
+            return Some(self.repeated(state, at, |shell, mut state| {
                 shell.assign(&mut state, &name, None, at);
                 shell.list(state, body)
-            });
+            }));
         };
         state.status = Some(true);
         self.loops.push(Loop::default());
@@ -81,10 +81,10 @@ impl Shell<'_> {
             first.status = Some(true);
             return Some(first);
         }
-        self.repeated(first, at, |shell, state| {
+        Some(self.repeated(first, at, |shell, state| {
             let state = shell.list(state, body)?;
             shell.excused(|shell| shell.list(state, condition))
-        })
+        }))
     }
 
     /// Something that is run any number of times: until no more is unknown after it
@@ -94,7 +94,7 @@ impl Shell<'_> {
         state: State,
         at: &Source,
         mut round: impl FnMut(&mut Self, State) -> Option<State>,
-    ) -> Option<State> {
+    ) -> State {
         let mut current = state;
         for _ in 0..ROUNDS {
             self.loops.push(Loop::default());
@@ -106,10 +106,10 @@ impl Shell<'_> {
             current = all.fold(current, |current, state| current.joined(state, at));
             current.status = None;
             if current.variables == known {
-                return Some(current);
+                return current;
             }
         }
         current.forget(at);
-        Some(current)
+        current
     }
 }

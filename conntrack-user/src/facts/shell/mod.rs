@@ -80,9 +80,14 @@ impl Fragment {
         shell.is_sourced = true;
         let file = Rc::new(file.clone());
         let end = shell.file(State::default(), &file, None);
+        // `set -e` stays: who sources the file ends if its last command has failed.
+        let may_fail = end
+            .as_ref()
+            .is_some_and(|end| end.stops_at_failure && end.status != Some(true));
+        let exit = shell.exit.or_else(|| may_fail.then(|| last_line(&file)));
         Self {
             state: end.unwrap_or_default(),
-            exit: shell.exit,
+            exit,
             lost: shell.lost,
             look_alikes: LookAlike::find(&file.text),
         }
@@ -102,6 +107,12 @@ impl Fragment {
         let found = self.lost.iter().rev().find(|(lost, _)| lost == name);
         found.map(|(_, source)| source)
     }
+}
+
+/// The last line of a file.
+fn last_line(file: &TextFile) -> Source {
+    let (number, line) = file.lines().last().unwrap_or((1, ""));
+    file.source(number, line)
 }
 
 /// The variables of a service's script when it has read its configuration.
@@ -302,6 +313,7 @@ mod tests {
             "LIST=x\nlet LIST=1",
             "LIST=x\nprintf -v LIST y",
             "LIST=x\nreadonly LIST; LIST=y",
+            "LIST=x; set -e\n[ -n \"$OTHER\" ] && return",
             "LIST=x\n: $((LIST=3))",
             "\nLIST=y\u{fffd}",
             "LIST=x\nif true; then",

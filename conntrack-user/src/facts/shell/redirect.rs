@@ -20,6 +20,8 @@ pub(super) struct Redirected {
     pub(super) input: Option<String>,
     /// Whether a file may be missing, so that the command is not run.
     pub(super) may_fail: bool,
+    /// Whether shells differ in what is printed.
+    may_print_more: bool,
 }
 
 #[derive(Debug, Default)]
@@ -46,11 +48,11 @@ impl Shell<'_> {
         &mut self,
         state: &mut State,
         redirects: &[IoRedirect],
-        piped: Option<Option<String>>,
+        piped: Option<String>,
         at: &Source,
     ) -> Redirected {
         let mut all = Redirected {
-            input: piped.flatten(),
+            input: piped,
             ..Redirected::default()
         };
         for redirect in redirects {
@@ -97,6 +99,10 @@ impl Shell<'_> {
             (Kind::Write | Kind::Append | Kind::Clobber, Target::Filename(word)) => {
                 if matches!(descriptor, None | Some(1)) {
                     self.output_to(state, word, all, at);
+                } else if descriptor > Some(9) && self.dialect != Dialect::Bash {
+                    // dash takes a number of several digits for a word that is printed.
+                    self.output_to(state, word, all, at);
+                    all.may_print_more = true;
                 } else {
                     let path = self.text(state, &word.value, at);
                     all.may_fail |= path.as_deref() != Some("/dev/null");
@@ -163,6 +169,7 @@ impl Shell<'_> {
             Output::Dropped => {}
             Output::File(path) => {
                 let path = path.clone();
+                let text = text.filter(|_| !redirected.may_print_more);
                 if path.as_deref() != Some("/dev/null") {
                     self.effect(Does::Writes { path, text }, at);
                 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::facts::sysctl::dialect::Dialect;
+
 /// What conntrack's names stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,11 +28,31 @@ const BUCKETS: [&str; 2] = [
     "net/ipv4/netfilter/ip_conntrack_buckets",
 ];
 
+/// The most bytes of a name of a file: `NAME_MAX`.
+const LONGEST_PART: usize = 255;
+
+/// The most bytes of a path below `/proc/sys` by `PATH_MAX`.
+const LONGEST_PATH: usize = 4096 - 1 - "/proc/sys/".len();
+
+/// The names of the number of entries, which can only be read.
+const ENTRIES: [&str; 2] = [
+    "net/netfilter/nf_conntrack_count",
+    "net/ipv4/netfilter/ip_conntrack_count",
+];
+
+/// Whether a text speaks of the limit or the buckets.
+pub(super) fn mentions(text: &str) -> bool {
+    text.contains("conntrack_max") || text.contains("conntrack_buckets")
+}
+
 /// The name of a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Key {
     /// As a path below `/proc/sys`.
     pub path: String,
+    /// Whether there is more between its parts than one separator, which the kernel
+    /// passes over; procps 4 compares names as they are written.
+    pub doubled: bool,
 }
 
 impl Key {
@@ -43,6 +65,7 @@ impl Key {
             .find(['.', '/'])
             .is_some_and(|at| text[at..].starts_with('.'));
         let mut path = String::with_capacity(text.len());
+        let mut doubled = false;
         for letter in text.chars() {
             let letter = match letter {
                 '.' if dotted => '/',
@@ -51,9 +74,66 @@ impl Key {
             };
             if letter != '/' || !(path.is_empty() || path.ends_with('/')) {
                 path.push(letter);
+            } else {
+                doubled = true;
             }
         }
-        Self { path }
+        Self { path, doubled }
+    }
+
+    /// Reads a name as a program does. `None`: it may be one of conntrack's, and
+    /// that cannot be told.
+    pub(super) fn read(text: &str, dialect: Dialect) -> Option<Self> {
+        let mut key = Self::parse(text);
+        if dialect == Dialect::Busybox {
+            // It tries which separators lead to a file, and other versions try others.
+            let mixed = text.contains('.') && text.contains('/');
+            let odd = mixed || text.split(['.', '/']).any(str::is_empty);
+            return (!odd || !mentions(text)).then_some(key);
+        }
+        let has_part = |wanted| key.path.split('/').any(|part| part == wanted);
+        key.doubled = !matches!(dialect, Dialect::Systemd(_)) && (key.doubled || has_part("."));
+        let odd_pattern = dialect.knows_patterns()
+            && key.is_pattern()
+            && (key.doubled || key.path.split('/').any(is_odd));
+        let upwards = key.path.split('/').any(|part| part == "..");
+        if (upwards || odd_pattern) && key.may_be_ours()
+            || matches!(dialect, Dialect::Systemd(_)) && key.is_too_long()
+        {
+            return None;
+        }
+        // The kernel takes no file for a directory; systemd passes over the slash.
+        let as_directory = key.path.ends_with('/') || key.path.ends_with("/.");
+        let parts = key.path.split('/');
+        let parts = parts.filter(|part| !part.is_empty() && *part != ".");
+        key.path = parts.collect::<Vec<_>>().join("/");
+        let names_nothing = key.path.is_empty() || matches!(dialect, Dialect::Systemd(_));
+        if as_directory && !names_nothing {
+            key.path.push('/');
+        }
+        Some(key)
+    }
+
+    /// Whether it is a pattern of a name that is too long for a file: systemd-sysctl
+    /// 252 and 257 abort at it, and what follows is not applied.
+    pub fn is_too_long(&self) -> bool {
+        let too_long = self.path.len() > LONGEST_PATH;
+        let mut parts = self.path.split('/');
+        self.is_pattern() && (too_long || parts.any(|part| part.len() > LONGEST_PART))
+    }
+
+    /// Whether its last part may stand for the last part of one of the names.
+    fn may_be_ours(&self) -> bool {
+        let last = self.path.rsplit('/').next().unwrap_or_default();
+        MAX.iter().chain(&BUCKETS).any(|name| {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            is_odd(last) || matches(last.as_bytes(), name.as_bytes())
+        })
+    }
+
+    /// Whether it is the number of entries, which can only be read.
+    pub fn is_entries(&self) -> bool {
+        ENTRIES.contains(&self.path.as_str())
     }
 
     /// Whether it stands for all names that match it, where such are known.
@@ -86,6 +166,11 @@ impl Key {
             .copied()
             .filter(|name| matches(self.path.as_bytes(), name.as_bytes()))
     }
+}
+
+/// Whether a part of a pattern has braces, escapes or classes.
+fn is_odd(part: &str) -> bool {
+    part.contains(['{', '\\']) || ["[:", "[.", "[="].iter().any(|class| part.contains(class))
 }
 
 /// Whether a name matches a pattern of `*`, `?` and `[…]`, none of which stands
@@ -197,6 +282,14 @@ mod tests {
         assert_eq!(path("net.ipv4.conf.eth0/1.x"), "net/ipv4/conf/eth0.1/x");
         assert_eq!(path("net/ipv4/conf/eth0.1/x"), "net/ipv4/conf/eth0.1/x");
         assert_eq!(path(""), "");
+    }
+
+    #[test]
+    fn the_directory_itself_is_no_name() {
+        for dialect in [Dialect::Procps4, Dialect::Systemd(None)] {
+            let key = Key::read("//./", dialect).expect("it is none of conntrack's");
+            assert_eq!(key.path, "");
+        }
     }
 
     #[test]

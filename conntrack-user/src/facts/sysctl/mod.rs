@@ -1,14 +1,18 @@
 //! The sysctl settings of a host, in all files that anything reads them from.
 
+pub mod dialect;
 pub mod key;
 pub mod line;
+pub mod value;
 
 use std::path::PathBuf;
 
 use crate::facts::reader::Reader;
 pub use crate::facts::sysctl::{
+    dialect::Dialect,
     key::{Key, Variable},
-    line::Line,
+    line::{Does, Line},
+    value::Taken,
 };
 
 /// The directories, in the order in which one masks the next.
@@ -32,19 +36,49 @@ pub struct SysctlFile {
     pub name: String,
     /// Where it is without symbolic links; `/dev/null` if it is masked.
     pub file: PathBuf,
-    /// The settings in it.
+    /// The settings in it, as what applies files at boot reads them.
     pub lines: Vec<Line>,
+    /// The same, as the `sysctl` command reads them.
+    pub by_command: Vec<Line>,
+}
+
+/// How files are read on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readers {
+    /// By what applies them at boot.
+    pub boot: Dialect,
+    /// By the `sysctl` command.
+    pub command: Dialect,
 }
 
 impl SysctlFile {
-    fn read(reader: &Reader<'_>, directory: &'static str, name: &str) -> Option<Self> {
-        let text = reader.text(&format!("{directory}/{name}"))?;
+    fn read(
+        reader: &Reader<'_>,
+        readers: Readers,
+        directory: &'static str,
+        name: &str,
+    ) -> Option<Self> {
+        let path = format!("{directory}/{name}");
+        let text = reader.text(&path)?;
         Some(Self {
             directory,
             name: name.to_owned(),
-            lines: line::parse(&text.text),
+            lines: line::parse(&text.text, readers.boot),
+            by_command: line::parse(&text.text, readers.command),
             file: text.file,
         })
+    }
+
+    /// One that has nothing in it, such as a link to nowhere: it takes the place of
+    /// others of its name all the same.
+    fn empty(directory: &'static str, name: String) -> Self {
+        Self {
+            directory,
+            file: format!("{directory}/{name}").into(),
+            name,
+            lines: Vec::new(),
+            by_command: Vec::new(),
+        }
     }
 
     /// Path by which it was found.
@@ -61,10 +95,12 @@ pub struct Sysctl {
     /// Those in directories: by directory in the order of [`DIRECTORIES`], then
     /// by name.
     pub files: Vec<SysctlFile>,
+    /// How they are read.
+    pub readers: Readers,
 }
 
 impl Sysctl {
-    pub(super) fn read(reader: &Reader<'_>) -> Self {
+    pub(super) fn read(reader: &Reader<'_>, readers: Readers) -> Self {
         let mut files = Vec::new();
         let mut seen = Vec::new();
         for directory in DIRECTORIES {
@@ -77,12 +113,14 @@ impl Sysctl {
             }
             seen.push(real);
             for name in reader.names(directory) {
-                files.extend(SysctlFile::read(reader, directory, &name));
+                let file = SysctlFile::read(reader, readers, directory, &name);
+                files.push(file.unwrap_or_else(|| SysctlFile::empty(directory, name)));
             }
         }
         Self {
-            conf: SysctlFile::read(reader, "/etc", "sysctl.conf"),
+            conf: SysctlFile::read(reader, readers, "/etc", "sysctl.conf"),
             files,
+            readers,
         }
     }
 

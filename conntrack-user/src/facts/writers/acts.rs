@@ -3,7 +3,7 @@
 
 use crate::facts::{
     reader::Source,
-    sysctl::{Key, Variable, line, line::number},
+    sysctl::{self, Dialect, Key, Line, Taken, Variable, line, value::taken},
     writers::writer::{Act, Does},
 };
 
@@ -17,6 +17,43 @@ const NAMES: [&str; 3] = [
 /// Whether a text speaks of the limit.
 pub(super) fn mentions(text: &str) -> bool {
     NAMES.iter().any(|name| text.contains(name))
+}
+
+/// Whether a line speaks of the limit outside of its `$(…)` and backquotes. What is in
+/// them is run on its own account; its output, as an argument, sets nothing.
+pub(super) fn mentions_outside_substitutions(line: &str) -> bool {
+    let mut outside = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(['$', '`']) {
+        let (before, from) = rest.split_at(at);
+        outside.push_str(before);
+        // What begins none is a letter like others.
+        let length = substitution(from).unwrap_or_else(|| {
+            outside.push_str(&from[..1]);
+            1
+        });
+        rest = &from[length..];
+    }
+    outside.push_str(rest);
+    mentions(&outside)
+}
+
+/// How long the substitution is that a text begins with; none if it begins with none.
+fn substitution(text: &str) -> Option<usize> {
+    if let Some(inside) = text.strip_prefix('`') {
+        return Some(inside.find('`')? + 2);
+    }
+    text.strip_prefix("$(")?;
+    let mut depth = 0_usize;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth == 1 => return Some(at + 1),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Something that may set the limit, to what only the shell could tell.
@@ -60,16 +97,17 @@ pub(super) fn written(
         }
         return;
     };
-    let value = text.map(number);
-    if value == Some(None) {
+    let value = match text.map(|text| taken(text, None)) {
         // The kernel takes none of it.
-        return;
-    }
+        Some(Taken::Refused) => return,
+        Some(Taken::Number(value)) => Some(value),
+        Some(Taken::Unclear) | None => None,
+    };
     acts.push(Act {
         does: Does::Sets {
             variable,
             name,
-            value: value.flatten(),
+            value,
         },
         certain,
         source: at.clone(),
@@ -85,28 +123,61 @@ fn normal(path: &str) -> String {
     format!("{start}{}", parts.collect::<Vec<_>>().join("/"))
 }
 
-/// The settings of a file or a text that `sysctl -p` is given.
-pub(super) fn settings(
-    text: &str,
-    source: impl Fn(&line::Line) -> Source,
-    certain: bool,
-) -> Vec<Act> {
-    let lines = line::parse(text);
-    lines
-        .iter()
-        .filter_map(|line| {
-            let variable = line.key.variable()?;
-            let value = number(&line.value)?;
-            Some(Act {
-                does: Does::Sets {
-                    variable,
-                    name: Some(line.key.path.clone()),
-                    value: Some(value),
-                },
-                // Whether a dash is known depends on the version.
-                certain: certain && !line.dash,
-                source: source(line),
-            })
+/// How the `sysctl` command may read a text, whatever the host has.
+const COMMANDS: [Dialect; 3] = [
+    Dialect::Procps4,
+    Dialect::Procps3 { any_length: false },
+    Dialect::Busybox,
+];
+
+/// The settings of a file or a text that `sysctl -p` is given in this line. Where versions of it
+/// read the text in different ways, they are not known.
+pub(super) fn settings(text: &str, (at, certain): (&Source, bool)) -> Vec<Act> {
+    let [mut lines, others @ ..] = COMMANDS.map(|command| {
+        let mut lines = line::parse(text, command);
+        lines.retain(speaks_of_limit);
+        lines
+    });
+    let known = others.iter().all(|other| *other == lines);
+    if !known {
+        lines.extend(others.concat());
+        lines.sort_by_key(|line| line.number);
+        lines.dedup_by_key(|line| line.number);
+    }
+    let acts = lines.iter().filter_map(|line| {
+        let variable = line.key.variable().filter(|_| known);
+        let value = taken(&line.value, None);
+        let (Some(variable), sysctl::Does::Sets) = (variable, line.does) else {
+            return Some(unknown(at));
+        };
+        let value = match value {
+            Taken::Refused => return None,
+            Taken::Number(value) => Some(value),
+            Taken::Unclear => None,
+        };
+        Some(Act {
+            does: Does::Sets {
+                variable,
+                name: Some(line.key.path.clone()),
+                value,
+            },
+            // Whether a dash is known depends on the version.
+            certain: certain && !line.dash,
+            source: at.clone(),
         })
-        .collect()
+    });
+    acts.collect()
+}
+
+/// Whether a line sets the limit or the buckets, or may do so.
+fn speaks_of_limit(line: &Line) -> bool {
+    let matches = |variable| line.key.matches(variable).next().is_some();
+    match line.does {
+        sysctl::Does::Sets => {
+            line.key.variable().is_some() || matches(Variable::Max) || matches(Variable::Buckets)
+        }
+        // Only patterns are affected.
+        sysctl::Does::TakesBack => false,
+        sysctl::Does::Unclear => true,
+    }
 }

@@ -7,7 +7,7 @@ use crate::facts::{
         effect::{self, Effect},
     },
     writers::{
-        acts::{mentions, unknown, written},
+        acts::{mentions, mentions_outside_substitutions, unknown, written},
         sysctl_command,
         wrappers::unwrapped,
         writer::Act,
@@ -18,7 +18,7 @@ use crate::facts::{
 const DEEPEST: usize = 5;
 
 /// Programs that only look, or set nothing of ours.
-const HARMLESS: [&str; 24] = [
+const HARMLESS: [&str; 25] = [
     "cat",
     "grep",
     "egrep",
@@ -39,12 +39,20 @@ const HARMLESS: [&str; 24] = [
     "chmod",
     "chown",
     "echo",
+    "printf",
     // A udev rule that runs it is told apart.
     "systemd-sysctl",
     // Read where Kubernetes is: `kubernetes`.
     "k3s",
     "rke2",
     "kube-proxy",
+];
+
+/// Programs that set what they are told by their arguments, or run them: an argument that
+/// only the shell could tell may be the limit.
+const SETTING: [&str; 16] = [
+    "sysctl", "tee", "sh", "bash", "dash", "ash", "ksh", "dd", "cp", "mv", "install", "xargs",
+    "su", "perl", "python", "python3",
 ];
 
 /// Where programs are that a package brings: what they do is not followed.
@@ -61,6 +69,16 @@ const PACKAGED: [&str; 8] = [
 
 /// Where scripts are that a host's owner brings.
 const OWN: [&str; 6] = ["/etc/", "/usr/local/", "/opt/", "/root/", "/srv/", "/home/"];
+
+/// Scripts, and a directory of them, in which a host's owner sets what they want at boot.
+const LOCAL: [&str; 6] = [
+    "/etc/rc.local",
+    "/etc/rc.d/rc.local",
+    "/etc/init.d/rc.local",
+    "/etc/init.d/boot.local",
+    "/etc/conf.d/local.start",
+    "/etc/local.d",
+];
 
 /// What commands do, on a tree.
 pub(super) struct Commands<'r> {
@@ -123,6 +141,14 @@ impl<'r> Commands<'r> {
         let mut acts = Vec::new();
         self.program(words, None, (at, true), 0, &mut acts);
         acts
+    }
+
+    /// A script of the host's own that is run; none for a program.
+    fn own_script(&self, path: &str) -> Option<TextFile> {
+        if is_of_kernel(path) || is_packaged(path) {
+            return None;
+        }
+        self.reader.program(path)
     }
 
     fn script(&self, script: &TextFile, arguments: &[Option<String>], depth: usize) -> Vec<Act> {
@@ -255,7 +281,7 @@ impl<'r> Commands<'r> {
                 acts.extend(under(found, certain));
             }
             [path, ..] if !gives_line && depth < DEEPEST => {
-                let script = self.read(path);
+                let script = self.own_script(path);
                 let rest = rest[1..].iter().map(|word| Some((*word).to_owned()));
                 let rest: Vec<Option<String>> = rest.collect();
                 if let Some(script) = script {
@@ -292,28 +318,49 @@ impl<'r> Commands<'r> {
                 format!("/usr/local/bin/{program}"),
             ]
         };
-        let packaged = |path: &String| PACKAGED.iter().any(|directory| path.starts_with(directory));
         if depth < DEEPEST
             && !program.is_empty()
-            && let Some(script) = paths
-                .iter()
-                .filter(|path| !packaged(path))
-                .find_map(|path| self.read(path))
+            && let Some(script) = paths.iter().find_map(|path| self.own_script(path))
         {
             acts.extend(under(self.script(&script, &words[1..], depth + 1), certain));
             return;
         }
-        let own = |path: &str| OWN.iter().any(|directory| path.starts_with(directory));
-        if own(program) && !self.reader.is_this_host() && !self.reader.exists(program) {
+        let own = OWN.iter().any(|directory| program.starts_with(directory));
+        if own
+            && is_plausible(program, at)
+            && !self.reader.is_this_host()
+            && !self.reader.exists(program)
+        {
             self.reader.misses(program, at);
         }
         let speaks = words.iter().flatten().any(|word| mentions(word))
             || input.is_some_and(mentions)
-            || (words.iter().any(Option::is_none) && mentions(&at.text));
+            || (words.iter().any(Option::is_none)
+                && if SETTING.contains(&name) {
+                    mentions(&at.text)
+                } else {
+                    mentions_outside_substitutions(&at.text)
+                });
         if speaks {
             acts.push(unknown(at));
         }
     }
+}
+
+/// Whether a script that is not in a tree may be about the limit: the line that runs it
+/// says so, or is one of a script in which a host's owner sets what they want at boot.
+/// Any other is taken for a program that leaves the limit alone.
+fn is_plausible(program: &str, at: &Source) -> bool {
+    let speaks = |text: &str| {
+        let text = text.to_lowercase();
+        text.contains("conntrack") || text.contains("sysctl")
+    };
+    let local = LOCAL.iter().any(|path| at.file.starts_with(path));
+    local || speaks(program) || speaks(&at.text)
+}
+
+fn is_packaged(path: &str) -> bool {
+    PACKAGED.iter().any(|directory| path.starts_with(directory))
 }
 
 /// What a script does that may not be run at all.

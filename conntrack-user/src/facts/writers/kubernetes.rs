@@ -157,8 +157,8 @@ fn judge(
         } else {
             "is configured not to set the limit".to_owned()
         },
-        knob: "set conntrack.maxPerCore and conntrack.min in the configuration of kube-proxy \
-               (with maxPerCore: 0 the host sets the limit); in k3s and RKE2 as kube-proxy-arg"
+        knob: "set conntrack.min in the configuration of kube-proxy; in k3s and RKE2 set \
+               kube-proxy-arg: conntrack-min=N (with maxPerCore: 0 kube-proxy does not set the limit)"
             .to_owned(),
         sets: active.then_some(Sets {
             max,
@@ -185,7 +185,9 @@ fn with_drop_ins(reader: &Reader<'_>, path: &str) -> Vec<TextFile> {
     let mut files: Vec<TextFile> = reader.text(path).into_iter().collect();
     if path.ends_with("/config.yaml") {
         let names = reader.names(&format!("{path}.d"));
-        let names = names.iter().filter(|name| name.ends_with(".yaml"));
+        let names = names
+            .iter()
+            .filter(|name| name.strip_suffix(".yaml").is_some());
         files.extend(names.filter_map(|name| reader.text(&format!("{path}.d/{name}"))));
     }
     files

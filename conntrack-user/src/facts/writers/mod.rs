@@ -2,14 +2,18 @@
 //! files of the host or all the time, each with the evidence for it.
 
 mod acts;
+mod cloud_init;
 mod commands;
+mod compose;
 mod cron;
 mod kube_proxy;
 mod kubernetes;
 mod modules;
+mod nixos;
 mod programs;
 mod proxmox;
 mod scripts;
+mod start_scripts;
 mod sysctl_command;
 mod tmpfiles;
 mod tuned;
@@ -19,8 +23,10 @@ mod writer;
 
 pub use crate::facts::writers::writer::{Act, Applier, Does, Sets, Timing, Writer};
 use crate::facts::{
+    distribution::Distribution,
     firewalld::Firewalld,
-    host_kernel::HostKernel,
+    host_kernel::{Form, HostKernel},
+    init::Init,
     modules::Modules,
     reader::{Reader, Source},
     services::Services,
@@ -32,7 +38,7 @@ use crate::facts::{
 /// All that are found.
 pub(super) fn read(
     reader: &Reader<'_>,
-    services: &Services,
+    (distribution, init, services): (&Distribution, &Init, &Services),
     (kernel, modules): (&HostKernel, &Modules),
     firewalld: Option<&Firewalld>,
     ufw: Option<&Ufw>,
@@ -44,12 +50,19 @@ pub(super) fn read(
     let commands = Commands::new(reader);
     writers.extend(tmpfiles::read(reader));
     writers.extend(modules::read(reader, modules, kernel.generation, &commands));
+    let is_built_in = kernel.form == Form::BuiltIn;
+    writers.extend(cloud_init::read(reader, (modules, is_built_in), &commands));
+    writers.extend(start_scripts::read(reader, (init, services), &commands));
     writers.extend(scripts::read(reader, &commands));
     writers.extend(units::read(reader, services, &commands));
     writers.extend(programs::apf(reader));
     writers.extend(cron::read(reader, &commands));
     writers.extend(kubernetes::read(reader, services, kernel));
     writers.extend(proxmox::read(reader, services));
+    writers.extend(compose::read(reader));
+    writers.extend(nixos::read(reader, distribution.family));
+    let not_started = start_scripts::not_started(reader, &commands, &writers);
+    writers.extend(not_started);
     writers
 }
 
@@ -85,11 +98,12 @@ fn of_firewalld(firewalld: &Firewalld, services: &Services) -> Option<Writer> {
         Writer {
             name: "firewalld",
             active: services.starts("firewalld"),
-            behaviour: "unloads nf_conntrack when it is stopped or restarted, which resets the \
-                        limit to the kernel's default; its reload does not"
+            behaviour: "unloads nf_conntrack when it is stopped or restarted, and the limit that \
+                        sysctls have set is lost; a reload of firewalld keeps the module loaded"
                 .to_owned(),
             knob: "set CleanupModulesOnExit=no in /etc/firewalld/firewalld.conf, if this version \
-                   supports it, and options nf_conntrack hashsize= in /etc/modprobe.d"
+                   supports it, and add \"options nf_conntrack hashsize=BUCKETS\" to a file in \
+                   /etc/modprobe.d"
                 .to_owned(),
             evidence: vec![evidence],
             sets: None,

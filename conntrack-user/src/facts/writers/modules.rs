@@ -46,7 +46,9 @@ fn udev(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> {
         "/usr/lib/udev/rules.d",
         "/lib/udev/rules.d",
     ];
-    let files = masking(reader, &directories, |name| name.ends_with(".rules"));
+    let files = masking(reader, &directories, |name| {
+        name.strip_suffix(".rules").is_some()
+    });
     let mut writers = Vec::new();
     for file in &files {
         for (number, line) in joined(&file.text) {

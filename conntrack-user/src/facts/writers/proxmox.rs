@@ -58,7 +58,7 @@ pub(super) fn read(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
         active,
         behaviour: if active {
             format!(
-                "sets the limit to {} every 10 s, and a quarter of it as buckets",
+                "sets the limit to {} every 10 s, and the buckets to a quarter of it",
                 number(max)
             )
         } else {

@@ -21,8 +21,8 @@ const FILES: [&str; 8] = [
 ];
 
 /// Directories whose executable files are run when something starts, with the
-/// arguments that are known: the second one of NetworkManager says what happens.
-const DIRECTORIES: [(&str, &[Option<&str>]); 15] = [
+/// arguments that are known: the second one of `NetworkManager` says what happens.
+const DIRECTORIES: [(&str, &[Option<&str>]); 20] = [
     ("/etc/local.d", &[]),
     ("/etc/network/if-up.d", &[]),
     ("/etc/network/if-pre-up.d", &[]),
@@ -32,11 +32,25 @@ const DIRECTORIES: [(&str, &[Option<&str>]); 15] = [
         "/etc/NetworkManager/dispatcher.d/pre-up.d",
         &[None, Some("pre-up")],
     ),
+    (
+        "/usr/lib/NetworkManager/dispatcher.d/pre-up.d",
+        &[None, Some("pre-up")],
+    ),
+    (
+        "/etc/NetworkManager/dispatcher.d/no-wait.d",
+        &[None, Some("up")],
+    ),
+    (
+        "/usr/lib/NetworkManager/dispatcher.d/no-wait.d",
+        &[None, Some("up")],
+    ),
+    ("/etc/sysconfig/network/if-up.d", &[]),
     ("/etc/networkd-dispatcher/carrier.d", &[]),
     ("/etc/networkd-dispatcher/configured.d", &[]),
     ("/etc/networkd-dispatcher/configuring.d", &[]),
     ("/etc/networkd-dispatcher/degraded.d", &[]),
     ("/etc/networkd-dispatcher/routable.d", &[]),
+    ("/usr/lib/networkd-dispatcher/carrier.d", &[]),
     ("/usr/lib/networkd-dispatcher/routable.d", &[]),
     ("/usr/lib/networkd-dispatcher/configured.d", &[]),
     ("/etc/ppp/ip-up.d", &[]),
@@ -56,7 +70,10 @@ pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> 
     let mut seen = Vec::new();
     let mut take = |path: &str, arguments: &[Option<&str>], timing| {
         // A directory or a link to one is no script.
-        let Some(text) = reader.file(path).filter(|text| !seen.contains(&text.file)) else {
+        let Some(text) = reader
+            .program(path)
+            .filter(|text| !seen.contains(&text.file))
+        else {
             return;
         };
         let arguments: Vec<Option<String>> = arguments
@@ -73,7 +90,7 @@ pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> 
     for (directory, arguments) in DIRECTORIES {
         for name in reader.names(directory) {
             let path = format!("{directory}/{name}");
-            if directory != "/etc/local.d" || name.ends_with(".start") {
+            if directory != "/etc/local.d" || name.strip_suffix(".start").is_some() {
                 take(&path, arguments, Timing::AtStart);
             }
         }
@@ -95,17 +112,17 @@ pub(super) fn writer(acts: Vec<Act>, runs: bool, timing: Timing) -> Option<Write
         Timing::Early => "early at boot",
         Timing::AtStart => "when it runs",
         Timing::AtLoad => "when the module is loaded",
-        Timing::Always => "again and again",
+        Timing::Always => "repeatedly",
     };
     Some(Writer {
         name: SCRIPT,
         active: runs,
         behaviour: match (runs, sets.max, sets.reapplies) {
             (false, ..) => "would set the limit, but does not run at boot".to_owned(),
-            (true, _, true) => format!("applies the files of sysctls {when}"),
+            (true, _, true) => format!("applies the sysctl files {when}"),
             (true, Some(_), false) => format!("sets the limit {when}"),
             (true, None, false) => {
-                format!("sets the limit {when}, to a value that only the shell can tell")
+                format!("sets the limit {when}, to a value that ctdrop cannot predict")
             }
         },
         knob: format!(

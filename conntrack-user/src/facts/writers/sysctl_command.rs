@@ -3,7 +3,7 @@
 use crate::facts::{
     reader::Source,
     shell::Files,
-    sysctl::{Key, line::number},
+    sysctl::{Key, Taken, value::taken},
     writers::{
         acts::{mentions, settings, unknown},
         writer::{Act, Applier, Does},
@@ -49,16 +49,14 @@ pub(super) fn run(
         for path in paths {
             match path {
                 "-" | "/dev/stdin" => match input {
-                    Some(text) => acts.extend(settings(text, |_| at.clone(), certain)),
+                    Some(text) => acts.extend(settings(text, (at, certain))),
                     // What a search finds in the host's files, most likely.
                     None => acts.push(unknown(at)),
                 },
                 path if path.starts_with('/') && !path.contains(['*', '?', '[']) => {
+                    // The writer is who runs it: the file's own lines are settings.
                     if let Some(found) = files.read(path) {
-                        let source = |line: &crate::facts::sysctl::Line| {
-                            found.source(line.number, &line.text)
-                        };
-                        acts.extend(settings(&found.text, source, certain));
+                        acts.extend(settings(&found.text, (at, certain)));
                     }
                 }
                 _ => acts.push(unknown(at)),
@@ -72,18 +70,21 @@ pub(super) fn run(
         };
         let key = Key::parse(key);
         if let Some(variable) = key.variable() {
-            // What the kernel does not take is not set.
-            if let Some(value) = number(value) {
-                acts.push(Act {
-                    does: Does::Sets {
-                        variable,
-                        name: Some(key.path),
-                        value: Some(value),
-                    },
-                    certain,
-                    source: at.clone(),
-                });
-            }
+            let value = match taken(value, None) {
+                // What the kernel does not take is not set.
+                Taken::Refused => continue,
+                Taken::Number(value) => Some(value),
+                Taken::Unclear => None,
+            };
+            acts.push(Act {
+                does: Does::Sets {
+                    variable,
+                    name: Some(key.path),
+                    value,
+                },
+                certain,
+                source: at.clone(),
+            });
         } else if mentions(argument) {
             acts.push(unknown(at));
         }

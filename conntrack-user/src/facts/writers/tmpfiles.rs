@@ -22,7 +22,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<Writer> {
     let mut names: Vec<(String, String)> = Vec::new();
     for directory in DIRECTORIES {
         for name in reader.names(directory) {
-            if name.ends_with(".conf") && !names.iter().any(|(known, _)| *known == name) {
+            if name.strip_suffix(".conf").is_some()
+                && !names.iter().any(|(known, _)| *known == name)
+            {
                 let path = format!("{directory}/{name}");
                 names.push((name, path));
             }

@@ -8,7 +8,7 @@ use crate::facts::{
         commands::Commands,
         programs,
         scripts::{joined, writer},
-        writer::{Act, Timing, Writer},
+        writer::{Act, Applier, Does, Timing, Writer},
     },
 };
 
@@ -57,10 +57,20 @@ pub(super) fn read(
             _ => Timing::AtStart,
         };
         writers.extend(files.iter().find_map(|file| programs::calico(file, runs)));
-        let acts = acts(&files, commands);
+        let mut acts = acts(&files, commands);
+        if is_applier(&files) {
+            acts.retain(|act| act.does != Does::AppliesFiles(Applier::Boot));
+        }
         writers.extend(writer(acts, runs, timing));
     }
     writers
+}
+
+/// Whether a unit is the one that applies files of sysctls at boot, under whatever
+/// name: what it does then is [`crate::facts::applier`]'s.
+fn is_applier(files: &[TextFile]) -> bool {
+    let own = files.first().and_then(|own| own.file.file_name());
+    own.is_some_and(|name| name == "systemd-sysctl.service")
 }
 
 /// A unit and its drop-ins, in the order in which they are read.
@@ -87,7 +97,9 @@ pub(super) fn files(reader: &Reader<'_>, unit: &str) -> Vec<TextFile> {
     let mut drop_ins: Vec<(String, String)> = Vec::new();
     for directory in DIRECTORIES {
         for name in reader.names(&format!("{directory}/{unit}.d")) {
-            if name.ends_with(".conf") && !drop_ins.iter().any(|(known, _)| *known == name) {
+            if name.strip_suffix(".conf").is_some()
+                && !drop_ins.iter().any(|(known, _)| *known == name)
+            {
                 let path = format!("{directory}/{unit}.d/{name}");
                 drop_ins.push((name, path));
             }

@@ -95,6 +95,20 @@ pub enum Applier {
 }
 
 impl Sets {
+    /// Whether this limit is all that it may set.
+    pub(crate) fn sets_only(&self, max: u64) -> bool {
+        let mut limits = self.acts.iter().filter_map(|act| match act.does {
+            Does::Sets {
+                variable: Variable::Max,
+                value,
+                ..
+            } => Some(value),
+            _ => None,
+        });
+        self.max == Some(max)
+            || (limits.clone().next().is_some() && limits.all(|value| value == Some(max)))
+    }
+
     /// What a script does: none if that is nothing.
     pub(super) fn of(acts: Vec<Act>, timing: Timing) -> Option<Self> {
         let mut max = None;

@@ -29,6 +29,22 @@ fn nothing_is_refused_in_a_table_with_room() {
 }
 
 #[test]
+fn a_tree_without_counters_does_not_say_that_nothing_is_refused() {
+    let tree = Evidence {
+        lacks_counters: true,
+        ..Evidence::default()
+    };
+    let found = judge(&tree, None);
+    assert_eq!(found.kind, Kind::None);
+    assert_eq!(
+        found.sentences(),
+        ["the tree has no counters, so whether packets are refused is unknown"]
+    );
+    let counted = judge(&calm(), None);
+    assert_eq!(counted.sentences(), ["no packets are refused"]);
+}
+
+#[test]
 fn another_namespace_that_is_full_is_noisy() {
     let noisy = |census: Option<Census>| {
         let evidence = Evidence {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -131,7 +131,7 @@ impl Namespaces {
         if let Some(pid) = wanted.strip_prefix("pid:") {
             return self.of_process(pid);
         }
-        if wanted.contains('/') && Path::new(wanted).exists() {
+        if wanted.contains('/') && !is_missing(Path::new(wanted)) {
             return self.of_file(Path::new(wanted));
         }
         bail!(
@@ -168,7 +168,10 @@ impl Namespaces {
     /// The namespace whose file is at `path`.
     fn of_file(&self, path: &Path) -> Result<Namespace> {
         let inode = inode_of_file(path)
-            .with_context(|| format!("cannot read the attributes of {}", path.display()))?
+            .map_err(|error| {
+                let why = unreadable(path, error.kind());
+                anyhow::Error::from(error).context(why)
+            })?
             .with_context(|| {
                 format!("{} is not the file of a network namespace", path.display())
             })?;
@@ -200,4 +203,24 @@ impl Namespaces {
             names.join(", ")
         )
     }
+}
+
+/// Whether there is nothing at a path, as far as can be seen: what must not be read
+/// is not missing.
+fn is_missing(path: &Path) -> bool {
+    let error = fs::metadata(path).err().map(|error| error.kind());
+    matches!(
+        error,
+        Some(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    )
+}
+
+/// Why the file of a namespace cannot be read; of a process's file with the remedy.
+fn unreadable(path: &Path, error: io::ErrorKind) -> String {
+    let path_shown = path.display();
+    if error == io::ErrorKind::PermissionDenied && path.starts_with("/proc") {
+        let remedy = Rights::now().to_see();
+        return format!("cannot see the network namespace of {path_shown}: {remedy}");
+    }
+    format!("cannot read the attributes of {path_shown}")
 }

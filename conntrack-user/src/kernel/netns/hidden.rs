@@ -48,20 +48,19 @@ impl fmt::Display for HiddenProcess {
 /// processes 7 (a), 8 (b), 9 (c) and 4 more`
 pub fn namespaces_of(processes: &[HiddenProcess]) -> String {
     let plural = if processes.len() == 1 { "" } else { "s" };
-    format!("the network namespace{plural} of {}", named("", processes))
+    format!("the network namespace{plural} of {}", named(processes))
 }
 
-/// `process 713 (nginx)`, or `processes 7 (a), 8 (b), 9 (c) and 4 more`; `which`
-/// comes first.
-fn named<'a>(which: &str, processes: impl IntoIterator<Item = &'a HiddenProcess>) -> String {
+/// `process 713 (nginx)`, or `processes 7 (a), 8 (b), 9 (c) and 4 more`.
+fn named<'a>(processes: impl IntoIterator<Item = &'a HiddenProcess>) -> String {
     let processes: Vec<String> = processes.into_iter().map(ToString::to_string).collect();
     let (shown, rest) = processes.split_at(processes.len().min(NAMED));
     let listed = match (shown, rest.len()) {
-        ([one], 0) => return format!("{which}process {one}"),
+        ([one], 0) => return format!("process {one}"),
         ([others @ .., last], 0) => format!("{} and {last}", others.join(", ")),
         (shown, more) => format!("{} and {} more", shown.join(", "), number(more as u64)),
     };
-    format!("{which}processes {listed}")
+    format!("processes {listed}")
 }
 
 /// What could not be seen.
@@ -86,8 +85,9 @@ pub(super) fn warnings(hidden: &Hidden<'_>) -> Vec<String> {
         let mut others = hidden.processes.iter().filter(|it| it.pid != 1).peekable();
         let others = match others.peek() {
             None => String::new(),
-            Some(_) => format!(", and neither can that of {}", named("other ", others)),
+            Some(_) => format!(" and of {}", named(others)),
         };
+        let plural = if others.is_empty() { "" } else { "s" };
         // Where all that is hidden is so without a denial, it is by procfs.
         let why = if denied || !others.is_empty() {
             hidden.rights.to_see()
@@ -95,8 +95,8 @@ pub(super) fn warnings(hidden: &Hidden<'_>) -> Vec<String> {
             "procfs is mounted with hidepid, which hides the processes of other users".to_owned()
         };
         warnings.push(format!(
-            "the network namespace of PID 1 cannot be read ({error}){others}, so no namespace is \
-             called host: {why}"
+            "the network namespace{plural} of PID 1{others} cannot be read ({error}), so no namespace \
+             is called host: {why}"
         ));
     } else if !hidden.processes.is_empty() {
         warnings.push(format!(
@@ -163,7 +163,8 @@ mod tests {
         let said = warnings(&nobody).join("\n");
         assert!(
             said.contains("PID 1")
-                && said.contains("other processes 7 (a) and 8 (b)")
+                && said
+                    .contains("the network namespaces of PID 1 and of processes 7 (a) and 8 (b)")
                 && said.contains("run as root"),
             "{said}"
         );
@@ -211,13 +212,13 @@ mod tests {
     #[test]
     fn the_first_three_are_named() {
         let processes: Vec<HiddenProcess> = (2..9).map(|pid| process(pid, "a")).collect();
-        let of = |count: usize| named("", &processes[..count]);
+        let of = |count: usize| named(&processes[..count]);
         assert_eq!(of(1), "process 2 (a)");
         assert_eq!(of(2), "processes 2 (a) and 3 (a)");
         assert_eq!(of(3), "processes 2 (a), 3 (a) and 4 (a)");
         assert_eq!(of(7), "processes 2 (a), 3 (a), 4 (a) and 4 more");
         let gone = HiddenProcess { pid: 9, comm: None };
-        assert_eq!(named("other ", [&gone]), "other process 9");
+        assert_eq!(named([&gone]), "process 9");
         assert_eq!(
             namespaces_of(&[gone.clone(), gone]),
             "the network namespaces of processes 9 and 9"

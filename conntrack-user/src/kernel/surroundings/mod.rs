@@ -213,12 +213,12 @@ impl Surroundings {
             engine => format!("a container ({engine})"),
         };
         let limit = if self.may_set_limit {
-            "ctdrop may set the limit, which is the host's"
+            "it can change the limit of the host"
         } else {
-            "the limit is set on the host"
+            "the limit can be changed only on the host"
         };
         Some(format!(
-            "ctdrop runs in {container}: {limit}, and ctdrop reads only the container's files"
+            "ctdrop runs in {container} and reads only the container's files; {limit}"
         ))
     }
 
@@ -400,14 +400,14 @@ mod tests {
         assert_eq!(said(&[mark]), None);
         assert_eq!(
             said(&[other, mark]).unwrap(),
-            "ctdrop runs in a container (docker): the limit is set on the host, and ctdrop reads \
-             only the container's files"
+            "ctdrop runs in a container (docker) and reads only the container's files; the limit can \
+             be changed only on the host"
         );
         let max = ("/proc/sys/net/netfilter/nf_conntrack_max", "262144");
         assert_eq!(
             said(&[other, max]).unwrap(),
-            "ctdrop runs in a container: ctdrop may set the limit, which is the host's, and ctdrop \
-             reads only the container's files"
+            "ctdrop runs in a container and reads only the container's files; it can change the limit \
+             of the host"
         );
         assert_eq!(
             resolve(&[other]).container_called().unwrap(),

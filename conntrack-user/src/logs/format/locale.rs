@@ -53,9 +53,11 @@ fn month_of(words: &str) -> Option<i8> {
         return *month;
     }
     let mut rest = words.as_bytes();
-    let mut month = 0;
+    let mut month: i8 = 0;
     while let Some((digit, after)) = digit(rest) {
-        month = (month * 10 + i8::try_from(digit).ok()?).min(13);
+        month = month
+            .saturating_mul(10)
+            .saturating_add(i8::try_from(digit).ok()?);
         rest = after;
     }
     (1..=12).contains(&month).then_some(month)
@@ -122,6 +124,7 @@ mod tests {
             ("8月", Some(8)),
             (" 8月", Some(8)),
             ("12月", Some(12)),
+            ("13315963nel", None),
             ("二 8月", Some(8)),
             (" 1월", Some(1)),
             ("Thg 8", Some(8)),

@@ -32,6 +32,9 @@ use crate::{
     say::{number::counted, text::plain},
 };
 
+/// What standard input is called.
+const STDIN: &str = "stdin";
+
 /// Reads logs and adds them up.
 pub struct Reader<'a> {
     zone: TimeZone,
@@ -159,7 +162,7 @@ impl Reader<'_> {
         let filter = self.filter.clone();
         let mut sums = self.sums(&filter);
         sums.begin_part(now(), self.year);
-        let name = "stdin";
+        let name = STDIN;
         let stdin = BufReader::with_capacity(64 << 10, io::stdin());
         let stream: Box<dyn Read> = match decoded(stdin).and_then(encoding::plain_text) {
             Ok(Decoded::Decompressed(stream)) => stream,
@@ -213,7 +216,7 @@ impl Reader<'_> {
     /// Notes what was found in a text besides events, and whether it is a log.
     fn searched(&mut self, name: String, bytes: u64, searched: &Searched, outcome: io::Result<()>) {
         self.summary.skipped.add(searched.skipped);
-        let unknown = searched.unknown.filter(|_| !searched.full);
+        let unknown = searched.unknown.as_ref().filter(|_| !searched.full);
         if let Err(error) = outcome {
             let error = anyhow::Error::from(error).context("not read to its end");
             self.unreadable(name.clone(), &error);
@@ -222,18 +225,19 @@ impl Reader<'_> {
                 anyhow!("it is not a log: it has hardly any text, and no line about conntrack");
             return self.unreadable(name, &why);
         } else if let Some((_, form)) = unknown {
-            let why = form.remedy().replace("FILE", &name);
-            return self.unreadable(name, &anyhow!(why));
+            let file = if name == STDIN { "FILE" } else { &name };
+            let why = anyhow!(form.remedy(&name, file));
+            return self.unreadable(name, &why);
         } else if searched.text_share.is_mostly_binary() {
             self.summary.warnings.push(format!(
                 "{name} is mostly binary data: is it a log? Only its text was searched"
             ));
         }
-        if let Some((lines, _)) = searched.unknown {
+        if let Some((lines, _)) = &searched.unknown {
             self.summary.warnings.push(format!(
                 "{name} has {} about a full table in a form that ctdrop does not know: it is not \
                  known whether the kernel wrote them",
-                counted(lines, "line")
+                counted(*lines, "line")
             ));
         }
         self.source(name, bytes);

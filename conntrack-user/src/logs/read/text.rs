@@ -65,8 +65,8 @@ impl Searched {
             .events
             .iter()
             .any(|event| matches!(event.what, What::Message(Message::TableFull { .. }, _)));
-        if let Some((lines, form)) = found.unknown {
-            self.unknown.get_or_insert((0, form)).0 += lines;
+        if let Some((lines, form)) = &found.unknown {
+            self.unknown.get_or_insert_with(|| (0, form.clone())).0 += lines;
         }
     }
 }
@@ -223,7 +223,7 @@ fn whole_entries(
     }
     journal::is_pretty(begin).then(|| {
         let outcome = journal::pretty(source, take).unwrap_or_else(|| {
-            searched.unknown = Some((1, Form::Json));
+            searched.unknown = Some((1, Form::json(begin)));
             Ok(())
         });
         (searched, outcome)

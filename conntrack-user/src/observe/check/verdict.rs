@@ -34,7 +34,10 @@ pub(crate) fn judge(
         }
         Backend::Tracepoint | Backend::Counters => {
             let mut verdict = Verdict::default();
-            unseen.for_each(|unseen| verdict.add(explain_by_counters(&unseen)));
+            for unseen in unseen {
+                verdict.add(explain_by_counters(&unseen));
+                verdict.add(explain_unwatched(&unseen.unwatched));
+            }
             verdict.discrepancy = verdict.discrepancy.explained_by(missed.allocations);
             verdict
         }

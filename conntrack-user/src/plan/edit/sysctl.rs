@@ -6,6 +6,7 @@ use crate::plan::edit::replace_line;
 /// for a carriage return, which not every reader takes for a blank.
 pub fn set_value(content: &[u8], line: u32, value: u64) -> Option<Vec<u8>> {
     replace_line(content, line, |line| {
+        let line = in_one_piece(line)?;
         let equals = line.iter().position(|&byte| byte == b'=')?;
         let (head, tail) = line.split_at(equals + 1);
         let begins = tail
@@ -30,6 +31,7 @@ pub fn set_value(content: &[u8], line: u32, value: u64) -> Option<Vec<u8>> {
 /// no effect; its indentation stays.
 pub fn rewrite(content: &[u8], line: u32, key: &str, value: u64) -> Option<Vec<u8>> {
     replace_line(content, line, |line| {
+        let line = in_one_piece(line)?;
         let indented = line
             .iter()
             .position(|byte| !byte.is_ascii_whitespace())
@@ -42,7 +44,17 @@ pub fn rewrite(content: &[u8], line: u32, key: &str, value: u64) -> Option<Vec<u
 
 /// Makes a line a comment.
 pub fn comment_out(content: &[u8], line: u32) -> Option<Vec<u8>> {
-    replace_line(content, line, |line| Some([b"#".as_slice(), line].concat()))
+    replace_line(content, line, |line| {
+        Some([b"#".as_slice(), in_one_piece(line)?].concat())
+    })
+}
+
+/// A line that every program reads as one: some take a carriage return or a null byte
+/// in the middle for its end.
+fn in_one_piece(line: &[u8]) -> Option<&[u8]> {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    (!text.iter().any(|byte| matches!(byte, b'\r' | b'\0'))).then_some(line)
 }
 
 #[cfg(test)]
@@ -50,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::facts::sysctl::line;
+    use crate::facts::sysctl::{Dialect, line};
 
     fn set(text: &str, number: u32) -> String {
         String::from_utf8(set_value(text.as_bytes(), number, 42).unwrap()).unwrap()
@@ -69,6 +81,15 @@ mod tests {
         assert_eq!(set("x.y = 256k\n", 1), "x.y = 42\n");
         assert_eq!(set("x.y = 7 # many\n", 1), "x.y = 42 # many\n");
         assert_eq!(set_value(b"nothing\n", 1, 42), None);
+    }
+
+    #[test]
+    fn lines_that_may_be_two_are_left_alone() {
+        for content in [&b"a=1\rx.y=2\r\n"[..], b"a=1\0x.y=2\n"] {
+            assert_eq!(set_value(content, 1, 42), None);
+            assert_eq!(rewrite(content, 1, "x.y", 42), None);
+            assert_eq!(comment_out(content, 1), None);
+        }
     }
 
     #[test]
@@ -99,7 +120,7 @@ mod tests {
             let number = u32::try_from(before.lines().count().max(1) + 1).unwrap();
             prop_assume!(text.lines().nth(number as usize - 1).is_some_and(|line| line.starts_with(&key)));
             let new = String::from_utf8(set_value(text.as_bytes(), number, 42).unwrap()).unwrap();
-            let read = line::parse(&new).into_iter().find(|line| line.number == number).unwrap();
+            let read = line::parse(&new, Dialect::Procps4).into_iter().find(|line| line.number == number).unwrap();
             prop_assert_eq!(line::number(&read.value), Some(42));
             for (at, (old, new)) in text.lines().zip(new.lines()).enumerate() {
                 prop_assert!(old == new || at + 1 == number as usize);

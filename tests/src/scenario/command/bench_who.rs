@@ -36,6 +36,35 @@ const ROUNDS: usize = 3;
 /// Entries in all.
 const ENTRIES: u32 = 1_000_000;
 
+/// The established connections of a table: those that look idle are looked at a
+/// second time by ctdrop, seconds later.
+#[derive(Clone, Copy, Debug)]
+enum Established {
+    /// Their timeouts are as after a packet.
+    Busy,
+    /// They have had no packet for four days of the five that the kernel keeps them.
+    Idle,
+}
+
+impl Established {
+    /// What remains of the timeout, in seconds, of
+    /// `nf_conntrack_tcp_timeout_established`, 432,000 by default.
+    const fn timeout(self) -> u32 {
+        match self {
+            Self::Busy => 432_000,
+            Self::Idle => 86_400,
+        }
+    }
+
+    /// How many entries look idle, as the table in docs/benchmarks.md has it.
+    const fn looks_idle(self) -> &'static str {
+        match self {
+            Self::Busy => "none",
+            Self::Idle => "half",
+        }
+    }
+}
+
 /// Counts by source what `conntrack -L` prints.
 const COUNT: &str = "{ for (i = 1; i <= NF; i++) if ($i ~ /^src=/) { n[$i]++; break } } \
                      END { for (s in n) { k++; t += n[s] } print t, k }";
@@ -61,11 +90,24 @@ fn run(machine: &Machine) -> Result<()> {
     } else {
         (4, "this machine")
     };
+    for established in [Established::Busy, Established::Idle] {
+        let (ours, theirs) = measure(machine, namespaces, established)?;
+        report(place, namespaces, established, &ours, &theirs)?;
+    }
+    Ok(())
+}
+
+/// What ctdrop costs, and what `conntrack -L`, each once a round.
+fn measure(
+    machine: &Machine,
+    namespaces: u32,
+    established: Established,
+) -> Result<(Vec<Cost>, Vec<Cost>)> {
     let each = ENTRIES / namespaces;
     let names: Vec<String> = (0..namespaces).map(|n| format!("bench-who-{n}")).collect();
     let staged = names
         .iter()
-        .map(|name| stage(name, each))
+        .map(|name| stage(name, each, established))
         .collect::<Result<Vec<_>>>()?;
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
@@ -73,19 +115,20 @@ fn run(machine: &Machine) -> Result<()> {
         theirs.push(conntrack(&staged, each)?);
         ours.push(who(machine, &staged, each)?);
     }
-    report(place, namespaces, &ours, &theirs)
+    Ok((ours, theirs))
 }
 
 /// A namespace with so many entries: half of them connections of 5,000 clients,
 /// half queries from ever other sources.
-fn stage(name: &str, entries: u32) -> Result<Netns> {
+fn stage(name: &str, entries: u32, established: Established) -> Result<Netns> {
     let netns = Netns::create(name)?;
-    let made = Conntrack::open(&netns)?.insert((0..entries).map(entry))?;
+    let made =
+        Conntrack::open(&netns)?.insert((0..entries).map(|number| entry(number, established)))?;
     ensure!(made.refused.is_empty(), "not all were made: {made:?}");
     Ok(netns)
 }
 
-fn entry(number: u32) -> Entry {
+fn entry(number: u32, established: Established) -> Entry {
     let web = number.is_multiple_of(2);
     let half = number / 2;
     let first = if web {
@@ -109,7 +152,7 @@ fn entry(number: u32) -> Entry {
         },
         zone: 0,
         assured: web,
-        timeout: 86_400,
+        timeout: if web { established.timeout() } else { 86_400 },
         state: web.then_some(3),
     }
 }
@@ -186,7 +229,13 @@ fn processor() -> Result<f64> {
 }
 
 /// Prints a row of the table in docs/benchmarks.md.
-fn report(place: &str, namespaces: u32, ours: &[Cost], theirs: &[Cost]) -> Result<()> {
+fn report(
+    place: &str,
+    namespaces: u32,
+    established: Established,
+    ours: &[Cost],
+    theirs: &[Cost],
+) -> Result<()> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let seconds = |costs: &[Cost]| median(costs.iter().map(|cost| cost.seconds).collect());
     let processor = |costs: &[Cost]| median(costs.iter().map(|cost| cost.processor).collect());
@@ -196,9 +245,10 @@ fn report(place: &str, namespaces: u32, ours: &[Cost], theirs: &[Cost]) -> Resul
     let (ours, theirs) = (seconds(ours), seconds(theirs));
     println!("{SHOW_BEGIN}");
     println!(
-        "| {place}, Linux {} | {namespaces} × {} | {ours:.2} s | {theirs:.2} s | {:.3} | {of_processor:.3} | {memory:.1} MiB |",
+        "| {place}, Linux {} | {namespaces} × {} | {} | {ours:.2} s | {theirs:.2} s | {:.3} | {of_processor:.3} | {memory:.1} MiB |",
         release.trim(),
         ENTRIES / namespaces,
+        established.looks_idle(),
         ours / theirs,
     );
     println!("{SHOW_END}");

@@ -40,8 +40,21 @@ pub static RELOADS: Scenario = Scenario {
     run: reloads,
 };
 
+/// The same where ctdrop does not hold the module.
+pub static RELOADS_SEEN: Scenario = Scenario {
+    name: "reloads_seen",
+    about: "on the tracepoint, too, the module may come and go under flood",
+    backends: Backend::INSIDE,
+    alone: true,
+    auto: Auto::No,
+    once: true,
+    run: reloads_seen,
+};
+
 /// How often the module is unloaded and loaded.
 const TIMES: usize = 10;
+/// The same, on the tracepoint.
+const TIMES_SEEN: usize = 3;
 
 fn waits(machine: &Machine) -> Result<()> {
     let watch = thread::scope(|scope| {
@@ -88,6 +101,28 @@ impl Witness {
 }
 
 fn reloads(machine: &Machine) -> Result<()> {
+    let (summary, witness) = reloaded(machine, TIMES)?;
+    exact(&summary, &witness)
+}
+
+fn reloads_seen(machine: &Machine) -> Result<()> {
+    let Some(machine) = setup::with_the_tracepoint(machine)? else {
+        return Ok(());
+    };
+    let (summary, witness) = reloaded(&machine, TIMES_SEEN)?;
+    // The first packet on each CPU that the program sees after a load.
+    let undecided = summary.dropped_by_rule_or_refused;
+    let cpus = thread::available_parallelism()?.get();
+    ensure!(
+        usize::try_from(undecided)? <= TIMES_SEEN * cpus,
+        "{undecided} packets are undecided"
+    );
+    exact(&summary, &witness)
+}
+
+/// What ctdrop has counted while the module was unloaded and loaded so many times
+/// under flood, and what the kernel has.
+fn reloaded(machine: &Machine, times: usize) -> Result<(Summary, Witness)> {
     setup::load_conntrack(machine)?;
     setup::set_conntrack("max", 100)?;
     let lan = Lan::create("reloads", &LanOptions::default())?;
@@ -114,7 +149,7 @@ fn reloads(machine: &Machine) -> Result<()> {
             }
             anyhow::Ok(())
         });
-        let cycles = (0..TIMES).try_for_each(|number| {
+        let cycles = (0..times).try_for_each(|number| {
             cycle(machine, &lan, &mut watch, &mut witness)
                 .with_context(|| format!("cycle {number}"))
         });
@@ -125,8 +160,7 @@ fn reloads(machine: &Machine) -> Result<()> {
         cycles
     })?;
     witness.add(&lan)?;
-    let summary = watch.finish()?;
-    exact(&summary, &witness)
+    Ok((watch.finish()?, witness))
 }
 
 /// Under flood: a full table for a while, then no rule, no module, the module
@@ -207,10 +241,10 @@ fn exact(summary: &Summary, witness: &Witness) -> Result<()> {
         summary.reconciled && summary.unexplained == 0,
         "{summary:?}"
     );
+    let counted = summary.total() + summary.dropped_by_rule_or_refused;
     ensure!(
-        summary.total() == witness.drop,
-        "{} packets counted, {} by the kernel",
-        summary.total(),
+        counted == witness.drop,
+        "{counted} packets counted, {} by the kernel",
         witness.drop
     );
     ensure!(

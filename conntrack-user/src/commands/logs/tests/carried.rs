@@ -235,8 +235,49 @@ const UNKNOWN: &[(&str, &str)] = &[
     ),
     (
         "{\"timestamp\":\"2012-03-12T13:40:34Z\",\"source\":\"gate\",\"facility\":\"kernel\",\"message\":\"M\"}\n",
-        "jq -r",
+        "jq -r '.. | .\"message\"? // empty'",
     ),
+    // GELF, Google Cloud, dmesg -J: each has the line under a key of its own.
+    (
+        "{\"version\":\"1.1\",\"host\":\"h\",\"short_message\":\"kernel: [ 12.0] M\",\"level\":4}\n",
+        "jq -r '.. | .\"short_message\"? // empty'",
+    ),
+    (
+        "{\"insertId\":\"a\",\"jsonPayload\":{\"MESSAGE\":\"M\",\"_TRANSPORT\":\"kernel\"}}\n",
+        "jq -r '.. | .\"MESSAGE\"? // empty'",
+    ),
+    (
+        "{\n   \"dmesg\": [\n      {\n         \"pri\": 4,\n         \"msg\": \"M\"\n      }\n   ]\n}\n",
+        "jq -r '.. | .\"msg\"? // empty'",
+    ),
+    ("{\n  \"lines\": [\"M\"]\n}\n", "jq -r '.. | strings'"),
+    // fluentd, with its own offset and tag before the JSON.
+    (
+        "2012-03-12 13:40:34 +0000 kernel: {\"host\":\"h\",\"message\":\"M\"}\n",
+        "| jq -r '.. | .\"message\"? // empty' | ctdrop logs -",
+    ),
+    (
+        "2012-03-12 13:40:34 +0000 kern.warn: {\"message\":\"M\"}\n",
+        "| jq -r '.. | .\"message\"? // empty' | ctdrop logs -",
+    ),
+    (
+        "2012-03-12T13:40:34Z {host=\"web1\",unit=\"kernel\"} M\n",
+        "logcli query -o raw",
+    ),
+    ("\"2012-03-12 13:40:34\",\"h\",\"kernel: M\"\n", "columns"),
+    (
+        "2012-03-12T13:40:34Z,web1,\"kernel: [12.3] M\"\n",
+        "columns",
+    ),
+    (
+        "\"2012-03-12T13:40:34.000+0000\",web1,\"Mar 12 13:40:34 web1 kernel: M\"\n",
+        "columns",
+    ),
+    (
+        "2012-03-12 13:40:34\th\tkern\twarning\tkernel\tM\n",
+        "columns",
+    ),
+    ("2012-03-12T13:40:34Z\tweb1\tkernel: [12.3] M\n", "columns"),
     (
         "{\n  \"_source\" : {\n    \"message\" : \"M\"\n  }\n}\n",
         "JSON of another program",
@@ -262,7 +303,8 @@ fn a_form_that_is_not_known_is_an_error_that_names_it() {
             &path,
             log.replace('M', FULL)
                 .replace(&format!("{FULL}ESSAGE"), "MESSAGE")
-                .replace(&format!("{FULL}on"), "Mon"),
+                .replace(&format!("{FULL}on"), "Mon")
+                .replace(&format!("{FULL}ar"), "Mar"),
         )
         .unwrap();
         let options = Options {

@@ -98,6 +98,28 @@ fn the_forms_of_syslog_dmesg_and_journalctl() {
     }
 }
 
+/// Synthetic, after dmesg(1): `-H` and `-e` give the first message of a minute a time, and the
+/// others only the seconds since the one before.
+#[test]
+fn seconds_since_the_line_before_are_no_time() {
+    let dmesg = "\
+[Mar12 13:40] nf_conntrack: nf_conntrack: table full, dropping packet
+[  +0.000005] nf_conntrack: nf_conntrack: table full, dropping packet
+[  +5.000005] net_ratelimit: 55 callbacks suppressed
+[  +0.000001] nf_conntrack: nf_conntrack: table full, dropping packet
+";
+    let (report, text) = read_files(&[("dmesg", dmesg.as_bytes())], &in_2012());
+    assert_drops(&report, 3, 58);
+    assert_eq!(report["by_minute"][0]["minute"], "2012-03-12T13:40:00Z");
+    assert_eq!(report["by_minute"][0]["lines"], 1);
+    assert_eq!(report["by_minute"][1]["lines"], 2);
+    assert!(report["by_minute"][1]["minute"].is_null(), "{report:#}");
+    let said = "2 lines about a full table without a time of day";
+    assert!(text.contains(said), "{text}");
+    let warnings = |log: &str| read(log)["warnings"].as_array().unwrap().len();
+    assert_eq!(warnings("[  +0.000012] M"), 0, "no line has a time");
+}
+
 /// Puts the message where the last `M` is that stands by itself.
 pub(super) fn put(line: &str, message: &str) -> String {
     let at = line.rfind("M\"}").or_else(|| line.rfind('M')).unwrap();

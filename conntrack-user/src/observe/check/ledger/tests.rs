@@ -170,6 +170,25 @@ fn what_a_skipped_program_left_is_not_told_again_when_all_are_detached() {
 }
 
 #[test]
+fn what_counters_show_while_nothing_is_attached_is_told_on_each_backend() {
+    for backend in [Backend::Fexit, Backend::Kprobe, Backend::Tracepoint] {
+        let mut ledger = Ledger::default();
+        quiet(&mut ledger, &totals(&[]), &growth(0, 0));
+        let seen = totals(&[(Reason::TableFull, 7)]);
+        quiet(&mut ledger, &seen, &growth(7, 0));
+        // The module goes and comes back, and packets are refused before the programs
+        // are attached again.
+        ledger.cover(Coverage::None);
+        ledger.restart(1, &seen);
+        quiet(&mut ledger, &seen, &growth(12, 0));
+        ledger.cover(Coverage::Full);
+        let verdict = ledger.verdict(backend, &Missed::default(), |_| true);
+        let told = (verdict.other, verdict.discrepancy.total());
+        assert_eq!(told, (5, 0), "{backend}");
+    }
+}
+
+#[test]
 fn no_moment_of_a_flood_looks_like_a_loss() {
     // A true count that grows between the three readings of every look,
     // and starts before the programs do.
