@@ -16,6 +16,7 @@ pub mod logs;
 pub mod observe;
 pub mod plan;
 pub mod say;
+pub mod store;
 pub mod subscribers;
 pub mod survival;
 pub mod table;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command},
-    commands::{fix, logs, probe, status, undo, watch, who},
+    commands::{daemon, fix, incidents, logs, probe, status, undo, watch, who},
     say::{finding, stdout},
 };
 use tokio::{
@@ -59,6 +59,8 @@ fn refused(error: &clap::Error) -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Watch(options) => watch::run(options, shutdown()?).await?,
+        Command::Daemon(options) => daemon::run(options, shutdown()?).await?,
+        Command::Incidents(options) => incidents::run(&options)?,
         Command::Probe(options) => probe::run(&options)?,
         Command::Who(options) => return Ok(who::run(&options)?.code().into()),
         Command::Logs(options) => logs::run(&options)?,

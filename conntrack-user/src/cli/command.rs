@@ -7,6 +7,10 @@ use crate::commands;
 pub enum Command {
     /// Observe refused packets.
     Watch(commands::watch::options::Options),
+    /// Observe, and keep the evidence.
+    Daemon(commands::daemon::Options),
+    /// List what was recorded.
+    Incidents(commands::incidents::Options),
     /// Show which backends this host offers.
     Probe(commands::probe::Options),
     /// Show who fills the table.

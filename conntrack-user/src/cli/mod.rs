@@ -6,7 +6,9 @@
 
 mod choices;
 mod command;
+mod daemon;
 mod fix;
+mod incidents;
 mod logs;
 mod probe;
 mod read;

@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     cli::{
-        command::Command, fix::Fix, logs::Logs, probe::Probe, status::Status, undo::Undo,
-        watch::Watch, who::Who,
+        command::Command, daemon::Daemon, fix::Fix, incidents::Incidents, logs::Logs, probe::Probe,
+        status::Status, undo::Undo, watch::Watch, who::Who,
     },
     logs::read::request::EmptyPeriod,
     say::finding,
@@ -32,6 +32,16 @@ pub(super) enum Subcommand {
     /// a live screen, otherwise it prints lines. It ends on Ctrl-C, on SIGTERM or
     /// after --duration, and then prints the totals.
     Watch(Watch),
+
+    /// Observe from now on, and keep the evidence of incidents
+    ///
+    /// Runs in the foreground until SIGTERM or Ctrl-C. It attaches programs under pressure
+    /// alone, writes what it counts to a database (docs/evidence.md), and prints what
+    /// changes: incidents, the limit, whether evidence can be written.
+    Daemon(Daemon),
+
+    /// List the incidents that ctdrop daemon has recorded
+    Incidents(Incidents),
 
     /// Show which backends work on this host, and what the others lack
     ///
@@ -98,6 +108,8 @@ impl Command {
             Subcommand::Watch(watch) => {
                 Self::Watch(watch.try_into().map_err(contradiction("watch"))?)
             }
+            Subcommand::Daemon(daemon) => Self::Daemon(daemon.into()),
+            Subcommand::Incidents(incidents) => Self::Incidents(incidents.into()),
             Subcommand::Probe(probe) => Self::Probe(probe.into()),
             Subcommand::Who(who) => Self::Who(who.try_into().map_err(contradiction("who"))?),
             Subcommand::Logs(logs) => Self::Logs(logs.into()),

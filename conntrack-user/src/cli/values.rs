@@ -6,6 +6,7 @@ use clap::builder::TypedValueParser;
 
 use crate::{
     say::{protocol, reason::ReasonName},
+    store::keep::LEAST_BYTES,
     table::filter::Mark,
 };
 
@@ -57,6 +58,29 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         return Err("must be longer than 0".to_owned());
     }
     Ok(parsed)
+}
+
+/// A size in bytes, with a unit of 1,024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "kib" | "k" => 10,
+        "mib" | "m" => 20,
+        "gib" | "g" => 30,
+        _ => return Err("not a size: give a number and a unit, such as 64MiB or 1GiB".to_owned()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "not a size: give one such as 64MiB".to_owned())?;
+    let bytes = number.checked_mul(1 << shift);
+    match bytes.filter(|bytes| (LEAST_BYTES..1 << 44).contains(bytes)) {
+        Some(bytes) => Ok(bytes),
+        None => Err("give a size of 4 MiB or more, and less than 16 TiB".to_owned()),
+    }
 }
 
 /// Each report reads every namespace's counters.

@@ -1,6 +1,6 @@
 //! The arguments of `ctdrop watch`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     auto::guard,
@@ -9,6 +9,8 @@ use crate::{
     engine::{self, by::By},
     observe::{arming::Arm, backend::Backend},
     say::{output::Output, reason::ReasonName},
+    store::keep::Bounds,
+    subscribers::Printed,
 };
 
 /// Options of `ctdrop watch`.
@@ -83,6 +85,11 @@ pub struct Watch {
     #[arg(long, value_name = "N", value_parser = limit())]
     pub ceiling: Option<u64>,
 
+    /// Also write what is counted, and incidents, to this file: a database of evidence as
+    /// ctdrop daemon keeps it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
     /// Print only the final totals, and fixes that are made
     #[arg(short, long)]
     pub quiet: bool,
@@ -115,7 +122,16 @@ impl TryFrom<Watch> for watch::options::Options {
             service_names: watch.service_names,
             fix: watch.fix,
             ceiling: watch.ceiling,
-            quiet: watch.quiet,
+            printed: if watch.quiet {
+                Printed::Fixes
+            } else {
+                Printed::All
+            },
+            screen: true,
+            record: watch.record.map(|file| watch::options::Record {
+                file,
+                bounds: Bounds::default(),
+            }),
         })
     }
 }

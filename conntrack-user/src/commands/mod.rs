@@ -1,6 +1,8 @@
 //! The commands: options in, words out.
 
+pub mod daemon;
 pub mod fix;
+pub mod incidents;
 pub mod logs;
 pub mod probe;
 pub mod status;

@@ -8,7 +8,7 @@ use crate::{
     engine::select::Select,
     observe::{
         check::{counter::Growth, discrepancy::Discrepancy, proof::PacketRange},
-        counts::tally::Tally,
+        counts::tally::{Tally, is_drop},
         observer::snapshot::Snapshot,
     },
     say::reason::{OTHER, reason_name},
@@ -40,6 +40,12 @@ pub struct Figures {
     pub range: Option<PacketRange>,
     /// Packets lost by namespace; where only counters tell, for all reasons.
     pub by_netns: BTreeMap<u32, u64>,
+    /// What the programs counted by namespace and reason, also of reasons for which no
+    /// packet is lost. Of namespace 0 also what counters add, of whichever namespace.
+    pub counts: BTreeMap<(u32, Reason), u64>,
+    /// Flows with lost packets that have a count of their own. After too many have come
+    /// this can be less than it was.
+    pub flows: u64,
 }
 
 impl Figures {
@@ -60,6 +66,7 @@ impl Figures {
             unchecked: snapshot.unchecked,
             range: snapshot.range,
             by_netns: by_netns(snapshot, select),
+            counts: counts(snapshot, select),
             ..Self::default()
         };
         for (reason, packets) in counted {
@@ -71,13 +78,13 @@ impl Figures {
         if select.reason(reason_name(Reason::RuleOrRefused)) {
             figures.rule_or_refused = snapshot.verdict.rule_or_refused;
         }
-        let attributed: u64 = tally
-            .flows()
-            .filter(|(key, _)| {
-                select.totals_of(key) && crate::observe::counts::tally::is_drop(key.reason)
-            })
-            .map(|(_, entry)| entry.count.packets)
-            .sum();
+        let mut attributed = 0;
+        for (key, entry) in tally.flows() {
+            if select.totals_of(key) && is_drop(key.reason) {
+                attributed += entry.count.packets;
+                figures.flows += 1;
+            }
+        }
         figures.unattributed = figures.total().saturating_sub(attributed);
         figures
     }
@@ -120,23 +127,8 @@ impl Figures {
     /// time (`discrepancy`, `unchecked`) stays as it is.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let drops: BTreeMap<&str, u64> = self
-            .drops
-            .iter()
-            .map(|(&name, packets)| {
-                let before = earlier.drops.get(name).copied().unwrap_or(0);
-                (name, packets.saturating_sub(before))
-            })
-            .collect();
+        let drops = more(&self.drops, &earlier.drops);
         let lost = drops.values().sum();
-        let kernel: Growth = self
-            .kernel
-            .iter()
-            .map(|(&counter, grown)| {
-                let before = earlier.kernel.get(&counter).copied().unwrap_or(0);
-                (counter, grown.saturating_sub(before))
-            })
-            .collect();
         Self {
             drops,
             evicted: self.evicted.saturating_sub(earlier.evicted),
@@ -147,20 +139,15 @@ impl Figures {
                 .unattributed
                 .saturating_sub(earlier.unattributed)
                 .min(lost),
-            kernel,
+            kernel: more(&self.kernel, &earlier.kernel),
             discrepancy: self.discrepancy,
             unchecked: self.unchecked,
             range: self
                 .range
                 .map(|range| range.since(earlier.range.unwrap_or_default())),
-            by_netns: self
-                .by_netns
-                .iter()
-                .map(|(&netns, packets)| {
-                    let before = earlier.by_netns.get(&netns).copied().unwrap_or(0);
-                    (netns, packets.saturating_sub(before))
-                })
-                .collect(),
+            by_netns: more(&self.by_netns, &earlier.by_netns),
+            counts: more(&self.counts, &earlier.counts),
+            flows: self.flows.saturating_sub(earlier.flows),
         }
     }
 
@@ -186,6 +173,8 @@ impl Figures {
                 (range, more) => range.or(more),
             },
             by_netns: added(&self.by_netns, &later.by_netns),
+            counts: added(&self.counts, &later.counts),
+            flows: self.flows + later.flows,
         }
     }
 }
@@ -196,6 +185,32 @@ fn added<K: Copy + Ord>(one: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> BTr
         *sums.entry(key).or_default() += packets;
     }
     sums
+}
+
+fn more<K: Copy + Ord>(now: &BTreeMap<K, u64>, earlier: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let grown = now.iter().map(|(&key, packets)| {
+        let before = earlier.get(&key).copied().unwrap_or(0);
+        (key, packets.saturating_sub(before))
+    });
+    grown.collect()
+}
+
+/// What was counted by namespace and reason, of what is selected.
+fn counts(snapshot: &Snapshot, select: &Select) -> BTreeMap<(u32, Reason), u64> {
+    let selected = |reason: Reason| select.reason(reason_name(reason));
+    let mut counts = BTreeMap::new();
+    for (&netns, totals) in &snapshot.totals {
+        for reason in Reason::ALL.into_iter().filter(|&reason| selected(reason)) {
+            counts.insert((netns, reason), totals.of(reason));
+        }
+    }
+    for (&reason, packets) in &snapshot.verdict.from_counters {
+        if selected(reason) {
+            *counts.entry((0, reason)).or_default() += packets;
+        }
+    }
+    counts.retain(|_, packets| *packets > 0);
+    counts
 }
 
 /// Packets lost by namespace: those that the programs counted, with a flow or
@@ -245,6 +260,8 @@ mod tests {
         let figures = |packets, clashes| Figures {
             drops: [("clash", clashes), ("table_full", packets)].into(),
             by_netns: [(7, packets + clashes)].into(),
+            counts: [((7, Reason::TableFull), packets)].into(),
+            flows: packets,
             evicted: packets,
             discrepancy: Discrepancy {
                 unconfirmed: packets,

@@ -1,7 +1,7 @@
 //! A report: everything that is said about an interval, or about all, in
 //! whatever form.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     engine::{
@@ -32,6 +32,8 @@ const NAMESPACES: usize = 10;
 pub struct Report {
     /// When the period was over: RFC 3339.
     pub time: String,
+    /// The same by `CLOCK_MONOTONIC`, in nanoseconds.
+    pub monotonic: u64,
     /// Turns the times of rows into wall-clock time.
     pub clock: Clock,
     /// Length of the period.
@@ -62,6 +64,10 @@ pub struct Report {
     pub limit: Option<LimitInForce>,
     /// The namespaces with the most entries, most first, of those that are observed.
     pub fullest: Vec<Fullest>,
+    /// The entries of each namespace that is observed, as of the last check.
+    pub entries: BTreeMap<u32, u64>,
+    /// The namespaces of this host, as last discovered.
+    pub discovered: Arc<Namespaces>,
     /// Program runs that the kernel skipped.
     pub missed: Missed,
     /// Errors inside the programs.
@@ -129,6 +135,7 @@ impl Report {
         let all_rows = std::iter::once(&flows).chain(groups.as_ref());
         Self {
             time: clock::now(),
+            monotonic: clock::monotonic(),
             clock: Clock::now(),
             length,
             intervals: 1,
@@ -146,6 +153,13 @@ impl Report {
             namespaces_omitted: namespaces.more,
             limit,
             fullest: Fullest::of(snapshot, |netns| select.netns(netns)),
+            entries: snapshot
+                .entries
+                .iter()
+                .filter(|&(&netns, _)| select.netns(netns))
+                .map(|(&netns, &entries)| (netns, entries))
+                .collect(),
+            discovered: Arc::clone(&snapshot.namespaces),
             missed: snapshot.missed,
             faults: snapshot.faults,
             error_bound: tally.error_bound(),

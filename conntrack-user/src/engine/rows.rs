@@ -66,6 +66,8 @@ pub struct Row {
     pub subject: Subject,
     /// Packets of the period, and the first and last time since the start.
     pub count: FlowCount,
+    /// Packets since the start; of sums, and of namespaces, those of the period.
+    pub total: u64,
 }
 
 /// Which packets are added up.
@@ -90,16 +92,16 @@ impl Rows {
     /// The rows of two intervals added up, no more than `top`. A row that one of the
     /// two has left out lacks the packets of that one.
     pub(super) fn merged(&self, later: &Self, top: usize) -> Self {
-        let mut sums: HashMap<Subject, FlowCount> = HashMap::new();
-        for Row { subject, count } in self.top.iter().chain(&later.top) {
-            sums.entry(*subject)
-                .and_modify(|sum| add(sum, count))
-                .or_insert(*count);
+        let mut sums: HashMap<Subject, Row> = HashMap::new();
+        for row in self.top.iter().chain(&later.top) {
+            sums.entry(row.subject)
+                .and_modify(|sum| {
+                    add(&mut sum.count, &row.count);
+                    sum.total = sum.total.max(row.total);
+                })
+                .or_insert(*row);
         }
-        let rows = sums
-            .into_iter()
-            .map(|(subject, count)| Row { subject, count });
-        let merged = largest(rows.collect(), top);
+        let merged = largest(sums.into_values().collect(), top);
         Self {
             more: merged.more + self.more.max(later.more),
             ..merged
@@ -146,6 +148,7 @@ pub fn rows_by_netns(lost: &BTreeMap<u32, u64>, top: usize) -> Rows {
             packets,
             ..FlowCount::default()
         },
+        total: packets,
     };
     largest(
         lost.iter()
@@ -184,7 +187,11 @@ fn row(subject: Subject, entry: &Entry, period: Period) -> Option<Row> {
         packets,
         ..entry.count
     };
-    (packets > 0).then_some(Row { subject, count })
+    (packets > 0).then_some(Row {
+        subject,
+        count,
+        total: entry.count.packets,
+    })
 }
 
 fn grouped(tally: &Tally, select: &Select, by: By, period: Period) -> Vec<Row> {
@@ -197,13 +204,17 @@ fn grouped(tally: &Tally, select: &Select, by: By, period: Period) -> Vec<Row> {
         .services()
         .filter(|(key, _)| select.service(key) && is_summed(key.reason, select))
         .filter_map(|(key, entry)| row(service_subject(key, by)?, entry, period));
-    for Row { subject, count } in flows.chain(services) {
+    for Row { subject, count, .. } in flows.chain(services) {
         sums.entry(subject)
             .and_modify(|sum| add(sum, &count))
             .or_insert(count);
     }
     sums.into_iter()
-        .map(|(subject, count)| Row { subject, count })
+        .map(|(subject, count)| Row {
+            subject,
+            count,
+            total: count.packets,
+        })
         .collect()
 }
 

@@ -140,7 +140,8 @@ impl Serialize for Service {
 }
 
 impl Service {
-    fn of(service: aggregate::Service) -> Self {
+    /// A service of a table.
+    pub fn of(service: aggregate::Service) -> Self {
         let aggregate::Service {
             address,
             protocol,

@@ -104,6 +104,12 @@ impl Evidence {
         self.refused_by_lack().total()
     }
 
+    /// The same with packets that no setting would have let in.
+    pub fn refused_in_all(&self) -> u64 {
+        let by_reason: u64 = self.refused.values().sum();
+        by_reason.max(self.refused_now())
+    }
+
     /// Whether packets were refused for want of room while somebody looked.
     pub fn has_been_full(&self) -> bool {
         self.refused_by_lack().room > 0

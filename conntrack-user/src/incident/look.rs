@@ -27,8 +27,14 @@ use crate::{
 
 /// Looks who is in the table of a namespace; twice, where one look cannot tell.
 pub fn at(namespace: &Namespace) -> Result<Census> {
-    let sums = survey::whole(namespace, thresholds::IDLE, in_doubt)?;
-    Ok(Census::of(&sums, &Owners::default()))
+    let owners = Owners::default();
+    Ok(Census::of(&sums_at(namespace, &owners)?, &owners))
+}
+
+/// The table of a namespace added up, with addresses of these owners; looked at twice,
+/// where one look cannot tell.
+pub fn sums_at(namespace: &Namespace, owners: &Owners) -> Result<Aggregate> {
+    survey::whole(namespace, owners, thresholds::IDLE, in_doubt)
 }
 
 /// The census of the table that is judged of several, if it is full or refuses

@@ -9,6 +9,7 @@
 //!
 //! [`judge()`] decides over plain data, by the numbers in [`thresholds`]; what
 //! helps is in [`remedy`], and [`words`] says it all. [`look`] takes a census.
+//! [`lifecycle`] decides when an incident begins and ends, for who watches.
 
 pub mod census;
 pub mod commands;
@@ -17,6 +18,7 @@ pub mod filling;
 mod json;
 pub mod judge;
 pub mod kind;
+pub mod lifecycle;
 pub mod look;
 pub mod remedy;
 pub mod sign;

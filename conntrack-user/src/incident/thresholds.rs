@@ -1,6 +1,8 @@
 //! Every number that a diagnosis compares with, each with its reason. Nothing
 //! else in ctdrop judges a table by a number of its own.
 
+use std::time::Duration;
+
 /// From how many per cent on a table is full: whoever counts packets needs it, too.
 pub use crate::kernel::limits::{FULL, is_full};
 
@@ -42,6 +44,26 @@ pub const SPOOFED_SOURCES: u64 = 100;
 /// With fewer unanswered entries for each source than this, on average, the
 /// sources are forged: a client that waits for an answer tries more often.
 pub const SPOOFED_ENTRIES: u64 = 4;
+
+/// Races for a tuple lose single packets on healthy hosts, and a counter may show one that
+/// nothing explains. It is an incident if so many were refused for such a reason within
+/// [`RARE_WITHIN`]; for any other reason the first packet is one.
+pub const RARE: u64 = 10;
+
+/// See [`RARE`].
+pub const RARE_WITHIN: Duration = Duration::from_mins(1);
+
+/// For how long a table must be full to be an incident if it refuses nothing: bursts that
+/// find room are what a limit is for.
+pub const FULL_FOR: Duration = Duration::from_secs(10);
+
+/// An incident is over after so much time without refused packets and with room. As
+/// `logs` has it, whose bursts are 5 minutes apart.
+pub const QUIET: Duration = Duration::from_mins(5);
+
+/// Who is in the table is looked for again after so much time at the earliest, and only
+/// if twice as much was refused as at the last look. It costs a dump of the table.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Whether a part is at least so many per cent of the whole.
 pub(super) const fn is_share(part: u64, whole: u64, per_cent: u64) -> bool {

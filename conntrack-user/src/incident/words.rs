@@ -55,26 +55,24 @@ pub const fn filling(kind: FillingKind) -> &'static str {
 
 /// The culprit, as `from 192.0.2.7: 1,800 entries`.
 pub fn culprit(culprit: &Culprit) -> String {
+    let name = culprit_name(culprit);
     match culprit {
-        Culprit::Source {
-            address,
-            owner,
-            entries,
-        } => format!(
-            "from {address}{}: {}",
-            owned(owner.as_deref()),
-            counted_entries(*entries)
-        ),
+        Culprit::Source { entries, .. } | Culprit::Service { entries, .. } => {
+            format!("{name}: {}", counted_entries(*entries))
+        }
+        Culprit::Netns(_) => name,
+    }
+}
+
+/// The culprit without its entries, as `from 192.0.2.7`.
+pub fn culprit_name(culprit: &Culprit) -> String {
+    match culprit {
+        Culprit::Source { address, owner, .. } => {
+            format!("from {address}{}", owned(owner.as_deref()))
+        }
         Culprit::Service {
-            service: to,
-            owner,
-            entries,
-        } => format!(
-            "to {}{}: {}",
-            service(*to),
-            owned(owner.as_deref()),
-            counted_entries(*entries)
-        ),
+            service: to, owner, ..
+        } => format!("to {}{}", service(*to), owned(owner.as_deref())),
         Culprit::Netns(netns) => format!("in network namespace {}", netns.name),
     }
 }
@@ -366,7 +364,7 @@ const fn remark(remedy: &Remedy) -> &'static str {
 }
 
 /// `udp 192.0.2.53:53`
-fn service(service: Service) -> String {
+pub fn service(service: Service) -> String {
     let Service {
         address,
         protocol,

@@ -6,24 +6,23 @@ use crate::{
     auto::event::{self, Event as Fix, Kept},
     engine::update::Update,
     say::{port::Services, stdout},
-    subscribers::{Subscriber, text},
+    subscribers::{Printed, Subscriber, recording::Recording, text},
 };
 
 /// Prints lines for people.
 pub struct Lines {
     services: Services,
-    /// Whether only the header, the totals and fixes are printed.
-    quiet: bool,
+    printed: Printed,
     /// Fixes that were made.
     fixes: Vec<Kept>,
 }
 
 impl Lines {
     /// Prints lines, with ports by these names.
-    pub const fn new(services: Services, quiet: bool) -> Self {
+    pub const fn new(services: Services, printed: Printed) -> Self {
         Self {
             services,
-            quiet,
+            printed,
             fixes: Vec::new(),
         }
     }
@@ -31,15 +30,15 @@ impl Lines {
 
 impl Subscriber for Lines {
     fn update(&mut self, update: &Update) -> Result<()> {
+        if !self.printed.has(update) {
+            return Ok(());
+        }
         let lines = match update {
             Update::Waiting { .. } => {
                 text::say_waiting();
                 return Ok(());
             }
             Update::Started(header) => text::header::lines(header),
-            Update::Observer { .. } | Update::Netns(_) | Update::Limit(_) if self.quiet => {
-                return Ok(());
-            }
             Update::Observer { time, event } => vec![text::event(time, *event)],
             Update::Netns(change) => vec![text::netns(change)],
             Update::Limit(change) => vec![text::limit::change(change)],
@@ -57,5 +56,9 @@ impl Subscriber for Lines {
     fn fix(&mut self, fix: &Fix) -> Result<()> {
         self.fixes.extend(fix.kept().cloned());
         stdout::lines(fix.lines())
+    }
+
+    fn recording(&mut self, recording: &Recording) -> Result<()> {
+        stdout::lines(recording.lines())
     }
 }

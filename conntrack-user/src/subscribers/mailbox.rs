@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use crate::{auto::event::Event as Fix, engine::update::Update};
+use crate::{auto::event::Event as Fix, engine::update::Update, subscribers::recording::Recording};
 
 /// How many updates wait. When more come, the oldest intervals are added up.
 const ROOM: usize = 16;
@@ -17,6 +17,7 @@ const ROOM: usize = 16;
 pub(super) enum Notice {
     Update(Arc<Update>),
     Fix(Arc<Fix>),
+    Recording(Arc<Recording>),
     /// The process is about to be stopped; dropped when the terminal was left.
     Suspend(mpsc::Sender<()>),
     /// The process goes on.
@@ -38,7 +39,7 @@ impl Notice {
     fn is_kept(&self) -> bool {
         match self {
             Self::Update(update) => update.is_kept(),
-            Self::Fix(_) => false,
+            Self::Fix(_) | Self::Recording(_) => false,
             Self::Suspend(_) | Self::Resume => true,
         }
     }

@@ -1,5 +1,6 @@
 //! Those who are told what the engine observes: a screen, lines of text, lines of
-//! JSON, and the guard, which fixes what can be fixed.
+//! JSON, the guard, which fixes what can be fixed, and the recorder, which writes
+//! evidence.
 //!
 //! Each implements [`Subscriber`], and is served by a thread of its own
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
@@ -8,6 +9,8 @@ pub mod guard;
 pub mod json;
 pub mod lines;
 mod mailbox;
+pub mod recorder;
+pub mod recording;
 pub mod screen;
 mod text;
 pub mod worker;
@@ -17,7 +20,31 @@ mod tests;
 
 use anyhow::Result;
 
-use crate::{auto::event::Event as Fix, engine::update::Update};
+use crate::{auto::event::Event as Fix, engine::update::Update, subscribers::recording::Recording};
+
+/// What is printed of what happens, besides the first line and the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Printed {
+    /// Each interval, and what changes.
+    All,
+    /// What changes: a service would fill the journal with intervals.
+    Changes,
+    /// Only fixes that are made.
+    Fixes,
+}
+
+impl Printed {
+    /// Whether an update is among it.
+    const fn has(self, update: &Update) -> bool {
+        match update {
+            Update::Waiting { .. } | Update::Started(_) | Update::Finished(_) => true,
+            Update::Observer { .. } | Update::Netns(_) | Update::Limit(_) | Update::Refused(_) => {
+                !matches!(self, Self::Fixes)
+            }
+            Update::Interval(_) => matches!(self, Self::All),
+        }
+    }
+}
 
 /// Somebody who is told what the engine observes.
 pub trait Subscriber: Send + 'static {
@@ -54,6 +81,15 @@ pub trait Subscriber: Send + 'static {
     ///
     /// See [`Self::update`].
     fn fix(&mut self, _: &Fix) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes what the recorder reports.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::update`].
+    fn recording(&mut self, _: &Recording) -> Result<()> {
         Ok(())
     }
 }

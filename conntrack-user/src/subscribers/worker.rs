@@ -15,6 +15,7 @@ use crate::{
     subscribers::{
         Subscriber,
         mailbox::{Mailbox, Notice},
+        recording::Recording,
     },
 };
 
@@ -63,6 +64,7 @@ impl Worker {
                     match notice {
                         Notice::Update(update) => subscriber.update(&update)?,
                         Notice::Fix(fix) => subscriber.fix(&fix)?,
+                        Notice::Recording(recording) => subscriber.recording(&recording)?,
                         Notice::Suspend(_left) => subscriber.suspend()?,
                         Notice::Resume => subscriber.resume()?,
                     }
@@ -86,6 +88,11 @@ impl Worker {
     /// Tells the subscriber of a fix; never waits for it.
     pub fn tell_fix(&self, fix: &Arc<Fix>) {
         self.mailbox.put(Notice::Fix(Arc::clone(fix)));
+    }
+
+    /// Tells the subscriber what the recorder reports; never waits for it.
+    pub fn tell_recording(&self, recording: &Arc<Recording>) {
+        self.mailbox.put(Notice::Recording(Arc::clone(recording)));
     }
 
     /// What tells the subscriber that the process is stopped and goes on.

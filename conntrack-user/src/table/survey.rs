@@ -35,9 +35,10 @@ pub struct Survey<'a> {
 }
 
 /// Looks at the whole table of a namespace, for who is heaviest in it;
-/// `idle_after` and `in_doubt` as in [`Survey`].
+/// `owners`, `idle_after` and `in_doubt` as in [`Survey`].
 pub fn whole(
     namespace: &Namespace,
+    owners: &Owners,
     idle_after: u32,
     in_doubt: fn(&Aggregate) -> bool,
 ) -> Result<Aggregate> {
@@ -45,7 +46,7 @@ pub fn whole(
     let look = || {
         let survey = Survey {
             filter: &Filter::default(),
-            owners: &Owners::default(),
+            owners,
             rules: Rules::of((release.major, release.minor)),
             idle_after,
             keys: HEAVY_KEYS,

@@ -11,11 +11,14 @@ use anyhow::Result;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
-    auto::{event::Event, guard::Mode},
-    commands::watch::options::Options,
+    auto::{event::Event as Fix, guard::Mode},
+    commands::watch::options::{Options, Record},
     engine::{self, Engine, update::Update},
     say::{output::Output, port::Services},
-    subscribers::{guard::Fixer, json::Json, lines::Lines, screen::Screen, worker::Worker},
+    subscribers::{
+        Printed, Subscriber, guard::Fixer, json::Json, lines::Lines, recorder::Recorder,
+        recording::Recording, screen::Screen, worker::Worker,
+    },
 };
 
 /// Observes until `shutdown`, or for the time asked for.
@@ -23,14 +26,24 @@ pub async fn run(
     options: Options,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
+    let recording = match &options.record {
+        None => None,
+        Some(Record { file, bounds }) => {
+            let (recorder, events) = Recorder::prepare(file.clone(), *bounds)?;
+            Some(Acting::start("the recorder", recorder, events)?)
+        }
+    };
     let fixing = match options.fix {
         Mode::Off => None,
-        mode => Some(Fixing::start(mode, options.ceiling)?),
+        mode => {
+            let (fixer, events) = Fixer::prepare(mode, options.ceiling)?;
+            Some(Acting::start("--fix", fixer, events)?)
+        }
     };
     let output = output(&options)?;
     let no_output = output.ended();
     let options = engine::options::Options {
-        intervals: !options.quiet,
+        intervals: options.printed == Printed::All || recording.is_some(),
         refusals: fixing.is_some(),
         ..options.engine
     };
@@ -40,7 +53,12 @@ pub async fn run(
             () = no_output => {}
         }
     });
-    Watch { output, fixing }.follow(engine).await
+    let watch = Watch {
+        output,
+        recording,
+        fixing,
+    };
+    watch.follow(engine).await
 }
 
 /// Starts what says it.
@@ -50,38 +68,41 @@ fn output(options: &Options) -> Result<Worker> {
     } else {
         Services::default()
     };
-    let quiet = options.quiet;
+    let printed = options.printed;
     match options.output {
         Output::Json => Worker::start(
             "the JSON output",
-            Json::new(quiet, options.fix != Mode::Off),
+            Json::new(printed, options.fix != Mode::Off),
         ),
-        Output::Text if !quiet && Screen::is_possible() => {
+        Output::Text if options.screen && printed == Printed::All && Screen::is_possible() => {
             let screen = Worker::start("the screen", Screen::new(services))?;
             job_control::follow(screen.pauser())?;
             Ok(screen)
         }
-        Output::Text => Worker::start("the output", Lines::new(services, quiet)),
+        Output::Text => Worker::start("the output", Lines::new(services, printed)),
     }
 }
 
 /// Who is told what the engine observes.
 struct Watch {
     output: Worker,
+    /// Where evidence is written.
+    recording: Option<Acting<Recording>>,
     /// With `--fix`.
-    fixing: Option<Fixing>,
+    fixing: Option<Acting<Fix>>,
 }
 
-/// The guard, and what it does.
-struct Fixing {
-    guard: Worker,
-    events: UnboundedReceiver<Event>,
+/// A subscriber that acts, and what it does, which others are told.
+struct Acting<E> {
+    worker: Worker,
+    events: UnboundedReceiver<E>,
 }
 
 /// What has happened.
 enum News {
     Observed(Result<Option<Update>>),
-    Fixed(Event),
+    Fixed(Fix),
+    Recorded(Recording),
 }
 
 impl Watch {
@@ -91,11 +112,13 @@ impl Watch {
         loop {
             let news = tokio::select! {
                 biased;
-                event = next_fix(self.fixing.as_mut()) => News::Fixed(event),
+                fix = next(self.fixing.as_mut()) => News::Fixed(fix),
+                recording = next(self.recording.as_mut()) => News::Recorded(recording),
                 update = engine.next() => News::Observed(update),
             };
             match news {
-                News::Fixed(event) => self.output.tell_fix(&Arc::new(event)),
+                News::Fixed(fix) => self.tell_fix(fix),
+                News::Recorded(recording) => self.output.tell_recording(&Arc::new(recording)),
                 News::Observed(Ok(Some(update))) => {
                     outcome = outcome.and(self.tell(update).await);
                 }
@@ -104,53 +127,84 @@ impl Watch {
                 News::Observed(Err(error)) => outcome = outcome.and(Err(error)),
             }
         }
-        if let Some(fixing) = self.fixing.take() {
-            outcome = outcome.and(fixing.finish(&self.output).await);
-        }
+        outcome = outcome.and(self.finish_fixing().await);
+        outcome = outcome.and(self.finish_recording().await);
         // Nothing stays loaded, however long the output waits for a reader.
         drop(engine);
         outcome.and(self.output.finish().await)
     }
 
-    /// Tells everybody. The totals wait for what the guard does to the end.
+    /// Tells everybody. The totals wait for what the guard and the recorder do to the end.
     async fn tell(&mut self, update: Update) -> Result<()> {
         let update = Arc::new(update);
         if let Some(fixing) = &self.fixing {
-            fixing.guard.tell(&update);
+            fixing.worker.tell(&update);
         }
         let mut outcome = Ok(());
-        if let Update::Finished(_) = *update
-            && let Some(fixing) = self.fixing.take()
-        {
-            outcome = fixing.finish(&self.output).await;
+        let is_end = matches!(*update, Update::Finished(_));
+        if is_end {
+            outcome = self.finish_fixing().await;
+        }
+        if let Some(recording) = &self.recording {
+            recording.worker.tell(&update);
+        }
+        if is_end {
+            outcome = outcome.and(self.finish_recording().await);
         }
         self.output.tell(&update);
         outcome
     }
-}
 
-impl Fixing {
-    fn start(mode: Mode, ceiling: Option<u64>) -> Result<Self> {
-        let (fixer, events) = Fixer::prepare(mode, ceiling)?;
-        let guard = Worker::start("--fix", fixer)?;
-        Ok(Self { guard, events })
-    }
-
-    /// Waits until the guard has done what it is about, and passes that on.
-    async fn finish(mut self, output: &Worker) -> Result<()> {
-        self.guard.close();
-        // None come once the guard has ended.
-        while let Some(event) = self.events.recv().await {
-            output.tell_fix(&Arc::new(event));
+    /// Tells what was done about refused packets.
+    fn tell_fix(&self, fix: Fix) {
+        let fix = Arc::new(fix);
+        if let Some(recording) = &self.recording {
+            recording.worker.tell_fix(&fix);
         }
-        self.guard.finish().await
+        self.output.tell_fix(&fix);
+    }
+
+    async fn finish_fixing(&mut self) -> Result<()> {
+        match self.fixing.take() {
+            Some(fixing) => fixing.finish(|fix| self.tell_fix(fix)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish_recording(&mut self) -> Result<()> {
+        let tell = |recording| self.output.tell_recording(&Arc::new(recording));
+        match self.recording.take() {
+            Some(recording) => recording.finish(tell).await,
+            None => Ok(()),
+        }
     }
 }
 
-/// The next thing that was done about refused packets; there is none without `--fix`.
-async fn next_fix(fixing: Option<&mut Fixing>) -> Event {
-    if let Some(fixing) = fixing
-        && let Some(event) = fixing.events.recv().await
+impl<E> Acting<E> {
+    fn start(
+        name: &'static str,
+        subscriber: impl Subscriber,
+        events: UnboundedReceiver<E>,
+    ) -> Result<Self> {
+        let worker = Worker::start(name, subscriber)?;
+        Ok(Self { worker, events })
+    }
+
+    /// Waits until it has done what it is about, and passes that on.
+    async fn finish(mut self, mut tell: impl FnMut(E)) -> Result<()> {
+        self.worker.close();
+        // None come once it has ended.
+        while let Some(event) = self.events.recv().await {
+            tell(event);
+        }
+        self.worker.finish().await
+    }
+}
+
+/// The next thing that was done; none comes from who is not there.
+async fn next<E>(acting: Option<&mut Acting<E>>) -> E {
+    if let Some(acting) = acting
+        && let Some(event) = acting.events.recv().await
     {
         return event;
     }

@@ -1,6 +1,10 @@
 //! What `ctdrop watch` is to do.
 
-use crate::{auto::guard::Mode, engine, say::output::Output};
+use std::path::PathBuf;
+
+use crate::{
+    auto::guard::Mode, engine, say::output::Output, store::keep::Bounds, subscribers::Printed,
+};
 
 /// What `ctdrop watch` is to do.
 #[derive(Clone, Debug)]
@@ -15,6 +19,19 @@ pub struct Options {
     pub fix: Mode,
     /// No limit is set above this one; by default, above what the memory allows.
     pub ceiling: Option<u64>,
-    /// Whether only the totals and fixes are shown.
-    pub quiet: bool,
+    /// What is printed.
+    pub printed: Printed,
+    /// Whether a terminal gets a screen.
+    pub screen: bool,
+    /// Where evidence is written, if it is.
+    pub record: Option<Record>,
+}
+
+/// Where evidence is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The file.
+    pub file: PathBuf,
+    /// How much is kept.
+    pub bounds: Bounds,
 }

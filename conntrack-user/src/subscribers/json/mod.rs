@@ -11,22 +11,21 @@ use crate::{
     auto::event::{Event as Fix, Kept},
     engine::update::Update,
     say::stdout,
-    subscribers::{Subscriber, json::line::Line},
+    subscribers::{Printed, Subscriber, json::line::Line, recording::Recording},
 };
 
 /// Prints lines of JSON.
 pub struct Json {
-    /// Whether only the first line, the totals and fixes are printed.
-    quiet: bool,
+    printed: Printed,
     /// Fixes that were made; none if none are to be made.
     fixes: Option<Vec<Kept>>,
 }
 
 impl Json {
     /// Prints lines of JSON; the totals with fixes, if any are to be made.
-    pub fn new(quiet: bool, fixing: bool) -> Self {
+    pub fn new(printed: Printed, fixing: bool) -> Self {
         Self {
-            quiet,
+            printed,
             fixes: fixing.then(Vec::new),
         }
     }
@@ -34,12 +33,12 @@ impl Json {
 
 impl Subscriber for Json {
     fn update(&mut self, update: &Update) -> Result<()> {
-        match update {
-            Update::Observer { .. } | Update::Netns(_) if self.quiet => Ok(()),
-            update => match Line::of(update, self.fixes.as_deref()) {
-                Some(line) => stdout::json(&line),
-                None => Ok(()),
-            },
+        if !self.printed.has(update) {
+            return Ok(());
+        }
+        match Line::of(update, self.fixes.as_deref()) {
+            Some(line) => stdout::json(&line),
+            None => Ok(()),
         }
     }
 
@@ -48,5 +47,9 @@ impl Subscriber for Json {
             fixes.extend(fix.kept().cloned());
         }
         stdout::json(&fix.json())
+    }
+
+    fn recording(&mut self, recording: &Recording) -> Result<()> {
+        stdout::json(&recording.json())
     }
 }

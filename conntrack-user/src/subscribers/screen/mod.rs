@@ -14,6 +14,7 @@ use crate::{
     say::{port::Services, stdout},
     subscribers::{
         Subscriber,
+        recording::Recording,
         screen::{layout::Contents, terminal::Terminal},
         text::{self, report::Interval},
     },
@@ -29,7 +30,7 @@ pub struct Screen {
     terminal: Option<Terminal>,
     /// What is shown.
     contents: Contents,
-    /// What was said of fixes, for after the screen.
+    /// What was said of fixes and evidence, for after the screen.
     said: Vec<String>,
     /// Fixes that were made.
     fixes: Vec<Kept>,
@@ -114,6 +115,13 @@ impl Subscriber for Screen {
         self.contents.changed = lines.iter().take(LINES_OF_A_FIX).cloned().collect();
         self.said.extend(lines);
         self.fixes.extend(fix.kept().cloned());
+        Ok(())
+    }
+
+    fn recording(&mut self, recording: &Recording) -> Result<()> {
+        let lines = recording.lines();
+        self.contents.changed.clone_from(&lines);
+        self.said.extend(lines);
         Ok(())
     }
 }

@@ -1,0 +1,189 @@
+//! `ctdrop incidents`: what was recorded, a line each.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    commands::daemon,
+    say::{
+        number::{counted, duration, number},
+        output::Output,
+        stdout,
+        text::plain,
+    },
+    store::{
+        Reader,
+        incident::{ClosedBy, Incident},
+    },
+};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Form of the output.
+    pub output: Output,
+    /// Where evidence is kept.
+    pub state: PathBuf,
+}
+
+/// Lists all incidents, the last one at the end.
+pub fn run(options: &Options) -> Result<()> {
+    let file = daemon::file(&options.state);
+    let incidents = Reader::open(&file)?.incidents()?;
+    if options.output == Output::Json {
+        return incidents
+            .iter()
+            .try_for_each(|incident| stdout::json(&Line::of(incident)));
+    }
+    if incidents.is_empty() {
+        return stdout::lines([format!("no incident is recorded in {}", file.display())]);
+    }
+    stdout::lines(incidents.iter().map(text))
+}
+
+/// An incident as JSON; docs/json.md.
+#[derive(Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    incident: i64,
+    since: String,
+    last: String,
+    seconds: f64,
+    state: &'static str,
+    closed_by: Option<&'static str>,
+    closed: Option<String>,
+    netns_name: &'a str,
+    refused: u64,
+    drops: Value,
+    flows: u64,
+    entries: Option<u64>,
+    max: Option<u64>,
+    kind: &'a str,
+    confidence: &'a str,
+    culprit: Option<&'a str>,
+    diagnosis: Option<Box<RawValue>>,
+}
+
+impl<'a> Line<'a> {
+    fn of(incident: &'a Incident) -> Self {
+        Self {
+            r#type: "incident",
+            incident: incident.id,
+            since: time(incident.opened.wall),
+            last: time(incident.last.wall),
+            seconds: length(incident).as_secs_f64(),
+            state: state(incident),
+            closed_by: incident.closed.map(|(_, by)| by.as_str()),
+            closed: incident.closed.map(|(at, _)| time(at.wall)),
+            netns_name: &incident.netns_name,
+            refused: incident.refused,
+            drops: serde_json::from_str(&incident.drops).unwrap_or_default(),
+            flows: incident.flows,
+            entries: incident.entries,
+            max: incident.max,
+            kind: &incident.kind,
+            confidence: &incident.confidence,
+            culprit: incident.culprit.as_deref(),
+            diagnosis: RawValue::from_string(incident.body.clone()).ok(),
+        }
+    }
+}
+
+/// `3  2026-03-12T13:40:34Z  open      12m  1,234 packets refused  gateway  leak  from …`
+fn text(incident: &Incident) -> String {
+    let culprit = incident.culprit.as_deref().unwrap_or("-");
+    let parts = [
+        number(incident.id.unsigned_abs()),
+        time(incident.opened.wall),
+        duration(length(incident)),
+        format!("{} refused", counted(incident.refused, "packet")),
+        plain(&incident.netns_name),
+        plain(&incident.kind),
+        plain(culprit),
+        said(incident).to_owned(),
+    ];
+    parts.join("  ")
+}
+
+const fn state(incident: &Incident) -> &'static str {
+    match incident.closed {
+        None => "open",
+        Some(_) => "closed",
+    }
+}
+
+const fn said(incident: &Incident) -> &'static str {
+    match incident.closed {
+        None => "open",
+        Some((_, ClosedBy::Quiet)) => "over",
+        Some((_, ClosedBy::NetnsGone)) => "over: the network namespace is gone",
+        Some((_, ClosedBy::Stopped)) => "not followed to its end: ctdrop was stopped",
+        Some((_, ClosedBy::Killed)) => "not followed to its end: ctdrop was killed",
+        Some((_, ClosedBy::Reboot)) => "not followed to its end: the host was booted",
+    }
+}
+
+/// From the first to the last refused packet, by the clock that only runs forward.
+fn length(incident: &Incident) -> Duration {
+    let millis = incident.last.mono.saturating_sub(incident.opened.mono);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// A moment as RFC 3339, to the second.
+fn time(wall: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(wall).unwrap_or(0));
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::moment::Moment;
+
+    fn incident() -> Incident {
+        let at = |seconds: i64| Moment {
+            boot: 1,
+            wall: 1_700_000_000_000 + seconds * 1000,
+            mono: seconds * 1000,
+        };
+        Incident {
+            id: 3,
+            netns_name: "gate\u{1b}[2Jway".to_owned(),
+            opened: at(10),
+            last: at(730),
+            refused: 1234,
+            drops: "{\"table_full\":1234}".to_owned(),
+            kind: "leak".to_owned(),
+            culprit: Some("from 10.0.0.7: 900 entries".to_owned()),
+            body: "{\"kind\":\"leak\"}".to_owned(),
+            ..Incident::default()
+        }
+    }
+
+    #[test]
+    fn a_line_says_what_matters_and_moves_no_terminal() {
+        let mut incident = incident();
+        assert_eq!(
+            text(&incident),
+            "3  2023-11-14T22:13:30Z  12m  1,234 packets refused  gate\u{fffd}[2Jway  leak  from \
+             10.0.0.7: 900 entries  open"
+        );
+        incident.closed = Some((incident.last, ClosedBy::Reboot));
+        assert!(text(&incident).ends_with("not followed to its end: the host was booted"));
+    }
+
+    #[test]
+    fn json_has_the_whole_diagnosis() {
+        let line = serde_json::to_value(Line::of(&incident())).unwrap();
+        assert_eq!(line["diagnosis"]["kind"], "leak");
+        assert_eq!(line["drops"]["table_full"], 1234);
+        assert_eq!(line["state"], "open");
+        assert_eq!(line["seconds"], 720.0);
+    }
+}

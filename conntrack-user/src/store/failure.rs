@@ -1,0 +1,116 @@
+//! What is wrong with a file of evidence, and what to do about it.
+
+use std::{fmt, path::PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why a file cannot be read or written.
+#[derive(Debug)]
+pub enum Failure {
+    /// A later ctdrop made it.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: i64,
+    },
+    /// Another ctdrop records to it.
+    InUse(PathBuf),
+    /// There is none.
+    Missing(PathBuf),
+    /// It is not a file of evidence, or damaged.
+    NotEvidence(PathBuf),
+    /// What SQLite says.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Its error.
+        error: rusqlite::Error,
+    },
+    /// What the system says.
+    System {
+        /// What could not be done.
+        what: String,
+        /// Its error.
+        error: std::io::Error,
+    },
+    /// A reader keeps the log of changes from being taken over.
+    HeldByReader(PathBuf),
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newer { path, version } => write!(
+                f,
+                "{} has version {version} of the schema of evidence, which only a later ctdrop \
+                 knows: update ctdrop, or give another file",
+                path.display()
+            ),
+            Self::InUse(path) => write!(
+                f,
+                "another ctdrop records to {}: stop it, or give another file",
+                path.display()
+            ),
+            Self::Missing(path) => write!(
+                f,
+                "there is no evidence in {}: ctdrop daemon records it",
+                path.display()
+            ),
+            Self::NotEvidence(path) => write!(
+                f,
+                "{} is not a file of evidence of ctdrop, or is damaged",
+                path.display()
+            ),
+            Self::Sqlite { path, error } => {
+                write!(f, "cannot use {}: {error}", path.display())?;
+                f.write_str(remedy(error))
+            }
+            Self::System { what, error } => write!(f, "{what}: {error}"),
+            Self::HeldByReader(path) => write!(
+                f,
+                "a program has been reading {} for so long that its log of changes is full: end \
+                 that program",
+                path.display()
+            ),
+        }
+    }
+}
+
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            ": another program keeps it locked; end that program"
+        }
+        Some(ErrorCode::DiskFull) => ": free room on the disk",
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            ": run as root, and look whether the disk is mounted read-only"
+        }
+        _ => "",
+    }
+}
+
+impl Failure {
+    /// Whether it does not help to try again: the file is damaged, or lacks what is
+    /// referred to. It has to be opened anew, and all that is known written again.
+    pub fn is_lasting(&self) -> bool {
+        let lasting = |error: &rusqlite::Error| {
+            is_damage(error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+        };
+        match self {
+            Self::NotEvidence(_) => true,
+            Self::Sqlite { error, .. } => lasting(error),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a file is damaged, or was none of SQLite's.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}

@@ -1,0 +1,137 @@
+//! The store as its readers have it, while another process writes.
+
+use std::{
+    ops::RangeInclusive,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Result as SqlResult};
+
+use crate::store::{
+    connect::PATIENCE,
+    failure::{Failure, is_damage},
+    incident::{Census, Incident},
+    record::{Namespace, Record},
+    schema::Content,
+    select,
+};
+
+/// The store as its readers have it.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read: it is not there, is a later version's, or none of ours.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        if !path.exists() {
+            return Err(Failure::Missing(path.to_owned()));
+        }
+        let opened = connect(path, false).or_else(|error| match error.sqlite_error_code() {
+            // On a disk that cannot be written to SQLite cannot follow a writer; there is none.
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => connect(path, true),
+            _ => Err(error),
+        });
+        let path = path.to_owned();
+        match opened {
+            Ok((connection, Content::Evidence)) => Ok(Self { path, connection }),
+            Ok((_, Content::Newer(version))) => Err(Failure::Newer { path, version }),
+            Ok((_, Content::Empty)) => Err(Failure::Missing(path)),
+            Ok((_, Content::Foreign)) => Err(Failure::NotEvidence(path)),
+            Err(error) if is_damage(&error) => Err(Failure::NotEvidence(path)),
+            Err(error) => Err(Failure::Sqlite { path, error }),
+        }
+    }
+
+    /// All incidents, in order.
+    pub fn incidents(&self) -> Result<Vec<Incident>, Failure> {
+        self.say(select::incidents(&self.connection, "TRUE", []))
+    }
+
+    /// The incident of that number.
+    pub fn incident(&self, id: i64) -> Result<Option<Incident>, Failure> {
+        let found = select::incidents(&self.connection, "incident = ?1", [id]);
+        self.say(found.map(|mut found| found.pop()))
+    }
+
+    /// The censuses of an incident, in order of time.
+    pub fn censuses(&self, incident: i64) -> Result<Vec<Census>, Failure> {
+        self.say(select::censuses(&self.connection, incident))
+    }
+
+    /// All namespaces that are known.
+    pub fn namespaces(&self) -> Result<Vec<Namespace>, Failure> {
+        self.say(select::namespaces(&self.connection))
+    }
+
+    /// All evidence of a time, in milliseconds since 1970 by the clock of the host; in
+    /// order of time, also where that clock was set back. Incidents are those that were
+    /// open at any moment of it, with their censuses.
+    pub fn record(&self, wall: RangeInclusive<i64>) -> Result<Record, Failure> {
+        let time = wall.into_inner();
+        self.say(self.record_of(time))
+    }
+
+    fn record_of(&self, time: (i64, i64)) -> SqlResult<Record> {
+        let connection = &self.connection;
+        let (from, to) = time;
+        let intervals = select::intervals(connection, "wall BETWEEN ?1 AND ?2", [from, to])?;
+        let open = "incidents.wall <= ?2 AND coalesce(closed_wall, last_wall) >= ?1";
+        let incidents = select::incidents(connection, open, [from, to])?;
+        let mut censuses = Vec::new();
+        for incident in &incidents {
+            censuses.extend(select::censuses(connection, incident.id)?);
+        }
+        Ok(Record {
+            namespaces: select::namespaces(connection)?,
+            intervals: intervals.into_iter().map(|kept| kept.interval).collect(),
+            limits: select::limits(connection, time)?,
+            events: select::events(connection, time)?,
+            log_lines: select::log_lines(connection, time)?,
+            fixes: select::fixes(connection, time)?,
+            gaps: select::gaps(connection, time)?,
+            incidents,
+            censuses,
+            run: None,
+        })
+    }
+
+    fn say<T>(&self, outcome: SqlResult<T>) -> Result<T, Failure> {
+        outcome.map_err(|error| Failure::Sqlite {
+            path: self.path.clone(),
+            error,
+        })
+    }
+}
+
+/// Connects, and says what is in the file; `alone` if nobody writes to it.
+fn connect(path: &Path, alone: bool) -> SqlResult<(Connection, Content)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let end = if alone { "?immutable=1" } else { "" };
+    let connection = Connection::open_with_flags(format!("file:{}{end}", escaped(path)), flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    let content = Content::of(&connection)?;
+    Ok((connection, content))
+}
+
+/// A path as part of a URI.
+fn escaped(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes().iter();
+    bytes
+        .map(|&byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}

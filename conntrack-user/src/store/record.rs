@@ -1,0 +1,135 @@
+//! What is written and read: evidence of some time, as plain data.
+
+use crate::store::{
+    incident::{Census, Incident},
+    interval::Interval,
+    moment::Moment,
+};
+
+/// Evidence of some time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Namespaces that are new, or of which something has changed.
+    pub namespaces: Vec<Namespace>,
+    /// What was counted.
+    pub intervals: Vec<Interval>,
+    /// Changes of the limit.
+    pub limits: Vec<LimitChange>,
+    /// What happened to ctdrop, the module and namespaces.
+    pub events: Vec<Event>,
+    /// Lines of the kernel log.
+    pub log_lines: Vec<LogLine>,
+    /// What `--fix` did.
+    pub fixes: Vec<Fix>,
+    /// Times without evidence.
+    pub gaps: Vec<Gap>,
+    /// Incidents that are new or were revised.
+    pub incidents: Vec<Incident>,
+    /// Looks into tables.
+    pub censuses: Vec<Census>,
+    /// What is known of this run by now, if that is new.
+    pub run: Option<Run>,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its number in the store.
+    pub netns: i64,
+    /// Its inode; 0 stands for those of packets whose namespace is not known.
+    pub inode: u32,
+    /// What it is called.
+    pub name: String,
+    /// Whether it is the host's own.
+    pub is_host: bool,
+    /// When it was first seen.
+    pub since: Moment,
+    /// When it was seen to be gone.
+    pub ended: Option<Moment>,
+}
+
+/// Somebody has changed the limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitChange {
+    /// When it was seen.
+    pub at: Moment,
+    /// The limit before.
+    pub max_before: u64,
+    /// The buckets before.
+    pub buckets_before: u64,
+    /// The limit since then.
+    pub max: u64,
+    /// The buckets since then.
+    pub buckets: u64,
+    /// Who changed it, where that is known.
+    pub made_by: Option<String>,
+}
+
+/// Something happened to ctdrop, the module or a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Moment,
+    /// What, as in `"type": "event"` of docs/json.md.
+    pub event: String,
+    /// The namespace, and its new name.
+    pub detail: Option<String>,
+}
+
+/// A line of the kernel log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written; monotonic by the clock of the log.
+    pub at: Moment,
+    /// What it says.
+    pub text: String,
+}
+
+/// Something that `--fix` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fix {
+    /// When.
+    pub at: Moment,
+    /// What, as in `"type": "fix"` of docs/json.md.
+    pub action: String,
+    /// All of it, as JSON.
+    pub body: String,
+}
+
+/// A time without evidence, or with less.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gap {
+    /// Its begin.
+    pub from: Moment,
+    /// Its end.
+    pub at: Moment,
+    /// `stopped`, `killed`, `reboot` or `not_written`.
+    pub why: String,
+    /// Rows that had no room in memory meanwhile.
+    pub lost: u64,
+    /// The error.
+    pub detail: Option<String>,
+}
+
+/// What is known of this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// How it observes.
+    pub backend: Option<String>,
+    /// The line `start` of `ctdrop watch -o json`.
+    pub start: Option<String>,
+    /// What its numbers may lack, as JSON.
+    pub losses: Option<String>,
+    /// When it ended by itself.
+    pub ended: Option<Moment>,
+}
+
+impl Run {
+    /// Takes over what is known later.
+    pub fn join(&mut self, later: Self) {
+        self.backend = later.backend.or(self.backend.take());
+        self.start = later.start.or(self.start.take());
+        self.losses = later.losses.or(self.losses.take());
+        self.ended = later.ended.or(self.ended);
+    }
+}

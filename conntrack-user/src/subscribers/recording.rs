@@ -1,0 +1,154 @@
+//! What the recorder reports: lines of text, and of JSON (docs/json.md).
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::{
+    incident::{Incident, words},
+    say::{
+        clock,
+        number::{counted, number},
+        text::plain,
+    },
+};
+
+/// Something that the recorder reports.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// When, RFC 3339.
+    pub time: String,
+    /// What.
+    pub what: What,
+}
+
+/// What the recorder reports.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// It records to this file.
+    Records {
+        /// The file.
+        path: PathBuf,
+        /// What was set aside for it.
+        set_aside: Option<PathBuf>,
+    },
+    /// Nothing can be written; that goes on, and it is tried again.
+    Failing(String),
+    /// All that was kept in memory meanwhile is written.
+    Resumed {
+        /// Since when it could not be, RFC 3339.
+        since: String,
+        /// Rows that had no room in memory.
+        lost: u64,
+    },
+    /// An incident has begun.
+    Opened(Box<Told>),
+    /// It has another cause or culprit than was told.
+    Diagnosed(Box<Told>),
+    /// It is over.
+    Closed(Box<Told>),
+}
+
+/// What is told of an incident.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its number.
+    pub id: i64,
+    /// Packets refused since it has begun.
+    pub refused: u64,
+    /// The diagnosis.
+    pub incident: Incident,
+}
+
+impl Recording {
+    /// Something that is reported now.
+    pub fn now(what: What) -> Self {
+        Self {
+            time: clock::now(),
+            what,
+        }
+    }
+
+    /// As an object of the stream.
+    pub fn json(&self) -> Value {
+        let (kind, action, mut body) = match &self.what {
+            What::Records { path, set_aside } => (
+                "record",
+                "records",
+                json!({"file": path.to_string_lossy(), "set_aside": set_aside.as_ref().map(|path| path.to_string_lossy())}),
+            ),
+            What::Failing(error) => ("record", "failing", json!({"error": error})),
+            What::Resumed { since, lost } => {
+                ("record", "resumed", json!({"since": since, "lost": lost}))
+            }
+            What::Opened(told) => ("incident", "opened", told.json()),
+            What::Diagnosed(told) => ("incident", "diagnosed", told.json()),
+            What::Closed(told) => ("incident", "closed", told.json()),
+        };
+        body["type"] = kind.into();
+        body["action"] = action.into();
+        body["time"] = self.time.clone().into();
+        body
+    }
+
+    /// As lines of text.
+    pub fn lines(&self) -> Vec<String> {
+        let time = &self.time;
+        match &self.what {
+            What::Records { path, set_aside } => {
+                let records = format!("records  {}", plain(&path.to_string_lossy()));
+                let aside = set_aside.as_ref().map(|aside| {
+                    format!(
+                        "note     {} was damaged or not a file of ctdrop: it is {} now",
+                        plain(&path.to_string_lossy()),
+                        plain(&aside.to_string_lossy())
+                    )
+                });
+                std::iter::once(records).chain(aside).collect()
+            }
+            What::Failing(error) => vec![format!(
+                "{time}  evidence is not written: {}. ctdrop goes on counting, keeps it in memory, and \
+                 tries again",
+                plain(error)
+            )],
+            What::Resumed { since, lost } => {
+                let lost = match lost {
+                    0 => String::new(),
+                    some => format!("; {} had no room in memory", counted(*some, "row")),
+                };
+                vec![format!(
+                    "{time}  evidence is written again: since {since} it is less detailed{lost}"
+                )]
+            }
+            What::Opened(told) => vec![format!("{time}  {}", told.line("has begun"))],
+            What::Diagnosed(told) => vec![format!("{time}  {}", told.line("goes on"))],
+            What::Closed(told) => vec![format!("{time}  {}", told.line("is over"))],
+        }
+    }
+}
+
+impl Told {
+    fn json(&self) -> Value {
+        json!({
+            "incident": self.id,
+            "netns": self.incident.netns.inode,
+            "netns_name": self.incident.netns.name,
+            "refused": self.refused,
+            "diagnosis": self.incident,
+        })
+    }
+
+    fn line(&self, what: &str) -> String {
+        let culprit = self.incident.culprit.as_ref();
+        let culprit = culprit.map_or_else(String::new, |culprit| {
+            format!("; {}", plain(&words::culprit(culprit)))
+        });
+        format!(
+            "incident {} in {} {what}: {}, {} refused{culprit}",
+            number(self.id.unsigned_abs()),
+            plain(&self.incident.netns.name),
+            words::kind(self.incident.kind),
+            counted(self.refused, "packet"),
+        )
+    }
+}
