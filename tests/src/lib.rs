@@ -24,6 +24,7 @@ pub mod confine;
 pub mod guest;
 pub mod host;
 pub mod net;
+pub mod record;
 pub mod scenario;
 pub mod stage;
 pub mod sysctl;

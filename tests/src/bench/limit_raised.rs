@@ -43,6 +43,7 @@ const FLOOD: Flood = Flood {
     flows: 1_500,
     packets: 20_000,
     destination_port: 9,
+    spoofed: false,
 };
 
 /// How often the limit is looked at; it is found raised that much too late at

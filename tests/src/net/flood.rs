@@ -42,6 +42,8 @@ pub struct Flood {
     pub packets: u64,
     /// Destination port, for protocols that have ports.
     pub destination_port: u16,
+    /// Whether each flow has a source address of its own, as with forged ones.
+    pub spoofed: bool,
 }
 
 /// What became of a flood.
@@ -65,6 +67,7 @@ impl Default for Flood {
             flows: 1,
             packets: 1,
             destination_port: 9,
+            spoofed: false,
         }
     }
 }
@@ -73,8 +76,8 @@ impl Flood {
     /// The tuple of flow `number`, to [`Lan::server`].
     ///
     /// With ports (or an echo identifier) the source is address 10.128.0.0 or
-    /// `fd00::1:0` plus `number / 60000`, port `1024 + number % 60000`; without,
-    /// it is that address plus `number`.
+    /// `fd00::1:0` plus `number / 60000`, port `1024 + number % 60000`; without, or
+    /// if it is spoofed, it is that address plus `number`.
     pub fn tuple(&self, number: u32) -> Tuple {
         let (source, source_port) = self.source(number);
         Tuple {
@@ -172,7 +175,9 @@ impl Flood {
 
     /// Source address and port of flow `number`.
     fn source(&self, number: u32) -> (IpAddr, u16) {
-        let (step, port) = if self.protocol.has_source_port() {
+        let (step, port) = if self.spoofed {
+            (number, FIRST_PORT)
+        } else if self.protocol.has_source_port() {
             let offset = u16::try_from(number % PORTS).expect("less than 60000");
             (number / PORTS, FIRST_PORT + offset)
         } else {
@@ -204,9 +209,15 @@ mod tests {
 
     #[test]
     fn flows_differ() {
-        for protocol in [Protocol::Udp, Protocol::Gre] {
+        let kinds = [
+            (Protocol::Udp, false),
+            (Protocol::Udp, true),
+            (Protocol::Gre, false),
+        ];
+        for (protocol, spoofed) in kinds {
             let flood = Flood {
                 protocol,
+                spoofed,
                 first_flow: 59_000,
                 flows: 70_000,
                 ..Flood::default()

@@ -1,14 +1,17 @@
 //! What is tried on a kernel, each scenario in one file.
 
 pub mod command;
+pub mod evidence;
 pub mod fix;
 pub mod life;
 pub mod refusal;
+mod staged;
 
 use anyhow::{Context as _, Result};
 
 use self::{
     command::{bench_who, demo, errors, incident, probe, status, who},
+    evidence::{culprits, disk, kills},
     life::{boots, churn, lifecycle, module_life, net_check},
     refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
 };
@@ -72,6 +75,9 @@ pub static ALL: &[&Scenario] = &[
     &who::CHANGING,
     &incident::INCIDENT,
     &incident::IDLENESS,
+    &culprits::CULPRITS,
+    &kills::KILLS,
+    &disk::DISK,
     &bench_who::BENCH_WHO,
     &packets::PACKETS,
     &rate::RATE,

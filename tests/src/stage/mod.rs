@@ -12,6 +12,6 @@ pub mod setup;
 pub use self::{
     kernel_log::kernel_log,
     machine::{Backend, Machine},
-    mounts::{attach, mount, mount_all, unmount},
+    mounts::{attach, mount, mount_all, mount_small, unmount},
     scenario::{Auto, Scenario},
 };

@@ -1,6 +1,6 @@
 //! The file systems of a guest.
 
-use std::{ffi::CString, fs, io, ptr};
+use std::{ffi::CString, fs, io};
 
 use anyhow::{Context as _, Result};
 
@@ -34,13 +34,36 @@ pub fn mount(kind: &str, place: &str) -> Result<()> {
     attach(kind, place, kind, 0)
 }
 
+/// Mounts an empty file system in memory that has room for so many bytes.
+pub fn mount_small(place: &str, bytes: u64) -> Result<()> {
+    attach_with("tmpfs", place, "tmpfs", 0, &format!("size={bytes}"))
+}
+
 /// Mounts the file system of type `kind` that `source` holds; `flags` as in mount(2).
 pub fn attach(source: &str, place: &str, kind: &str, flags: libc::c_ulong) -> Result<()> {
-    let [from, at, of] = [source, place, kind].map(CString::new);
-    let (from, at, of) = (from?, at?, of?);
-    // SAFETY: all pointers are strings that end with NUL and outlive the call;
-    // mount(2) allows a null pointer for the data.
-    let done = unsafe { libc::mount(from.as_ptr(), at.as_ptr(), of.as_ptr(), flags, ptr::null()) };
+    attach_with(source, place, kind, flags, "")
+}
+
+/// The same with options of the file system.
+fn attach_with(
+    source: &str,
+    place: &str,
+    kind: &str,
+    flags: libc::c_ulong,
+    options: &str,
+) -> Result<()> {
+    let [from, at, of, with] = [source, place, kind, options].map(CString::new);
+    let (from, at, of, with) = (from?, at?, of?, with?);
+    // SAFETY: all pointers are strings that end with NUL and outlive the call.
+    let done = unsafe {
+        libc::mount(
+            from.as_ptr(),
+            at.as_ptr(),
+            of.as_ptr(),
+            flags,
+            with.as_ptr().cast(),
+        )
+    };
     if done == 0 {
         Ok(())
     } else {

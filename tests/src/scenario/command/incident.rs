@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     process::{Command, Stdio},
 };
 
@@ -11,7 +11,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    net::{Connections, Conntrack, Entry, Netns, Tuple, refused_locally},
+    net::{Connections, Conntrack, Entry, Netns, refused_locally},
+    scenario::staged::{
+        CONNECTIONS, DAY, FIVE_DAYS, FLOODING, LEAKING, RESOLVER, TRACK, close, connection,
+        few_sources, fill, honest, leak, make_room, spoofed,
+    },
     stage::{Auto, Backend, Machine, Scenario, setup},
     watch::Watch,
 };
@@ -38,106 +42,11 @@ pub static IDLENESS: Scenario = Scenario {
     run: idleness,
 };
 
-/// Entries of a full table.
-const ENTRIES: u32 = 1000;
-
-/// Connections in use, or idle.
-const CONNECTIONS: u16 = 600;
-
-/// Seconds that an established TCP connection lives without packets, by default.
-const FIVE_DAYS: u32 = 432_000;
-const DAY: u32 = 86_400;
-const ESTABLISHED: u8 = 3;
-
-const WEB: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
-const RESOLVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
-const LEAKING: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 66);
-const FLOODING: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
-
-/// Has the namespace track, for nothing else.
-const TRACK: &str = "table ip track {
-    chain out { type filter hook output priority 0; ct state new accept; }
-}";
-
 /// Gives the connections of [`Connections`] ten minutes instead of five days.
 const POLICY: &str = "table ip live {
     ct timeout short { protocol tcp; l3proto ip; policy = { established : 600 }; }
     chain out { type filter hook output priority -150; tcp dport 7777 ct timeout set \"short\"; }
 }";
-
-/// An entry of a flow.
-fn entry(protocol: u8, source: Ipv4Addr, port: u16, to: (Ipv4Addr, u16)) -> Entry {
-    Entry {
-        tuple: Tuple {
-            protocol,
-            source: IpAddr::V4(source),
-            source_port: port,
-            destination: IpAddr::V4(to.0),
-            destination_port: to.1,
-        },
-        zone: 0,
-        assured: false,
-        timeout: 600,
-        state: None,
-    }
-}
-
-fn connection(source: Ipv4Addr, port: u16, remaining: u32) -> Entry {
-    Entry {
-        assured: true,
-        timeout: remaining,
-        state: Some(ESTABLISHED),
-        ..entry(6, source, port, (WEB, 443))
-    }
-}
-
-fn query(source: Ipv4Addr, port: u16) -> Entry {
-    entry(17, source, port, (RESOLVER, 53))
-}
-
-/// The `number`th connection in use, of 50 clients.
-fn used(number: u16) -> Entry {
-    let [_, client] = (number % 50 + 1).to_be_bytes();
-    connection(Ipv4Addr::new(10, 0, 0, client), 2000 + number, FIVE_DAYS)
-}
-
-/// A table of [`ENTRIES`], of which the first `others` are not in use.
-fn table(others: u16, other: impl Fn(u16) -> Entry) -> Vec<Entry> {
-    (0..u16::try_from(ENTRIES).unwrap_or(u16::MAX))
-        .map(|number| {
-            if number < others {
-                other(number)
-            } else {
-                used(number)
-            }
-        })
-        .collect()
-}
-
-/// So few that are not assured that the table stays full if the kernel's garbage
-/// collector takes them all, as it may from 95 % on (`gc_worker`).
-fn honest() -> Vec<Entry> {
-    table(40, |number| {
-        query(Ipv4Addr::new(10, 0, 0, 7), 3000 + number)
-    })
-}
-
-fn leak() -> Vec<Entry> {
-    table(CONNECTIONS, |number| {
-        connection(LEAKING, 2000 + number, DAY)
-    })
-}
-
-fn spoofed() -> Vec<Entry> {
-    table(800, |number| {
-        let source = FLOODING.to_bits() + u32::from(number);
-        query(Ipv4Addr::from_bits(source), 53_000)
-    })
-}
-
-fn few_sources() -> Vec<Entry> {
-    table(800, |number| query(FLOODING, 3000 + number))
-}
 
 /// What all commands have to say.
 struct Expected {
@@ -213,26 +122,6 @@ fn in_a_container(machine: &Machine) -> Result<()> {
     };
     verdicts(machine, &netns, &expected)?;
     helps(machine, &netns, &entries)
-}
-
-/// Room for whatever is staged next.
-fn make_room(netns: &Netns) -> Result<()> {
-    setup::set_conntrack("max", 100_000)?;
-    Conntrack::open(netns)?.flush()
-}
-
-/// Makes these entries, and lowers the limit to their number.
-fn fill(netns: &Netns, entries: &[Entry]) -> Result<()> {
-    make_room(netns)?;
-    let made = Conntrack::open(netns)?.insert(entries.iter().copied())?;
-    ensure!(made.refused.is_empty(), "not all were made: {made:?}");
-    close(netns)
-}
-
-/// Lowers the limit to the entries that there are.
-fn close(netns: &Netns) -> Result<()> {
-    let entries = u32::try_from(netns.entries()?)?;
-    setup::set_conntrack("max", entries)
 }
 
 /// Asks each command, and compares.

@@ -29,6 +29,7 @@ pub(super) const FLOOD: Flood = Flood {
     flows: 1_500,
     packets: 60_000,
     destination_port: 9,
+    spoofed: false,
 };
 
 /// No report comes between.

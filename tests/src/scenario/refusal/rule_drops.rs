@@ -45,6 +45,7 @@ const MIXED: Flood = Flood {
     flows: 500,
     packets: 50_000,
     destination_port: 53,
+    spoofed: false,
 };
 
 /// No flag at all: no TCP that conntrack would track.
