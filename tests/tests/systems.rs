@@ -36,14 +36,17 @@ fn binaries() -> Option<Binaries> {
     })
 }
 
-/// All trials on the systems that `$CTDROP_KERNELS` names; without it on all.
+/// All trials on the systems that `$CTDROP_KERNELS` names; without it on all, and all
+/// that there are only with `$CTDROP_ALL`.
 fn trials(binaries: &Binaries) -> Vec<Trial> {
     let named = env::var("CTDROP_KERNELS").unwrap_or_default();
     let wanted =
         |system: &&System| named.is_empty() || named.split(',').any(|name| name == system.name);
+    let all = !named.is_empty() || env::var_os("CTDROP_ALL").is_some();
     let systems = systems::ALL.iter().filter(wanted);
     let stories = systems.flat_map(|system| system::ALL.iter().map(move |story| (system, *story)));
     stories
+        .filter(|(system, story)| all || !story.once || Some(*system) == systems::ALL.last())
         .map(|(system, story)| on(system, story, binaries.clone()))
         .collect()
 }

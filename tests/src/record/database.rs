@@ -32,6 +32,15 @@ impl Database {
         Ok(Self(connection))
     }
 
+    /// Opens that of a directory to which nobody writes, and takes in what only its log
+    /// of changes has, as the next writer does.
+    pub fn replayed(directory: &Path) -> Result<Self> {
+        let path = directory.join("ctdrop.db");
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+        let connection = connection.with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Self(connection))
+    }
+
     /// Demands that SQLite finds nothing wrong with it.
     pub fn demand_integrity(&self) -> Result<()> {
         let found: String = self.one("PRAGMA integrity_check", [])?;
@@ -45,6 +54,15 @@ impl Database {
             "SELECT coalesce(sum(packets), 0) FROM drops JOIN namespaces USING (netns)
             WHERE name LIKE ?1",
             [netns],
+        )
+    }
+
+    /// Packets refused since the last start of the kernel that is recorded.
+    pub fn refused_in_last_boot(&self) -> Result<u64> {
+        self.one(
+            "SELECT coalesce(sum(refused), 0) FROM intervals
+            WHERE boot = (SELECT max(boot) FROM boots)",
+            [],
         )
     }
 

@@ -22,6 +22,7 @@ use crate::{
 pub(super) static FIX: Story = Story {
     name: "fix",
     about: "a full table; fix ends the drops for good, undo takes it back to the byte",
+    once: false,
     files: &FILES,
     run,
 };

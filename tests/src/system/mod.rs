@@ -9,6 +9,7 @@ mod fix_by_hand;
 mod foretold;
 mod limit;
 mod logs;
+mod power;
 mod service;
 mod spelling;
 mod story;
@@ -30,6 +31,7 @@ pub static ALL: &[&Story] = &[
     &fix::FIX,
     &fix_by_hand::FIX_BY_HAND,
     &logs::LOGS,
+    &power::POWER,
 ];
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub struct Story {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
+    /// Whether it does not depend on the release, so that the newest one is enough.
+    pub once: bool,
     /// What is put onto the disk before the first boot.
     pub files: &'static [File],
     /// Runs it on the booted system; an error is a failed assertion or a machine

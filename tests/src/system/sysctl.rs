@@ -39,6 +39,7 @@ const MODPROBE: (&str, &str) = (
 pub(super) static LOST_AT_BOOT: Story = Story {
     name: "lost_at_boot",
     about: "a limit in sysctl.d alone is lost at each boot: the module comes later",
+    once: false,
     files: &[DROP_IN],
     run: lost_at_boot,
 };
@@ -69,6 +70,7 @@ fn lost_at_boot(host: &mut DiskGuest) -> Result<()> {
 pub(super) static KEPT_AT_BOOT: Story = Story {
     name: "kept_at_boot",
     about: "modules-load.d keeps the limit at a boot, and only hashsize at a reload",
+    once: false,
     files: &[DROP_IN, MODULES_LOAD],
     run: kept_at_boot,
 };
@@ -103,6 +105,7 @@ const SYSCTL_CONF: &str = "/etc/sysctl.conf";
 pub(super) static APPLIERS: Story = Story {
     name: "appliers",
     about: "sysctl --system reads /etc/sysctl.conf last; a boot of Debian 13 never does",
+    once: false,
     files: &[
         DROP_IN,
         MODULES_LOAD,

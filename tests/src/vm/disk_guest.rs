@@ -247,6 +247,16 @@ impl DiskGuest {
         self.await_boot()
     }
 
+    /// Takes the power away in the middle of whatever runs, and boots again from the
+    /// same disk; returns when all is started.
+    pub fn cut_power(&mut self) -> Result<()> {
+        self.transcript.push("host: the power is cut".to_owned());
+        self.guest.cut_power()?;
+        self.take_console()?;
+        (self.guest, self.port) = start(&self.boot, &self.place)?;
+        self.await_boot()
+    }
+
     /// The consoles of all boots, with what was asked in between.
     pub fn into_transcript(mut self) -> Vec<String> {
         // What can be wrong with the console has been said, or does not matter now.

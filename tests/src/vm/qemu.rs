@@ -180,6 +180,13 @@ impl Guest {
         self.lines.try_recv().ok()
     }
 
+    /// Takes the power away: what the guest has not yet given to its disk is lost.
+    pub(super) fn cut_power(&mut self) -> Result<()> {
+        self.process.kill().context("cannot kill qemu")?;
+        self.process.wait().context("cannot wait for qemu")?;
+        Ok(())
+    }
+
     /// Whether the machine is off.
     pub(super) fn has_ended(&mut self) -> Result<bool> {
         let status = self.process.try_wait().context("cannot wait for qemu")?;
