@@ -6,9 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::{Figure, median};
+use super::{
+    Figure, median,
+    used::{Used, used},
+};
 use crate::{
     net::{Flood, LanOptions},
     stage::{Auto, Machine, Scenario, setup},
@@ -75,14 +78,6 @@ fn start(machine: &Machine) -> Result<f64> {
     Ok(took.as_secs_f64() * 1e3)
 }
 
-/// What a process has used.
-struct Used {
-    /// Processor time, its own and the kernel's for it.
-    processor: Duration,
-    /// Memory that is resident, in MiB.
-    memory: f64,
-}
-
 /// While nothing is refused.
 fn idle(machine: &Machine) -> Result<Used> {
     let watch = Watch::start(machine, &["--quiet"])?;
@@ -92,7 +87,7 @@ fn idle(machine: &Machine) -> Result<Used> {
     watch.finish()?;
     Ok(Used {
         processor: after.processor.saturating_sub(before.processor),
-        memory: after.memory,
+        ..after
     })
 }
 
@@ -124,61 +119,6 @@ fn drain(machine: &Machine) -> Result<Used> {
     Ok(Used {
         processor: after.processor.saturating_sub(before.processor),
         memory,
+        ..after
     })
-}
-
-/// What a process has used up to now.
-fn used(pid: i32) -> Result<Used> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let resident = resident(&status).with_context(|| format!("no VmRSS in {path}"))?;
-    Ok(Used {
-        processor: processor_time(pid)?,
-        memory: resident / 1024.0,
-    })
-}
-
-/// The clock of all of a process's threads, in the kernel too.
-fn processor_time(pid: i32) -> Result<Duration> {
-    let mut clock = 0;
-    // SAFETY: the pointer is to a variable of this function.
-    let failed = unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) };
-    ensure!(failed == 0, "process {pid} has no clock (error {failed})");
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the pointer is to a variable of this function.
-    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    ensure!(failed == 0, "cannot read the clock of process {pid}");
-    Ok(Duration::new(
-        time.tv_sec.try_into()?,
-        time.tv_nsec.try_into()?,
-    ))
-}
-
-/// `VmRSS`, in KiB.
-fn resident(status: &str) -> Option<f64> {
-    let mut lines = status.lines();
-    let value = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
-    value.trim().strip_suffix(" kB")?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resident_memory_is_read_from_the_status() {
-        let status = "Name:\tctdrop\nVmHWM:\t   10000 kB\nVmRSS:\t    9216 kB\n";
-        assert_eq!(resident(status), Some(9216.0));
-        assert_eq!(resident("Name:\tkthreadd\n"), None);
-    }
-
-    #[test]
-    fn a_process_has_used_something() {
-        let pid = std::process::id().cast_signed();
-        let used = used(pid).unwrap();
-        assert!(used.processor > Duration::ZERO && used.memory > 0.1);
-    }
 }

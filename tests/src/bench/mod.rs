@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 mod batches;
+pub mod daemon;
 pub mod footprint;
 pub mod limit_raised;
 mod mounts;
@@ -15,6 +16,7 @@ pub mod packets;
 mod programs;
 pub mod rate;
 mod scripts;
+mod used;
 
 /// Starts the line of a figure.
 const FIGURE: &str = "ctdrop-figure: ";

@@ -16,7 +16,7 @@ use self::{
     refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
 };
 use crate::{
-    bench::{footprint, limit_raised, packets, rate},
+    bench::{daemon, footprint, limit_raised, packets, rate},
     stage::Scenario,
 };
 
@@ -83,6 +83,7 @@ pub static ALL: &[&Scenario] = &[
     &rate::RATE,
     &limit_raised::LIMIT_RAISED,
     &footprint::FOOTPRINT,
+    &daemon::DAEMON,
 ];
 
 /// The scenario of that name.

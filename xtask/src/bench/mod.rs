@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 mod aims;
+mod daemon;
 mod figures;
 mod fix;
 mod logs;
@@ -15,6 +16,8 @@ mod who;
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    /// What `ctdrop daemon` takes while packets are refused as fast as they can be sent
+    Daemon,
     /// From the first refused packet to the limit that `watch --fix auto` has raised
     Fix,
     /// Scanning logs, beside ripgrep and grep
@@ -28,6 +31,7 @@ pub(crate) enum Bench {
 /// Measures it.
 pub(crate) fn bench(bench: &Bench) -> Result<()> {
     match bench {
+        Bench::Daemon => daemon::bench(),
         Bench::Fix => fix::bench(),
         Bench::Logs(options) => logs::bench(options),
         Bench::Observe => observe::bench(),
