@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     engine::rows::{Rows, Subject},
-    observe::{counts::senders::Process, observer::snapshot::Snapshot},
+    kernel::process::Process,
+    observe::observer::snapshot::Snapshot,
 };
 
 /// Names of what a report's rows are about, as they were when it was made.

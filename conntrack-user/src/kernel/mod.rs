@@ -16,6 +16,7 @@ pub mod message;
 pub mod module;
 pub mod netns;
 pub mod presence;
+pub mod process;
 pub mod rate_limit;
 pub mod release;
 pub mod slab;

@@ -9,7 +9,7 @@ use crate::{
         report::Report,
         rows::{Row, Subject},
     },
-    observe::counts::senders::Process,
+    kernel::process::Process,
     say::{
         protocol::{address, family_name, has_ports, is_icmp, protocol_name},
         reason::reason_text,
