@@ -51,6 +51,8 @@ pub async fn run(
     let watch = watch::options::Options {
         engine: engine::options::Options {
             arm: Arm::Auto,
+            // What runs for months must not keep the module from being unloaded.
+            release_module: true,
             ..engine::options::Options::default()
         },
         output: options.output,

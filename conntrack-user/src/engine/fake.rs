@@ -7,7 +7,7 @@ use conntrack_ebpf::{FlowCount, FlowKey, Reason, TotalCounts};
 
 use crate::{
     engine::{Engine, options::Options, source::Source},
-    kernel::{limits::Limits, netns::Namespaces},
+    kernel::{limit_writers::LimitWriters, limits::Limits, netns::Namespaces},
     observe::{
         arming::Arm,
         backend::Backend,
@@ -177,6 +177,10 @@ impl Source for Fake {
 
     fn totals_now(&self) -> Result<TotalsByNetns> {
         Ok(Self::totals(self.refused + self.under_way))
+    }
+
+    fn limit_writers(&self) -> LimitWriters {
+        LimitWriters::default()
     }
 
     fn limits(&self) -> Limits {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::{
-    kernel::{defaults::Table, limits::Limits},
+    kernel::{defaults::Table, limits::Limits, process::Process},
     observe::observer::snapshot::Snapshot,
     say::clock,
 };
@@ -31,6 +31,8 @@ pub struct LimitChange {
     pub before: Table,
     /// What is in force since then.
     pub after: Table,
+    /// The process that has made it, where the kernel tells.
+    pub made_by: Option<Process>,
 }
 
 /// Follows the limit.
@@ -41,8 +43,12 @@ pub(super) struct FollowedLimit {
 }
 
 impl FollowedLimit {
-    /// Takes in what is in force now. The change, if it is one.
-    pub(super) fn see(&mut self, limits: Limits) -> Option<LimitChange> {
+    /// Takes in what is in force now. The change, if it is one; `who` says who made it.
+    pub(super) fn see(
+        &mut self,
+        limits: Limits,
+        who: impl FnOnce() -> Option<Process>,
+    ) -> Option<LimitChange> {
         let (max, buckets) = limits.max.zip(limits.buckets)?;
         let after = Table { buckets, max };
         let Some(known) = &mut self.in_force else {
@@ -59,6 +65,7 @@ impl FollowedLimit {
             time: clock::now(),
             before: known.table,
             after,
+            made_by: who(),
         };
         known.table = after;
         known.changed = Some(change.clone());
@@ -117,17 +124,17 @@ mod tests {
     #[test]
     fn a_change_is_told_once_and_stays_known() {
         let mut followed = FollowedLimit::default();
-        assert_eq!(followed.see(Limits::default()), None, "not loaded");
+        assert_eq!(followed.see(Limits::default(), || None), None, "not loaded");
         assert_eq!(followed.in_force(), None);
         assert_eq!(
-            followed.see(limits(900)),
+            followed.see(limits(900), || None),
             None,
             "the first one is no change"
         );
-        assert_eq!(followed.see(limits(900)), None);
-        let change = followed.see(limits(800)).unwrap();
+        assert_eq!(followed.see(limits(900), || None), None);
+        let change = followed.see(limits(800), || None).unwrap();
         assert_eq!((change.before.max, change.after.max), (900, 800));
-        assert_eq!(followed.see(limits(800)), None);
+        assert_eq!(followed.see(limits(800), || None), None);
         let in_force = followed.in_force().unwrap();
         assert_eq!(in_force.table.max, 800);
         assert_eq!(in_force.changed, Some(change));
@@ -136,9 +143,9 @@ mod tests {
     #[test]
     fn a_reload_of_the_module_can_change_it() {
         let mut followed = FollowedLimit::default();
-        followed.see(limits(900));
-        assert_eq!(followed.see(Limits::default()), None, "unloaded");
-        let change = followed.see(limits(65_536)).unwrap();
+        followed.see(limits(900), || None);
+        assert_eq!(followed.see(Limits::default(), || None), None, "unloaded");
+        let change = followed.see(limits(65_536), || None).unwrap();
         assert_eq!((change.before.max, change.after.max), (900, 65_536));
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         update::{Summary, Update},
         watched_netns::WatchedNetns,
     },
+    kernel::limit_writers::LimitWriters,
     observe::{backend::Backend, counts::tally::Tally, observer::snapshot::Snapshot},
     say::clock,
 };
@@ -51,6 +52,7 @@ pub(super) struct Session<S> {
     alert: Alert,
     /// The limit in force.
     limit: FollowedLimit,
+    limit_writers: LimitWriters,
     /// Refusals told so far.
     refused: Refusals,
     /// The flows that the limit in force refuses.
@@ -96,7 +98,8 @@ impl<S: Source> Session<S> {
             watched.demand_counters()?;
         }
         let mut limit = FollowedLimit::default();
-        limit.see(observer.limits());
+        limit.see(observer.limits(), || None);
+        let limit_writers = observer.limit_writers();
         let drain = if options.release_module {
             MODULE
         } else {
@@ -114,6 +117,7 @@ impl<S: Source> Session<S> {
             reports: every(options.interval),
             alert: Alert::default(),
             limit,
+            limit_writers,
             refused: Refusals::default(),
             flows: FlowCounter::default(),
             checked: Instant::now(),
@@ -222,7 +226,10 @@ impl<S: Source> Session<S> {
 
     /// Notices that somebody has changed the limit.
     fn check_limit(&mut self) -> Result<()> {
-        if let Some(change) = self.limit.see(self.observer.limits()) {
+        self.limit_writers.mark();
+        let limits = self.observer.limits();
+        let who = || self.limit_writers.who_made(limits);
+        if let Some(change) = self.limit.see(limits, who) {
             if change.before.max != change.after.max {
                 let totals = self.observer.snapshot(|_| true)?.totals;
                 self.flows.begin(&totals, &self.tally, clock::monotonic());

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    kernel::limits::Limits,
+    kernel::{limit_writers::LimitWriters, limits::Limits},
     observe::{
         counts::{tally::Tally, totals::TotalsByNetns},
         observer::{
@@ -46,6 +46,9 @@ pub trait Source {
     /// The limit in force, the same in every namespace, and the buckets; nothing while
     /// they cannot be read.
     fn limits(&self) -> Limits;
+
+    /// Who changes the limit from now on, where that can be known.
+    fn limit_writers(&self) -> LimitWriters;
 
     /// See [`Observer::stop`].
     fn stop(&mut self, tally: &mut Tally) -> Result<()>;
@@ -90,6 +93,10 @@ impl Source for Observer {
 
     fn limits(&self) -> Limits {
         Limits::read().unwrap_or_default()
+    }
+
+    fn limit_writers(&self) -> LimitWriters {
+        LimitWriters::watch()
     }
 
     fn stop(&mut self, tally: &mut Tally) -> Result<()> {

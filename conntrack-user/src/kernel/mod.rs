@@ -10,6 +10,7 @@ pub mod counters;
 pub mod defaults;
 pub mod generation;
 pub mod kmsg;
+pub mod limit_writers;
 pub mod limits;
 pub mod memory;
 pub mod message;

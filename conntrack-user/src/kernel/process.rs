@@ -46,9 +46,11 @@ impl Process {
             .as_ref()
             .map(ToString::to_string)
             .or_else(|| self.unit.clone());
+        // Nothing is known of one that had ended.
+        let name = if comm.is_empty() { "process" } else { comm };
         match place {
-            Some(place) => format!("{comm}[{pid}] {place}"),
-            None => format!("{comm}[{pid}]"),
+            Some(place) => format!("{name}[{pid}] {place}"),
+            None => format!("{name}[{pid}]"),
         }
     }
 

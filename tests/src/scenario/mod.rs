@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use self::{
     command::{bench_who, demo, errors, incident, probe, status, who},
-    evidence::{culprits, disk, kills},
+    evidence::{culprits, disk, kills, limits},
     life::{boots, churn, lifecycle, module_life, net_check},
     refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
 };
@@ -78,6 +78,7 @@ pub static ALL: &[&Scenario] = &[
     &culprits::CULPRITS,
     &kills::KILLS,
     &disk::DISK,
+    &limits::LIMITS,
     &bench_who::BENCH_WHO,
     &packets::PACKETS,
     &rate::RATE,

@@ -54,6 +54,9 @@ fn run(host: &mut DiskGuest) -> Result<()> {
         sound(&evidence, refused).with_context(|| format!("cut {cut}"))?;
         begin(host)?;
     }
+    // A process that ends right after it has written.
+    host.succeed(["sysctl", "-w", "net.netfilter.nf_conntrack_max=2500"])?;
+    said(host, "limit changed from 2,000 to 2,500 by ")?;
     host.succeed(["systemctl", "stop", UNIT])?;
     let copy = copy(host)?;
     let gaps = Database::of(copy.path())?.gaps()?;

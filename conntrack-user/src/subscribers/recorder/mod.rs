@@ -36,7 +36,7 @@ use crate::{
         update::{Summary, Update},
         watched_netns::{Change, NetnsChange},
     },
-    kernel::{defaults::Table, kmsg::KernelLog},
+    kernel::{defaults::Table, kmsg::KernelLog, process::Process},
     say::clock,
     store::{
         Store,
@@ -177,14 +177,18 @@ impl Recorder {
 
     fn limit(&mut self, change: &LimitChange) {
         let at = self.moment(&change.time, clock::monotonic());
-        let by_fix = self.raised == Some(change.after);
+        let made_by = if self.raised == Some(change.after) {
+            Some("ctdrop --fix".to_owned())
+        } else {
+            change.made_by.as_ref().map(Process::label)
+        };
         self.pending.record.limits.push(record::LimitChange {
             at,
             max_before: change.before.max,
             buckets_before: change.before.buckets,
             max: change.after.max,
             buckets: change.after.buckets,
-            made_by: by_fix.then(|| "ctdrop --fix".to_owned()),
+            made_by,
         });
         self.write(at);
     }

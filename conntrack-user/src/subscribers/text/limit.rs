@@ -55,6 +55,7 @@ pub(in crate::subscribers) fn change(change: &LimitChange) -> String {
         time,
         before,
         after,
+        made_by,
     } = change;
     let changes = [
         ("limit", before.max, after.max),
@@ -71,7 +72,10 @@ pub(in crate::subscribers) fn change(change: &LimitChange) -> String {
             )
         })
         .collect();
-    format!("{time}  {}", changes.join(", "))
+    let by = made_by.as_ref().map_or_else(String::new, |process| {
+        format!(" by {}", plain(&process.label()))
+    });
+    format!("{time}  {}{by}", changes.join(", "))
 }
 
 /// `from 900 entries`, and buckets, as far as they were others.
@@ -110,7 +114,10 @@ mod tests {
     use super::*;
     use crate::{
         engine::{fake::Fake, options::Options, update::Update},
-        kernel::limits::Limits,
+        kernel::{
+            limits::Limits,
+            process::{Noted, Process},
+        },
     };
 
     async fn updates(fake: Fake) -> Vec<Update> {
@@ -134,6 +141,12 @@ mod tests {
             unreachable!()
         };
         assert!(change(told).ends_with("limit changed from 900 to 800"));
+        let by_somebody = LimitChange {
+            made_by: Some(Process::of(u32::MAX, Noted::default())),
+            ..told.clone()
+        };
+        let by = format!(" to 800 by process[{}]", u32::MAX);
+        assert!(change(&by_somebody).ends_with(&by));
         let lines: Vec<String> = updates
             .iter()
             .filter_map(|update| match update {
