@@ -53,6 +53,7 @@ pub async fn run(
             arm: Arm::Auto,
             // What runs for months must not keep the module from being unloaded.
             release_module: true,
+            names_ineffective: false,
             ..engine::options::Options::default()
         },
         output: options.output,

@@ -32,6 +32,9 @@ pub struct Header {
     pub armed: bool,
     /// Whether the conntrack module cannot be unloaded meanwhile.
     pub pins_module: bool,
+    /// Whether the programs are taken away when nobody else needs that module, so that
+    /// it can be unloaded then.
+    pub releases_module: bool,
     /// The limit for each namespace, the buckets all share, and the entries of
     /// the namespace asked for or, if none is, of the one this runs in.
     pub limits: Limits,
@@ -69,7 +72,9 @@ impl Header {
         };
         let mut warnings = setup.warnings;
         warnings.extend(not_entered);
-        warnings.extend(ineffective::notes(options, setup.backend, pins_module));
+        if options.names_ineffective {
+            warnings.extend(ineffective::notes(options, setup.backend, pins_module));
+        }
         Ok(Self {
             time: clock::now(),
             host: rustix::system::uname()
@@ -82,6 +87,7 @@ impl Header {
             arm: setup.arm,
             armed: setup.armed,
             pins_module,
+            releases_module: pins_module && options.release_module,
             limits,
             fullest,
             only: watched.map(|watched| Only {

@@ -18,6 +18,8 @@ pub struct Options {
     pub arm: Arm,
     /// Whether to let go of the conntrack module when nobody else needs it.
     pub release_module: bool,
+    /// Whether options that have no effect here are named: somebody has chosen them.
+    pub names_ineffective: bool,
     /// Time between two reports.
     pub interval: Duration,
     /// How long to observe; until told to end, if there is no duration.
@@ -50,6 +52,7 @@ impl Default for Options {
             backend: None,
             arm: Arm::Always,
             release_module: false,
+            names_ineffective: true,
             interval: Duration::from_secs(1),
             duration: None,
             netns: None,

@@ -52,7 +52,14 @@ pub(in crate::subscribers) fn about(header: &Header) -> Vec<String> {
         );
     }
     if header.pins_module {
-        lines.push("         module nf_conntrack cannot be unloaded while ctdrop runs".to_owned());
+        let until = if header.releases_module {
+            "somebody else needs it"
+        } else {
+            "ctdrop runs"
+        };
+        lines.push(format!(
+            "         module nf_conntrack cannot be unloaded while {until}"
+        ));
     }
     lines
 }
