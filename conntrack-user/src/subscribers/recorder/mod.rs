@@ -3,8 +3,8 @@
 //!
 //! It never holds up the engine: as any subscriber it has a thread and a bounded mailbox
 //! of its own, in which intervals are added up when the disk is slow. What cannot be
-//! written waits in bounded memory ([`pending`]). Tables are looked at in yet another
-//! thread ([`looker`]).
+//! written waits in bounded memory (`pending`). Tables are looked at in yet another
+//! thread (`looker`).
 
 mod boot;
 mod cases;

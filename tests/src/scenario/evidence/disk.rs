@@ -55,7 +55,7 @@ fn run(machine: &Machine) -> Result<()> {
     let resumed = daemon.next("it writes again", |line| line["action"] == "resumed")?;
     ensure!(resumed["lost"] == 0, "{resumed}");
     // Nobody but the kernel decides about root; it must not matter.
-    fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(0))?;
+    fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(0o000))?;
     send(&lan)?;
     let (totals, _) = daemon.finish()?;
     let dropped = Counters::read(&lan.firewall)?.since(&before).get("drop");
