@@ -1,4 +1,4 @@
-//! `ctdrop incidents`: what was recorded, a line each.
+//! `ctdrop incidents`: what was recorded, a row each.
 
 use std::{
     path::PathBuf,
@@ -6,13 +6,14 @@ use std::{
 };
 
 use anyhow::Result;
+use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
     commands::daemon,
     say::{
-        number::{counted, duration, number},
+        number::{duration, number},
         output::Output,
         stdout,
         text::plain,
@@ -44,7 +45,7 @@ pub fn run(options: &Options) -> Result<()> {
     if incidents.is_empty() {
         return stdout::lines([format!("no incident is recorded in {}", file.display())]);
     }
-    stdout::lines(incidents.iter().map(text))
+    stdout::lines(text(&incidents))
 }
 
 /// An incident as JSON; docs/json.md.
@@ -95,20 +96,39 @@ impl<'a> Line<'a> {
     }
 }
 
-/// `3  2026-03-12T13:40:34Z  open      12m  1,234 packets refused  gateway  leak  from …`
-fn text(incident: &Incident) -> String {
-    let culprit = incident.culprit.as_deref().unwrap_or("-");
-    let parts = [
-        number(incident.id.unsigned_abs()),
-        time(incident.opened.wall),
-        duration(length(incident)),
-        format!("{} refused", counted(incident.refused, "packet")),
-        plain(&incident.netns_name),
-        plain(&incident.kind),
-        plain(culprit),
-        said(incident).to_owned(),
-    ];
-    parts.join("  ")
+/// A table, a row for each incident.
+fn text(incidents: &[Incident]) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([
+        "ID",
+        "SINCE",
+        "LASTED",
+        "REFUSED",
+        "NAMESPACE",
+        "KIND",
+        "CULPRIT",
+        "STATE",
+    ]);
+    for incident in incidents {
+        table.add_row([
+            number(incident.id.unsigned_abs()),
+            time(incident.opened.wall),
+            duration(length(incident)),
+            number(incident.refused),
+            plain(&incident.netns_name),
+            plain(&incident.kind),
+            plain(incident.culprit.as_deref().unwrap_or("-")),
+            said(incident).to_owned(),
+        ]);
+    }
+    for numbers in [0, 3] {
+        if let Some(column) = table.column_mut(numbers) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines = table.lines();
+    lines.map(|line| line.trim_end().to_owned()).collect()
 }
 
 const fn state(incident: &Incident) -> &'static str {
@@ -167,15 +187,34 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_matters_and_moves_no_terminal() {
+    fn a_row_says_what_matters_and_moves_no_terminal() {
         let mut incident = incident();
+        let lines = text(std::slice::from_ref(&incident));
+        let words = |line: &str| -> Vec<String> {
+            let words = line.split("  ").map(str::trim);
+            words
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        let cells = words(&lines[1]);
         assert_eq!(
-            text(&incident),
-            "3  2023-11-14T22:13:30Z  12m  1,234 packets refused  gate\u{fffd}[2Jway  leak  from \
-             10.0.0.7: 900 entries  open"
+            cells,
+            [
+                "3",
+                "2023-11-14T22:13:30Z",
+                "12m",
+                "1,234",
+                "gate\u{fffd}[2Jway",
+                "leak",
+                "from 10.0.0.7: 900 entries",
+                "open"
+            ]
         );
+        assert_eq!(words(&lines[0]).len(), cells.len());
         incident.closed = Some((incident.last, ClosedBy::Reboot));
-        assert!(text(&incident).ends_with("not followed to its end: the host was booted"));
+        let lines = text(&[incident]);
+        assert!(lines[1].ends_with("not followed to its end: the host was booted"));
     }
 
     #[test]
