@@ -6,6 +6,8 @@ mod cloud_init;
 mod commands;
 mod compose;
 mod cron;
+mod kube_files;
+mod kube_form;
 mod kube_proxy;
 mod kubernetes;
 mod modules;
@@ -21,7 +23,10 @@ mod units;
 mod wrappers;
 mod writer;
 
-pub use crate::facts::writers::writer::{Act, Applier, Does, Sets, Timing, Writer};
+pub use crate::facts::writers::{
+    kube_form::KubeForm,
+    writer::{Act, Applier, Does, Sets, Timing, Writer},
+};
 use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
@@ -46,10 +51,10 @@ pub(super) fn read(
     let mut writers: Vec<Writer> = Vec::new();
     writers.extend(ufw.and_then(of_ufw));
     writers.extend(firewalld.and_then(|firewalld| of_firewalld(firewalld, services)));
-    writers.extend(tuned::read(reader, services));
     let commands = Commands::new(reader);
+    writers.extend(tuned::read(reader, services, &commands));
     writers.extend(tmpfiles::read(reader));
-    writers.extend(modules::read(reader, modules, kernel.generation, &commands));
+    writers.extend(modules::read(reader, modules, kernel, &commands));
     let is_built_in = kernel.form == Form::BuiltIn;
     writers.extend(cloud_init::read(reader, (modules, is_built_in), &commands));
     writers.extend(start_scripts::read(reader, (init, services), &commands));
