@@ -159,6 +159,7 @@ fn elsewhere(plan: &Plan) -> Vec<String> {
     for warning in &plan.warnings {
         let label = match warning.severity {
             Severity::Info => "Note",
+            Severity::Critical => "Problem",
             _ => "Warning",
         };
         lines.push(format!("{label}: {}", plain(&warning.what)));

@@ -45,6 +45,9 @@ const FILLING: f64 = 50.0;
 /// Per cent of the host's memory.
 const MUCH_MEMORY: f64 = 25.0;
 
+/// Per cent of the host's memory above which a full table has no room.
+const ALL_MEMORY: f64 = 100.0;
+
 /// Entries in each bucket of a full table from which few buckets are worth a warning.
 const LONG_CHAINS: u64 = 16;
 
@@ -257,6 +260,20 @@ impl Capacity<'_> {
     fn much_memory(&self) -> Option<Finding> {
         let share = self.memory.share().filter(|&share| share >= MUCH_MEMORY)?;
         let at_limit = self.memory.at_limit_with_extensions?;
+        if share > ALL_MEMORY {
+            return Some(Finding::new(
+                Code::MemoryShare,
+                Severity::Critical,
+                "this host runs out of memory before its table is full",
+                format!(
+                    "a full table takes {} and the host has {}; this memory is never swapped out, so \
+                     the kernel kills processes when the table grows",
+                    bytes(at_limit),
+                    bytes(self.memory.total?)
+                ),
+                "lower the limit, or add memory",
+            ));
+        }
         Some(Finding::new(
             Code::MemoryShare,
             Severity::Warning,
