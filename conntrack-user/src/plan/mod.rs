@@ -79,6 +79,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     notes.append(&mut draft.notes);
     notes.dedup();
     draft.complete_purposes(&after);
+    refer_to_notes(&mut warnings, &notes);
     let mut plan = Plan {
         current: Current {
             max: facts.numbers.limits.max,
@@ -162,6 +163,16 @@ pub(crate) fn in_a_container(note: impl Into<String>) -> Finding {
          cannot be seen",
         "run ctdrop on the host, or with --root on the host's mounted files",
     )
+}
+
+/// A remedy that a note gives already, with the text to put there, is not said twice.
+fn refer_to_notes(warnings: &mut [Finding], notes: &[Note]) {
+    for warning in warnings {
+        let is_said = |note: &Note| note.what.ends_with(&warning.remedy);
+        if warning.code == Code::LimitNotKept && notes.iter().any(is_said) {
+            "do what \"To do elsewhere\" says".clone_into(&mut warning.remedy);
+        }
+    }
 }
 
 /// Programs that start with the host and are not in its copied tree.

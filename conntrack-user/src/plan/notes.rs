@@ -140,14 +140,7 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             .iter()
             .filter(|writer| writer.active && writer.name == "firewalld")
             .map(|writer| Note {
-                what: format!(
-                    "keep firewalld from unloading nf_conntrack: set CleanupModulesOnExit=no in \
-                     /etc/firewalld/firewalld.conf{}",
-                    match &facts.firewalld {
-                        Some(firewalld) if firewalld.cleanup.is_some() => "",
-                        _ => ", if this version supports it",
-                    }
-                ),
+                what: writer.knob.clone(),
                 why: format!(
                     "firewalld {}; without this, the module option sets the limit to {} then",
                     writer.behaviour,

@@ -54,6 +54,7 @@ fn status_and_fix_name_the_same_setting_of_kube_proxy() {
             status.contains(&format!("remedy  {note}")),
             "{status}\n{text}"
         );
+        assert_eq!(text.matches(&note).count(), 1, "{text}");
     }
 }
 
@@ -87,6 +88,13 @@ fn what_is_to_be_done_with_firewalld_is_named() {
         higher.iter().all(|note| note["severity"] == "info"),
         "{text}"
     );
+}
+
+#[test]
+fn an_old_host_is_not_told_to_run_ctdrop() {
+    let (_, text) = plan(&Tree::copy_of("el5-curly-quotes"), &[]);
+    assert!(!text.contains("ctdrop who"), "{text}");
+    assert!(text.contains("/proc/net/ip_conntrack | sort -rn"), "{text}");
 }
 
 #[test]

@@ -94,6 +94,18 @@ fn a_rule_of_udev_is_told_once() {
     );
     write(host.path(), "etc/udev/rules.d/99-ct.rules", &rule);
     assert_eq!(findings(host.path(), "other_writer").len(), 1);
+    // Which of both wins at boot is not known.
+    assert_eq!(findings(host.path(), "settings_overridden").len(), 0);
+}
+
+#[test]
+fn what_is_there_already_is_not_advised() {
+    let found = findings(&tree("el8-firewalld"), "other_writer");
+    let remedy = found[0]["remedy"].as_str().unwrap();
+    assert_eq!(
+        remedy,
+        "set CleanupModulesOnExit=no in /etc/firewalld/firewalld.conf"
+    );
 }
 
 #[test]
@@ -146,7 +158,9 @@ fn a_row_says_the_default_once_and_an_entry_has_both_its_sizes() {
 #[test]
 fn a_script_runs_and_a_program_starts() {
     let local = of_root(&tree("rc-local")).0;
-    let why = local["survives"]["boot"]["because"]["why"].as_str().unwrap();
+    let why = local["survives"]["boot"]["because"]["why"]
+        .as_str()
+        .unwrap();
     assert!(why.contains("sets the limit when it runs"), "{why}");
     let found = findings(&tree("rc-local"), "other_writer");
     assert!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
-    incident::Incident,
+    incident::{Incident, commands},
     kernel::{defaults::TCP_TIMEOUT_ESTABLISHED, memory::Memory},
     observe::{check::proof::PacketRange, usage::NamespaceUse},
     plan::sizing::least_buckets,
@@ -51,11 +51,6 @@ const ALL_MEMORY: f64 = 100.0;
 /// Entries in each bucket of a full table from which few buckets are worth a warning.
 const LONG_CHAINS: u64 = 16;
 
-/// Counts the sources in a table that the kernel lists: those with the most
-/// entries first. It works with the tools of any host.
-const COUNT_SOURCES: &str = "awk '{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {n[$i]++; break}} \
-                             END {for (s in n) print n[s], s}'";
-
 impl Capacity<'_> {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -88,7 +83,7 @@ impl Capacity<'_> {
             }
             "ctdrop who".to_owned()
         } else {
-            format!("{COUNT_SOURCES} {} | sort -rn | head", self.list())
+            commands::count_sources(self.list())
         };
         format!(
             "stop a flood or a leak at its source; if the load is honest, raise buckets and limit. \
@@ -96,9 +91,9 @@ impl Capacity<'_> {
         )
     }
 
-    /// Whether ctdrop can run on the host: the C library in it needs Linux 3.2.
+    /// Whether ctdrop can run on the host.
     fn runs_here(&self) -> bool {
-        self.facts.kernel.is_at_least(3, 2) != Some(false)
+        self.facts.kernel.runs_ctdrop()
     }
 
     /// The file in which a kernel before 3.2 lists the entries.
@@ -298,8 +293,10 @@ impl Capacity<'_> {
                     "TCP flows that are never closed stay for {}",
                     duration(Duration::from_secs(established))
                 ),
-                "nf_conntrack_tcp_timeout_established sets this time; the kernel cannot evict such \
-                 entries",
+                format!(
+                    "{}_tcp_timeout_established sets this time; the kernel cannot evict such entries",
+                    self.facts.kernel.generation.module()
+                ),
                 if self.runs_here() {
                     "if ctdrop who shows many idle established flows, lower this time to a day or less"
                         .to_owned()

@@ -374,6 +374,8 @@ impl Persistence<'_> {
     /// Lines that say something else than the one that wins.
     fn overridden(&self) -> Option<Finding> {
         let boot = &self.survival.boot;
+        // Where that is not known, no line surely wins.
+        boot.value?;
         let winner = boot
             .steps
             .iter()
@@ -383,7 +385,9 @@ impl Persistence<'_> {
             .steps
             .iter()
             .filter(|step| {
-                matches!(step.does, Action::Sets | Action::TooEarly) && step.value != winner.value
+                matches!(step.does, Action::Sets | Action::TooEarly)
+                    && step.value != winner.value
+                    && step.source != winner.source
             })
             .filter_map(|step| Some((step.source.as_ref()?, step.value)))
             .collect();
