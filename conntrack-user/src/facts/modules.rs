@@ -108,8 +108,8 @@ impl Modules {
         if let Some(cmdline) = reader.text("/proc/cmdline") {
             modules.take_cmdline(&cmdline, generation);
         }
-        if services.reads_module_lists(init) {
-            modules.early = modules.early.take().or_else(|| early(reader, init));
+        if services.reads_module_lists(init) && modules.early.is_none() {
+            modules.early = early(reader, init);
         }
         modules.udev = udev(reader);
         modules
@@ -404,8 +404,7 @@ mod tests {
              options nf-conntrack \\\n  hashsize=65536\noptions other hashsize=7\n",
         );
         let hashsize = found.hashsize.unwrap();
-        assert_eq!(hashsize.buckets, 65_536);
-        assert_eq!(hashsize.source.line, 3);
+        assert_eq!((hashsize.buckets, hashsize.source.line), (65_536, 3));
         assert!(found.unknown_options.is_empty());
     }
 
