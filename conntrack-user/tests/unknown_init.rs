@@ -148,6 +148,33 @@ fn a_service_that_is_not_started_applies_nothing() {
     );
     write(tree.path(), "etc/runlevels/boot/sysctl", "");
     assert_eq!(report(tree.path()).0["survives"]["boot"]["value"], 400_000);
+    // Nothing reads /etc/modules then, so that the sysctls come too early.
+    fs::remove_file(tree.path().join("etc/runlevels/boot/modules")).unwrap();
+    let (without, _) = report(tree.path());
+    assert_eq!(without["survives"]["boot"]["value"], 262_144);
+    let found = without["findings"].to_string();
+    assert!(found.contains("rc-update add modules boot"), "{found}");
+}
+
+/// A job of Upstart that an administrator has made one to be started by hand.
+#[test]
+fn a_job_that_is_not_started_applies_nothing() {
+    let tree = host("sbin/upstart-udev-bridge", "");
+    write(
+        tree.path(),
+        "etc/os-release",
+        "ID=ubuntu\nVERSION_ID=\"14.04\"\n",
+    );
+    write(
+        tree.path(),
+        "etc/init/procps.conf",
+        "start on virtual-filesystems\nexec cat /etc/sysctl.d/*.conf /etc/sysctl.conf | sysctl -e -p -\n",
+    );
+    write(tree.path(), "etc/modules", "nf_conntrack\n");
+    assert_eq!(report(tree.path()).0["survives"]["boot"]["value"], 400_000);
+    write(tree.path(), "etc/init/procps.override", "manual\n");
+    let (without, _) = report(tree.path());
+    assert_eq!(without["survives"]["boot"]["value"], 262_144);
 }
 
 /// Files of one directory in no order: the limit is not guessed.
@@ -183,7 +210,12 @@ fn files_in_no_order_are_unknown() {
 fn openrc_with_busybox_reads_the_directory_only_beside_the_file() {
     let tree = host("etc/modules", "nf_conntrack\n");
     let root = tree.path();
-    for path in ["sbin/openrc", "bin/busybox", "etc/runlevels/boot/sysctl"] {
+    for path in [
+        "sbin/openrc",
+        "bin/busybox",
+        "etc/runlevels/boot/modules",
+        "etc/runlevels/boot/sysctl",
+    ] {
         write(root, path, "");
     }
     std::os::unix::fs::symlink("../bin/busybox", root.join("sbin/sysctl")).unwrap();

@@ -343,7 +343,7 @@ fn verified(root: &Path, plan: &Plan, id: Option<String>) -> Result<Applied> {
     let read = || Facts::read(&Root::open(root)?);
     let facts = read().context("the fix was made, but cannot be verified")?;
     let survives = simulate(&facts, Start::of(&facts));
-    let mut shortfalls = shortfalls(&survives, plan.target.max);
+    let mut shortfalls = shortfalls(&facts, &survives, plan.target.max);
     shortfalls.extend(plan.live.iter().filter_map(|write| {
         let now = live::read(&write.path);
         match now {

@@ -112,7 +112,7 @@ impl Applier {
         let stopped = how
             .service
             .is_some_and(|service| !services.enabled.is_empty() && !services.starts(service));
-        let order = if stopped {
+        let order = if stopped || *init == Init::Upstart && is_manual(reader) {
             Order::Nothing
         } else {
             let script = script(reader, how.scripts);
@@ -139,6 +139,12 @@ impl Applier {
     pub fn is_known(&self) -> bool {
         self.order != Order::Unknown
     }
+}
+
+/// Whether a file beside the job of Upstart keeps it from being started.
+fn is_manual(reader: &Reader<'_>) -> bool {
+    let file = reader.text("/etc/init/procps.override");
+    file.is_some_and(|file| file.lines().any(|(_, line)| line.trim() == "manual"))
 }
 
 /// How an init applies files.

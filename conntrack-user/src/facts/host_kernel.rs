@@ -134,6 +134,12 @@ impl HostKernel {
         Some(self.machine()?.default_table(self.memory?))
     }
 
+    /// Whether ctdrop can run on it: the C library in it needs Linux 3.2. True if the
+    /// release is not known.
+    pub fn runs_ctdrop(&self) -> bool {
+        self.is_at_least(3, 2) != Some(false)
+    }
+
     /// Whether the release is at least that; none if it is not known.
     pub fn is_at_least(&self, major: u32, minor: u32) -> Option<bool> {
         let release = self.release.as_ref()?;

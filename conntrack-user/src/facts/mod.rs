@@ -76,6 +76,9 @@ pub struct Facts {
     pub numbers: Numbers,
     /// What is there and could not be read.
     pub unreadable: Vec<Unreadable>,
+    /// Programs of the host's own that are run and are not in the tree, with the line
+    /// that runs each.
+    pub absent_programs: Vec<(String, Source)>,
     /// Directories that the tree does not have, though every host has them, so
     /// that what they would say is not known.
     pub not_captured: Vec<&'static str>,
@@ -115,7 +118,7 @@ impl Facts {
             // These have nothing there that matters.
             not_captured.retain(|directory| *directory != "/usr");
         }
-        let modules = Modules::read(&reader, &init, kernel.generation);
+        let modules = Modules::read(&reader, (&init, &services), kernel.generation);
         Ok(Self {
             sysctl: Sysctl::read(&reader, readers),
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
@@ -138,6 +141,7 @@ impl Facts {
             firewalld,
             ufw,
             not_captured,
+            absent_programs: reader.absent_programs(),
             unreadable: reader.unreadable(),
         })
     }

@@ -7,6 +7,7 @@ use crate::{
     facts::{
         init::Init,
         reader::{Reader, Source, TextFile},
+        services::Services,
     },
     kernel::generation::Generation,
 };
@@ -90,7 +91,11 @@ pub fn brings_conntrack(module: &str) -> bool {
 }
 
 impl Modules {
-    pub(super) fn read(reader: &Reader<'_>, init: &Init, generation: Generation) -> Self {
+    pub(super) fn read(
+        reader: &Reader<'_>,
+        (init, services): (&Init, &Services),
+        generation: Generation,
+    ) -> Self {
         let mut modules = Self::default();
         for text in option_files(reader, init) {
             modules.take_options(&text, generation);
@@ -103,7 +108,9 @@ impl Modules {
         if let Some(cmdline) = reader.text("/proc/cmdline") {
             modules.take_cmdline(&cmdline, generation);
         }
-        modules.early = modules.early.take().or_else(|| early(reader, init));
+        if services.reads_module_lists(init) && modules.early.is_none() {
+            modules.early = early(reader, init);
+        }
         modules.udev = udev(reader);
         modules
     }
@@ -397,8 +404,7 @@ mod tests {
              options nf-conntrack \\\n  hashsize=65536\noptions other hashsize=7\n",
         );
         let hashsize = found.hashsize.unwrap();
-        assert_eq!(hashsize.buckets, 65_536);
-        assert_eq!(hashsize.source.line, 3);
+        assert_eq!((hashsize.buckets, hashsize.source.line), (65_536, 3));
         assert!(found.unknown_options.is_empty());
     }
 

@@ -72,6 +72,7 @@ impl TextFile {
 pub(crate) struct Reader<'r> {
     root: &'r Root,
     unreadable: RefCell<Vec<Unreadable>>,
+    absent: RefCell<Vec<(String, Source)>>,
 }
 
 impl<'r> Reader<'r> {
@@ -79,6 +80,7 @@ impl<'r> Reader<'r> {
         Self {
             root,
             unreadable: RefCell::new(Vec::new()),
+            absent: RefCell::new(Vec::new()),
         }
     }
 
@@ -155,13 +157,27 @@ impl<'r> Reader<'r> {
         })
     }
 
-    /// A script that a line runs is not in the tree: what it does is not known.
+    /// A script or a file that a line names is not in the tree: what it does is not known.
     pub(crate) fn misses(&self, path: &str, line: &Source) {
         self.unreadable.borrow_mut().push(Unreadable {
             path: path.into(),
-            why: format!("it is not in this tree, though {line} runs it"),
+            why: format!("it is not in this tree, though {line} names it"),
             remedy: unreadable::COPY_AGAIN,
         });
+    }
+
+    /// A program that a line runs is not in the tree; nothing says that it is about the
+    /// limit.
+    pub(crate) fn lacks(&self, path: &str, line: &Source) {
+        let mut absent = self.absent.borrow_mut();
+        if !absent.iter().any(|(known, _)| known == path) {
+            absent.push((path.to_owned(), line.clone()));
+        }
+    }
+
+    /// Programs that are not in the tree, so far.
+    pub(crate) fn absent_programs(&self) -> Vec<(String, Source)> {
+        self.absent.borrow().clone()
     }
 
     /// What was made of a text; that it could not be understood is noted.

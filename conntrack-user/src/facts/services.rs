@@ -57,6 +57,15 @@ impl Services {
         self.get(name).is_some()
     }
 
+    /// Whether lists of modules are read at boot: OpenRC has a service for that.
+    pub fn reads_module_lists(&self, init: &Init) -> bool {
+        !matches!(init, Init::OpenRc { .. })
+            || self.enabled.is_empty()
+            || ["modules", "modules-load"]
+                .iter()
+                .any(|name| self.starts(name))
+    }
+
     /// The entry of a service that is started at boot.
     pub fn get(&self, name: &str) -> Option<&Enabled> {
         self.enabled.iter().find(|service| service.name == name)

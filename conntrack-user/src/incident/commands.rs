@@ -93,3 +93,12 @@ fn delete(service: Service) -> String {
 const fn family(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "" } else { " -f ipv6" }
 }
+
+/// Counts the sources in a table that the kernel lists in a file: those with the most
+/// entries first. It works with the tools of any host.
+pub fn count_sources(file: &str) -> String {
+    format!(
+        "awk '{{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {{n[$i]++; break}}}} END {{for (s in n) \
+         print n[s], s}}' {file} | sort -rn | head"
+    )
+}

@@ -13,9 +13,10 @@ use crate::{
         diff,
         edit::sysctl,
         model::{FileChange, Note, overlay},
-        purpose::Purpose,
+        purpose::{self, Purpose},
     },
     say::finding::{Code, Finding, Severity},
+    survival::Survival,
 };
 
 /// A draft of a plan.
@@ -56,12 +57,29 @@ impl<'r> Draft<'r> {
         }
     }
 
+    /// Adds to a new file what else it decides in the end.
+    pub(crate) fn complete_purposes(&mut self, after: &Survival) {
+        for (event, outcome) in after.outcomes() {
+            let Some(source) = outcome.origin.source() else {
+                continue;
+            };
+            let Some(purposes) = self.purposes.get_mut(&source.file) else {
+                continue;
+            };
+            let purpose = Purpose::Sets(event);
+            let sets = |purpose: &Purpose| matches!(purpose, Purpose::Sets(_));
+            if purposes.iter().any(sets) && !purposes.contains(&purpose) {
+                purposes.push(purpose);
+            }
+        }
+    }
+
     /// The files that must change.
     pub(crate) fn files(self) -> Vec<FileChange> {
         let Self {
             changes, purposes, ..
         } = self;
-        let why = |path: &Path| purposes[path].iter().map(ToString::to_string).collect();
+        let why = |path: &Path| purpose::sentences(&purposes[path]);
         changes
             .into_values()
             .filter(|change| change.before.as_ref() != Some(&change.after))

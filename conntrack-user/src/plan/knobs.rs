@@ -1,84 +1,7 @@
 //! The setting of a program that owns the limit, in the form in which this host
 //! configures that program.
 
-use std::path::Path;
-
-use crate::facts::writers::Writer;
-
-/// How a host gives settings to kube-proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// A file of its own, in YAML; of kubeadm it comes from a `ConfigMap`.
-    Configuration {
-        /// Whether kubeadm has made it.
-        kubeadm: bool,
-    },
-    /// Flags in the manifest of a static pod.
-    StaticPod,
-    /// Flags in a unit of systemd.
-    Unit,
-    /// Flags in the configuration of k3s or RKE2.
-    Rancher,
-    /// Flags in the unit of k3s or RKE2.
-    RancherUnit,
-    /// Flags in the file of `MicroK8s`.
-    MicroK8s,
-    /// Not known: only the process, or the log of its pod, is there.
-    Unknown,
-}
-
-impl Form {
-    /// By the line that decides, or what shows that the program is there.
-    pub(crate) fn of(owner: &Writer) -> Self {
-        let decides = owner.sets.iter().map(|sets| &sets.source);
-        let mut files = decides
-            .chain(&owner.evidence)
-            .map(|source| source.file.as_path());
-        let known = files.find_map(|file| of_file(owner.name, file));
-        known.unwrap_or(Self::Unknown)
-    }
-}
-
-fn of_file(owner: &str, file: &Path) -> Option<Form> {
-    let path = file.to_str()?;
-    let suffix = file.extension().and_then(|suffix| suffix.to_str());
-    let rancher = owner == "k3s" || owner == "rke2";
-    Some(match suffix {
-        _ if owner == "microk8s" => Form::MicroK8s,
-        // A link that starts the unit says nothing about its form.
-        _ if path.contains(".wants/") || path.contains(".requires/") => return None,
-        Some("service") if rancher => Form::RancherUnit,
-        _ if rancher => Form::Rancher,
-        Some("service") => Form::Unit,
-        _ if path.contains("/manifests/") => Form::StaticPod,
-        _ if path.ends_with("/cmdline") || path.ends_with("/comm") => return None,
-        _ if path.starts_with("/var/log/pods") => Form::Configuration { kubeadm: true },
-        _ => Form::Configuration {
-            kubeadm: path.ends_with("/var/lib/kube-proxy/config.conf"),
-        },
-    })
-}
-
-/// What to set, as a sentence.
-pub(crate) fn what(owner: &Writer) -> String {
-    match Form::of(owner) {
-        _ if owner.name == "pve-firewall" => owner.knob.clone(),
-        Form::Configuration { .. } => "set conntrack.min in the configuration of kube-proxy (with \
-                                       conntrack.maxPerCore: 0 it does not set the limit)"
-            .to_owned(),
-        Form::StaticPod | Form::Unit | Form::MicroK8s => {
-            "set the flag --conntrack-min of kube-proxy (with --conntrack-max-per-core=0 it does not \
-             set the limit)"
-                .to_owned()
-        }
-        Form::Rancher | Form::RancherUnit => {
-            "give kube-proxy the argument conntrack-min (with conntrack-max-per-core=0 it does not set \
-             the limit)"
-                .to_owned()
-        }
-        Form::Unknown => owner.knob.clone(),
-    }
-}
+use crate::facts::writers::{KubeForm, Writer};
 
 /// The text to put there.
 pub(crate) fn snippet(owner: &Writer, max: u64) -> String {
@@ -87,41 +10,44 @@ pub(crate) fn snippet(owner: &Writer, max: u64) -> String {
         .as_ref()
         .map_or_else(String::new, |sets| sets.source.file.display().to_string());
     let name = owner.name;
-    match Form::of(owner) {
+    match KubeForm::of(owner) {
         _ if name == "pve-firewall" => format!(
             "# /etc/pve/local/host.fw\n[OPTIONS]\nnf_conntrack_max: {}\n",
             max.div_ceil(8192) * 8192
         ),
-        Form::Configuration { kubeadm: true } => format!(
+        KubeForm::Configuration { kubeadm: true } => format!(
             "# kubectl -n kube-system edit configmap kube-proxy, in config.conf; then\n\
              # kubectl -n kube-system rollout restart daemonset kube-proxy\nconntrack:\n  min: {max}\n"
         ),
-        Form::Configuration { kubeadm: false } => {
+        KubeForm::Configuration { kubeadm: false } => {
             format!("# {file} (KubeProxyConfiguration)\nconntrack:\n  min: {max}\n")
         }
-        Form::StaticPod => {
+        KubeForm::StaticPod => {
             format!("# {file}, after the command of the container\n- --conntrack-min={max}\n")
         }
-        Form::Unit => format!(
+        KubeForm::Unit => format!(
             "# systemctl edit --full kube-proxy: add to the flags in ExecStart of {file}\n\
              --conntrack-min={max}\n"
         ),
-        Form::RancherUnit => format!(
+        KubeForm::Environment => {
+            format!("# {file}: add to the flags in the variable\n--conntrack-min={max}\n")
+        }
+        KubeForm::RancherUnit => format!(
             "# systemctl edit --full {}: add to ExecStart of {file}\n\
              --kube-proxy-arg=conntrack-min={max}\n",
             file.rsplit('/').next().unwrap_or(name)
         ),
-        Form::Rancher => {
-            format!("# /etc/rancher/{name}/config.yaml\nkube-proxy-arg:\n  - conntrack-min={max}\n")
+        KubeForm::Rancher => {
+            format!("# {file}\nkube-proxy-arg:\n  - conntrack-min={max}\n")
         }
-        Form::MicroK8s => format!(
+        KubeForm::MicroK8s => format!(
             "# /var/snap/microk8s/current/args/kube-proxy; then: microk8s stop && microk8s start\n\
              --conntrack-min={max}\n"
         ),
-        Form::Unknown if name == "k3s" || name == "rke2" => {
+        KubeForm::Unknown if name == "k3s" || name == "rke2" => {
             format!("# /etc/rancher/{name}/config.yaml\nkube-proxy-arg:\n  - conntrack-min={max}\n")
         }
-        Form::Unknown => format!(
+        KubeForm::Unknown => format!(
             "# if kube-proxy is started with --config, in that file (KubeProxyConfiguration)\n\
              conntrack:\n  min: {max}\n# if it is started with flags only\n--conntrack-min={max}\n"
         ),
@@ -141,7 +67,7 @@ mod tests {
         writers::{Sets, Timing},
     };
 
-    fn of(name: &'static str, files: &[&str]) -> (Form, String) {
+    fn of(name: &'static str, files: &[&str]) -> (KubeForm, String) {
         let source = |file: &&str| Source {
             file: file.into(),
             line: 1,
@@ -162,7 +88,7 @@ mod tests {
                 acts: Vec::new(),
             }),
         };
-        (Form::of(&owner), snippet(&owner, 700_000))
+        (KubeForm::of(&owner), snippet(&owner, 700_000))
     }
 
     #[test]
@@ -177,7 +103,7 @@ mod tests {
             (
                 "kube-proxy",
                 &["/var/lib/kube-proxy/config.conf"][..],
-                Form::Configuration { kubeadm: true },
+                KubeForm::Configuration { kubeadm: true },
                 &["configmap kube-proxy", yaml][..],
             ),
             (
@@ -186,19 +112,19 @@ mod tests {
                     "/proc/7/comm",
                     "/proc/7/root/var/lib/kube-proxy/config.conf",
                 ],
-                Form::Configuration { kubeadm: true },
+                KubeForm::Configuration { kubeadm: true },
                 &["configmap kube-proxy", yaml],
             ),
             (
                 "kube-proxy",
                 &["/etc/kubernetes/kube-proxy-config.yaml"],
-                Form::Configuration { kubeadm: false },
+                KubeForm::Configuration { kubeadm: false },
                 &["/etc/kubernetes/kube-proxy-config.yaml", yaml],
             ),
             (
                 "kube-proxy",
                 &["/etc/kubernetes/manifests/kube-proxy.yaml"],
-                Form::StaticPod,
+                KubeForm::StaticPod,
                 &[
                     "/etc/kubernetes/manifests/kube-proxy.yaml",
                     "- --conntrack-min=700000",
@@ -207,25 +133,25 @@ mod tests {
             (
                 "kube-proxy",
                 &[&unit, "/etc/systemd/system/kube-proxy.service"],
-                Form::Unit,
+                KubeForm::Unit,
                 &["ExecStart", flags],
             ),
             (
                 "kube-proxy",
                 &["/proc/7/comm"],
-                Form::Unknown,
+                KubeForm::Unknown,
                 &[yaml, flags],
             ),
             (
                 "k3s",
                 &["/etc/rancher/k3s/config.yaml"],
-                Form::Rancher,
+                KubeForm::Rancher,
                 &["/etc/rancher/k3s/config.yaml", rancher],
             ),
             (
                 "k3s",
                 &["/etc/systemd/system/k3s.service"],
-                Form::RancherUnit,
+                KubeForm::RancherUnit,
                 &[
                     "--kube-proxy-arg=conntrack-min=700000",
                     "edit --full k3s.service",
@@ -234,19 +160,19 @@ mod tests {
             (
                 "k3s",
                 &[&k3s],
-                Form::Unknown,
+                KubeForm::Unknown,
                 &["/etc/rancher/k3s/config.yaml", rancher],
             ),
             (
                 "rke2",
                 &["/etc/rancher/rke2/config.yaml"],
-                Form::Rancher,
+                KubeForm::Rancher,
                 &["/etc/rancher/rke2/config.yaml", rancher],
             ),
             (
                 "microk8s",
                 &["/var/snap/microk8s/current/args/kube-proxy"],
-                Form::MicroK8s,
+                KubeForm::MicroK8s,
                 &["args/kube-proxy", flags],
             ),
         ] {
@@ -255,7 +181,7 @@ mod tests {
             for word in words {
                 assert!(text.contains(word), "{files:?}: {text}");
             }
-            let yaml_only = matches!(form, Form::Configuration { .. } | Form::Rancher);
+            let yaml_only = matches!(form, KubeForm::Configuration { .. } | KubeForm::Rancher);
             assert!(!(yaml_only && text.contains(flags)), "{text}");
         }
     }

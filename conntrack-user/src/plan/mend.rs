@@ -110,8 +110,9 @@ fn mend_outcome(
         let (file, line) = (source.file.clone(), source.line);
         return draft.rewrite(&file, line, key, size.max);
     }
-    // Only if something reads settings at this event.
-    if places::reads_settings(draft, &event) {
+    // Only if something reads settings at this event, and not too early.
+    let too_early = module_option::decides_alone(&draft.facts).as_ref() == Some(&event);
+    if places::reads_settings(draft, &event) && !too_early {
         return settings_file::add_setting(draft, size, &event, None);
     }
     Ok(false)

@@ -30,7 +30,10 @@ pub use crate::plan::model::{Current, FileChange, LiveWrite, Note, Plan};
 use crate::{
     facts::{Facts, distribution::Family, live_files::LiveFiles, root::Root},
     plan::{draft::Draft, sizing::Size},
-    say::finding::{Code, Finding, Severity},
+    say::{
+        finding::{Code, Finding, Severity},
+        number::{counted, shortened},
+    },
     survival::{Caveat, Start, simulate},
 };
 
@@ -48,7 +51,7 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let mut notes = Vec::new();
     if is_sealed(facts) {
         let survival = simulate(facts, Start::AfterBoot);
-        if !shortfalls(&survival, size.max).is_empty() {
+        if !shortfalls(facts, &survival, size.max).is_empty() {
             notes.push(notes::sealed(facts, &size));
         }
     } else if let Some(owner) = notes::owner(facts) {
@@ -70,9 +73,13 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let after = simulate(&draft.facts, start_after(facts, &live, &size));
     let mut warnings = size.warnings.clone();
     warnings.append(&mut draft.warnings);
-    warnings.extend(shortfalls(&after, size.max));
+    warnings.extend(shortfalls(&draft.facts, &after, size.max));
     warnings.extend(after.caveats().into_iter().map(Caveat::finding));
+    warnings.extend(programs_not_in_tree(facts));
     notes.append(&mut draft.notes);
+    notes.dedup();
+    draft.complete_purposes(&after);
+    refer_to_notes(&mut warnings, &notes);
     let mut plan = Plan {
         current: Current {
             max: facts.numbers.limits.max,
@@ -156,6 +163,34 @@ pub(crate) fn in_a_container(note: impl Into<String>) -> Finding {
          cannot be seen",
         "run ctdrop on the host, or with --root on the host's mounted files",
     )
+}
+
+/// A remedy that a note gives already, with the text to put there, is not said twice.
+fn refer_to_notes(warnings: &mut [Finding], notes: &[Note]) {
+    for warning in warnings {
+        let is_said = |note: &Note| note.what.ends_with(&warning.remedy);
+        if warning.code == Code::LimitNotKept && notes.iter().any(is_said) {
+            "do what \"To do elsewhere\" says".clone_into(&mut warning.remedy);
+        }
+    }
+}
+
+/// Programs that start with the host and are not in its copied tree.
+pub(crate) fn programs_not_in_tree(facts: &Facts) -> Option<Finding> {
+    let absent = &facts.absent_programs;
+    let first = absent.first()?;
+    let paths: Vec<&str> = absent.iter().map(|(path, _)| path.as_str()).collect();
+    Some(Finding::new(
+        Code::PredictionIncomplete,
+        Severity::Info,
+        format!(
+            "the prediction is incomplete: {} that this host runs {} not in the tree",
+            counted(absent.len() as u64, "program"),
+            if absent.len() == 1 { "is" } else { "are" }
+        ),
+        format!("{}; {} names the first", shortened(&paths), first.1),
+        "if one of them may set the limit, copy it into the tree with cp",
+    ))
 }
 
 /// Whether the files of a host are generated, so that a change would be lost or

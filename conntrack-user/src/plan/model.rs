@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::{
-    facts::root::overlay::{Overlay, Planned},
+    facts::{
+        Facts,
+        root::overlay::{Overlay, Planned},
+        writers::Writer,
+    },
     kernel::limits::comparable,
     plan::sizing::{Size, reaches},
     say::{
@@ -98,7 +102,7 @@ impl Plan {
 
     /// Whether the limit holds after a boot, each restart and a reload.
     pub fn holds(&self) -> bool {
-        shortfalls(&self.after, self.target.max).is_empty()
+        lost(&self.after, self.target.max).next().is_none()
     }
 }
 
@@ -116,12 +120,19 @@ pub(crate) fn overlay<'f>(files: impl IntoIterator<Item = &'f FileChange>) -> Ov
         .collect()
 }
 
-/// Where the limit would be lower than wanted.
-pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<Finding> {
+/// What leads to a lower limit than wanted.
+fn lost(survival: &Survival, max: u64) -> impl Iterator<Item = (Event, &Outcome)> {
     survival
         .outcomes()
         .into_iter()
-        .filter(|(event, outcome)| can_change_limit(event, outcome) && !reaches(outcome.value, max))
+        .filter(move |(event, outcome)| {
+            can_change_limit(event, outcome) && !reaches(outcome.value, max)
+        })
+}
+
+/// Where the limit would be lower than wanted.
+pub(crate) fn shortfalls(facts: &Facts, survival: &Survival, max: u64) -> Vec<Finding> {
+    lost(survival, max)
         .map(|(event, outcome)| {
             Finding::new(
                 Code::LimitNotKept,
@@ -131,10 +142,39 @@ pub(crate) fn shortfalls(survival: &Survival, max: u64) -> Vec<Finding> {
                     None => format!("{event} still leads to an unknown limit"),
                 },
                 outcome.origin.why(),
-                "",
+                not_kept(facts, &event, &outcome.origin, max),
             )
         })
         .collect()
+}
+
+/// What keeps the limit where no change of a file does.
+fn not_kept(facts: &Facts, event: &Event, origin: &Origin, max: u64) -> String {
+    let key = facts.kernel.generation.max_sysctl();
+    match origin.inner() {
+        Origin::Writer { source, .. } | Origin::Unknown { source, .. } => {
+            let decides = |writer: &&Writer| {
+                let sets = writer.sets.as_ref();
+                sets.is_some_and(|sets| {
+                    let mut acts = sets.acts.iter();
+                    sets.source == *source || acts.any(|act| act.source == *source)
+                })
+            };
+            let writer = facts.writers.iter().find(decides);
+            writer.map_or_else(
+                || format!("set the limit in the line {source}, or delete it"),
+                |writer| writer.knob.clone(),
+            )
+        }
+        Origin::Setting { source, .. } => format!("set the limit in the line {source}"),
+        Origin::UnknownInit { .. } => {
+            format!(
+                "set the limit in {}: sysctl -w {key}={max}",
+                facts.init.start_script()
+            )
+        }
+        _ => format!("set the limit again after {event}: sysctl -w {key}={max}"),
+    }
 }
 
 /// Whether something happens to the limit at all: what is built in cannot be
@@ -144,20 +184,19 @@ fn can_change_limit(event: &Event, outcome: &Outcome) -> bool {
     !built_in && !matches!(outcome.origin, Origin::Current)
 }
 
-/// Where a plan makes the limit higher than wanted.
+/// Where the module's option makes the limit higher than wanted: a warning if that is
+/// new and takes too much memory.
 pub(crate) fn overshoots(plan: &Plan, affordable: Option<u64>) -> Vec<Finding> {
     let max = plan.target.max;
-    let raised = plan
-        .after
-        .outcomes()
-        .into_iter()
-        .filter(|(event, outcome)| {
-            outcome.value > Some(max) && is_raised_to(&plan.before, event, outcome, max)
-        });
+    let raised = plan.after.outcomes().into_iter().filter(|(_, outcome)| {
+        outcome.value > Some(max) && matches!(outcome.origin.inner(), Origin::ModuleOption { .. })
+    });
     raised
         .map(|(event, outcome)| {
             let value = outcome.value.unwrap_or(0);
-            let too_much = affordable.filter(|&affordable| value > affordable && max <= affordable);
+            let is_new = is_raised_to(&plan.before, &event, outcome, max);
+            let too_much =
+                affordable.filter(|&affordable| is_new && value > affordable && max <= affordable);
             Finding::new(
                 Code::LimitHigher,
                 match too_much {

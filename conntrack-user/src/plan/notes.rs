@@ -32,10 +32,10 @@ pub(crate) fn knob(owner: &Writer, facts: &Facts, size: &Size) -> Option<Note> {
         format!("; this host has {}", counted(cpus.into(), "processor"))
     });
     Some(Note {
-        what: format!("{}: {}", owner.name, knobs::what(owner)),
+        what: owner.knob.clone(),
         why: format!(
-            "it {} ({}){cpus}; it overrides the files of this host, so none is changed",
-            owner.behaviour, sets.source
+            "{} {} ({}){cpus}; it overrides the files of this host, so none is changed",
+            owner.name, owner.behaviour, sets.source
         ),
         snippet,
     })
@@ -140,9 +140,10 @@ pub(crate) fn advice(facts: &Facts, size: &Size) -> Vec<Note> {
             .iter()
             .filter(|writer| writer.active && writer.name == "firewalld")
             .map(|writer| Note {
-                what: format!("firewalld {}", writer.behaviour),
+                what: writer.knob.clone(),
                 why: format!(
-                    "the module option then sets the limit to {}",
+                    "firewalld {}; without this, the module option sets the limit to {} then",
+                    writer.behaviour,
                     number(8 * size.buckets)
                 ),
                 snippet: String::new(),

@@ -103,7 +103,8 @@ pub(crate) fn hashsize(draft: &mut Draft<'_>, size: &Size) -> Result<()> {
 /// apply them once more later, and need this only if that does not help.
 pub(crate) fn load_early(draft: &mut Draft<'_>) -> Result<()> {
     let facts = &draft.facts;
-    if !facts.kernel.is_module() || facts.modules.early.is_some() {
+    let are_read = facts.services.reads_module_lists(&facts.init);
+    if !facts.kernel.is_module() || facts.modules.early.is_some() || !are_read {
         return Ok(());
     }
     let module = facts.kernel.generation.module();

@@ -38,6 +38,33 @@ pub(crate) enum Purpose {
     ServiceLoads(&'static str),
 }
 
+/// All that a file is changed for; what it sets the limit at is one sentence.
+pub(crate) fn sentences(purposes: &[Purpose]) -> Vec<String> {
+    let sets = purposes.iter().filter_map(|purpose| match purpose {
+        Purpose::Sets(event) => Some(event),
+        _ => None,
+    });
+    let mut events: Vec<&Event> = sets.collect();
+    events.sort_by_key(|event| match event {
+        Event::Boot => 0,
+        Event::Restart(_) => 1,
+        Event::Reload => 2,
+    });
+    let events: Vec<String> = events.into_iter().map(ToString::to_string).collect();
+    let mut sentences: Vec<String> = purposes
+        .iter()
+        .filter(|purpose| !matches!(purpose, Purpose::Sets(_)))
+        .map(ToString::to_string)
+        .collect();
+    if !events.is_empty() {
+        sentences.push(format!(
+            "this sets the limit at {}",
+            events.join(" and at ")
+        ));
+    }
+    sentences
+}
+
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -329,8 +329,9 @@ fn memory_of(facts: &Facts, max: u64, buckets: u64, entry: u64) -> String {
         None => String::new(),
     };
     format!(
-        "a full table takes {mebibytes}{of_memory}: {entry} bytes for an entry ({measured}, with \
-         extensions) and {head} for a bucket"
+        "a full table takes {mebibytes}{of_memory}: {entry} bytes for an entry ({measured}: {} and \
+         {EXTENSIONS} for its extensions) and {head} for a bucket",
+        entry - EXTENSIONS
     )
 }
 
@@ -345,7 +346,7 @@ fn unwise(
     let entries = demand.peak().or(facts.numbers.limits.entries);
     let mut warnings = Vec::new();
     warnings.extend(no_limit(max));
-    warnings.extend(affordable.and_then(|affordable| too_much_memory(max, affordable)));
+    warnings.extend(affordable.and_then(|affordable| too_much_memory(facts, max, affordable)));
     warnings.extend(too_low(max, entries, current));
     warnings
 }
@@ -362,7 +363,24 @@ fn no_limit(max: u64) -> Option<Finding> {
     })
 }
 
-fn too_much_memory(max: u64, affordable: u64) -> Option<Finding> {
+fn too_much_memory(facts: &Facts, max: u64, affordable: u64) -> Option<Finding> {
+    let needed = max.saturating_mul(bytes_per_entry(facts));
+    if facts.kernel.memory.is_some_and(|memory| needed > memory) {
+        return Some(Finding::new(
+            Code::MemoryShare,
+            Severity::Critical,
+            format!(
+                "this host runs out of memory before it has {} entries",
+                number(max)
+            ),
+            "a full table takes more than all of the memory, which cannot be swapped out, so the \
+             kernel kills processes when the table grows",
+            format!(
+                "{} entries take {SHARE} %: choose a lower limit",
+                number(affordable)
+            ),
+        ));
+    }
     (max > affordable).then(|| {
         Finding::new(
             Code::MemoryShare,

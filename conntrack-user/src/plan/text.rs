@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     facts::Facts,
-    incident::{Incident, Kind},
+    incident::{Incident, Kind, commands},
     plan::{diff, model::Plan},
     say::{
         finding::Severity,
@@ -35,6 +35,13 @@ pub(crate) fn lines(facts: &Facts, incident: &Incident, plan: &Plan, root: &Path
     }
     let mut label = "instead";
     for instead in incident.instead() {
+        // On an old host its own tools have to do.
+        let instead = if facts.kernel.runs_ctdrop() {
+            instead
+        } else {
+            let by_hand = commands::count_sources(facts.kernel.generation.table_file());
+            instead.replace("ctdrop who", &by_hand)
+        };
         lines.push(format!("{label:<9} {}", plain(&instead)));
         label = "";
     }
@@ -159,6 +166,7 @@ fn elsewhere(plan: &Plan) -> Vec<String> {
     for warning in &plan.warnings {
         let label = match warning.severity {
             Severity::Info => "Note",
+            Severity::Critical => "Problem",
             _ => "Warning",
         };
         lines.push(format!("{label}: {}", plain(&warning.what)));

@@ -275,20 +275,17 @@ impl<'f> Machine<'f> {
             }
             return;
         }
-        // tuned that only applies files once more sets nothing itself.
-        if sets.max.is_some() || !sets.reapplies {
-            let origin = Origin::Writer {
-                source: sets.source.clone(),
-                title: writer.title(),
-                timing: sets.timing,
-            };
-            self.set_max(by.clone(), sets.max, origin);
+        let origin = Origin::Writer {
+            source: sets.source.clone(),
+            title: writer.title(),
+            timing: sets.timing,
+        };
+        match sets.max {
+            Some(_) => self.set_max(by, sets.max, origin),
+            None => self.doubt(by, &sets.source),
         }
         if sets.buckets.is_some() {
             self.set_buckets(sets.buckets);
-        }
-        if sets.reapplies {
-            self.run_sysctl(&by, &order::tuned(&self.facts.sysctl));
         }
     }
 
@@ -300,7 +297,15 @@ impl<'f> Machine<'f> {
                 variable,
                 name,
                 value,
-            } => (variable, name, value),
+            } => (*variable, name.as_ref(), *value),
+            Does::Moves { up, name, value } => {
+                let moves = |now| if *up { *value > now } else { *value < now };
+                let now = self.max();
+                if now.is_some_and(|now| !moves(now)) {
+                    return;
+                }
+                (Variable::Max, Some(name), now.map(|_| *value))
+            }
             Does::AppliesFiles(applier) => {
                 let before = self.max();
                 self.apply_files(by, *applier);
@@ -312,8 +317,8 @@ impl<'f> Machine<'f> {
         };
         let kernel = self.facts.kernel.machine();
         let has = |name: &String| kernel.as_ref().is_none_or(|kernel| kernel.has_sysctl(name));
-        if !name.as_ref().is_none_or(has) || !self.is_loaded() {
-            if *variable == Variable::Max {
+        if !name.is_none_or(has) || !self.is_loaded() {
+            if variable == Variable::Max {
                 self.steps.push(Step {
                     by: by.clone(),
                     does: if self.is_loaded() {
@@ -321,7 +326,7 @@ impl<'f> Machine<'f> {
                     } else {
                         Action::TooEarly
                     },
-                    value: *value,
+                    value,
                     source: Some(act.source.clone()),
                 });
             }
@@ -334,13 +339,13 @@ impl<'f> Machine<'f> {
                     title: writer.title(),
                     timing,
                 };
-                self.set_max(by.clone(), *value, origin);
+                self.set_max(by.clone(), value, origin);
             }
-            Variable::Max if value.is_none() || *value != self.max() => {
+            Variable::Max if value.is_none() || value != self.max() => {
                 self.doubt(by.clone(), &act.source);
             }
             Variable::Max => {}
-            Variable::Buckets if act.certain => self.set_buckets(*value),
+            Variable::Buckets if act.certain => self.set_buckets(value),
             Variable::Buckets => self.set_buckets(None),
         }
     }
@@ -348,6 +353,7 @@ impl<'f> Machine<'f> {
     fn apply_files(&mut self, by: &Actor, applier: Applier) {
         match applier {
             Applier::Boot => self.run_boot_sysctl(),
+            Applier::Tuned => self.run_sysctl(by, &order::tuned(&self.facts.sysctl)),
             Applier::Procps => {
                 let etc_before_run = self.facts.procps.etc_before_run;
                 let files = order::procps_system(&self.facts.sysctl, etc_before_run);

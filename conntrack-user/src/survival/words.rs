@@ -88,6 +88,10 @@ impl Origin {
                 Timing::AtLoad => {
                     format!("{title} sets the limit whenever the module is loaded")
                 }
+                // A script runs; a program starts.
+                Timing::AtStart if title.starts_with('/') => {
+                    format!("{title} sets the limit when it runs, after all files are applied")
+                }
                 Timing::AtStart => {
                     format!("{title} sets the limit when it starts, after all files are applied")
                 }
@@ -195,10 +199,75 @@ impl Caveat {
         Finding::new(
             Code::PredictionIncomplete,
             Severity::Info,
-            "the prediction is incomplete",
+            format!("the prediction is incomplete: {}", self.about()),
             self.to_string(),
-            "",
+            self.remedy(),
         )
+    }
+
+    /// The file or the service that it is about.
+    fn about(&self) -> String {
+        match self {
+            Self::Unreadable(unreadable) => unreadable.path.display().to_string(),
+            Self::NotCaptured(directory) | Self::Unsorted(directory) => (*directory).to_owned(),
+            Self::InstallCommand(source)
+            | Self::KeptOut(source)
+            | Self::UdevRace(source)
+            | Self::NameUnknown(source)
+            | Self::Pattern(source)
+            | Self::ComputedList { source, .. } => source.to_string(),
+            Self::Prefixed { setting, .. }
+            | Self::StartFails { setting, .. }
+            | Self::NeedsBridge { setting, .. } => setting.to_string(),
+            Self::NoOrder => "two names of the limit".to_owned(),
+            Self::KeptLoaded(service) => format!("a restart of {service}"),
+            Self::FilePattern { list, .. } => list.clone(),
+        }
+    }
+
+    /// What makes it complete.
+    fn remedy(&self) -> String {
+        match self {
+            Self::Unreadable(unreadable) => unreadable.remedy.to_owned(),
+            Self::NotCaptured(directory) => {
+                format!("copy {directory} into the tree: docs/status.md has a recipe")
+            }
+            Self::InstallCommand(source) => {
+                format!("delete the line {source}, or read what its command does")
+            }
+            Self::KeptOut(_) => "delete the line if this host needs conntrack".to_owned(),
+            Self::UdevRace(_) => {
+                "let the module option hashsize set the limit after a reload: it does \
+                                  not depend on the rule"
+                    .to_owned()
+            }
+            Self::NoOrder => {
+                "set both names to the same value, or delete one of the lines".to_owned()
+            }
+            Self::Unsorted(directory) => {
+                format!("set the limit in a single file of {directory}")
+            }
+            Self::NameUnknown(_) => {
+                "copy /boot/config-* of the kernel into the tree, or set the limit by \
+                                     a name that sysctl -a lists on that host"
+                    .to_owned()
+            }
+            Self::Pattern(_) => "write the name of the sysctl in full".to_owned(),
+            Self::KeptLoaded(_) => "read the limit after the next restart: sysctl -a | grep \
+                                    conntrack_max"
+                .to_owned(),
+            Self::ComputedList { list, .. } => {
+                format!("write the value of {list} without variables and commands")
+            }
+            Self::FilePattern { list, .. } => format!("write {list} without *, ? and ["),
+            Self::Prefixed { .. } => {
+                "update the package of the script, or set the module option hashsize".to_owned()
+            }
+            Self::StartFails { setting, .. } => format!("correct or delete the line {setting}"),
+            Self::NeedsBridge { setting, .. } => {
+                format!("load br_netfilter at boot, or delete the line {setting}")
+            }
+        }
     }
 }
 

@@ -11,3 +11,4 @@ mod settings;
 mod sizes;
 mod tree;
 mod unwritable;
+mod words;

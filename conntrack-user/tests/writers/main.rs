@@ -6,7 +6,10 @@
 mod cloud_init;
 mod descriptions;
 mod host;
+mod kubernetes;
 mod lines;
 mod places;
 mod start_scripts;
+mod tuned;
+mod udev;
 mod ufw;

@@ -168,6 +168,7 @@ fn functions_that_another_program_calls() {
             ("/etc/modules", "nf_conntrack\n"),
             ("/etc/init.d/tune", body),
         ]);
+        link(&host, "/etc/init.d/modules", "/etc/runlevels/boot/modules");
         link(&host, "/etc/init.d/sysctl", "/etc/runlevels/boot/sysctl");
         link(&host, "/etc/init.d/tune", "/etc/runlevels/default/tune");
         host.limit()

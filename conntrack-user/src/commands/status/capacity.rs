@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
-    incident::Incident,
+    incident::{Incident, commands},
     kernel::{defaults::TCP_TIMEOUT_ESTABLISHED, memory::Memory},
     observe::{check::proof::PacketRange, usage::NamespaceUse},
     plan::sizing::least_buckets,
@@ -45,13 +45,11 @@ const FILLING: f64 = 50.0;
 /// Per cent of the host's memory.
 const MUCH_MEMORY: f64 = 25.0;
 
+/// Per cent of the host's memory above which a full table has no room.
+const ALL_MEMORY: f64 = 100.0;
+
 /// Entries in each bucket of a full table from which few buckets are worth a warning.
 const LONG_CHAINS: u64 = 16;
-
-/// Counts the sources in a table that the kernel lists: those with the most
-/// entries first. It works with the tools of any host.
-const COUNT_SOURCES: &str = "awk '{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {n[$i]++; break}} \
-                             END {for (s in n) print n[s], s}'";
 
 impl Capacity<'_> {
     pub(crate) fn findings(&self) -> Vec<Finding> {
@@ -85,7 +83,7 @@ impl Capacity<'_> {
             }
             "ctdrop who".to_owned()
         } else {
-            format!("{COUNT_SOURCES} {} | sort -rn | head", self.list())
+            commands::count_sources(self.list())
         };
         format!(
             "stop a flood or a leak at its source; if the load is honest, raise buckets and limit. \
@@ -93,9 +91,9 @@ impl Capacity<'_> {
         )
     }
 
-    /// Whether ctdrop can run on the host: the C library in it needs Linux 3.2.
+    /// Whether ctdrop can run on the host.
     fn runs_here(&self) -> bool {
-        self.facts.kernel.is_at_least(3, 2) != Some(false)
+        self.facts.kernel.runs_ctdrop()
     }
 
     /// The file in which a kernel before 3.2 lists the entries.
@@ -257,6 +255,20 @@ impl Capacity<'_> {
     fn much_memory(&self) -> Option<Finding> {
         let share = self.memory.share().filter(|&share| share >= MUCH_MEMORY)?;
         let at_limit = self.memory.at_limit_with_extensions?;
+        if share > ALL_MEMORY {
+            return Some(Finding::new(
+                Code::MemoryShare,
+                Severity::Critical,
+                "this host runs out of memory before its table is full",
+                format!(
+                    "a full table takes {} and the host has {}; this memory is never swapped out, so \
+                     the kernel kills processes when the table grows",
+                    bytes(at_limit),
+                    bytes(self.memory.total?)
+                ),
+                "lower the limit, or add memory",
+            ));
+        }
         Some(Finding::new(
             Code::MemoryShare,
             Severity::Warning,
@@ -281,8 +293,10 @@ impl Capacity<'_> {
                     "TCP flows that are never closed stay for {}",
                     duration(Duration::from_secs(established))
                 ),
-                "nf_conntrack_tcp_timeout_established sets this time; the kernel cannot evict such \
-                 entries",
+                format!(
+                    "{}_tcp_timeout_established sets this time; the kernel cannot evict such entries",
+                    self.facts.kernel.generation.module()
+                ),
                 if self.runs_here() {
                     "if ctdrop who shows many idle established flows, lower this time to a day or less"
                         .to_owned()

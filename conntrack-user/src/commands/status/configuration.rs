@@ -6,12 +6,14 @@ use crate::{
         Facts, Source,
         iptables::IptablesService,
         sysctl::{Does, SysctlFile, Variable},
+        writers::Writer,
     },
     say::finding::{Code, Finding, Severity},
+    survival::{Start, Survival, simulate},
 };
 
 /// Everything that is found in files.
-pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn findings(facts: &Facts, survival: &Survival) -> Vec<Finding> {
     let mut findings = Vec::new();
     for service in &facts.iptables {
         findings.extend(look_alikes(service));
@@ -22,7 +24,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.extend(read_only(facts));
     findings.extend(kept_out(facts));
     findings.extend(module_options(facts));
-    findings.extend(writers(facts));
+    findings.extend(writers(facts, survival));
     findings
 }
 
@@ -193,20 +195,41 @@ fn option(source: &Source, why: String, remedy: &str) -> Finding {
     )
 }
 
-fn writers(facts: &Facts) -> Vec<Finding> {
-    facts
-        .writers
-        .iter()
-        .filter(|writer| writer.active)
+fn writers(facts: &Facts, survival: &Survival) -> Vec<Finding> {
+    let active = facts.writers.iter().filter(|writer| writer.active);
+    let mut findings: Vec<Finding> = active
         .map(|writer| {
             let evidence: Vec<String> = writer.evidence.iter().map(ToString::to_string).collect();
+            let remedy = if changes_nothing(facts, survival, writer) {
+                String::new()
+            } else {
+                writer.knob.clone()
+            };
             Finding::new(
                 Code::OtherWriter,
                 Severity::Info,
                 format!("{} {}", writer.title(), writer.behaviour),
                 evidence.join(", "),
-                writer.knob.clone(),
+                remedy,
             )
         })
-        .collect()
+        .collect();
+    // A udev rule may come twice: for its module, and at boot.
+    findings.dedup();
+    findings
+}
+
+/// Whether a boot leads to the same limit without that writer.
+fn changes_nothing(facts: &Facts, survival: &Survival, writer: &Writer) -> bool {
+    if writer.name == "firewalld" || survival.boot.value.is_none() {
+        return false;
+    }
+    let mut others = facts.clone();
+    others
+        .writers
+        .retain(|other| other.evidence != writer.evidence);
+    if writer.name == "ufw" {
+        others.ufw = None;
+    }
+    simulate(&others, Start::AfterBoot).boot.value == survival.boot.value
 }

@@ -200,11 +200,18 @@ impl Persistence<'_> {
             EarlyList::Script(before, after) => {
                 format!("create an executable {before}{module}{after} that runs modprobe {module}")
             }
+            EarlyList::Lines(_) if !self.facts.services.reads_module_lists(&self.facts.init) => {
+                "start the service that loads modules: rc-update add modules boot".to_owned()
+            }
             EarlyList::Lines(path) => format!("add a line {module} to {path}"),
             EarlyList::Directory(directory) => {
                 format!("create {directory}/{module}.conf with the line {module}")
             }
-            EarlyList::None => format!("load {module} before the settings are applied"),
+            EarlyList::None => format!(
+                "set the limit once more in {}: sysctl -w {}=NUMBER",
+                self.facts.init.start_script(),
+                self.key()
+            ),
         }
     }
 
@@ -225,6 +232,7 @@ impl Persistence<'_> {
         match (writer, boot.origin.source()) {
             (Some(writer), _) => writer.knob.clone(),
             (None, Some(source)) => format!("change that line in {}", source.file.display()),
+            (None, None) if self.facts.init.early_list() == EarlyList::None => self.load_early(),
             (None, None) => format!(
                 "set the limit in a file that is read at boot, and {}",
                 self.load_early()
@@ -366,6 +374,8 @@ impl Persistence<'_> {
     /// Lines that say something else than the one that wins.
     fn overridden(&self) -> Option<Finding> {
         let boot = &self.survival.boot;
+        // Where that is not known, no line surely wins.
+        boot.value?;
         let winner = boot
             .steps
             .iter()
@@ -375,7 +385,9 @@ impl Persistence<'_> {
             .steps
             .iter()
             .filter(|step| {
-                matches!(step.does, Action::Sets | Action::TooEarly) && step.value != winner.value
+                matches!(step.does, Action::Sets | Action::TooEarly)
+                    && step.value != winner.value
+                    && step.source != winner.source
             })
             .filter_map(|step| Some((step.source.as_ref()?, step.value)))
             .collect();
@@ -398,7 +410,7 @@ impl Persistence<'_> {
                     counted(others.len() as u64, "other setting")
                 ),
                 format!("{}; the last one wins: {place}", lines.join(", ")),
-                "keep one line, delete the others",
+                "set the limit where it is decided, and delete the others",
             )
         })
     }

@@ -263,7 +263,8 @@ fn judged(capacity: &Capacity<'_>, survival: &Survival) -> Vec<Finding> {
     let mut findings = capacity.findings();
     findings.extend(Persistence { facts, survival }.findings());
     findings.extend(unknown::findings(facts, survival));
-    findings.extend(configuration::findings(facts));
+    findings.extend(configuration::findings(facts, survival));
+    findings.extend(plan::programs_not_in_tree(facts));
     findings
 }
 

@@ -11,7 +11,7 @@ use crate::{
         events,
         report::StatusReport,
     },
-    kernel::{counters::Totals, defaults, presence::Presence},
+    kernel::{counters::Totals, defaults, memory::EXTENSIONS, presence::Presence},
     observe::{backend::Backend, usage::NamespaceUse},
     say::{
         finding::{Finding, Severity, State},
@@ -173,14 +173,17 @@ fn default(table: Option<defaults::Table>) -> String {
 
 fn memory(report: &StatusReport) -> String {
     let memory = &report.memory;
-    let entry = if memory.measured {
-        format!("{} for an entry", bytes(memory.entry))
-    } else {
-        format!(
-            "about {} for an entry without extensions (not measured)",
-            bytes(memory.entry)
-        )
-    };
+    let entry = format!(
+        "{}{} for an entry, {} with extensions such as that of NAT{}",
+        if memory.measured { "" } else { "about " },
+        bytes(memory.entry),
+        bytes(memory.entry + EXTENSIONS),
+        if memory.measured {
+            ""
+        } else {
+            " (not measured)"
+        }
+    );
     let limit = match (memory.at_limit, memory.at_limit_with_extensions) {
         (Some(least), Some(most)) => {
             let share = memory.share().map_or_else(String::new, |share| {
@@ -358,10 +361,9 @@ fn survives(report: &StatusReport) -> Vec<String> {
 
 fn place(outcome: &Outcome) -> String {
     let origin = &outcome.origin;
-    let text = plain(origin.text());
     match origin.source() {
-        Some(source) => format!("{source}: {text}"),
-        None => format!("{text}: {}", plain(&origin.why())),
+        Some(source) => plain(&format!("{source}: {}", origin.text())),
+        None => plain(&origin.why()),
     }
 }
 

@@ -326,12 +326,12 @@ impl<'r> Commands<'r> {
             return;
         }
         let own = OWN.iter().any(|directory| program.starts_with(directory));
-        if own
-            && is_plausible(program, at)
-            && !self.reader.is_this_host()
-            && !self.reader.exists(program)
-        {
-            self.reader.misses(program, at);
+        if own && !self.reader.is_this_host() && !self.reader.exists(program) {
+            if is_plausible(program, at) {
+                self.reader.misses(program, at);
+            } else {
+                self.reader.lacks(program, at);
+            }
         }
         let speaks = words.iter().flatten().any(|word| mentions(word))
             || input.is_some_and(mentions)

@@ -4,6 +4,7 @@
 
 use crate::facts::{
     reader::{Source, TextFile},
+    writers::kube_form::assigns,
     yaml::{self, Leaf},
 };
 
@@ -43,6 +44,10 @@ impl Told {
                 }
             } else {
                 for (number, line) in text.lines() {
+                    if line.trim() == "ExecStart=" {
+                        // A drop-in takes back the command of the unit.
+                        (told.per_core, told.min, told.unknown) = (None, None, None);
+                    }
                     if !line.trim_start().starts_with(['#', ';']) {
                         told.take_flags(line, &text.source(number, line));
                     }
@@ -119,6 +124,8 @@ fn is_yaml(text: &TextFile) -> bool {
         .iter()
         .any(|suffix| name.ends_with(suffix))
         && !name.contains(".service.d/")
+        // A file of variables for a unit.
+        && !text.text.lines().find(|line| !line.trim().is_empty()).is_some_and(assigns)
 }
 
 fn is_configuration(leaves: &[Leaf]) -> bool {

@@ -14,8 +14,9 @@ use crate::{
         reader::{Reader, Source, TextFile},
         services::Services,
         writers::{
+            kube_files::{self, Found},
+            kube_form,
             kube_proxy::Told,
-            units,
             writer::{Sets, Timing, Writer},
         },
     },
@@ -25,9 +26,9 @@ use crate::{
 const MAX_PER_CORE: u64 = 32_768;
 const MIN: u64 = 131_072;
 
-/// Programs that are kube-proxy or have it in them: name of the process and
-/// the service, and where they are configured.
-const KINDS: [(&str, &str, &[&str]); 5] = [
+/// Programs that are kube-proxy or have it in them: name, service, and where they are
+/// configured unless a flag names another file.
+const KINDS: [(&str, &str, &[&str]); 6] = [
     (
         "kube-proxy",
         "kube-proxy",
@@ -37,35 +38,12 @@ const KINDS: [(&str, &str, &[&str]); 5] = [
             "/etc/kubernetes/kube-proxy-config.yaml",
             "/etc/kubernetes/manifests/kube-proxy.yaml",
             "/etc/kubernetes/manifests/kube-proxy.manifest",
-            "/etc/systemd/system/kube-proxy.service",
-            "/usr/lib/systemd/system/kube-proxy.service",
         ],
     ),
-    (
-        "k3s",
-        "k3s",
-        &[
-            "/etc/rancher/k3s/config.yaml",
-            "/etc/systemd/system/k3s.service",
-        ],
-    ),
-    (
-        "k3s",
-        "k3s-agent",
-        &[
-            "/etc/rancher/k3s/config.yaml",
-            "/etc/systemd/system/k3s-agent.service",
-        ],
-    ),
-    (
-        "rke2",
-        "rke2-agent",
-        &[
-            "/etc/rancher/rke2/config.yaml",
-            "/usr/local/lib/systemd/system/rke2-agent.service",
-            "/usr/lib/systemd/system/rke2-agent.service",
-        ],
-    ),
+    ("k3s", "k3s", &["/etc/rancher/k3s/config.yaml"]),
+    ("k3s", "k3s-agent", &["/etc/rancher/k3s/config.yaml"]),
+    ("rke2", "rke2-server", &["/etc/rancher/rke2/config.yaml"]),
+    ("rke2", "rke2-agent", &["/etc/rancher/rke2/config.yaml"]),
     (
         "microk8s",
         "snap.microk8s.daemon-kubelite",
@@ -89,11 +67,8 @@ pub(super) fn read(
             .iter()
             .find(|(_, found)| found.text.trim() == comm)
             .map(|(pid, found)| (found.as_source(), started_with(reader, pid)));
-        let texts: Vec<TextFile> = files
-            .iter()
-            .flat_map(|path| with_drop_ins(reader, path))
-            .chain(process.iter().flat_map(|(_, texts)| texts.clone()))
-            .collect();
+        let Found { mut texts, unknown } = kube_files::of_service(reader, service, files);
+        texts.extend(process.iter().flat_map(|(_, texts)| texts.clone()));
         let by_service = services.get(service).map(|enabled| Source {
             file: PathBuf::from(&enabled.by),
             line: 1,
@@ -103,7 +78,7 @@ pub(super) fn read(
         let by_log = (name == "kube-proxy").then(|| pod_log(reader)).flatten();
         let by_file = || {
             let says = |text: &TextFile| Told::by(std::slice::from_ref(text)).is_said();
-            let own = |text: &&TextFile| name == "kube-proxy" || says(text);
+            let own = |text: &&TextFile| name == "kube-proxy" || name == "microk8s" || says(text);
             texts.iter().find(own).map(TextFile::as_source)
         };
         let evidence: Vec<Source> = [by_process, by_service, by_log, by_file()]
@@ -111,7 +86,9 @@ pub(super) fn read(
             .flatten()
             .collect();
         let first = evidence.first()?.clone();
-        Some(judge(name, first, evidence, &texts, kernel))
+        let mut told = Told::by(&texts);
+        told.unknown = told.unknown.or(unknown);
+        Some(judge(name, first, evidence, told, kernel))
     })
 }
 
@@ -119,7 +96,7 @@ fn judge(
     name: &'static str,
     first: Source,
     mut evidence: Vec<Source>,
-    texts: &[TextFile],
+    told: Told,
     kernel: &HostKernel,
 ) -> Writer {
     let Told {
@@ -127,16 +104,17 @@ fn judge(
         min,
         disabled,
         unknown,
-    } = Told::by(texts);
+    } = told;
     let cores = per_core.as_ref().map_or(MAX_PER_CORE, |(value, _)| *value);
     let given = per_core.as_ref().or(min.as_ref());
     let source = unknown
         .clone()
         .or_else(|| given.map(|(_, source)| source.clone()))
         .unwrap_or(first);
-    evidence.extend(disabled.clone());
-    if !evidence.contains(&source) {
-        evidence.push(source.clone());
+    // Of a file the line that decides says more than its first one.
+    for decides in disabled.iter().chain([&source]) {
+        evidence.retain(|known| known.file != decides.file);
+        evidence.push(decides.clone());
     }
     let active = cores != 0 && disabled.is_none();
     let least = min.map_or(MIN, |(value, _)| value);
@@ -147,19 +125,19 @@ fn judge(
     Writer {
         name,
         active,
-        behaviour: if active {
-            format!(
+        behaviour: match (active, &unknown) {
+            (true, None) => format!(
                 "sets the limit when it starts: {} for each processor, at least {}; many versions \
                  also lower a larger value",
                 number(cores),
                 number(least)
-            )
-        } else {
-            "is configured not to set the limit".to_owned()
+            ),
+            (true, Some(_)) => {
+                "sets the limit when it starts, to a value that ctdrop cannot predict".to_owned()
+            }
+            (false, _) => "is configured not to set the limit".to_owned(),
         },
-        knob: "set conntrack.min in the configuration of kube-proxy; in k3s and RKE2 set \
-               kube-proxy-arg: conntrack-min=N (with maxPerCore: 0 kube-proxy does not set the limit)"
-            .to_owned(),
+        knob: kube_form::knob(name, &source, &evidence),
         sets: active.then_some(Sets {
             max,
             buckets: None,
@@ -170,27 +148,6 @@ fn judge(
         }),
         evidence,
     }
-}
-
-/// A file, and what is put over it: drop-ins of a unit, and of k3s and RKE2 the files in
-/// `config.yaml.d`.
-fn with_drop_ins(reader: &Reader<'_>, path: &str) -> Vec<TextFile> {
-    if let Some((_, unit)) = path.rsplit_once('/').filter(|_| path.ends_with(".service")) {
-        return if path.starts_with("/etc/") {
-            units::files(reader, unit)
-        } else {
-            reader.text(path).into_iter().collect()
-        };
-    }
-    let mut files: Vec<TextFile> = reader.text(path).into_iter().collect();
-    if path.ends_with("/config.yaml") {
-        let names = reader.names(&format!("{path}.d"));
-        let names = names
-            .iter()
-            .filter(|name| name.strip_suffix(".yaml").is_some());
-        files.extend(names.filter_map(|name| reader.text(&format!("{path}.d/{name}"))));
-    }
-    files
 }
 
 /// All processes, by number, with their names.

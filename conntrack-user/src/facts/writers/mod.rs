@@ -6,6 +6,8 @@ mod cloud_init;
 mod commands;
 mod compose;
 mod cron;
+mod kube_files;
+mod kube_form;
 mod kube_proxy;
 mod kubernetes;
 mod modules;
@@ -21,7 +23,10 @@ mod units;
 mod wrappers;
 mod writer;
 
-pub use crate::facts::writers::writer::{Act, Applier, Does, Sets, Timing, Writer};
+pub use crate::facts::writers::{
+    kube_form::KubeForm,
+    writer::{Act, Applier, Does, Sets, Timing, Writer},
+};
 use crate::facts::{
     distribution::Distribution,
     firewalld::Firewalld,
@@ -45,11 +50,11 @@ pub(super) fn read(
 ) -> Vec<Writer> {
     let mut writers: Vec<Writer> = Vec::new();
     writers.extend(ufw.and_then(of_ufw));
-    writers.extend(firewalld.and_then(|firewalld| of_firewalld(firewalld, services)));
-    writers.extend(tuned::read(reader, services));
+    writers.extend(firewalld.and_then(|firewalld| of_firewalld(firewalld, services, modules)));
     let commands = Commands::new(reader);
+    writers.extend(tuned::read(reader, services, &commands));
     writers.extend(tmpfiles::read(reader));
-    writers.extend(modules::read(reader, modules, kernel.generation, &commands));
+    writers.extend(modules::read(reader, modules, kernel, &commands));
     let is_built_in = kernel.form == Form::BuiltIn;
     writers.extend(cloud_init::read(reader, (modules, is_built_in), &commands));
     writers.extend(start_scripts::read(reader, (init, services), &commands));
@@ -89,7 +94,7 @@ fn of_ufw(ufw: &Ufw) -> Option<Writer> {
     })
 }
 
-fn of_firewalld(firewalld: &Firewalld, services: &Services) -> Option<Writer> {
+fn of_firewalld(firewalld: &Firewalld, services: &Services, modules: &Modules) -> Option<Writer> {
     firewalld.unloads().then(|| {
         let evidence = match &firewalld.cleanup {
             Some((_, source)) => source.clone(),
@@ -101,10 +106,20 @@ fn of_firewalld(firewalld: &Firewalld, services: &Services) -> Option<Writer> {
             behaviour: "unloads nf_conntrack when it is stopped or restarted, and the limit that \
                         sysctls have set is lost; a reload of firewalld keeps the module loaded"
                 .to_owned(),
-            knob: "set CleanupModulesOnExit=no in /etc/firewalld/firewalld.conf, if this version \
-                   supports it, and add \"options nf_conntrack hashsize=BUCKETS\" to a file in \
-                   /etc/modprobe.d"
-                .to_owned(),
+            knob: format!(
+                "set CleanupModulesOnExit=no in /etc/firewalld/firewalld.conf{}{}",
+                match firewalld.cleanup {
+                    Some(_) => "",
+                    None => ", if this version supports it",
+                },
+                match modules.hashsize {
+                    Some(_) => "",
+                    None => {
+                        ", and add \"options nf_conntrack hashsize=BUCKETS\" to a file in \
+                         /etc/modprobe.d"
+                    }
+                }
+            ),
             evidence: vec![evidence],
             sets: None,
         }

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use crate::facts::{
-    reader::Source,
-    sysctl::{Key, Variable, line::number},
-};
+use crate::facts::{reader::Source, sysctl::Variable};
 
 /// Somebody else who writes the limit, or takes away what was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -81,6 +78,15 @@ pub enum Does {
         /// The value; none if only the shell could tell.
         value: Option<u64>,
     },
+    /// Sets the limit if it is then higher, or lower, than it was.
+    Moves {
+        /// Whether only to a higher one.
+        up: bool,
+        /// By which name.
+        name: String,
+        /// The value.
+        value: u64,
+    },
     /// Applies all files of sysctls.
     AppliesFiles(Applier),
 }
@@ -92,6 +98,8 @@ pub enum Applier {
     Procps,
     /// What does so at boot: `systemctl restart systemd-sysctl`.
     Boot,
+    /// `TuneD`, those of `/run` and `/etc`.
+    Tuned,
 }
 
 impl Sets {
@@ -103,6 +111,7 @@ impl Sets {
                 value,
                 ..
             } => Some(value),
+            Does::Moves { value, .. } => Some(Some(value)),
             _ => None,
         });
         self.max == Some(max)
@@ -115,18 +124,21 @@ impl Sets {
         let mut buckets = None;
         let mut source = None;
         for act in &acts {
-            let Does::Sets {
-                variable, value, ..
-            } = &act.does
-            else {
-                continue;
-            };
-            match variable {
-                Variable::Max => {
-                    max = value.filter(|_| act.certain || max == *value);
+            match act.does {
+                Does::Sets {
+                    variable: Variable::Buckets,
+                    value,
+                    ..
+                } => buckets = value,
+                Does::Sets { value, .. } => {
+                    max = value.filter(|_| act.certain || max == value);
                     source = Some(act.source.clone());
                 }
-                Variable::Buckets => buckets = *value,
+                Does::Moves { value, .. } => {
+                    max = Some(value);
+                    source = Some(act.source.clone());
+                }
+                Does::AppliesFiles(_) => {}
             }
         }
         let reapplies = acts
@@ -161,10 +173,4 @@ pub enum Timing {
     AtLoad,
     /// Again and again, whenever the value is another one.
     Always,
-}
-
-/// The value of a line that assigns in the form of sysctl files.
-pub(super) fn assigned(key: &str, value: &str) -> Option<(Variable, Option<u64>)> {
-    let key = Key::parse(key.trim());
-    Some((key.variable()?, number(value.trim())))
 }

@@ -23,6 +23,11 @@ pub enum Form {
         /// Whether something is before the JSON in each line, as fluentd has it.
         after_head: bool,
     },
+    /// Pairs such as `msg="…"`, one after the other (logfmt).
+    Pairs {
+        /// The name of the pair that has the message.
+        key: Box<str>,
+    },
     /// Columns, as CSV and TSV have them.
     Columns,
     /// Labels between the time and the line, as Loki's logcli prints them.
@@ -51,6 +56,9 @@ impl Form {
         }
         if has_columns(bytes) {
             return Some(Self::Columns);
+        }
+        if let Some(key) = pair_with_message(bytes) {
+            return Some(Self::Pairs { key });
         }
         if line.host.is_some_and(|host| host.starts_with(b"{")) {
             return Some(Self::Labels);
@@ -92,6 +100,11 @@ impl Form {
                      {take} | ctdrop logs -"
                 )
             }
+            Self::Pairs { key } => format!(
+                "the lines of {name} are pairs of names and values (logfmt), which ctdrop does not \
+                 read; take the messages out, without their times: sed -n \
+                 's/.*\\(^\\|[[:space:]]\\){key}=\"\\([^\"]*\\)\".*/\\2/p' {file} | ctdrop logs -"
+            ),
             Self::Columns => format!(
                 "the lines of {name} are columns (CSV or TSV), which ctdrop does not read; take the messages \
                  out, without their times: grep -oE \
@@ -137,6 +150,24 @@ fn has_columns(bytes: &[u8]) -> bool {
     stamp.is_some() && after.first().is_some_and(|mark| b",;|\t".contains(mark))
 }
 
+/// The name before the value in quotes that has the message, in a line that begins with
+/// such a pair.
+fn pair_with_message(bytes: &[u8]) -> Option<Box<str>> {
+    let is_name = |name: &[u8]| {
+        let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        !name.is_empty() && name.iter().all(of_name)
+    };
+    if !is_name(&bytes[..memchr::memchr(b'=', bytes)?]) {
+        return None;
+    }
+    memmem::find_iter(bytes, CONNTRACK).find_map(|hit| {
+        let quote = memchr::memrchr(b'"', &bytes[..hit])?;
+        let before = bytes[..quote].strip_suffix(b"=")?;
+        let start = memchr::memrchr(b' ', before).map_or(0, |blank| blank + 1);
+        is_name(&before[start..]).then(|| String::from_utf8_lossy(&before[start..]).into())
+    })
+}
+
 /// The key of the string in JSON that has the message; none in a list of strings, or if no
 /// string has it.
 fn key_of_message(json: &[u8]) -> Option<Box<str>> {
@@ -173,6 +204,20 @@ mod tests {
         assert!(remedy.starts_with("stdin has"), "{remedy}");
         let command = "jq -r '.. | .\"msg\"? // empty' FILE | ctdrop logs -";
         assert!(remedy.ends_with(command), "{remedy}");
+    }
+
+    #[test]
+    fn pairs_have_a_command_that_takes_the_message_out() {
+        let line = "time=2026-03-12T13:40:34Z level=warn msg=\"nf_conntrack: table full, dropping \
+                    packet\" host=gate";
+        let form = Form::of(line.as_bytes(), &Line::parse(line.as_bytes())).unwrap();
+        assert_eq!(form, Form::Pairs { key: "msg".into() });
+        let remedy = form.remedy("x.log", "x.log");
+        let command = remedy.split_once("sed").unwrap().1;
+        assert_eq!(
+            command,
+            " -n 's/.*\\(^\\|[[:space:]]\\)msg=\"\\([^\"]*\\)\".*/\\2/p' x.log | ctdrop logs -"
+        );
     }
 
     #[test]

@@ -290,7 +290,7 @@ const UNKNOWN: &[(&str, &str)] = &[
     ),
     (
         "time=\"2012-03-12T13:40:34Z\" level=warn msg=\"M\"\n",
-        "does not know the form",
+        "sed -n",
     ),
 ];
 
