@@ -1,6 +1,7 @@
 //! Everything that decides which limit will be in force, read from the files of
 //! a host or of a copied tree. Nothing is changed, and nothing is run.
 
+pub mod appliance;
 pub mod applier;
 pub mod distribution;
 pub mod firewalld;
@@ -25,6 +26,7 @@ mod yaml;
 use anyhow::{Result, bail};
 
 use crate::facts::{
+    appliance::Appliance,
     applier::Applier,
     distribution::Distribution,
     firewalld::Firewalld,
@@ -52,6 +54,8 @@ pub struct Facts {
     pub kernel: HostKernel,
     /// What sets sysctls at boot.
     pub init: Init,
+    /// The system, if it is one that makes `/etc` anew at each boot.
+    pub appliance: Option<&'static Appliance>,
     /// What applies files of sysctls at boot.
     pub applier: Applier,
     /// What the `sysctl` command knows.
@@ -103,6 +107,7 @@ impl Facts {
         let distribution = Distribution::read(&reader);
         let kernel = HostKernel::read(&reader, &distribution);
         let init = init::detect(&reader, &distribution);
+        let appliance = Appliance::read(&reader);
         let services = Services::read(&reader, &init);
         let firewalld = Firewalld::read(&reader, &distribution);
         let procps = Procps::of(&distribution);
@@ -122,11 +127,13 @@ impl Facts {
             writers: writers::read(
                 &reader,
                 (&distribution, &init, &services),
+                appliance,
                 (&kernel, &modules),
                 firewalld.as_ref(),
                 ufw.as_ref(),
             ),
             numbers: Numbers::read(Reader::new(root)),
+            appliance,
             applier: Applier::read(&reader, &init, &distribution, &services),
             procps,
             distribution,

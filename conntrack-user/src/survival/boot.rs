@@ -26,6 +26,7 @@ pub(super) fn boot(facts: &Facts) -> Machine<'_> {
     }
     machine.run_writers(Timing::AtStart);
     machine.run_writers(Timing::Always);
+    machine.forget_rebuilt();
     machine
 }
 

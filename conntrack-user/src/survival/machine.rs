@@ -229,6 +229,23 @@ impl<'f> Machine<'f> {
         }
     }
 
+    /// The files that have decided so far are made anew before a boot, unless it was
+    /// one that lasts.
+    pub(super) fn forget_rebuilt(&mut self) {
+        let Some(appliance) = self.facts.appliance else {
+            return;
+        };
+        if let Some(table) = &mut self.table {
+            let decides = table.origin.source();
+            if !decides.is_some_and(|source| appliance.lasts(&source.file)) {
+                table.max = None;
+                table.origin = Origin::RebuiltEtc {
+                    system: appliance.name,
+                };
+            }
+        }
+    }
+
     /// Something that cannot be told may have changed the limit.
     pub(super) fn doubt(&mut self, by: Actor, source: &Source) {
         let source = source.clone();

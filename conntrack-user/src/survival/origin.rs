@@ -67,6 +67,11 @@ pub enum Origin {
         /// What starts the host ([`name`](crate::facts::init::Init::name)).
         init: &'static str,
     },
+    /// The files that decide are made anew before the boot.
+    RebuiltEtc {
+        /// What makes them ([`name`](crate::facts::appliance::Appliance::name)).
+        system: &'static str,
+    },
     /// Something that cannot be told: what the shell makes of a script, or what a
     /// program or the kernel makes of a setting.
     Unknown {
@@ -122,6 +127,7 @@ impl Origin {
             | Self::ModuleOption { source, .. } => Some(source),
             Self::KernelDefault { .. }
             | Self::UnknownInit { .. }
+            | Self::RebuiltEtc { .. }
             | Self::Current
             | Self::NotLoaded => None,
             Self::BuiltIn(inner) => inner.source(),

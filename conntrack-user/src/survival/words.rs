@@ -46,6 +46,7 @@ impl Origin {
             Self::ModuleOption { .. } => "module_option",
             Self::KernelDefault { .. } => "kernel_default",
             Self::UnknownInit { .. } => "unknown_init",
+            Self::RebuiltEtc { .. } => "rebuilt_etc",
             Self::Current => "current",
             Self::NotLoaded => "not_loaded",
             Self::Unknown { .. } => "unknown",
@@ -61,7 +62,7 @@ impl Origin {
             | Self::Unknown { source, .. }
             | Self::ModuleOption { source, .. } => &source.text,
             Self::KernelDefault { .. } => "the kernel's default",
-            Self::UnknownInit { .. } => "not known",
+            Self::UnknownInit { .. } | Self::RebuiltEtc { .. } => "not known",
             Self::Current => "the value in force",
             Self::NotLoaded => "conntrack is not loaded",
             Self::BuiltIn(inner) => inner.text(),
@@ -107,6 +108,9 @@ impl Origin {
             Self::UnknownInit { init } => format!(
                 "this host is started by {init}; ctdrop does not know which settings it applies at \
                  boot"
+            ),
+            Self::RebuiltEtc { system } => format!(
+                "{system} makes /etc anew at each boot; ctdrop does not know which settings it applies then"
             ),
             Self::Unknown { by, .. } => {
                 format!("ctdrop cannot predict what {by} does there, so the limit is unknown")

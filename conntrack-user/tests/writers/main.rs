@@ -5,6 +5,7 @@
 
 mod cloud_init;
 mod descriptions;
+mod hooks;
 mod host;
 mod lines;
 mod places;

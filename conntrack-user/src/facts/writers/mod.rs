@@ -6,9 +6,12 @@ mod cloud_init;
 mod commands;
 mod compose;
 mod cron;
+mod hooks;
+mod interfaces;
 mod kube_proxy;
 mod kubernetes;
 mod modules;
+mod names;
 mod nixos;
 mod programs;
 mod proxmox;
@@ -23,6 +26,7 @@ mod writer;
 
 pub use crate::facts::writers::writer::{Act, Applier, Does, Sets, Timing, Writer};
 use crate::facts::{
+    appliance::Appliance,
     distribution::Distribution,
     firewalld::Firewalld,
     host_kernel::{Form, HostKernel},
@@ -32,13 +36,14 @@ use crate::facts::{
     services::Services,
     sysctl::Variable,
     ufw::Ufw,
-    writers::commands::Commands,
+    writers::{commands::Commands, hooks::Host},
 };
 
 /// All that are found.
 pub(super) fn read(
     reader: &Reader<'_>,
     (distribution, init, services): (&Distribution, &Init, &Services),
+    appliance: Option<&'static Appliance>,
     (kernel, modules): (&HostKernel, &Modules),
     firewalld: Option<&Firewalld>,
     ufw: Option<&Ufw>,
@@ -53,10 +58,17 @@ pub(super) fn read(
     let is_built_in = kernel.form == Form::BuiltIn;
     writers.extend(cloud_init::read(reader, (modules, is_built_in), &commands));
     writers.extend(start_scripts::read(reader, (init, services), &commands));
-    writers.extend(scripts::read(reader, &commands));
+    let host = Host {
+        family: distribution.family,
+        init,
+        services,
+        appliance,
+    };
+    writers.extend(hooks::read(reader, host, &commands));
+    writers.extend(interfaces::read(reader, &commands));
     writers.extend(units::read(reader, services, &commands));
     writers.extend(programs::apf(reader));
-    writers.extend(cron::read(reader, &commands));
+    writers.extend(cron::read(reader, distribution.family, &commands));
     writers.extend(kubernetes::read(reader, services, kernel));
     writers.extend(proxmox::read(reader, services));
     writers.extend(compose::read(reader));

@@ -10,6 +10,7 @@ use crate::facts::{
     writers::{
         acts::mentions,
         commands::Commands,
+        hooks::in_doubt,
         scripts::writer,
         units,
         writer::{Act, Does, Timing, Writer},
@@ -254,12 +255,4 @@ fn acts(script: &TextFile, commands: &Commands<'_>) -> Vec<Act> {
             speaks || !is_guess || act.source.file != script.file
         })
         .collect()
-}
-
-fn in_doubt(acts: Vec<Act>) -> Vec<Act> {
-    let doubted = acts.into_iter().map(|act| Act {
-        certain: false,
-        ..act
-    });
-    doubted.collect()
 }
