@@ -18,6 +18,7 @@ mod rules;
 pub mod services;
 pub mod shell;
 pub mod sysctl;
+pub mod systemd;
 pub mod ufw;
 mod unreadable;
 pub mod writers;
@@ -40,6 +41,7 @@ use crate::facts::{
     root::Root,
     services::Services,
     sysctl::Sysctl,
+    systemd::order::UnitOrder,
     ufw::Ufw,
     writers::Writer,
 };
@@ -76,6 +78,8 @@ pub struct Facts {
     pub loaders: Vec<Loader>,
     /// Others that write the limit.
     pub writers: Vec<Writer>,
+    /// In which order units start; empty if systemd does not start the host.
+    pub unit_order: UnitOrder,
     /// The kernel's numbers as they are, or were when the tree was copied.
     pub numbers: Numbers,
     /// What is there and could not be read.
@@ -121,17 +125,19 @@ impl Facts {
             not_captured.retain(|directory| *directory != "/usr");
         }
         let modules = Modules::read(&reader, &init, kernel.generation);
+        let (writers, unit_order) = writers::read(
+            &reader,
+            (&distribution, &init, &services),
+            appliance,
+            (&kernel, &modules),
+            firewalld.as_ref(),
+            ufw.as_ref(),
+        );
         Ok(Self {
             sysctl: Sysctl::read(&reader, readers),
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
-            writers: writers::read(
-                &reader,
-                (&distribution, &init, &services),
-                appliance,
-                (&kernel, &modules),
-                firewalld.as_ref(),
-                ufw.as_ref(),
-            ),
+            writers,
+            unit_order,
             numbers: Numbers::read(Reader::new(root)),
             appliance,
             applier: Applier::read(&reader, &init, &distribution, &services),

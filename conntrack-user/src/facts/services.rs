@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::facts::{init::Init, reader::Reader};
+use crate::facts::{init::Init, reader::Reader, systemd::reached};
 
 /// A service that is started at boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,12 +22,6 @@ pub struct Services {
     /// In the order in which they are started, where that is known.
     pub enabled: Vec<Enabled>,
 }
-
-const SYSTEMD: [&str; 3] = [
-    "/etc/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
 
 impl Services {
     pub(super) fn read(reader: &Reader<'_>, init: &Init) -> Self {
@@ -63,37 +57,19 @@ impl Services {
     }
 }
 
+/// Services that a boot surely starts.
 fn systemd(reader: &Reader<'_>) -> Vec<Enabled> {
-    let mut enabled = Vec::new();
-    for directory in SYSTEMD {
-        for wants in reader.names(directory) {
-            if [".wants", ".requires"]
-                .iter()
-                .all(|suffix| !wants.ends_with(suffix))
-            {
-                continue;
-            }
-            for unit in reader.names(&format!("{directory}/{wants}")) {
-                let Some(name) = unit.strip_suffix(".service") else {
-                    continue;
-                };
-                if !is_masked(reader, &unit) {
-                    enabled.push(Enabled {
-                        name: name.to_owned(),
-                        by: format!("{directory}/{wants}/{unit}"),
-                        order: 0,
-                    });
-                }
-            }
-        }
-    }
-    enabled
-}
-
-fn is_masked(reader: &Reader<'_>, unit: &str) -> bool {
-    reader
-        .resolve(&format!("{}/{unit}", SYSTEMD[0]))
-        .is_some_and(|file| file == std::path::Path::new("/dev/null"))
+    let reached = reached::read(reader).into_iter();
+    let services = reached
+        .filter(|reached| reached.certain)
+        .filter_map(|reached| {
+            Some(Enabled {
+                name: reached.unit.strip_suffix(".service")?.to_owned(),
+                by: reached.by,
+                order: 0,
+            })
+        });
+    services.collect()
 }
 
 /// Links such as `S08iptables`.

@@ -256,6 +256,12 @@ impl<'f> Machine<'f> {
         self.set_max(by, None, origin);
     }
 
+    /// Two lines set different limits in no order.
+    pub(super) fn forget_unordered(&mut self, source: Source, other: Source) {
+        let by = Actor::Line(other.clone());
+        self.set_max(by, None, Origin::Unordered { source, other });
+    }
+
     /// The limit in force, if it is known.
     pub(super) fn max(&self) -> Option<u64> {
         self.table.as_ref().and_then(|table| table.max)
@@ -284,7 +290,7 @@ impl<'f> Machine<'f> {
         }
     }
 
-    fn run_writer(&mut self, writer: &Writer, sets: &Sets) {
+    pub(super) fn run_writer(&mut self, writer: &Writer, sets: &Sets) {
         let by = Actor::Writer(writer.title());
         if !sets.acts.is_empty() {
             for act in &sets.acts {

@@ -72,6 +72,13 @@ pub enum Origin {
         /// What makes them ([`name`](crate::facts::appliance::Appliance::name)).
         system: &'static str,
     },
+    /// Two lines set different limits, and nothing says which comes last.
+    Unordered {
+        /// The one.
+        source: Source,
+        /// The other.
+        other: Source,
+    },
     /// Something that cannot be told: what the shell makes of a script, or what a
     /// program or the kernel makes of a setting.
     Unknown {
@@ -124,6 +131,7 @@ impl Origin {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
             | Self::Unknown { source, .. }
+            | Self::Unordered { source, .. }
             | Self::ModuleOption { source, .. } => Some(source),
             Self::KernelDefault { .. }
             | Self::UnknownInit { .. }

@@ -47,6 +47,7 @@ impl Origin {
             Self::KernelDefault { .. } => "kernel_default",
             Self::UnknownInit { .. } => "unknown_init",
             Self::RebuiltEtc { .. } => "rebuilt_etc",
+            Self::Unordered { .. } => "unordered",
             Self::Current => "current",
             Self::NotLoaded => "not_loaded",
             Self::Unknown { .. } => "unknown",
@@ -60,6 +61,7 @@ impl Origin {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
             | Self::Unknown { source, .. }
+            | Self::Unordered { source, .. }
             | Self::ModuleOption { source, .. } => &source.text,
             Self::KernelDefault { .. } => "the kernel's default",
             Self::UnknownInit { .. } | Self::RebuiltEtc { .. } => "not known",
@@ -85,7 +87,9 @@ impl Origin {
                 format!("{by} sets the limit, and nothing changes it afterwards")
             }
             Self::Writer { title, timing, .. } => match timing {
-                Timing::Early => format!("{title} sets the limit early at boot"),
+                Timing::Early | Timing::BeforeFiles | Timing::AfterFiles => {
+                    format!("{title} sets the limit early at boot")
+                }
                 Timing::AtLoad => {
                     format!("{title} sets the limit whenever the module is loaded")
                 }
@@ -111,6 +115,10 @@ impl Origin {
             ),
             Self::RebuiltEtc { system } => format!(
                 "{system} makes /etc anew at each boot; ctdrop does not know which settings it applies then"
+            ),
+            Self::Unordered { other, .. } => format!(
+                "{other} says {}; nothing orders the two, so the limit is unknown",
+                other.text
             ),
             Self::Unknown { by, .. } => {
                 format!("ctdrop cannot predict what {by} does there, so the limit is unknown")

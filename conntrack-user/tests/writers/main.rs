@@ -11,3 +11,4 @@ mod lines;
 mod places;
 mod start_scripts;
 mod ufw;
+mod units;

@@ -102,6 +102,10 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         ));
     }
     let (why, remedy) = match first.origin.source() {
+        Some(source) if let Origin::Unordered { other, .. } = first.origin.inner() => (
+            why,
+            format!("set the same limit in {source} and {other}, or delete one of the two lines"),
+        ),
         // A line that only its program understands.
         Some(source) => (
             why,

@@ -65,7 +65,7 @@ impl Users {
 }
 
 /// Whether somebody who is not root may become root for a command.
-fn becomes_root(command: &str) -> bool {
+pub(super) fn becomes_root(command: &str) -> bool {
     let mut words = command.split(|c: char| !c.is_ascii_alphanumeric());
     words.any(|word| ["sudo", "doas", "su", "pkexec"].contains(&word))
 }

@@ -153,7 +153,11 @@ const FILES: [&str; 7] = [
     "/sbin/ifup-local",
 ];
 
-pub(super) fn read(reader: &Reader<'_>, host: Host<'_>, commands: &Commands<'_>) -> Vec<Writer> {
+pub(super) fn read(
+    reader: &Reader<'_>,
+    host: Host<'_>,
+    commands: &Commands<'_>,
+) -> Vec<(Writer, &'static str)> {
     let mut hooks = Hooks {
         reader,
         commands,
@@ -251,7 +255,7 @@ impl Host<'_> {
 struct Hooks<'h> {
     reader: &'h Reader<'h>,
     commands: &'h Commands<'h>,
-    writers: Vec<Writer>,
+    writers: Vec<(Writer, &'static str)>,
     seen: Vec<std::path::PathBuf>,
 }
 
@@ -282,7 +286,9 @@ impl Hooks<'_> {
             acts = in_doubt(acts);
         }
         let runs = runs != Runs::No && (plain || script.executable);
-        self.writers.extend(writer(acts, runs, timing));
+        let found = writer(acts, runs, timing);
+        self.writers
+            .extend(found.map(|found| (found, unit_of(path))));
     }
 
     fn directory(&mut self, directory: &Directory) {
@@ -329,7 +335,9 @@ impl Hooks<'_> {
                 let runs = Names::Dispatcher.take(&name)
                     && script.executable
                     && is_guarded(self.reader, &path);
-                self.writers.extend(writer(acts, runs, Timing::AtStart));
+                let found = writer(acts, runs, Timing::AtStart);
+                self.writers
+                    .extend(found.map(|found| (found, unit_of(&path))));
             }
         }
     }
@@ -385,6 +393,18 @@ impl Hooks<'_> {
                 );
             }
         }
+    }
+}
+
+/// The unit that runs a hook where systemd starts the host.
+fn unit_of(path: &str) -> &'static str {
+    let local = ["rc.local", "boot.local"];
+    if local.iter().any(|name| path.ends_with(name)) {
+        "rc-local.service"
+    } else if path.starts_with("/etc/network/") {
+        "networking.service"
+    } else {
+        "a hook of the network"
     }
 }
 

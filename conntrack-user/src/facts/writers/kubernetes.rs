@@ -13,9 +13,9 @@ use crate::{
         host_kernel::HostKernel,
         reader::{Reader, Source, TextFile},
         services::Services,
+        systemd::files,
         writers::{
             kube_proxy::Told,
-            units,
             writer::{Sets, Timing, Writer},
         },
     },
@@ -177,7 +177,7 @@ fn judge(
 fn with_drop_ins(reader: &Reader<'_>, path: &str) -> Vec<TextFile> {
     if let Some((_, unit)) = path.rsplit_once('/').filter(|_| path.ends_with(".service")) {
         return if path.starts_with("/etc/") {
-            units::files(reader, unit)
+            files::read(reader, unit)
         } else {
             reader.text(path).into_iter().collect()
         };

@@ -35,6 +35,7 @@ use crate::facts::{
     reader::{Reader, Source},
     services::Services,
     sysctl::Variable,
+    systemd::order::UnitOrder,
     ufw::Ufw,
     writers::{commands::Commands, hooks::Host},
 };
@@ -47,7 +48,7 @@ pub(super) fn read(
     (kernel, modules): (&HostKernel, &Modules),
     firewalld: Option<&Firewalld>,
     ufw: Option<&Ufw>,
-) -> Vec<Writer> {
+) -> (Vec<Writer>, UnitOrder) {
     let mut writers: Vec<Writer> = Vec::new();
     writers.extend(ufw.and_then(of_ufw));
     writers.extend(firewalld.and_then(|firewalld| of_firewalld(firewalld, services)));
@@ -64,18 +65,33 @@ pub(super) fn read(
         services,
         appliance,
     };
-    writers.extend(hooks::read(reader, host, &commands));
-    writers.extend(interfaces::read(reader, &commands));
-    writers.extend(units::read(reader, services, &commands));
+    let mut late = hooks::read(reader, host, &commands);
+    let hooks = interfaces::read(reader, &commands).into_iter();
+    late.extend(hooks.map(|hook| (hook, "networking.service")));
+    let (of_units, mut order) = units::read(reader, init, &commands);
+    writers.extend(of_units);
     writers.extend(programs::apf(reader));
-    writers.extend(cron::read(reader, distribution.family, &commands));
+    let crontabs = cron::read(reader, distribution.family, &commands).into_iter();
+    late.extend(crontabs.map(|crontab| (crontab, "cron.service")));
+    if init.is_systemd() {
+        late.iter()
+            .for_each(|(writer, unit)| note(&mut order, writer, unit));
+    }
+    writers.extend(late.into_iter().map(|(writer, _)| writer));
     writers.extend(kubernetes::read(reader, services, kernel));
     writers.extend(proxmox::read(reader, services));
     writers.extend(compose::read(reader));
     writers.extend(nixos::read(reader, distribution.family));
     let not_started = start_scripts::not_started(reader, &commands, &writers);
     writers.extend(not_started);
-    writers
+    (writers, order)
+}
+
+/// What a writer sets is run by this unit.
+fn note(order: &mut UnitOrder, writer: &Writer, unit: &str) {
+    for act in writer.sets.iter().flat_map(|sets| &sets.acts) {
+        order.note(act.source.clone(), unit);
+    }
 }
 
 fn of_ufw(ufw: &Ufw) -> Option<Writer> {

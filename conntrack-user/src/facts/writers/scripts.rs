@@ -10,7 +10,7 @@ pub(super) fn writer(acts: Vec<Act>, runs: bool, timing: Timing) -> Option<Write
     let evidence: Vec<Source> = acts.iter().map(|act| act.source.clone()).collect();
     let sets = Sets::of(acts, timing)?;
     let when = match timing {
-        Timing::Early => "early at boot",
+        Timing::Early | Timing::BeforeFiles | Timing::AfterFiles => "early at boot",
         Timing::AtStart => "when it runs",
         Timing::AtLoad => "when the module is loaded",
         Timing::Always => "repeatedly",

@@ -7,12 +7,12 @@ use crate::facts::{
     init::Init,
     reader::{Reader, TextFile},
     services::{Enabled, Services},
+    systemd::files,
     writers::{
         acts::mentions,
         commands::Commands,
         hooks::in_doubt,
         scripts::writer,
-        units,
         writer::{Act, Does, Timing, Writer},
     },
 };
@@ -172,7 +172,7 @@ fn by_generator(reader: &Reader<'_>) -> Vec<Enabled> {
                 continue;
             };
             let known = enabled.iter().any(|service| service.name == name);
-            if !known && units::files(reader, &format!("{name}.service")).is_empty() {
+            if !known && files::read(reader, &format!("{name}.service")).is_empty() {
                 enabled.push(Enabled {
                     name: name.to_owned(),
                     by: format!("{directory}/{link}"),
