@@ -7,6 +7,7 @@ use crate::{
     facts::{
         init::Init,
         reader::{Reader, Source, TextFile},
+        systemd,
     },
     kernel::generation::Generation,
 };
@@ -293,7 +294,8 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
     };
     let modules = || reader.text("/etc/modules").and_then(|text| listed(&text));
     match init {
-        Init::Systemd { .. } | Init::Runit | Init::S6 => load_d(),
+        Init::Systemd { .. } => load_d().or_else(|| by_unit(reader)),
+        Init::Runit | Init::S6 => load_d(),
         Init::DebianSysV => modules(),
         Init::Upstart => modules().or_else(load_d),
         Init::Procd => kmodloader_lists(reader).iter().find_map(listed),
@@ -326,17 +328,27 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
     }
 }
 
+/// The first command of a unit that loads conntrack before files are applied.
+fn by_unit(reader: &Reader<'_>) -> Option<Source> {
+    let mut commands = systemd::early::commands(reader).into_iter();
+    let found = commands.find(|(command, _)| loads_conntrack(command));
+    found.map(|(_, source)| source)
+}
+
+/// Whether a command line runs modprobe for what brings conntrack.
+fn loads_conntrack(line: &str) -> bool {
+    let words = line.split([' ', '\t', '\'', '"', ';']);
+    let mut words = words.skip_while(|word| !word.ends_with("modprobe"));
+    words.next().is_some() && words.any(brings_conntrack)
+}
+
 /// The first line of scripts that loads conntrack.
 fn loaded_by(reader: &Reader<'_>, scripts: impl Iterator<Item = String>) -> Option<Source> {
     scripts
         .filter_map(|script| reader.text(&script))
         .filter(|text| text.executable)
         .find_map(|text| {
-            text.first(|line| {
-                let mut words = line.split_ascii_whitespace();
-                let runs = words.by_ref().any(|word| word.ends_with("modprobe"));
-                runs && !line.trim_start().starts_with('#') && words.any(brings_conntrack)
-            })
+            text.first(|line| !line.trim_start().starts_with('#') && loads_conntrack(line))
         })
 }
 

@@ -27,11 +27,20 @@ impl Services {
     pub(super) fn read(reader: &Reader<'_>, init: &Init) -> Self {
         let mut enabled = match init {
             Init::Systemd { .. } => systemd(reader),
-            Init::RcSysinit { .. } => sysv(reader, &["/etc/rc.d/rc3.d", "/etc/rc3.d"]),
-            Init::DebianSysV => sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]),
-            Init::OpenRc { .. } => {
-                directories(reader, &["/etc/runlevels/boot", "/etc/runlevels/default"])
+            Init::RcSysinit { .. } => {
+                let mut enabled = jobs(reader);
+                enabled.extend(sysv(reader, &["/etc/rc.d/rc3.d", "/etc/rc3.d"]));
+                enabled
             }
+            Init::DebianSysV => sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]),
+            Init::OpenRc { .. } => directories(
+                reader,
+                &[
+                    "/etc/runlevels/sysinit",
+                    "/etc/runlevels/boot",
+                    "/etc/runlevels/default",
+                ],
+            ),
             Init::Runit => directories(reader, &["/etc/runit/runsvdir/default"]),
             Init::Upstart => upstart(reader),
             Init::Procd => sysv(reader, &["/etc/rc.d"]),
@@ -56,6 +65,9 @@ impl Services {
         self.enabled.iter().find(|service| service.name == name)
     }
 }
+
+/// Jobs that only run the scripts of System V.
+const OF_UPSTART: [&str; 4] = ["rc", "rcS", "rc-sysinit", "rcS-sulogin"];
 
 /// Services that a boot surely starts.
 fn systemd(reader: &Reader<'_>) -> Vec<Enabled> {
@@ -95,17 +107,29 @@ fn sysv(reader: &Reader<'_>, levels: &[&str]) -> Vec<Enabled> {
 
 /// Jobs of Upstart, and scripts of System V that it runs.
 fn upstart(reader: &Reader<'_>) -> Vec<Enabled> {
-    let jobs = reader.names("/etc/init");
-    let jobs = jobs.iter().filter_map(|file| {
-        Some(Enabled {
-            name: file.strip_suffix(".conf")?.to_owned(),
+    let mut enabled = jobs(reader);
+    enabled.extend(sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]));
+    enabled
+}
+
+/// Jobs of Upstart, which Enterprise Linux 6 has, too: each but those that only an
+/// administrator starts (init(5), "Override File Handling").
+fn jobs(reader: &Reader<'_>) -> Vec<Enabled> {
+    let files = reader.names("/etc/init");
+    let jobs = files.iter().filter_map(|file| {
+        let name = file.strip_suffix(".conf")?;
+        let manual = |suffix: &str| {
+            let text = reader.file(&format!("/etc/init/{name}.{suffix}"));
+            text.is_some_and(|text| text.text.lines().any(|line| line.trim() == "manual"))
+        };
+        let runs = !manual("conf") && !manual("override") && !OF_UPSTART.contains(&name);
+        runs.then(|| Enabled {
+            name: name.to_owned(),
             by: format!("/etc/init/{file}"),
             order: 0,
         })
     });
-    let mut enabled: Vec<Enabled> = jobs.collect();
-    enabled.extend(sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]));
-    enabled
+    jobs.collect()
 }
 
 /// Scripts of Slackware, such as `/etc/rc.d/rc.firewall`: those that are executable

@@ -345,3 +345,49 @@ fn a_unit_before_the_files_are_applied() {
     host.write(&format!("{ETC}/sysinit.target.wants/x.service"), "");
     assert_eq!(host.limit(), UnknownBy(6), "in no order");
 }
+
+#[test]
+fn a_unit_loads_conntrack_before_the_files_are_applied() {
+    let load = "[Service]\nExecStartPre=/sbin/modprobe nf_conntrack\n";
+    let own = "[Unit]\nDefaultDependencies=no\nBefore=systemd-sysctl.service\n[Service]\n";
+    for (path, content, expected) in [
+        (
+            "systemd-sysctl.service.d/ct.conf",
+            load.to_owned(),
+            Is(FILES),
+        ),
+        (
+            "systemd-modules-load.service.d/ct.conf",
+            load.to_owned(),
+            Is(FILES),
+        ),
+        (
+            "systemd-sysctl.service.d/ct.conf",
+            load.replace("Pre", "Post"),
+            Is(262_144),
+        ),
+        (
+            "x.service",
+            format!("{own}ExecStart=/bin/sh -c 'modprobe nf_conntrack'\n"),
+            Is(FILES),
+        ),
+        (
+            "x.service",
+            "[Service]\nExecStart=modprobe nf_conntrack\n".to_owned(),
+            Is(262_144),
+        ),
+    ] {
+        let host = Host::with(&format!("{ETC}/{path}"), &content);
+        fs::remove_dir_all(host.0.path().join("etc/modules-load.d")).unwrap();
+        host.write(&format!("{ETC}/sysinit.target.wants/x.service"), "");
+        host.write(
+            &format!("{USR}/systemd-sysctl.service"),
+            "[Unit]\nDefaultDependencies=no\n",
+        );
+        host.write(
+            &format!("{USR}/systemd-modules-load.service"),
+            "[Unit]\nDefaultDependencies=no\n",
+        );
+        assert_eq!(host.limit(), expected, "{path}: {content}");
+    }
+}

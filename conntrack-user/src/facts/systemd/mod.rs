@@ -2,6 +2,7 @@
 //! conditions, and in which order.
 
 pub(in crate::facts) mod condition;
+pub(in crate::facts) mod early;
 pub(in crate::facts) mod files;
 pub mod order;
 pub(in crate::facts) mod reached;

@@ -72,6 +72,12 @@ const OF_BOOT: [&str; 12] = [
     "rc.sysctl",
 ];
 
+/// Actions of `/etc/inittab` that a boot comes to.
+const ACTIONS: [&str; 6] = ["sysinit", "boot", "bootwait", "wait", "once", "respawn"];
+
+/// What `/etc/inittab` starts that is described elsewhere.
+const OF_INITTAB: [&str; 6] = ["rc", "rcS", "boot", "openrc", "procd", "runsvdir-start"];
+
 /// Those that are started, in their order.
 pub(super) fn read(
     reader: &Reader<'_>,
@@ -101,7 +107,36 @@ pub(super) fn read(
         }
         writers.extend(writer(acts, true, Timing::AtStart));
     }
+    if !init.is_systemd() {
+        writers.extend(of_inittab(reader, commands));
+    }
     writers
+}
+
+/// Processes that `/etc/inittab` starts in a boot (inittab(5)): in no order with what
+/// applies the files.
+fn of_inittab(reader: &Reader<'_>, commands: &Commands<'_>) -> Option<Writer> {
+    let text = reader.file("/etc/inittab")?;
+    let mut acts = Vec::new();
+    for (number, line) in text.lines() {
+        let fields: Vec<&str> = line.trim().splitn(4, ':').collect();
+        let [id, levels, action, process] = fields[..] else {
+            continue;
+        };
+        let in_boot = levels.is_empty() || levels.contains(['2', '3', '4', '5', 'S', 's']);
+        let program = process
+            .trim_start_matches('+')
+            .split_ascii_whitespace()
+            .next();
+        let name = program.and_then(|program| program.rsplit('/').next());
+        let described =
+            name.is_none_or(|name| OF_INITTAB.contains(&name) || OF_BOOT.contains(&name));
+        if id.starts_with('#') || !in_boot || !ACTIONS.contains(&action) || described {
+            continue;
+        }
+        acts.extend(commands.of_line(process, &text.source(number, line)));
+    }
+    writer(in_doubt(acts), true, Timing::AtStart)
 }
 
 /// Those that set the limit, and that nothing is seen to start; `known` are the
