@@ -112,8 +112,8 @@ impl Applier {
         let job = *init == Init::Upstart && reader.exists("/etc/init/procps.conf");
         let stopped = how
             .service
-            .or(job.then_some("procps"))
             .is_some_and(|service| !services.enabled.is_empty() && !services.starts(service));
+        let stopped = stopped || job && !services.starts("procps");
         let order = if stopped {
             Order::Nothing
         } else if comes_before_modules(init, how.service, services) {

@@ -10,6 +10,7 @@ pub mod init;
 pub mod iptables;
 pub mod live_files;
 pub mod loaders;
+mod modprobe;
 pub mod modules;
 pub mod numbers;
 mod reader;

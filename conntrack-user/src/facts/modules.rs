@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     facts::{
         init::Init,
+        modprobe::{brings_conntrack, loads_conntrack},
         reader::{Reader, Source, TextFile},
         systemd,
     },
@@ -59,36 +60,6 @@ const PARAMETERS: [&str; 8] = [
     "events",
     "dyndbg",
 ];
-
-/// Modules that cannot be loaded without conntrack, apart from those whose
-/// names begin like its own.
-const DEPENDENT: [&str; 16] = [
-    "xt_conntrack",
-    "xt_state",
-    "xt_CT",
-    "xt_NOTRACK",
-    "xt_nat",
-    "xt_MASQUERADE",
-    "ipt_MASQUERADE",
-    "iptable_nat",
-    "ip6table_nat",
-    "ip_nat",
-    "ip_vs",
-    "nft_ct",
-    "nft_nat",
-    "nft_masq",
-    "openvswitch",
-    "act_ct",
-];
-
-/// Whether loading a module loads conntrack.
-pub fn brings_conntrack(module: &str) -> bool {
-    let module = module.replace('-', "_");
-    ["nf_conntrack", "ip_conntrack", "nf_nat"]
-        .iter()
-        .any(|prefix| module.starts_with(prefix))
-        || DEPENDENT.contains(&module.as_str())
-}
 
 impl Modules {
     pub(super) fn read(reader: &Reader<'_>, init: &Init, generation: Generation) -> Self {
@@ -335,13 +306,6 @@ fn by_unit(reader: &Reader<'_>) -> Option<Source> {
     found.map(|(_, source)| source)
 }
 
-/// Whether a command line runs modprobe for what brings conntrack.
-fn loads_conntrack(line: &str) -> bool {
-    let words = line.split([' ', '\t', '\'', '"', ';']);
-    let mut words = words.skip_while(|word| !word.ends_with("modprobe"));
-    words.next().is_some() && words.any(brings_conntrack)
-}
-
 /// The first line of scripts that loads conntrack.
 fn loaded_by(reader: &Reader<'_>, scripts: impl Iterator<Item = String>) -> Option<Source> {
     scripts
@@ -442,14 +406,5 @@ mod tests {
         assert!(kept_out("/bin/true") && kept_out("/usr/bin/false") && kept_out(":"));
         assert!(!kept_out("/sbin/modprobe --ignore-install nf_conntrack"));
         assert!(!kept_out("/bin/true; /sbin/modprobe -i nf_conntrack"));
-    }
-
-    #[test]
-    fn modules_that_bring_conntrack() {
-        assert!(brings_conntrack("nf_conntrack"));
-        assert!(brings_conntrack("nf-conntrack-netlink"));
-        assert!(brings_conntrack("ip_vs"));
-        assert!(!brings_conntrack("br_netfilter"));
-        assert!(!brings_conntrack(""));
     }
 }

@@ -248,10 +248,17 @@ impl<'f> Machine<'f> {
 
     /// Something that cannot be told may have changed the limit.
     pub(super) fn doubt(&mut self, by: Actor, source: &Source) {
+        self.doubt_whether(by, source, None);
+    }
+
+    /// A line that may come to run, or not, sets this limit; none if that is not known
+    /// either.
+    fn doubt_whether(&mut self, by: Actor, source: &Source, may_set: Option<u64>) {
         let source = source.clone();
         let origin = Origin::Unknown {
             source,
             by: by.clone(),
+            may_set,
         };
         self.set_max(by, None, origin);
     }
@@ -360,7 +367,7 @@ impl<'f> Machine<'f> {
                 self.set_max(by.clone(), *value, origin);
             }
             Variable::Max if value.is_none() || *value != self.max() => {
-                self.doubt(by.clone(), &act.source);
+                self.doubt_whether(by.clone(), &act.source, *value);
             }
             Variable::Max => {}
             Variable::Buckets if act.certain => self.set_buckets(*value),

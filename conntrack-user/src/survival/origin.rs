@@ -86,6 +86,9 @@ pub enum Origin {
         source: Source,
         /// Who runs it.
         by: Actor,
+        /// The limit that it sets if it comes to run, which is not known; none if what
+        /// it sets is not known.
+        may_set: Option<u64>,
     },
     /// The value in force, which nothing changes.
     Current,

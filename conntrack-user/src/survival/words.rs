@@ -120,6 +120,14 @@ impl Origin {
                 "{other} says {}; nothing orders the two, so the limit is unknown",
                 other.text
             ),
+            Self::Unknown {
+                by,
+                may_set: Some(max),
+                ..
+            } => format!(
+                "{by} may set {} there, but ctdrop cannot tell whether it runs that line, so the limit is unknown",
+                number(*max)
+            ),
             Self::Unknown { by, .. } => {
                 format!("ctdrop cannot predict what {by} does there, so the limit is unknown")
             }

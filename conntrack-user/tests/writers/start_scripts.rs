@@ -322,3 +322,18 @@ fn runlevels_of_openrc() {
     assert_eq!(openrc(&["sysinit/sysctl", "boot/modules"]), None);
     assert_eq!(openrc(&["boot/modules"]), Some(DEFAULT));
 }
+
+#[test]
+fn a_job_that_only_an_administrator_starts_applies_nothing() {
+    let host = started_by(&[
+        ("/etc/os-release", "ID=ubuntu\nVERSION_ID=\"14.04\"\n"),
+        ("/etc/modules", "nf_conntrack\n"),
+        (
+            "/etc/init/procps.conf",
+            "start on virtual-filesystems\nexec cat /etc/sysctl.d/*.conf /etc/sysctl.conf | sysctl -e -p -\n",
+        ),
+    ]);
+    assert_eq!(host.limit(), Is(FILES));
+    host.write("/etc/init/procps.override", "manual\n");
+    assert_eq!(host.limit(), Is(DEFAULT));
+}

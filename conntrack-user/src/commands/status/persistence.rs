@@ -366,6 +366,18 @@ impl Persistence<'_> {
     /// Lines that say something else than the one that wins.
     fn overridden(&self) -> Option<Finding> {
         let boot = &self.survival.boot;
+        let unsure = matches!(
+            boot.origin.inner(),
+            Origin::Unordered { .. }
+                | Origin::RebuiltEtc { .. }
+                | Origin::Unknown {
+                    may_set: Some(_),
+                    ..
+                }
+        );
+        if unsure {
+            return None;
+        }
         let winner = boot
             .steps
             .iter()

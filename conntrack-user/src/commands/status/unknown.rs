@@ -106,6 +106,13 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
             why,
             format!("set the same limit in {source} and {other}, or delete one of the two lines"),
         ),
+        Some(source)
+            if let Origin::Unknown {
+                may_set: Some(_), ..
+            } = first.origin.inner() =>
+        {
+            (why, format!("delete {source}, or set the same limit there"))
+        }
         // A line that only its program understands.
         Some(source) => (
             why,
