@@ -10,6 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
+use conntrack_user::facts::appliance::{self, Appliance, Keeps};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -113,6 +114,80 @@ fn a_boot_by_an_unknown_init_is_unknown() {
         assert!(!out.contains("Verified"), "{out}");
         let conf = fs::read_to_string(tree.path().join("etc/sysctl.conf")).unwrap();
         assert!(conf.contains("400000"), "{path}: {conf}");
+    }
+}
+
+/// A host with systemd that is this system.
+fn shown_to_be(appliance: &Appliance) -> TempDir {
+    let tree = host("usr/lib/systemd/systemd", "");
+    let (path, text) = appliance.example();
+    if path == "jffs/scripts" {
+        fs::create_dir_all(tree.path().join(path)).unwrap();
+    } else {
+        write(tree.path(), path, &text);
+    }
+    tree
+}
+
+/// Each system that makes `/etc` anew: no file is changed, and no success is claimed.
+#[test]
+fn a_file_of_a_system_that_makes_etc_anew_does_not_last() {
+    for appliance in &appliance::ALL {
+        let name = appliance.name;
+        let tree = shown_to_be(appliance);
+        write(
+            tree.path(),
+            "etc/sysctl.d/90-ct.conf",
+            "net.netfilter.nf_conntrack_max = 500000\n",
+        );
+        write(tree.path(), "etc/modules-load.d/ct.conf", "nf_conntrack\n");
+        let (report, code) = report(tree.path());
+        let boot = &report["survives"]["boot"];
+        assert_eq!(boot["value"], Value::Null, "{name}: {boot}");
+        assert_eq!(boot["because"]["code"], "rebuilt_etc", "{name}");
+        assert_eq!((report["state"].as_str(), code), (Some("unknown"), Some(3)));
+        let said = report["findings"].to_string();
+        assert!(said.contains(&format!("{name} makes /etc anew")), "{said}");
+        let output = run(tree.path(), "fix", &["--to", "500000", "--yes"]);
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{name}: {out}");
+        assert!(err.contains("no file was changed"), "{name}: {err}");
+        assert!(!out.contains("Verified"), "{name}: {out}");
+        assert!(out.contains("500000"), "{name}: {out}");
+        let place = match appliance.keeps {
+            Keeps::Configuration { place, .. } => place,
+            Keeps::Script(file) => file,
+            Keeps::Nowhere => "after each boot",
+        };
+        assert!(out.contains(place) && said.contains(place), "{name}: {out}");
+        assert!(!out.contains("NUMBER") && !out.contains("BUCKETS"), "{out}");
+    }
+}
+
+/// A start script that such a system keeps decides.
+#[test]
+fn a_start_script_that_lasts_decides() {
+    for appliance in &appliance::ALL {
+        let Some(script) = appliance.scripts.first() else {
+            continue;
+        };
+        let tree = shown_to_be(appliance);
+        let script = script.trim_start_matches('/');
+        let script = if script.ends_with('/') {
+            format!("{script}ct")
+        } else {
+            script.to_owned()
+        };
+        let text =
+            "#!/bin/sh\nmodprobe nf_conntrack\nsysctl -w net.netfilter.nf_conntrack_max=655360\n";
+        write(tree.path(), &script, text);
+        let boot = || report(tree.path()).0["survives"]["boot"]["value"].clone();
+        let expected = appliance.runs_plain.then_some(655_360);
+        assert_eq!(boot(), Value::from(expected), "{}", appliance.name);
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(tree.path().join(&script), mode).unwrap();
+        assert_eq!(boot(), 655_360, "{}", appliance.name);
     }
 }
 

@@ -108,12 +108,16 @@ impl Applier {
         distribution: &Distribution,
         services: &Services,
     ) -> Self {
-        let how = How::of(init);
+        let how = How::of(init, services);
+        let job = *init == Init::Upstart && reader.exists("/etc/init/procps.conf");
         let stopped = how
             .service
             .is_some_and(|service| !services.enabled.is_empty() && !services.starts(service));
-        let order = if stopped || *init == Init::Upstart && is_manual(reader) {
+        let stopped = stopped || job && !services.starts("procps");
+        let order = if stopped {
             Order::Nothing
+        } else if comes_before_modules(init, how.service, services) {
+            Order::Unknown
         } else {
             let script = script(reader, how.scripts);
             script.map_or_else(
@@ -141,12 +145,6 @@ impl Applier {
     }
 }
 
-/// Whether a file beside the job of Upstart keeps it from being started.
-fn is_manual(reader: &Reader<'_>) -> bool {
-    let file = reader.text("/etc/init/procps.override");
-    file.is_some_and(|file| file.lines().any(|(_, line)| line.trim() == "manual"))
-}
-
 /// How an init applies files.
 struct How {
     program: &'static str,
@@ -157,11 +155,17 @@ struct How {
 }
 
 impl How {
-    const fn of(init: &Init) -> Self {
+    fn of(init: &Init, services: &Services) -> Self {
         let (program, scripts, service): (_, &[&str], _) = match init {
             Init::Systemd { .. } => ("systemd-sysctl", &[], None),
             Init::RcSysinit { .. } => ("apply_sysctl", &[], None),
             Init::DebianSysV => ("/etc/init.d/procps", &["/etc/init.d/procps"], None),
+            // OpenRC on Debian starts the scripts of System V.
+            Init::OpenRc { .. } if services.starts("procps") => (
+                "the service procps",
+                &["/etc/init.d/procps"],
+                Some("procps"),
+            ),
             Init::OpenRc { .. } => (
                 "the service sysctl",
                 &["/etc/init.d/sysctl"],
@@ -202,6 +206,16 @@ impl How {
             service,
         }
     }
+}
+
+/// Whether OpenRC applies files in a runlevel before the one that loads modules: what
+/// is loaded by then is not known.
+fn comes_before_modules(init: &Init, service: Option<&str>, services: &Services) -> bool {
+    let level = |name: &str| services.get(name).map(|service| service.order);
+    let modules = level("modules").or_else(|| level("kmod"));
+    let applier = service.and_then(level);
+    matches!(init, Init::OpenRc { .. })
+        && modules.is_some_and(|modules| applier.is_some_and(|applier| applier < modules))
 }
 
 /// The script, if a copy has more of it than its name.

@@ -216,7 +216,7 @@ impl IptablesService {
         let modules = self.modules.value.as_deref().unwrap_or_default();
         modules
             .split([' ', '\t', '\n'])
-            .any(super::modules::brings_conntrack)
+            .any(super::modprobe::brings_conntrack)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that decides which limit will be in force, read from the files of
 //! a host or of a copied tree. Nothing is changed, and nothing is run.
 
+pub mod appliance;
 pub mod applier;
 pub mod distribution;
 pub mod firewalld;
@@ -9,6 +10,7 @@ pub mod init;
 pub mod iptables;
 pub mod live_files;
 pub mod loaders;
+mod modprobe;
 pub mod modules;
 pub mod numbers;
 mod reader;
@@ -17,6 +19,7 @@ mod rules;
 pub mod services;
 pub mod shell;
 pub mod sysctl;
+pub mod systemd;
 pub mod ufw;
 mod unreadable;
 pub mod writers;
@@ -25,6 +28,7 @@ mod yaml;
 use anyhow::{Result, bail};
 
 use crate::facts::{
+    appliance::Appliance,
     applier::Applier,
     distribution::Distribution,
     firewalld::Firewalld,
@@ -38,6 +42,7 @@ use crate::facts::{
     root::Root,
     services::Services,
     sysctl::Sysctl,
+    systemd::order::UnitOrder,
     ufw::Ufw,
     writers::Writer,
 };
@@ -52,6 +57,8 @@ pub struct Facts {
     pub kernel: HostKernel,
     /// What sets sysctls at boot.
     pub init: Init,
+    /// The system, if it is one that makes `/etc` anew at each boot.
+    pub appliance: Option<&'static Appliance>,
     /// What applies files of sysctls at boot.
     pub applier: Applier,
     /// What the `sysctl` command knows.
@@ -72,6 +79,8 @@ pub struct Facts {
     pub loaders: Vec<Loader>,
     /// Others that write the limit.
     pub writers: Vec<Writer>,
+    /// In which order units start; empty if systemd does not start the host.
+    pub unit_order: UnitOrder,
     /// The kernel's numbers as they are, or were when the tree was copied.
     pub numbers: Numbers,
     /// What is there and could not be read.
@@ -106,6 +115,7 @@ impl Facts {
         let distribution = Distribution::read(&reader);
         let kernel = HostKernel::read(&reader, &distribution);
         let init = init::detect(&reader, &distribution);
+        let appliance = Appliance::read(&reader);
         let services = Services::read(&reader, &init);
         let firewalld = Firewalld::read(&reader, &distribution);
         let procps = Procps::of(&distribution);
@@ -119,17 +129,21 @@ impl Facts {
             not_captured.retain(|directory| *directory != "/usr");
         }
         let modules = Modules::read(&reader, (&init, &services), kernel.generation);
+        let (writers, unit_order) = writers::read(
+            &reader,
+            (&distribution, &init, &services),
+            appliance,
+            (&kernel, &modules),
+            firewalld.as_ref(),
+            ufw.as_ref(),
+        );
         Ok(Self {
             sysctl: Sysctl::read(&reader, readers),
             loaders: loaders::read(&reader, &services, firewalld.as_ref(), ufw.as_ref()),
-            writers: writers::read(
-                &reader,
-                (&distribution, &init, &services),
-                (&kernel, &modules),
-                firewalld.as_ref(),
-                ufw.as_ref(),
-            ),
+            writers,
+            unit_order,
             numbers: Numbers::read(Reader::new(root)),
+            appliance,
             applier: Applier::read(&reader, &init, &distribution, &services),
             procps,
             distribution,

@@ -6,8 +6,10 @@ use serde::Serialize;
 use crate::{
     facts::{
         init::Init,
+        modprobe::{brings_conntrack, loads_conntrack},
         reader::{Reader, Source, TextFile},
         services::Services,
+        systemd,
     },
     kernel::generation::Generation,
 };
@@ -59,36 +61,6 @@ const PARAMETERS: [&str; 8] = [
     "events",
     "dyndbg",
 ];
-
-/// Modules that cannot be loaded without conntrack, apart from those whose
-/// names begin like its own.
-const DEPENDENT: [&str; 16] = [
-    "xt_conntrack",
-    "xt_state",
-    "xt_CT",
-    "xt_NOTRACK",
-    "xt_nat",
-    "xt_MASQUERADE",
-    "ipt_MASQUERADE",
-    "iptable_nat",
-    "ip6table_nat",
-    "ip_nat",
-    "ip_vs",
-    "nft_ct",
-    "nft_nat",
-    "nft_masq",
-    "openvswitch",
-    "act_ct",
-];
-
-/// Whether loading a module loads conntrack.
-pub fn brings_conntrack(module: &str) -> bool {
-    let module = module.replace('-', "_");
-    ["nf_conntrack", "ip_conntrack", "nf_nat"]
-        .iter()
-        .any(|prefix| module.starts_with(prefix))
-        || DEPENDENT.contains(&module.as_str())
-}
 
 impl Modules {
     pub(super) fn read(
@@ -300,7 +272,8 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
     };
     let modules = || reader.text("/etc/modules").and_then(|text| listed(&text));
     match init {
-        Init::Systemd { .. } | Init::Runit | Init::S6 => load_d(),
+        Init::Systemd { .. } => load_d().or_else(|| by_unit(reader)),
+        Init::Runit | Init::S6 => load_d(),
         Init::DebianSysV => modules(),
         Init::Upstart => modules().or_else(load_d),
         Init::Procd => kmodloader_lists(reader).iter().find_map(listed),
@@ -333,17 +306,20 @@ fn early(reader: &Reader<'_>, init: &Init) -> Option<Source> {
     }
 }
 
+/// The first command of a unit that loads conntrack before files are applied.
+fn by_unit(reader: &Reader<'_>) -> Option<Source> {
+    let mut commands = systemd::early::commands(reader).into_iter();
+    let found = commands.find(|(command, _)| loads_conntrack(command));
+    found.map(|(_, source)| source)
+}
+
 /// The first line of scripts that loads conntrack.
 fn loaded_by(reader: &Reader<'_>, scripts: impl Iterator<Item = String>) -> Option<Source> {
     scripts
         .filter_map(|script| reader.text(&script))
         .filter(|text| text.executable)
         .find_map(|text| {
-            text.first(|line| {
-                let mut words = line.split_ascii_whitespace();
-                let runs = words.by_ref().any(|word| word.ends_with("modprobe"));
-                runs && !line.trim_start().starts_with('#') && words.any(brings_conntrack)
-            })
+            text.first(|line| !line.trim_start().starts_with('#') && loads_conntrack(line))
         })
 }
 
@@ -436,14 +412,5 @@ mod tests {
         assert!(kept_out("/bin/true") && kept_out("/usr/bin/false") && kept_out(":"));
         assert!(!kept_out("/sbin/modprobe --ignore-install nf_conntrack"));
         assert!(!kept_out("/bin/true; /sbin/modprobe -i nf_conntrack"));
-    }
-
-    #[test]
-    fn modules_that_bring_conntrack() {
-        assert!(brings_conntrack("nf_conntrack"));
-        assert!(brings_conntrack("nf-conntrack-netlink"));
-        assert!(brings_conntrack("ip_vs"));
-        assert!(!brings_conntrack("br_netfilter"));
-        assert!(!brings_conntrack(""));
     }
 }

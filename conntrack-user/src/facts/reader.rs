@@ -213,6 +213,12 @@ impl<'r> Reader<'r> {
             .is_some()
     }
 
+    /// The owner of a file, and its mode; none of one that is not there, or only
+    /// planned.
+    pub(crate) fn permissions(&self, path: &str) -> Option<(u32, u32)> {
+        self.noted(path, self.root.permissions(path))
+    }
+
     /// Where a path leads to.
     pub(crate) fn resolve(&self, path: &str) -> Option<PathBuf> {
         self.noted(path, self.root.resolve(path))

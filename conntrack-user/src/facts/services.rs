@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::facts::{init::Init, reader::Reader};
+use crate::facts::{init::Init, reader::Reader, systemd::reached};
 
 /// A service that is started at boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,21 +23,24 @@ pub struct Services {
     pub enabled: Vec<Enabled>,
 }
 
-const SYSTEMD: [&str; 3] = [
-    "/etc/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
-
 impl Services {
     pub(super) fn read(reader: &Reader<'_>, init: &Init) -> Self {
         let mut enabled = match init {
             Init::Systemd { .. } => systemd(reader),
-            Init::RcSysinit { .. } => sysv(reader, &["/etc/rc.d/rc3.d", "/etc/rc3.d"]),
-            Init::DebianSysV => sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]),
-            Init::OpenRc { .. } => {
-                directories(reader, &["/etc/runlevels/boot", "/etc/runlevels/default"])
+            Init::RcSysinit { .. } => {
+                let mut enabled = jobs(reader);
+                enabled.extend(sysv(reader, &["/etc/rc.d/rc3.d", "/etc/rc3.d"]));
+                enabled
             }
+            Init::DebianSysV => sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]),
+            Init::OpenRc { .. } => directories(
+                reader,
+                &[
+                    "/etc/runlevels/sysinit",
+                    "/etc/runlevels/boot",
+                    "/etc/runlevels/default",
+                ],
+            ),
             Init::Runit => directories(reader, &["/etc/runit/runsvdir/default"]),
             Init::Upstart => upstart(reader),
             Init::Procd => sysv(reader, &["/etc/rc.d"]),
@@ -72,37 +75,22 @@ impl Services {
     }
 }
 
-fn systemd(reader: &Reader<'_>) -> Vec<Enabled> {
-    let mut enabled = Vec::new();
-    for directory in SYSTEMD {
-        for wants in reader.names(directory) {
-            if [".wants", ".requires"]
-                .iter()
-                .all(|suffix| !wants.ends_with(suffix))
-            {
-                continue;
-            }
-            for unit in reader.names(&format!("{directory}/{wants}")) {
-                let Some(name) = unit.strip_suffix(".service") else {
-                    continue;
-                };
-                if !is_masked(reader, &unit) {
-                    enabled.push(Enabled {
-                        name: name.to_owned(),
-                        by: format!("{directory}/{wants}/{unit}"),
-                        order: 0,
-                    });
-                }
-            }
-        }
-    }
-    enabled
-}
+/// Jobs that only run the scripts of System V.
+const OF_UPSTART: [&str; 4] = ["rc", "rcS", "rc-sysinit", "rcS-sulogin"];
 
-fn is_masked(reader: &Reader<'_>, unit: &str) -> bool {
-    reader
-        .resolve(&format!("{}/{unit}", SYSTEMD[0]))
-        .is_some_and(|file| file == std::path::Path::new("/dev/null"))
+/// Services that a boot surely starts.
+fn systemd(reader: &Reader<'_>) -> Vec<Enabled> {
+    let reached = reached::read(reader).into_iter();
+    let services = reached
+        .filter(|reached| reached.certain)
+        .filter_map(|reached| {
+            Some(Enabled {
+                name: reached.unit.strip_suffix(".service")?.to_owned(),
+                by: reached.by,
+                order: 0,
+            })
+        });
+    services.collect()
 }
 
 /// Links such as `S08iptables`.
@@ -128,17 +116,29 @@ fn sysv(reader: &Reader<'_>, levels: &[&str]) -> Vec<Enabled> {
 
 /// Jobs of Upstart, and scripts of System V that it runs.
 fn upstart(reader: &Reader<'_>) -> Vec<Enabled> {
-    let jobs = reader.names("/etc/init");
-    let jobs = jobs.iter().filter_map(|file| {
-        Some(Enabled {
-            name: file.strip_suffix(".conf")?.to_owned(),
+    let mut enabled = jobs(reader);
+    enabled.extend(sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]));
+    enabled
+}
+
+/// Jobs of Upstart, which Enterprise Linux 6 has, too: each but those that only an
+/// administrator starts (init(5), "Override File Handling").
+fn jobs(reader: &Reader<'_>) -> Vec<Enabled> {
+    let files = reader.names("/etc/init");
+    let jobs = files.iter().filter_map(|file| {
+        let name = file.strip_suffix(".conf")?;
+        let manual = |suffix: &str| {
+            let text = reader.file(&format!("/etc/init/{name}.{suffix}"));
+            text.is_some_and(|text| text.text.lines().any(|line| line.trim() == "manual"))
+        };
+        let runs = !manual("conf") && !manual("override") && !OF_UPSTART.contains(&name);
+        runs.then(|| Enabled {
+            name: name.to_owned(),
             by: format!("/etc/init/{file}"),
             order: 0,
         })
     });
-    let mut enabled: Vec<Enabled> = jobs.collect();
-    enabled.extend(sysv(reader, &["/etc/rcS.d", "/etc/rc2.d"]));
-    enabled
+    jobs.collect()
 }
 
 /// Scripts of Slackware, such as `/etc/rc.d/rc.firewall`: those that are executable

@@ -96,7 +96,9 @@ fn mend_outcome(
             return settings_file::add_setting(draft, size, &event, Some(&source.file));
         }
         // Another writer would win, or nobody can tell: files cannot help.
-        Origin::Writer { .. } | Origin::Unknown { .. } => return Ok(false),
+        Origin::Writer { .. } | Origin::Unknown { .. } | Origin::Unordered { .. } => {
+            return Ok(false);
+        }
         _ => {}
     }
     // A line that has no effect, because of its name or its form.

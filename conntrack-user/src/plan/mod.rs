@@ -49,7 +49,12 @@ pub fn plan(root: &Root, facts: &Facts, size: Size, options: Options) -> Result<
     let before = simulate(facts, Start::of(facts));
     let mut draft = Draft::new(root, facts.clone());
     let mut notes = Vec::new();
-    if is_sealed(facts) {
+    if facts.appliance.is_some() {
+        let boot = simulate(facts, Start::AfterBoot).boot;
+        if !size.is_met_by(boot.value) {
+            notes.push(notes::by_hand(facts, &size));
+        }
+    } else if is_sealed(facts) {
         let survival = simulate(facts, Start::AfterBoot);
         if !shortfalls(facts, &survival, size.max).is_empty() {
             notes.push(notes::sealed(facts, &size));

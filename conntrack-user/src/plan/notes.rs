@@ -3,6 +3,7 @@
 use crate::{
     facts::{
         Facts,
+        appliance::{Appliance, Keeps},
         distribution::Family,
         writers::{Timing, Writer},
     },
@@ -82,9 +83,19 @@ pub(crate) fn sealed(facts: &Facts, size: &Size) -> Note {
     }
 }
 
-/// A host on which nothing that is known applies files of settings.
+/// A host on which nothing that is known applies files of settings, or none of them
+/// lasts.
 pub(crate) fn by_hand(facts: &Facts, size: &Size) -> Note {
     let kernel = &facts.kernel.generation;
+    let script = format!(
+        "modprobe {}\nsysctl -w {}={}\n",
+        kernel.module(),
+        kernel.max_sysctl(),
+        size.max
+    );
+    if let Some(appliance) = facts.appliance {
+        return on_appliance(appliance, script, size);
+    }
     Note {
         what: format!("set the limit in {}", facts.init.start_script()),
         why: format!(
@@ -92,12 +103,32 @@ pub(crate) fn by_hand(facts: &Facts, size: &Size) -> Note {
              ctdrop changes no file and cannot predict the limit after a boot",
             facts.init.name()
         ),
-        snippet: format!(
-            "#!/bin/sh\nmodprobe {}\nsysctl -w {}={}\n",
-            kernel.module(),
-            kernel.max_sysctl(),
-            size.max
+        snippet: format!("#!/bin/sh\n{script}"),
+    }
+}
+
+/// A system that makes `/etc` anew.
+fn on_appliance(appliance: &Appliance, script: String, size: &Size) -> Note {
+    let (what, snippet) = match appliance.keeps {
+        Keeps::Configuration { place, text } => (
+            format!("set the limit in {place}"),
+            text.replace("NUMBER", &size.max.to_string())
+                .replace("BUCKETS", &size.buckets.to_string()),
         ),
+        Keeps::Script(file) => (format!("add these lines to {file}"), script),
+        Keeps::Nowhere => (
+            "set the limit after each boot; ctdrop knows no place where it lasts".to_owned(),
+            script,
+        ),
+    };
+    Note {
+        what,
+        why: format!(
+            "{} makes /etc anew at each boot, so ctdrop changes no file and cannot predict the limit \
+             after a boot",
+            appliance.name
+        ),
+        snippet,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     facts::{Facts, init::Init, writers::Timing},
-    survival::{machine::Machine, origin::Actor, restart},
+    survival::{machine::Machine, origin::Actor, restart, starting},
 };
 
 /// Boots.
@@ -12,7 +12,9 @@ pub(super) fn boot(facts: &Facts) -> Machine<'_> {
     if let Some(early) = &facts.modules.early {
         machine.load(Actor::Line(early.clone()));
     }
+    machine.run_writers(Timing::BeforeFiles);
     machine.run_boot_sysctl();
+    machine.run_writers(Timing::AfterFiles);
     machine.run_early_writers();
     match facts.init {
         Init::RcSysinit { .. } => start_by_number(&mut machine),
@@ -24,8 +26,9 @@ pub(super) fn boot(facts: &Facts) -> Machine<'_> {
     if !facts.applier.is_known() {
         machine.forget_boot();
     }
-    machine.run_writers(Timing::AtStart);
+    starting::run(&mut machine);
     machine.run_writers(Timing::Always);
+    machine.forget_rebuilt();
     machine
 }
 

@@ -229,14 +229,44 @@ impl<'f> Machine<'f> {
         }
     }
 
+    /// The files that have decided so far are made anew before a boot, unless it was
+    /// one that lasts.
+    pub(super) fn forget_rebuilt(&mut self) {
+        let Some(appliance) = self.facts.appliance else {
+            return;
+        };
+        if let Some(table) = &mut self.table {
+            let decides = table.origin.source();
+            if !decides.is_some_and(|source| appliance.lasts(&source.file)) {
+                table.max = None;
+                table.origin = Origin::RebuiltEtc {
+                    system: appliance.name,
+                };
+            }
+        }
+    }
+
     /// Something that cannot be told may have changed the limit.
     pub(super) fn doubt(&mut self, by: Actor, source: &Source) {
+        self.doubt_whether(by, source, None);
+    }
+
+    /// A line that may come to run, or not, sets this limit; none if that is not known
+    /// either.
+    fn doubt_whether(&mut self, by: Actor, source: &Source, may_set: Option<u64>) {
         let source = source.clone();
         let origin = Origin::Unknown {
             source,
             by: by.clone(),
+            may_set,
         };
         self.set_max(by, None, origin);
+    }
+
+    /// Two lines set different limits in no order.
+    pub(super) fn forget_unordered(&mut self, source: Source, other: Source) {
+        let by = Actor::Line(other.clone());
+        self.set_max(by, None, Origin::Unordered { source, other });
     }
 
     /// The limit in force, if it is known.
@@ -267,7 +297,7 @@ impl<'f> Machine<'f> {
         }
     }
 
-    fn run_writer(&mut self, writer: &Writer, sets: &Sets) {
+    pub(super) fn run_writer(&mut self, writer: &Writer, sets: &Sets) {
         let by = Actor::Writer(writer.title());
         if !sets.acts.is_empty() {
             for act in &sets.acts {
@@ -342,7 +372,7 @@ impl<'f> Machine<'f> {
                 self.set_max(by.clone(), value, origin);
             }
             Variable::Max if value.is_none() || value != self.max() => {
-                self.doubt(by.clone(), &act.source);
+                self.doubt_whether(by.clone(), &act.source, value);
             }
             Variable::Max => {}
             Variable::Buckets if act.certain => self.set_buckets(value),

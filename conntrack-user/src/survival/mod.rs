@@ -11,6 +11,7 @@ mod origin;
 mod outcome;
 mod restart;
 mod settings;
+mod starting;
 mod words;
 
 pub use crate::survival::{

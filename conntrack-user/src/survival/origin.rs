@@ -67,6 +67,18 @@ pub enum Origin {
         /// What starts the host ([`name`](crate::facts::init::Init::name)).
         init: &'static str,
     },
+    /// The files that decide are made anew before the boot.
+    RebuiltEtc {
+        /// What makes them ([`name`](crate::facts::appliance::Appliance::name)).
+        system: &'static str,
+    },
+    /// Two lines set different limits, and nothing says which comes last.
+    Unordered {
+        /// The one.
+        source: Source,
+        /// The other.
+        other: Source,
+    },
     /// Something that cannot be told: what the shell makes of a script, or what a
     /// program or the kernel makes of a setting.
     Unknown {
@@ -74,6 +86,9 @@ pub enum Origin {
         source: Source,
         /// Who runs it.
         by: Actor,
+        /// The limit that it sets if it comes to run, which is not known; none if what
+        /// it sets is not known.
+        may_set: Option<u64>,
     },
     /// The value in force, which nothing changes.
     Current,
@@ -119,9 +134,11 @@ impl Origin {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
             | Self::Unknown { source, .. }
+            | Self::Unordered { source, .. }
             | Self::ModuleOption { source, .. } => Some(source),
             Self::KernelDefault { .. }
             | Self::UnknownInit { .. }
+            | Self::RebuiltEtc { .. }
             | Self::Current
             | Self::NotLoaded => None,
             Self::BuiltIn(inner) => inner.source(),

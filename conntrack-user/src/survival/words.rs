@@ -46,6 +46,8 @@ impl Origin {
             Self::ModuleOption { .. } => "module_option",
             Self::KernelDefault { .. } => "kernel_default",
             Self::UnknownInit { .. } => "unknown_init",
+            Self::RebuiltEtc { .. } => "rebuilt_etc",
+            Self::Unordered { .. } => "unordered",
             Self::Current => "current",
             Self::NotLoaded => "not_loaded",
             Self::Unknown { .. } => "unknown",
@@ -59,9 +61,10 @@ impl Origin {
             Self::Setting { source, .. }
             | Self::Writer { source, .. }
             | Self::Unknown { source, .. }
+            | Self::Unordered { source, .. }
             | Self::ModuleOption { source, .. } => &source.text,
             Self::KernelDefault { .. } => "the kernel's default",
-            Self::UnknownInit { .. } => "not known",
+            Self::UnknownInit { .. } | Self::RebuiltEtc { .. } => "not known",
             Self::Current => "the value in force",
             Self::NotLoaded => "conntrack is not loaded",
             Self::BuiltIn(inner) => inner.text(),
@@ -84,7 +87,9 @@ impl Origin {
                 format!("{by} sets the limit, and nothing changes it afterwards")
             }
             Self::Writer { title, timing, .. } => match timing {
-                Timing::Early => format!("{title} sets the limit early at boot"),
+                Timing::Early | Timing::BeforeFiles | Timing::AfterFiles => {
+                    format!("{title} sets the limit early at boot")
+                }
                 Timing::AtLoad => {
                     format!("{title} sets the limit whenever the module is loaded")
                 }
@@ -111,6 +116,21 @@ impl Origin {
             Self::UnknownInit { init } => format!(
                 "this host is started by {init}; ctdrop does not know which settings it applies at \
                  boot"
+            ),
+            Self::RebuiltEtc { system } => format!(
+                "{system} makes /etc anew at each boot; ctdrop does not know which settings it applies then"
+            ),
+            Self::Unordered { other, .. } => format!(
+                "{other} says {}; nothing orders the two, so the limit is unknown",
+                other.text
+            ),
+            Self::Unknown {
+                by,
+                may_set: Some(max),
+                ..
+            } => format!(
+                "{by} may set {} there, but ctdrop cannot tell whether it runs that line, so the limit is unknown",
+                number(*max)
             ),
             Self::Unknown { by, .. } => {
                 format!("ctdrop cannot predict what {by} does there, so the limit is unknown")

@@ -5,6 +5,7 @@
 
 mod cloud_init;
 mod descriptions;
+mod hooks;
 mod host;
 mod kubernetes;
 mod lines;
@@ -13,3 +14,4 @@ mod start_scripts;
 mod tuned;
 mod udev;
 mod ufw;
+mod units;

@@ -15,11 +15,7 @@ use crate::host::{
 fn places() -> Vec<(&'static str, String, Limit)> {
     let set = format!("echo 655360 > {FILE}");
     vec![
-        (
-            "/etc/rc.d/rc.local",
-            format!("#!/bin/sh\n{set}\n"),
-            Is(655_360),
-        ),
+        ("/etc/rc.local", format!("#!/bin/sh\n{set}\n"), Is(655_360)),
         (
             "/etc/network/if-up.d/ct",
             format!("#!/bin/sh\n{set}\n"),
@@ -142,6 +138,9 @@ fn places_of_systemd() -> Vec<(&'static str, String, Limit)> {
 fn every_place_is_seen_with_path_and_line() {
     for (path, content, expected) in places().into_iter().chain(places_of_systemd()) {
         let host = Host::with(path, &content);
+        if path.starts_with("/etc/network/if-up.d") {
+            host.write("/etc/network/interfaces", "auto eth0\n");
+        }
         if path.ends_with("ct.service") {
             let own = path.replace("multi-user.target.wants/", "");
             host.write(&own, &content);
@@ -227,12 +226,25 @@ fn a_script_in_each_directory_that_something_runs_is_seen() {
         "/etc/cron.monthly",
     ] {
         let host = Host::with(&format!("{directory}/ct"), &set);
+        // Without this file, ifupdown has nothing to do.
+        host.write(
+            "/etc/network/interfaces",
+            "auto eth0\niface eth0 inet dhcp\n",
+        );
         assert_eq!(host.limit(), Is(655_360), "{directory}");
     }
-    let host = Host::with("/etc/local.d/ct.start", &set);
-    assert_eq!(host.limit(), Is(655_360));
-    let host = Host::with("/etc/local.d/ct.stop", &set);
-    assert_eq!(host.limit(), Is(FILES));
+    for (name, expected) in [("ct.start", Is(655_360)), ("ct.stop", Is(FILES))] {
+        let host = Host::with(&format!("/etc/local.d/{name}"), &set);
+        for path in ["/usr/lib/systemd", "/etc/modules-load.d"] {
+            std::fs::remove_dir_all(host.0.path().join(&path[1..])).unwrap();
+        }
+        host.write("/sbin/openrc", "");
+        host.write("/etc/modules", "nf_conntrack\n");
+        for service in ["boot/sysctl", "default/local"] {
+            host.write(&format!("/etc/runlevels/{service}"), "");
+        }
+        assert_eq!(host.limit(), expected, "{name}");
+    }
 }
 
 #[test]

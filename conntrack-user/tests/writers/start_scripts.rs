@@ -256,3 +256,85 @@ fn a_job_of_upstart_may_run_any_part_of_it() {
     ]);
     assert_eq!(host.limit(), UnknownBy(2));
 }
+
+/// A host of Enterprise Linux 6.
+fn el6(path: &str, content: &str) -> Host {
+    started_by(&[
+        ("/etc/redhat-release", "CentOS release 6.10 (Final)\n"),
+        ("/etc/os-release", "ID=centos\nID_LIKE=rhel\nVERSION_ID=6\n"),
+        (
+            "/etc/rc.d/rc.sysinit",
+            "#!/bin/bash\napply_sysctl # /etc/sysctl.d\n",
+        ),
+        (
+            "/etc/sysconfig/modules/ct.modules",
+            "modprobe nf_conntrack\n",
+        ),
+        (path, content),
+    ])
+}
+
+#[test]
+fn jobs_of_upstart_on_enterprise_linux_and_inittab() {
+    let job = format!("start on stopped rc RUNLEVEL=3\ntask\nexec sysctl -w {KEY}=655360\n");
+    assert_eq!(el6("/etc/init/ct.conf", &job).limit(), UnknownBy(3));
+    assert_eq!(
+        el6("/etc/init/ct.conf", &format!("manual\n{job}")).limit(),
+        Is(FILES)
+    );
+    let host = el6("/etc/init/ct.conf", &job);
+    host.write("/etc/init/ct.override", "manual\n");
+    assert_eq!(host.limit(), Is(FILES));
+    let rc = "start on startup\nexec /etc/rc.d/rc.sysinit\n";
+    assert_eq!(el6("/etc/init/rcS.conf", rc).limit(), Is(FILES));
+    for (line, expected) in [
+        ("ct:345:once:", UnknownBy(2)),
+        ("ct::sysinit:", UnknownBy(2)),
+        ("ct:06:wait:", Is(FILES)),
+        ("ct:345:ctrlaltdel:", Is(FILES)),
+        ("#ct:345:once:", Is(FILES)),
+    ] {
+        let text = format!("id:3:initdefault:\n{line}/sbin/sysctl -w {KEY}=655360\n");
+        assert_eq!(el6("/etc/inittab", &text).limit(), expected, "{line}");
+    }
+    let rc = "si::sysinit:/etc/rc.d/rc.sysinit\nl3:3:wait:/etc/rc.d/rc 3\n";
+    assert_eq!(el6("/etc/inittab", rc).limit(), Is(FILES));
+}
+
+#[test]
+fn runlevels_of_openrc() {
+    let openrc = |levels: &[&str]| {
+        let host = started_by(&[
+            ("/etc/os-release", "ID=debian\nVERSION_ID=\"13\"\n"),
+            ("/sbin/openrc-init", ""),
+            ("/etc/modules", "nf_conntrack\n"),
+            ("/etc/init.d/procps", "#!/bin/sh\nsysctl -q --system\n"),
+        ]);
+        link(&host, "openrc-init", "/sbin/init");
+        for level in levels {
+            host.write(&format!("/etc/runlevels/{level}"), "");
+        }
+        host.boot().value
+    };
+    // Debian's service has another name.
+    assert_eq!(openrc(&["boot/kmod", "boot/procps"]), Some(FILES));
+    assert_eq!(openrc(&["sysinit/sysctl"]), Some(FILES));
+    // The modules come later.
+    assert_eq!(openrc(&["sysinit/sysctl", "boot/modules"]), None);
+    assert_eq!(openrc(&["boot/modules"]), Some(DEFAULT));
+}
+
+#[test]
+fn a_job_that_only_an_administrator_starts_applies_nothing() {
+    let host = started_by(&[
+        ("/etc/os-release", "ID=ubuntu\nVERSION_ID=\"14.04\"\n"),
+        ("/etc/modules", "nf_conntrack\n"),
+        (
+            "/etc/init/procps.conf",
+            "start on virtual-filesystems\nexec cat /etc/sysctl.d/*.conf /etc/sysctl.conf | sysctl -e -p -\n",
+        ),
+    ]);
+    assert_eq!(host.limit(), Is(FILES));
+    host.write("/etc/init/procps.override", "manual\n");
+    assert_eq!(host.limit(), Is(DEFAULT));
+}

@@ -313,7 +313,7 @@ impl Persistence<'_> {
     /// `/etc/sysctl.conf`, elsewhere in a file that the host's script leaves out.
     fn not_read(&self) -> Option<Finding> {
         let facts = self.facts;
-        if !facts.applier.is_known() {
+        if !facts.applier.is_known() || facts.appliance.is_some() {
             return None;
         }
         let read = order::files(facts);

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use crate::{
     commands::status::events::leaves_unloaded,
-    facts::{Facts, Unreadable},
+    facts::{
+        Facts, Unreadable,
+        appliance::{Appliance, Keeps},
+    },
     say::{
         finding::{Code, Finding, Severity},
         number::shortened,
@@ -74,6 +77,15 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         .map(|(event, _)| format!("after {event}"))
         .collect();
     let why = first.origin.sentence();
+    if let (Origin::RebuiltEtc { .. }, Some(appliance)) = (first.origin.inner(), facts.appliance) {
+        return Some(Finding::new(
+            Code::LimitUnknown,
+            Severity::Unknown,
+            format!("the limit is unknown {}", events.join(", ")),
+            why,
+            remedy_on(appliance, facts),
+        ));
+    }
     // Of a whole copy it is the init that is not known.
     let whole = missing(facts).is_empty();
     if whole && let Origin::UnknownInit { .. } = first.origin.inner() {
@@ -90,6 +102,17 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         ));
     }
     let (why, remedy) = match first.origin.source() {
+        Some(source) if let Origin::Unordered { other, .. } = first.origin.inner() => (
+            why,
+            format!("set the same limit in {source} and {other}, or delete one of the two lines"),
+        ),
+        Some(source)
+            if let Origin::Unknown {
+                may_set: Some(_), ..
+            } = first.origin.inner() =>
+        {
+            (why, format!("delete {source}, or set the same limit there"))
+        }
         // A line that only its program understands.
         Some(source) => (
             why,
@@ -108,6 +131,22 @@ fn limit(facts: &Facts, survival: &Survival) -> Option<Finding> {
         why,
         remedy,
     ))
+}
+
+/// Where to set the limit on a system that makes `/etc` anew.
+fn remedy_on(appliance: &Appliance, facts: &Facts) -> String {
+    let setting = format!("{}=NUMBER", facts.kernel.generation.max_sysctl());
+    match appliance.keeps {
+        Keeps::Configuration { place, text } => {
+            let line = text.lines().find(|line| line.contains("NUMBER"));
+            let line = line.unwrap_or_default().trim_start_matches([' ', '-']);
+            format!("set the limit in {place}: {line}")
+        }
+        Keeps::Script(file) => format!("set the limit in {file}: sysctl -w {setting}"),
+        Keeps::Nowhere => format!(
+            "set the limit after each boot with sysctl -w {setting}; ctdrop knows no place where it lasts"
+        ),
+    }
 }
 
 /// What the kernel's default depends on and is not there.

@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat},
     io::Errno,
 };
 
@@ -178,6 +178,26 @@ impl Root {
             };
         }
         Ok(Some(names.into_iter().collect()))
+    }
+
+    /// The owner of a file or directory, and its mode. `None`: there is none, or it is
+    /// only planned.
+    pub fn permissions(&self, path: impl AsRef<Path>) -> io::Result<Option<(u32, u32)>> {
+        let status = match self.find(path.as_ref())? {
+            Some(Place::Directory {
+                directory: Some(directory),
+                ..
+            }) => fstat(directory)?,
+            Some(Place::File { real, parent, name }) if !self.overlay.contains_key(&real) => {
+                let parent = parent.as_ref().unwrap_or(&self.directory);
+                match statat(parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Err(Errno::NOENT) => return Ok(None),
+                    status => status?,
+                }
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some((status.st_uid, status.st_mode & 0o7777)))
     }
 
     /// Whether something is there, be it a file or a directory.

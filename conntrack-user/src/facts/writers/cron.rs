@@ -1,79 +1,154 @@
 //! Lines of crontabs: at each boot, or again and again.
 
 use crate::facts::{
+    distribution::Family,
     reader::{Reader, Source, TextFile},
     writers::{
         commands::Commands,
+        hooks::in_doubt,
+        names::{Names, is_guarded},
         scripts::writer,
-        writer::{Timing, Writer},
+        writer::{Act, Timing, Writer},
     },
 };
 
 /// Directories of crontabs, and whether their lines name a user.
-const DIRECTORIES: [(&str, bool); 4] = [
+const DIRECTORIES: [(&str, bool); 5] = [
     ("/etc/cron.d", true),
     ("/var/spool/cron/crontabs", false),
+    ("/var/spool/cron/tabs", false),
     ("/var/spool/cron", false),
     ("/etc/crontabs", false),
 ];
 
-pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> {
-    let mut files: Vec<(TextFile, bool)> = Vec::new();
-    files.extend(reader.file("/etc/crontab").map(|text| (text, true)));
+pub(super) fn read(reader: &Reader<'_>, family: Family, commands: &Commands<'_>) -> Vec<Writer> {
+    let mut writers = Vec::new();
+    let names = Names::of_crontabs(family);
+    let users = Users::read(reader);
+    let mut take = |text: &TextFile, owner: Option<&str>| {
+        writers.extend(of_crontab(text, owner, (&users, commands)));
+    };
+    if let Some(text) = reader.file("/etc/crontab") {
+        take(&text, None);
+    }
     for (directory, names_user) in DIRECTORIES {
         for name in reader.names(directory) {
-            // cron leaves these out.
-            if names_user && name.contains(['.', '~']) {
+            let path = format!("{directory}/{name}");
+            if names_user && !(names.take(&name) && is_guarded(reader, &path)) {
                 continue;
             }
-            let text = reader.file(&format!("{directory}/{name}"));
-            files.extend(text.map(|text| (text, names_user)));
-        }
-    }
-    let mut writers = Vec::new();
-    for (text, names_user) in &files {
-        let mut at_boot = Vec::new();
-        let mut again = Vec::new();
-        for (number, line) in text.lines() {
-            let Some((is_boot, command)) = command(line, *names_user) else {
-                continue;
-            };
-            let acts = acts(commands, command, &text.source(number, line));
-            if is_boot {
-                at_boot.extend(acts);
-            } else {
-                again.extend(acts);
+            if let Some(text) = reader.file(&path) {
+                take(&text, (!names_user).then_some(name.as_str()));
             }
         }
-        writers.extend(writer(at_boot, true, Timing::AtStart));
-        writers.extend(writer(again, true, Timing::Always));
     }
+    writers.extend(anacron(reader, commands));
     writers
 }
 
-/// Whether a line is for a boot, and its command; none for one that has none.
-fn command(line: &str, names_user: bool) -> Option<(bool, &str)> {
+/// Who is root, by `/etc/passwd`.
+struct Users(Option<TextFile>);
+
+impl Users {
+    fn read(reader: &Reader<'_>) -> Self {
+        Self(reader.file("/etc/passwd"))
+    }
+
+    fn is_root(&self, user: &str) -> bool {
+        let of_passwd = |line: &str| {
+            let mut fields = line.split(':');
+            fields.next() == Some(user) && fields.nth(1) == Some("0")
+        };
+        let text = self.0.as_ref();
+        user == "root" || text.is_some_and(|text| text.text.lines().any(of_passwd))
+    }
+}
+
+/// Whether somebody who is not root may become root for a command.
+pub(super) fn becomes_root(command: &str) -> bool {
+    let mut words = command.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| ["sudo", "doas", "su", "pkexec"].contains(&word))
+}
+
+/// What a crontab does; without an owner its lines name the user.
+fn of_crontab(
+    text: &TextFile,
+    owner: Option<&str>,
+    (users, commands): (&Users, &Commands<'_>),
+) -> Vec<Writer> {
+    let mut at_boot = Vec::new();
+    let mut again = Vec::new();
+    for (number, line) in text.lines() {
+        let Some((is_boot, user, command)) = command(line, owner) else {
+            continue;
+        };
+        let mut acts = acts(commands, command, &text.source(number, line));
+        if !users.is_root(user) {
+            // Nobody else may set the limit.
+            acts = if becomes_root(command) {
+                in_doubt(acts)
+            } else {
+                Vec::new()
+            };
+        }
+        if is_boot {
+            at_boot.extend(acts);
+        } else {
+            again.extend(acts);
+        }
+    }
+    let at_boot = writer(at_boot, true, Timing::AtStart);
+    at_boot
+        .into_iter()
+        .chain(writer(again, true, Timing::Always))
+        .collect()
+}
+
+/// `/etc/anacrontab`: a period, a delay, a name, and a command.
+fn anacron(reader: &Reader<'_>, commands: &Commands<'_>) -> Option<Writer> {
+    let text = reader.file("/etc/anacrontab")?;
+    let mut acts = Vec::new();
+    for (number, line) in text.lines() {
+        let line = line.trim();
+        let is_job = line.starts_with(|c: char| c == '@' || c.is_ascii_digit());
+        let mut rest = is_job.then_some(line);
+        for _ in 0..3 {
+            rest = rest
+                .and_then(|rest| rest.split_once([' ', '\t']))
+                .map(|(_, after)| after.trim_start());
+        }
+        if let Some(command) = rest {
+            acts.extend(commands.of_line(command, &text.source(number, line)));
+        }
+    }
+    writer(acts, true, Timing::Always)
+}
+
+/// Whether a line is for a boot, its user and its command; none for one that has no
+/// command.
+fn command<'l>(line: &'l str, owner: Option<&'l str>) -> Option<(bool, &'l str, &'l str)> {
     let line = line.trim();
     let first = line.chars().next()?;
-    if first == '#' || first.is_ascii_alphabetic() && !line.starts_with('@') {
+    if first == '#' || first.is_ascii_alphabetic() {
         return None;
     }
     let is_boot = line.starts_with("@reboot");
-    let fields = if first == '@' { 1 } else { 5 } + usize::from(names_user);
     let mut rest = line;
-    for _ in 0..fields {
+    for _ in 0..if first == '@' { 1 } else { 5 } {
         let (_, after) = rest.split_once([' ', '\t'])?;
         rest = after.trim_start();
     }
-    (!rest.is_empty()).then_some((is_boot, rest))
+    let mut user = owner;
+    if owner.is_none() {
+        let (named, after) = rest.split_once([' ', '\t'])?;
+        user = Some(named);
+        rest = after.trim_start();
+    }
+    (!rest.is_empty()).then_some((is_boot, user?, rest))
 }
 
 /// A percent sign ends the command; what follows is what it reads.
-fn acts(
-    commands: &Commands<'_>,
-    command: &str,
-    at: &Source,
-) -> Vec<crate::facts::writers::writer::Act> {
+fn acts(commands: &Commands<'_>, command: &str, at: &Source) -> Vec<Act> {
     let mut line = String::new();
     let mut letters = command.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -92,10 +167,19 @@ mod tests {
 
     #[test]
     fn lines_of_crontabs() {
-        assert_eq!(command("@reboot root a b", true), Some((true, "a b")));
-        assert_eq!(command("@reboot\ta b", false), Some((true, "a b")));
-        assert_eq!(command("*/5 * * * *  root a b", true), Some((false, "a b")));
-        assert_eq!(command("0 1 * * 1 a", false), Some((false, "a")));
+        assert_eq!(
+            command("@reboot root a b", None),
+            Some((true, "root", "a b"))
+        );
+        assert_eq!(command("@reboot\ta b", Some("x")), Some((true, "x", "a b")));
+        assert_eq!(
+            command("*/5 * * * *  root a b", None),
+            Some((false, "root", "a b"))
+        );
+        assert_eq!(
+            command("0 1 * * 1 a", Some("root")),
+            Some((false, "root", "a"))
+        );
         for none in [
             "",
             "# x",
@@ -103,7 +187,7 @@ mod tests {
             "PATH=/bin:/sbin x y z a b",
             "@reboot root",
         ] {
-            assert_eq!(command(none, true), None, "{none}");
+            assert_eq!(command(none, None), None, "{none}");
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::facts::{
     reader::{Reader, Source, TextFile},
-    writers::{kube_form::assigns, units},
+    systemd::files,
+    writers::kube_form::assigns,
 };
 
 /// What is found.
@@ -18,7 +19,7 @@ pub(super) struct Found {
 /// Of a service: its unit with drop-ins, the files of variables that its command uses,
 /// and its configuration: the file that a flag names, or those that are read without one.
 pub(super) fn of_service(reader: &Reader<'_>, service: &str, usual: &[&str]) -> Found {
-    let units = units::files(reader, &format!("{service}.service"));
+    let units = files::read(reader, &format!("{service}.service"));
     let mut found = Found::default();
     let mut flags = units.clone();
     let (variables, unknown) = variables(reader, &units);
@@ -93,17 +94,17 @@ fn named(flags: &[TextFile]) -> Option<(String, Source)> {
 /// The lines of `EnvironmentFile` that the command uses, each in its file with empty lines
 /// in the place of others; and the command, if a variable of it is not to be found.
 fn variables(reader: &Reader<'_>, units: &[TextFile]) -> (Vec<TextFile>, Option<Source>) {
-    let named = units::settings(units, "Service", "EnvironmentFile");
+    let named = files::settings(units, "Service", "EnvironmentFile");
     let paths: Vec<&str> = named
         .iter()
         .map(|(path, _)| path.trim_start_matches('-'))
         .collect();
     let files: Vec<TextFile> = paths.iter().filter_map(|path| reader.file(path)).collect();
     let complete = reader.is_this_host() || files.len() == paths.len();
-    let own = units::settings(units, "Service", "Environment");
+    let own = files::settings(units, "Service", "Environment");
     let mut used = Vec::new();
     let mut unknown = None;
-    for (command, source) in units::settings(units, "Service", "ExecStart") {
+    for (command, source) in files::settings(units, "Service", "ExecStart") {
         for name in referred(&command) {
             let lines = files.iter().filter_map(|file| only(file, name));
             let lines: Vec<TextFile> = lines.collect();

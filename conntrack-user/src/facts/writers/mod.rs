@@ -6,11 +6,14 @@ mod cloud_init;
 mod commands;
 mod compose;
 mod cron;
+mod hooks;
+mod interfaces;
 mod kube_files;
 mod kube_form;
 mod kube_proxy;
 mod kubernetes;
 mod modules;
+mod names;
 mod nixos;
 mod programs;
 mod proxmox;
@@ -28,6 +31,7 @@ pub use crate::facts::writers::{
     writer::{Act, Applier, Does, Sets, Timing, Writer},
 };
 use crate::facts::{
+    appliance::Appliance,
     distribution::Distribution,
     firewalld::Firewalld,
     host_kernel::{Form, HostKernel},
@@ -36,18 +40,20 @@ use crate::facts::{
     reader::{Reader, Source},
     services::Services,
     sysctl::Variable,
+    systemd::order::UnitOrder,
     ufw::Ufw,
-    writers::commands::Commands,
+    writers::{commands::Commands, hooks::Host},
 };
 
 /// All that are found.
 pub(super) fn read(
     reader: &Reader<'_>,
     (distribution, init, services): (&Distribution, &Init, &Services),
+    appliance: Option<&'static Appliance>,
     (kernel, modules): (&HostKernel, &Modules),
     firewalld: Option<&Firewalld>,
     ufw: Option<&Ufw>,
-) -> Vec<Writer> {
+) -> (Vec<Writer>, UnitOrder) {
     let mut writers: Vec<Writer> = Vec::new();
     writers.extend(ufw.and_then(of_ufw));
     writers.extend(firewalld.and_then(|firewalld| of_firewalld(firewalld, services, modules)));
@@ -58,17 +64,39 @@ pub(super) fn read(
     let is_built_in = kernel.form == Form::BuiltIn;
     writers.extend(cloud_init::read(reader, (modules, is_built_in), &commands));
     writers.extend(start_scripts::read(reader, (init, services), &commands));
-    writers.extend(scripts::read(reader, &commands));
-    writers.extend(units::read(reader, services, &commands));
+    let host = Host {
+        family: distribution.family,
+        init,
+        services,
+        appliance,
+    };
+    let mut late = hooks::read(reader, host, &commands);
+    let hooks = interfaces::read(reader, &commands).into_iter();
+    late.extend(hooks.map(|hook| (hook, "networking.service")));
+    let (of_units, mut order) = units::read(reader, init, &commands);
+    writers.extend(of_units);
     writers.extend(programs::apf(reader));
-    writers.extend(cron::read(reader, &commands));
+    let crontabs = cron::read(reader, distribution.family, &commands).into_iter();
+    late.extend(crontabs.map(|crontab| (crontab, "cron.service")));
+    if init.is_systemd() {
+        late.iter()
+            .for_each(|(writer, unit)| note(&mut order, writer, unit));
+    }
+    writers.extend(late.into_iter().map(|(writer, _)| writer));
     writers.extend(kubernetes::read(reader, services, kernel));
     writers.extend(proxmox::read(reader, services));
     writers.extend(compose::read(reader));
     writers.extend(nixos::read(reader, distribution.family));
     let not_started = start_scripts::not_started(reader, &commands, &writers);
     writers.extend(not_started);
-    writers
+    (writers, order)
+}
+
+/// What a writer sets is run by this unit.
+fn note(order: &mut UnitOrder, writer: &Writer, unit: &str) {
+    for act in writer.sets.iter().flat_map(|sets| &sets.acts) {
+        order.note(act.source.clone(), unit);
+    }
 }
 
 fn of_ufw(ufw: &Ufw) -> Option<Writer> {

@@ -7,11 +7,12 @@ use crate::facts::{
     init::Init,
     reader::{Reader, TextFile},
     services::{Enabled, Services},
+    systemd::files,
     writers::{
         acts::mentions,
         commands::Commands,
+        hooks::in_doubt,
         scripts::writer,
-        units,
         writer::{Act, Does, Timing, Writer},
     },
 };
@@ -71,6 +72,12 @@ const OF_BOOT: [&str; 12] = [
     "rc.sysctl",
 ];
 
+/// Actions of `/etc/inittab` that a boot comes to.
+const ACTIONS: [&str; 6] = ["sysinit", "boot", "bootwait", "wait", "once", "respawn"];
+
+/// What `/etc/inittab` starts that is described elsewhere.
+const OF_INITTAB: [&str; 6] = ["rc", "rcS", "boot", "openrc", "procd", "runsvdir-start"];
+
 /// Those that are started, in their order.
 pub(super) fn read(
     reader: &Reader<'_>,
@@ -100,7 +107,36 @@ pub(super) fn read(
         }
         writers.extend(writer(acts, true, Timing::AtStart));
     }
+    if !init.is_systemd() {
+        writers.extend(of_inittab(reader, commands));
+    }
     writers
+}
+
+/// Processes that `/etc/inittab` starts in a boot (inittab(5)): in no order with what
+/// applies the files.
+fn of_inittab(reader: &Reader<'_>, commands: &Commands<'_>) -> Option<Writer> {
+    let text = reader.file("/etc/inittab")?;
+    let mut acts = Vec::new();
+    for (number, line) in text.lines() {
+        let fields: Vec<&str> = line.trim().splitn(4, ':').collect();
+        let [id, levels, action, process] = fields[..] else {
+            continue;
+        };
+        let in_boot = levels.is_empty() || levels.contains(['2', '3', '4', '5', 'S', 's']);
+        let program = process
+            .trim_start_matches('+')
+            .split_ascii_whitespace()
+            .next();
+        let name = program.and_then(|program| program.rsplit('/').next());
+        let described =
+            name.is_none_or(|name| OF_INITTAB.contains(&name) || OF_BOOT.contains(&name));
+        if id.starts_with('#') || !in_boot || !ACTIONS.contains(&action) || described {
+            continue;
+        }
+        acts.extend(commands.of_line(process, &text.source(number, line)));
+    }
+    writer(in_doubt(acts), true, Timing::AtStart)
 }
 
 /// Those that set the limit, and that nothing is seen to start; `known` are the
@@ -171,7 +207,7 @@ fn by_generator(reader: &Reader<'_>) -> Vec<Enabled> {
                 continue;
             };
             let known = enabled.iter().any(|service| service.name == name);
-            if !known && units::files(reader, &format!("{name}.service")).is_empty() {
+            if !known && files::read(reader, &format!("{name}.service")).is_empty() {
                 enabled.push(Enabled {
                     name: name.to_owned(),
                     by: format!("{directory}/{link}"),
@@ -254,12 +290,4 @@ fn acts(script: &TextFile, commands: &Commands<'_>) -> Vec<Act> {
             speaks || !is_guess || act.source.file != script.file
         })
         .collect()
-}
-
-fn in_doubt(acts: Vec<Act>) -> Vec<Act> {
-    let doubted = acts.into_iter().map(|act| Act {
-        certain: false,
-        ..act
-    });
-    doubted.collect()
 }

@@ -2,24 +2,24 @@
 //! timers that start them.
 
 use crate::facts::{
-    reader::{Reader, Source, TextFile},
-    services::Services,
+    init::Init,
+    reader::{Reader, TextFile},
+    systemd::{
+        condition,
+        files::{self, DIRECTORIES},
+        order::UnitOrder,
+        reached::{self, Reached},
+    },
     writers::{
+        acts::{mentions, unknown},
         commands::Commands,
+        cron::becomes_root,
+        hooks::in_doubt,
         programs,
-        scripts::{joined, writer},
+        scripts::writer,
         writer::{Act, Applier, Does, Timing, Writer},
     },
 };
-
-/// Where units are, the first of a name counts.
-pub(super) const DIRECTORIES: [&str; 5] = [
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
 
 /// Commands that are run when a unit starts, in their order.
 const STARTING: [&str; 4] = [
@@ -29,41 +29,73 @@ const STARTING: [&str; 4] = [
     "ExecStartPost",
 ];
 
+/// What each unit does, with the name of the unit.
 pub(super) fn read(
     reader: &Reader<'_>,
-    services: &Services,
+    init: &Init,
     commands: &Commands<'_>,
-) -> Vec<Writer> {
-    let timers = timers(reader);
-    let mut names: Vec<String> = reader
-        .names(DIRECTORIES[0])
-        .into_iter()
-        .filter_map(|name| {
-            let unit = name.strip_suffix(".d").unwrap_or(&name);
-            Some(unit.strip_suffix(".service")?.to_owned())
-        })
-        .chain(services.enabled.iter().map(|enabled| enabled.name.clone()))
-        .chain(timers.iter().map(|(service, _)| service.clone()))
+) -> (Vec<Writer>, UnitOrder) {
+    if !init.is_systemd() {
+        return (Vec::new(), UnitOrder::default());
+    }
+    let reached = reached::read(reader);
+    let mut order = UnitOrder::read(reader, &reached);
+    let timers = timers(reader, &reached);
+    let units = reached.iter().map(|reached| reached.unit.clone());
+    let names = reader.names(DIRECTORIES[0]).into_iter();
+    let names = names.map(|name| name.strip_suffix(".d").unwrap_or(&name).to_owned());
+    let mut names: Vec<String> = names
+        .chain(units)
+        .chain(timers.iter().map(|timer| timer.service.clone()))
+        .filter(|name| name.strip_suffix(".service").is_some() && !name.ends_with("@.service"))
         .collect();
     names.sort();
     names.dedup();
     let mut writers = Vec::new();
     for name in names {
-        let files = files(reader, &format!("{name}.service"));
-        let timer = timers.iter().find(|(service, _)| *service == name);
-        let runs = services.starts(&name) || timer.is_some();
+        let files = files::read(reader, &name);
+        let started = reached.iter().find(|reached| reached.unit == name);
+        let timer = timers.iter().find(|timer| timer.service == name);
+        let condition = condition::holds(reader, &files);
+        let runs = (started.is_some() || timer.is_some()) && condition != Some(false);
+        let certain = started.is_none_or(|started| started.certain) && condition == Some(true);
         let timing = match timer {
-            Some((_, true)) if !services.starts(&name) => Timing::Always,
-            _ => Timing::AtStart,
+            Some(timer) if started.is_none() && timer.again => Timing::Always,
+            Some(_) if started.is_none() => Timing::AtStart,
+            _ => timing(&name, &files, &order),
         };
         writers.extend(files.iter().find_map(|file| programs::calico(file, runs)));
-        let mut acts = acts(&files, commands);
+        let mut acts = acts(reader, &files, commands);
         if is_applier(&files) {
             acts.retain(|act| act.does != Does::AppliesFiles(Applier::Boot));
         }
-        writers.extend(writer(acts, runs, timing));
+        if !certain {
+            acts = in_doubt(acts);
+        }
+        let found = writer(acts, runs, timing);
+        if let Some(sets) = found.as_ref().and_then(|found| found.sets.as_ref()) {
+            for act in &sets.acts {
+                order.note(act.source.clone(), &name);
+            }
+        }
+        writers.extend(found);
     }
-    writers
+    (writers, order)
+}
+
+/// When a unit runs, beside what applies files of sysctls.
+fn timing(name: &str, files: &[TextFile], order: &UnitOrder) -> Timing {
+    const APPLIER: &str = "systemd-sysctl.service";
+    let late = files::flag(files, "Unit", "DefaultDependencies") != Some(false);
+    if name == APPLIER {
+        Timing::AfterFiles
+    } else if order.comes_before(name, APPLIER) {
+        Timing::BeforeFiles
+    } else if late || order.comes_before(APPLIER, name) {
+        Timing::AtStart
+    } else {
+        Timing::Early
+    }
 }
 
 /// Whether a unit is the one that applies files of sysctls at boot, under whatever
@@ -73,79 +105,111 @@ fn is_applier(files: &[TextFile]) -> bool {
     own.is_some_and(|name| name == "systemd-sysctl.service")
 }
 
-/// A unit and its drop-ins, in the order in which they are read.
-pub(super) fn files(reader: &Reader<'_>, unit: &str) -> Vec<TextFile> {
-    let own = DIRECTORIES
-        .iter()
-        .find_map(|directory| reader.file(&format!("{directory}/{unit}")));
-    let template = unit
-        .split_once('@')
-        .map(|(name, _)| format!("{name}@.service"));
-    let own = own.or_else(|| {
-        let template = template?;
-        DIRECTORIES
-            .iter()
-            .find_map(|directory| reader.file(&format!("{directory}/{template}")))
-    });
-    // Masked: a link to /dev/null.
-    if own
-        .as_ref()
-        .is_some_and(|file| file.file == std::path::Path::new("/dev/null"))
-    {
-        return Vec::new();
-    }
-    let mut drop_ins: Vec<(String, String)> = Vec::new();
-    for directory in DIRECTORIES {
-        for name in reader.names(&format!("{directory}/{unit}.d")) {
-            if name.strip_suffix(".conf").is_some()
-                && !drop_ins.iter().any(|(known, _)| *known == name)
-            {
-                let path = format!("{directory}/{unit}.d/{name}");
-                drop_ins.push((name, path));
-            }
-        }
-    }
-    drop_ins.sort();
-    let drop_ins = drop_ins.iter().filter_map(|(_, path)| reader.file(path));
-    own.into_iter().chain(drop_ins).collect()
-}
-
-/// The lines of a section that set something: of one that is set to nothing, those
-/// before are gone.
-pub(super) fn settings(files: &[TextFile], section: &str, key: &str) -> Vec<(String, Source)> {
-    let mut found = Vec::new();
-    for file in files {
-        let mut inside = false;
-        for (number, line) in joined(&file.text) {
-            let line = line.trim();
-            if line.starts_with('[') {
-                inside = line == format!("[{section}]");
-            } else if inside
-                && let Some((name, value)) = line.split_once('=')
-                && name.trim_end() == key
-            {
-                let value = value.trim();
-                if value.is_empty() {
-                    found.clear();
-                } else {
-                    found.push((value.to_owned(), file.source(number, line)));
-                }
-            }
-        }
-    }
-    found
-}
-
-fn acts(files: &[TextFile], commands: &Commands<'_>) -> Vec<Act> {
+fn acts(reader: &Reader<'_>, files: &[TextFile], commands: &Commands<'_>) -> Vec<Act> {
+    let rights = Rights::of(files);
+    let speaks = environment_speaks(reader, files);
+    let directory = files::settings(files, "Service", "WorkingDirectory").pop();
+    let directory = directory.map(|(directory, _)| directory);
     let mut acts = Vec::new();
     for key in STARTING {
-        for (line, source) in settings(files, "Service", key) {
+        for (line, source) in files::settings(files, "Service", key) {
             let command = line.trim_start_matches(['-', '@', ':', '+', '!', '|']);
-            let words = words(command);
-            acts.extend(commands.of_words(&words, &source));
+            let full = line[..line.len() - command.len()].contains('+');
+            let words = placed(words(command), directory.as_deref());
+            let program = words.first().and_then(Option::as_deref);
+            if program.is_some_and(|program| cannot_run(reader, program)) {
+                continue;
+            }
+            let mut found = commands.of_words(&words, &source);
+            if found.is_empty() && speaks && words.contains(&None) {
+                found.push(unknown(&source));
+            }
+            match rights {
+                _ if full => acts.extend(found),
+                Rights::Full => acts.extend(found),
+                Rights::Unknown => acts.extend(in_doubt(found)),
+                Rights::None => {}
+            }
         }
     }
     acts
+}
+
+/// Whether the variables of a service speak of the limit.
+fn environment_speaks(reader: &Reader<'_>, files: &[TextFile]) -> bool {
+    let set = files::settings(files, "Service", "Environment");
+    let listed = files::settings(files, "Service", "EnvironmentFile");
+    let mut texts = listed
+        .iter()
+        .filter_map(|(path, _)| reader.file(path.trim_start_matches('-')));
+    set.iter().any(|(value, _)| mentions(value)) || texts.any(|text| mentions(&text.text))
+}
+
+/// Words with those that are below the directory in which a service runs.
+fn placed(words: Vec<Option<String>>, directory: Option<&str>) -> Vec<Option<String>> {
+    let place = |word: String| match (word.strip_prefix("./"), directory) {
+        (Some(rest), Some(directory)) => {
+            let directory = directory.trim_start_matches('-').trim_end_matches('/');
+            format!("{directory}/{rest}")
+        }
+        _ => word,
+    };
+    words.into_iter().map(|word| word.map(place)).collect()
+}
+
+/// Whether a program is there and not executable.
+fn cannot_run(reader: &Reader<'_>, program: &str) -> bool {
+    program.starts_with('/')
+        && reader
+            .program(program)
+            .is_some_and(|file| !file.executable && !file.text.is_empty())
+}
+
+/// Whether a service may set the limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    Full,
+    Unknown,
+    None,
+}
+
+impl Rights {
+    /// By `User=`, and by what makes the kernel's files read-only (systemd.exec(5)).
+    fn of(files: &[TextFile]) -> Self {
+        let last = |key: &str| {
+            files::settings(files, "Service", key)
+                .pop()
+                .map(|(value, _)| value)
+        };
+        let flag = |key: &str| files::flag(files, "Service", key) == Some(true);
+        if flag("ProtectKernelTunables") {
+            return Self::None;
+        }
+        let root = last("User").is_none_or(|user| ["root", "0"].contains(&user.as_str()));
+        let is_root = root && !flag("DynamicUser");
+        let elsewhere = flag("PrivateNetwork")
+            || ["NetworkNamespacePath", "RootDirectory", "RootImage"]
+                .iter()
+                .any(|key| last(key).is_some());
+        let bounded = last("CapabilityBoundingSet").is_some() || last("ReadOnlyPaths").is_some();
+        if is_root {
+            return if elsewhere || bounded {
+                Self::Unknown
+            } else {
+                Self::Full
+            };
+        }
+        let capable = last("AmbientCapabilities").is_some();
+        let lines = STARTING
+            .iter()
+            .flat_map(|key| files::settings(files, "Service", key));
+        let becomes = lines.into_iter().any(|(line, _)| becomes_root(&line));
+        if capable || becomes {
+            Self::Unknown
+        } else {
+            Self::None
+        }
+    }
 }
 
 /// The words of a command line as systemd splits it, which is no shell; each none
@@ -193,27 +257,28 @@ fn words(line: &str) -> Vec<Option<String>> {
     words
 }
 
-/// Services that timers start which are enabled, and whether again and again.
-fn timers(reader: &Reader<'_>) -> Vec<(String, bool)> {
-    let wanted = DIRECTORIES
-        .iter()
-        .map(|directory| format!("{directory}/timers.target.wants"));
-    wanted
-        .flat_map(|directory| reader.names(&directory))
-        .filter_map(|timer| {
-            let name = timer.strip_suffix(".timer")?;
-            let files = files(reader, &timer);
-            let unit = settings(&files, "Timer", "Unit").pop();
-            let unit = unit.map_or_else(
-                || name.to_owned(),
-                |(unit, _)| unit.strip_suffix(".service").unwrap_or(&unit).to_owned(),
-            );
-            let again = ["OnCalendar", "OnUnitActiveSec", "OnUnitInactiveSec"]
-                .iter()
-                .any(|key| !settings(&files, "Timer", key).is_empty());
-            Some((unit, again))
+/// A service that a timer starts.
+struct Timer {
+    service: String,
+    /// Whether again and again.
+    again: bool,
+}
+
+/// The timers that a boot starts.
+fn timers(reader: &Reader<'_>, reached: &[Reached]) -> Vec<Timer> {
+    let timers = reached.iter().filter_map(|reached| {
+        let name = reached.unit.strip_suffix(".timer")?;
+        let files = files::read(reader, &reached.unit);
+        let named = files::settings(&files, "Timer", "Unit").pop();
+        let again = ["OnCalendar", "OnUnitActiveSec", "OnUnitInactiveSec"]
+            .iter()
+            .any(|key| !files::settings(&files, "Timer", key).is_empty());
+        Some(Timer {
+            service: named.map_or_else(|| format!("{name}.service"), |(named, _)| named),
+            again,
         })
-        .collect()
+    });
+    timers.collect()
 }
 
 #[cfg(test)]
@@ -233,25 +298,5 @@ mod tests {
             ["/bin/sh", "-c", "echo 9 > /x", "a b"]
         );
         assert_eq!(split("a$$b $X %i %% ''"), ["a$b", "?", "?", "%", ""]);
-    }
-
-    #[test]
-    fn an_empty_setting_takes_back_those_before() {
-        let file = |text: &str| TextFile {
-            file: "/etc/systemd/system/x.service".into(),
-            text: text.to_owned(),
-            executable: false,
-        };
-        let own = file("[Unit]\nExecStart=no\n[Service]\nExecStart=a \\\n  # gone\n b\n");
-        let drop_in = file("[Service]\nExecStart=\nExecStart=c\n");
-        let values = |files: &[TextFile]| {
-            let found = settings(files, "Service", "ExecStart");
-            found
-                .into_iter()
-                .map(|(value, _)| value)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(values(std::slice::from_ref(&own)).len(), 1);
-        assert_eq!(values(&[own, drop_in]), ["c"]);
     }
 }

@@ -167,6 +167,10 @@ impl Sets {
 pub enum Timing {
     /// Early at boot, in no order with what sets sysctls then.
     Early,
+    /// Early at boot, before files of sysctls are applied.
+    BeforeFiles,
+    /// Early at boot, as soon as files of sysctls are applied.
+    AfterFiles,
     /// When it starts, at boot.
     AtStart,
     /// Whenever the module is loaded.
