@@ -145,6 +145,11 @@ impl Shell<'_> {
         }
         let function = state.functions.get(name).cloned();
         if function.is_none() && !SPECIAL.contains(&name) {
+            if temporary.iter().any(|name| state.read_only.contains(name)) {
+                // An error, after which some shells end.
+                self.may_exit(&state, at);
+                state.forget(at);
+            }
             self.lost
                 .extend(temporary.drain(..).map(|name| (name, at.clone())));
         }

@@ -313,6 +313,7 @@ mod tests {
             "LIST=x\nlet LIST=1",
             "LIST=x\nprintf -v LIST y",
             "LIST=x\nreadonly LIST; LIST=y",
+            "readonly LIST=x\nLIST=y unknown",
             "LIST=x; set -e\n[ -n \"$OTHER\" ] && return",
             "LIST=x\n: $((LIST=3))",
             "\nLIST=y\u{fffd}",
