@@ -5,6 +5,7 @@
 
 mod cloud_init;
 mod descriptions;
+mod forms;
 mod host;
 mod lines;
 mod places;

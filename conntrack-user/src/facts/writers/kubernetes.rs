@@ -15,7 +15,7 @@ use crate::{
         services::Services,
         writers::{
             kube_proxy::Told,
-            units,
+            unit_files,
             writer::{Sets, Timing, Writer},
         },
     },
@@ -177,7 +177,7 @@ fn judge(
 fn with_drop_ins(reader: &Reader<'_>, path: &str) -> Vec<TextFile> {
     if let Some((_, unit)) = path.rsplit_once('/').filter(|_| path.ends_with(".service")) {
         return if path.starts_with("/etc/") {
-            units::files(reader, unit)
+            unit_files::files(reader, unit)
         } else {
             reader.text(path).into_iter().collect()
         };

@@ -2,8 +2,11 @@
 
 use crate::facts::{
     reader::{Reader, Source, TextFile},
+    services::Services,
+    ufw::Ufw,
     writers::{
         commands::Commands,
+        lines::joined,
         writer::{Act, SCRIPT, Sets, Timing, Writer},
     },
 };
@@ -65,7 +68,17 @@ const PERIODIC: [&str; 4] = [
     "/etc/cron.monthly",
 ];
 
-pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> {
+/// Scripts that a service runs when it starts: its name, and their directory.
+const OF_SERVICES: [(&str, &str); 1] = [(
+    "netfilter-persistent",
+    "/usr/share/netfilter-persistent/plugins.d",
+)];
+
+pub(super) fn read(
+    reader: &Reader<'_>,
+    (services, ufw): (&Services, Option<&Ufw>),
+    commands: &Commands<'_>,
+) -> Vec<Writer> {
     let mut writers = Vec::new();
     let mut seen = Vec::new();
     let mut take = |path: &str, arguments: &[Option<&str>], timing| {
@@ -95,13 +108,46 @@ pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> 
             }
         }
     }
+    for (service, directory) in OF_SERVICES {
+        if services.starts(service) {
+            for name in reader.names(directory) {
+                let path = format!("{directory}/{name}");
+                take(&path, &[Some("start")], Timing::AtStart);
+            }
+        }
+    }
     for directory in PERIODIC {
         for name in reader.names(directory) {
             take(&format!("{directory}/{name}"), &[], Timing::Always);
         }
     }
     writers.extend(interfaces(reader, commands));
+    writers.extend(hooks_of_ufw(reader, ufw, commands));
     writers
+}
+
+/// The scripts that ufw runs when it starts, before and after it applies its own file of
+/// sysctls (`ufw-init-functions`).
+fn hooks_of_ufw(reader: &Reader<'_>, ufw: Option<&Ufw>, commands: &Commands<'_>) -> Vec<Writer> {
+    let Some(ufw) = ufw.filter(|ufw| ufw.enabled || ufw.unknown.is_some()) else {
+        return Vec::new();
+    };
+    let sysctl = ufw.sysctl.iter().flat_map(|sysctl| &sysctl.lines);
+    let mut sysctl = sysctl.map(|line| &line.key);
+    let sets = sysctl.any(|key| key.variable().is_some() || key.is_pattern());
+    let hooks = ["/etc/ufw/before.init", "/etc/ufw/after.init"].into_iter();
+    hooks
+        .filter_map(|path| {
+            let script = reader.program(path)?;
+            let mut acts = commands.of_script(&script, &[Some("start".to_owned())]);
+            if ufw.unknown.is_some() || path.ends_with("before.init") && sets {
+                for act in &mut acts {
+                    act.certain = false;
+                }
+            }
+            writer(acts, script.executable, Timing::AtStart)
+        })
+        .collect()
 }
 
 /// A writer by what it does; none if that is nothing.
@@ -157,26 +203,4 @@ fn interfaces(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> {
             writer(acts, true, Timing::AtStart)
         })
         .collect()
-}
-
-/// Lines with those put together that end with a backslash, and without comments.
-pub(super) fn joined(text: &str) -> Vec<(u32, String)> {
-    let mut lines = Vec::new();
-    let mut begun: Option<(u32, String)> = None;
-    for (number, line) in (1..).zip(text.lines()) {
-        if begun.is_none() && line.trim_start().starts_with(['#', ';']) {
-            continue;
-        }
-        let (first, mut whole) = begun.take().unwrap_or((number, String::new()));
-        if let Some(part) = line.strip_suffix('\\') {
-            whole.push_str(part);
-            whole.push(' ');
-            begun = Some((first, whole));
-        } else {
-            whole.push_str(line);
-            lines.push((first, whole));
-        }
-    }
-    lines.extend(begun);
-    lines
 }

@@ -11,8 +11,8 @@ use crate::facts::{
         acts::mentions,
         commands::Commands,
         scripts::writer,
-        units,
-        writer::{Act, Does, Timing, Writer},
+        unit_files,
+        writer::{Act, Timing, Writer},
     },
 };
 
@@ -171,7 +171,7 @@ fn by_generator(reader: &Reader<'_>) -> Vec<Enabled> {
                 continue;
             };
             let known = enabled.iter().any(|service| service.name == name);
-            if !known && units::files(reader, &format!("{name}.service")).is_empty() {
+            if !known && unit_files::files(reader, &format!("{name}.service")).is_empty() {
                 enabled.push(Enabled {
                     name: name.to_owned(),
                     by: format!("{directory}/{link}"),
@@ -250,8 +250,8 @@ fn acts(script: &TextFile, commands: &Commands<'_>) -> Vec<Act> {
     let speaks = mentions(&script.text);
     acts.into_iter()
         .filter(|act| {
-            let is_guess = matches!(act.does, Does::Sets { value: None, .. }) && !act.certain;
-            speaks || !is_guess || act.source.file != script.file
+            let is_of_sysctl = act.source.text.contains("sysctl");
+            speaks || !act.is_guess() || is_of_sysctl || act.source.file != script.file
         })
         .collect()
 }

@@ -94,6 +94,13 @@ pub enum Applier {
     Boot,
 }
 
+impl Act {
+    /// Whether it only may be, to a value that is not known.
+    pub(super) const fn is_guess(&self) -> bool {
+        matches!(self.does, Does::Sets { value: None, .. }) && !self.certain
+    }
+}
+
 impl Sets {
     /// Whether this limit is all that it may set.
     pub(crate) fn sets_only(&self, max: u64) -> bool {
