@@ -9,5 +9,6 @@ mod forms;
 mod host;
 mod lines;
 mod places;
+mod services;
 mod start_scripts;
 mod ufw;
