@@ -108,6 +108,10 @@ impl Files for Sourced<'_> {
     fn exists(&self, path: &str) -> Option<bool> {
         (path == self.path).then_some(self.config.is_some())
     }
+
+    fn names(&self, _: &str) -> Option<Vec<String>> {
+        None
+    }
 }
 
 /// Where the program of kmod is.

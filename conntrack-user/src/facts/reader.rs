@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::facts::{
-    root::Root,
+    root::{Found, Root},
     unreadable::{self, Unreadable},
 };
 
@@ -99,7 +99,11 @@ impl<'r> Reader<'r> {
 
     /// A file's text.
     pub(crate) fn text(&self, path: &str) -> Option<TextFile> {
-        let found = self.noted(path, self.root.read(path))?;
+        self.text_of(path, self.root.read(path))
+    }
+
+    fn text_of(&self, path: &str, read: io::Result<Option<Found>>) -> Option<TextFile> {
+        let found = self.noted(path, read)?;
         if found.content.is_empty() && self.is_emptied(path) {
             self.unreadable.borrow_mut().push(Unreadable {
                 path: path.into(),
@@ -116,12 +120,15 @@ impl<'r> Reader<'r> {
         })
     }
 
-    /// A file's text, as [`Reader::file`], of something that is run: what is larger
-    /// than any script is a program, of which nothing is to be read.
+    /// A file's text, as [`Reader::file`], of something that is run: of what is no
+    /// script only the beginning, and nothing of what is larger than any script.
     pub(crate) fn program(&self, path: &str) -> Option<TextFile> {
-        match self.root.read(path) {
+        if let Ok(Some(_)) = self.root.names(path) {
+            return None;
+        }
+        match self.root.read_program(path) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => None,
-            _ => self.file(path),
+            read => self.text_of(path, read),
         }
     }
 
@@ -196,6 +203,11 @@ impl<'r> Reader<'r> {
     /// directory.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         self.noted(path, self.root.names(path)).unwrap_or_default()
+    }
+
+    /// The same; none if there is no such directory.
+    pub(crate) fn names_if_directory(&self, path: &str) -> Option<Vec<String>> {
+        self.root.names(path).ok().flatten()
     }
 
     /// Names of what is in a directory and is one itself.

@@ -5,11 +5,13 @@
 
 mod cloud_init;
 mod descriptions;
+mod forms;
 mod hooks;
 mod host;
 mod kubernetes;
 mod lines;
 mod places;
+mod services;
 mod start_scripts;
 mod tuned;
 mod udev;

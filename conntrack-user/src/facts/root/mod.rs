@@ -28,6 +28,9 @@ use crate::facts::root::{
     walk::{Place, Walk},
 };
 
+/// What of a program is read to tell that it is no text, in bytes.
+const HEAD: u64 = 4096;
+
 /// No file that is of interest is larger.
 const LARGEST: u64 = 16 << 20;
 
@@ -89,10 +92,28 @@ impl Root {
 
     /// Reads a file. `None`: there is none.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Option<Found>> {
-        match self.find(path.as_ref())? {
+        self.read_while(path.as_ref(), |_| true)
+    }
+
+    /// Reads a file that is run, as [`Root::read`]; of one that is no script only the
+    /// beginning.
+    pub fn read_program(&self, path: impl AsRef<Path>) -> io::Result<Option<Found>> {
+        self.read_while(path.as_ref(), |head| {
+            head.starts_with(b"#!") || !head.contains(&0)
+        })
+    }
+
+    fn read_while(
+        &self,
+        path: &Path,
+        goes_on: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<Option<Found>> {
+        match self.find(path)? {
             None => Ok(None),
             Some(Place::Directory { .. }) => Err(Errno::ISDIR.into()),
-            Some(Place::File { real, parent, name }) => self.read_at(real, parent.as_ref(), &name),
+            Some(Place::File { real, parent, name }) => {
+                self.read_at(real, parent.as_ref(), &name, goes_on)
+            }
         }
     }
 
@@ -101,6 +122,7 @@ impl Root {
         real: PathBuf,
         parent: Option<&OwnedFd>,
         name: &OsStr,
+        goes_on: impl Fn(&[u8]) -> bool,
     ) -> io::Result<Option<Found>> {
         if real == Path::new("/dev/null") {
             return Ok(Some(Found {
@@ -135,8 +157,11 @@ impl Root {
             file => File::from(file?),
         };
         let mut content = Vec::new();
-        let length = file.take(LARGEST + 1).read_to_end(&mut content)?;
-        if length as u64 > LARGEST {
+        (&file).take(HEAD).read_to_end(&mut content)?;
+        if goes_on(&content) {
+            file.take(LARGEST + 1 - HEAD).read_to_end(&mut content)?;
+        }
+        if content.len() as u64 > LARGEST {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 format!("larger than {} MiB", LARGEST >> 20),
@@ -290,6 +315,29 @@ mod tests {
         let root = Root::open(tree.path()).unwrap();
         let error = root.read("/etc/pipe").unwrap_err().to_string();
         assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn of_what_is_no_script_only_the_beginning_is_read() {
+        let tree = tree();
+        let root = Root::open(tree.path()).unwrap();
+        let length = |content: &[u8]| {
+            fs::write(tree.path().join("etc/program"), content).unwrap();
+            root.read_program("/etc/program")
+                .unwrap()
+                .unwrap()
+                .content
+                .len()
+        };
+        let large = vec![0; 1 << 20];
+        assert_eq!(length(&[b"\x7fELF", large.as_slice()].concat()), 4096);
+        assert_eq!(
+            length(&[b"#!/bin/sh\n", large.as_slice()].concat()),
+            (1 << 20) + 10
+        );
+        assert_eq!(length(&vec![b'#'; 1 << 20]), 1 << 20);
+        assert_eq!(length(b""), 0);
+        assert_eq!(root.read("/etc/program").unwrap().unwrap().content, b"");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::facts::{
     shell::{
         Dialect,
         command::{Argument, words},
-        effect::Does,
+        effect::{Does, Word},
         redirect::Redirected,
         run::Shell,
         state::State,
@@ -27,7 +27,7 @@ impl Shell<'_> {
         at: &Source,
     ) -> Option<State> {
         let words = words(arguments);
-        let known: Option<Vec<&str>> = words.iter().skip(1).map(Option::as_deref).collect();
+        let known: Option<Vec<&str>> = words.iter().skip(1).map(Word::known).collect();
         match name {
             ":" | "true" => {
                 self.write(redirected, Some(String::new()), at);
@@ -72,6 +72,17 @@ impl Shell<'_> {
                 state.status = None;
             }
             "." | "source" => return self.sourced(state, name, known.as_deref(), at),
+            "cd" => self.change_directory(&mut state, known.as_deref(), at),
+            "pushd" | "popd" => {
+                state.directory = None;
+                self.program_run(&mut state, words, redirected, at);
+            }
+            "pwd" => {
+                let directory = state.directory.clone().filter(|_| words.len() == 1);
+                let text = directory.map(|directory| directory + "\n");
+                state.status = None;
+                self.write(redirected, text, at);
+            }
             "command" | "builtin" | "exec" => {
                 return self.indirect(state, name, arguments, redirected, at);
             }
@@ -80,9 +91,10 @@ impl Shell<'_> {
                 self.changes_more(&mut state, name, known.as_deref(), at);
             }
             "printf"
-                if words.get(1).is_none_or(|first| {
-                    first.as_deref().is_none_or(|first| first.starts_with("-v"))
-                }) =>
+                if words
+                    .get(1)
+                    .and_then(Word::known)
+                    .is_none_or(|first| first.starts_with("-v")) =>
             {
                 state.forget(at);
                 self.write(redirected, None, at);
@@ -119,11 +131,11 @@ impl Shell<'_> {
         let mut seen = false;
         for argument in arguments {
             match argument {
-                Argument::Words(None) => {
+                Argument::Unclear(_) => {
                     self.not_understood(state, at);
                     return;
                 }
-                Argument::Words(Some(words)) => {
+                Argument::Words(words) => {
                     let skipped = usize::from(!seen);
                     for word in &words[skipped.min(words.len())..] {
                         if word.starts_with('-') && self.dialect == Dialect::Bash {
@@ -158,7 +170,7 @@ impl Shell<'_> {
             }
         }
         if name == "readonly" || !plain {
-            for word in words(arguments).into_iter().skip(1).flatten() {
+            for word in words(arguments).iter().skip(1).filter_map(Word::known) {
                 let name = word.split('=').next().unwrap_or_default();
                 state.read_only.insert(name.to_owned());
             }
@@ -221,7 +233,9 @@ impl Shell<'_> {
             return;
         };
         match options {
-            [] | ["-x" | "+x" | "-v" | "+v" | "-f" | "+f"] => {}
+            [] | ["-x" | "+x" | "-v" | "+v"] => {}
+            ["-f"] => state.keeps_patterns = true,
+            ["+f"] => state.keeps_patterns = false,
             ["-e"] => state.stops_at_failure = true,
             ["+e"] => state.stops_at_failure = false,
             ["-u"] => state.stops_at_unset = true,
@@ -260,7 +274,10 @@ impl Shell<'_> {
         at: &Source,
     ) -> Option<State> {
         let file = match words {
-            Some([path]) if path.starts_with('/') => self.files.read(path),
+            Some([path]) if path.contains('/') => {
+                let path = self.absolute(&state, path);
+                path.and_then(|path| self.files.read(&path))
+            }
             _ => None,
         };
         let Some(file) = file.filter(|_| {
@@ -303,7 +320,7 @@ impl Shell<'_> {
         at: &Source,
     ) -> Option<State> {
         let words = words(arguments);
-        match words.get(1) {
+        match words.get(1).map(Word::known) {
             None => {
                 // Redirections of `exec` are for all that follows.
                 if name == "exec" {
@@ -313,7 +330,7 @@ impl Shell<'_> {
                 Some(state)
             }
             Some(Some(next)) if !next.starts_with('-') => {
-                let next = next.clone();
+                let next = next.to_owned();
                 if name == "exec" {
                     let rest = words[1..].to_vec();
                     self.program_run(&mut state, rest, redirected, at);
@@ -322,11 +339,14 @@ impl Shell<'_> {
                 }
                 let inner: Vec<Argument> = words[1..]
                     .iter()
-                    .map(|word| Argument::Words(word.clone().map(|word| vec![word])))
+                    .map(|word| match word.known() {
+                        Some(text) => Argument::Words(vec![text.to_owned()]),
+                        None => Argument::Unclear(word.clone()),
+                    })
                     .collect();
                 self.builtin(state, &next, &inner, redirected, at)
             }
-            Some(Some(option)) if name == "command" && matches!(option.as_str(), "-v" | "-V") => {
+            Some(Some(option)) if name == "command" && matches!(option, "-v" | "-V") => {
                 self.write(redirected, None, at);
                 state.status = None;
                 Some(state)

@@ -12,7 +12,7 @@ use crate::facts::{
     reader::Source,
     shell::{
         Dialect,
-        effect::Does,
+        effect::{Does, GAP, Word},
         output,
         redirect::Redirected,
         run::Shell,
@@ -30,25 +30,34 @@ pub(super) const SPECIAL: [&str; 15] = [
 
 /// A word of a command.
 pub(super) enum Argument {
-    /// As it is after all expansions; none if only the shell could tell.
-    Words(Option<Vec<String>>),
+    /// As it is after all expansions.
+    Words(Vec<String>),
+    /// What only the shell could tell.
+    Unclear(Word),
     /// `NAME=value`: none if it cannot be told, or only adds to what is there.
     Assigns(String, Option<String>),
 }
 
-/// The words of a command, each none if only the shell could tell.
-pub(super) fn words(arguments: &[Argument]) -> Vec<Option<String>> {
+/// The words of a command.
+pub(super) fn words(arguments: &[Argument]) -> Vec<Word> {
     let mut words = Vec::new();
     for argument in arguments {
         match argument {
-            Argument::Words(Some(more)) => words.extend(more.iter().cloned().map(Some)),
-            Argument::Words(None) => words.push(None),
-            Argument::Assigns(name, value) => {
-                words.push(value.as_ref().map(|value| format!("{name}={value}")));
+            Argument::Words(more) => words.extend(more.iter().map(Word::new)),
+            Argument::Unclear(word) => words.push(word.clone()),
+            Argument::Assigns(name, Some(value)) => {
+                words.push(Word::new(format!("{name}={value}")));
             }
+            Argument::Assigns(name, None) => words.push(Word::new(format!("{name}={GAP}"))),
         }
     }
     words
+}
+
+/// Words as arguments, each none if only the shell could tell.
+fn as_arguments(words: &[Word]) -> Vec<Option<String>> {
+    let known = |word: &Word| word.known().map(str::to_owned);
+    words.iter().map(known).collect()
 }
 
 impl Shell<'_> {
@@ -74,19 +83,22 @@ impl Shell<'_> {
                 }
                 CommandPrefixOrSuffixItem::Word(word)
                 | CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
-                    Argument::Words(self.fields(&mut state, &word, &at))
+                    match self.fields(&mut state, &word, &at) {
+                        Ok(words) => Argument::Words(words),
+                        Err(word) => Argument::Unclear(word),
+                    }
                 }
-                _ => Argument::Words(None),
+                _ => Argument::Unclear(Word::unknown()),
             });
         }
         let redirected = self.redirected(&mut state, &redirects, input, &at);
         state.status = substitutes;
         let first = arguments
             .iter()
-            .find(|argument| !matches!(argument, Argument::Words(Some(words)) if words.is_empty()));
+            .find(|argument| !matches!(argument, Argument::Words(words) if words.is_empty()));
         match first {
             None => Some(self.only_assign(state, &assignments, &redirected, &at)),
-            Some(Argument::Words(Some(words))) => {
+            Some(Argument::Words(words)) => {
                 let name = words[0].clone();
                 self.named(state, &name, (&assignments, &arguments), &redirected, &at)
             }
@@ -145,6 +157,11 @@ impl Shell<'_> {
         }
         let function = state.functions.get(name).cloned();
         if function.is_none() && !SPECIAL.contains(&name) {
+            if temporary.iter().any(|name| state.read_only.contains(name)) {
+                // An error, after which some shells end.
+                self.may_exit(&state, at);
+                state.forget(at);
+            }
             self.lost
                 .extend(temporary.drain(..).map(|name| (name, at.clone())));
         }
@@ -155,11 +172,9 @@ impl Shell<'_> {
         let before = redirected.may_fail.then(|| state.clone());
         let run = |shell: &mut Self| match function {
             Some(Some(function)) => {
-                let words = words(arguments)
-                    .into_iter()
-                    .skip(1)
-                    .collect::<Option<Vec<_>>>();
-                let words = words.map(|words| words.into_iter().map(Some).collect());
+                let words = as_arguments(words(arguments).get(1..).unwrap_or_default());
+                // One that is not known may be several, or none.
+                let words = words.iter().all(Option::is_some).then_some(words);
                 shell.run_function(state, &function, words, redirected, at)
             }
             Some(None) => {
@@ -191,9 +206,7 @@ impl Shell<'_> {
         if redirected.passes_output() {
             return self.call(state, function, arguments, at);
         }
-        self.collected.push(Some(String::new()));
-        let end = self.call(state, function, arguments, at);
-        let text = self.collected.pop().flatten();
+        let (end, text) = self.collecting(|shell| shell.call(state, function, arguments, at));
         self.write(redirected, text, at);
         end
     }
@@ -202,12 +215,16 @@ impl Shell<'_> {
     pub(super) fn program_run(
         &mut self,
         state: &mut State,
-        words: Vec<Option<String>>,
+        words: Vec<Word>,
         redirected: &Redirected,
         at: &Source,
     ) {
-        let known: Option<Vec<String>> = words.iter().cloned().collect();
-        let name = words.first().cloned().flatten().unwrap_or_default();
+        let known: Option<Vec<String>> = as_arguments(&words).into_iter().collect();
+        let name = words
+            .first()
+            .and_then(Word::known)
+            .unwrap_or_default()
+            .to_owned();
         let name = match name.rsplit_once('/') {
             Some((_, program)) if ONLY_PRINT.contains(&program) => program.to_owned(),
             _ => name,
@@ -217,9 +234,12 @@ impl Shell<'_> {
             ("printf", Some([_, arguments @ ..])) => output::printf(arguments),
             ("cat", Some([_])) | ("tee", _) => redirected.input.clone(),
             ("cat", Some([_, path])) if path == "-" => redirected.input.clone(),
-            ("cat", Some([_, path])) if path.starts_with('/') && !path.starts_with("/proc/") => {
-                self.files.read(path).map(|file| file.text.clone())
-            }
+            ("cat", Some([_, path])) => self
+                .absolute(state, path)
+                .filter(|path| !path.starts_with("/proc/"))
+                .and_then(|path| self.files.read(&path))
+                .map(|file| file.text),
+            (_, Some([_, arguments @ ..])) => self.path_printed(state, &name, arguments),
             _ => None,
         };
         let prints = matches!(name.as_str(), "echo" | "printf");
@@ -227,10 +247,24 @@ impl Shell<'_> {
             .then_some(true)
             .filter(|_| !redirected.may_fail && known.is_some() && printed.is_some());
         if !prints {
-            let input = redirected.input.clone();
-            self.effect(Does::Runs { words, input }, at);
+            self.run(state, words, redirected, at);
         }
         self.write(redirected, printed, at);
+    }
+
+    pub(super) fn run(
+        &mut self,
+        state: &State,
+        words: Vec<Word>,
+        redirected: &Redirected,
+        at: &Source,
+    ) {
+        let does = Does::Runs {
+            words,
+            input: redirected.input.clone(),
+            directory: state.directory.clone(),
+        };
+        self.effect(does, at);
     }
 
     /// Name and value of an assignment; none if only the shell could tell.
@@ -258,7 +292,7 @@ impl Shell<'_> {
                     if key.is_some() {
                         state.forget(at);
                     }
-                    self.fields(state, item, at);
+                    _ = self.fields(state, item, at);
                 }
                 None
             }

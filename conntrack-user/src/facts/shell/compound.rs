@@ -8,6 +8,7 @@ use brush_parser::ast::{
 use crate::facts::{
     reader::Source,
     shell::{
+        Dialect,
         effect::Does,
         loops::ROUNDS,
         run::Shell,
@@ -29,15 +30,13 @@ impl Shell<'_> {
         // A file that cannot be opened keeps all of it from being run: no variable
         // is known then, though what it does to others is taken for done.
         let before = redirected.may_fail.then(|| state.clone());
-        let collects = !redirected.passes_output();
-        if collects {
-            self.collected.push(Some(String::new()));
-        }
-        let end = self.compound_inside(state, compound, &at);
-        if collects {
-            let text = self.collected.pop().flatten();
+        let end = if redirected.passes_output() {
+            self.compound_inside(state, compound, &at)
+        } else {
+            let (end, text) = self.collecting(|shell| shell.compound_inside(state, compound, &at));
             self.write(&redirected, text, &at);
-        }
+            end
+        };
         match before {
             Some(before) => joined(end, Some(before), &at),
             None => end,
@@ -66,6 +65,14 @@ impl Shell<'_> {
             CompoundCommand::UntilClause(clause) => {
                 self.while_loop(state, &clause.0, &clause.1.list, false, at)
             }
+            CompoundCommand::Arithmetic(command)
+                if self.dialect == Dialect::Bash
+                    && !command.expr.value.contains(['$', '`', '[']) =>
+            {
+                // It only sets variables.
+                state.forget(at);
+                Some(state)
+            }
             CompoundCommand::Arithmetic(_) | CompoundCommand::ArithmeticForClause(_) => {
                 self.effect(Does::Anything, at);
                 state.forget(at);
@@ -84,7 +91,7 @@ impl Shell<'_> {
             Some(words) => {
                 let mut all = Some(Vec::new());
                 for word in words {
-                    let fields = self.fields(&mut state, word, at);
+                    let fields = self.fields(&mut state, word, at).ok();
                     all = all.zip(fields).map(|(all, more)| [all, more].concat());
                 }
                 all

@@ -3,21 +3,31 @@
 
 use brush_parser::{
     ast::Word,
-    word::{self, Parameter, ParameterExpr, ParameterTestType, WordPiece, WordPieceWithSource},
+    word::{
+        self, Parameter, ParameterExpr, ParameterTestType, SpecialParameter, WordPiece,
+        WordPieceWithSource,
+    },
 };
 
 use crate::facts::{
     reader::Source,
-    shell::{Dialect, run::Shell, state::State, syntax, value::Value},
+    shell::{
+        Dialect,
+        effect::{GAP, Word as Given},
+        run::Shell,
+        state::State,
+        syntax,
+        value::Value,
+    },
 };
 
 /// A part of a word.
 #[derive(Debug)]
-struct Part {
-    text: String,
-    quoted: bool,
+pub(super) struct Part {
+    pub(super) text: String,
+    pub(super) quoted: bool,
     /// Whether it is the value of a variable, which may be several words.
-    expanded: bool,
+    pub(super) expanded: bool,
 }
 
 /// What is known of a parameter.
@@ -33,21 +43,37 @@ enum Known {
 /// Letters that make a text a pattern of file names or braces.
 const SPECIAL: [char; 6] = ['*', '?', '[', '{', '~', '\\'];
 
+/// A word from its parts.
+fn whole(parts: &[Part]) -> Given {
+    let texts: String = parts.iter().map(|part| part.text.as_str()).collect();
+    Given::new(texts)
+}
+
 impl Shell<'_> {
-    /// The words that a word becomes; none if only the shell could tell.
+    /// The words that a word becomes; of those that only the shell could tell, one with
+    /// gaps.
     pub(super) fn fields(
         &mut self,
         state: &mut State,
         word: &Word,
         at: &Source,
-    ) -> Option<Vec<String>> {
-        let parts = self.parts(state, &word.value, at)?;
+    ) -> Result<Vec<String>, Given> {
+        let parts = self.parts(state, &word.value, at);
+        let shape = whole(&parts);
+        let known = shape.known().is_some();
+        self.split(state, parts).filter(|_| known).ok_or(shape)
+    }
+
+    /// Splits a word where the values of variables have blanks, and finds the files of
+    /// patterns; none if only the shell could tell.
+    fn split(&self, state: &State, parts: Vec<Part>) -> Option<Vec<String>> {
         let mut fields: Vec<String> = Vec::new();
         let mut open = false;
+        let special = |part: &Part| !part.quoted && part.text != "[" && part.text.contains(SPECIAL);
+        if parts.iter().any(special) {
+            return self.files_of(state, &parts);
+        }
         for part in parts {
-            if !part.quoted && part.text != "[" && part.text.contains(SPECIAL) {
-                return None;
-            }
             if part.quoted || !part.expanded {
                 if !open {
                     fields.push(String::new());
@@ -77,31 +103,53 @@ impl Shell<'_> {
     /// The text of a word that stays one: of an assignment, a redirection, a
     /// pattern.
     pub(super) fn text(&mut self, state: &mut State, raw: &str, at: &Source) -> Option<String> {
-        let parts = self.parts(state, raw, at)?;
-        let home = |part: &Part| !part.quoted && !part.expanded && part.text.contains('~');
-        if parts.iter().any(home) {
-            return None;
-        }
-        Some(parts.into_iter().map(|part| part.text).collect())
+        self.given(state, raw, at).known().map(str::to_owned)
     }
 
-    fn parts(&mut self, state: &mut State, raw: &str, at: &Source) -> Option<Vec<Part>> {
-        if raw.contains('\u{fffd}') {
-            return None;
+    /// The same, with gaps for what only the shell could tell.
+    pub(super) fn given(&mut self, state: &mut State, raw: &str, at: &Source) -> Given {
+        let parts = self.parts(state, raw, at);
+        let home = |part: &Part| !part.quoted && !part.expanded && part.text.contains('~');
+        if parts.iter().any(home) {
+            return Given::unknown();
+        }
+        whole(&parts)
+    }
+
+    /// The file that a redirection names: whether a pattern stands for a file's name there
+    /// depends on the shell.
+    pub(super) fn target(&mut self, state: &mut State, raw: &str, at: &Source) -> Given {
+        let word = self.given(state, raw, at);
+        let is_quoted = raw.contains(['\'', '"', '\\']);
+        if is_quoted || !word.with_gaps().contains(['*', '?', '[']) {
+            return word;
+        }
+        let begin = word.with_gaps().split(['*', '?', '[']).next();
+        Given::new(format!("{}{GAP}", begin.unwrap_or_default()))
+    }
+
+    /// The parts of a word, with gaps.
+    fn parts(&mut self, state: &mut State, raw: &str, at: &Source) -> Vec<Part> {
+        let gap = || Part {
+            text: GAP.to_string(),
+            quoted: true,
+            expanded: false,
+        };
+        if raw.contains(GAP) {
+            return vec![gap()];
         }
         let Ok(pieces) = word::parse(raw, &syntax::options()) else {
             state.forget(at);
-            return None;
+            return vec![gap()];
         };
         let mut parts = Vec::new();
-        let mut known = true;
         for piece in pieces {
             match self.piece(state, piece, at) {
                 Some(more) => parts.extend(more),
-                None => known = false,
+                None => parts.push(gap()),
             }
         }
-        known.then_some(parts)
+        parts
     }
 
     fn piece(
@@ -130,7 +178,6 @@ impl Shell<'_> {
             }
             WordPiece::DoubleQuotedSequence(pieces) => {
                 let mut whole = String::new();
-                let mut known = true;
                 for piece in pieces {
                     let text = match piece.piece {
                         WordPiece::Text(text) => Some(text.replace("\\\n", "")),
@@ -140,10 +187,10 @@ impl Shell<'_> {
                     };
                     match text {
                         Some(text) => whole.push_str(&text),
-                        None => known = false,
+                        None => whole.push(GAP),
                     }
                 }
-                known.then(|| part(whole, true, false))?
+                part(whole, true, false)
             }
             WordPiece::ParameterExpansion(expression) => {
                 let text = self.parameter(state, expression, at)?;
@@ -240,6 +287,26 @@ impl Shell<'_> {
                 };
                 Some(text)
             }
+            // The directory of a path, and its last part.
+            ParameterExpr::RemoveSmallestSuffixPattern {
+                parameter,
+                indirect: false,
+                pattern: Some(pattern),
+            } if pattern == "/*" => match self.value(state, &parameter) {
+                Known::Text(text) => Some(
+                    text.rsplit_once('/')
+                        .map_or(text.clone(), |(directory, _)| directory.to_owned()),
+                ),
+                Known::Unset | Known::Not => None,
+            },
+            ParameterExpr::RemoveLargestPrefixPattern {
+                parameter,
+                indirect: false,
+                pattern: Some(pattern),
+            } if pattern == "*/" => match self.value(state, &parameter) {
+                Known::Text(text) => text.rsplit('/').next().map(str::to_owned),
+                Known::Unset | Known::Not => None,
+            },
             ParameterExpr::AssignDefaultValues { .. } | ParameterExpr::Substring { .. } => {
                 state.forget(at);
                 None
@@ -251,11 +318,13 @@ impl Shell<'_> {
     /// The value of a parameter.
     fn value(&self, state: &State, parameter: &Parameter) -> Known {
         match parameter {
-            Parameter::Named(name) if !OWN.contains(&name.as_str()) => match state.known(name) {
-                Some(Value::Text(text, _)) => Known::Text(text.clone()),
-                Some(Value::Unset) => Known::Unset,
-                Some(Value::Unknown(_)) | None => Known::Not,
-            },
+            Parameter::Named(name) if name != SOURCE && !OWN.contains(&name.as_str()) => {
+                match state.known(name) {
+                    Some(Value::Text(text, _)) => Known::Text(text.clone()),
+                    Some(Value::Unset) => Known::Unset,
+                    Some(Value::Unknown(_)) | None => Known::Not,
+                }
+            }
             Parameter::Positional(number @ 1..) => {
                 let at = usize::try_from(*number - 1).unwrap_or(usize::MAX);
                 match self.arguments().map(|all| all.get(at)) {
@@ -264,7 +333,24 @@ impl Shell<'_> {
                     Some(Some(None)) | None => Known::Not,
                 }
             }
+            Parameter::Special(SpecialParameter::ShellName) => match &self.name {
+                Some(name) if state.anything.is_none() => Known::Text(name.clone()),
+                _ => Known::Not,
+            },
+            Parameter::NamedWithIndex { name, index } if name == SOURCE && index == "0" => {
+                self.file_at_hand()
+            }
+            Parameter::Named(name) if name == SOURCE => self.file_at_hand(),
             _ => Known::Not,
+        }
+    }
+
+    /// `BASH_SOURCE`
+    fn file_at_hand(&self) -> Known {
+        let file = self.frames.last().map(|frame| &frame.file.file);
+        match file.filter(|_| self.dialect == Dialect::Bash && self.name.is_some()) {
+            Some(file) => Known::Text(file.display().to_string()),
+            None => Known::Not,
         }
     }
 
@@ -291,6 +377,9 @@ impl Shell<'_> {
         }
     }
 }
+
+/// The variable of bash that has the path of the file at hand.
+const SOURCE: &str = "BASH_SOURCE";
 
 /// Variables that the shell sets by itself.
 const OWN: [&str; 12] = [

@@ -95,12 +95,11 @@ impl Shell<'_> {
             let copy = state.clone();
             let given = input.take();
             let ends = number == stages.len();
-            if !ends {
-                self.collected.push(Some(String::new()));
-            }
-            state.status = self.subshell(|shell| shell.command(copy, stage, given));
-            if !ends {
-                input = self.collected.pop().flatten();
+            let run = |shell: &mut Self| shell.subshell(|shell| shell.command(copy, stage, given));
+            if ends {
+                state.status = run(self);
+            } else {
+                (state.status, input) = self.collecting(run);
             }
         }
         Some(state)

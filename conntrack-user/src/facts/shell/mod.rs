@@ -12,6 +12,7 @@ mod builtins;
 mod command;
 mod compound;
 mod conditions;
+pub(crate) mod directory;
 pub(crate) mod effect;
 mod expand;
 mod host;
@@ -19,6 +20,7 @@ mod lists;
 mod look_alikes;
 mod loops;
 mod output;
+mod patterns;
 mod redirect;
 mod run;
 mod state;
@@ -27,7 +29,7 @@ mod value;
 
 use std::rc::Rc;
 
-pub(crate) use crate::facts::shell::host::Files;
+pub(crate) use crate::facts::shell::host::{Files, Surroundings};
 pub use crate::facts::shell::{host::Dialect, look_alikes::LookAlike, value::Value};
 use crate::facts::{
     reader::{Source, TextFile},
@@ -43,6 +45,10 @@ impl Files for NoFiles {
     }
 
     fn exists(&self, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn names(&self, _: &str) -> Option<Vec<String>> {
         None
     }
 }
@@ -163,14 +169,28 @@ impl Configured {
     }
 }
 
+/// Whether a single line ends inside of quotes, which is a syntax error.
+pub(crate) fn is_left_open(line: &str) -> bool {
+    !line.contains('\n') && syntax::is_left_open(line)
+}
+
 /// What a script does.
 pub(crate) fn effects(
     script: &TextFile,
     arguments: Vec<Option<String>>,
+    surroundings: &Surroundings,
     (files, dialect): (&dyn Files, Dialect),
 ) -> Vec<Effect> {
     let mut shell = Shell::new(files, dialect);
-    let mut state = State::default();
+    shell.name.clone_from(&surroundings.name);
+    let mut state = State {
+        directory: surroundings.directory.clone(),
+        ..State::default()
+    };
+    for (name, text) in &surroundings.environment {
+        let value = Value::Text(text.clone(), script.as_source());
+        state.variables.insert(name.clone(), value);
+    }
     let first = script.text.lines().next().unwrap_or_default();
     state.stops_at_failure = first.starts_with("#!") && first.contains(" -e");
     shell.file(state, &Rc::new(script.clone()), Some(arguments));
@@ -313,6 +333,7 @@ mod tests {
             "LIST=x\nlet LIST=1",
             "LIST=x\nprintf -v LIST y",
             "LIST=x\nreadonly LIST; LIST=y",
+            "readonly LIST=x\nLIST=y unknown",
             "LIST=x; set -e\n[ -n \"$OTHER\" ] && return",
             "LIST=x\n: $((LIST=3))",
             "\nLIST=y\u{fffd}",

@@ -1,12 +1,17 @@
 //! Redirections, and where what is printed goes to.
 
 use brush_parser::ast::{
-    IoFileRedirectKind, IoFileRedirectTarget, IoHereDocument, IoRedirect, Word,
+    self, IoFileRedirectKind, IoFileRedirectTarget, IoHereDocument, IoRedirect,
 };
 
 use crate::facts::{
     reader::Source,
-    shell::{Dialect, effect::Does, run::Shell, state::State},
+    shell::{
+        Dialect,
+        effect::{Does, Word},
+        run::Shell,
+        state::State,
+    },
 };
 
 /// The longest text that is collected, in bytes.
@@ -32,7 +37,7 @@ enum Output {
     /// Nowhere that matters.
     Dropped,
     /// Into this file.
-    File(Option<String>),
+    File(Word),
 }
 
 impl Redirected {
@@ -112,8 +117,9 @@ impl Shell<'_> {
                 let path = self.text(state, &word.value, at);
                 all.may_fail |= path.as_deref() != Some("/dev/null");
                 all.input = path
+                    .and_then(|path| self.absolute(state, &path))
                     .and_then(|path| self.files.read(&path))
-                    .map(|file| file.text.clone());
+                    .map(|file| file.text);
             }
             (Kind::DuplicateOutput, Target::Duplicate(word)) if word.value == "2" => {
                 if matches!(descriptor, None | Some(1)) {
@@ -124,7 +130,7 @@ impl Shell<'_> {
             (Kind::DuplicateOutput, Target::Fd(1)) => {}
             _ => {
                 if matches!(descriptor, None | Some(0 | 1)) {
-                    all.output = Output::File(None);
+                    all.output = Output::File(Word::unknown());
                     all.input = None;
                 }
                 all.may_fail = true;
@@ -132,10 +138,17 @@ impl Shell<'_> {
         }
     }
 
-    fn output_to(&mut self, state: &mut State, word: &Word, all: &mut Redirected, at: &Source) {
-        let path = self.text(state, &word.value, at);
-        all.may_fail |= path.as_deref() != Some("/dev/null");
-        all.output = Output::File(path);
+    fn output_to(
+        &mut self,
+        state: &mut State,
+        word: &ast::Word,
+        all: &mut Redirected,
+        at: &Source,
+    ) {
+        let path = self.target(state, &word.value, at);
+        all.may_fail |= path.known() != Some("/dev/null");
+        let absolute = path.known().and_then(|path| self.absolute(state, path));
+        all.output = Output::File(absolute.map_or(path, Word::new));
     }
 
     fn here_document(
@@ -161,16 +174,18 @@ impl Shell<'_> {
     pub(super) fn write(&mut self, redirected: &Redirected, text: Option<String>, at: &Source) {
         match &redirected.output {
             Output::Passed => {
+                let text = text.filter(|text| text.is_empty() || !self.may_not_print());
                 if let Some(collected) = self.collected.last_mut() {
-                    let all = collected.take().zip(text).map(|(all, more)| all + &more);
-                    *collected = all.filter(|all| all.len() <= LONGEST);
+                    let all = collected.text.take().zip(text);
+                    let all = all.map(|(all, more)| all + &more);
+                    collected.text = all.filter(|all| all.len() <= LONGEST);
                 }
             }
             Output::Dropped => {}
             Output::File(path) => {
                 let path = path.clone();
                 let text = text.filter(|_| !redirected.may_print_more);
-                if path.as_deref() != Some("/dev/null") {
+                if path.known() != Some("/dev/null") {
                     self.effect(Does::Writes { path, text }, at);
                 }
             }

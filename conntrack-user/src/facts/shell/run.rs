@@ -41,8 +41,10 @@ pub(super) struct Shell<'f> {
     unsure: usize,
     /// Whether a failure ends nothing here, as in a condition.
     pub(super) excused: usize,
-    /// What standard output is collected for; its text, if it is known.
-    pub(super) collected: Vec<Option<String>>,
+    /// Standard output that is collected.
+    pub(super) collected: Vec<Collected>,
+    /// By which path the script is run.
+    pub(super) name: Option<String>,
     /// How many commands have been looked at.
     pub(super) commands: usize,
 }
@@ -74,6 +76,14 @@ pub(super) struct Loop {
     pub(super) may_be_left: bool,
 }
 
+/// Standard output that is collected.
+pub(super) struct Collected {
+    /// None if it is not known.
+    pub(super) text: Option<String>,
+    /// How much was in doubt when this began, outside of the process at hand and in it.
+    doubts: (usize, usize),
+}
+
 impl<'f> Shell<'f> {
     pub(super) fn new(files: &'f dyn Files, dialect: Dialect) -> Self {
         Self {
@@ -91,6 +101,7 @@ impl<'f> Shell<'f> {
             unsure: 0,
             excused: 0,
             collected: Vec::new(),
+            name: None,
             commands: 0,
         }
     }
@@ -162,14 +173,43 @@ impl<'f> Shell<'f> {
         let offset = at.line.saturating_sub(1);
         let frame = self.frames.last_mut()?;
         let before = std::mem::replace(&mut frame.first_line, offset);
-        self.collected.push(Some(String::new()));
         let copy = state.clone();
-        self.subshell(|shell| shell.program(copy, text));
+        let (_, printed) =
+            self.collecting(|shell| shell.subshell(|shell| shell.program(copy, text)));
         if let Some(frame) = self.frames.last_mut() {
             frame.first_line = before;
         }
-        let printed = self.collected.pop().flatten()?;
-        Some(printed.trim_end_matches('\n').to_owned())
+        Some(printed?.trim_end_matches('\n').to_owned())
+    }
+
+    /// Collects what something prints; none if that is not known.
+    pub(super) fn collecting<T>(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Option<String>) {
+        self.collected.push(Collected {
+            text: Some(String::new()),
+            doubts: self.doubts(),
+        });
+        let outcome = run(self);
+        let text = self.collected.pop().and_then(|collected| collected.text);
+        (outcome, text)
+    }
+
+    /// How many conditions and ends that are not known lead here: of what a process of its
+    /// own takes over, and of what it does not.
+    fn doubts(&self) -> (usize, usize) {
+        let returned: usize = self.frames.iter().map(|frame| frame.returned.len()).sum();
+        let left = self.loops.iter().filter(|found| found.may_be_left).count();
+        (self.unsure + returned, self.exited.len() + left)
+    }
+
+    /// Whether what is printed now may not be, though the collection of it began.
+    pub(super) fn may_not_print(&self) -> bool {
+        let (outside, inside) = self.doubts();
+        self.collected
+            .last()
+            .is_some_and(|collected| outside > collected.doubts.0 || inside > collected.doubts.1)
     }
 
     /// Runs something in a process of its own, which changes no variables here.
@@ -180,6 +220,8 @@ impl<'f> Shell<'f> {
         let exit = self.exit.clone();
         let exited = std::mem::take(&mut self.exited);
         let loops = std::mem::take(&mut self.loops);
+        let collection = self.collected.last_mut();
+        let doubts = collection.map(|collected| std::mem::take(&mut collected.doubts.1));
         let left: Vec<bool> = self.frames.iter().map(|frame| frame.may_be_left).collect();
         let returned = self.frames.last().map_or(0, |frame| frame.returned.len());
         let end = run(self);
@@ -187,6 +229,9 @@ impl<'f> Shell<'f> {
         self.exit = exit;
         self.exited = exited;
         self.loops = loops;
+        if let Some((collected, doubts)) = self.collected.last_mut().zip(doubts) {
+            collected.doubts.1 = doubts;
+        }
         for (frame, left) in self.frames.iter_mut().zip(left) {
             frame.may_be_left = left;
         }

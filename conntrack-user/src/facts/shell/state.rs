@@ -35,6 +35,10 @@ pub(super) struct State {
     pub(super) stops_at_failure: bool,
     /// `set -u`
     pub(super) stops_at_unset: bool,
+    /// `set -f`: patterns are not replaced by names of files.
+    pub(super) keeps_patterns: bool,
+    /// The working directory, as an absolute path; none if it is not known.
+    pub(super) directory: Option<String>,
 }
 
 impl State {
@@ -50,6 +54,7 @@ impl State {
             *value = Value::Unknown(at.clone());
         }
         self.anything = Some(at.clone());
+        self.directory = None;
         self.status = None;
     }
 
@@ -107,6 +112,10 @@ impl State {
             status: self.status.filter(|_| self.status == other.status),
             stops_at_failure: self.stops_at_failure || other.stops_at_failure,
             stops_at_unset: self.stops_at_unset || other.stops_at_unset,
+            keeps_patterns: self.keeps_patterns || other.keeps_patterns,
+            directory: self
+                .directory
+                .filter(|directory| other.directory.as_ref() == Some(directory)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use brush_parser::{
-    ParseError, Parser, ParserOptions, SourceInfo,
+    ParseError, Parser, ParserOptions, SourceInfo, TokenizerError,
     ast::{Program, SourceLocation},
 };
 
@@ -43,6 +43,21 @@ pub(super) fn parse(text: &str) -> Result<Program, NotUnderstood> {
             line: u32::try_from(line.min(last).max(1)).unwrap_or(u32::MAX),
         }
     })
+}
+
+/// Whether a text ends inside of quotes.
+pub(super) fn is_left_open(text: &str) -> bool {
+    if obstacle(text).is_some() {
+        return false;
+    }
+    let mut parser = Parser::new(Cursor::new(text), &options(), &SourceInfo::default());
+    let Err(ParseError::Tokenizing { inner, .. }) = parser.parse_program() else {
+        return false;
+    };
+    matches!(
+        inner,
+        TokenizerError::UnterminatedSingleQuote(_) | TokenizerError::UnterminatedDoubleQuote(_)
+    )
 }
 
 /// The line that an element begins on.

@@ -14,6 +14,16 @@ pub enum Variable {
     Buckets,
 }
 
+impl Variable {
+    /// Its names, as paths below `/proc/sys`.
+    pub(crate) const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Max => &MAX,
+            Self::Buckets => &BUCKETS,
+        }
+    }
+}
+
 /// The names of the limit, as paths below `/proc/sys`: one variable.
 const MAX: [&str; 4] = [
     "net/netfilter/nf_conntrack_max",
@@ -156,11 +166,11 @@ impl Key {
 
     /// Names of a variable that a pattern matches.
     pub fn matches(&self, variable: Variable) -> impl Iterator<Item = &'static str> {
-        let names: &[&str] = match variable {
-            Variable::Max => &MAX,
-            Variable::Buckets => &BUCKETS,
+        let names = if self.is_pattern() {
+            variable.names()
+        } else {
+            &[]
         };
-        let names = if self.is_pattern() { names } else { &[] };
         names
             .iter()
             .copied()

@@ -3,6 +3,7 @@
 
 use crate::facts::{
     reader::Source,
+    shell::effect::{GAP, Word},
     sysctl::{self, Dialect, Key, Line, Taken, Variable, line, value::taken},
     writers::writer::{Act, Does},
 };
@@ -19,9 +20,67 @@ pub(super) fn mentions(text: &str) -> bool {
     NAMES.iter().any(|name| text.contains(name))
 }
 
-/// Whether a line speaks of the limit outside of its `$(…)` and backquotes. What is in
-/// them is run on its own account; its output, as an argument, sets nothing.
-pub(super) fn mentions_outside_substitutions(line: &str) -> bool {
+/// Whether a line or a name speaks of conntrack, or of sysctls.
+pub(super) fn speaks_of_conntrack(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("conntrack") || text.contains("sysctl")
+}
+
+/// Whether a name with gaps may be one of the limit or the buckets: of a sysctl, with
+/// dots or slashes.
+pub(super) fn may_be_limit(name: &str) -> bool {
+    let name = Word::new(name);
+    let names = Variable::Max
+        .names()
+        .iter()
+        .chain(Variable::Buckets.names());
+    names
+        .into_iter()
+        .any(|path| name.may_be(path) || name.may_be(&path.replace('/', ".")))
+}
+
+/// Whether a path with gaps may be one of the limit or the buckets.
+fn may_be_path_of_limit(path: &Word) -> bool {
+    let names = Variable::Max
+        .names()
+        .iter()
+        .chain(Variable::Buckets.names());
+    let mut paths = names.map(|name| format!("/proc/sys/{name}"));
+    let parameter = |module| format!("/sys/module/{module}/parameters/hashsize");
+    paths.any(|text| path.may_be(&text))
+        || ["nf_conntrack", "ip_conntrack"]
+            .into_iter()
+            .any(|module| path.may_be(&parameter(module)))
+}
+
+/// Whether a script speaks of the limit, or runs `sysctl`, where it does not only read:
+/// outside of its comments, `$(…)` and backquotes, and of `< FILE`.
+pub(super) fn may_set(script: &str) -> bool {
+    script.lines().any(|line| {
+        let line = outside_substitutions(line.trim_start());
+        !line.starts_with('#')
+            && (line.contains("sysctl") || mentions(&line) && !only_reads_file(&line))
+    })
+}
+
+/// Whether the limit is only named as what a line reads.
+fn only_reads_file(line: &str) -> bool {
+    let mut parts = line.split('<');
+    let before = parts.next().unwrap_or_default();
+    !mentions(before)
+        && parts.all(|part| {
+            let word = part
+                .trim_start()
+                .split([' ', '\t', ';', ')', '|', '&'])
+                .next();
+            let rest = &part.trim_start()[word.map_or(0, str::len)..];
+            !mentions(rest)
+        })
+}
+
+/// A line without its `$(…)` and backquotes. What is in them is run on its own account;
+/// its output, as an argument, sets nothing.
+fn outside_substitutions(line: &str) -> String {
     let mut outside = String::new();
     let mut rest = line;
     while let Some(at) = rest.find(['$', '`']) {
@@ -35,7 +94,7 @@ pub(super) fn mentions_outside_substitutions(line: &str) -> bool {
         rest = &from[length..];
     }
     outside.push_str(rest);
-    mentions(&outside)
+    outside
 }
 
 /// How long the substitution is that a text begins with; none if it begins with none.
@@ -69,19 +128,37 @@ pub(super) fn unknown(at: &Source) -> Act {
     }
 }
 
-/// A text is written to a file.
-pub(super) fn written(
-    path: Option<&str>,
+/// A text is written to a file, by a script.
+pub(super) fn written_by(
+    script: &str,
+    path: &Word,
     text: Option<&str>,
     (at, certain): (&Source, bool),
     acts: &mut Vec<Act>,
 ) {
-    let Some(path) = path else {
-        if mentions(&at.text) {
-            acts.push(unknown(at));
-        }
+    if let Some(path) = path.known() {
+        written(path, text, (at, certain), acts);
         return;
+    }
+    let refused = text.is_some_and(|text| taken(text, None) == Taken::Refused);
+    let is_blank = |letter: char| letter == GAP || matches!(letter, '/' | '.');
+    let speaks = if path.with_gaps().chars().all(is_blank) {
+        mentions(&at.text) || may_set(script) && mentions(script)
+    } else {
+        may_be_path_of_limit(path)
     };
+    if speaks && !refused {
+        acts.push(unknown(at));
+    }
+}
+
+/// A text is written to a file.
+pub(super) fn written(
+    path: &str,
+    text: Option<&str>,
+    (at, certain): (&Source, bool),
+    acts: &mut Vec<Act>,
+) {
     let path = normal(path);
     let (variable, name) = if let Some(name) = path.strip_prefix("/proc/sys/") {
         let key = Key::parse(&format!("/{name}"));

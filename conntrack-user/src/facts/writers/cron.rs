@@ -4,7 +4,7 @@ use crate::facts::{
     distribution::Family,
     reader::{Reader, Source, TextFile},
     writers::{
-        commands::Commands,
+        commands::{Commands, wrappers::becomes_root},
         hooks::in_doubt,
         names::{Names, is_guarded},
         scripts::writer,
@@ -62,12 +62,6 @@ impl Users {
         let text = self.0.as_ref();
         user == "root" || text.is_some_and(|text| text.text.lines().any(of_passwd))
     }
-}
-
-/// Whether somebody who is not root may become root for a command.
-pub(super) fn becomes_root(command: &str) -> bool {
-    let mut words = command.split(|c: char| !c.is_ascii_alphanumeric());
-    words.any(|word| ["sudo", "doas", "su", "pkexec"].contains(&word))
 }
 
 /// What a crontab does; without an owner its lines name the user.

@@ -6,8 +6,9 @@ use crate::facts::{
     sysctl::key::matches,
     writers::{
         commands::Commands,
+        lines::joined,
         names::Names,
-        scripts::{joined, writer},
+        scripts::writer,
         writer::{Timing, Writer},
     },
 };

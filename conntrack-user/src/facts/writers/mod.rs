@@ -12,18 +12,18 @@ mod kube_files;
 mod kube_form;
 mod kube_proxy;
 mod kubernetes;
+mod lines;
 mod modules;
 mod names;
 mod nixos;
 mod programs;
 mod proxmox;
 mod scripts;
+mod service_hooks;
 mod start_scripts;
-mod sysctl_command;
 mod tmpfiles;
 mod tuned;
 mod units;
-mod wrappers;
 mod writer;
 
 pub use crate::facts::writers::{
@@ -71,11 +71,13 @@ pub(super) fn read(
         appliance,
     };
     let mut late = hooks::read(reader, host, &commands);
+    late.extend(service_hooks::read(reader, (services, ufw), &commands));
     let hooks = interfaces::read(reader, &commands).into_iter();
     late.extend(hooks.map(|hook| (hook, "networking.service")));
     let (of_units, mut order) = units::read(reader, init, &commands);
     writers.extend(of_units);
     writers.extend(programs::apf(reader));
+    writers.extend(programs::firehol(reader, services));
     let crontabs = cron::read(reader, distribution.family, &commands).into_iter();
     late.extend(crontabs.map(|crontab| (crontab, "cron.service")));
     if init.is_systemd() {

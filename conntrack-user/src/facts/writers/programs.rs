@@ -1,7 +1,8 @@
-//! calicoctl and APF, which set the limit by themselves.
+//! calicoctl, APF and FireHOL, which set the limit by themselves.
 
 use crate::facts::{
     reader::{Reader, TextFile},
+    services::Services,
     sysctl::line::number,
     writers::writer::{Sets, Timing, Writer},
 };
@@ -43,6 +44,42 @@ pub(super) fn apf(reader: &Reader<'_>) -> Option<Writer> {
         knob: format!("set SYSCTL_CONNTRACK in {}", source.file.display()),
         sets: (max != Some(0)).then(|| Sets {
             max,
+            buckets: None,
+            timing: Timing::AtStart,
+            source: source.clone(),
+            reapplies: false,
+            acts: Vec::new(),
+        }),
+        evidence: vec![source],
+    })
+}
+
+/// Where FireHOL is configured; what comes first here counts.
+const FIREHOL: [&str; 2] = [
+    "/etc/firehol/firehol.conf",
+    "/etc/firehol/firehol-defaults.conf",
+];
+
+/// FireHOL sets what its configuration says when it starts, and nothing otherwise.
+pub(super) fn firehol(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
+    let sets =
+        |line: &str| !line.trim_start().starts_with('#') && line.contains("FIREHOL_CONNTRACK_MAX=");
+    let source = FIREHOL
+        .iter()
+        .find_map(|path| reader.text(path)?.first(sets))?;
+    let (_, value) = source.text.split_once('=')?;
+    let value = value.trim().trim_matches(['"', '\'']);
+    if value.is_empty() {
+        return None;
+    }
+    let active = services.starts("firehol");
+    Some(Writer {
+        name: "FireHOL",
+        active,
+        behaviour: "sets the limit whenever it starts".to_owned(),
+        knob: format!("set FIREHOL_CONNTRACK_MAX in {}", source.file.display()),
+        sets: active.then(|| Sets {
+            max: number(value),
             buckets: None,
             timing: Timing::AtStart,
             source: source.clone(),

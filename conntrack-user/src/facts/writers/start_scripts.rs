@@ -13,7 +13,7 @@ use crate::facts::{
         commands::Commands,
         hooks::in_doubt,
         scripts::writer,
-        writer::{Act, Does, Timing, Writer},
+        writer::{Act, Timing, Writer},
     },
 };
 
@@ -286,8 +286,8 @@ fn acts(script: &TextFile, commands: &Commands<'_>) -> Vec<Act> {
     let speaks = mentions(&script.text);
     acts.into_iter()
         .filter(|act| {
-            let is_guess = matches!(act.does, Does::Sets { value: None, .. }) && !act.certain;
-            speaks || !is_guess || act.source.file != script.file
+            let is_of_sysctl = act.source.text.contains("sysctl");
+            speaks || !act.is_guess() || is_of_sysctl || act.source.file != script.file
         })
         .collect()
 }

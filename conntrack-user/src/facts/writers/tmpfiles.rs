@@ -49,6 +49,6 @@ fn lines(file: &TextFile, acts: &mut Vec<crate::facts::writers::writer::Act>) {
         let argument = fields.nth(4).unwrap_or_default().trim_matches(['"', '\'']);
         let plain = !argument.contains(['%', '\\']);
         let at = file.source(number, line);
-        written(Some(path), plain.then_some(argument), (&at, true), acts);
+        written(path, plain.then_some(argument), (&at, true), acts);
     }
 }

@@ -102,6 +102,13 @@ pub enum Applier {
     Tuned,
 }
 
+impl Act {
+    /// Whether it only may be, to a value that is not known.
+    pub(super) const fn is_guess(&self) -> bool {
+        matches!(self.does, Does::Sets { value: None, .. }) && !self.certain
+    }
+}
+
 impl Sets {
     /// Whether this limit is all that it may set.
     pub(crate) fn sets_only(&self, max: u64) -> bool {

@@ -1,5 +1,7 @@
 //! Programs that run another one: `sudo`, `env`, `nice`.
 
+use crate::facts::shell::effect::Word;
+
 /// Programs that run what follows them, with the options that have a value of
 /// their own.
 const WRAPPERS: [(&str, &str); 12] = [
@@ -18,14 +20,20 @@ const WRAPPERS: [(&str, &str); 12] = [
 ];
 
 /// The words of a command without what only runs it: `sudo -n`, `env A=1`.
-pub(super) fn unwrapped(words: &[Option<String>]) -> &[Option<String>] {
+pub(super) fn unwrapped(words: &[Word]) -> &[Word] {
     let mut words = words;
-    while let Some((Some(first), mut rest)) = words.split_first() {
+    while let Some((first, mut rest)) = words.split_first() {
+        let Some(first) = first.known() else {
+            return words;
+        };
         let name = first.rsplit('/').next().unwrap_or(first);
         let Some((_, with_value)) = WRAPPERS.iter().find(|(wrapper, _)| *wrapper == name) else {
             return words;
         };
-        while let Some((Some(word), after)) = rest.split_first() {
+        while let Some((word, after)) = rest.split_first() {
+            let Some(word) = word.known() else {
+                break;
+            };
             let option = word.strip_prefix('-').filter(|_| word != "-");
             if let Some(option) = option {
                 let takes = option.len() == 1 && with_value.contains(option);
@@ -48,6 +56,12 @@ pub(super) fn unwrapped(words: &[Option<String>]) -> &[Option<String>] {
     words
 }
 
+/// Whether somebody who is not root may become root for a command.
+pub(in crate::facts::writers) fn becomes_root(command: &str) -> bool {
+    let mut words = command.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| ["sudo", "doas", "su", "pkexec"].contains(&word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,13 +77,8 @@ mod tests {
             ("sudo", ""),
             ("tee sudo", "tee sudo"),
         ] {
-            let words: Vec<Option<String>> =
-                line.split(' ').map(|word| Some(word.to_owned())).collect();
-            let rest: Vec<&str> = unwrapped(&words)
-                .iter()
-                .flatten()
-                .map(String::as_str)
-                .collect();
+            let words: Vec<Word> = line.split(' ').map(Word::new).collect();
+            let rest: Vec<&str> = unwrapped(&words).iter().filter_map(Word::known).collect();
             assert_eq!(rest.join(" "), left, "{line}");
         }
     }
