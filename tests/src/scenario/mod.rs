@@ -70,6 +70,7 @@ pub static ALL: &[&Scenario] = &[
     &who::WHO,
     &who::CHOSEN,
     &who::CHANGING,
+    &who::saved::SAVED,
     &incident::INCIDENT,
     &incident::IDLENESS,
     &bench_who::BENCH_WHO,
