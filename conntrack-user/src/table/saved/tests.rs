@@ -318,7 +318,7 @@ fn threads_and_streams_read_the_same() {
     assert_eq!(read_content(stream, 1), one);
 }
 
-fn connection(left: &u32) -> String {
+fn connection(left: u32) -> String {
     format!(
         "tcp 6 {left} ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=1 dport=80 src=10.0.0.2 \
          dst=10.0.0.1 sport=80 dport=1 [ASSURED] use=1\n"
@@ -326,7 +326,7 @@ fn connection(left: &u32) -> String {
 }
 
 fn established(remaining: &[u32]) -> Aggregate {
-    let lines: String = remaining.iter().map(connection).collect();
+    let lines: String = remaining.iter().copied().map(connection).collect();
     let circumstances = Circumstances {
         rules: Rules::of((0, 0)),
         timeouts: Timeouts::or_default(|_| None),
