@@ -11,6 +11,7 @@ pub mod commands;
 pub mod engine;
 pub mod facts;
 pub mod incident;
+pub mod input;
 pub mod kernel;
 pub mod logs;
 pub mod observe;

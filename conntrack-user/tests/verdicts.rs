@@ -20,17 +20,18 @@ use conntrack_user::{
     },
     facts::{Facts, root::Root},
     incident::{Census, Evidence, FillingKind, Incident, Kind, Netns, thresholds},
+    input::{file::Content, progress::Silent},
     kernel::{counters::Totals, defaults::Table, limits::Limits, presence::Presence},
     observe::usage::{NamespaceUse, Usage},
     plan::demand::Demand,
     table::{
         aggregate::{Aggregate, Circumstances, HEAVY_KEYS},
         dump::Outcome,
-        entry::Rules,
+        entry::{Entry, Rules},
         filter::Filter,
         idle::{Apart, Look, Pair},
-        listing,
         owners::Owners,
+        saved,
         timeouts::Timeouts,
     },
 };
@@ -165,10 +166,10 @@ impl Staged {
             keys: HEAVY_KEYS,
         });
         let owners = Owners::default();
-        listing::read(self.listing.as_bytes(), &mut |entry| {
-            sums.add(entry, &owners);
-        })
-        .unwrap();
+        let listing = Content::Read(self.listing.clone().into_bytes());
+        let mut add = |entry: &Entry| sums.add(entry, &owners);
+        let reading = saved::read(listing, 1, &Filter::default(), &mut add, &mut Silent);
+        assert_eq!(reading.malformed, 0);
         if let Some(second) = self.second {
             let pairs: Vec<Pair> = sums
                 .in_question

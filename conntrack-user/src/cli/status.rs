@@ -20,6 +20,11 @@ pub struct Status {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
+    /// The saved conntrack table of that tree: output of conntrack -L, or a copy of
+    /// /proc/net/nf_conntrack or ip_conntrack; by default the copy in its proc
+    #[arg(long, value_name = "FILE", requires = "root")]
+    pub table: Option<PathBuf>,
+
     /// Time between the two readings of the kernel's numbers
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
@@ -49,6 +54,7 @@ impl TryFrom<Status> for Options {
         Ok(Self {
             output: arguments.output,
             root: arguments.root,
+            table: arguments.table,
             interval: arguments.interval,
             bounds: Bounds { warning, critical },
         })
@@ -58,6 +64,12 @@ impl TryFrom<Status> for Options {
 #[cfg(test)]
 mod tests {
     use crate::cli::read::tests::{assert_accepted, assert_refused};
+
+    #[test]
+    fn a_saved_table_is_of_a_tree() {
+        assert_accepted("ctdrop status --root box --table table.txt");
+        assert_refused("ctdrop status --table table.txt", 3, "--root");
+    }
 
     #[test]
     fn a_warning_comes_before_what_is_critical() {

@@ -1,6 +1,6 @@
 //! The arguments of `ctdrop who`.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 use crate::{
     cli::values::{address, mark, protocol, zone},
@@ -15,6 +15,13 @@ pub struct Who {
     /// Output: text for people, json for programs (one object a line)
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
+
+    /// Look into this saved table, - for standard input, instead of those of this
+    /// host: output of conntrack -L (plain, -o extended or -o xml), or a copy of
+    /// /proc/net/nf_conntrack or ip_conntrack; plain, or compressed as gz, bz2, xz
+    /// or zst
+    #[arg(long, value_name = "FILE", conflicts_with = "netns")]
+    pub from: Option<PathBuf>,
 
     /// Only this network namespace: its name, inode number, pid:PID or path
     #[arg(long, value_name = "NETNS")]
@@ -62,6 +69,7 @@ impl TryFrom<Who> for Options {
         }
         Ok(Self {
             output: arguments.output,
+            from: arguments.from,
             netns: arguments.netns,
             filter: Filter {
                 family: arguments.family,
@@ -115,6 +123,13 @@ const fn family_of(address: IpAddr) -> Family {
 #[cfg(test)]
 mod tests {
     use crate::cli::read::tests::{assert_accepted, assert_refused};
+
+    #[test]
+    fn a_saved_table_has_no_namespaces_to_choose_from() {
+        assert_accepted("ctdrop who --from table.txt --proto tcp --top 3 -o json");
+        assert_accepted("ctdrop who --from -");
+        assert_refused("ctdrop who --from table.txt --netns gateway", 2, "--netns");
+    }
 
     #[test]
     fn no_entry_is_of_two_families() {

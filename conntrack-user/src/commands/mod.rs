@@ -1,5 +1,6 @@
 //! The commands: options in, words out.
 
+mod bar;
 pub mod daemon;
 pub mod fix;
 pub mod incidents;

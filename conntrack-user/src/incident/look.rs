@@ -1,6 +1,8 @@
 //! Takes the census of a table: of a running kernel, or of a copied tree.
 
-use anyhow::{Context as _, Result};
+use std::{num::NonZero, path::Path, thread};
+
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     facts::root::Root,
@@ -10,16 +12,18 @@ use crate::{
         judge::worst,
         thresholds,
     },
+    input::{file, progress::Silent},
     kernel::{
-        defaults::TCP_TIMEOUT_ESTABLISHED,
         generation::Generation,
         netns::{Namespace, Namespaces},
     },
+    say::text::plain,
     table::{
         aggregate::{Aggregate, Circumstances, HEAVY_KEYS},
         entry::Rules,
-        listing,
+        filter::Filter,
         owners::Owners,
+        saved::{self, SAVED},
         survey,
         timeouts::Timeouts,
     },
@@ -51,32 +55,61 @@ pub fn at_the_worst(namespaces: &[Evidence]) -> Result<Option<Census>> {
     at(namespace).map(Some)
 }
 
-/// The census of the table that a copied tree lists; none if it lists no entry.
-pub fn at_tree(root: &Root) -> Option<Census> {
-    let listing = Generation::ALL
-        .iter()
-        .find_map(|generation| root.read(generation.table_file()).ok().flatten())?;
-    let timeouts = Timeouts::resolve(|name| {
+/// A saved table, with what it does not tell.
+#[derive(Clone, Debug, Default)]
+pub struct SavedTable {
+    /// Its census; none if it has no entry.
+    pub census: Option<Census>,
+    /// What has to be known besides, each as a sentence.
+    pub caveats: Vec<String>,
+}
+
+/// The table that was copied with a tree, or one that is `named`; none if there is
+/// none.
+pub fn at_tree(root: &Root, named: Option<&Path>) -> Result<Option<SavedTable>> {
+    let copied = || {
+        let found = Generation::ALL
+            .iter()
+            .find_map(|generation| root.resolve(generation.table_file()).ok().flatten())?;
+        Some(root.path().join(found.strip_prefix("/").unwrap_or(&found)))
+    };
+    let Some(file) = named.map(Path::to_owned).or_else(copied) else {
+        return Ok(None);
+    };
+    let sysctl = |name: &str| {
         let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
         let old = format!("/proc/sys/net/ipv4/netfilter/ip_conntrack_{name}");
         let found = [path, old]
             .iter()
-            .find_map(|path| root.read(path).ok().flatten());
-        let text = found.map(|found| String::from_utf8_lossy(&found.content).into_owned());
-        // What the kernel begins with, if the copy does not have it.
-        text.or_else(|| (name == ESTABLISHED).then(|| TCP_TIMEOUT_ESTABLISHED.to_string()))
-    });
-    let mut sums = Aggregate::new(Circumstances {
+            .find_map(|path| root.read(path).ok().flatten())?;
+        Some(String::from_utf8_lossy(&found.content).into_owned())
+    };
+    let assumed = sysctl(ESTABLISHED).is_none();
+    let circumstances = Circumstances {
         rules: Rules::of((0, 0)),
-        timeouts,
-        now: 0,
+        timeouts: Timeouts::or_default(sysctl),
+        now: SAVED,
         idle_after: thresholds::IDLE,
         keys: HEAVY_KEYS,
-    });
-    let none = Owners::default();
-    listing::read(listing.content.as_slice(), &mut |entry| {
-        sums.add(entry, &none);
-    })
-    .ok()?;
-    (sums.entries > 0).then(|| Census::of(&sums, &none))
+    };
+    let shown = plain(&file.display().to_string());
+    let advice = "name the file with the table";
+    let (content, _) = file::open(&file, advice, "ctdrop status --root DIR --table /dev/stdin")?;
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let (sums, reading) = saved::add_up(
+        content,
+        threads,
+        &Filter::default(),
+        circumstances,
+        assumed,
+        &mut Silent,
+    );
+    if let Some(why) = saved::words::no_table(&reading, &shown) {
+        bail!(why);
+    }
+    let census = (sums.entries > 0).then(|| Census::of(&sums, &Owners::default()));
+    Ok(Some(SavedTable {
+        census,
+        caveats: saved::words::caveats(&reading, &shown),
+    }))
 }

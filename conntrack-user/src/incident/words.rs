@@ -90,7 +90,7 @@ fn refusal(it: &Refusal) -> String {
     match it {
         Refusal::NothingRefused => "nothing shows that packets are refused".to_owned(),
         Refusal::LacksCounters => {
-            "the tree has no counters, so whether packets are refused is unknown".to_owned()
+            "there are no counters, so whether packets are refused is unknown".to_owned()
         }
         Refusal::TableUse {
             netns,

@@ -29,6 +29,10 @@ pub struct Machine<'a> {
 /// five days (`nf_conntrack_proto_tcp.c: tcp_timeouts`, `5 DAYS`).
 pub const TCP_TIMEOUT_ESTABLISHED: u64 = 432_000;
 
+/// `tcp_timeout_max_retrans` and `tcp_timeout_unacknowledged` in seconds until somebody
+/// changes them: five minutes (`nf_conntrack_proto_tcp.c: tcp_timeouts`, `5 MINS`).
+pub const TCP_TIMEOUT_IN_FLIGHT: u64 = 300;
+
 const GIB: u64 = 1 << 30;
 
 /// The table of `ip_conntrack` without options on a machine with more than 1 GiB of

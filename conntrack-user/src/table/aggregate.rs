@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::table::{
-    entry::{Address, Class, Entry, Eviction, Progress, Rules},
+    entry::{Address, Class, Entry, Eviction, Progress, Rules, TCP_ESTABLISHED},
     heavy_hitters::{Count, HeavyHitters},
     idle::{Estimate, Pair, SecondLook, estimate},
     owners::Owners,
@@ -244,6 +244,18 @@ impl Aggregate {
         true
     }
 
+    /// Takes back what one look has told of idle connections: nothing shows that the
+    /// timeout in force is the one that they were judged by.
+    pub fn doubt_idle(&mut self) {
+        self.idle_unknown += std::mem::take(&mut self.idle_established);
+        self.leave_idle(0, 1);
+        for (class, _, _, entries) in &mut self.overdue {
+            if *class == Class::Tcp(TCP_ESTABLISHED) {
+                *entries = 0;
+            }
+        }
+    }
+
     /// The chance that `early_drop` finds an entry to evict, if these are all entries of
     /// the namespace: see [`Search::chance`](crate::table::early_drop::Search::chance).
     pub fn eviction_chance(&self, buckets: u64) -> f64 {
@@ -261,17 +273,22 @@ impl Aggregate {
         } = &self.circumstances;
         let second = SecondLook::of(pairs, &timeouts.established(), *idle_after);
         if second.looked > 0 {
-            let (idle, looked) = (second.idle, second.looked);
-            self.sources.leave_idle(idle, looked);
-            self.destinations.leave_idle(idle, looked);
-            self.services.leave_idle(idle, looked);
-            self.zones.leave_idle(idle, looked);
-            self.marks.leave_idle(idle, looked);
-            for count in self.owners.values_mut() {
-                count.leave_idle(idle, looked);
-            }
+            self.leave_idle(second.idle, second.looked);
         }
         self.second = Some(second);
+    }
+
+    /// Leaves only a part of the idle connections of each key, as
+    /// [`HeavyHitters::leave_idle`].
+    fn leave_idle(&mut self, idle: u64, looked: u64) {
+        self.sources.leave_idle(idle, looked);
+        self.destinations.leave_idle(idle, looked);
+        self.services.leave_idle(idle, looked);
+        self.zones.leave_idle(idle, looked);
+        self.marks.leave_idle(idle, looked);
+        for count in self.owners.values_mut() {
+            count.leave_idle(idle, looked);
+        }
     }
 
     /// Adds what is known of an entry's times. Each packet sets the remaining time

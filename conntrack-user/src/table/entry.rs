@@ -15,17 +15,17 @@ pub(super) const SEEN_REPLY: u32 = 1 << 1;
 pub(super) const ASSURED: u32 = 1 << 2;
 const DYING: u32 = 1 << 9;
 const FIXED_TIMEOUT: u32 = 1 << 10;
-const OFFLOAD: u32 = 1 << 14;
+pub(super) const OFFLOAD: u32 = 1 << 14;
 
 /// `IPPROTO_TCP`.
 pub const TCP: u8 = 6;
 /// `IPPROTO_UDP`.
 pub const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const DCCP: u8 = 33;
+pub(super) const ICMP: u8 = 1;
+pub(super) const DCCP: u8 = 33;
 const GRE: u8 = 47;
 const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
+pub(super) const SCTP: u8 = 132;
 
 /// `TCP_CONNTRACK_ESTABLISHED`.
 pub const TCP_ESTABLISHED: u8 = 3;
@@ -65,10 +65,27 @@ const DCCP_STATES: [&str; 10] = [
     "INVALID",
 ];
 
-/// The state of TCP of that name.
-pub(super) fn tcp_state(name: &str) -> Option<u8> {
-    let place = TCP_STATES.iter().position(|state| *state == name)?;
+/// The number of the state of that name, of protocols that have states. Linux 2.4
+/// and 2.6 up to 2.6.30 have `LISTEN` where later ones have `SYN_SENT2`
+/// (`ip_conntrack_proto_tcp.c: tcp_conntrack_names`).
+pub(super) fn state_number(protocol: u8, name: &[u8]) -> Option<u8> {
+    let name = match name {
+        b"LISTEN" => b"SYN_SENT2",
+        name => name,
+    };
+    let names = state_names(protocol)?;
+    let place = names.iter().position(|state| state.as_bytes() == name)?;
     u8::try_from(place).ok()
+}
+
+/// The names of the states of a protocol that has some.
+const fn state_names(protocol: u8) -> Option<&'static [&'static str; 10]> {
+    match protocol {
+        TCP => Some(&TCP_STATES),
+        SCTP => Some(&SCTP_STATES),
+        DCCP => Some(&DCCP_STATES),
+        _ => None,
+    }
 }
 
 /// An address of either family; an IPv4 one is mapped (`::ffff:192.0.2.1`).
@@ -279,13 +296,7 @@ impl Entry {
 
     /// Name of the state, of protocols that have states.
     pub fn state_name(protocol: u8, state: Option<u8>) -> Option<&'static str> {
-        let names = match protocol {
-            TCP => &TCP_STATES,
-            SCTP => &SCTP_STATES,
-            DCCP => &DCCP_STATES,
-            _ => return None,
-        };
-        let name = names.get(usize::from(state?));
+        let name = state_names(protocol)?.get(usize::from(state?));
         Some(name.copied().unwrap_or("UNKNOWN"))
     }
 }

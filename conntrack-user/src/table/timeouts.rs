@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, fs};
 
-use crate::table::{
-    entry::{Class, TCP_ESTABLISHED},
-    idle::InForce,
+use crate::{
+    kernel::defaults,
+    table::{
+        entry::{Class, TCP_ESTABLISHED},
+        idle::InForce,
+    },
 };
 
 /// Those of a namespace, in seconds.
@@ -56,6 +59,21 @@ impl Timeouts {
             by_class: by_class.collect(),
             in_flight: IN_FLIGHT.into_iter().filter_map(seconds).max().unwrap_or(0),
         }
+    }
+
+    /// As [`Self::resolve`], of another host; where that is not known, those that make
+    /// established connections idle are the kernel's defaults.
+    pub fn or_default(read: impl Fn(&str) -> Option<String>) -> Self {
+        Self::resolve(|name| {
+            read(name).or_else(|| {
+                let default = match name {
+                    "tcp_timeout_established" => defaults::TCP_TIMEOUT_ESTABLISHED,
+                    name if IN_FLIGHT.contains(&name) => defaults::TCP_TIMEOUT_IN_FLIGHT,
+                    _ => return None,
+                };
+                Some(default.to_string())
+            })
+        })
     }
 
     /// Those of established TCP connections.

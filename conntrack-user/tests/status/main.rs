@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod old_box;
+mod saved_table;
 mod sentences;
 
 use std::{

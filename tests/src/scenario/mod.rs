@@ -73,6 +73,7 @@ pub static ALL: &[&Scenario] = &[
     &who::WHO,
     &who::CHOSEN,
     &who::CHANGING,
+    &who::saved::SAVED,
     &incident::INCIDENT,
     &incident::IDLENESS,
     &culprits::CULPRITS,

@@ -12,6 +12,7 @@ mod observe;
 mod section;
 mod tables;
 mod who;
+mod who_from;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,8 @@ pub(crate) enum Bench {
     Observe,
     /// `ctdrop who` beside `conntrack -L` and a counting awk
     Who,
+    /// `ctdrop who --from` beside awk that counts by source
+    WhoFrom(who_from::Options),
 }
 
 /// Measures it.
@@ -36,5 +39,6 @@ pub(crate) fn bench(bench: &Bench) -> Result<()> {
         Bench::Logs(options) => logs::bench(options),
         Bench::Observe => observe::bench(),
         Bench::Who => who::bench(),
+        Bench::WhoFrom(options) => who_from::bench(options),
     }
 }

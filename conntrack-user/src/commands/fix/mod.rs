@@ -192,7 +192,9 @@ struct Seen {
 /// Looks at the load: twice at a running host, or at what a tree tells.
 fn see(root: &Root, facts: &Facts, options: &Options) -> Seen {
     if !root.is_this_host() {
-        let census = look::at_tree(root);
+        // Without the table it is still known what the limit will be.
+        let table = look::at_tree(root, None).ok().flatten();
+        let census = table.and_then(|table| table.census);
         return Seen {
             demand: Demand::new(vec![Evidence::of_tree(facts)], Vec::new(), census.as_ref()),
             out_of_sight: Vec::new(),

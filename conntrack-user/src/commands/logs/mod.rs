@@ -6,7 +6,6 @@
 pub mod advice;
 mod incident;
 pub mod names;
-mod progress;
 mod remedies;
 pub mod report;
 #[cfg(test)]
@@ -22,7 +21,10 @@ use anyhow::{Result, bail};
 use rustix::system::uname;
 
 use crate::{
-    commands::logs::{names::Names, progress::Bar, report::LogReport},
+    commands::{
+        bar::Bar,
+        logs::{names::Names, report::LogReport},
+    },
     logs::{
         read::{reader::Reader, request::Request, sources, summary::Summary},
         time,

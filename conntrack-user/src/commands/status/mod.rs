@@ -13,7 +13,10 @@ pub mod report;
 mod text;
 mod unknown;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 
@@ -21,7 +24,7 @@ pub use crate::say::finding::State;
 use crate::{
     commands::status::{capacity::Bounds, report::StatusReport},
     facts::{Facts, root::Root},
-    incident::look,
+    incident::look::{self, SavedTable},
     say::{output::Output, stdout},
 };
 
@@ -32,10 +35,25 @@ pub struct Options {
     pub output: Output,
     /// The tree to judge; `/` is the running host.
     pub root: PathBuf,
+    /// The saved table of that tree, if it is not where it was copied from.
+    pub table: Option<PathBuf>,
     /// Time between the two looks at the kernel's numbers.
     pub interval: Duration,
     /// How full a table has to be.
     pub bounds: Bounds,
+}
+
+/// The saved table of a tree. One that was named has to be there; a copied one that
+/// cannot be read is told as what is missing.
+fn table(root: &Root, named: Option<&Path>) -> Result<SavedTable> {
+    match look::at_tree(root, named) {
+        Ok(table) => Ok(table.unwrap_or_default()),
+        Err(error) if named.is_none() => Ok(SavedTable {
+            census: None,
+            caveats: vec![format!("{error:#}")],
+        }),
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks at this host, or at a tree, and says what there is to say.
@@ -46,8 +64,8 @@ pub fn run(options: &Options) -> Result<State> {
         let running = report::read_host(&facts, options.interval)?;
         StatusReport::of_host(facts, running, options.bounds)
     } else {
-        let census = look::at_tree(&root);
-        StatusReport::of_tree(facts, options.root.clone(), census.as_ref(), options.bounds)
+        let table = table(&root, options.table.as_deref())?;
+        StatusReport::of_tree(facts, options.root.clone(), &table, options.bounds)
     };
     match options.output {
         Output::Json => stdout::json(&report)?,

@@ -16,7 +16,10 @@ use crate::{
         unread,
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
-    incident::{Census, Evidence, Incident, Netns, judge_worst, look},
+    incident::{
+        Census, Evidence, Incident, Netns, judge_worst,
+        look::{self, SavedTable},
+    },
     kernel::{
         counters::Totals,
         defaults,
@@ -168,12 +171,16 @@ impl StatusReport {
     }
 
     /// Judges a tree: its numbers are of the moment it was copied.
-    pub fn of_tree(facts: Facts, root: PathBuf, census: Option<&Census>, bounds: Bounds) -> Self {
+    pub fn of_tree(facts: Facts, root: PathBuf, table: &SavedTable, bounds: Bounds) -> Self {
         let numbers = &facts.numbers;
+        let census = table.census.as_ref();
         let namespace = NamespaceUse {
             netns: None,
             name: "host".to_owned(),
-            entries: numbers.limits.entries,
+            entries: numbers
+                .limits
+                .entries
+                .or(census.map(|census| census.entries)),
             max: numbers.limits.max,
             counters: numbers.counters,
             refused: None,
@@ -182,9 +189,11 @@ impl StatusReport {
             growth: None,
             called: Netns::of_tree(),
         };
-        let known = namespace.max.is_some() || namespace.counters.is_some();
+        let known =
+            namespace.max.is_some() || namespace.counters.is_some() || namespace.entries.is_some();
         let usage = Usage {
             namespaces: known.then_some(namespace).into_iter().collect(),
+            warnings: table.caveats.clone(),
             ..Usage::default()
         };
         Self {

@@ -7,11 +7,13 @@ mod look;
 mod progress;
 pub mod report;
 pub mod rows;
+mod saved;
+pub mod saved_file;
 mod summary;
 pub mod text;
 mod turns;
 
-use std::sync::OnceLock;
+use std::{path::PathBuf, sync::OnceLock};
 
 use anyhow::{Result, bail};
 
@@ -31,6 +33,9 @@ use crate::{
 pub struct Options {
     /// Form of the output.
     pub output: Output,
+    /// The saved table to look into, instead of those of this host; `-` is standard
+    /// input.
+    pub from: Option<PathBuf>,
     /// The only network namespace to look into: its name, inode number, `pid:PID`
     /// or path; all of them if none is given.
     pub netns: Option<String>,
@@ -46,12 +51,17 @@ pub struct Options {
 /// could be read; of an empty one it is enough to know that it is empty. The state is
 /// unknown if those that could be read are empty, and there are others.
 pub fn run(options: &Options) -> Result<State> {
-    let release = Release::running()?;
     let services = if options.service_names {
         Services::read()?
     } else {
         Services::default()
     };
+    if let Some(file) = &options.from {
+        let report = saved::read(file, &options.filter, options.top)?;
+        say(&report, options.output, &services, false)?;
+        return Ok(report.saved.map_or(State::Unknown, |saved| saved.state()));
+    }
+    let release = Release::running()?;
     let mut summary = Summary {
         release: release.text.clone(),
         conntrack: Presence::read()?,

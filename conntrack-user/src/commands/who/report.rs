@@ -3,9 +3,12 @@
 use serde::Serialize;
 
 use crate::{
-    commands::who::rows::{
-        Age, Group, MarkValue, OwnerName, Place, Row, ServiceName, StateRow, TimeRange, Zone,
-        group, owner_rows, place, ranges, service_name, state_rows,
+    commands::who::{
+        rows::{
+            Age, Group, MarkValue, OwnerName, Place, Row, ServiceName, StateRow, TimeRange, Zone,
+            group, owner_rows, place, ranges, service_name, state_rows,
+        },
+        saved_file::SavedFile,
     },
     incident::{Census, Evidence, Incident, Remedies, judge, remedy},
     kernel::{container::Container, limits::Limits},
@@ -77,6 +80,8 @@ pub struct NamespaceReport {
     pub would_free: Remedies,
     /// How the dump went.
     pub dump: Dump,
+    /// The file, if it is a saved table.
+    pub saved: Option<SavedFile>,
 }
 
 /// How a dump went.
@@ -208,6 +213,7 @@ impl NamespaceReport {
                 list: remedy::freeing(&census),
             },
             dump: dump(seen, context.filter),
+            saved: None,
         }
     }
 }

@@ -60,13 +60,21 @@ pub fn lines(report: &NamespaceReport, services: &Services) -> Vec<String> {
         }));
     }
     lines.extend(would_free(report));
-    lines.extend(filters(&report.dump, report.entries));
-    lines.extend(caveats(&report.dump));
+    match &report.saved {
+        Some(saved) => lines.extend(saved.caveats.iter().cloned()),
+        None => {
+            lines.extend(filters(&report.dump, report.entries));
+            lines.extend(caveats(&report.dump));
+        }
+    }
     lines
 }
 
 fn header(report: &NamespaceReport) -> String {
-    let entries = report.dump.entries_before.unwrap_or(report.entries);
+    let entries = match &report.saved {
+        Some(_) => report.dump.received,
+        None => report.dump.entries_before.unwrap_or(report.entries),
+    };
     let of_max = report.max.map(|max| format!(" ({})", share(entries, max)));
     let container = report
         .container
@@ -77,12 +85,14 @@ fn header(report: &NamespaceReport) -> String {
     } else {
         String::new()
     };
+    let of = match report.saved {
+        Some(_) => counted_entries(entries),
+        None => format!("{} of {} entries", number(entries), optional(report.max)),
+    };
     format!(
-        "{BOLD}{}{BOLD:#}{}: {} of {} entries{}{asked}",
+        "{BOLD}{}{BOLD:#}{}: {of}{}{asked}",
         plain(&report.name),
         container.unwrap_or_default(),
-        number(entries),
-        optional(report.max),
         of_max.unwrap_or_default(),
     )
 }
@@ -204,7 +214,11 @@ fn remaining(what: &str, ranges: &[TimeRange]) -> String {
 
 fn age(report: &NamespaceReport) -> String {
     if report.age.known == 0 {
-        return "age        unknown: net.netfilter.nf_conntrack_timestamp is off".to_owned();
+        let why = match &report.saved {
+            Some(_) => "the saved table does not tell it",
+            None => "net.netfilter.nf_conntrack_timestamp is off",
+        };
+        return format!("age        unknown: {why}");
     }
     let unknown = report.entries.saturating_sub(report.age.known);
     let rest = if unknown > 0 {

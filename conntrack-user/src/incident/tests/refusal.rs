@@ -38,7 +38,7 @@ fn a_tree_without_counters_does_not_say_that_nothing_is_refused() {
     assert_eq!(found.kind, Kind::None);
     assert_eq!(
         found.sentences(),
-        ["the tree has no counters, so whether packets are refused is unknown"]
+        ["there are no counters, so whether packets are refused is unknown"]
     );
     let counted = judge(&calm(), None);
     assert_eq!(counted.sentences(), ["no packets are refused"]);

@@ -10,13 +10,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
+    input::progress::Progress,
     logs::{
         account::{
             attribution::Attribution,
             filter::{Covered, short},
         },
         format::{event::Event, journal, stamp::Stamp},
-        read::progress::Progress,
     },
     say::text::plain,
 };

@@ -1,7 +1,7 @@
 //! Reads logs, one after the other, and adds them up.
 
 use std::{
-    io::{self, BufReader, Read},
+    io,
     num::NonZeroUsize,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -12,16 +12,15 @@ use anyhow::{Result, anyhow};
 use jiff::tz::TimeZone;
 
 use crate::{
+    input::{file, progress::Progress},
     logs::{
         account::{
             attribution::Attribution, filter::Filter, sums::LogSums, tally::Tally,
             year::YearTracker,
         },
         read::{
-            compression::{Decoded, decoded},
-            encoding, journalctl, kernel_log,
+            COMMAND, journalctl, kernel_log,
             part::{self, Part},
-            progress::Progress,
             request::Request,
             sources::{self, Log},
             summary::{Source, Summary, Unreadable},
@@ -163,10 +162,8 @@ impl Reader<'_> {
         let mut sums = self.sums(&filter);
         sums.begin_part(now(), self.year);
         let name = STDIN;
-        let stdin = BufReader::with_capacity(64 << 10, io::stdin());
-        let stream: Box<dyn Read> = match decoded(stdin).and_then(encoding::plain_text) {
-            Ok(Decoded::Decompressed(stream)) => stream,
-            Ok(Decoded::Plain(reader)) => Box::new(reader),
+        let stream = match file::standard_input(COMMAND) {
+            Ok(stream) => stream,
             Err(error) => return self.unreadable(name.to_owned(), &error.into()),
         };
         self.progress.begin(name, None);

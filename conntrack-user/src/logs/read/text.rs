@@ -8,6 +8,10 @@ use std::{
 use jiff::tz::TimeZone;
 
 use crate::{
+    input::{
+        file::{Content, release},
+        progress::Progress,
+    },
     kernel::message::Message,
     logs::{
         account::{attribution::Attribution, year::YearTracker},
@@ -17,10 +21,7 @@ use crate::{
             line::Line,
             unknown::Form,
         },
-        read::{
-            part::{Content, Part},
-            progress::Progress,
-        },
+        read::part::Part,
         search::{
             blocks,
             scanner::{Found, LONGEST, Scanner, Skipped},
@@ -190,14 +191,6 @@ fn take_found(sums: &mut Attribution<'_>, found: &Found, boot: &dyn Fn(u64, u64)
     for event in &found.events {
         sums.take(event, boot);
     }
-}
-
-/// Gives back the memory of a part that has been searched.
-fn release(map: &memmap2::Mmap, from: usize, to: usize) {
-    // SAFETY: the mapping is of a file and read-only; what is looked at again is
-    // read from the file again.
-    let _ =
-        unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, to - from) };
 }
 
 /// How much of a log tells whether it has entries of several lines.

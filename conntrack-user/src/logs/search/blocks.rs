@@ -1,133 +1,24 @@
-//! Takes a log apart into blocks of whole lines, and has them searched.
+//! Searches a log, block by block.
 
-use std::{
-    io::{self, Read},
-    sync::mpsc::sync_channel,
-    thread,
+use std::io::{self, Read};
+
+use crate::{
+    input::blocks,
+    logs::search::scanner::{Found, Scanner},
 };
 
-use crate::logs::search::scanner::{Found, LONGEST, Scanner};
-
-/// Bytes of a block.
-const BLOCK: usize = 1 << 20;
-
-/// Blocks that a thread may be ahead of what has been taken in.
-const AHEAD: usize = 8;
-
-/// The lines that begin in a block: where the first begins and the last ends.
-fn lines_of(data: &[u8], block: usize) -> Option<(usize, usize)> {
-    let begin = block * BLOCK;
-    let limit = (begin + BLOCK).min(data.len());
-    let start = if begin == 0 {
-        0
-    } else {
-        begin + memchr::memchr(b'\n', &data[begin - 1..limit - 1])?
-    };
-    // A line that does not end is cut.
-    let longest = (limit + LONGEST + 1).min(data.len());
-    let end =
-        memchr::memchr(b'\n', &data[limit - 1..longest]).map_or(longest, |newline| limit + newline);
-    Some((start, end))
+/// Searches a log that is in memory: as [`blocks::scan_all`].
+pub fn scan_all(data: &[u8], threads: usize, scanner: &Scanner, take: impl FnMut(Found, usize)) {
+    blocks::scan_all(data, threads, |lines, at| scanner.scan(lines, at), take);
 }
 
-/// Searches a log that is in memory, with as many threads as are given, and
-/// calls `take` with what each block holds and how far it reaches, in order.
-pub fn scan_all(
-    data: &[u8],
-    threads: usize,
-    scanner: &Scanner,
-    mut take: impl FnMut(Found, usize),
-) {
-    let blocks = data.len().div_ceil(BLOCK);
-    let search = |block| match lines_of(data, block) {
-        Some((start, end)) => scanner.scan(&data[start..end], start as u64),
-        None => Found::default(),
-    };
-    let reaches = |block: usize| ((block + 1) * BLOCK).min(data.len());
-    let threads = threads.min(blocks);
-    if threads <= 1 {
-        for block in 0..blocks {
-            take(search(block), reaches(block));
-        }
-        return;
-    }
-    thread::scope(|scope| {
-        let search = &search;
-        let channels: Vec<_> = (0..threads)
-            .map(|first| {
-                let (found, taken) = sync_channel(AHEAD);
-                scope.spawn(move || {
-                    for block in (first..blocks).step_by(threads) {
-                        if found.send(search(block)).is_err() {
-                            return;
-                        }
-                    }
-                });
-                taken
-            })
-            .collect();
-        for block in 0..blocks {
-            // It ends early only if its thread has panicked, which the scope
-            // passes on.
-            let Ok(found) = channels[block % threads].recv() else {
-                return;
-            };
-            take(found, reaches(block));
-        }
-    });
-}
-
-/// Searches a log that is read from somewhere, as far as that goes, and calls
-/// `take` with what each block holds.
+/// Searches a log that is read from somewhere: as [`blocks::scan_stream`].
 pub fn scan_stream(
-    mut source: impl Read,
+    source: impl Read,
     scanner: &Scanner,
-    mut take: impl FnMut(Found, usize),
+    take: impl FnMut(Found, usize),
 ) -> io::Result<()> {
-    let mut buffer = vec![0; BLOCK];
-    let mut filled = 0;
-    let mut offset = 0;
-    // Whether the line that goes on here was too long to be kept.
-    let mut in_long = false;
-    let mut outcome = Ok(());
-    loop {
-        let read = match source.read(&mut buffer[filled..]) {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                outcome = Err(error);
-                0
-            }
-        };
-        filled += read;
-        if read > 0 && filled < buffer.len() {
-            continue;
-        }
-        let last = read == 0;
-        let end = if last {
-            filled
-        } else {
-            memchr::memrchr(b'\n', &buffer[..filled]).map_or(filled, |newline| newline + 1)
-        };
-        let start = if in_long {
-            memchr::memchr(b'\n', &buffer[..end]).map_or(end, |newline| newline + 1)
-        } else {
-            0
-        };
-        in_long = end > 0 && buffer[end - 1] != b'\n';
-        if start < end {
-            take(
-                scanner.scan(&buffer[start..end], offset + start as u64),
-                end,
-            );
-        }
-        if last {
-            return outcome;
-        }
-        offset += end as u64;
-        buffer.copy_within(end..filled, 0);
-        filled -= end;
-    }
+    blocks::scan_stream(source, |lines, at| scanner.scan(lines, at), take)
 }
 
 #[cfg(test)]
@@ -135,7 +26,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::logs::format::event::{Event, What};
+    use crate::{
+        input::blocks::BLOCK,
+        logs::format::event::{Event, What},
+    };
 
     fn events(data: &[u8], threads: usize) -> Vec<Event> {
         let mut events = Vec::new();

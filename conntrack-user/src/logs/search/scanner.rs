@@ -63,7 +63,7 @@ impl Skipped {
 }
 
 /// The longest line that is looked at. The kernel's own end at 1 KiB.
-pub const LONGEST: usize = 64 * 1024;
+pub use crate::input::blocks::LONGEST;
 
 /// The searchers.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use jiff::tz::TimeZone;
 use super::{FULL, in_2012, read_files};
 use crate::{
     commands::logs::{report::LogReport, text},
+    input::progress::Silent,
     kernel::netns::called::Netns,
-    logs::read::{progress::Silent, reader::Reader, request::Request},
+    logs::read::{reader::Reader, request::Request},
 };
 
 /// The codes and the steps.

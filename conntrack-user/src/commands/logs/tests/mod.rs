@@ -19,8 +19,9 @@ use serde_json::Value;
 
 use crate::{
     commands::logs::{names::Names, report::LogReport, text},
+    input::progress::Silent,
     logs::{
-        read::{progress::Silent, reader::Reader, request::Request},
+        read::{reader::Reader, request::Request},
         time::When,
     },
 };

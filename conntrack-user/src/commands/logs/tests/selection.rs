@@ -5,10 +5,12 @@ use std::fs;
 use jiff::tz::TimeZone;
 
 use super::{EL5, FULL, hosts, in_2012, read_files, read_paths, report_of, when};
-use crate::logs::read::{
-    progress::Silent,
-    reader::Reader,
-    request::{EmptyPeriod, Request},
+use crate::{
+    input::progress::Silent,
+    logs::read::{
+        reader::Reader,
+        request::{EmptyPeriod, Request},
+    },
 };
 
 #[test]

@@ -1,6 +1,7 @@
 //! `ctdrop who` names who fills a table.
 
 mod report;
+pub mod saved;
 mod tables;
 
 use std::{

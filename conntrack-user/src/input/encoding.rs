@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use crate::logs::read::compression::Decoded;
+use crate::input::compression::Decoded;
 
 /// How much is looked at to find the encoding out.
 const LOOKED_AT: usize = 64 << 10;
@@ -53,7 +53,7 @@ fn encoding(begin: &[u8]) -> Option<Encoding> {
 /// # Errors
 ///
 /// It cannot be read.
-pub(super) fn plain_text<R: BufRead + 'static>(file: Decoded<R>) -> io::Result<Decoded<R>> {
+pub(crate) fn plain_text<R: BufRead + 'static>(file: Decoded<R>) -> io::Result<Decoded<R>> {
     match file {
         Decoded::Plain(reader) => plain(reader),
         Decoded::Decompressed(stream) => {

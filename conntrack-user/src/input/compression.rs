@@ -1,4 +1,4 @@
-//! How logs are compressed, told by their first bytes.
+//! How files are compressed, told by their first bytes.
 
 use std::io::{self, BufRead, Read};
 
@@ -41,11 +41,14 @@ fn compression(magic: &[u8]) -> Option<Compression> {
 /// # Errors
 ///
 /// `reader` cannot be read; or it is in a format that cannot be read here
-/// ([`io::ErrorKind::Unsupported`]): the error says which, and the command that
-/// reads it.
-pub(super) fn decoded<R: BufRead + 'static>(mut reader: R) -> io::Result<Decoded<R>> {
+/// ([`io::ErrorKind::Unsupported`]): the error says which, and how `command` reads
+/// it from another program.
+pub(crate) fn decoded<R: BufRead + 'static>(
+    mut reader: R,
+    command: &str,
+) -> io::Result<Decoded<R>> {
     let magic = reader.fill_buf()?;
-    if let Some(why) = unsupported(magic) {
+    if let Some(why) = unsupported(magic, command) {
         return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
     Ok(match compression(magic) {
@@ -59,8 +62,8 @@ pub(super) fn decoded<R: BufRead + 'static>(mut reader: R) -> io::Result<Decoded
     })
 }
 
-/// A log that is open, and its text.
-pub(super) enum Decoded<R> {
+/// A file that is open, and its text.
+pub(crate) enum Decoded<R> {
     /// Text as it is.
     Plain(R),
     /// Text that is decompressed while it is read.
@@ -138,7 +141,7 @@ impl<R: BufRead> Read for Zstd<R> {
 }
 
 /// How files begin whose text cannot be read here, what they are, and the command
-/// that reads them. `FILE` stands for the file.
+/// that reads them. `FILE` stands for the file, `COMMAND` for what wants its text.
 const UNSUPPORTED: [(&[u8], &str, &str); 6] = [
     (
         // src/libsystemd/sd-journal/journal-def.h: HEADER_SIGNATURE
@@ -149,35 +152,28 @@ const UNSUPPORTED: [(&[u8], &str, &str); 6] = [
     (
         b"\x04\x22\x4d\x18",
         "compressed by lz4",
-        "lz4 -dc FILE | ctdrop logs -",
+        "lz4 -dc FILE | COMMAND",
     ),
     (
         b"\x02\x21\x4c\x18",
         "compressed by lz4",
-        "lz4 -dc FILE | ctdrop logs -",
+        "lz4 -dc FILE | COMMAND",
     ),
-    (
-        b"PK\x03\x04",
-        "a zip archive",
-        "unzip -p FILE | ctdrop logs -",
-    ),
+    (b"PK\x03\x04", "a zip archive", "unzip -p FILE | COMMAND"),
     (
         b"7z\xbc\xaf\x27\x1c",
         "a 7z archive",
-        "7z x -so FILE | ctdrop logs -",
+        "7z x -so FILE | COMMAND",
     ),
-    (
-        b"\x1f\x9d",
-        "compressed by compress",
-        "zcat FILE | ctdrop logs -",
-    ),
+    (b"\x1f\x9d", "compressed by compress", "zcat FILE | COMMAND"),
 ];
 
 /// What a file is that begins like this and cannot be read here, and what to do.
-fn unsupported(magic: &[u8]) -> Option<String> {
+fn unsupported(magic: &[u8], command: &str) -> Option<String> {
     let (_, what, remedy) = UNSUPPORTED
         .iter()
         .find(|(begin, _, _)| magic.starts_with(begin))?;
+    let remedy = remedy.replace("COMMAND", command);
     Some(format!(
         "it is {what}, which ctdrop cannot read; use: {remedy}"
     ))
@@ -189,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_format_that_another_program_reads_is_named() {
-        let journal = unsupported(b"LPKSHHRH\0\0").unwrap();
+        let journal = unsupported(b"LPKSHHRH\0\0", "ctdrop logs -").unwrap();
         assert!(
             journal.contains("journalctl --file=FILE -o export"),
             "{journal}"
@@ -200,7 +196,8 @@ mod tests {
             (b"7z\xbc\xaf\x27\x1c", "7z"),
             (b"\x1f\x9d\x90", "compress"),
         ] {
-            assert!(unsupported(magic).unwrap().contains(name));
+            let why = unsupported(magic, "ctdrop logs -").unwrap();
+            assert!(why.contains(name) && why.ends_with("FILE | ctdrop logs -"));
         }
         for magic in [
             b"Mar 12 13:40:34 gate kernel: ".as_slice(),
@@ -208,7 +205,7 @@ mod tests {
             b"LPKS",
             b"__CURSOR=",
         ] {
-            assert_eq!(unsupported(magic), None);
+            assert_eq!(unsupported(magic, "ctdrop logs -"), None);
         }
     }
 }

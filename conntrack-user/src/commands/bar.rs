@@ -1,21 +1,21 @@
-//! How far a long scan is, on standard error if that is a terminal.
+//! How far reading of a large file is, on standard error if that is a terminal.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::logs::read::progress::Progress;
+use crate::input::progress::Progress;
 
-/// Nothing is shown of scans that end sooner.
+/// Nothing is shown of what ends sooner.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A bar for each log that takes long.
+/// A bar for each file that takes long.
 #[derive(Default)]
-pub(super) struct Bar {
+pub(crate) struct Bar {
     source: Option<Source>,
 }
 
-/// The log that is read now.
+/// The file that is read now.
 struct Source {
     name: String,
     length: Option<u64>,
