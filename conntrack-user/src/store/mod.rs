@@ -20,7 +20,7 @@ pub mod record;
 mod schema;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 pub use self::{open::Opened, read::Reader, write::Store};
