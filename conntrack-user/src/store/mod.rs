@@ -21,6 +21,7 @@ mod schema;
 mod select;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod timeline;
 mod write;
 
 pub use self::{open::Opened, read::Reader, write::Store};
