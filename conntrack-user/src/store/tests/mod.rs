@@ -167,6 +167,22 @@ pub(crate) fn recorded_of_this_boot(
     (place.directory, path)
 }
 
+/// A file of the host `gateway`: intervals that end so many seconds after the begin of a
+/// test, and the packets that were refused in each second of them.
+pub(crate) fn recorded_of_gateway(seconds: impl Iterator<Item = (i64, u16)>) -> (TempDir, PathBuf) {
+    let place = Place::new();
+    let mut store = place.store();
+    let boot = store.begun().at.boot;
+    let intervals = seconds.map(|(end, flows)| second(moment(boot, end), flows));
+    let record = Record {
+        intervals: intervals.collect(),
+        ..host(&store)
+    };
+    store.write(&record).unwrap();
+    let path = place.path();
+    (place.directory, path)
+}
+
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |file| file.len())
 }
