@@ -177,7 +177,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::engine::{fake::Fake, options::Options};
+    use crate::{
+        engine::{fake::Fake, options::Options},
+        incident::TimeToFull,
+    };
 
     /// The lines of a short observation.
     async fn lines() -> Vec<Value> {
@@ -246,5 +249,39 @@ mod tests {
             (flow["reason"].as_str(), flow["netns_name"].as_str()),
             (Some("table_full"), Some("net:[7]"))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tables_that_fill_are_named_only_if_there_are_some() {
+        let options = Options {
+            duration: Some(Duration::from_millis(1500)),
+            ..Options::default()
+        };
+        let mut engine = Fake::default().engine(options, std::future::pending());
+        let filling = [Filling {
+            netns: 7,
+            name: "blue".to_owned(),
+            entries: 800,
+            max: 1000,
+            time: TimeToFull {
+                seconds: 720.0,
+                earliest: 540.0,
+                latest: 1020.0,
+                rate: 0.3,
+            },
+        }];
+        let line = |update: &Update, filling: &[Filling]| {
+            serde_json::to_value(Line::of(update, filling, None)).unwrap()
+        };
+        while let Some(update) = engine.next().await.unwrap() {
+            if matches!(update, Update::Interval(_)) {
+                assert_eq!(line(&update, &[]).get("filling"), None);
+                let table = &line(&update, &filling)["filling"][0];
+                assert_eq!(
+                    (&table["name"], &table["latest"]),
+                    (&"blue".into(), &1020.0.into())
+                );
+            }
+        }
     }
 }
