@@ -10,6 +10,7 @@ use conntrack_user::{
     commands::{
         status::{
             capacity::Bounds,
+            forecast::Recorded,
             report::{Running, StatusReport as Status},
         },
         who::report::{Context, NamespaceReport as Who, Seen},
@@ -257,6 +258,7 @@ impl Staged {
                 apart: Duration::from_secs(1),
                 ..Usage::default()
             },
+            recorded: Recorded::default(),
             census: Some(self.census()),
             filling_unknown: None,
             expected_backend: None,
@@ -312,8 +314,8 @@ fn namespace(called: Netns, entries: u64, growth: Totals) -> NamespaceUse {
         counters: Some(growth),
         refused: None,
         trend: None,
-        full_in: None,
         growth: Some(growth),
+        samples: Vec::new(),
         called,
     }
 }

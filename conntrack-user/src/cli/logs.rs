@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::{
     cli::values::{threads, year},
-    commands::logs::Options,
+    commands::{daemon::STATE, logs::Options},
     logs::{read::request::Request, time::When},
     say::output::Output,
 };
@@ -47,6 +47,11 @@ pub struct Logs {
     /// Number of threads that search; by default one for each processor
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
+
+    /// Set the exact counts that ctdrop daemon has recorded in this directory beside those
+    /// of the log
+    #[arg(long, value_name = "DIR", default_value = STATE)]
+    pub state_dir: PathBuf,
 }
 
 impl From<Logs> for Options {
@@ -62,6 +67,7 @@ impl From<Logs> for Options {
                 year: arguments.year,
                 threads: arguments.threads,
             },
+            state: arguments.state_dir,
         }
     }
 }

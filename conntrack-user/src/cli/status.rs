@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     cli::values::{interval, percent},
-    commands::status::{Options, capacity::Bounds},
+    commands::{
+        daemon::STATE,
+        status::{Options, capacity::Bounds},
+    },
     say::output::Output,
 };
 
@@ -36,6 +39,11 @@ pub struct Status {
     /// A table this full is critical, in per cent of the limit
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
     pub critical: u8,
+
+    /// Take the trend of each table from what ctdrop daemon has recorded in this directory,
+    /// if that is there and recent
+    #[arg(long, value_name = "DIR", default_value = STATE)]
+    pub state_dir: PathBuf,
 }
 
 impl TryFrom<Status> for Options {
@@ -57,6 +65,7 @@ impl TryFrom<Status> for Options {
             table: arguments.table,
             interval: arguments.interval,
             bounds: Bounds { warning, critical },
+            state: arguments.state_dir,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::{net::IpAddr, num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 use clap::builder::TypedValueParser;
 
 use crate::{
+    commands::watch::options::Speed,
     say::{protocol, reason::ReasonName},
     store::keep::LEAST_BYTES,
     table::filter::Mark,
@@ -58,6 +59,18 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         return Err("must be longer than 0".to_owned());
     }
     Ok(parsed)
+}
+
+/// How fast something is played back.
+pub(super) fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    let number = text.parse().ok();
+    number
+        .filter(|speed: &f64| speed.is_finite() && *speed > 0.0)
+        .map(Speed::Times)
+        .ok_or_else(|| "give a number above 0, such as 10 or 0.5, or max".to_owned())
 }
 
 /// A size in bytes, with a unit of 1,024.

@@ -4,9 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     auto::guard,
-    cli::values::{duration, interval, limit, protocol, reason},
-    commands::watch,
+    cli::values::{duration, interval, limit, protocol, reason, speed},
+    commands::watch::{self, options::Speed},
     engine::{self, by::By},
+    logs::time::When,
     observe::{arming::Arm, backend::Backend},
     say::{output::Output, reason::ReasonName},
     store::keep::Bounds,
@@ -93,7 +94,41 @@ pub struct Watch {
     /// Print only the final totals, and fixes that are made
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// Observe nothing: play back what ctdrop daemon or --record has written to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = OBSERVING)]
+    pub replay: Option<PathBuf>,
+
+    /// So many times as fast as it was recorded, such as 10 or 0.5; max does not wait
+    #[arg(long, value_name = "N", value_parser = speed, default_value = "1", requires = "replay")]
+    pub speed: Speed,
+
+    /// Play back only what was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
+    /// RFC 3339, or 2h for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "replay")]
+    pub since: Option<When>,
+
+    /// Play back only what was recorded up to this time
+    #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "replay")]
+    pub until: Option<When>,
 }
+
+/// The options that are about what is observed, which a replay cannot change.
+const OBSERVING: [&str; 13] = [
+    "interval",
+    "duration",
+    "by",
+    "all_flows",
+    "netns",
+    "proto",
+    "reason",
+    "backend",
+    "arm",
+    "release_module",
+    "fix",
+    "ceiling",
+    "record",
+];
 
 impl TryFrom<Watch> for watch::options::Options {
     /// What contradicts what.
@@ -131,6 +166,12 @@ impl TryFrom<Watch> for watch::options::Options {
             record: watch.record.map(|file| watch::options::Record {
                 file,
                 bounds: Bounds::default(),
+            }),
+            replay: watch.replay.map(|file| watch::options::Replay {
+                file,
+                speed: watch.speed,
+                since: watch.since,
+                until: watch.until,
             }),
         })
     }
@@ -196,5 +237,32 @@ mod tests {
         assert_accepted("ctdrop watch --fix plan --ceiling 9");
         assert_accepted("ctdrop watch --fix auto --ceiling 9");
         assert_accepted("ctdrop watch");
+    }
+
+    #[test]
+    fn a_replay_observes_nothing() {
+        assert_accepted("ctdrop watch --replay x.db --speed 10 --since 2h --top 3 -o json -q");
+        assert_accepted("ctdrop watch --replay x.db --speed max");
+        for observing in [
+            "--backend fexit",
+            "--arm auto",
+            "--fix plan",
+            "--netns host",
+            "--interval 2s",
+            "--record y.db",
+            "--by src",
+        ] {
+            let line = format!("ctdrop watch --replay x.db {observing}");
+            assert_refused(&line, 2, "cannot be used with");
+        }
+        assert_refused("ctdrop watch --speed 2", 2, "--replay <FILE>");
+        assert_refused("ctdrop watch --since 2h", 2, "--replay <FILE>");
+        for bad in ["0", "-1", "fast", "inf", "nan"] {
+            let line = format!("ctdrop watch --replay x.db --speed={bad}");
+            assert_refused(&line, 2, "such as 10 or 0.5, or max");
+        }
+        let options = watch(&["--replay", "x.db"]).unwrap();
+        let options = watch::options::Options::try_from(options).unwrap();
+        assert_eq!(options.replay.unwrap().speed, Speed::Times(1.0));
     }
 }

@@ -66,6 +66,7 @@ pub async fn run(
             file: file(state),
             bounds: options.bounds,
         }),
+        replay: None,
     };
     watch::run(watch, shutdown).await
 }

@@ -36,6 +36,9 @@ pub struct Figures {
     pub discrepancy: Discrepancy,
     /// See [`Snapshot::unchecked`].
     pub unchecked: u64,
+    /// Of what was recorded, which is without `kernel`: whether the counts and the kernel's
+    /// counters agreed; none of what is observed.
+    pub recorded: Option<bool>,
     /// How many packets were lost, where only counters tell; of all reasons.
     pub range: Option<PacketRange>,
     /// Packets lost by namespace; where only counters tell, for all reasons.
@@ -120,7 +123,8 @@ impl Figures {
     /// Whether the counts and the kernel's counters agree to the packet. Not
     /// so if there were no counters to compare the counts with.
     pub fn reconciled(&self) -> bool {
-        self.discrepancy.total() == 0 && !self.kernel.is_empty()
+        let agree = self.recorded.unwrap_or(!self.kernel.is_empty());
+        self.discrepancy.total() == 0 && agree
     }
 
     /// What has come since an earlier collection. What is said of the whole
@@ -142,6 +146,7 @@ impl Figures {
             kernel: more(&self.kernel, &earlier.kernel),
             discrepancy: self.discrepancy,
             unchecked: self.unchecked,
+            recorded: self.recorded,
             range: self
                 .range
                 .map(|range| range.since(earlier.range.unwrap_or_default())),
@@ -165,6 +170,7 @@ impl Figures {
             kernel: added(&self.kernel, &later.kernel),
             discrepancy: later.discrepancy,
             unchecked: later.unchecked,
+            recorded: later.recorded,
             range: match (self.range, later.range) {
                 (Some(range), Some(more)) => Some(PacketRange {
                     at_least: range.at_least + more.at_least,

@@ -18,6 +18,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// These names.
+    pub const fn new(netns: BTreeMap<u32, String>, processes: BTreeMap<u32, Process>) -> Self {
+        Self { netns, processes }
+    }
+
     /// The names of these rows.
     pub(super) fn of<'a>(snapshot: &Snapshot, rows: impl Iterator<Item = &'a Rows>) -> Self {
         let mut names = Self::default();
@@ -59,7 +64,7 @@ impl Names {
     }
 
     /// Takes over the names of a later report.
-    pub(super) fn join(&mut self, later: &Self) {
+    pub fn join(&mut self, later: &Self) {
         self.netns.extend(later.netns.clone());
         self.processes.extend(later.processes.clone());
     }

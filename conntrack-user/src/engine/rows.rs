@@ -129,7 +129,8 @@ pub fn rows(tally: &Tally, select: &Select, by: By, period: Period, top: usize) 
     largest(rows, top)
 }
 
-fn largest(mut rows: Vec<Row>, top: usize) -> Rows {
+/// The rows with the most packets, those that were first in front.
+pub fn largest(mut rows: Vec<Row>, top: usize) -> Rows {
     let order = |row: &Row| (Reverse(row.count.packets), row.count.first);
     let more = rows.len().saturating_sub(top);
     if more > 0 && top > 0 {

@@ -9,12 +9,14 @@
 //!
 //! [`judge()`] decides over plain data, by the numbers in [`thresholds`]; what
 //! helps is in [`remedy`], and [`words`] says it all. [`look`] takes a census.
-//! [`lifecycle`] decides when an incident begins and ends, for who watches.
+//! [`lifecycle`] decides when an incident begins and ends, for who watches. [`forecast`] says
+//! when a table will be full.
 
 pub mod census;
 pub mod commands;
 pub mod evidence;
 pub mod filling;
+pub mod forecast;
 mod json;
 pub mod judge;
 pub mod kind;
@@ -31,6 +33,7 @@ pub use self::{
     census::{Census, Service},
     evidence::Evidence,
     filling::{Filling, FillingKind},
+    forecast::{Forecast, TimeToFull},
     json::Remedies,
     judge::{Incident, judge, judge_worst, worst},
     kind::{Confidence, Culprit, Kind, Pressure},

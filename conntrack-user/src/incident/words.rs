@@ -8,6 +8,7 @@ use crate::{
         census::Service,
         commands,
         filling::FillingKind,
+        forecast::TimeToFull,
         kind::{Culprit, Kind},
         remedy::Remedy,
         sign::{Contents, Idleness, Refusal, Sign},
@@ -15,7 +16,7 @@ use crate::{
     },
     kernel::netns::called::Netns,
     say::{
-        number::{counted, counted_entries, number, seconds, share},
+        number::{about, counted, counted_entries, number, seconds, share},
         protocol::{has_ports, protocol_name},
     },
 };
@@ -376,6 +377,14 @@ pub fn service(service: Service) -> String {
     } else {
         format!("{name} {address}")
     }
+}
+
+/// `full in about 12 min (9 to 17 min) if it goes on like this`
+pub fn time_to_full(time: &TimeToFull) -> String {
+    format!(
+        "full in {} if it goes on like this",
+        about(time.seconds, time.earliest, time.latest)
+    )
 }
 
 fn owned(owner: Option<&str>) -> String {

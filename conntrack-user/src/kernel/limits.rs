@@ -1,7 +1,7 @@
 //! Conntrack's limit, hash table and use, as the sysctls of a network
 //! namespace show them.
 
-use std::{fs, io};
+use std::{fs, io, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -26,6 +26,15 @@ const ENTRIES: [&str; 2] = [
     "netfilter/nf_conntrack_count",
     "ipv4/netfilter/ip_conntrack_count",
 ];
+
+/// Entries of a table at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntriesAt {
+    /// When, by `CLOCK_MONOTONIC`.
+    pub at: Duration,
+    /// How many.
+    pub entries: u64,
+}
 
 /// How full the table is and may become. `None`: no such sysctl, as conntrack
 /// is not loaded.

@@ -1,9 +1,19 @@
-//! The kernel's release, as `uname -r` prints it.
+//! The kernel's release, as `uname -r` prints it, and which boot of it this is.
 
-use std::fmt;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+
+/// Tells this boot from any other (`Documentation/admin-guide/sysctl/kernel.rst`,
+/// `random`).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What tells this boot from any other.
+pub fn boot_id() -> Result<String> {
+    let id = fs::read_to_string(BOOT_ID).with_context(|| format!("cannot read {BOOT_ID}"))?;
+    Ok(id.trim_end().to_owned())
+}
 
 /// A kernel release. Ordered by its numbers; the text only breaks ties.
 ///

@@ -1,5 +1,5 @@
 //! The numbers of a running host: two looks at all network namespaces, some
-//! time apart.
+//! time apart, and looks at the entries alone in between.
 
 use std::{
     thread,
@@ -11,14 +11,18 @@ use serde::Serialize;
 use crate::{
     kernel::{
         counters::{self, Counters, Totals},
-        limits::Limits,
+        limits::{EntriesAt, Limits},
         netns::{Namespace, Namespaces, Unreadable, called::Netns},
     },
     observe::{
         check::proof::PacketRange,
         unread::{Remedies, Unread, UnreadableNamespace},
     },
+    say::clock,
 };
+
+/// How often entries are read, the first look and the second among them.
+const READINGS: u32 = 12;
 
 /// A network namespace, and how it moves.
 #[derive(Clone, Debug, Serialize)]
@@ -38,11 +42,12 @@ pub struct NamespaceUse {
     pub refused: Option<PacketRange>,
     /// Change of `entries` for each second between the two looks.
     pub trend: Option<f64>,
-    /// Seconds until it is full, if that goes on; none if it does not grow.
-    pub full_in: Option<f64>,
     /// Change of the counters between the two looks.
     #[serde(skip)]
     pub growth: Option<Totals>,
+    /// Its entries from the first look to the second.
+    #[serde(skip)]
+    pub samples: Vec<EntriesAt>,
     /// What it is called, for whoever acts on it.
     #[serde(skip)]
     pub called: Netns,
@@ -76,6 +81,7 @@ pub struct Usage {
 /// A look at a namespace.
 #[derive(Clone, Debug, Default)]
 struct Look {
+    at: Duration,
     limits: Limits,
     counters: Option<Counters>,
 }
@@ -83,6 +89,7 @@ struct Look {
 impl Look {
     fn at(namespace: &Namespace) -> Result<Self, Unreadable> {
         Ok(Self {
+            at: Duration::from_nanos(clock::monotonic()),
             limits: namespace.limits()?,
             counters: namespace.counters()?,
         })
@@ -91,6 +98,11 @@ impl Look {
     fn entries(&self) -> Option<u64> {
         let counted = self.counters.as_ref().and_then(|counters| counters.entries);
         self.limits.entries.or(counted)
+    }
+
+    fn sample(&self) -> Option<EntriesAt> {
+        let (at, entries) = (self.at, self.entries()?);
+        Some(EntriesAt { at, entries })
     }
 }
 
@@ -119,13 +131,27 @@ pub(crate) fn measure(interval: Duration) -> Usage {
         }
     }
     let found = first.len() + unreadable.len();
-    thread::sleep(interval);
+    let mut between = vec![Vec::new(); first.len()];
+    for reading in 1..READINGS - 1 {
+        // Where there are many namespaces, a reading may be late.
+        thread::sleep((interval / (READINGS - 1) * reading).saturating_sub(began.elapsed()));
+        if began.elapsed() >= interval {
+            break;
+        }
+        for ((namespace, _, _), samples) in first.iter().zip(&mut between) {
+            let at = Duration::from_nanos(clock::monotonic());
+            let entries = namespace.limits().ok().and_then(|limits| limits.entries);
+            samples.extend(entries.map(|entries| EntriesAt { at, entries }));
+        }
+    }
+    thread::sleep(interval.saturating_sub(began.elapsed()));
     let apart = began.elapsed();
     let mut uses: Vec<NamespaceUse> = first
         .into_iter()
-        .map(|(namespace, called, before)| {
+        .zip(between)
+        .map(|((namespace, called, before), between)| {
             let after = Look::at(namespace).ok();
-            describe(called, &before, after.as_ref(), apart)
+            describe(called, &before, &between, after.as_ref(), apart)
         })
         .collect();
     let share = |namespace: &NamespaceUse| namespace.share().unwrap_or(-1.0);
@@ -145,8 +171,18 @@ pub(crate) fn measure(interval: Duration) -> Usage {
     }
 }
 
-fn describe(called: Netns, before: &Look, after: Option<&Look>, apart: Duration) -> NamespaceUse {
+fn describe(
+    called: Netns,
+    before: &Look,
+    between: &[EntriesAt],
+    after: Option<&Look>,
+    apart: Duration,
+) -> NamespaceUse {
     let now = after.unwrap_or(before);
+    let ends = [before.sample(), after.and_then(Look::sample)];
+    let mut samples = between.to_vec();
+    samples.extend(ends.into_iter().flatten());
+    samples.sort_by_key(|sample| sample.at);
     let growth = after
         .and_then(|after| counters::delta(after.counters.as_ref()?, before.counters.as_ref()?));
     let trend = after.and_then(|after| trend(before.entries()?, after.entries()?, apart));
@@ -158,8 +194,8 @@ fn describe(called: Netns, before: &Look, after: Option<&Look>, apart: Duration)
         counters: now.counters.as_ref().map(Counters::totals),
         refused: growth.as_ref().map(PacketRange::of),
         trend,
-        full_in: full_in(now.entries(), now.limits.max, trend),
         growth,
+        samples,
         called,
     }
 }
@@ -174,32 +210,34 @@ fn trend(before: u64, after: u64, apart: Duration) -> Option<f64> {
     (seconds > 0.0).then(|| (after as f64 - before as f64) / seconds)
 }
 
-/// Seconds until a table is full.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a time, of numbers far below 2⁵²"
-)]
-fn full_in(entries: Option<u64>, max: Option<u64>, trend: Option<f64>) -> Option<f64> {
-    let rate = trend.filter(|&rate| rate > 0.0)?;
-    let left = max.filter(|&max| max > 0)?.saturating_sub(entries?);
-    Some(left as f64 / rate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn look(second: u64, entries: u64) -> Look {
+        Look {
+            at: Duration::from_secs(second),
+            limits: Limits {
+                entries: Some(entries),
+                ..Limits::default()
+            },
+            counters: None,
+        }
+    }
+
     #[test]
-    fn time_to_full() {
-        let rate = trend(1000, 1500, Duration::from_secs(2));
-        assert_eq!(rate, Some(250.0));
-        assert_eq!(full_in(Some(1500), Some(4000), rate), Some(10.0));
-        assert_eq!(full_in(Some(1500), Some(0), rate), None, "0 is no limit");
-        assert_eq!(full_in(Some(4001), Some(4000), rate), Some(0.0));
-        assert_eq!(
-            full_in(Some(1), Some(2), trend(5, 1, Duration::from_secs(1))),
-            None
-        );
+    fn the_rate_is_between_the_two_looks_and_the_samples_are_in_order() {
+        let between = [EntriesAt {
+            at: Duration::from_secs(2),
+            entries: 1100,
+        }];
+        let (before, after) = (look(1, 1000), look(3, 1500));
+        let apart = Duration::from_secs(2);
+        let used = describe(Netns::default(), &before, &between, Some(&after), apart);
+        assert_eq!(used.trend, Some(250.0));
+        assert_eq!(used.entries, Some(1500));
+        let entries: Vec<u64> = used.samples.iter().map(|sample| sample.entries).collect();
+        assert_eq!(entries, [1000, 1100, 1500]);
         assert_eq!(trend(1, 2, Duration::ZERO), None);
     }
 }

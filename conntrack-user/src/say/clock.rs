@@ -20,6 +20,14 @@ impl Clock {
         }
     }
 
+    /// By one moment of both clocks, the monotonic one in nanoseconds.
+    pub fn at(wall: SystemTime, monotonic: u64) -> Self {
+        let zero = wall.checked_sub(Duration::from_nanos(monotonic));
+        Self {
+            zero: zero.unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+
     /// A time of the programs as RFC 3339, in UTC, to the microsecond; none
     /// for a time that is not known.
     pub fn text(self, nanoseconds: u64) -> Option<String> {

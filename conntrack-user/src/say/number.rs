@@ -96,6 +96,22 @@ pub fn duration(time: Duration) -> String {
         .fold(text, |text, unit| text.replace(unit, &format!(" {unit}")))
 }
 
+/// An estimate in seconds with its bounds: `about 12 min (9 to 17 min)`.
+pub fn about(seconds: f64, earliest: f64, latest: f64) -> String {
+    const UNITS: [(&str, f64); 4] = [("days", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)];
+    // Two of a unit are enough for its digits to say something.
+    let unit = UNITS.iter().find(|(_, length)| seconds >= 2.0 * length);
+    let Some((unit, length)) = unit else {
+        return "a few seconds".to_owned();
+    };
+    let [about, earliest, latest] =
+        [seconds, earliest, latest].map(|time| format!("{:.0}", time / length));
+    if earliest == latest {
+        return format!("about {about} {unit}");
+    }
+    format!("about {about} {unit} ({earliest} to {latest} {unit})")
+}
+
 /// The first of many names.
 pub fn shortened(names: &[&str]) -> String {
     const SHOWN: usize = 3;
@@ -148,6 +164,19 @@ mod tests {
         assert_eq!(
             [1004, 30_000, 7_210_000, 97_200_000, 432_000_000].map(seconds),
             ["1.0 s", "30s", "2h", "1 day 3h", "5 days"]
+        );
+    }
+
+    #[test]
+    fn an_estimate_has_its_bounds_in_the_same_unit() {
+        assert_eq!(about(720.0, 540.0, 1020.0), "about 12 min (9 to 17 min)");
+        assert_eq!(about(45.0, 44.8, 45.2), "about 45 s");
+        assert_eq!(about(100.0, 60.0, 130.0), "about 100 s (60 to 130 s)");
+        assert_eq!(about(7200.0, 7000.0, 11_000.0), "about 2 h (2 to 3 h)");
+        assert_eq!(about(0.0, 0.0, 3.0), "a few seconds");
+        assert_eq!(
+            about(3.0 * 86_400.0, 2.0 * 86_400.0, 86_400.0 * 5.0),
+            "about 3 days (2 to 5 days)"
         );
     }
 }

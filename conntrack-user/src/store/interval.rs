@@ -98,6 +98,19 @@ pub struct FlowKey {
     pub dport: u16,
 }
 
+/// The entries of a table at the end of an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// Inode of the namespace.
+    pub inode: u32,
+    /// When, in milliseconds of the monotonic clock.
+    pub mono: i64,
+    /// How many.
+    pub entries: u64,
+    /// The limit at that time.
+    pub max: Option<u64>,
+}
+
 impl Interval {
     /// Whether packets were lost or entries removed.
     pub const fn is_eventful(&self) -> bool {

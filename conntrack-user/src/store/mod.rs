@@ -8,6 +8,7 @@
 
 pub mod begin;
 mod connect;
+pub mod exact;
 pub mod failure;
 pub mod incident;
 mod insert;
@@ -20,7 +21,8 @@ pub mod record;
 mod schema;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+pub mod timeline;
 mod write;
 
 pub use self::{open::Opened, read::Reader, write::Store};

@@ -1,6 +1,6 @@
 //! A moment by both clocks: the host's, which somebody may set, and the monotonic one.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::say::clock;
 
@@ -31,6 +31,16 @@ impl Moment {
             wall: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
             mono: i64::try_from(monotonic / 1_000_000).unwrap_or(i64::MAX),
         }
+    }
+
+    /// By the clock of the host, as RFC 3339, in UTC.
+    pub fn time(self) -> String {
+        humantime::format_rfc3339_millis(self.wall_clock()).to_string()
+    }
+
+    /// By the clock of the host.
+    pub fn wall_clock(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.wall.unsigned_abs())
     }
 
     /// What tells moments apart in order of time, whatever the clock of the host did.

@@ -12,6 +12,7 @@ use crate::store::{
     connect::PATIENCE,
     failure::{Failure, is_damage},
     incident::{Census, Incident},
+    interval::Entries,
     record::{Namespace, Record},
     schema::Content,
     select,
@@ -21,7 +22,7 @@ use crate::store::{
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {
@@ -79,6 +80,12 @@ impl Reader {
         self.say(self.record_of(time))
     }
 
+    /// The entries of each table at the end of each interval of a boot, since a time of its
+    /// monotonic clock, in milliseconds; in order of time.
+    pub fn entries(&self, boot_id: &str, since: i64) -> Result<Vec<Entries>, Failure> {
+        self.say(select::entries(&self.connection, boot_id, since))
+    }
+
     fn record_of(&self, time: (i64, i64)) -> SqlResult<Record> {
         let connection = &self.connection;
         let (from, to) = time;
@@ -103,7 +110,7 @@ impl Reader {
         })
     }
 
-    fn say<T>(&self, outcome: SqlResult<T>) -> Result<T, Failure> {
+    pub(super) fn say<T>(&self, outcome: SqlResult<T>) -> Result<T, Failure> {
         outcome.map_err(|error| Failure::Sqlite {
             path: self.path.clone(),
             error,

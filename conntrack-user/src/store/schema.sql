@@ -153,7 +153,8 @@ CREATE TABLE fixes (
     wall   INTEGER NOT NULL,
     mono   INTEGER NOT NULL,
     action TEXT NOT NULL,
-    body   TEXT NOT NULL           -- JSON: the line "fix" of ctdrop watch -o json
+    body   TEXT NOT NULL           -- JSON: the line "fix" of ctdrop watch -o json; text: what
+                                   -- it prints
 );
 CREATE INDEX fixes_wall ON fixes (wall);
 

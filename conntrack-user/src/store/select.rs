@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Params, Result, Row};
+use rusqlite::{Connection, Params, Result, Row, params};
 
 use crate::store::{
     incident::{Census, CensusRow, ClosedBy, Incident},
-    interval::{Flow, FlowKey, Interval, Table},
+    interval::{Entries, Flow, FlowKey, Interval, Table},
     moment::Moment,
     record::{Event, Fix, Gap, LimitChange, LogLine, Namespace},
 };
@@ -151,6 +151,24 @@ fn flow(row: &Row<'_>) -> Result<Flow> {
         total: row.get("total")?,
         first: row.get("first_mono")?,
         last: row.get("last_mono")?,
+    })
+}
+
+/// The entries of tables in a boot, since a time of its monotonic clock.
+pub(super) fn entries(connection: &Connection, boot_id: &str, since: i64) -> Result<Vec<Entries>> {
+    // The runs of the boot lead to its intervals by an index.
+    let sql = "SELECT namespaces.inode, intervals.mono, tables.entries, intervals.max
+        FROM boots JOIN runs USING (boot) JOIN intervals USING (run)
+        JOIN tables USING (interval) JOIN namespaces USING (netns)
+        WHERE boots.boot_id = ?1 AND intervals.mono >= ?2 AND tables.entries IS NOT NULL
+        ORDER BY intervals.mono";
+    all(connection, sql, params![boot_id, since], |row| {
+        Ok(Entries {
+            inode: row.get(0)?,
+            mono: row.get(1)?,
+            entries: row.get(2)?,
+            max: row.get(3)?,
+        })
     })
 }
 

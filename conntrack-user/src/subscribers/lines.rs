@@ -6,23 +6,25 @@ use crate::{
     auto::event::{self, Event as Fix, Kept},
     engine::update::Update,
     say::{port::Services, stdout},
-    subscribers::{Printed, Subscriber, recording::Recording, text},
+    subscribers::{Printed, Subscriber, filling::Follower, recording::Recording, text},
 };
 
 /// Prints lines for people.
 pub struct Lines {
     services: Services,
     printed: Printed,
+    follower: Follower,
     /// Fixes that were made.
     fixes: Vec<Kept>,
 }
 
 impl Lines {
     /// Prints lines, with ports by these names.
-    pub const fn new(services: Services, printed: Printed) -> Self {
+    pub fn new(services: Services, printed: Printed) -> Self {
         Self {
             services,
             printed,
+            follower: Follower::default(),
             fixes: Vec::new(),
         }
     }
@@ -43,7 +45,11 @@ impl Subscriber for Lines {
             Update::Netns(change) => vec![text::netns(change)],
             Update::Limit(change) => vec![text::limit::change(change)],
             Update::Refused(_) => return Ok(()),
-            Update::Interval(report) => text::report::interval(report, &self.services),
+            Update::Interval(report) => {
+                let mut lines = text::report::interval(report, &self.services);
+                lines.extend(text::limit::filling(&self.follower.see(report)));
+                lines
+            }
             Update::Finished(summary) => {
                 let mut lines = text::report::summary(summary, &self.services);
                 lines.extend(event::summary(&self.fixes));

@@ -22,6 +22,8 @@ pub(super) enum Notice {
     Suspend(mpsc::Sender<()>),
     /// The process goes on.
     Resume,
+    /// Dropped when all that came before was taken.
+    Reached(mpsc::Sender<()>),
 }
 
 impl Notice {
@@ -40,7 +42,7 @@ impl Notice {
         match self {
             Self::Update(update) => update.is_kept(),
             Self::Fix(_) | Self::Recording(_) => false,
-            Self::Suspend(_) | Self::Resume => true,
+            Self::Suspend(_) | Self::Resume | Self::Reached(_) => true,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Each implements [`Subscriber`], and is served by a thread of its own
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
 
+pub mod filling;
 pub mod guard;
 pub mod json;
 pub mod lines;

@@ -11,6 +11,8 @@ use crate::{
         number::{counted, number},
         text::plain,
     },
+    store::record::Gap,
+    subscribers::filling::Filling,
 };
 
 /// Something that the recorder reports.
@@ -41,6 +43,17 @@ pub enum What {
         /// Rows that had no room in memory.
         lost: u64,
     },
+    /// Played back: nothing was recorded in this time, or less.
+    Gap(Gap),
+    /// Played back: what `--fix` did.
+    Fixed {
+        /// As an object of the stream.
+        body: Value,
+        /// As lines of text, the first with the time.
+        lines: Vec<String>,
+    },
+    /// A table will be full soon.
+    Filling(Filling),
     /// An incident has begun.
     Opened(Box<Told>),
     /// It has another cause or culprit than was told.
@@ -81,6 +94,15 @@ impl Recording {
             What::Resumed { since, lost } => {
                 ("record", "resumed", json!({"since": since, "lost": lost}))
             }
+            What::Gap(gap) => (
+                "gap",
+                "gap",
+                json!({
+                    "since": gap.from.time(), "why": gap.why, "lost": gap.lost, "detail": gap.detail,
+                }),
+            ),
+            What::Fixed { body, .. } => return body.clone(),
+            What::Filling(filling) => ("forecast", "filling", json!(filling)),
             What::Opened(told) => ("incident", "opened", told.json()),
             What::Diagnosed(told) => ("incident", "diagnosed", told.json()),
             What::Closed(told) => ("incident", "closed", told.json()),
@@ -120,11 +142,38 @@ impl Recording {
                     "{time}  evidence is written again: since {since} it is less detailed{lost}"
                 )]
             }
+            What::Gap(gap) => vec![format!("{time}  {}", sentence(gap))],
+            What::Fixed { lines, .. } => lines.clone(),
+            What::Filling(filling) => vec![format!(
+                "{time}  {}; to see who fills it: ctdrop who",
+                filling.sentence()
+            )],
             What::Opened(told) => vec![format!("{time}  {}", told.line("has begun"))],
             What::Diagnosed(told) => vec![format!("{time}  {}", told.line("goes on"))],
             What::Closed(told) => vec![format!("{time}  {}", told.line("is over"))],
         }
     }
+}
+
+/// What is missing, and why.
+fn sentence(gap: &Gap) -> String {
+    let since = gap.from.time();
+    let why = match gap.why.as_str() {
+        "stopped" => "ctdrop was stopped",
+        "killed" => "ctdrop was killed",
+        "reboot" => "the host was booted",
+        _ => {
+            let lost = match gap.lost {
+                0 => String::new(),
+                some => format!("; {} had no room in memory", counted(some, "row")),
+            };
+            let why = gap.detail.as_deref().map_or_else(String::new, plain);
+            return format!(
+                "since {since} less is recorded: evidence could not be written ({why}){lost}"
+            );
+        }
+    };
+    format!("since {since} nothing is recorded: {why}")
 }
 
 impl Told {

@@ -67,6 +67,7 @@ impl Worker {
                         Notice::Recording(recording) => subscriber.recording(&recording)?,
                         Notice::Suspend(_left) => subscriber.suspend()?,
                         Notice::Resume => subscriber.resume()?,
+                        Notice::Reached(_taken) => {}
                     }
                 }
                 Ok(())
@@ -93,6 +94,17 @@ impl Worker {
     /// Tells the subscriber what the recorder reports; never waits for it.
     pub fn tell_recording(&self, recording: &Arc<Recording>) {
         self.mailbox.put(Notice::Recording(Arc::clone(recording)));
+    }
+
+    /// Waits until the subscriber has taken all that it was told, or has ended.
+    pub async fn caught_up(&self) {
+        let (waits, mut taken) = mpsc::channel(1);
+        self.mailbox.put(Notice::Reached(waits));
+        tokio::select! {
+            // Nothing is sent: it is dropped.
+            _ = taken.recv() => {}
+            () = self.ended() => {}
+        }
     }
 
     /// What tells the subscriber that the process is stopped and goes on.

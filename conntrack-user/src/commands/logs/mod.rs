@@ -6,6 +6,7 @@
 pub mod advice;
 mod incident;
 pub mod names;
+pub mod recorded;
 mod remedies;
 pub mod report;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use rustix::system::uname;
 use crate::{
     commands::{
         bar::Bar,
+        daemon,
         logs::{names::Names, report::LogReport},
     },
     logs::{
@@ -44,6 +46,8 @@ pub struct Options {
     pub root: Option<PathBuf>,
     /// What to count of the logs, and how to read them.
     pub request: Request,
+    /// Where `ctdrop daemon` keeps evidence, for exact counts.
+    pub state: PathBuf,
 }
 
 /// Searches the logs and prints what they say.
@@ -52,7 +56,16 @@ pub fn run(options: &Options) -> Result<()> {
     let mut progress = Bar::default();
     let reader = Reader::new(&options.request, zone.clone(), &mut progress)?;
     let summary = read(options, reader)?;
-    let report = LogReport::new(&summary, &own_namespaces(options, &summary));
+    let is_own = is_own(options, &summary);
+    let names = if is_own { names::here() } else { Names::new() };
+    let mut report = LogReport::new(&summary, &names);
+    let own = uname();
+    let own = own.nodename().to_bytes();
+    // The kernel's own log names no host.
+    let is_unnamed = is_own && report.by_host.iter().all(|host| host.host.is_none());
+    let is_of =
+        |host: &str| summary.is_all_of(host.as_bytes()) || is_unnamed && host.as_bytes() == own;
+    recorded::set_beside(&mut report, &daemon::file(&options.state), is_of);
     match options.output {
         Output::Json => stdout::json(&report)?,
         Output::Text => stdout::lines(text::report(&report, &zone))?,
@@ -64,15 +77,14 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What this host calls its network namespaces, if it wrote the logs.
-fn own_namespaces(options: &Options, read: &Summary) -> Names {
+/// Whether this host wrote the logs.
+fn is_own(options: &Options, read: &Summary) -> bool {
     let root = options.root.as_deref().unwrap_or(Path::new("/"));
-    let is_own = if options.files.is_empty() {
+    if options.files.is_empty() {
         root == Path::new("/")
     } else {
         read.is_all_of(uname().nodename().to_bytes())
-    };
-    if is_own { names::here() } else { Names::new() }
+    }
 }
 
 /// Reads the files that are asked for, or the logs of the system. Fails if there

@@ -9,6 +9,7 @@ use crate::{
         advice::{LogFacts, advise},
         incident,
         names::Names,
+        recorded::Recorded,
         values::{seconds, text, time, times},
         warnings,
         words::{self, AdviceText},
@@ -156,6 +157,8 @@ pub struct Burst {
     pub suppressed: u64,
     /// Packets refused.
     pub drops: PacketBounds,
+    /// How many ctdrop has recorded; none if it did not record all of that time.
+    pub recorded: Option<Recorded>,
 }
 
 /// A host.
@@ -409,6 +412,7 @@ fn bursts(by_minute: &BTreeMap<Moment, Count>) -> Vec<Burst> {
                 lines: count.lines,
                 suppressed: count.suppressed,
                 drops: count.into(),
+                recorded: None,
             })
         })
         .collect()

@@ -71,6 +71,7 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     }
     lines.extend(span(report, zone));
     lines.extend(pause(report));
+    lines.extend(recorded(report, zone));
     lines
 }
 
@@ -117,6 +118,34 @@ fn pause(report: &LogReport) -> Option<String> {
         report.bursts.len(),
         humantime::format_duration(longest)
     ))
+}
+
+/// What ctdrop has counted at the time of bursts, of those with the most packets.
+fn recorded(report: &LogReport, zone: &TimeZone) -> Vec<String> {
+    let known = report.bursts.iter();
+    let mut known: Vec<_> = known
+        .filter_map(|burst| Some((burst, burst.recorded.as_ref()?)))
+        .collect();
+    let count = known.len();
+    known.sort_by_key(|(_, recorded)| std::cmp::Reverse(recorded.packets));
+    known.truncate(ROWS);
+    known.sort_by(|(one, _), (other, _)| one.first.cmp(&other.first));
+    let lines = known.iter().map(|(burst, recorded)| {
+        let PacketBounds {
+            at_least, at_most, ..
+        } = burst.drops;
+        let shown = match (burst.drops.open, at_least == at_most) {
+            (true, _) => format!("{} packets or more", number(at_least)),
+            (false, true) => counted(at_least, "packet"),
+            (false, false) => format!("{} to {} packets", number(at_least), number(at_most)),
+        };
+        format!(
+            "  {}: the kernel's log shows {shown}; ctdrop recorded exactly {}",
+            local(&burst.first, zone),
+            number(recorded.packets)
+        )
+    });
+    lines.chain(more(count)).collect()
 }
 
 /// Says that there is no line, or that none matches the options.

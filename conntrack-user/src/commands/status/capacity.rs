@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     facts::Facts,
-    incident::{Incident, commands},
+    incident::{Forecast, Incident, TimeToFull, commands, words},
     kernel::{defaults::TCP_TIMEOUT_ESTABLISHED, memory::Memory},
     observe::{check::proof::PacketRange, usage::NamespaceUse},
     plan::sizing::least_buckets,
@@ -28,6 +28,8 @@ pub struct Bounds {
 pub(crate) struct Capacity<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) namespaces: &'a [NamespaceUse],
+    /// What is foretold of each of them.
+    pub(crate) forecasts: &'a [Forecast],
     pub(crate) memory: &'a Memory,
     /// The incident of the worst namespace.
     pub(crate) incident: &'a Incident,
@@ -54,10 +56,10 @@ const LONG_CHAINS: u64 = 16;
 impl Capacity<'_> {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for namespace in self.namespaces {
+        for (namespace, forecast) in self.namespaces.iter().zip(self.forecasts) {
             findings.extend(self.refused(namespace));
             findings.extend(self.full(namespace));
-            findings.extend(self.filling(namespace));
+            findings.extend(self.filling(namespace, forecast));
         }
         findings.extend(self.since_boot());
         findings.extend(self.no_limit());
@@ -176,10 +178,9 @@ impl Capacity<'_> {
         ))
     }
 
-    fn filling(&self, namespace: &NamespaceUse) -> Option<Finding> {
-        let left = namespace
-            .full_in
-            .filter(|&left| left < SOON.as_secs_f64())?;
+    fn filling(&self, namespace: &NamespaceUse, forecast: &Forecast) -> Option<Finding> {
+        let soon = |time: &&TimeToFull| time.seconds < SOON.as_secs_f64();
+        let time = forecast.filling().filter(soon)?;
         let share = namespace.share().filter(|&share| share >= FILLING)?;
         if share >= f64::from(self.bounds.critical) {
             return None;
@@ -188,15 +189,11 @@ impl Capacity<'_> {
             Code::TableFilling,
             Severity::Warning,
             format!(
-                "the table of {} will be full in {} at this rate",
+                "the table of {} will be {}",
                 namespace.name,
-                duration(Duration::from_secs_f64(left))
+                words::time_to_full(time)
             ),
-            format!(
-                "{:+.0} entries a second over the last {}",
-                namespace.trend?,
-                duration(self.apart)
-            ),
+            format!("{:+.0} entries a second", time.rate),
             self.who(namespace),
         ))
     }

@@ -8,6 +8,7 @@
 pub mod capacity;
 mod configuration;
 mod events;
+pub mod forecast;
 mod persistence;
 pub mod report;
 mod text;
@@ -22,7 +23,10 @@ use anyhow::Result;
 
 pub use crate::say::finding::State;
 use crate::{
-    commands::status::{capacity::Bounds, report::StatusReport},
+    commands::{
+        daemon,
+        status::{capacity::Bounds, report::StatusReport},
+    },
     facts::{Facts, root::Root},
     incident::look::{self, SavedTable},
     say::{output::Output, stdout},
@@ -41,6 +45,8 @@ pub struct Options {
     pub interval: Duration,
     /// How full a table has to be.
     pub bounds: Bounds,
+    /// Where `ctdrop daemon` keeps evidence, for the trend of each table.
+    pub state: PathBuf,
 }
 
 /// The saved table of a tree. One that was named has to be there; a copied one that
@@ -61,7 +67,8 @@ pub fn run(options: &Options) -> Result<State> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
     let report = if root.is_this_host() {
-        let running = report::read_host(&facts, options.interval)?;
+        let evidence = daemon::file(&options.state);
+        let running = report::read_host(&facts, options.interval, &evidence)?;
         StatusReport::of_host(facts, running, options.bounds)
     } else {
         let table = table(&root, options.table.as_deref())?;

@@ -1,6 +1,10 @@
 //! Everything that `ctdrop status` reports; serialized, it is the JSON.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -10,6 +14,7 @@ use crate::{
         status::{
             capacity::{Bounds, Capacity},
             configuration,
+            forecast::{Namespace, Recorded},
             persistence::Persistence,
             unknown,
         },
@@ -17,7 +22,7 @@ use crate::{
     },
     facts::{Facts, Unreadable, numbers::Timeouts, writers::Writer},
     incident::{
-        Census, Evidence, Incident, Netns, judge_worst,
+        Census, Evidence, Forecast, Incident, Netns, judge_worst,
         look::{self, SavedTable},
     },
     kernel::{
@@ -98,7 +103,7 @@ pub struct StatusReport {
     /// Limit and buckets.
     pub limit: Limit,
     /// Network namespaces, the fullest first.
-    pub namespaces: Vec<NamespaceUse>,
+    pub namespaces: Vec<Namespace>,
     /// Network namespaces that were found and could not be looked into.
     pub unreadable_namespaces: Vec<UnreadableNamespace>,
     /// Processes whose network namespaces are not known.
@@ -139,6 +144,8 @@ pub struct Running {
     pub conntrack: Presence,
     /// How its tables are used.
     pub usage: Usage,
+    /// How they were, as far as ctdrop has recorded it.
+    pub recorded: Recorded,
     /// Who fills the table of the worst namespace, if that matters.
     pub census: Option<Census>,
     /// Why that cannot be seen.
@@ -156,6 +163,7 @@ impl StatusReport {
             host,
             conntrack,
             usage,
+            recorded,
             census,
             filling_unknown,
             expected_backend,
@@ -166,7 +174,14 @@ impl StatusReport {
             conntrack: Some(conntrack),
             expected_backend,
             not_used,
-            ..Self::of(facts, usage, census.as_ref(), filling_unknown, bounds)
+            ..Self::of(
+                facts,
+                usage,
+                &recorded,
+                census.as_ref(),
+                filling_unknown,
+                bounds,
+            )
         }
     }
 
@@ -185,8 +200,8 @@ impl StatusReport {
             counters: numbers.counters,
             refused: None,
             trend: None,
-            full_in: None,
             growth: None,
+            samples: Vec::new(),
             called: Netns::of_tree(),
         };
         let known =
@@ -198,13 +213,14 @@ impl StatusReport {
         };
         Self {
             root: Some(root),
-            ..Self::of(facts, usage, census, None, bounds)
+            ..Self::of(facts, usage, &Recorded::default(), census, None, bounds)
         }
     }
 
     fn of(
         facts: Facts,
         usage: Usage,
+        recorded: &Recorded,
         census: Option<&Census>,
         filling_unknown: Option<Finding>,
         bounds: Bounds,
@@ -223,9 +239,14 @@ impl StatusReport {
         if !unread.is_empty() {
             incident = incident.seen_in_part();
         }
+        let forecasts: Vec<Forecast> = namespaces
+            .iter()
+            .map(|namespace| recorded.forecast(namespace))
+            .collect();
         let capacity = Capacity {
             facts: &facts,
             namespaces: &namespaces,
+            forecasts: &forecasts,
             memory: &memory,
             incident: &incident,
             apart,
@@ -249,7 +270,11 @@ impl StatusReport {
             conntrack: None,
             counters: sum(namespaces.iter().filter_map(|namespace| namespace.counters)),
             refused: refused(&namespaces, apart),
-            namespaces,
+            namespaces: namespaces
+                .into_iter()
+                .zip(forecasts)
+                .map(|(used, forecast)| Namespace::new(used, forecast))
+                .collect(),
             unreadable_namespaces: unread.namespaces,
             hidden_processes: unread.hidden,
             incident,
@@ -317,7 +342,8 @@ fn default_max(facts: &Facts) -> Option<u64> {
 }
 
 /// Reads the running host.
-pub(crate) fn read_host(facts: &Facts, interval: Duration) -> Result<Running> {
+pub(crate) fn read_host(facts: &Facts, interval: Duration, evidence: &Path) -> Result<Running> {
+    let recorded = Recorded::read(evidence);
     let around = Arc::new(Surroundings::read());
     let Survey { works, unusable } = survey::expect(&around);
     let mut usage = usage::measure(interval);
@@ -334,6 +360,7 @@ pub(crate) fn read_host(facts: &Facts, interval: Duration) -> Result<Running> {
             .into_owned(),
         conntrack: Presence::read()?,
         usage,
+        recorded,
         census,
         filling_unknown,
         expected_backend: works.map(|(backend, ())| backend),

@@ -9,13 +9,15 @@ use crate::{
     commands::status::{
         capacity::{packets, range},
         events,
+        forecast::Namespace,
         report::StatusReport,
     },
+    incident::TimeToFull,
     kernel::{counters::Totals, defaults, memory::EXTENSIONS, presence::Presence},
     observe::{backend::Backend, usage::NamespaceUse},
     say::{
         finding::{Finding, Severity, State},
-        number::{bytes, counted, counted_entries, duration, number, optional, percent},
+        number::{about, bytes, counted, counted_entries, duration, number, optional, percent},
         text::plain,
     },
     survival::Outcome,
@@ -67,7 +69,7 @@ fn summary(report: &StatusReport) -> String {
             "conntrack is not loaded, so nothing is refused".to_owned()
         }
         _ => match report.namespaces.first() {
-            Some(fullest) => used(fullest),
+            Some(fullest) => used(&fullest.used),
             None => events::sentence(&report.survives),
         },
     };
@@ -285,7 +287,7 @@ fn counters(totals: &Totals) -> Vec<String> {
     lines
 }
 
-fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
+fn namespaces(namespaces: &[Namespace]) -> Vec<String> {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header([
@@ -297,18 +299,17 @@ fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
         "FULL IN",
         "REFUSED NOW",
     ]);
-    for namespace in namespaces.iter().take(NAMESPACES) {
+    for Namespace { used, forecast, .. } in namespaces.iter().take(NAMESPACES) {
         let unknown = || "-".to_owned();
         table.add_row([
-            plain(&namespace.name),
-            namespace.entries.map_or_else(unknown, number),
-            namespace.max.map_or_else(unknown, number),
-            namespace.share().map_or_else(unknown, percent),
-            namespace
-                .trend
+            plain(&used.name),
+            used.entries.map_or_else(unknown, number),
+            used.max.map_or_else(unknown, number),
+            used.share().map_or_else(unknown, percent),
+            used.trend
                 .map_or_else(unknown, |trend| format!("{trend:+.0}")),
-            namespace.full_in.map_or_else(unknown, full_in),
-            namespace.refused.map_or_else(unknown, range),
+            forecast.filling().map_or_else(unknown, full_in),
+            used.refused.map_or_else(unknown, range),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {
@@ -328,14 +329,8 @@ fn namespaces(namespaces: &[NamespaceUse]) -> Vec<String> {
     lines
 }
 
-/// A time of which more than days are no news.
-fn full_in(seconds: f64) -> String {
-    const LONGEST: f64 = 365.0 * 86_400.0;
-    if seconds > LONGEST {
-        "years".to_owned()
-    } else {
-        duration(Duration::from_secs_f64(seconds))
-    }
+fn full_in(time: &TimeToFull) -> String {
+    about(time.seconds, time.earliest, time.latest)
 }
 
 fn survives(report: &StatusReport) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 mod job_control;
 pub mod options;
+mod replay;
 
 use std::{future, sync::Arc};
 
@@ -21,11 +22,14 @@ use crate::{
     },
 };
 
-/// Observes until `shutdown`, or for the time asked for.
+/// Observes until `shutdown`, or for the time asked for; or plays back what was recorded.
 pub async fn run(
     options: Options,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
+    if let Some(replay) = &options.replay {
+        return replay::run(replay, &options, || output(&options), shutdown).await;
+    }
     let recording = match &options.record {
         None => None,
         Some(Record { file, bounds }) => {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    auto::guard::Mode, engine, say::output::Output, store::keep::Bounds, subscribers::Printed,
+    auto::guard::Mode, engine, logs::time::When, say::output::Output, store::keep::Bounds,
+    subscribers::Printed,
 };
 
 /// What `ctdrop watch` is to do.
@@ -25,6 +26,30 @@ pub struct Options {
     pub screen: bool,
     /// Where evidence is written, if it is.
     pub record: Option<Record>,
+    /// What was recorded is played back, and nothing observed.
+    pub replay: Option<Replay>,
+}
+
+/// What is played back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// The file of evidence.
+    pub file: PathBuf,
+    /// How fast.
+    pub speed: Speed,
+    /// Only what was recorded from this time on.
+    pub since: Option<When>,
+    /// Only what was recorded up to this time.
+    pub until: Option<When>,
+}
+
+/// How fast something is played back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as it was recorded.
+    Times(f64),
+    /// Without waiting.
+    Max,
 }
 
 /// Where evidence is written.

@@ -1,6 +1,7 @@
 //! Staged tables: each kind of incident, and what it must not be mistaken for.
 
 mod filling;
+mod forecast;
 mod refusal;
 mod told;
 

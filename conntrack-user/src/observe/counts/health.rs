@@ -1,11 +1,11 @@
 //! What may be wrong with the counts: programs that did not run, and errors inside
 //! those that did.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often the kernel skipped each program that counts; see
 /// `observe::programs::load::Programs::missed`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
     /// The one that sees refused allocations, or dropped packets.
     pub allocations: u64,
@@ -33,7 +33,7 @@ impl Missed {
 }
 
 /// Errors inside the programs; 0 on a healthy host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {
     /// Packets without a flow, because kernel memory could not be read.
     pub unreadable: u64,

@@ -1,9 +1,9 @@
 //! What changes about how well refusals are seen.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What has changed about how well refusals are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// Pressure: the programs that run for each new flow were attached.

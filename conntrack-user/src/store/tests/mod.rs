@@ -134,6 +134,55 @@ fn host(store: &Store) -> Record {
     }
 }
 
+/// A file of this boot with the entries of the host's own table: the time by the monotonic
+/// clock, in milliseconds, the entries and the limit.
+pub(crate) fn recorded_of_this_boot(
+    minutes: impl Iterator<Item = (i64, u64, u64)>,
+) -> (TempDir, PathBuf) {
+    let place = Place::new();
+    let id = crate::kernel::release::boot_id().unwrap();
+    let opened = Store::open(&place.path(), Bounds::default(), &boot(&id)).unwrap();
+    let mut store = opened.store;
+    store.without_sync();
+    let now = Moment::now(store.begun().at.boot);
+    let intervals = minutes.map(|(mono, entries, max)| {
+        let at = Moment {
+            mono,
+            wall: now.wall - (now.mono - mono),
+            ..now
+        };
+        let mut interval = second(at, 0);
+        interval.limit = Some((max, 512));
+        interval.tables.values_mut().for_each(|table| {
+            table.entries = Some(entries);
+        });
+        interval
+    });
+    let record = Record {
+        intervals: intervals.collect(),
+        ..host(&store)
+    };
+    store.write(&record).unwrap();
+    let path = place.path();
+    (place.directory, path)
+}
+
+/// A file of the host `gateway`: intervals that end so many seconds after the begin of a
+/// test, and the packets that were refused in each second of them.
+pub(crate) fn recorded_of_gateway(seconds: impl Iterator<Item = (i64, u16)>) -> (TempDir, PathBuf) {
+    let place = Place::new();
+    let mut store = place.store();
+    let boot = store.begun().at.boot;
+    let intervals = seconds.map(|(end, flows)| second(moment(boot, end), flows));
+    let record = Record {
+        intervals: intervals.collect(),
+        ..host(&store)
+    };
+    store.write(&record).unwrap();
+    let path = place.path();
+    (place.directory, path)
+}
+
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |file| file.len())
 }

@@ -11,7 +11,10 @@ use crate::{
         watched_netns::{Change, NetnsChange},
     },
     observe::observer::{event::Event, log::Logged},
-    subscribers::json::{body::Body, flows::Service},
+    subscribers::{
+        filling::Filling,
+        json::{body::Body, flows::Service},
+    },
 };
 
 /// A line of the stream.
@@ -58,7 +61,14 @@ pub(super) enum Line<'a> {
         header: &'a Header,
     },
     /// One for each interval.
-    Interval(Body<'a>),
+    Interval {
+        /// The numbers.
+        #[serde(flatten)]
+        body: Body<'a>,
+        /// Tables that will be full within a day; not there if there are none.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        filling: &'a [Filling],
+    },
     /// The last.
     Summary {
         /// The numbers.
@@ -95,8 +105,13 @@ pub(super) enum Changed {
 }
 
 impl<'a> Line<'a> {
-    /// The line of an update, if it has one; the totals with the fixes that were made.
-    pub(super) fn of(update: &'a Update, fixes: Option<&'a [Kept]>) -> Option<Self> {
+    /// The line of an update, if it has one; an interval with the tables that fill, the
+    /// totals with the fixes that were made.
+    pub(super) fn of(
+        update: &'a Update,
+        filling: &'a [Filling],
+        fixes: Option<&'a [Kept]>,
+    ) -> Option<Self> {
         Some(match update {
             Update::Waiting { time } => Self::Event {
                 time,
@@ -115,7 +130,10 @@ impl<'a> Line<'a> {
                 event: "limit_changed",
                 change,
             },
-            Update::Interval(report) => Self::Interval(Body::new(report)),
+            Update::Interval(report) => Self::Interval {
+                body: Body::new(report),
+                filling,
+            },
             Update::Finished(summary) => Self::summary(summary, fixes),
             Update::Refused(_) => return None,
         })
@@ -159,7 +177,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::engine::{fake::Fake, options::Options};
+    use crate::{
+        engine::{fake::Fake, options::Options},
+        incident::TimeToFull,
+    };
 
     /// The lines of a short observation.
     async fn lines() -> Vec<Value> {
@@ -170,7 +191,7 @@ mod tests {
         let mut engine = Fake::default().engine(options, std::future::pending());
         let mut lines = Vec::new();
         while let Some(update) = engine.next().await.unwrap() {
-            let line = Line::of(&update, Some(&[]));
+            let line = Line::of(&update, &[], Some(&[]));
             lines.extend(line.map(|line| serde_json::to_value(line).unwrap()));
         }
         lines
@@ -228,5 +249,39 @@ mod tests {
             (flow["reason"].as_str(), flow["netns_name"].as_str()),
             (Some("table_full"), Some("net:[7]"))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tables_that_fill_are_named_only_if_there_are_some() {
+        let options = Options {
+            duration: Some(Duration::from_millis(1500)),
+            ..Options::default()
+        };
+        let mut engine = Fake::default().engine(options, std::future::pending());
+        let filling = [Filling {
+            netns: 7,
+            name: "blue".to_owned(),
+            entries: 800,
+            max: 1000,
+            time: TimeToFull {
+                seconds: 720.0,
+                earliest: 540.0,
+                latest: 1020.0,
+                rate: 0.3,
+            },
+        }];
+        let line = |update: &Update, filling: &[Filling]| {
+            serde_json::to_value(Line::of(update, filling, None)).unwrap()
+        };
+        while let Some(update) = engine.next().await.unwrap() {
+            if matches!(update, Update::Interval(_)) {
+                assert_eq!(line(&update, &[]).get("filling"), None);
+                let table = &line(&update, &filling)["filling"][0];
+                assert_eq!(
+                    (&table["name"], &table["latest"]),
+                    (&"blue".into(), &1020.0.into())
+                );
+            }
+        }
     }
 }

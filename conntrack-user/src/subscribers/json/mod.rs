@@ -11,12 +11,13 @@ use crate::{
     auto::event::{Event as Fix, Kept},
     engine::update::Update,
     say::stdout,
-    subscribers::{Printed, Subscriber, json::line::Line, recording::Recording},
+    subscribers::{Printed, Subscriber, filling::Follower, json::line::Line, recording::Recording},
 };
 
 /// Prints lines of JSON.
 pub struct Json {
     printed: Printed,
+    follower: Follower,
     /// Fixes that were made; none if none are to be made.
     fixes: Option<Vec<Kept>>,
 }
@@ -26,9 +27,16 @@ impl Json {
     pub fn new(printed: Printed, fixing: bool) -> Self {
         Self {
             printed,
+            follower: Follower::default(),
             fixes: fixing.then(Vec::new),
         }
     }
+}
+
+/// The line of an update, for tests of what makes updates.
+#[cfg(test)]
+pub(crate) fn line_of(update: &Update) -> serde_json::Value {
+    serde_json::to_value(Line::of(update, &[], None)).unwrap()
 }
 
 impl Subscriber for Json {
@@ -36,7 +44,11 @@ impl Subscriber for Json {
         if !self.printed.has(update) {
             return Ok(());
         }
-        match Line::of(update, self.fixes.as_deref()) {
+        let filling = match update {
+            Update::Interval(report) => self.follower.see(report),
+            _ => Vec::new(),
+        };
+        match Line::of(update, &filling, self.fixes.as_deref()) {
             Some(line) => stdout::json(&line),
             None => Ok(()),
         }

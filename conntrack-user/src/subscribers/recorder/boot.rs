@@ -2,19 +2,17 @@
 
 use std::{fs, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rustix::system::{sysinfo, uname};
 use serde_json::json;
 
-use crate::{kernel::release::Release, store::begin::Boot};
-
-/// Tells this boot from any other (`Documentation/admin-guide/sysctl/kernel.rst`,
-/// `random`).
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+use crate::{
+    kernel::release::{Release, boot_id},
+    store::begin::Boot,
+};
 
 /// This boot.
 pub(super) fn this_boot() -> Result<Boot> {
-    let id = fs::read_to_string(BOOT_ID).with_context(|| format!("cannot read {BOOT_ID}"))?;
     let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let memory = sysinfo();
     let facts = json!({
@@ -23,7 +21,7 @@ pub(super) fn this_boot() -> Result<Boot> {
         "memory": memory.totalram.saturating_mul(memory.mem_unit.into()),
     });
     Ok(Boot {
-        boot_id: id.trim_end().to_owned(),
+        boot_id: boot_id()?,
         host: uname().nodename().to_string_lossy().into_owned(),
         kernel: Release::running()?.text,
         facts: facts.to_string(),

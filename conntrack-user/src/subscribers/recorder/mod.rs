@@ -14,8 +14,9 @@ mod kernel_log;
 mod looker;
 mod pending;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod translate;
+mod warning;
 
 use std::{
     path::PathBuf,
@@ -51,7 +52,7 @@ use crate::{
         Subscriber,
         recorder::{
             cases::Cases, directory::Directory, kernel_log::ConntrackLines, looker::Looker,
-            pending::Pending,
+            pending::Pending, warning::Warner,
         },
         recording::{Recording, What},
     },
@@ -71,6 +72,7 @@ pub struct Recorder {
     directory: Directory,
     cases: Cases,
     looker: Looker,
+    warner: Warner,
     log: Option<ConntrackLines>,
     /// What was counted since the last interval that is to be written; nothing happened.
     calm: Option<Interval>,
@@ -127,6 +129,7 @@ impl Recorder {
             directory: Directory::starting_with(begun.next_netns),
             cases: Cases::starting_with(begun.next_incident),
             looker,
+            warner: Warner::default(),
             log: None,
             calm: None,
             counted: Figures::default(),
@@ -208,6 +211,7 @@ impl Recorder {
         self.covered += translate::millis(report.length);
         let at = self.moment(&report.time, report.monotonic);
         self.losses(report);
+        self.warn(report, at);
         let gone = self.directory.follow(&report.discovered, at);
         let row = translate::interval(report, at, &mut self.directory);
         let seen = evidence::of(report);
@@ -239,6 +243,18 @@ impl Recorder {
         }
     }
 
+    /// Tells of tables that will be full soon.
+    fn warn(&mut self, report: &Report, at: Moment) {
+        for filling in self.warner.see(report) {
+            self.pending.record.events.push(Event {
+                at,
+                event: "filling".to_owned(),
+                detail: Some(filling.sentence()),
+            });
+            self.tell(What::Filling(filling));
+        }
+    }
+
     /// Adds an interval to those to be written; whether it is time to do so.
     fn add(&mut self, row: Interval) -> bool {
         let eventful = row.is_eventful() || self.cases.are_open();
@@ -265,6 +281,9 @@ impl Recorder {
             "faults": report.faults,
             "error_bound": report.error_bound,
             "unexplained": report.figures.discrepancy.total(),
+            "unconfirmed": report.figures.discrepancy.unconfirmed,
+            "unseen": report.figures.discrepancy.unseen,
+            "reconciled": report.figures.reconciled(),
             "unchecked": report.figures.unchecked,
         });
         let losses = losses.to_string();
@@ -324,7 +343,7 @@ impl Recorder {
             Ok(()) => {
                 if let Some(gap) = self.pending.written() {
                     self.tell(What::Resumed {
-                        since: translate::time(gap.from),
+                        since: gap.from.time(),
                         lost: gap.lost,
                     });
                 }
@@ -395,10 +414,13 @@ impl Subscriber for Recorder {
             self.raised = Some(after);
         }
         let at = self.moment(&fix.time, clock::monotonic());
-        let body = fix.json();
+        let mut body = fix.json();
+        let action = body["action"].as_str().unwrap_or_default().to_owned();
+        // For whoever plays it back.
+        body["text"] = fix.lines().into();
         self.pending.record.fixes.push(record::Fix {
             at,
-            action: body["action"].as_str().unwrap_or_default().to_owned(),
+            action,
             body: body.to_string(),
         });
         self.write(at);

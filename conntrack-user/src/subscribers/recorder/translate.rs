@@ -1,10 +1,6 @@
 //! From the engine's reports to rows of the store.
 
-use std::{
-    cmp::Reverse,
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use conntrack_ebpf::Reason;
 
@@ -31,12 +27,6 @@ const TABLES: usize = 16;
 /// A length of time in milliseconds.
 pub(super) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A moment as RFC 3339.
-pub(super) fn time(at: Moment) -> String {
-    let since = Duration::from_millis(at.wall.unsigned_abs());
-    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 /// A report as it is kept.

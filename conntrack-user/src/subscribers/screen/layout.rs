@@ -13,8 +13,8 @@ const KEYS: &str = "Ctrl-C ends and prints the totals";
 pub(super) struct Contents {
     /// Where this runs.
     pub(super) header: Vec<String>,
-    /// The limit, and who comes closest to it.
-    pub(super) limit: Option<String>,
+    /// The limit, who comes closest to it, and who will reach it.
+    pub(super) limit: Vec<String>,
     /// What has changed last.
     pub(super) changed: Vec<String>,
     /// The last report.
@@ -100,7 +100,7 @@ impl Contents {
         shares.columns = shares.take(rows.min(1));
         shares.changed = shares.take(self.changed.len().min(1));
         shares.namespaces = shares.take(interval.namespaces.len().min(1));
-        shares.limit = shares.take(self.limit.iter().len());
+        shares.limit = shares.take(self.limit.len());
         shares.rows += shares.take(rows.saturating_sub(1));
         if shares.rows == rows && !omits {
             shares.left += shares.more;

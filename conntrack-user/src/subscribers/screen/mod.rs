@@ -10,10 +10,11 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     auto::event::{self, Event as Fix, Kept},
-    engine::update::Update,
+    engine::{report::Report, update::Update},
     say::{port::Services, stdout},
     subscribers::{
         Subscriber,
+        filling::Follower,
         recording::Recording,
         screen::{layout::Contents, terminal::Terminal},
         text::{self, report::Interval},
@@ -28,6 +29,7 @@ pub struct Screen {
     services: Services,
     /// None before the start, and after the end.
     terminal: Option<Terminal>,
+    follower: Follower,
     /// What is shown.
     contents: Contents,
     /// What was said of fixes and evidence, for after the screen.
@@ -47,10 +49,19 @@ impl Screen {
         Self {
             services,
             terminal: None,
+            follower: Follower::default(),
             contents: Contents::default(),
             said: Vec::new(),
             fixes: Vec::new(),
         }
+    }
+
+    /// The limit in force, or as it was, and the tables that will reach it.
+    fn show_limit(&mut self, limit: Option<String>, report: &Report) {
+        let shown = &mut self.contents.limit;
+        let limit = limit.or_else(|| shown.first().cloned());
+        *shown = limit.into_iter().collect();
+        shown.extend(text::limit::filling(&self.follower.see(report)));
     }
 
     fn draw(&mut self) -> Result<()> {
@@ -69,7 +80,7 @@ impl Subscriber for Screen {
             Update::Waiting { .. } => text::say_waiting(),
             Update::Started(header) => {
                 self.contents.header = text::header::about(header);
-                self.contents.limit = Some(text::limit::at_start(header));
+                self.contents.limit = vec![text::limit::at_start(header)];
                 self.terminal = Some(Terminal::new());
                 self.draw()?;
             }
@@ -81,8 +92,7 @@ impl Subscriber for Screen {
             Update::Refused(_) => {}
             Update::Interval(report) => {
                 let interval = Interval::of(report, &self.services);
-                let limit = interval.limit.clone();
-                self.contents.limit = limit.or_else(|| self.contents.limit.take());
+                self.show_limit(interval.limit.clone(), report);
                 self.contents.interval = Some(interval);
                 self.draw()?;
             }

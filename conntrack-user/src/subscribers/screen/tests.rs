@@ -35,7 +35,7 @@ async fn report(top: usize) -> Report {
 fn contents(report: &Report) -> Contents {
     Contents {
         header: (1..=6).map(|line| format!("header, line {line}")).collect(),
-        limit: Some("limit    1,000 entries in each network namespace".to_owned()),
+        limit: vec!["limit    1,000 entries in each network namespace".to_owned()],
         changed: vec!["something has changed".to_owned()],
         interval: Some(Interval::of(report, &Services::default())),
     }

@@ -11,6 +11,7 @@ use crate::{
         number::{counted_entries, number, optional, share},
         text::plain,
     },
+    subscribers::filling::Filling,
 };
 
 /// As it was at the start.
@@ -47,6 +48,15 @@ pub(in crate::subscribers) fn in_force(report: &Report) -> Option<String> {
         number(max),
         number(buckets)
     ))
+}
+
+/// Tables that fill, as many as are named.
+pub(in crate::subscribers) fn filling(tables: &[Filling]) -> Vec<String> {
+    const NAMED: usize = 3;
+    let tables = tables.iter().take(NAMED);
+    tables
+        .map(|table| format!("filling  {}", table.sentence()))
+        .collect()
 }
 
 /// That somebody has changed it.

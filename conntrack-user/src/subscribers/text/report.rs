@@ -68,7 +68,8 @@ impl Interval {
                 .limit
                 .as_ref()
                 .is_some_and(|limit| limit.changed.is_some()),
-            verdict: (!figures.reconciled()).then(|| verdict(report)),
+            // Of what was recorded this is known at the end.
+            verdict: (!figures.reconciled() && figures.recorded.is_none()).then(|| verdict(report)),
         }
     }
 
@@ -161,7 +162,9 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
         .map(|(&counter, &grown)| format!("{} +{}", counter_name(counter), number(grown)))
         .collect();
     lines.extend(limit::in_force(report));
-    lines.push(format!("kernel   {}", grown.join(", ")));
+    if figures.recorded.is_none() {
+        lines.push(format!("kernel   {}", grown.join(", ")));
+    }
     lines.extend(report.logged.map(logged));
     lines.push(verdict(report));
     lines.extend(summary.warnings.iter().map(|warning| note(warning)));
@@ -245,13 +248,17 @@ fn namespace(state: &NamespaceState) -> String {
 
 fn verdict(report: &Report) -> String {
     let figures = &report.figures;
-    if figures.kernel.is_empty() {
+    let unknown = figures.recorded == Some(false) && figures.discrepancy.total() == 0;
+    if unknown && report.backend != Backend::Counters {
+        return "whether the counts matched the kernel's counters is not recorded".to_owned();
+    }
+    if figures.kernel.is_empty() && figures.recorded.is_none() {
         return format!(
             "{BAD}not checked{BAD:#}: conntrack's counters cannot be read here \
              (/proc/net/stat/nf_conntrack)"
         );
     }
-    if !figures.reconciled() {
+    if figures.discrepancy.total() > 0 {
         return format!(
             "{BAD}discrepancy{BAD:#}: {}",
             discrepancy(figures.discrepancy)

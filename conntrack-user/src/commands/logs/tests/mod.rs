@@ -7,6 +7,7 @@ mod forms;
 mod generations;
 mod incident;
 mod languages;
+mod recorded;
 mod reloads;
 mod selection;
 mod sources;

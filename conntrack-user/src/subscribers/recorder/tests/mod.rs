@@ -3,6 +3,7 @@
 mod days;
 mod faults;
 mod kills;
+mod warnings;
 
 use std::{
     collections::BTreeMap,
@@ -50,18 +51,18 @@ use crate::{
 };
 
 /// The namespace in which packets are refused.
-const NETNS: u32 = 7;
+pub(crate) const NETNS: u32 = 7;
 
 /// When the clock of a test begins, in seconds since 1970.
 const BEGIN: u64 = 1_700_000_000;
 
 /// A recorder, its file, and what it says.
-struct Stage {
+pub(crate) struct Stage {
     directory: TempDir,
-    recorder: Recorder,
+    pub(crate) recorder: Recorder,
     news: UnboundedReceiver<Recording>,
     /// Seconds since the begin.
-    now: u64,
+    pub(crate) now: u64,
     /// Packets refused so far, and flows.
     refused: u64,
 }
@@ -102,7 +103,7 @@ fn leak() -> Taken {
 }
 
 impl Stage {
-    fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ctdrop.db");
         let store = Store::open(&path, bounds, &boot()).unwrap().store;
@@ -118,12 +119,12 @@ impl Stage {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("ctdrop.db")
     }
 
     /// So many seconds pass, in which so many packets are refused.
-    fn pass(&mut self, seconds: u64, refused: u64) {
+    pub(crate) fn pass(&mut self, seconds: u64, refused: u64) {
         self.now += seconds;
         self.refused += refused;
         let report = report(self.now, Duration::from_secs(seconds), refused);
@@ -132,7 +133,7 @@ impl Stage {
             .unwrap();
     }
 
-    fn finish(&mut self, tail: u64) {
+    pub(crate) fn finish(&mut self, tail: u64) {
         self.now += 1;
         self.refused += tail;
         let length = Duration::from_secs(self.now);
@@ -148,11 +149,23 @@ impl Stage {
             .unwrap();
     }
 
-    fn read(&self) -> Record {
+    pub(crate) fn read(&self) -> Record {
         Reader::open(&self.path())
             .unwrap()
             .record(0..=i64::MAX)
             .unwrap()
+    }
+
+    /// It ends without a word, and begins again.
+    pub(crate) fn kill_and_start_again(&mut self) {
+        // Its lock is in the way of the next one.
+        self.recorder.store = None;
+        self.refused = 0;
+        let bounds = Bounds::default();
+        let store = Store::open(&self.path(), bounds, &boot()).unwrap().store;
+        store.without_sync();
+        let looker = Looker::by(|_| Ok(leak()));
+        (self.recorder, self.news) = Recorder::over(store, bounds, boot(), looker);
     }
 
     fn said(&mut self) -> Vec<What> {
@@ -163,7 +176,7 @@ impl Stage {
 }
 
 /// A report on an interval that ends in that second.
-fn report(second: u64, length: Duration, refused: u64) -> Report {
+pub(crate) fn report(second: u64, length: Duration, refused: u64) -> Report {
     let end = SystemTime::UNIX_EPOCH + Duration::from_secs(BEGIN + second);
     Report {
         time: humantime::format_rfc3339_millis(end).to_string(),

@@ -1,0 +1,74 @@
+//! What ctdrop has recorded at the time of a burst: an exact count beside the bounds that a
+//! log gives.
+
+use std::path::Path;
+
+use conntrack_ebpf::Reason;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    commands::logs::report::{Burst, LogReport},
+    say::reason::reason_name,
+    store::{Reader, exact::Exact, failure::Failure},
+};
+
+/// A minute in milliseconds.
+const MINUTE: i64 = 60_000;
+
+/// Packets that were refused for a full table, as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recorded {
+    /// How many.
+    pub packets: u64,
+    /// When the first interval that was counted began.
+    pub since: String,
+    /// When the last one ended.
+    pub until: String,
+}
+
+impl Recorded {
+    fn new(exact: Exact) -> Option<Self> {
+        let time = |millis| Timestamp::from_millisecond(millis).ok();
+        Some(Self {
+            packets: exact.packets,
+            since: time(exact.since)?.to_string(),
+            until: time(exact.until)?.to_string(),
+        })
+    }
+}
+
+/// Sets beside each burst what was recorded at its time, if the evidence is of the host
+/// that wrote the logs. Evidence that cannot be read is a warning; none at all is nothing.
+pub(super) fn set_beside(report: &mut LogReport, file: &Path, is_of: impl Fn(&str) -> bool) {
+    if report.bursts.is_empty() {
+        return;
+    }
+    match counted(&mut report.bursts, file, is_of) {
+        Ok(()) | Err(Failure::Missing(_)) => {}
+        Err(failure) => report.warnings.push(format!(
+            "the exact counts that ctdrop has recorded cannot be read: {failure}"
+        )),
+    }
+}
+
+fn counted(bursts: &mut [Burst], file: &Path, is_of: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    let reader = Reader::open(file)?;
+    let hosts = reader.hosts()?;
+    let mut hosts = hosts.iter().filter(|host| is_of(host));
+    // Bursts of several hosts are added up.
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Ok(());
+    };
+    let now = Timestamp::now().as_millisecond();
+    for burst in bursts {
+        let millis = |time: &str| time.parse::<Timestamp>().map(Timestamp::as_millisecond);
+        let (Ok(first), Ok(last)) = (millis(&burst.first), millis(&burst.last)) else {
+            continue;
+        };
+        let reason = reason_name(Reason::TableFull);
+        let exact = reader.exact(host, reason, (first, last + MINUTE), now)?;
+        burst.recorded = exact.and_then(Recorded::new);
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! `ctdrop watch --replay`: what was recorded, as if it was observed now.
+//!
+//! The rows of the store become updates, in order of time, and those who are told what is
+//! observed are told of them.
+
+mod header;
+mod programme;
+mod progress;
+mod sum;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, bail, ensure};
+use tokio::time;
+
+use crate::{
+    commands::watch::{
+        options::{Options, Replay, Speed},
+        replay::{
+            header::Losses,
+            programme::{Item, Programme},
+            progress::Bar,
+            sum::Sum,
+            translate::{Context, Translator},
+        },
+    },
+    engine::{limit::LimitChange, rows::Rows, update::Update},
+    kernel::defaults::Table,
+    logs::time::{When, zone},
+    say::number::counted,
+    store::{Reader, moment::Moment, record, timeline::Mark},
+    subscribers::{
+        recording::{Recording, What},
+        worker::Worker,
+    },
+};
+
+/// Plays back what was recorded until its end, or until `shutdown`.
+pub(super) async fn run(
+    replay: &Replay,
+    options: &Options,
+    output: impl FnOnce() -> Result<Worker>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let reader = Reader::open(&replay.file)?;
+    let range = range(replay)?;
+    let programme = Programme::read(&reader, range)?;
+    let Some(run) = programme.first_run() else {
+        bail!(
+            "no interval is recorded in {} in that time; ctdrop incidents lists what is",
+            replay.file.display()
+        );
+    };
+    let output = output()?;
+    let no_output = output.ended();
+    let mut player = Player::new(replay, options.engine.top, reader, output, programme, run);
+    let ended = tokio::select! {
+        biased;
+        () = shutdown => Ok(()),
+        () = no_output => Ok(()),
+        ended = player.play() => ended,
+    };
+    ended.and(player.finish().await)
+}
+
+/// The time that is asked for, in milliseconds since 1970.
+fn range(replay: &Replay) -> Result<(i64, i64)> {
+    let zone = zone(None)?;
+    let resolved = |when: Option<When>| when.map(|when| when.resolve(&zone)).transpose();
+    let since = resolved(replay.since)?.map_or(0, |micros| micros / 1000);
+    let until = resolved(replay.until)?.map_or(i64::MAX, |micros| micros / 1000);
+    ensure!(
+        since < until,
+        "nothing to play back: --since must be earlier than --until"
+    );
+    Ok((since, until))
+}
+
+/// Plays back.
+struct Player<'a> {
+    replay: &'a Replay,
+    top: usize,
+    reader: Reader,
+    output: Worker,
+    programme: Programme,
+    translator: Translator,
+    context: Context,
+    /// The run that was played back last.
+    run: usize,
+    sum: Sum,
+    /// Up to where it was played back.
+    position: Option<Moment>,
+    /// Intervals that were no longer there.
+    missing: u64,
+}
+
+impl<'a> Player<'a> {
+    fn new(
+        replay: &'a Replay,
+        top: usize,
+        reader: Reader,
+        output: Worker,
+        mut programme: Programme,
+        run: usize,
+    ) -> Self {
+        let translator = Translator::new(std::mem::take(&mut programme.namespaces));
+        let context = context(&programme, run);
+        Self {
+            replay,
+            top,
+            reader,
+            output,
+            programme,
+            translator,
+            context,
+            run,
+            sum: Sum::default(),
+            position: None,
+            missing: 0,
+        }
+    }
+
+    async fn play(&mut self) -> Result<()> {
+        let run = &self.programme.runs[self.run];
+        let header = header::header(run, &self.replay.file, self.programme.longest());
+        self.tell(Update::Started(Box::new(header))).await;
+        self.sum.lacks(Losses::of(run));
+        let items = std::mem::take(&mut self.programme.items);
+        let mut bar = Bar::new(items.len());
+        for item in items {
+            bar.advance();
+            match item {
+                Item::Interval(mark) => self.interval(mark).await?,
+                Item::Gap(gap) => {
+                    // Of a time without evidence nothing is waited for.
+                    self.position = Some(gap.at);
+                    self.tell_recording(gap.at, What::Gap(*gap)).await;
+                }
+                Item::Limit(change) => {
+                    self.wait(change.at).await;
+                    let change = limit_change(&change);
+                    self.context.changed = Some(change.clone());
+                    self.tell(Update::Limit(change)).await;
+                }
+                Item::Event(event) => {
+                    self.wait(event.at).await;
+                    if let Some(update) = programme::update(&event, &self.translator) {
+                        self.tell(update).await;
+                    }
+                }
+                Item::Fix(fix) => {
+                    self.wait(fix.at).await;
+                    if let Some(what) = programme::fixed(&fix) {
+                        self.tell_recording(fix.at, what).await;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn interval(&mut self, mark: Mark) -> Result<()> {
+        let Some(interval) = self.reader.interval(mark.interval)? else {
+            self.missing += 1;
+            return Ok(());
+        };
+        let run = self.programme.place_of(mark.run).unwrap_or(self.run);
+        if run != self.run {
+            self.run = run;
+            self.context = context(&self.programme, run);
+            self.sum.lacks(Losses::of(&self.programme.runs[run]));
+        }
+        let began = Moment {
+            mono: interval.began(),
+            ..interval.at
+        };
+        // What lies between two intervals was not observed.
+        let is_later = self.position.is_none_or(|at| at.order() < began.order());
+        if is_later {
+            self.position = Some(began);
+        }
+        self.wait(interval.at).await;
+        let mut report = self.translator.report(&interval, &self.context);
+        self.sum.add(&report);
+        shorten(&mut report.flows, self.top);
+        report.top = self.top;
+        self.tell(Update::Interval(Box::new(report))).await;
+        Ok(())
+    }
+
+    /// Waits as long as it took, at the speed that is asked for.
+    async fn wait(&mut self, until: Moment) {
+        let from = self.position.filter(|at| at.boot == until.boot);
+        let millis = from.map_or(0, |from| until.mono.saturating_sub(from.mono));
+        if from.is_none() || millis > 0 {
+            self.position = Some(until);
+        }
+        let length = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        if let Speed::Times(speed) = self.replay.speed
+            && !length.is_zero()
+        {
+            let length = Duration::try_from_secs_f64(length.as_secs_f64() / speed);
+            time::sleep(length.unwrap_or(Duration::MAX)).await;
+        }
+    }
+
+    /// Tells an update, and waits until it is taken: nothing is added up.
+    async fn tell(&self, update: Update) {
+        self.output.tell(&Arc::new(update));
+        self.output.caught_up().await;
+    }
+
+    async fn tell_recording(&self, at: Moment, what: What) {
+        let time = at.time();
+        self.output
+            .tell_recording(&Arc::new(Recording { time, what }));
+        self.output.caught_up().await;
+    }
+
+    /// The totals.
+    async fn finish(self) -> Result<()> {
+        let mut warnings = Vec::new();
+        if self.sum.omits_flows() {
+            warnings.push(
+                "a row of these totals lacks the packets of intervals in which its flow was not \
+                 among the first 20; all sums are exact"
+                    .to_owned(),
+            );
+        }
+        if self.missing > 0 {
+            warnings.push(format!(
+                "{} went while this was played back: ctdrop has added them up or removed them",
+                counted(self.missing, "interval")
+            ));
+        }
+        let run = &self.programme.runs[self.run];
+        if let Some(summary) = self.sum.finish(run, self.top, warnings) {
+            self.output
+                .tell(&Arc::new(Update::Finished(Box::new(summary))));
+        }
+        self.output.finish().await
+    }
+}
+
+fn context(programme: &Programme, run: usize) -> Context {
+    let run = &programme.runs[run];
+    Context {
+        backend: header::backend(run),
+        reconciled: Losses::of(run).reconciled,
+        changed: None,
+    }
+}
+
+fn limit_change(change: &record::LimitChange) -> LimitChange {
+    LimitChange {
+        time: change.at.time(),
+        before: Table {
+            max: change.max_before,
+            buckets: change.buckets_before,
+        },
+        after: Table {
+            max: change.max,
+            buckets: change.buckets,
+        },
+    }
+}
+
+/// Leaves the first rows.
+fn shorten(rows: &mut Rows, top: usize) {
+    rows.more += rows.top.len().saturating_sub(top);
+    rows.top.truncate(top);
+}
