@@ -13,6 +13,7 @@ mod evidence;
 mod kernel_log;
 mod looker;
 mod pending;
+mod surveyor;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -51,7 +52,7 @@ use crate::{
         Subscriber,
         recorder::{
             cases::Cases, directory::Directory, kernel_log::ConntrackLines, looker::Looker,
-            pending::Pending,
+            pending::Pending, surveyor::Surveyor,
         },
         recording::{Recording, What},
     },
@@ -71,6 +72,7 @@ pub struct Recorder {
     directory: Directory,
     cases: Cases,
     looker: Looker,
+    surveyor: Surveyor,
     log: Option<ConntrackLines>,
     /// What was counted since the last interval that is to be written; nothing happened.
     calm: Option<Interval>,
@@ -102,6 +104,7 @@ impl Recorder {
             log.map(|log| ConntrackLines::of(log, since.filter(|at| at.boot == began.at.boot)));
         let (mut recorder, receiver) =
             Self::over(opened.store, bounds, boot, Looker::of_this_host());
+        recorder.surveyor = Surveyor::of_this_host();
         recorder.log = log;
         recorder.tell(What::Records {
             path,
@@ -127,6 +130,7 @@ impl Recorder {
             directory: Directory::starting_with(begun.next_netns),
             cases: Cases::starting_with(begun.next_incident),
             looker,
+            surveyor: Surveyor::of_nothing(),
             log: None,
             calm: None,
             counted: Figures::default(),
@@ -168,6 +172,7 @@ impl Recorder {
             start: serde_json::to_string(header).ok(),
             ..Run::default()
         });
+        self.surveyor.ask("started");
         self.write(at);
     }
 
@@ -186,6 +191,7 @@ impl Recorder {
             buckets: change.after.buckets,
             made_by: by_fix.then(|| "ctdrop --fix".to_owned()),
         });
+        self.surveyor.ask("limit");
         self.write(at);
     }
 
@@ -211,6 +217,9 @@ impl Recorder {
             .cases
             .look(report, at, row.new_flows, &seen, &gone, &mut self.directory);
         for what in changes.told {
+            if matches!(what, What::Opened(_)) {
+                self.surveyor.ask("opened");
+            }
             self.tell(what);
         }
         for (id, cause, netns) in changes.looks {
@@ -223,6 +232,8 @@ impl Recorder {
                 self.tell(what);
             }
         }
+        let survivals = &mut self.pending.record.survivals;
+        survivals.extend(self.surveyor.taken(at));
         if let Some(log) = &mut self.log {
             self.pending.record.log_lines.extend(log.read(at));
         }
@@ -286,6 +297,8 @@ impl Recorder {
         };
         self.interval(&rest);
         self.pending.record.intervals.extend(self.calm.take());
+        let survivals = self.surveyor.last(at);
+        self.pending.record.survivals.extend(survivals);
         let told = self.cases.stop(at);
         for what in told {
             self.tell(what);
@@ -390,6 +403,7 @@ impl Subscriber for Recorder {
         if let Fixed::Raised { after, .. } = fix.what {
             self.raised = Some(after);
         }
+        self.surveyor.ask("fix");
         let at = self.moment(&fix.time, clock::monotonic());
         let body = fix.json();
         self.pending.record.fixes.push(record::Fix {
