@@ -4,7 +4,7 @@ use crate::{
     report::{
         model::Report,
         outline::{self, Block, Table, sentence, shown},
-        sentences::reason,
+        sentences::{most_first, reason},
         timeline::coarser,
     },
     say::number::number,
@@ -55,10 +55,9 @@ fn block(block: &Block, report: &Report) -> String {
 /// The points, fewer of them, and all of it by reason.
 fn timeline(report: &Report) -> String {
     let timeline = &report.timeline;
-    let sums = timeline
-        .drops
-        .iter()
-        .map(|(name, packets)| format!("- {}: {}", text(reason(name)), number(*packets)));
+    let sums = most_first(&timeline.drops)
+        .into_iter()
+        .map(|(name, packets)| format!("- {}: {}", text(reason(name)), number(packets)));
     let sums: Vec<String> = sums.collect();
     let of = timeline.netns_name.as_deref().unwrap_or("unknown");
     let points = table(&outline::points(report, &coarser(&timeline.points, POINTS)));

@@ -1,10 +1,10 @@
 //! The three sentences at the top: what happened, who filled the table, what to do now.
 
-use std::time::Duration;
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use crate::{
     report::model::{Census, Incident, Limits, Report, Summary},
-    say::number::{counted, counted_entries, duration, number},
+    say::number::{counted, duration, number},
 };
 
 /// The three sentences.
@@ -63,6 +63,16 @@ pub(super) fn reason(name: &str) -> &str {
     }
 }
 
+/// Counts by reason, the highest first.
+pub(super) fn most_first(drops: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
+    let drops = drops
+        .iter()
+        .map(|(name, packets)| (name.as_str(), *packets));
+    let mut drops: Vec<(&str, u64)> = drops.collect();
+    drops.sort_by_key(|&(_, packets)| Reverse(packets));
+    drops
+}
+
 fn incident_sentence(incident: &Incident, report: &Report) -> String {
     let place = match incident.netns_name.as_str() {
         "host" => "on the host".to_owned(),
@@ -74,11 +84,10 @@ fn incident_sentence(incident: &Incident, report: &Report) -> String {
     } else {
         "; it is not over"
     };
-    let reasons: Vec<String> = incident
-        .drops
-        .iter()
-        .filter(|(_, packets)| **packets > 0)
-        .map(|(name, packets)| format!("{}: {}", reason(name), number(*packets)))
+    let reasons: Vec<String> = most_first(&incident.drops)
+        .into_iter()
+        .filter(|(_, packets)| *packets > 0)
+        .map(|(name, packets)| format!("{}: {}", reason(name), number(packets)))
         .collect();
     let reasons = if reasons.is_empty() {
         String::new()
@@ -126,8 +135,8 @@ fn who(incident: &Incident, censuses: &[Census]) -> String {
     let fullest = looks.max_by_key(|census| census.entries);
     match (&incident.culprit, fullest) {
         (Some(culprit), Some(census)) => format!(
-            "Who filled the table: {culprit}, of {} in it; the diagnosis: {kind}.",
-            counted_entries(census.entries)
+            "Who filled the table: {culprit} of {}; the diagnosis: {kind}.",
+            number(census.entries)
         ),
         (Some(culprit), None) => format!("Look first {culprit}; the diagnosis: {kind}."),
         (None, Some(census)) => {

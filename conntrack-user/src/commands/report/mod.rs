@@ -201,3 +201,6 @@ fn nothing_between(reader: &Reader, options: &Options, wall: (i64, i64)) -> Resu
         options.file.display()
     ))
 }
+
+#[cfg(test)]
+mod tests;

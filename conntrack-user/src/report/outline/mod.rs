@@ -64,12 +64,27 @@ fn columns(titles: &[&str]) -> Vec<Column> {
     each.collect()
 }
 
-/// A table, if it has rows.
-fn table(caption: &str, titles: &[&str], rows: Vec<Vec<String>>) -> Option<Block> {
+/// A table, if it has rows; without columns that are empty.
+fn table(caption: &str, titles: &[&str], mut rows: Vec<Vec<String>>) -> Option<Block> {
+    let mut columns = columns(titles);
+    let is_used = |rows: &[Vec<String>], place: usize| {
+        place == 0
+            || rows
+                .iter()
+                .any(|row| row.get(place).is_some_and(|cell| !cell.is_empty()))
+    };
+    for place in (0..columns.len()).rev() {
+        if !is_used(&rows, place) {
+            columns.remove(place);
+            for row in &mut rows {
+                row.remove(place);
+            }
+        }
+    }
     (!rows.is_empty()).then(|| {
         Block::Table(Table {
             caption: caption.to_owned(),
-            columns: columns(titles),
+            columns,
             rows,
         })
     })

@@ -10,7 +10,7 @@ use crate::{
     report::{
         model::{Event, Lane, Point, Report, Timeline},
         outline::{self, shown},
-        sentences::moment,
+        sentences::{moment, most_first, reason},
     },
     say::number::{counted, number, optional},
 };
@@ -23,12 +23,12 @@ const HEIGHT: f64 = 100.0;
 const LANE: f64 = 12.0;
 
 /// All strips and lanes.
-pub(super) fn charts(report: &Report, reason: fn(&str) -> &str) -> Markup {
+pub(super) fn charts(report: &Report) -> Markup {
     let timeline = &report.timeline;
     html! {
         div.charts {
-            @for (place, (name, packets)) in timeline.drops.iter().enumerate() {
-                (refused(timeline, place, name, reason(name), *packets))
+            @for (place, (name, packets)) in most_first(&timeline.drops).into_iter().enumerate() {
+                (refused(timeline, place, name, packets))
             }
             @if timeline.drops.is_empty() { p { "Nothing was refused in this time." } }
             (entries(timeline))
@@ -82,12 +82,13 @@ fn bars(timeline: &Timeline, of: impl Fn(&Point) -> u64, most: u64) -> String {
     path
 }
 
-fn refused(timeline: &Timeline, place: usize, name: &str, text: &str, packets: u64) -> Markup {
+fn refused(timeline: &Timeline, place: usize, name: &str, packets: u64) -> Markup {
     let of = |point: &Point| point.drops.get(name).copied().unwrap_or(0);
     let most = timeline.points.iter().map(of).max().unwrap_or(0);
     let each = each(timeline);
     let caption = format!(
-        "Refused, {text}: {}; at most {} in {each}",
+        "Refused, {}: {}; at most {} in {each}",
+        reason(name),
         counted(packets, "packet"),
         number(most)
     );

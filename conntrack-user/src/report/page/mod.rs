@@ -8,7 +8,6 @@ use crate::{
     report::{
         model::Report,
         outline::{self, Block, Column, Section, Table, sentence, shown},
-        sentences::reason,
     },
     say::number::{number, optional},
 };
@@ -134,7 +133,7 @@ fn timeline(report: &Report) -> Markup {
     let timeline = &report.timeline;
     let rows = u64::try_from(timeline.points.len()).unwrap_or(u64::MAX);
     html! {
-        (chart::charts(report, reason))
+        (chart::charts(report))
         details {
             summary { "The numbers of these charts as a table: " (number(rows)) " rows" }
             div.points { (table(&outline::points(report, &timeline.points))) }

@@ -38,7 +38,7 @@ fn three_sentences_say_what_who_and_what_to_do() {
     );
     assert_eq!(
         summary.who,
-        "Who filled the table: from 10.0.0.66: 900 entries, of 1,000 entries in it; the diagnosis: a \
+        "Who filled the table: from 10.0.0.66: 900 entries of 1,000; the diagnosis: a \
          leak fills the table: idle connections that nobody closes (likely)."
     );
     assert!(
