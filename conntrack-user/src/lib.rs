@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod logs;
 pub mod observe;
 pub mod plan;
+pub mod report;
 pub mod say;
 pub mod store;
 pub mod subscribers;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command},
-    commands::{daemon, fix, incidents, logs, probe, status, undo, watch, who},
+    commands::{daemon, fix, incidents, logs, probe, report, status, undo, watch, who},
     say::{finding, stdout},
 };
 use tokio::{
@@ -61,6 +61,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Watch(options) => watch::run(options, shutdown()?).await?,
         Command::Daemon(options) => daemon::run(options, shutdown()?).await?,
         Command::Incidents(options) => incidents::run(&options)?,
+        Command::Report(options) => report::run(&options)?,
         Command::Probe(options) => probe::run(&options)?,
         Command::Who(options) => return Ok(who::run(&options)?.code().into()),
         Command::Logs(options) => logs::run(&options)?,

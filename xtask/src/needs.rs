@@ -22,8 +22,9 @@ pub(crate) const COMPILER: [&str; 5] = [
 /// The Debian package with lints for that compiler.
 pub(crate) const LINTS: [&str; 1] = ["rust-web-clippy"];
 
-/// Debian packages for tests in virtual machines and network namespaces.
-pub(crate) const TESTS: [&str; 9] = [
+/// Debian packages for tests in virtual machines and network namespaces, and of the page
+/// of a report in a browser.
+pub(crate) const TESTS: [&str; 10] = [
     "procps",
     "qemu-system-x86",
     "seabios",
@@ -33,6 +34,7 @@ pub(crate) const TESTS: [&str; 9] = [
     "kmod",
     "mmdebstrap",
     "e2fsprogs",
+    "chromium",
 ];
 
 /// Debian packages whose programs do what ctdrop does, as far as they can.

@@ -5,6 +5,7 @@ use clap::{ValueEnum, builder::PossibleValue};
 
 use crate::{
     auto::guard::Mode,
+    commands::report::Format,
     engine::by::By,
     observe::{
         arming::{ARM_AT, Arm, CALM, REST_BELOW},
@@ -26,6 +27,21 @@ impl ValueEnum for Output {
                 "json",
                 "One JSON object a line; docs/json.md describes them",
             ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Html, Self::Md, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Html => ("html", "One file for a browser, without scripts"),
+            Self::Md => ("md", "Markdown"),
+            Self::Json => ("json", "One JSON object; docs/json.md describes it"),
         };
         Some(PossibleValue::new(name).help(help))
     }

@@ -11,6 +11,8 @@ pub enum Command {
     Daemon(commands::daemon::Options),
     /// List what was recorded.
     Incidents(commands::incidents::Options),
+    /// Report on an incident or a time.
+    Report(commands::report::Options),
     /// Show which backends this host offers.
     Probe(commands::probe::Options),
     /// Show who fills the table.

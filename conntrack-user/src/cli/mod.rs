@@ -12,6 +12,7 @@ mod incidents;
 mod logs;
 mod probe;
 mod read;
+mod report;
 mod status;
 mod undo;
 mod values;

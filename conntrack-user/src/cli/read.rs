@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use crate::{
     cli::{
         command::Command, daemon::Daemon, fix::Fix, incidents::Incidents, logs::Logs, probe::Probe,
-        status::Status, undo::Undo, watch::Watch, who::Who,
+        report::Report, status::Status, undo::Undo, watch::Watch, who::Who,
     },
     logs::read::request::EmptyPeriod,
     say::finding,
@@ -42,6 +42,14 @@ pub(super) enum Subcommand {
 
     /// List the incidents that ctdrop daemon has recorded
     Incidents(Incidents),
+
+    /// Report on an incident, or on a time: as a page, as Markdown or as JSON
+    ///
+    /// What happened and how many packets were refused; who was hit; who filled the table;
+    /// why; the limit and what survives; fixes; how exact the numbers are. The page is one
+    /// file without scripts, which requests nothing. It holds addresses and names: mask them
+    /// with --redact before others get it.
+    Report(Report),
 
     /// Show which backends work on this host, and what the others lack
     ///
@@ -110,6 +118,7 @@ impl Command {
             }
             Subcommand::Daemon(daemon) => Self::Daemon(daemon.into()),
             Subcommand::Incidents(incidents) => Self::Incidents(incidents.into()),
+            Subcommand::Report(report) => Self::Report(report.into()),
             Subcommand::Probe(probe) => Self::Probe(probe.into()),
             Subcommand::Who(who) => Self::Who(who.try_into().map_err(contradiction("who"))?),
             Subcommand::Logs(logs) => Self::Logs(logs.into()),

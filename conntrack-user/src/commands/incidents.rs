@@ -1,9 +1,6 @@
 //! `ctdrop incidents`: what was recorded, a row each.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
@@ -13,7 +10,8 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     commands::daemon,
     say::{
-        number::{duration, number},
+        clock::of_millis as time,
+        number::{counted, duration, number},
         output::Output,
         stdout,
         text::plain,
@@ -153,12 +151,6 @@ const fn said(incident: &Incident) -> &'static str {
 fn length(incident: &Incident) -> Duration {
     let millis = incident.last.mono.saturating_sub(incident.opened.mono);
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
-/// A moment as RFC 3339, to the second.
-fn time(wall: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(wall).unwrap_or(0));
-    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 #[cfg(test)]

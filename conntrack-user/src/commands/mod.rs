@@ -6,6 +6,7 @@ pub mod fix;
 pub mod incidents;
 pub mod logs;
 pub mod probe;
+pub mod report;
 pub mod status;
 pub mod undo;
 mod unread;

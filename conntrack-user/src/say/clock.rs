@@ -42,6 +42,15 @@ pub fn monotonic() -> u64 {
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
+/// The last second that RFC 3339 can write, of the year 9999, in milliseconds since 1970.
+const LAST: i64 = 253_402_300_799_000;
+
+/// A moment in milliseconds since 1970 as RFC 3339, in UTC, to the second.
+pub fn of_millis(wall: i64) -> String {
+    let since = Duration::from_millis(wall.clamp(0, LAST).unsigned_abs());
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
+}
+
 /// This moment as RFC 3339, in UTC, to the millisecond.
 pub fn now() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
@@ -50,6 +59,13 @@ pub fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_number_of_milliseconds_is_a_time() {
+        assert_eq!(of_millis(1_500), "1970-01-01T00:00:01Z");
+        assert_eq!(of_millis(i64::MIN), "1970-01-01T00:00:00Z");
+        assert_eq!(of_millis(i64::MAX), "9999-12-31T23:59:59Z");
+    }
 
     #[test]
     fn an_unknown_time_has_no_text() {

@@ -21,6 +21,14 @@ pub fn lines(lines: impl IntoIterator<Item = impl Display>) -> Result<()> {
     out.flush().context(CANNOT_WRITE)
 }
 
+/// Prints a whole text as it is.
+pub fn text(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context(CANNOT_WRITE)
+}
+
 /// Prints a line of JSON.
 pub fn json(line: &impl Serialize) -> Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -6,7 +6,7 @@ use crate::store::{
     incident::{Census, Incident},
     interval::Interval,
     moment::Moment,
-    record::{Event, Fix, Gap, LimitChange, LogLine, Namespace, Run},
+    record::{Event, Fix, Gap, LimitChange, LogLine, Namespace, Run, Survival},
 };
 
 fn wall(at: Option<Moment>) -> Option<i64> {
@@ -146,6 +146,26 @@ pub(super) fn limit(connection: &Connection, change: &LimitChange) -> Result<()>
         change.max,
         change.buckets,
         change.made_by,
+    ])?;
+    Ok(())
+}
+
+/// What would be in force after a boot and the like.
+pub(super) fn survival(connection: &Connection, survival: &Survival) -> Result<()> {
+    let sql = "INSERT INTO survivals (boot, wall, mono, cause, max, buckets, boot_max, restart_max,
+        reload_max, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let at = survival.at;
+    connection.prepare_cached(sql)?.execute(params![
+        at.boot,
+        at.wall,
+        at.mono,
+        survival.cause,
+        survival.in_force.map(|(max, _)| max),
+        survival.in_force.map(|(_, buckets)| buckets),
+        survival.boot,
+        survival.restart,
+        survival.reload,
+        survival.body,
     ])?;
     Ok(())
 }

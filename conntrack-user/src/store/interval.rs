@@ -78,7 +78,7 @@ pub struct Flow {
 }
 
 /// What tells flows apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     /// Number of the namespace in the store.
     pub netns: i64,

@@ -60,20 +60,22 @@ const REMOVED: i64 = 500;
 const INCIDENTS: i64 = 10_000;
 
 /// Tables with details, those that are dispensed with first in front.
-const DETAILS: [&str; 7] = [
+const DETAILS: [&str; 8] = [
     "intervals",
     "log_lines",
     "censuses",
     "events",
     "fixes",
+    "survivals",
     "limits",
     "gaps",
 ];
 
 impl Bounds {
-    /// What the file itself may take, in pages.
+    /// What the file itself may take, in pages. Besides the log, a little is left for the
+    /// transaction with which the log is found to be full.
     pub(super) const fn pages(self) -> u64 {
-        (self.bytes - self.bytes / 8) / PAGE
+        (self.bytes - self.bytes / 8 - self.bytes / 64) / PAGE
     }
 
     /// What its log of changes may take, in bytes.

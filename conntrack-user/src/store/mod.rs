@@ -8,6 +8,7 @@
 
 pub mod begin;
 mod connect;
+pub mod digest;
 pub mod exact;
 pub mod failure;
 pub mod incident;

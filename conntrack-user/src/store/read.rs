@@ -10,10 +10,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Result as SqlResult};
 
 use crate::store::{
     connect::PATIENCE,
+    digest::{self, Asked, Digest},
     failure::{Failure, is_damage},
     incident::{Census, Incident},
     interval::Entries,
-    record::{Namespace, Record},
+    record::{Namespace, PastRun, Record},
     schema::Content,
     select,
 };
@@ -62,6 +63,13 @@ impl Reader {
         self.say(found.map(|mut found| found.pop()))
     }
 
+    /// The last incident.
+    pub fn last_incident(&self) -> Result<Option<Incident>, Failure> {
+        let last = "incident = (SELECT max(incident) FROM incidents)";
+        let found = select::incidents(&self.connection, last, []);
+        self.say(found.map(|mut found| found.pop()))
+    }
+
     /// The censuses of an incident, in order of time.
     pub fn censuses(&self, incident: i64) -> Result<Vec<Census>, Failure> {
         self.say(select::censuses(&self.connection, incident))
@@ -86,10 +94,45 @@ impl Reader {
         self.say(select::entries(&self.connection, boot_id, since))
     }
 
+    /// What a time has in all, in points of time; `done` is told how much of it is read.
+    pub fn digest(&self, asked: &Asked, done: &mut dyn FnMut(f64)) -> Result<Digest, Failure> {
+        self.say(digest::digest(&self.connection, asked, done))
+    }
+
+    /// The runs of which a time has evidence.
+    pub fn runs(&self, wall: RangeInclusive<i64>) -> Result<Vec<PastRun>, Failure> {
+        self.say(select::runs(&self.connection, wall.into_inner()))
+    }
+
+    /// The first and the last moment that something is known of, by the clock of the host.
+    pub fn extent(&self) -> Result<Option<(i64, i64)>, Failure> {
+        let sql = "SELECT min(first), max(last) FROM
+            (SELECT min(wall) AS first, max(wall) AS last FROM intervals
+            UNION ALL SELECT min(wall), max(coalesce(closed_wall, last_wall)) FROM incidents)";
+        self.say(self.connection.query_row(sql, [], |row| {
+            let first: Option<i64> = row.get(0)?;
+            Ok(first.zip(row.get(1)?))
+        }))
+    }
+
     fn record_of(&self, time: (i64, i64)) -> SqlResult<Record> {
         let connection = &self.connection;
         let (from, to) = time;
         let intervals = select::intervals(connection, "wall BETWEEN ?1 AND ?2", [from, to])?;
+        Ok(Record {
+            intervals: intervals.into_iter().map(|kept| kept.interval).collect(),
+            ..self.happened_of(time)?
+        })
+    }
+
+    /// The same without intervals.
+    pub fn happened(&self, wall: RangeInclusive<i64>) -> Result<Record, Failure> {
+        self.say(self.happened_of(wall.into_inner()))
+    }
+
+    fn happened_of(&self, time: (i64, i64)) -> SqlResult<Record> {
+        let connection = &self.connection;
+        let (from, to) = time;
         let open = "incidents.wall <= ?2 AND coalesce(closed_wall, last_wall) >= ?1";
         let incidents = select::incidents(connection, open, [from, to])?;
         let mut censuses = Vec::new();
@@ -98,7 +141,8 @@ impl Reader {
         }
         Ok(Record {
             namespaces: select::namespaces(connection)?,
-            intervals: intervals.into_iter().map(|kept| kept.interval).collect(),
+            intervals: Vec::new(),
+            survivals: select::survivals(connection, time)?,
             limits: select::limits(connection, time)?,
             events: select::events(connection, time)?,
             log_lines: select::log_lines(connection, time)?,

@@ -1,6 +1,7 @@
 //! What is written and read: evidence of some time, as plain data.
 
 use crate::store::{
+    begin::Boot,
     incident::{Census, Incident},
     interval::Interval,
     moment::Moment,
@@ -15,6 +16,8 @@ pub struct Record {
     pub intervals: Vec<Interval>,
     /// Changes of the limit.
     pub limits: Vec<LimitChange>,
+    /// Which limit would be in force after a boot and the like.
+    pub survivals: Vec<Survival>,
     /// What happened to ctdrop, the module and namespaces.
     pub events: Vec<Event>,
     /// Lines of the kernel log.
@@ -63,6 +66,25 @@ pub struct LimitChange {
     pub buckets: u64,
     /// Who changed it, where that is known.
     pub made_by: Option<String>,
+}
+
+/// Which limit would be in force after what can happen to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survival {
+    /// When it was predicted.
+    pub at: Moment,
+    /// Why then: `started`, `opened`, `limit` or `fix`.
+    pub cause: String,
+    /// The limit and the buckets in force then.
+    pub in_force: Option<(u64, u64)>,
+    /// The limit after a boot; none if it cannot be told.
+    pub boot: Option<u64>,
+    /// After a restart of a firewall service.
+    pub restart: Option<u64>,
+    /// After the module is loaded again.
+    pub reload: Option<u64>,
+    /// What decides each, as JSON.
+    pub body: String,
 }
 
 /// Something happened to ctdrop, the module or a namespace.
@@ -122,6 +144,19 @@ pub struct Run {
     pub losses: Option<String>,
     /// When it ended by itself.
     pub ended: Option<Moment>,
+}
+
+/// A run as it is read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PastRun {
+    /// When it began.
+    pub began: Moment,
+    /// Version of ctdrop.
+    pub version: String,
+    /// What is known of it.
+    pub known: Run,
+    /// The boot that it is in.
+    pub boot: Boot,
 }
 
 impl Run {

@@ -128,6 +128,22 @@ CREATE TABLE limits (
 );
 CREATE INDEX limits_wall ON limits (wall);
 
+-- Which limit would be in force after what can happen to it, as the files of the host were then.
+CREATE TABLE survivals (
+    boot      INTEGER NOT NULL REFERENCES boots,
+    wall      INTEGER NOT NULL,
+    mono      INTEGER NOT NULL,
+    cause     TEXT NOT NULL,       -- why it was predicted: 'started', 'opened' (an incident),
+                                   -- 'limit' (it has changed), 'fix'
+    max       INTEGER,             -- limit in force then
+    buckets   INTEGER,
+    boot_max    INTEGER,           -- after a boot; NULL: not known
+    restart_max INTEGER,           -- after a restart of a firewall service, the worst of them
+    reload_max  INTEGER,           -- after the module is unloaded and loaded again
+    body      TEXT NOT NULL        -- JSON: what decides each, and why it may be wrong
+);
+CREATE INDEX survivals_wall ON survivals (wall);
+
 -- What happened to ctdrop, the module and namespaces: see docs/json.md, "type": "event".
 CREATE TABLE events (
     boot   INTEGER NOT NULL REFERENCES boots,

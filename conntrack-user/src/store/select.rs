@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Params, Result, Row, params};
 
 use crate::store::{
+    begin::Boot,
     incident::{Census, CensusRow, ClosedBy, Incident},
     interval::{Entries, Flow, FlowKey, Interval, Table},
     moment::Moment,
-    record::{Event, Fix, Gap, LimitChange, LogLine, Namespace},
+    record::{Event, Fix, Gap, LimitChange, LogLine, Namespace, PastRun, Run, Survival},
 };
 
 /// An interval as it is kept.
@@ -213,6 +214,53 @@ pub(super) fn limits(connection: &Connection, time: (i64, i64)) -> Result<Vec<Li
             max: row.get("max")?,
             buckets: row.get("buckets")?,
             made_by: row.get("made_by")?,
+        })
+    })
+}
+
+/// Predictions in a time, with the last one before it.
+pub(super) fn survivals(connection: &Connection, time: (i64, i64)) -> Result<Vec<Survival>> {
+    let of = |row: &Row<'_>| {
+        let max: Option<u64> = row.get("max")?;
+        let buckets: Option<u64> = row.get("buckets")?;
+        Ok(Survival {
+            at: at(row)?,
+            cause: row.get("cause")?,
+            in_force: max.zip(buckets),
+            boot: row.get("boot_max")?,
+            restart: row.get("restart_max")?,
+            reload: row.get("reload_max")?,
+            body: row.get("body")?,
+        })
+    };
+    let before = "SELECT * FROM survivals WHERE wall < ?1 ORDER BY wall DESC LIMIT 1";
+    let mut survivals = all(connection, before, [time.0], of)?;
+    survivals.extend(between(connection, "survivals", time, of)?);
+    Ok(survivals)
+}
+
+/// The runs that a time has evidence of.
+pub(super) fn runs(connection: &Connection, (from, to): (i64, i64)) -> Result<Vec<PastRun>> {
+    let sql = "SELECT runs.*, host, kernel, facts, boot_id FROM runs JOIN boots USING (boot)
+        WHERE wall <= ?2 AND coalesce(ended_wall, ?2) >= ?1
+        AND coalesce((SELECT min(later.wall) FROM runs AS later WHERE later.run > runs.run), ?2) >= ?1
+        ORDER BY run";
+    all(connection, sql, [from, to], |row| {
+        Ok(PastRun {
+            began: at(row)?,
+            version: row.get("version")?,
+            known: Run {
+                backend: row.get("backend")?,
+                start: row.get("start")?,
+                losses: row.get("losses")?,
+                ended: later(row, "ended_wall", "ended_mono")?,
+            },
+            boot: Boot {
+                boot_id: row.get("boot_id")?,
+                host: row.get("host")?,
+                kernel: row.get("kernel")?,
+                facts: row.get("facts")?,
+            },
         })
     })
 }

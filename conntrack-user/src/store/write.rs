@@ -171,6 +171,8 @@ fn insert_all(connection: &Connection, run: i64, record: &Record) -> SqlResult<(
     record.intervals.iter().try_for_each(each)?;
     let each = |change| insert::limit(connection, change);
     record.limits.iter().try_for_each(each)?;
+    let each = |survival| insert::survival(connection, survival);
+    record.survivals.iter().try_for_each(each)?;
     let each = |event| insert::event(connection, event);
     record.events.iter().try_for_each(each)?;
     let each = |line| insert::log_line(connection, line);

@@ -6,7 +6,7 @@ use super::{Place, host, moment, second};
 use crate::store::{
     Reader,
     incident::{Census, CensusRow, ClosedBy, Incident},
-    record::{Event, Fix, Gap, LimitChange, LogLine, Record},
+    record::{Event, Fix, Gap, LimitChange, LogLine, Record, Survival},
     schema::SCHEMA,
 };
 
@@ -46,6 +46,14 @@ fn record(texts: &[String]) -> Record {
             max: 2,
             made_by: Some(text(3)),
             ..LimitChange::default()
+        }],
+        survivals: vec![Survival {
+            at,
+            cause: text(8),
+            in_force: Some((1000, 512)),
+            boot: Some(2000),
+            body: text(9),
+            ..Survival::default()
         }],
         events: vec![Event {
             at,

@@ -13,6 +13,7 @@ mod evidence;
 mod kernel_log;
 mod looker;
 mod pending;
+mod surveyor;
 #[cfg(test)]
 pub(crate) mod tests;
 mod translate;
@@ -52,7 +53,7 @@ use crate::{
         Subscriber,
         recorder::{
             cases::Cases, directory::Directory, kernel_log::ConntrackLines, looker::Looker,
-            pending::Pending, warning::Warner,
+            pending::Pending, surveyor::Surveyor, warning::Warner,
         },
         recording::{Recording, What},
     },
@@ -73,6 +74,7 @@ pub struct Recorder {
     cases: Cases,
     looker: Looker,
     warner: Warner,
+    surveyor: Surveyor,
     log: Option<ConntrackLines>,
     /// What was counted since the last interval that is to be written; nothing happened.
     calm: Option<Interval>,
@@ -104,6 +106,7 @@ impl Recorder {
             log.map(|log| ConntrackLines::of(log, since.filter(|at| at.boot == began.at.boot)));
         let (mut recorder, receiver) =
             Self::over(opened.store, bounds, boot, Looker::of_this_host());
+        recorder.surveyor = Surveyor::of_this_host();
         recorder.log = log;
         recorder.tell(What::Records {
             path,
@@ -130,6 +133,7 @@ impl Recorder {
             cases: Cases::starting_with(begun.next_incident),
             looker,
             warner: Warner::default(),
+            surveyor: Surveyor::of_nothing(),
             log: None,
             calm: None,
             counted: Figures::default(),
@@ -171,6 +175,7 @@ impl Recorder {
             start: serde_json::to_string(header).ok(),
             ..Run::default()
         });
+        self.surveyor.ask("started");
         self.write(at);
     }
 
@@ -193,6 +198,7 @@ impl Recorder {
             buckets: change.after.buckets,
             made_by,
         });
+        self.surveyor.ask("limit");
         self.write(at);
     }
 
@@ -219,6 +225,9 @@ impl Recorder {
             .cases
             .look(report, at, row.new_flows, &seen, &gone, &mut self.directory);
         for what in changes.told {
+            if matches!(what, What::Opened(_)) {
+                self.surveyor.ask("opened");
+            }
             self.tell(what);
         }
         for (id, cause, netns) in changes.looks {
@@ -231,6 +240,8 @@ impl Recorder {
                 self.tell(what);
             }
         }
+        let survivals = &mut self.pending.record.survivals;
+        survivals.extend(self.surveyor.taken(at));
         if let Some(log) = &mut self.log {
             self.pending.record.log_lines.extend(log.read(at));
         }
@@ -309,6 +320,8 @@ impl Recorder {
         };
         self.interval(&rest);
         self.pending.record.intervals.extend(self.calm.take());
+        let survivals = self.surveyor.last(at);
+        self.pending.record.survivals.extend(survivals);
         let told = self.cases.stop(at);
         for what in told {
             self.tell(what);
@@ -413,6 +426,7 @@ impl Subscriber for Recorder {
         if let Fixed::Raised { after, .. } = fix.what {
             self.raised = Some(after);
         }
+        self.surveyor.ask("fix");
         let at = self.moment(&fix.time, clock::monotonic());
         let mut body = fix.json();
         let action = body["action"].as_str().unwrap_or_default().to_owned();

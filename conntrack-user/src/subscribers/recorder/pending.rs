@@ -34,6 +34,7 @@ impl Pending {
             namespaces: _,
             intervals,
             limits,
+            survivals,
             events,
             log_lines,
             fixes,
@@ -44,6 +45,7 @@ impl Pending {
         } = &self.record;
         intervals.is_empty()
             && limits.is_empty()
+            && survivals.is_empty()
             && events.is_empty()
             && log_lines.is_empty()
             && fixes.is_empty()
@@ -111,6 +113,7 @@ impl Pending {
         }
         let lost = &mut self.lost;
         shorten(&mut record.limits, lost);
+        shorten(&mut record.survivals, lost);
         shorten(&mut record.events, lost);
         shorten(&mut record.log_lines, lost);
         shorten(&mut record.fixes, lost);

@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{BEGIN, Stage};
-use crate::store::{Reader, keep::Bounds};
+use crate::store::{
+    Reader,
+    digest::{Asked, Digest},
+    keep::Bounds,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -71,4 +75,71 @@ fn thirty_days_fit_and_are_found_at_once() {
         first.refused
     );
     assert!(record.intervals.len() < 10, "{}", record.intervals.len());
+}
+
+/// Everything that a report of all evidence asks for, and how long that takes.
+fn read_all(reader: &Reader) -> (Digest, Duration) {
+    let began = Instant::now();
+    let wall = reader.extent().unwrap().unwrap();
+    let asked = Asked {
+        wall,
+        netns: None,
+        width: 86_400_000,
+    };
+    let digest = reader.digest(&asked, &mut |_| ()).unwrap();
+    reader.happened(wall.0..=wall.1).unwrap();
+    reader.runs(wall.0..=wall.1).unwrap();
+    (digest, began.elapsed())
+}
+
+#[test]
+fn ninety_days_are_added_up_in_points_of_time_and_nothing_is_lost() {
+    let mut stage = Stage::new(Bounds {
+        age: Duration::from_hours(100 * 24),
+        ..Bounds::default()
+    });
+    for _day in 0..90 {
+        for _ in 0..20 {
+            stage.pass(1, 3000);
+        }
+        for _ in 0..144 {
+            stage.pass(600, 0);
+        }
+    }
+    let reader = Reader::open(&stage.path()).unwrap();
+    let (digest, took) = read_all(&reader);
+    println!("90 days: {} intervals in {took:?}", digest.sums.intervals);
+    let refused: u64 = digest
+        .points
+        .iter()
+        .flat_map(|it| it.refused.values())
+        .sum();
+    assert_eq!(refused, stage.refused);
+    assert_eq!(digest.sums.refused, stage.refused);
+    assert!(digest.points.len() <= 92, "{}", digest.points.len());
+    assert_eq!(digest.flows.len(), 10);
+}
+
+/// SQLite is slow where it is not optimised: cargo test --release -- --ignored --nocapture
+#[test]
+#[ignore = "takes minutes, and is meant for an optimised build"]
+fn a_full_store_is_read_within_a_second() {
+    let mut stage = Stage::new(Bounds::default());
+    let mut minutes = 0;
+    let file = |stage: &Stage| fs::metadata(stage.path()).map_or(0, |file| file.len());
+    while file(&stage) < 200 * MIB && minutes < 20_000 {
+        for _ in 0..60 {
+            stage.pass(1, 3000);
+        }
+        minutes += 1;
+    }
+    let reader = Reader::open(&stage.path()).unwrap();
+    let (digest, took) = read_all(&reader);
+    println!(
+        "{} MiB: {} intervals in {took:?}",
+        file(&stage) / MIB,
+        digest.sums.intervals
+    );
+    assert_eq!(digest.sums.refused, stage.refused);
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }

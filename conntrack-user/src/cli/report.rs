@@ -1,0 +1,139 @@
+//! The arguments of `ctdrop report`.
+
+use std::path::PathBuf;
+
+use crate::{
+    commands::{
+        daemon::{self, STATE},
+        report::{Format, Of, Options},
+    },
+    logs::time::When,
+};
+
+/// Options of `ctdrop report`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Report {
+    /// Number of the incident, as ctdrop incidents shows it; the last one if none is given
+    #[arg(value_name = "ID", conflicts_with_all = ["since", "until"],
+        value_parser = clap::value_parser!(i64).range(1..))]
+    pub id: Option<i64>,
+
+    /// Report on all that was recorded since this time: 2026-03-12, "2026-03-12 13:40", or
+    /// 2h (ago)
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub since: Option<When>,
+
+    /// Report on all that was recorded until this time
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub until: Option<When>,
+
+    /// Form of the report; without it, that of the name given with --out, or else html
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// Write to this file, whole or not at all; by default to standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Mask addresses and names, in the same way within one report
+    #[arg(long)]
+    pub redact: bool,
+
+    /// The directory with the evidence
+    #[arg(long, value_name = "DIR", default_value = STATE)]
+    pub state_dir: PathBuf,
+
+    /// The file with the evidence, such as one of watch --record
+    #[arg(long, value_name = "FILE", conflicts_with = "state_dir")]
+    pub db: Option<PathBuf>,
+}
+
+impl From<Report> for Options {
+    fn from(arguments: Report) -> Self {
+        let Report {
+            id,
+            since,
+            until,
+            format,
+            out,
+            redact,
+            state_dir,
+            db,
+        } = arguments;
+        let of = match (id, since, until) {
+            (Some(id), ..) => Of::Incident(id),
+            (None, None, None) => Of::Last,
+            (None, since, until) => Of::Time { since, until },
+        };
+        Self {
+            of,
+            format: format.unwrap_or_else(|| by_name(out.as_ref())),
+            out,
+            redact,
+            file: db.unwrap_or_else(|| daemon::file(&state_dir)),
+        }
+    }
+}
+
+/// The form that the name of a file asks for.
+fn by_name(out: Option<&PathBuf>) -> Format {
+    let extension = out.and_then(|out| out.extension()?.to_str());
+    match extension {
+        Some("md" | "markdown") => Format::Md,
+        Some("json") => Format::Json,
+        _ => Format::Html,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{
+        Command,
+        read::tests::{assert_accepted, assert_refused},
+    };
+
+    fn read(line: &str) -> Options {
+        match Command::read(line.split(' ')).unwrap() {
+            Command::Report(options) => options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_last_incident_as_html_is_the_default() {
+        let options = read("ctdrop report");
+        assert_eq!((options.of, options.format), (Of::Last, Format::Html));
+        assert_eq!(options.file, PathBuf::from("/var/lib/ctdrop/ctdrop.db"));
+        assert_eq!(read("ctdrop report 3").of, Of::Incident(3));
+        assert!(matches!(
+            read("ctdrop report --since 2h").of,
+            Of::Time { .. }
+        ));
+    }
+
+    #[test]
+    fn the_name_of_the_file_says_the_form() {
+        assert_eq!(read("ctdrop report --out x.md").format, Format::Md);
+        assert_eq!(read("ctdrop report --out x.json").format, Format::Json);
+        let both = read("ctdrop report --out x.json --format html");
+        assert_eq!(both.format, Format::Html);
+        assert_eq!(
+            read("ctdrop report --db /x.db").file,
+            PathBuf::from("/x.db")
+        );
+    }
+
+    #[test]
+    fn what_contradicts_is_refused() {
+        assert_refused("ctdrop report 3 --since 2h", 2, "cannot be used with");
+        assert_refused("ctdrop report --since yesterday", 2, "2h");
+        assert_refused(
+            "ctdrop report --db x --state-dir y",
+            2,
+            "cannot be used with",
+        );
+        assert_refused("ctdrop report 0", 2, "0");
+        assert_accepted("ctdrop report --since 2026-03-12 --until 1h --redact --format md");
+    }
+}

@@ -1,0 +1,206 @@
+//! `ctdrop report`: an incident or a time, as a page for people or as data.
+
+mod file;
+mod progress;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    commands::report::progress::Progress,
+    logs::time::{When, zone},
+    report::{
+        Evidence, margin, markdown::markdown, model::Report, page::page, redact::Mask, report,
+        width,
+    },
+    say::{clock, stdout},
+    store::{Reader, digest::Asked, incident::Incident},
+};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which incident or time.
+    pub of: Of,
+    /// In which form.
+    pub format: Format,
+    /// The file to write to; standard output if none is given.
+    pub out: Option<PathBuf>,
+    /// Whether addresses and names are masked.
+    pub redact: bool,
+    /// The file of evidence.
+    pub file: PathBuf,
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The last incident.
+    Last,
+    /// The incident of that number.
+    Incident(i64),
+    /// All of a time.
+    Time {
+        /// Its begin; by default that of all evidence.
+        since: Option<When>,
+        /// Its end; by default now.
+        until: Option<When>,
+    },
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One file that a browser shows.
+    #[default]
+    Html,
+    /// Markdown.
+    Md,
+    /// One JSON object, docs/json.md.
+    Json,
+}
+
+/// Makes a report.
+pub fn run(options: &Options) -> Result<()> {
+    let reader = Reader::open(&options.file)?;
+    let evidence = gather(&reader, options)?;
+    let mut mask = options.redact.then(Mask::random).transpose()?;
+    let report = report(&evidence, mask.as_mut());
+    let text = written(&report, options.format)?;
+    match &options.out {
+        Some(path) => file::write(path, text.as_bytes()),
+        None => stdout::text(&text),
+    }
+}
+
+fn written(report: &Report, format: Format) -> Result<String> {
+    Ok(match format {
+        Format::Html => page(report),
+        Format::Md => markdown(report),
+        Format::Json => format!("{}\n", serde_json::to_string(report)?),
+    })
+}
+
+/// Reads what was recorded.
+fn gather(reader: &Reader, options: &Options) -> Result<Evidence> {
+    let (incident, wall) = match options.of {
+        Of::Last | Of::Incident(_) => {
+            let incident = incident(reader, options)?;
+            let wall = time_of(&incident);
+            (Some(incident), wall)
+        }
+        Of::Time { since, until } => (None, range(reader, options, since, until)?),
+    };
+    let width = width(wall.0, wall.1);
+    let asked = Asked {
+        wall,
+        netns: incident.as_ref().map(|incident| incident.netns),
+        width,
+    };
+    let mut progress = Progress::new();
+    let digest = reader.digest(&asked, &mut |part| progress.note(part))?;
+    drop(progress);
+    let mut record = reader.happened(wall.0..=wall.1)?;
+    if let Some(incident) = &incident {
+        record.incidents.retain(|it| it.id == incident.id);
+        record.censuses.retain(|it| it.incident == incident.id);
+    } else if digest.points.is_empty() && record.incidents.is_empty() {
+        bail!(nothing_between(reader, options, wall)?);
+    }
+    Ok(Evidence {
+        now: clock::now(),
+        incident: incident.map(|incident| incident.id),
+        wall,
+        width,
+        digest,
+        record,
+        runs: reader.runs(wall.0..=wall.1)?,
+    })
+}
+
+/// The incident that is asked for.
+fn incident(reader: &Reader, options: &Options) -> Result<Incident> {
+    let file = options.file.display();
+    let last = reader.last_incident()?;
+    let Some(last) = last else {
+        bail!(
+            "no incident is recorded in {file}; ctdrop report --since TIME reports on a time without \
+             one"
+        );
+    };
+    match options.of {
+        Of::Incident(id) => reader
+            .incident(id)?
+            .with_context(|| format!("no incident {id} in {file}; the last is {}", last.id)),
+        _ => Ok(last),
+    }
+}
+
+/// The time of an incident, with some before and after it.
+fn time_of(incident: &Incident) -> (i64, i64) {
+    let from = incident.opened.wall;
+    let closed = incident
+        .closed
+        .map_or(incident.last.wall, |(at, _)| at.wall);
+    // Of a clock that was set back, both are to be seen.
+    let to = closed.max(incident.last.wall).max(from);
+    let margin = margin(from, to);
+    (from.saturating_sub(margin), to.saturating_add(margin))
+}
+
+/// The time that is asked for.
+fn range(
+    reader: &Reader,
+    options: &Options,
+    since: Option<When>,
+    until: Option<When>,
+) -> Result<(i64, i64)> {
+    let zone = zone(None)?;
+    let millis = |when: Option<When>| -> Result<Option<i64>> {
+        let micros = when.map(|when| when.resolve(&zone)).transpose()?;
+        Ok(micros.map(|micros| micros.div_euclid(1000)))
+    };
+    let (since, until) = (millis(since)?, millis(until)?);
+    let Some((first, last)) = reader.extent()? else {
+        bail!(
+            "nothing is recorded in {} yet: ctdrop daemon records",
+            options.file.display()
+        );
+    };
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        bail!(
+            "--since ({}) must be earlier than --until ({})",
+            clock::of_millis(since),
+            clock::of_millis(until)
+        );
+    }
+    let wall = (since.unwrap_or(first), until.unwrap_or(last));
+    if wall.0 > last || wall.1 < first {
+        bail!(nothing_between(reader, options, wall)?);
+    }
+    // What is before or after all evidence would only be empty.
+    Ok((wall.0.max(first.saturating_sub(60_000)), wall.1.min(last)))
+}
+
+fn nothing_between(reader: &Reader, options: &Options, wall: (i64, i64)) -> Result<String> {
+    let there = match reader.extent()? {
+        Some((first, last)) => format!(
+            "it has evidence from {} to {}",
+            clock::of_millis(first),
+            clock::of_millis(last)
+        ),
+        None => "it has none at all".to_owned(),
+    };
+    Ok(format!(
+        "no evidence from {} to {} in {}; {there}",
+        clock::of_millis(wall.0),
+        clock::of_millis(wall.1),
+        options.file.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests;

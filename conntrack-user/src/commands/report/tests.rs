@@ -1,0 +1,130 @@
+//! What is wrong is said, and nothing is written or changed.
+
+use std::{fs, path::Path};
+
+use tempfile::TempDir;
+
+use super::{Format, Of, Options, run};
+use crate::{
+    logs::time::When,
+    store::{
+        Store,
+        begin::Boot,
+        incident::Incident,
+        interval::Interval,
+        keep::Bounds,
+        moment::Moment,
+        record::{Namespace, Record},
+    },
+};
+
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn options(&self, of: Of) -> Options {
+        Options {
+            of,
+            format: Format::Json,
+            out: Some(self.directory.path().join("out")),
+            redact: true,
+            file: self.directory.path().join("ctdrop.db"),
+        }
+    }
+
+    /// A store with an interval, and with so many incidents.
+    fn record(&self, incidents: i64) {
+        let file = self.directory.path().join("ctdrop.db");
+        let boot = Boot::default();
+        let mut store = Store::open(&file, Bounds::default(), &boot).unwrap().store;
+        let at = |seconds: i64| Moment {
+            boot: store.begun().at.boot,
+            wall: 1_700_000_000_000 + seconds * 1000,
+            mono: seconds * 1000,
+        };
+        let incident = |id: i64| Incident {
+            id,
+            netns: 1,
+            opened: at(id),
+            last: at(id + 1),
+            ..Incident::default()
+        };
+        let record = Record {
+            namespaces: vec![Namespace {
+                netns: 1,
+                since: at(0),
+                ..Namespace::default()
+            }],
+            intervals: vec![Interval {
+                at: at(5),
+                length: 1000,
+                ..Interval::default()
+            }],
+            incidents: (1..=incidents).map(incident).collect(),
+            ..Record::default()
+        };
+        store.write(&record).unwrap();
+    }
+
+    #[track_caller]
+    fn assert_fails(&self, of: Of, says: &str) {
+        let file = self.directory.path().join("ctdrop.db");
+        let before = fs::read(&file).ok();
+        let error = format!("{:#}", run(&self.options(of)).unwrap_err());
+        assert!(error.contains(says), "{error}");
+        assert!(!Path::new(&self.directory.path().join("out")).exists());
+        assert_eq!(fs::read(&file).ok(), before, "nothing is changed");
+    }
+}
+
+fn time(since: &str, until: Option<&str>) -> Of {
+    Of::Time {
+        since: Some(When::parse(since).unwrap()),
+        until: until.map(|until| When::parse(until).unwrap()),
+    }
+}
+
+#[test]
+fn an_incident_that_is_not_there_is_named_with_the_last_one() {
+    let place = Place::new();
+    place.assert_fails(Of::Last, "there is no evidence in");
+    place.record(0);
+    place.assert_fails(Of::Last, "no incident is recorded in");
+    place.record(3);
+    place.assert_fails(Of::Incident(7), "no incident 7 in");
+    place.assert_fails(Of::Incident(7), "the last is 3");
+    run(&place.options(Of::Last)).unwrap();
+    let report = fs::read(place.directory.path().join("out")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["incident"], 3);
+}
+
+#[test]
+fn a_time_that_cannot_be_is_said_with_what_there_is() {
+    let place = Place::new();
+    place.record(1);
+    let early = time("2023-11-14T23:00:00Z", Some("2023-11-14T22:00:00Z"));
+    place.assert_fails(early, "must be earlier than --until");
+    let none = time("2024-01-01T00:00:00Z", None);
+    place.assert_fails(
+        none,
+        "it has evidence from 2023-11-14T22:13:21Z to 2023-11-14T22:13:25Z",
+    );
+    let whole = time("2023-11-14T00:00:00Z", None);
+    run(&place.options(whole)).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_evidence_stays_as_it_is() {
+    let place = Place::new();
+    let file = place.directory.path().join("ctdrop.db");
+    fs::write(&file, "no database at all".repeat(300)).unwrap();
+    place.assert_fails(Of::Last, "is not a file of evidence");
+}

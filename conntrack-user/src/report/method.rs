@@ -1,0 +1,130 @@
+//! How it was counted, and how exact that is.
+
+use serde_json::Value;
+
+use crate::{
+    kernel::message::Message,
+    report::{
+        evidence::{Evidence, time},
+        model::{Gap, Log, LogLine, Method},
+    },
+    store::record::PastRun,
+};
+
+/// How many lines of the kernel's log are shown.
+const LINES: usize = 20;
+
+/// How it was counted.
+pub(super) fn method(evidence: &Evidence) -> Method {
+    let sums = &evidence.digest.sums;
+    let losses: Vec<Value> = evidence.runs.iter().filter_map(losses).collect();
+    let sum = |of: fn(&Value) -> u64| losses.iter().map(of).fold(0, u64::saturating_add);
+    let missed = sum(|losses| all(&losses["missed"]));
+    let error_bound = losses.iter().filter_map(|it| it["error_bound"].as_u64());
+    let gaps = evidence.record.gaps.iter().map(|gap| Gap {
+        since: time(gap.from.wall),
+        until: time(gap.at.wall),
+        why: gap.why.clone(),
+        lost: gap.lost,
+        detail: gap.detail.clone(),
+    });
+    let mut method = Method {
+        exact: sums.range.is_none() && missed == 0,
+        at_least: sums.range.map(|(least, _)| least),
+        at_most: sums.range.map(|(_, most)| most),
+        covered: seconds(sums.covered),
+        unarmed: seconds(sums.unarmed),
+        missed,
+        faults: sum(|losses| all(&losses["faults"])),
+        unexplained: sum(|losses| losses["unexplained"].as_u64().unwrap_or(0)),
+        error_bound: error_bound.max().unwrap_or(0),
+        gaps: gaps.collect(),
+        log: log(evidence),
+        notes: Vec::new(),
+    };
+    method.notes = notes(evidence, &method);
+    method
+}
+
+fn losses(run: &PastRun) -> Option<Value> {
+    serde_json::from_str(run.known.losses.as_deref()?).ok()
+}
+
+/// All numbers of an object together.
+fn all(object: &Value) -> u64 {
+    let fields = object.as_object().into_iter().flatten();
+    fields
+        .filter_map(|(_, number)| number.as_u64())
+        .fold(0, u64::saturating_add)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown to the second")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+fn log(evidence: &Evidence) -> Log {
+    let lines = &evidence.record.log_lines;
+    let mut log = Log::default();
+    for line in lines {
+        match Message::parse(line.text.as_bytes()) {
+            Some(Message::TableFull { .. }) => log.lines += 1,
+            Some(Message::Suppressed { messages, .. }) => {
+                log.suppressed = log.suppressed.saturating_add(messages);
+            }
+            _ => {}
+        }
+    }
+    let shown = lines.iter().take(LINES).map(|line| LogLine {
+        time: time(line.at.wall),
+        text: line.text.clone(),
+    });
+    log.shown = shown.collect();
+    log.omitted = u64::try_from(lines.len().saturating_sub(LINES)).unwrap_or(0);
+    log
+}
+
+fn notes(evidence: &Evidence, method: &Method) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |applies: bool, text: &str| {
+        if applies {
+            notes.push(text.to_owned());
+        }
+    };
+    let sums = &evidence.digest.sums;
+    note(
+        method.exact,
+        "ctdrop counts each refused packet in the kernel; all sums are exact, also where intervals \
+         were added up for their age",
+    );
+    note(
+        sums.range.is_some(),
+        "for a part of this time only the kernel's counters were read, which mix causes: the number \
+         of refused packets has bounds",
+    );
+    note(
+        method.missed > 0,
+        "the kernel skipped some runs of the programs: more packets may have been refused",
+    );
+    note(
+        sums.unattributed > 0,
+        "packets without a flow of their own were counted before the programs were attached that \
+         see each flow, or had no room",
+    );
+    note(
+        sums.intervals == 0,
+        "the details of this time are no longer kept, for their age or for want of room: only the \
+         summary of the incident is left",
+    );
+    note(
+        evidence.digest.flows_in_part,
+        "flows, services and senders were added up over the 10,000 intervals with the most refused \
+         packets",
+    );
+    note(
+        true,
+        "a flow has the packets of those intervals in which it was among the 20 flows with the most \
+         packets",
+    );
+    notes
+}

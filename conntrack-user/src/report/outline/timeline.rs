@@ -1,0 +1,86 @@
+//! The timeline as blocks, and its points as a table.
+
+use crate::{
+    report::{
+        model::{Event, Lane, Point, Report},
+        outline::{Block, Column, Table, columns, reason, table},
+        sentences::moment,
+    },
+    say::number::{counted, number, optional},
+};
+
+/// How many events are listed.
+const EVENTS: usize = 100;
+
+pub(super) fn blocks(report: &Report) -> Vec<Block> {
+    let timeline = &report.timeline;
+    let mut blocks = Vec::new();
+    if timeline.points.is_empty() {
+        let none = "There are no counts of this time any more.";
+        blocks.push(Block::Text(none.to_owned()));
+    } else {
+        blocks.push(Block::Timeline);
+    }
+    let rows = timeline.events.iter().take(EVENTS).map(row).collect();
+    blocks.extend(table("Events", &["time", "until", "what", "event"], rows));
+    let more = timeline.events.len().saturating_sub(EVENTS);
+    if more > 0 {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        blocks.push(Block::Text(format!("And {} more.", counted(more, "event"))));
+    }
+    blocks
+}
+
+fn row(event: &Event) -> Vec<String> {
+    let until = event.until.as_deref().map_or_else(String::new, moment);
+    let kind = lane(event.kind).to_owned();
+    vec![moment(&event.time), until, kind, event.text.clone()]
+}
+
+/// What events are about.
+pub(in crate::report) const fn lane(kind: Lane) -> &'static str {
+    match kind {
+        Lane::Incident => "incident",
+        Lane::Limit => "limit",
+        Lane::Fix => "fix",
+        Lane::Module => "module and ctdrop",
+        Lane::Census => "look into the table",
+        Lane::Gap => "gap",
+    }
+}
+
+/// The points as a table: what the charts show.
+pub(in crate::report) fn points(report: &Report, points: &[Point]) -> Table {
+    let timeline = &report.timeline;
+    let reasons: Vec<&String> = timeline.drops.keys().collect();
+    let mut heads = columns(&["from", "#refused"]);
+    // One reason is all that is refused.
+    let apart = if reasons.len() > 1 { &reasons[..] } else { &[] };
+    heads.extend(apart.iter().map(|name| Column {
+        title: reason(name),
+        numeric: true,
+    }));
+    heads.extend(columns(&["#evicted", "#most entries", "#limit"]));
+    let rows = points.iter().map(|point| {
+        let mut row = vec![moment(&point.time), number(point.refused)];
+        let drops = apart.iter().map(|name| point.drops.get(*name).copied());
+        row.extend(drops.map(|packets| number(packets.unwrap_or(0))));
+        row.push(number(point.evicted));
+        row.push(optional(point.entries));
+        row.push(limit(point.max));
+        row
+    });
+    Table {
+        caption: "Refused packets, evicted entries, and entries against the limit".to_owned(),
+        columns: heads,
+        rows: rows.collect(),
+    }
+}
+
+/// A limit; 0 is none.
+pub(in crate::report) fn limit(max: Option<u64>) -> String {
+    match max {
+        Some(0) => "none".to_owned(),
+        max => optional(max),
+    }
+}

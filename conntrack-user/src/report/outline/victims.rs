@@ -1,0 +1,95 @@
+//! Who was hit, as blocks.
+
+use crate::{
+    report::{
+        model::{Flow, Victims},
+        outline::{Block, reason, table},
+        sentences::moment,
+    },
+    say::number::{counted, number},
+};
+
+pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let flows = victims.flows.iter().map(flow).collect();
+    let head = [
+        "source",
+        "destination",
+        "protocol",
+        "reason",
+        "network namespace",
+        "#packets",
+        "first",
+        "last",
+    ];
+    let sums = format!(
+        "{} refused in this time; {} refused for the first time in it, on the whole host. The flows \
+         below have {} of them, all others together {}.",
+        counted(victims.refused, "packet"),
+        counted(victims.new_flows, "flow"),
+        number(victims.refused.saturating_sub(victims.others)),
+        number(victims.others),
+    );
+    blocks.push(Block::Text(sums));
+    if victims.unattributed > 0 {
+        blocks.push(Block::Text(format!(
+            "{} on this host had no flow of their own in the record: they were counted before the \
+             programs were attached that see each flow, or had no room.",
+            counted(victims.unattributed, "packet")
+        )));
+    }
+    blocks.extend(table("Flows with the most refused packets", &head, flows));
+    let services = victims.services.iter().map(|service| {
+        vec![
+            format!("{} {}", service.protocol, end(&service.dst, service.dport)),
+            number(service.packets),
+            number(service.flows),
+        ]
+    });
+    let caption = "Services that the recorded flows were for";
+    let head = ["service", "#packets", "#flows"];
+    blocks.extend(table(caption, &head, services.collect()));
+    let senders = victims.senders.iter().map(|sender| {
+        vec![
+            sender.process.clone(),
+            sender.unit.clone().unwrap_or_default(),
+            sender.container.clone().unwrap_or_default(),
+            number(sender.packets),
+        ]
+    });
+    let caption = "Processes of this host that sent the refused packets";
+    let head = ["process", "unit", "container or pod", "#packets"];
+    let senders = table(caption, &head, senders.collect());
+    if senders.is_none() && victims.refused > 0 {
+        let none = "No process of this host is known to have sent any of them.";
+        blocks.push(Block::Text(none.to_owned()));
+    }
+    blocks.extend(senders);
+    blocks
+}
+
+fn flow(flow: &Flow) -> Vec<String> {
+    let zone = match flow.zone {
+        0 => String::new(),
+        zone => format!(", zone {zone}"),
+    };
+    vec![
+        end(&flow.src, flow.sport),
+        end(&flow.dst, flow.dport),
+        flow.protocol.clone(),
+        reason(&flow.reason),
+        format!("{}{zone}", flow.netns_name),
+        number(flow.packets),
+        moment(&flow.first),
+        moment(&flow.last),
+    ]
+}
+
+/// `192.0.2.1:53`, `[2001:db8::1]:53`
+fn end(address: &str, port: u16) -> String {
+    if address.contains(':') {
+        format!("[{address}]:{port}")
+    } else {
+        format!("{address}:{port}")
+    }
+}

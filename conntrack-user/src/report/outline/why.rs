@@ -1,0 +1,100 @@
+//! Why packets were refused, as blocks.
+
+use crate::{
+    report::{
+        model::Incident,
+        outline::{Block, table, timeline::limit},
+        sentences::moment,
+    },
+    say::number::{number, optional},
+};
+
+/// How many incidents are explained in full, those with the most refused packets.
+const EXPLAINED: usize = 10;
+
+/// How many are listed.
+const LISTED: usize = 200;
+
+pub(super) fn blocks(incidents: &[Incident]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if incidents.is_empty() {
+        let none = "No incident is recorded in this time.";
+        return vec![Block::Text(none.to_owned())];
+    }
+    if incidents.len() > 1 {
+        let rows = incidents.iter().take(LISTED).map(row).collect();
+        let head = [
+            "incident",
+            "since",
+            "network namespace",
+            "#refused",
+            "kind",
+            "culprit",
+        ];
+        blocks.extend(table("Incidents in this time", &head, rows));
+    }
+    let mut worst: Vec<&Incident> = incidents.iter().collect();
+    worst.sort_by_key(|incident| std::cmp::Reverse(incident.refused));
+    worst.truncate(EXPLAINED);
+    worst.sort_by_key(|incident| incident.incident);
+    for incident in worst {
+        blocks.extend(explained(incident));
+    }
+    blocks
+}
+
+fn row(incident: &Incident) -> Vec<String> {
+    vec![
+        incident.incident.to_string(),
+        moment(&incident.since),
+        incident.netns_name.clone(),
+        number(incident.refused),
+        incident.kind.clone(),
+        incident.culprit.clone().unwrap_or_default(),
+    ]
+}
+
+fn explained(incident: &Incident) -> Vec<Block> {
+    let heading = format!("Incident {}: {}", incident.incident, incident.kind_text);
+    let mut blocks = vec![Block::Heading(heading)];
+    blocks.push(Block::Text(format!(
+        "Kind: {}. Confidence: {}. The most entries: {} of {}.",
+        incident.kind,
+        sure(&incident.confidence),
+        optional(incident.entries),
+        limit(incident.max)
+    )));
+    let list = |title: &str, list: &[String], none: &str| {
+        let list = if list.is_empty() {
+            Block::Text(none.to_owned())
+        } else {
+            Block::List(list.to_vec())
+        };
+        [Block::Text(title.to_owned()), list]
+    };
+    let none = "Nothing that was recorded.";
+    blocks.extend(list("What shows it:", &incident.evidence, none));
+    blocks.extend(list("What speaks against it:", &incident.against, none));
+    let remedies: Vec<String> = incident
+        .remedies
+        .iter()
+        .map(|remedy| match remedy.how.as_str() {
+            "" => remedy.what.clone(),
+            how => format!("{}: {how}", remedy.what),
+        })
+        .collect();
+    let none = "Nothing that ctdrop knows.";
+    blocks.extend(list("What helps, most first:", &remedies, none));
+    blocks
+}
+
+/// What docs/incidents.md says of a confidence.
+fn sure(confidence: &str) -> String {
+    match confidence {
+        "certain" => "certain (what is seen leaves nothing else)",
+        "likely" => "likely (what is seen speaks for it)",
+        "possible" => "possible (what is seen allows it, and others)",
+        other => other,
+    }
+    .to_owned()
+}

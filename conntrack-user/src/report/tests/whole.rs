@@ -1,0 +1,156 @@
+//! A report as a whole: the same numbers in all forms, in the order that is promised.
+
+use scraper::{Html, Selector};
+
+use super::{BEGIN, evidence};
+use crate::{
+    report::{
+        Evidence, POINTS, markdown::markdown, model::Report, page::page, report, timeline::coarser,
+        width,
+    },
+    say::number::number,
+};
+
+/// An incident as the recorder has it.
+fn leak() -> Evidence {
+    let texts: Vec<String> = (0..60).map(|place| format!("text{place}")).collect();
+    let mut evidence = evidence(&texts);
+    let incident = &mut evidence.record.incidents[0];
+    incident.netns_name = "gateway".to_owned();
+    incident.kind = "leak".to_owned();
+    incident.confidence = "likely".to_owned();
+    incident.culprit = Some("from 10.0.0.66: 900 entries".to_owned());
+    incident.drops = "{\"table_full\":3000}".to_owned();
+    evidence
+}
+
+fn made() -> Report {
+    report(&leak(), None)
+}
+
+#[test]
+fn three_sentences_say_what_who_and_what_to_do() {
+    let summary = made().summary;
+    assert_eq!(
+        summary.what,
+        "Since 2023-11-14 22:13:30 UTC, for 29s, conntrack refused exactly 3,000 packets in network \
+         namespace gateway (table full: 3,000); the kernel's log shows 1 line about a full table."
+    );
+    assert_eq!(
+        summary.who,
+        "Who filled the table: from 10.0.0.66: 900 entries of 1,000; the diagnosis: a \
+         leak fills the table: idle connections that nobody closes (likely)."
+    );
+    assert!(
+        summary.now.starts_with("What to do now: text"),
+        "{}",
+        summary.now
+    );
+    assert!(
+        summary
+            .now
+            .ends_with("make the limit of 1,000 last, which a boot would lower (ctdrop fix)."),
+        "{}",
+        summary.now
+    );
+}
+
+#[test]
+fn sections_come_in_the_promised_order() {
+    let titles = [
+        "Timeline",
+        "Who was hit",
+        "Who filled the table",
+        "Why",
+        "The limit, and what survives",
+        "Fixes",
+        "Host",
+        "Method and exactness",
+    ];
+    let report = made();
+    let page = Html::parse_document(&page(&report));
+    let heads = Selector::parse("h2").unwrap();
+    let found: Vec<String> = page
+        .select(&heads)
+        .map(|head| head.text().collect())
+        .collect();
+    assert_eq!(found, titles);
+    let markdown = markdown(&report);
+    let found: Vec<&str> = markdown
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    assert_eq!(found, titles);
+}
+
+#[test]
+fn the_numbers_of_the_charts_are_those_of_json() {
+    let report = made();
+    let json = serde_json::to_value(&report).unwrap();
+    let points = json["timeline"]["points"].as_array().unwrap();
+    let page = Html::parse_document(&page(&report));
+    let rows = Selector::parse(".points tbody tr").unwrap();
+    let cells = Selector::parse("th, td").unwrap();
+    let table: Vec<Vec<String>> = page
+        .select(&rows)
+        .map(|row| {
+            row.select(&cells)
+                .map(|cell| cell.text().collect())
+                .collect()
+        })
+        .collect();
+    assert_eq!(table.len(), points.len());
+    for (row, point) in table.iter().zip(points) {
+        assert_eq!(row[1], number(point["refused"].as_u64().unwrap()));
+    }
+    let descriptions = Selector::parse("desc").unwrap();
+    let descriptions: Vec<String> = page
+        .select(&descriptions)
+        .map(|it| it.text().collect())
+        .collect();
+    assert_eq!(
+        descriptions.iter().find(|it| it.contains("1,800")).unwrap(),
+        "Bars over time. 30 of 30 points have refused packets, together 1,800."
+    );
+}
+
+#[test]
+fn coarser_points_have_the_same_sums() {
+    let points = made().timeline.points;
+    for most in [1, 7, 29, 30, 1000] {
+        let fewer = coarser(&points, most);
+        assert!(fewer.len() <= most);
+        let sum: u64 = fewer.iter().map(|point| point.refused).sum();
+        assert_eq!(sum, 3000);
+        let full: u64 = fewer.iter().map(|point| point.drops["table_full"]).sum();
+        assert_eq!(full, 1800);
+    }
+}
+
+#[test]
+fn points_are_few_and_round_however_long_the_time_is() {
+    assert_eq!(width(BEGIN, BEGIN + 60_000), 1000);
+    for days in [1, 30, 90, 36_500] {
+        let (from, to) = (BEGIN, BEGIN + days * 86_400_000);
+        let width = width(from, to);
+        let first = from.div_euclid(width);
+        assert!(to.div_euclid(width) - first <= POINTS, "{days} days");
+        assert_eq!(width % 60_000, 0);
+    }
+    assert!(width(i64::MIN, i64::MAX) > 0);
+}
+
+#[test]
+fn a_page_is_complete_in_itself() {
+    let page = page(&made());
+    assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"));
+    assert!(page.contains("content=\"default-src 'none'; style-src 'unsafe-inline'\""));
+    for outside in ["http://", "https://", "url(", "@import", "<script", "src="] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    let parsed = Html::parse_document(&page);
+    let heads = Selector::parse("th:not([scope])").unwrap();
+    assert_eq!(parsed.select(&heads).count(), 0);
+    let charts = Selector::parse("svg:not([role=img])").unwrap();
+    assert_eq!(parsed.select(&charts).count(), 0);
+}

@@ -1,0 +1,177 @@
+//! What happened when.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    report::{
+        evidence::{Evidence, time},
+        fixes,
+        model::{Event, Lane, Point, Timeline},
+    },
+    say::number::{counted_entries, number},
+    store::{digest, incident::ClosedBy, moment::Moment},
+};
+
+/// Points of time, and what else happened.
+pub(super) fn timeline(evidence: &Evidence) -> Timeline {
+    let points: Vec<Point> = evidence.digest.points.iter().map(point).collect();
+    let mut drops: BTreeMap<String, u64> = BTreeMap::new();
+    for point in &points {
+        for (reason, packets) in &point.drops {
+            *drops.entry(reason.clone()).or_default() += packets;
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few days at most")]
+    let point_seconds = evidence.width as f64 / 1000.0;
+    Timeline {
+        wall: evidence.wall,
+        point_seconds,
+        netns_name: evidence
+            .digest
+            .table
+            .map(|netns| evidence.netns_name(netns)),
+        drops,
+        points,
+        events: events(evidence),
+    }
+}
+
+fn point(point: &digest::Point) -> Point {
+    Point {
+        time: time(point.wall),
+        wall: point.wall,
+        refused: point.refused.values().sum(),
+        drops: point.refused.clone(),
+        evicted: point.evicted,
+        entries: point.entries,
+        max: point.max,
+    }
+}
+
+/// Adds neighbouring points up, so that there are so many at most. Sums stay exact.
+pub(super) fn coarser(points: &[Point], most: usize) -> Vec<Point> {
+    let together = points.len().div_ceil(most.max(1)).max(1);
+    let each = points.chunks(together).filter_map(|points| {
+        let (first, rest) = points.split_first()?;
+        Some(rest.iter().fold(first.clone(), |mut sum, next| {
+            sum.refused += next.refused;
+            sum.evicted += next.evicted;
+            sum.entries = sum.entries.max(next.entries);
+            sum.max = next.max.or(sum.max);
+            for (reason, packets) in &next.drops {
+                *sum.drops.entry(reason.clone()).or_default() += packets;
+            }
+            sum
+        }))
+    });
+    each.collect()
+}
+
+fn events(evidence: &Evidence) -> Vec<Event> {
+    let mut events = incidents(evidence);
+    let record = &evidence.record;
+    events.extend(record.limits.iter().map(|change| {
+        let by = change.made_by.as_deref();
+        let by = by.map_or_else(String::new, |by| format!(", by {by}"));
+        let text = format!(
+            "limit {} → {}, buckets {} → {}{by}",
+            number(change.max_before),
+            number(change.max),
+            number(change.buckets_before),
+            number(change.buckets)
+        );
+        event(Lane::Limit, change.at, text)
+    }));
+    events.extend(
+        record
+            .fixes
+            .iter()
+            .map(|fix| event(Lane::Fix, fix.at, fixes::text(&fix.action))),
+    );
+    events.extend(record.events.iter().map(|it| {
+        let detail = it.detail.as_deref();
+        let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+        event(
+            Lane::Module,
+            it.at,
+            format!("{}{detail}", happened(&it.event)),
+        )
+    }));
+    events.extend(record.censuses.iter().map(|census| {
+        let text = format!("ctdrop read the table: {}", counted_entries(census.entries));
+        event(Lane::Census, census.at, text)
+    }));
+    events.extend(record.gaps.iter().map(|gap| Event {
+        until: Some(time(gap.at.wall)),
+        wall: (gap.from.wall, gap.at.wall),
+        ..event(Lane::Gap, gap.from, why_gap(&gap.why))
+    }));
+    events.sort_by_key(|event| (event.wall.0, event.kind));
+    events
+}
+
+fn incidents(evidence: &Evidence) -> Vec<Event> {
+    let mut events = Vec::new();
+    for incident in &evidence.record.incidents {
+        let name = &incident.netns_name;
+        let opened = format!(
+            "incident {} opened, in network namespace {name}",
+            incident.id
+        );
+        events.push(event(Lane::Incident, incident.opened, opened));
+        if let Some((at, by)) = incident.closed {
+            let text = format!("incident {} closed: {}", incident.id, closed(by));
+            events.push(event(Lane::Incident, at, text));
+        }
+    }
+    events
+}
+
+fn event(kind: Lane, at: Moment, text: String) -> Event {
+    Event {
+        time: time(at.wall),
+        until: None,
+        wall: (at.wall, at.wall),
+        kind,
+        text,
+    }
+}
+
+/// Why an incident was closed.
+pub(super) const fn closed(by: ClosedBy) -> &'static str {
+    match by {
+        ClosedBy::Quiet => "nothing was refused for 5 minutes",
+        ClosedBy::NetnsGone => "the network namespace is gone",
+        ClosedBy::Stopped => "ctdrop was stopped",
+        ClosedBy::Killed => "ctdrop was killed",
+        ClosedBy::Reboot => "the host was booted",
+    }
+}
+
+/// Why there is no evidence, or less.
+pub(super) fn why_gap(why: &str) -> String {
+    match why {
+        "stopped" => "ctdrop was stopped and did not run",
+        "killed" => "ctdrop was killed and did not run",
+        "reboot" => "the host was booted, and ctdrop did not run",
+        "not_written" => "evidence could not be written to the disk; its sums are kept",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// What an event of docs/json.md means.
+fn happened(event: &str) -> String {
+    match event {
+        "waiting" => "conntrack is not loaded",
+        "armed" => "programs were attached that see each refused flow",
+        "at_rest" => "programs that see each refused flow were detached: no pressure",
+        "unloaded" => "the conntrack module was unloaded",
+        "released" => "nobody needs the conntrack module, so ctdrop let go of it",
+        "attached" => "the conntrack module was loaded; programs are attached again",
+        "netns_gone" => "a network namespace is gone",
+        "netns_renamed" => "a network namespace has another name",
+        other => other,
+    }
+    .to_owned()
+}
