@@ -11,7 +11,7 @@ use crate::{
     commands::daemon,
     say::{
         clock::of_millis as time,
-        number::{counted, duration, number},
+        number::{duration, number},
         output::Output,
         stdout,
         text::plain,

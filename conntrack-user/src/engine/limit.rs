@@ -31,8 +31,28 @@ pub struct LimitChange {
     pub before: Table,
     /// What is in force since then.
     pub after: Table,
-    /// The process that has made it, where the kernel tells.
-    pub made_by: Option<Process>,
+    /// Who has made it, where that is known.
+    pub made_by: Option<Maker>,
+}
+
+/// Who has set a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Maker {
+    /// A process, of which the kernel told.
+    Process(Process),
+    /// Whom a record names.
+    Recorded(String),
+}
+
+impl Maker {
+    /// What to call it in a table.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Process(process) => process.label(),
+            Self::Recorded(name) => name.clone(),
+        }
+    }
 }
 
 /// Follows the limit.
@@ -65,7 +85,7 @@ impl FollowedLimit {
             time: clock::now(),
             before: known.table,
             after,
-            made_by: who(),
+            made_by: who().map(Maker::Process),
         };
         known.table = after;
         known.changed = Some(change.clone());

@@ -211,9 +211,9 @@ impl How {
 /// Whether OpenRC applies files in a runlevel before the one that loads modules: what
 /// is loaded by then is not known.
 fn comes_before_modules(init: &Init, service: Option<&str>, services: &Services) -> bool {
-    let level = |name: &str| services.get(name).map(|service| service.order);
-    let modules = level("modules").or_else(|| level("kmod"));
-    let applier = service.and_then(level);
+    let modules = services.module_lists().map(|service| service.order);
+    let applier = service.and_then(|name| services.get(name));
+    let applier = applier.map(|service| service.order);
     matches!(init, Init::OpenRc { .. })
         && modules.is_some_and(|modules| applier.is_some_and(|applier| applier < modules))
 }

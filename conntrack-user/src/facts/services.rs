@@ -64,9 +64,14 @@ impl Services {
     pub fn reads_module_lists(&self, init: &Init) -> bool {
         !matches!(init, Init::OpenRc { .. })
             || self.enabled.is_empty()
-            || ["modules", "modules-load"]
-                .iter()
-                .any(|name| self.starts(name))
+            || self.module_lists().is_some()
+    }
+
+    /// The service that loads the modules of lists, where scripts start the host: Debian's
+    /// is `kmod`.
+    pub fn module_lists(&self) -> Option<&Enabled> {
+        let mut names = ["modules", "modules-load", "kmod"].into_iter();
+        names.find_map(|name| self.get(name))
     }
 
     /// The entry of a service that is started at boot.

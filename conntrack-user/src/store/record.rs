@@ -149,6 +149,8 @@ pub struct Run {
 /// A run as it is read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PastRun {
+    /// Its number.
+    pub run: i64,
     /// When it began.
     pub began: Moment,
     /// Version of ctdrop.

@@ -247,6 +247,7 @@ pub(super) fn runs(connection: &Connection, (from, to): (i64, i64)) -> Result<Ve
         ORDER BY run";
     all(connection, sql, [from, to], |row| {
         Ok(PastRun {
+            run: row.get("run")?,
             began: at(row)?,
             version: row.get("version")?,
             known: Run {

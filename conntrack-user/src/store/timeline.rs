@@ -21,23 +21,6 @@ pub struct Mark {
     pub length: u64,
 }
 
-/// A run, as far as it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KnownRun {
-    /// Its number.
-    pub run: i64,
-    /// Name of the host.
-    pub host: String,
-    /// Release of the kernel.
-    pub kernel: String,
-    /// How it observed.
-    pub backend: Option<String>,
-    /// The line `start` of `ctdrop watch -o json`.
-    pub start: Option<String>,
-    /// What its numbers may lack, as JSON.
-    pub losses: Option<String>,
-}
-
 impl Reader {
     /// The intervals of a time by the clock of the host, in order of time.
     pub fn timeline(&self, wall: RangeInclusive<i64>) -> Result<Vec<Mark>, Failure> {
@@ -67,27 +50,6 @@ impl Reader {
     pub fn interval(&self, number: i64) -> Result<Option<Interval>, Failure> {
         let found = select::intervals(&self.connection, "interval = ?1", [number]);
         self.say(found.map(|mut found| found.pop().map(|kept| kept.interval)))
-    }
-
-    /// All runs, in order.
-    pub fn runs(&self) -> Result<Vec<KnownRun>, Failure> {
-        let runs = || -> Result<Vec<KnownRun>> {
-            let sql = "SELECT run, host, kernel, backend, start, losses
-                FROM runs JOIN boots USING (boot) ORDER BY run";
-            let mut statement = self.connection.prepare(sql)?;
-            let runs = statement.query_map([], |row| {
-                Ok(KnownRun {
-                    run: row.get(0)?,
-                    host: row.get(1)?,
-                    kernel: row.get(2)?,
-                    backend: row.get(3)?,
-                    start: row.get(4)?,
-                    losses: row.get(5)?,
-                })
-            })?;
-            runs.collect()
-        };
-        self.say(runs())
     }
 
     /// What was recorded of a time besides intervals, incidents and lines of the kernel log.

@@ -165,6 +165,7 @@ fn the_service_local_runs_scripts_if_it_is_started() {
             ("/sbin/openrc", ""),
             ("/etc/modules", "nf_conntrack\n"),
             ("/etc/runlevels/boot/sysctl", ""),
+            ("/etc/runlevels/boot/modules", ""),
             ("/etc/local.d/ct.start", &script()),
         ]);
         host.write(level, "");
@@ -172,7 +173,7 @@ fn the_service_local_runs_scripts_if_it_is_started() {
     };
     assert_eq!(alpine("/etc/runlevels/default/local"), Is(655_360));
     assert_eq!(alpine("/etc/runlevels/default/crond"), Is(FILES));
-    assert_eq!(alpine("/etc/runlevels/boot/modules"), Is(FILES));
+    assert_eq!(alpine("/etc/runlevels/boot/local"), Is(655_360));
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn a_script_in_each_directory_that_something_runs_is_seen() {
         }
         host.write("/sbin/openrc", "");
         host.write("/etc/modules", "nf_conntrack\n");
-        for service in ["boot/sysctl", "default/local"] {
+        for service in ["boot/modules", "boot/sysctl", "default/local"] {
             host.write(&format!("/etc/runlevels/{service}"), "");
         }
         assert_eq!(host.limit(), expected, "{name}");

@@ -318,7 +318,7 @@ fn runlevels_of_openrc() {
     };
     // Debian's service has another name.
     assert_eq!(openrc(&["boot/kmod", "boot/procps"]), Some(FILES));
-    assert_eq!(openrc(&["sysinit/sysctl"]), Some(FILES));
+    assert_eq!(openrc(&["sysinit/modules", "sysinit/sysctl"]), Some(FILES));
     // The modules come later.
     assert_eq!(openrc(&["sysinit/sysctl", "boot/modules"]), None);
     assert_eq!(openrc(&["boot/modules"]), Some(DEFAULT));

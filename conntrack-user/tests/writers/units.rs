@@ -227,11 +227,11 @@ fn a_service_needs_the_right_to_set_the_limit() {
         ),
         (
             format!("Environment=\"ARGS=-w {KEY}=655360\"\nExecStart=/sbin/sysctl $ARGS"),
-            UnknownBy(3),
+            Is(655_360),
         ),
         (
             "EnvironmentFile=-/etc/default/x\nExecStart=/sbin/sysctl $ARGS".to_owned(),
-            UnknownBy(3),
+            Is(655_360),
         ),
     ] {
         let host = Host::with(

@@ -13,7 +13,6 @@ use crate::{
         host_kernel::HostKernel,
         reader::{Reader, Source, TextFile},
         services::Services,
-        systemd::files,
         writers::{
             kube_files::{self, Found},
             kube_form,

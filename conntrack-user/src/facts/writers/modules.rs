@@ -97,7 +97,7 @@ fn rule(line: &str, source: &Source, commands: &Commands<'_>) -> Vec<Act> {
             _ => name,
         };
         let path = format!("/proc/sys/{name}");
-        written(Some(&path), value, (source, true), &mut acts);
+        written(&path, value, (source, true), &mut acts);
     }
     acts.extend(runs(line).flat_map(|command| commands.of_line(&command, source)));
     acts

@@ -241,6 +241,7 @@ fn digest(text: &mut Texts<'_>) -> Digest {
 
 fn run(text: &mut Texts<'_>) -> PastRun {
     PastRun {
+        run: 1,
         began: at(0),
         version: text.next(),
         known: Run {

@@ -32,13 +32,13 @@ use crate::{
     engine::{
         figures::Figures,
         header::Header,
-        limit::LimitChange,
+        limit::{LimitChange, Maker},
         report::Report,
         rows::Rows,
         update::{Summary, Update},
         watched_netns::{Change, NetnsChange},
     },
-    kernel::{defaults::Table, kmsg::KernelLog, process::Process},
+    kernel::{defaults::Table, kmsg::KernelLog},
     say::clock,
     store::{
         Store,
@@ -188,7 +188,7 @@ impl Recorder {
         let made_by = if self.raised == Some(change.after) {
             Some("ctdrop --fix".to_owned())
         } else {
-            change.made_by.as_ref().map(Process::label)
+            change.made_by.as_ref().map(Maker::label)
         };
         self.pending.record.limits.push(record::LimitChange {
             at,

@@ -82,8 +82,8 @@ pub(in crate::subscribers) fn change(change: &LimitChange) -> String {
             )
         })
         .collect();
-    let by = made_by.as_ref().map_or_else(String::new, |process| {
-        format!(" by {}", plain(&process.label()))
+    let by = made_by.as_ref().map_or_else(String::new, |maker| {
+        format!(" by {}", plain(&maker.label()))
     });
     format!("{time}  {}{by}", changes.join(", "))
 }
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        engine::{fake::Fake, options::Options, update::Update},
+        engine::{fake::Fake, limit::Maker, options::Options, update::Update},
         kernel::{
             limits::Limits,
             process::{Noted, Process},
@@ -152,7 +152,10 @@ mod tests {
         };
         assert!(change(told).ends_with("limit changed from 900 to 800"));
         let by_somebody = LimitChange {
-            made_by: Some(Process::of(u32::MAX, Noted::default())),
+            made_by: Some(Maker::Process(Process::of(
+                u32::MAX,
+                Noted::default(),
+            ))),
             ..told.clone()
         };
         let by = format!(" to 800 by process[{}]", u32::MAX);

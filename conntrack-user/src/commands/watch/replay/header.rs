@@ -18,7 +18,7 @@ use crate::{
         counts::health::{Faults, Missed},
     },
     say::text::plain,
-    store::timeline::KnownRun,
+    store::record::PastRun,
 };
 
 /// What the numbers of a run may lack, as of its end.
@@ -35,8 +35,8 @@ pub(super) struct Losses {
 
 impl Losses {
     /// Those of a run.
-    pub(super) fn of(run: &KnownRun) -> Self {
-        let known: Value = parsed(run.losses.as_deref());
+    pub(super) fn of(run: &PastRun) -> Self {
+        let known: Value = parsed(run.known.losses.as_deref());
         let unexplained = number(&known["unexplained"]).unwrap_or(0);
         let unconfirmed = number(&known["unconfirmed"]).unwrap_or(0);
         Self {
@@ -66,24 +66,24 @@ impl Losses {
 }
 
 /// How a run observed.
-pub(super) fn backend(run: &KnownRun) -> Backend {
-    let name = run.backend.as_deref().unwrap_or_default();
+pub(super) fn backend(run: &PastRun) -> Backend {
+    let name = run.known.backend.as_deref().unwrap_or_default();
     let mut all = Backend::ALL.into_iter();
     all.find(|backend| backend.to_string() == name)
         .unwrap_or(Backend::Counters)
 }
 
 /// The header of a run.
-pub(super) fn header(run: &KnownRun, file: &Path, longest: u64) -> Header {
-    let start: Value = parsed(run.start.as_deref());
+pub(super) fn header(run: &PastRun, file: &Path, longest: u64) -> Header {
+    let start: Value = parsed(run.known.start.as_deref());
     let text = |key: &str| start[key].as_str().unwrap_or_default().to_owned();
     let limits = &start["limits"];
     let fullest = start["fullest"].as_array().into_iter().flatten();
     let only = number(&start["netns"]).and_then(|inode| u32::try_from(inode).ok());
     Header {
         time: text("time"),
-        host: run.host.clone(),
-        release: run.kernel.clone(),
+        host: run.boot.host.clone(),
+        release: run.boot.kernel.clone(),
         backend: backend(run),
         not_used: Vec::new(),
         arm: if start["arm"] == "auto" {
@@ -93,6 +93,7 @@ pub(super) fn header(run: &KnownRun, file: &Path, longest: u64) -> Header {
         },
         armed: start["armed"].as_bool().unwrap_or(true),
         pins_module: false,
+        releases_module: false,
         limits: Limits {
             max: number(&limits["max"]),
             buckets: number(&limits["buckets"]),

@@ -27,7 +27,7 @@ use crate::{
             translate::{Context, Translator},
         },
     },
-    engine::{limit::LimitChange, rows::Rows, update::Update},
+    engine::{limit::{LimitChange, Maker}, rows::Rows, update::Update},
     kernel::defaults::Table,
     logs::time::{When, zone},
     say::number::counted,
@@ -265,6 +265,7 @@ fn limit_change(change: &record::LimitChange) -> LimitChange {
             max: change.max,
             buckets: change.buckets,
         },
+        made_by: change.made_by.clone().map(Maker::Recorded),
     }
 }
 

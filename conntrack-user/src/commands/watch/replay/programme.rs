@@ -11,8 +11,8 @@ use crate::{
     store::{
         Reader,
         failure::Failure,
-        record::{Event, Fix, Gap, LimitChange, Namespace},
-        timeline::{KnownRun, Mark},
+        record::{Event, Fix, Gap, LimitChange, Namespace, PastRun},
+        timeline::Mark,
     },
     subscribers::recording::What,
 };
@@ -32,7 +32,7 @@ pub(super) enum Item {
 #[derive(Debug)]
 pub(super) struct Programme {
     pub(super) namespaces: Vec<Namespace>,
-    pub(super) runs: Vec<KnownRun>,
+    pub(super) runs: Vec<PastRun>,
     /// In order of time.
     pub(super) items: Vec<Item>,
 }
@@ -51,7 +51,7 @@ impl Programme {
         items.sort_by_key(Item::order);
         Ok(Self {
             namespaces: happened.namespaces,
-            runs: reader.runs()?,
+            runs: reader.runs(i64::MIN..=i64::MAX)?,
             items,
         })
     }

@@ -13,7 +13,7 @@ use crate::{
         rows::{Row, Rows, Subject, largest},
         update::Summary,
     },
-    store::timeline::KnownRun,
+    store::record::PastRun,
 };
 
 /// How many flows are added up. If there are more, those with the fewest packets go.
@@ -81,7 +81,7 @@ impl Sum {
     /// The totals; none if nothing was played back.
     pub(super) fn finish(
         self,
-        run: &KnownRun,
+        run: &PastRun,
         top: usize,
         warnings: Vec<String>,
     ) -> Option<Summary> {
@@ -112,8 +112,8 @@ impl Sum {
                 error_bound: losses.error_bound,
                 ..last
             },
-            host: run.host.clone(),
-            release: run.kernel.clone(),
+            host: run.boot.host.clone(),
+            release: run.boot.kernel.clone(),
             services: Vec::new(),
             warnings,
         })

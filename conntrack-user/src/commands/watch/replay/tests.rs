@@ -17,7 +17,7 @@ use crate::{
     },
     engine::{
         self,
-        limit::LimitChange,
+        limit::{LimitChange, Maker},
         update::Update,
         watched_netns::{Change, NetnsChange},
     },
@@ -209,6 +209,7 @@ async fn what_happened_comes_in_between_and_gaps_are_told() {
             time: time.clone(),
             before: table(1000),
             after: table(2000),
+            made_by: Some(Maker::Recorded("sysctl[7]".to_owned())),
         }),
         Update::Observer {
             time: time.clone(),
@@ -236,6 +237,9 @@ async fn what_happened_comes_in_between_and_gaps_are_told() {
     for event in ["limit_changed", "armed", "netns_gone"] {
         assert!(events.contains(&&Value::from(event)), "{event}: {events:?}");
     }
+    let limit = played.of("event");
+    let limit = limit.iter().find(|event| event["event"] == "limit_changed");
+    assert_eq!(limit.unwrap()["made_by"], "sysctl[7]", "{events:?}");
     let gone = played.of("event");
     let gone = gone.iter().find(|event| event["event"] == "netns_gone");
     assert_eq!(gone.unwrap()["netns"], NETNS);

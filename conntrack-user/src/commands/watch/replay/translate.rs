@@ -18,13 +18,14 @@ use crate::{
         report::{NamespaceState, Report},
         rows::{Row, Rows, Subject, rows_by_netns},
     },
-    kernel::{container::Container, defaults::Table, limits::Limits, netns::Namespaces},
+    kernel::{
+        container::Container, defaults::Table, limits::Limits, netns::Namespaces, process::Process,
+    },
     observe::{
         backend::Backend,
         check::proof::PacketRange,
         counts::{
             health::{Faults, Missed},
-            senders::Process,
         },
     },
     say::{

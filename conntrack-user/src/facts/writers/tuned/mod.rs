@@ -205,7 +205,7 @@ impl Applied<'_> {
             if setting.key.starts_with("/sys/") {
                 let value = self.variables.expand(&setting.value);
                 let at = (&setting.source, setting.certain);
-                written(Some(&setting.key), value.as_deref(), at, acts);
+                written(&setting.key, value.as_deref(), at, acts);
             }
         }
     }
