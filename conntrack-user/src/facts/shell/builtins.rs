@@ -1,5 +1,7 @@
 //! What the shell has built in.
 
+use std::rc::Rc;
+
 use crate::facts::{
     reader::Source,
     shell::{
@@ -12,7 +14,6 @@ use crate::facts::{
         value::Value,
     },
 };
-use std::rc::Rc;
 
 /// How far files may source one another.
 const DEEPEST: usize = 8;

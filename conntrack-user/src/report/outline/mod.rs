@@ -8,12 +8,12 @@ mod timeline;
 mod victims;
 mod why;
 
+pub(super) use timeline::{lane, limit, points};
+
 use crate::report::{
     model::Report,
     sentences::{self, moment},
 };
-
-pub(super) use timeline::{lane, limit, points};
 
 /// A part of a report.
 #[derive(Clone, Debug, PartialEq)]

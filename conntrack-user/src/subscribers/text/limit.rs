@@ -152,10 +152,7 @@ mod tests {
         };
         assert!(change(told).ends_with("limit changed from 900 to 800"));
         let by_somebody = LimitChange {
-            made_by: Some(Maker::Process(Process::of(
-                u32::MAX,
-                Noted::default(),
-            ))),
+            made_by: Some(Maker::Process(Process::of(u32::MAX, Noted::default()))),
             ..told.clone()
         };
         let by = format!(" to 800 by process[{}]", u32::MAX);

@@ -27,7 +27,11 @@ use crate::{
             translate::{Context, Translator},
         },
     },
-    engine::{limit::{LimitChange, Maker}, rows::Rows, update::Update},
+    engine::{
+        limit::{LimitChange, Maker},
+        rows::Rows,
+        update::Update,
+    },
     kernel::defaults::Table,
     logs::time::{When, zone},
     say::number::counted,

@@ -10,7 +10,10 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    auto::{event::Event as Fix, event::What as Fixed, guard::Mode},
+    auto::{
+        event::{Event as Fix, What as Fixed},
+        guard::Mode,
+    },
     commands::watch::{
         options::{Options, Replay, Speed},
         replay::run,

@@ -24,9 +24,7 @@ use crate::{
     observe::{
         backend::Backend,
         check::proof::PacketRange,
-        counts::{
-            health::{Faults, Missed},
-        },
+        counts::health::{Faults, Missed},
     },
     say::{
         clock::Clock,
