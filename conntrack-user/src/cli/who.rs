@@ -18,7 +18,7 @@ pub struct Who {
 
     /// Look into this saved table, - for standard input, instead of those of this
     /// host: output of conntrack -L (plain, -o extended or -o xml), or a copy of
-    /// /proc/net/nf_conntrack or ip_conntrack; plain, or compressed as gz, bz2, xz
+    /// /`proc/net/nf_conntrack` or `ip_conntrack`; plain, or compressed as gz, bz2, xz
     /// or zst
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     pub from: Option<PathBuf>,

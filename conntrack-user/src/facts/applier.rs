@@ -208,7 +208,7 @@ impl How {
     }
 }
 
-/// Whether OpenRC applies files in a runlevel before the one that loads modules: what
+/// Whether `OpenRC` applies files in a runlevel before the one that loads modules: what
 /// is loaded by then is not known.
 fn comes_before_modules(init: &Init, service: Option<&str>, services: &Services) -> bool {
     let modules = services.module_lists().map(|service| service.order);

@@ -60,7 +60,7 @@ impl Services {
         self.get(name).is_some()
     }
 
-    /// Whether lists of modules are read at boot: OpenRC has a service for that.
+    /// Whether lists of modules are read at boot: `OpenRC` has a service for that.
     pub fn reads_module_lists(&self, init: &Init) -> bool {
         !matches!(init, Init::OpenRc { .. })
             || self.enabled.is_empty()

@@ -75,9 +75,12 @@ fn timeline(report: &Report) -> String {
 fn table(table: &Table) -> String {
     let row = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
     let heads = table.columns.iter().map(|column| text(&column.title));
-    let rules = table.columns.iter().map(|column| match column.numeric {
-        true => "---:".to_owned(),
-        false => "---".to_owned(),
+    let rules = table.columns.iter().map(|column| {
+        if column.numeric {
+            "---:".to_owned()
+        } else {
+            "---".to_owned()
+        }
     });
     let mut lines = vec![
         format!("{}:", text(&table.caption)),

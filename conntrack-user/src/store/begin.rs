@@ -2,20 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Result, TransactionBehavior, params};
 
-use crate::store::{incident::ClosedBy, insert, moment::Moment, record::Gap};
-
-/// What a run begins with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Boot {
-    /// What tells this boot from any other.
-    pub boot_id: String,
-    /// Name of the host.
-    pub host: String,
-    /// Release of the kernel.
-    pub kernel: String,
-    /// Facts about the host, as JSON.
-    pub facts: String,
-}
+use crate::store::{
+    incident::ClosedBy,
+    insert,
+    moment::Moment,
+    record::{Boot, Gap},
+};
 
 /// A run that has begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -160,7 +160,7 @@ pub(super) fn digest(
 }
 
 /// The point of time that a moment is in.
-fn point<'a>(points: &'a mut BTreeMap<i64, Point>, width: i64, wall: i64) -> &'a mut Point {
+fn point(points: &mut BTreeMap<i64, Point>, width: i64, wall: i64) -> &mut Point {
     let begin = wall.div_euclid(width.max(1)) * width.max(1);
     points.entry(begin).or_insert_with(|| Point {
         wall: begin,

@@ -17,11 +17,12 @@ use rustix::{
 use crate::{
     say::clock,
     store::{
-        begin::{self, Boot},
+        begin,
         connect::{PATIENCE, beside, connect, format, wal_of},
         failure::{Failure, is_damage},
         keep::{Bounds, Keeper},
         moment::Moment,
+        record::Boot,
         schema::{self, Content},
         write::Store,
     },

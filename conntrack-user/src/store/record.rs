@@ -1,7 +1,6 @@
 //! What is written and read: evidence of some time, as plain data.
 
 use crate::store::{
-    begin::Boot,
     incident::{Census, Incident},
     interval::Interval,
     moment::Moment,
@@ -144,6 +143,19 @@ pub struct Run {
     pub losses: Option<String>,
     /// When it ended by itself.
     pub ended: Option<Moment>,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// What tells this boot from any other.
+    pub boot_id: String,
+    /// Name of the host.
+    pub host: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Facts about the host, as JSON.
+    pub facts: String,
 }
 
 /// A run as it is read again.

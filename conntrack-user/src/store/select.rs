@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Params, Result, Row, params};
 
 use crate::store::{
-    begin::Boot,
     incident::{Census, CensusRow, ClosedBy, Incident},
     interval::{Entries, Flow, FlowKey, Interval, Table},
     moment::Moment,
-    record::{Event, Fix, Gap, LimitChange, LogLine, Namespace, PastRun, Run, Survival},
+    record::{Boot, Event, Fix, Gap, LimitChange, LogLine, Namespace, PastRun, Run, Survival},
 };
 
 /// An interval as it is kept.

@@ -6,12 +6,11 @@ use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 use anyhow::Result;
 use conntrack_user::store::{
     Store,
-    begin::Boot,
     incident::{Census, CensusRow, ClosedBy, Incident},
     interval::{Flow, FlowKey, Interval, Table},
     keep::Bounds,
     moment::Moment,
-    record::{Event, Fix, Gap, LimitChange, LogLine, Namespace, Record, Run, Survival},
+    record::{Boot, Event, Fix, Gap, LimitChange, LogLine, Namespace, Record, Run, Survival},
 };
 use serde_json::json;
 

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use conntrack_ebpf::Reason;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::{
-    commands::logs::report::{Burst, LogReport},
+    commands::logs::report::{Burst, LogReport, Recorded},
     say::reason::reason_name,
     store::{Reader, exact::Exact, failure::Failure},
 };
@@ -16,26 +15,13 @@ use crate::{
 /// A minute in milliseconds.
 const MINUTE: i64 = 60_000;
 
-/// Packets that were refused for a full table, as recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Recorded {
-    /// How many.
-    pub packets: u64,
-    /// When the first interval that was counted began.
-    pub since: String,
-    /// When the last one ended.
-    pub until: String,
-}
-
-impl Recorded {
-    fn new(exact: Exact) -> Option<Self> {
-        let time = |millis| Timestamp::from_millisecond(millis).ok();
-        Some(Self {
-            packets: exact.packets,
-            since: time(exact.since)?.to_string(),
-            until: time(exact.until)?.to_string(),
-        })
-    }
+fn recorded(exact: Exact) -> Option<Recorded> {
+    let time = |millis| Timestamp::from_millisecond(millis).ok();
+    Some(Recorded {
+        packets: exact.packets,
+        since: time(exact.since)?.to_string(),
+        until: time(exact.until)?.to_string(),
+    })
 }
 
 /// Sets beside each burst what was recorded at its time, if the evidence is of the host
@@ -68,7 +54,7 @@ fn counted(bursts: &mut [Burst], file: &Path, is_of: impl Fn(&str) -> bool) -> R
         };
         let reason = reason_name(Reason::TableFull);
         let exact = reader.exact(host, reason, (first, last + MINUTE), now)?;
-        burst.recorded = exact.and_then(Recorded::new);
+        burst.recorded = exact.and_then(recorded);
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use crate::{
         advice::{LogFacts, advise},
         incident,
         names::Names,
-        recorded::Recorded,
         values::{seconds, text, time, times},
         warnings,
         words::{self, AdviceText},
@@ -159,6 +158,17 @@ pub struct Burst {
     pub drops: PacketBounds,
     /// How many ctdrop has recorded; none if it did not record all of that time.
     pub recorded: Option<Recorded>,
+}
+
+/// Packets that were refused for a full table, as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recorded {
+    /// How many.
+    pub packets: u64,
+    /// When the first interval that was counted began.
+    pub since: String,
+    /// When the last one ended.
+    pub until: String,
 }
 
 /// A host.

@@ -9,12 +9,11 @@ use crate::{
     logs::time::When,
     store::{
         Store,
-        begin::Boot,
         incident::Incident,
         interval::Interval,
         keep::Bounds,
         moment::Moment,
-        record::{Namespace, Record},
+        record::{Boot, Namespace, Record},
     },
 };
 

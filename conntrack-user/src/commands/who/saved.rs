@@ -89,7 +89,7 @@ fn report(name: &str, content: Content, filter: &Filter, top: usize) -> Result<N
         name: name.to_owned(),
         ..Netns::of_tree()
     };
-    let context = Context {
+    let surroundings = Context {
         container: None,
         owners: &Owners::default(),
         filter,
@@ -101,7 +101,7 @@ fn report(name: &str, content: Content, filter: &Filter, top: usize) -> Result<N
         },
         top,
     };
-    let mut report = NamespaceReport::new(&seen, &context);
+    let mut report = NamespaceReport::new(&seen, &surroundings);
     // No kernel has chosen anything.
     report.dump.filtered_by_kernel.clear();
     report.dump.filtered_here = filter.criteria().collect();

@@ -60,12 +60,11 @@ pub fn lines(report: &NamespaceReport, services: &Services) -> Vec<String> {
         }));
     }
     lines.extend(would_free(report));
-    match &report.saved {
-        Some(saved) => lines.extend(saved.caveats.iter().cloned()),
-        None => {
-            lines.extend(filters(&report.dump, report.entries));
-            lines.extend(caveats(&report.dump));
-        }
+    if let Some(saved) = &report.saved {
+        lines.extend(saved.caveats.iter().cloned());
+    } else {
+        lines.extend(filters(&report.dump, report.entries));
+        lines.extend(caveats(&report.dump));
     }
     lines
 }

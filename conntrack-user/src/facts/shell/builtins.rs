@@ -7,6 +7,7 @@ use crate::facts::{
     shell::{
         Dialect,
         command::{Argument, words},
+        directory,
         effect::{Does, Word},
         redirect::Redirected,
         run::Shell,
@@ -276,7 +277,7 @@ impl Shell<'_> {
     ) -> Option<State> {
         let file = match words {
             Some([path]) if path.contains('/') => {
-                let path = self.absolute(&state, path);
+                let path = directory::absolute(&state, path);
                 path.and_then(|path| self.files.read(&path))
             }
             _ => None,

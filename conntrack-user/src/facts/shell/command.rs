@@ -11,7 +11,7 @@ use brush_parser::ast::{
 use crate::facts::{
     reader::Source,
     shell::{
-        Dialect,
+        Dialect, directory,
         effect::{Does, GAP, Word},
         output,
         redirect::Redirected,
@@ -234,8 +234,7 @@ impl Shell<'_> {
             ("printf", Some([_, arguments @ ..])) => output::printf(arguments),
             ("cat", Some([_])) | ("tee", _) => redirected.input.clone(),
             ("cat", Some([_, path])) if path == "-" => redirected.input.clone(),
-            ("cat", Some([_, path])) => self
-                .absolute(state, path)
+            ("cat", Some([_, path])) => directory::absolute(state, path)
                 .filter(|path| !path.starts_with("/proc/"))
                 .and_then(|path| self.files.read(&path))
                 .map(|file| file.text),

@@ -18,7 +18,7 @@ impl Shell<'_> {
             words => words,
         };
         let path = match words {
-            Some([path]) if !path.starts_with('-') => self.absolute(state, path),
+            Some([path]) if !path.starts_with('-') => absolute(state, path),
             _ => None,
         };
         // One that is not there is an error, after which most scripts are of no use: the
@@ -31,14 +31,6 @@ impl Shell<'_> {
         self.assign(state, "PWD", known, at);
         self.assign(state, "OLDPWD", None, at);
         state.directory = path;
-    }
-
-    /// A path from the root; none if the working directory is not known.
-    pub(super) fn absolute(&self, state: &State, path: &str) -> Option<String> {
-        if path.starts_with('/') {
-            return Some(path.to_owned());
-        }
-        Some(joined(state.directory.as_deref()?, path))
     }
 
     /// What `dirname`, `basename`, `readlink -f` and `realpath` print.
@@ -74,10 +66,18 @@ impl Shell<'_> {
 
     /// A file's path without symbolic links.
     fn real(&self, state: &State, path: &str) -> Option<String> {
-        let path = self.absolute(state, path)?;
+        let path = absolute(state, path)?;
         let file = self.files.read(&path)?;
         Some(file.file.display().to_string())
     }
+}
+
+/// A path from the root; none if the working directory is not known.
+pub(super) fn absolute(state: &State, path: &str) -> Option<String> {
+    if path.starts_with('/') {
+        return Some(path.to_owned());
+    }
+    Some(joined(state.directory.as_deref()?, path))
 }
 
 /// A path below a directory, without `.` and `..`.

@@ -7,7 +7,7 @@ use brush_parser::ast::{
 use crate::facts::{
     reader::Source,
     shell::{
-        Dialect,
+        Dialect, directory,
         effect::{Does, Word},
         run::Shell,
         state::State,
@@ -117,7 +117,7 @@ impl Shell<'_> {
                 let path = self.text(state, &word.value, at);
                 all.may_fail |= path.as_deref() != Some("/dev/null");
                 all.input = path
-                    .and_then(|path| self.absolute(state, &path))
+                    .and_then(|path| directory::absolute(state, &path))
                     .and_then(|path| self.files.read(&path))
                     .map(|file| file.text);
             }
@@ -147,7 +147,9 @@ impl Shell<'_> {
     ) {
         let path = self.target(state, &word.value, at);
         all.may_fail |= path.known() != Some("/dev/null");
-        let absolute = path.known().and_then(|path| self.absolute(state, path));
+        let absolute = path
+            .known()
+            .and_then(|path| directory::absolute(state, path));
         all.output = Output::File(absolute.map_or(path, Word::new));
     }
 

@@ -100,11 +100,11 @@ pub(in crate::facts) fn read(reader: &Reader<'_>) -> Vec<Reached> {
     for target in OF_BOOT {
         let graphical = ["graphical", "runlevel5"].contains(&target);
         if !(graphical && default.as_deref() == Some("multi-user.target")) {
-            boot.start(format!("{target}.target"), "the boot", true);
+            boot.start(&format!("{target}.target"), "the boot", true);
         }
     }
     if let Some(default) = &default {
-        boot.start(default.clone(), "default.target", true);
+        boot.start(default, "default.target", true);
     }
     boot.start_owned();
     boot.reached.into_values().collect()
@@ -142,29 +142,29 @@ struct Boot<'r> {
 
 impl Boot<'_> {
     /// A unit is started, and with it what it wants.
-    fn start(&mut self, unit: String, by: &str, certain: bool) {
-        let known = self.reached.get(&unit);
+    fn start(&mut self, unit: &str, by: &str, certain: bool) {
+        let known = self.reached.get(unit);
         if known.is_some_and(|known| known.certain || !certain) || unit.contains('%') {
             return;
         }
-        let own = files::own(self.reader, &unit);
+        let own = files::own(self.reader, unit);
         if own.as_ref().is_some_and(files::is_mask) {
             return;
         }
         let reached = Reached {
-            unit: unit.clone(),
+            unit: unit.to_owned(),
             by: by.to_owned(),
             certain,
         };
-        self.reached.insert(unit.clone(), reached);
-        for path in self.links.get(&unit).cloned().unwrap_or_default() {
+        self.reached.insert(unit.to_owned(), reached);
+        for path in self.links.get(unit).cloned().unwrap_or_default() {
             self.follow(&path, certain);
         }
-        let texts = files::read(self.reader, &unit);
+        let texts = files::read(self.reader, unit);
         for key in KEYS {
             for (value, source) in files::settings(&texts, "Unit", key) {
                 for wanted in value.split_ascii_whitespace() {
-                    self.start(wanted.to_owned(), &source.to_string(), certain);
+                    self.start(wanted, &source.to_string(), certain);
                 }
             }
         }
@@ -176,7 +176,7 @@ impl Boot<'_> {
             };
             let named = files::settings(&texts, section, key).pop();
             let started = named.map_or_else(|| format!("{name}.service"), |(named, _)| named);
-            self.start(started, &unit, false);
+            self.start(&started, unit, false);
         }
     }
 
@@ -186,7 +186,7 @@ impl Boot<'_> {
         let Some(unit) = path.rsplit('/').next() else {
             return;
         };
-        self.start(unit.to_owned(), path, certain);
+        self.start(unit, path, certain);
         let real = self.reader.resolve(path);
         let real = real.as_ref().and_then(|real| real.file_name()?.to_str());
         if let Some(real) = real
@@ -194,7 +194,7 @@ impl Boot<'_> {
             && !unit.contains('@')
             && files::own(self.reader, unit).is_none()
         {
-            self.start(real.to_owned(), path, false);
+            self.start(real, path, false);
         }
     }
 

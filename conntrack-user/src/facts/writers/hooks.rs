@@ -234,7 +234,7 @@ impl Host<'_> {
         if runs { Runs::Yes } else { Runs::No }
     }
 
-    /// Whether the service `local` of OpenRC is started.
+    /// Whether the service `local` of `OpenRC` is started.
     fn local_d(&self, reader: &Reader<'_>) -> Runs {
         if !matches!(self.init, Init::OpenRc { .. }) {
             return Runs::No;
@@ -293,8 +293,8 @@ impl Hooks<'_> {
 
     fn directory(&mut self, directory: &Directory) {
         let reader = self.reader;
-        let is_there = |path: &&str| reader.exists(path);
-        let installed = directory.needs.is_empty() || directory.needs.iter().any(|p| is_there(&p));
+        let mut needs = directory.needs.iter();
+        let installed = directory.needs.is_empty() || needs.any(|path| reader.exists(path));
         // ifupdown2 takes any name.
         let any = !directory.needs.is_empty() && reader.exists("/etc/network/ifupdown2");
         for name in reader.names(directory.path) {

@@ -26,21 +26,18 @@ pub(super) fn of_service(reader: &Reader<'_>, service: &str, usual: &[&str]) -> 
     flags.extend(variables);
     found.unknown = unknown;
     let named = named(&flags);
-    match &named {
-        Some((path, line)) => {
-            let texts = with_drop_ins(reader, path);
-            if texts.is_empty() && !is_of_container(line) {
-                found.unknown = Some(line.clone());
-                if !reader.is_this_host() {
-                    reader.misses(path, line);
-                }
+    if let Some((path, line)) = &named {
+        let texts = with_drop_ins(reader, path);
+        if texts.is_empty() && !is_of_container(line) {
+            found.unknown = Some(line.clone());
+            if !reader.is_this_host() {
+                reader.misses(path, line);
             }
-            found.texts.extend(texts);
         }
-        None => {
-            let usual = usual.iter().flat_map(|path| with_drop_ins(reader, path));
-            found.texts.extend(usual);
-        }
+        found.texts.extend(texts);
+    } else {
+        let usual = usual.iter().flat_map(|path| with_drop_ins(reader, path));
+        found.texts.extend(usual);
     }
     found.texts.extend(flags);
     found

@@ -81,8 +81,9 @@ pub(super) fn read(
     let crontabs = cron::read(reader, distribution.family, &commands).into_iter();
     late.extend(crontabs.map(|crontab| (crontab, "cron.service")));
     if init.is_systemd() {
-        late.iter()
-            .for_each(|(writer, unit)| note(&mut order, writer, unit));
+        for (writer, unit) in &late {
+            note(&mut order, writer, unit);
+        }
     }
     writers.extend(late.into_iter().map(|(writer, _)| writer));
     writers.extend(kubernetes::read(reader, services, kernel));

@@ -1,4 +1,4 @@
-//! calicoctl, APF and FireHOL, which set the limit by themselves.
+//! calicoctl, APF and `FireHOL`, which set the limit by themselves.
 
 use crate::facts::{
     reader::{Reader, TextFile},
@@ -54,13 +54,13 @@ pub(super) fn apf(reader: &Reader<'_>) -> Option<Writer> {
     })
 }
 
-/// Where FireHOL is configured; what comes first here counts.
+/// Where `FireHOL` is configured; what comes first here counts.
 const FIREHOL: [&str; 2] = [
     "/etc/firehol/firehol.conf",
     "/etc/firehol/firehol-defaults.conf",
 ];
 
-/// FireHOL sets what its configuration says when it starts, and nothing otherwise.
+/// `FireHOL` sets what its configuration says when it starts, and nothing otherwise.
 pub(super) fn firehol(reader: &Reader<'_>, services: &Services) -> Option<Writer> {
     let sets =
         |line: &str| !line.trim_start().starts_with('#') && line.contains("FIREHOL_CONNTRACK_MAX=");

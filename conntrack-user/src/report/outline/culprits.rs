@@ -3,7 +3,7 @@
 use crate::{
     report::{
         model::{Census, Share},
-        outline::{Block, table},
+        outline::block::{Block, table},
         sentences::moment,
     },
     say::number::{counted_entries, number, share},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     report::{
         model::{Fix, Host, Method, Report},
-        outline::{Block, table},
+        outline::block::{Block, table},
         sentences::moment,
         timeline::why_gap,
     },

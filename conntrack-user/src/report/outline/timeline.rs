@@ -3,8 +3,8 @@
 use crate::{
     report::{
         model::{Event, Lane, Point, Report},
-        outline::{Block, Column, Table, columns, reason, table},
-        sentences::moment,
+        outline::block::{Block, Column, Table, columns, table},
+        sentences::{self, moment},
     },
     say::number::{counted, number, optional},
 };
@@ -57,7 +57,7 @@ pub(in crate::report) fn points(report: &Report, points: &[Point]) -> Table {
     // One reason is all that is refused.
     let apart = if reasons.len() > 1 { &reasons[..] } else { &[] };
     heads.extend(apart.iter().map(|name| Column {
-        title: reason(name),
+        title: sentences::reason(name).to_owned(),
         numeric: true,
     }));
     heads.extend(columns(&["#evicted", "#most entries", "#limit"]));

@@ -3,8 +3,8 @@
 use crate::{
     report::{
         model::{Flow, Victims},
-        outline::{Block, reason, table},
-        sentences::moment,
+        outline::block::{Block, table},
+        sentences::{self, moment},
     },
     say::number::{counted, number},
 };
@@ -77,7 +77,7 @@ fn flow(flow: &Flow) -> Vec<String> {
         end(&flow.src, flow.sport),
         end(&flow.dst, flow.dport),
         flow.protocol.clone(),
-        reason(&flow.reason),
+        sentences::reason(&flow.reason).to_owned(),
         format!("{}{zone}", flow.netns_name),
         number(flow.packets),
         moment(&flow.first),

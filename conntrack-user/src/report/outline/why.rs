@@ -3,7 +3,10 @@
 use crate::{
     report::{
         model::Incident,
-        outline::{Block, table, timeline::limit},
+        outline::{
+            block::{Block, table},
+            timeline::limit,
+        },
         sentences::moment,
     },
     say::number::{number, optional},

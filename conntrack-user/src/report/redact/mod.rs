@@ -31,13 +31,21 @@ pub(super) fn redact(report: &mut Report, mask: &mut Mask) {
         hosts,
         method,
     } = report;
-    incidents.iter_mut().for_each(|it| incident(it, mask));
+    for it in incidents {
+        incident(it, mask);
+    }
     self::timeline(timeline, mask);
     self::victims(victims, mask);
-    censuses.iter_mut().for_each(|it| census(it, mask));
+    for it in censuses {
+        census(it, mask);
+    }
     self::limits(limits, mask);
-    fixes.iter_mut().for_each(|it| fix(it, mask));
-    hosts.iter_mut().for_each(|it| host(it, mask));
+    for it in fixes {
+        fix(it, mask);
+    }
+    for it in hosts {
+        host(it, mask);
+    }
     self::method(method, mask);
 }
 

@@ -9,13 +9,12 @@ use std::collections::BTreeMap;
 use crate::{
     report::Evidence,
     store::{
-        begin::Boot,
         digest::{Digest, FlowSum, Point, Sums},
         incident::{Census, CensusRow, ClosedBy, Incident},
         interval::FlowKey,
         moment::Moment,
         record::{
-            Event, Fix, Gap, LimitChange, LogLine, Namespace, PastRun, Record, Run, Survival,
+            Boot, Event, Fix, Gap, LimitChange, LogLine, Namespace, PastRun, Record, Run, Survival,
         },
     },
 };
@@ -46,10 +45,6 @@ impl<'a> Texts<'a> {
         self.next += 1;
         self.texts[(self.next - 1) % self.texts.len()].clone()
     }
-
-    fn some(&mut self) -> Option<String> {
-        Some(self.next())
-    }
 }
 
 /// Evidence of an incident with these texts in each place that has text.
@@ -71,13 +66,13 @@ fn evidence(texts: &[String]) -> Evidence {
             buckets_before: 512,
             max: 2000,
             buckets: 1024,
-            made_by: text.some(),
+            made_by: Some(text.next()),
         }],
         survivals: vec![survival(&mut text, 1), survival(&mut text, 30)],
         events: vec![Event {
             at: at(21),
             event: text.next(),
-            detail: text.some(),
+            detail: Some(text.next()),
         }],
         log_lines: vec![
             LogLine {
@@ -95,7 +90,7 @@ fn evidence(texts: &[String]) -> Evidence {
             at: at(50),
             why: text.next(),
             lost: 2,
-            detail: text.some(),
+            detail: Some(text.next()),
         }],
         ..Record::default()
     };
@@ -132,7 +127,7 @@ fn incident(text: &mut Texts<'_>) -> Incident {
         max: Some(1000),
         kind: text.next(),
         confidence: text.next(),
-        culprit: text.some(),
+        culprit: Some(text.next()),
         body: body.to_string(),
     }
 }
@@ -141,7 +136,7 @@ fn census(text: &mut Texts<'_>) -> Census {
     let row = |by: &str, text: &mut Texts<'_>| CensusRow {
         by: by.to_owned(),
         key: text.next(),
-        owner: text.some(),
+        owner: Some(text.next()),
         entries: 900,
         unreplied: 800,
         idle: 700,
@@ -245,7 +240,7 @@ fn run(text: &mut Texts<'_>) -> PastRun {
         began: at(0),
         version: text.next(),
         known: Run {
-            backend: text.some(),
+            backend: Some(text.next()),
             start: Some(serde_json::json!({"warnings": [text.next()]}).to_string()),
             losses: Some("{\"missed\":{},\"faults\":{},\"error_bound\":0}".to_owned()),
             ended: None,

@@ -10,12 +10,11 @@ use tempfile::TempDir;
 
 use crate::store::{
     Opened, Store,
-    begin::Boot,
     failure::Failure,
     interval::{Flow, FlowKey, Interval, Table},
     keep::Bounds,
     moment::Moment,
-    record::{Namespace, Record},
+    record::{Boot, Namespace, Record},
 };
 
 /// A directory with a file that is not there yet.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     kernel::release::{Release, boot_id},
-    store::begin::Boot,
+    store::record::Boot,
 };
 
 /// This boot.

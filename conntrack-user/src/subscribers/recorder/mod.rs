@@ -42,12 +42,12 @@ use crate::{
     say::clock,
     store::{
         Store,
-        begin::{Begun, Boot},
+        begin::Begun,
         failure::Failure,
         interval::Interval,
         keep::Bounds,
         moment::Moment,
-        record::{self, Event, Record, Run},
+        record::{self, Boot, Event, Record, Run},
     },
     subscribers::{
         Subscriber,

@@ -17,7 +17,7 @@ pub(super) struct Bar {
     done: u64,
     started: Instant,
     is_wanted: bool,
-    bar: Option<ProgressBar>,
+    shown: Option<ProgressBar>,
 }
 
 impl Bar {
@@ -28,25 +28,25 @@ impl Bar {
             done: 0,
             started: Instant::now(),
             is_wanted: !io::stdout().is_terminal(),
-            bar: None,
+            shown: None,
         }
     }
 
     /// One part more.
     pub(super) fn advance(&mut self) {
         self.done += 1;
-        if self.bar.is_none() && (!self.is_wanted || self.started.elapsed() < PATIENCE) {
+        if self.shown.is_none() && (!self.is_wanted || self.started.elapsed() < PATIENCE) {
             return;
         }
         let length = self.length as u64;
-        let bar = self.bar.get_or_insert_with(|| bar(length));
+        let bar = self.shown.get_or_insert_with(|| bar(length));
         bar.set_position(self.done);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.shown {
             bar.finish_and_clear();
         }
     }

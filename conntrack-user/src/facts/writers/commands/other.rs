@@ -110,7 +110,7 @@ impl Commands<'_> {
         if program.contains('/') {
             self.missing(program, run);
         }
-        if let Some(at) = words.iter().position(|word| is_sysctl(word))
+        if let Some(at) = words.iter().position(is_sysctl)
             && !ONLY_NAMES.contains(&name)
         {
             // Most likely it is run: by `find -exec`, `flock`, `systemd-run`.

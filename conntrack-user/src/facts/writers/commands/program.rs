@@ -222,10 +222,11 @@ impl Commands<'_> {
                 acts.extend(languages::may_set(code).then(|| unknown(run.at)));
                 return;
             }
+            if is_awk && text == "-f" {
+                continue;
+            }
             if is_awk && matches!(text, "-v" | "-F") {
                 words_left.next();
-            } else if is_awk && text == "-f" {
-                continue;
             } else if is_awk && !text.starts_with('/') && !text.starts_with('-') {
                 acts.extend(languages::may_set(text).then(|| unknown(run.at)));
                 return;

@@ -14,20 +14,33 @@ use crate::facts::{
     },
 };
 
-/// What it is asked to do.
+/// What it is asked to do; of several, the last one here counts.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    #[default]
+    TakesArguments,
+    ReadsSettings,
+    AppliesFiles,
+    OnlySays,
+}
+
+/// How it is called.
 #[derive(Default)]
 struct Asked<'w> {
-    applies_files: bool,
-    reads_settings: bool,
+    task: Task,
     arguments: Vec<&'w Word>,
     /// Files that an option names.
     files: Vec<Word>,
-    /// Whether it only says something.
-    only_says: bool,
     /// Whether it is to print values.
     prints: bool,
     /// Whether it is to set something.
     sets: bool,
+}
+
+impl Asked<'_> {
+    fn ask(&mut self, task: Task) {
+        self.task = self.task.max(task);
+    }
 }
 
 /// What `sysctl` with these arguments does, in a working directory.
@@ -39,10 +52,10 @@ pub(super) fn run(
     acts: &mut Vec<Act>,
 ) {
     let asked = asked(words);
-    if asked.only_says {
+    if asked.task == Task::OnlySays {
         return;
     }
-    if asked.applies_files {
+    if asked.task == Task::AppliesFiles {
         acts.push(Act {
             does: Does::AppliesFiles(Applier::Procps),
             certain,
@@ -50,7 +63,7 @@ pub(super) fn run(
         });
         return;
     }
-    if asked.reads_settings {
+    if asked.task == Task::ReadsSettings {
         let mut paths = asked.files;
         paths.extend(asked.arguments.into_iter().cloned());
         if paths.is_empty() {
@@ -158,9 +171,9 @@ fn long_option<'w>(
         None => (option, None),
     };
     match name {
-        "system" => asked.applies_files = true,
+        "system" => asked.ask(Task::AppliesFiles),
         "load" => {
-            asked.reads_settings = true;
+            asked.ask(Task::ReadsSettings);
             asked.files.extend(value.map(Word::new));
         }
         "pattern" if value.is_none() => {
@@ -168,7 +181,7 @@ fn long_option<'w>(
         }
         "write" => asked.sets = true,
         "values" | "names" | "binary" => asked.prints = true,
-        "all" | "help" | "version" | "dry-run" => asked.only_says = true,
+        "all" | "help" | "version" | "dry-run" => asked.ask(Task::OnlySays),
         _ => {}
     }
 }
@@ -178,7 +191,7 @@ fn short<'w>(letters: &str, words: &mut impl Iterator<Item = &'w Word>, asked: &
     for (at, letter) in letters.char_indices() {
         match letter {
             'p' | 'f' => {
-                asked.reads_settings = true;
+                asked.ask(Task::ReadsSettings);
                 let rest = &letters[at + 1..];
                 // `-p FILE`, `-pFILE`; but `-pe` are two options to older ones.
                 if rest.starts_with(['/', '.', GAP]) || rest == "-" {
@@ -194,7 +207,7 @@ fn short<'w>(letters: &str, words: &mut impl Iterator<Item = &'w Word>, asked: &
             }
             'w' => asked.sets = true,
             'n' | 'N' | 'b' => asked.prints = true,
-            'a' | 'A' | 'X' | 'h' | 'V' => asked.only_says = true,
+            'a' | 'A' | 'X' | 'h' | 'V' => asked.ask(Task::OnlySays),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use tempfile::tempdir;
 use super::{boot, leak, report};
 use crate::{
     engine::update::Update,
-    store::{Reader, Store, begin::Boot, keep::Bounds},
+    store::{Reader, Store, keep::Bounds, record::Boot},
     subscribers::{
         Subscriber as _,
         recorder::{Recorder, looker::Looker},

@@ -35,10 +35,9 @@ use crate::{
     say::clock::Clock,
     store::{
         Reader, Store,
-        begin::Boot,
         incident::{CensusRow, ClosedBy},
         keep::Bounds,
-        record::Record,
+        record::{Boot, Record},
     },
     subscribers::{
         Subscriber as _,
