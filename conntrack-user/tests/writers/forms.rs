@@ -59,7 +59,8 @@ fn local(first: &str, lines: &str) -> Limit {
         let by = host.boot().origin.source().unwrap().file.clone();
         assert!(
             by.ends_with("rc.local") || by.ends_with("set.py"),
-            "{lines}: {by:?}"
+            "{lines}: {}",
+            by.display()
         );
     }
     limit

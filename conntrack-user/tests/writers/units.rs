@@ -74,7 +74,7 @@ fn each_way_to_start_a_unit_is_followed() {
         ("unused/x.service", "", Is(FILES)),
     ] {
         let host = with_unit(&format!("{ETC}/{path}"), content);
-        if path.ends_with(".timer") {
+        if path.strip_suffix(".timer").is_some() {
             host.write(&format!("{ETC}/x.timer"), content);
         }
         assert_eq!(host.limit(), expected, "{path}");
