@@ -9,7 +9,7 @@ use std::{
         mpsc,
     },
     thread::{self, Scope},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -23,7 +23,7 @@ use crate::{
     facts::{Facts, root::Root},
     incident::{Evidence, Netns, census::in_doubt, evidence::dropped_before, thresholds},
     kernel::{
-        counters::{self, Counters},
+        counters::{self, Counters, Totals},
         limits::Limits,
         netns::Namespace,
     },
@@ -43,6 +43,11 @@ const AT_ONCE: usize = 2;
 /// that wait for their second look, of which each keeps its sums.
 const IN_WORK: usize = 6;
 
+/// For how long the counters of a namespace are followed at least whose table has room,
+/// though packets were dropped once: a dump of few entries takes no time, in which
+/// nothing happens.
+const FOLLOWED: Duration = Duration::from_secs(1);
+
 /// How tables are looked into.
 pub(super) struct Look {
     pub(super) owners: Owners,
@@ -58,6 +63,9 @@ pub(super) struct Look {
 /// The tables that are dumped, and how far that has come.
 struct Work<'a> {
     list: &'a [Namespace],
+    /// The counters of each at the begin, and when that was.
+    earlier: Vec<Option<Counters>>,
+    begun: Instant,
     /// The place of the next one that nobody has begun.
     next: AtomicUsize,
     /// Whether nobody wants to know any more.
@@ -68,14 +76,39 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// The next namespace to be dumped, and its place in the list.
-    fn next(&self) -> Option<(usize, &'a Namespace)> {
+    /// The place of the next namespace to be dumped.
+    fn next(&self) -> Option<usize> {
         if self.stop.load(Ordering::Relaxed) {
             return None;
         }
         let place = self.next.fetch_add(1, Ordering::Relaxed);
-        Some((place, self.list.get(place)?))
+        (place < self.list.len()).then_some(place)
     }
+
+    /// What the counters of a namespace show by now, and how far they moved since the
+    /// begin.
+    fn counted(&self, place: usize) -> (Option<Totals>, Option<Totals>) {
+        let later = count(&self.list[place]);
+        let earlier = self.earlier[place].as_ref();
+        let growth = earlier
+            .zip(later.as_ref())
+            .and_then(|(earlier, later)| counters::delta(later, earlier));
+        (later.as_ref().map(Counters::totals), growth)
+    }
+
+    /// Waits until counters have been followed for long enough; whether there was
+    /// anything to wait for.
+    fn follow(&self) -> bool {
+        let left = FOLLOWED.checked_sub(self.begun.elapsed());
+        left.is_some_and(|left| {
+            thread::sleep(left);
+            true
+        })
+    }
+}
+
+fn count(namespace: &Namespace) -> Option<Counters> {
+    namespace.counters().ok().flatten()
 }
 
 /// Calls `say` with what comes, by place, in the order of the places.
@@ -106,6 +139,8 @@ impl Look {
     ) -> Result<()> {
         let work = Work {
             list,
+            earlier: list.iter().map(count).collect(),
+            begun: Instant::now(),
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             turns: Turns::new(AT_ONCE),
@@ -133,9 +168,9 @@ impl Look {
         for _ in 0..IN_WORK.min(work.list.len()) {
             let done = done.clone();
             let dump = move || {
-                while let Some((place, namespace)) = work.next() {
+                while let Some(place) = work.next() {
                     // Nobody listens any more if nothing can be printed.
-                    if done.send((place, self.at(namespace, work))).is_err() {
+                    if done.send((place, self.at(place, work))).is_err() {
                         return;
                     }
                 }
@@ -148,32 +183,35 @@ impl Look {
     }
 
     /// Looks into the table of a namespace.
-    fn at(&self, namespace: &Namespace, work: &Work<'_>) -> Result<NamespaceReport> {
+    fn at(&self, place: usize, work: &Work<'_>) -> Result<NamespaceReport> {
         let turn = work.turns.take();
+        let namespace = &work.list[place];
         let owners = self.owners.seen_from(namespace.inode);
-        let count = || namespace.counters().ok().flatten();
-        let earlier = count();
         let seen = namespace.inside(|| self.here(&owners, work, turn))?;
-        let later = count();
-        let totals = later.as_ref().map(Counters::totals);
-        let dropped = totals.is_some_and(|totals| totals.drop > Some(0));
-        let default = dropped.then(|| self.default_max()).flatten();
-        let evidence = Evidence {
-            netns: Netns::of(namespace, self.host == Some(namespace.inode)),
-            entries: seen.before.entries.max(seen.after.entries),
-            max: seen.before.max,
-            growth: earlier
-                .zip(later)
-                .and_then(|(earlier, later)| counters::delta(&later, &earlier)),
-            refused: BTreeMap::new(),
-            dropped_before: dropped_before(totals.as_ref(), seen.before.max, default),
-            lacks_counters: false,
+        let evidence = || {
+            let (totals, growth) = work.counted(place);
+            let dropped = totals.is_some_and(|totals| totals.drop > Some(0));
+            let default = dropped.then(|| self.default_max()).flatten();
+            let evidence = Evidence {
+                netns: Netns::of(namespace, self.host == Some(namespace.inode)),
+                entries: seen.before.entries.max(seen.after.entries),
+                max: seen.before.max,
+                growth,
+                refused: BTreeMap::new(),
+                dropped_before: dropped_before(totals.as_ref(), seen.before.max, default),
+                lacks_counters: false,
+            };
+            (evidence, dropped)
         };
+        let (mut evidence_now, dropped) = evidence();
+        if dropped && !evidence_now.matters() && work.follow() {
+            (evidence_now, _) = evidence();
+        }
         let context = Context {
             container: namespace.container.as_ref(),
             owners: &owners,
             filter: &self.filter,
-            evidence,
+            evidence: evidence_now,
             top: self.top,
         };
         Ok(NamespaceReport::new(&seen, &context))

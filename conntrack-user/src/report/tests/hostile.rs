@@ -22,6 +22,7 @@ fn hostile() -> impl Strategy<Value = String> {
                 .to_owned()
         ),
         Just("\\`*_**__[^1]: $$ `` <b>".to_owned()),
+        Just("^up^ ~down~ ~~out~~ ==mark== H~2~O x^2^".to_owned()),
         Just("\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m".to_owned()),
         Just("'; DROP TABLE incidents; --".to_owned()),
         Just("\0a\0".to_owned()),

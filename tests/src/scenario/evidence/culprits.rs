@@ -3,6 +3,7 @@
 
 use std::{
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -78,14 +79,7 @@ fn run(machine: &Machine) -> Result<()> {
     Conntrack::open(&host)?.insert(honest())?;
     refused_locally(&host)?;
     told(&daemon, &host, "undersized")?;
-    Twins {
-        flows: Flood {
-            protocol: Protocol::TCP_SYN,
-            flows: 30,
-            ..Flood::default()
-        },
-    }
-    .provoke(&racing)?;
+    races(&racing, 0)?;
     told(&daemon, &racing.firewall, "clash")?;
     few(&calm, 60)?;
 
@@ -93,8 +87,8 @@ fn run(machine: &Machine) -> Result<()> {
         let who = who(machine, place.netns)?;
         demand(&who, place).context("who")?;
     }
-    let who = who(machine, &racing.firewall)?;
-    ensure!(who["kind"] == "none", "a table with room: {who}");
+    let who = who_beside_races(machine, &racing)?;
+    demand(&who, &places[3]).context("who")?;
     daemon.finish()?;
     recorded(machine, directory.path(), &places)
 }
@@ -139,6 +133,34 @@ fn flood(lan: &Lan) -> Result<()> {
     }
     .send(lan)
     .map(drop)
+}
+
+/// Pairs of packets of which the second one loses a race.
+fn races(lan: &Lan, first_flow: u32) -> Result<()> {
+    Twins {
+        flows: Flood {
+            protocol: Protocol::TCP_SYN,
+            first_flow,
+            flows: 30,
+            ..Flood::default()
+        },
+    }
+    .provoke(lan)
+    .map(drop)
+}
+
+/// What `who` says of a table with room while packets lose races.
+fn who_beside_races(machine: &Machine, lan: &Lan) -> Result<Value> {
+    thread::scope(|scope| {
+        let who = scope.spawn(|| who(machine, &lan.firewall));
+        let mut round = 1;
+        while !who.is_finished() {
+            races(lan, round * 100)?;
+            round += 1;
+        }
+        who.join()
+            .map_err(|_| anyhow::anyhow!("the thread with who panicked"))?
+    })
 }
 
 /// Waits until the daemon says what an incident is.
@@ -202,10 +224,26 @@ fn recorded(machine: &Machine, directory: &Path, places: &[Place<'_>]) -> Result
             "the kernel has dropped {dropped}: {incident}, {} in intervals",
             evidence.refused_in(name)?
         );
+        let report = report(machine, directory, &incident["incident"])?;
+        let named = report["culprit"].as_str().unwrap_or_default();
+        ensure!(
+            report["kind"] == place.kind
+                && report["refused"] == dropped
+                && named.contains(place.culprit.as_deref().unwrap_or_default()),
+            "the kernel has dropped {dropped}, not as in the report: {report}"
+        );
         println!(
             "{name}: {} packets, {}, {}",
             dropped, incident["kind"], incident["culprit"]
         );
     }
     Ok(())
+}
+
+/// What `report` says of an incident.
+fn report(machine: &Machine, directory: &Path, id: &Value) -> Result<Value> {
+    let id = id.to_string();
+    let said = said(machine, directory, &["report", &id, "--format", "json"])?;
+    let mut report = said.into_iter().next().context("report says nothing")?;
+    Ok(report["incidents"][0].take())
 }
