@@ -3,6 +3,7 @@
 
 use std::{
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -149,17 +150,35 @@ fn races(lan: &Lan, first_flow: u32) -> Result<()> {
     .map(drop)
 }
 
-/// What `who` says of a table with room while packets lose races.
+/// What `who` says of a table with room while packets lose races: it looks for a second,
+/// and here they come in rounds.
 fn who_beside_races(machine: &Machine, lan: &Lan) -> Result<Value> {
+    const LOOKS: usize = 20;
+    let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let who = scope.spawn(|| who(machine, &lan.firewall));
-        let mut round = 1;
-        while !who.is_finished() {
-            races(lan, round * 100)?;
-            round += 1;
-        }
-        who.join()
-            .map_err(|_| anyhow::anyhow!("the thread with who panicked"))?
+        let losing = scope.spawn(|| {
+            let mut round = 1;
+            while !done.load(Ordering::Relaxed) {
+                races(lan, round * 100)?;
+                round += 1;
+            }
+            Ok::<_, anyhow::Error>(())
+        });
+        let looks = || {
+            for _ in 1..LOOKS {
+                let diagnosis = who(machine, &lan.firewall)?;
+                if diagnosis["kind"] != "none" {
+                    return Ok(diagnosis);
+                }
+            }
+            who(machine, &lan.firewall)
+        };
+        let diagnosis = looks();
+        done.store(true, Ordering::Relaxed);
+        losing
+            .join()
+            .map_err(|_| anyhow::anyhow!("the thread with the races panicked"))??;
+        diagnosis
     })
 }
 
