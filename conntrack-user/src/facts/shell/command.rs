@@ -28,6 +28,17 @@ pub(super) const SPECIAL: [&str; 15] = [
     "return", "set", "shift", "trap", "unset",
 ];
 
+/// Commands after which those that follow are not run.
+const ENDING: [&str; 5] = ["break", "continue", "exec", "exit", "return"];
+
+/// Whether words are a command that ends the script, if what is not known in them is
+/// empty.
+fn may_end(words: &[Word]) -> bool {
+    let mut texts = words.iter().map(|word| word.with_gaps().replace(GAP, ""));
+    let name = texts.find(|text| !text.is_empty());
+    name.is_some_and(|name| ENDING.contains(&name.as_str()))
+}
+
 /// A word of a command.
 pub(super) enum Argument {
     /// As it is after all expansions.
@@ -104,6 +115,9 @@ impl Shell<'_> {
             }
             Some(_) => {
                 // The name of the command itself is not known.
+                if may_end(&self::words(&arguments)) {
+                    self.may_exit(&state, &at);
+                }
                 self.effect(Does::Anything, &at);
                 state.forget(&at);
                 for assignment in assignments {

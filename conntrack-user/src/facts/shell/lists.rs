@@ -144,7 +144,10 @@ impl Shell<'_> {
         let at = self.source(line);
         let name = function.fname.value.clone();
         let plain = is_name(&name) && !SPECIAL.contains(&name.as_str());
-        if self.dialect != Dialect::Bash && (at.text.starts_with("function") || !plain) {
+        let is_plain_only = self.dialect != Dialect::Bash && !plain;
+        let is_keyword = self.dialect != Dialect::Bash && at.text.starts_with("function");
+        // For bash, too, `A=f()` is an error.
+        if is_plain_only || is_keyword || name.contains(['=', '$', '\'', '"', '\\', '`']) {
             self.not_understood(&mut state, &at);
         }
         let file = Rc::clone(&self.frames.last()?.file);

@@ -261,6 +261,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_not_known_may_be_empty_before_exit() {
+        for text in ["$B''exit 0", "$B exit", "$B\"\"return", "$B exec x"] {
+            assert_eq!(unknown(&format!("{text}\n{LIST}=v\n")), Some(1), "{text}");
+        }
+        assert_eq!(
+            value(&format!("$B -A exit\n{LIST}=v\n")).as_deref(),
+            Some("v")
+        );
+    }
+
+    #[test]
+    fn a_function_with_the_name_of_an_assignment_is_an_error() {
+        assert_eq!(
+            unknown(&format!("OTHER=f() {{\n:\n}}\n{LIST}=v\n")),
+            Some(1)
+        );
+    }
+
+    #[test]
     fn what_surely_happens_is_followed() {
         for text in [
             "[ -n x ] && LIST=v",
