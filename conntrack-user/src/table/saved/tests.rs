@@ -146,8 +146,8 @@ fn a_line_that_is_no_entry_is_counted_and_the_first_is_shown() {
     assert_eq!(
         caveats,
         [
-            "2 lines of t are no whole entry, so they are not counted; the first is line 8: tcp 6 \
-          nonsense"
+            "2 lines of t are not whole entries, so they are not counted; the first is line 8: \
+             tcp 6 nonsense"
         ]
     );
 }
