@@ -67,10 +67,10 @@ pub(super) fn hosts(hosts: &[Host]) -> Vec<Block> {
     blocks.extend(table("The host, boot by boot", &head, rows.collect()));
     let runs = hosts.iter().flat_map(|host| &host.runs);
     let rows = runs.clone().map(|run| {
-        let until = run.until.as_deref().map_or_else(
-            || "still running, or killed".to_owned(),
-            moment,
-        );
+        let until = run
+            .until
+            .as_deref()
+            .map_or_else(|| "still running, or killed".to_owned(), moment);
         vec![
             moment(&run.since),
             until,

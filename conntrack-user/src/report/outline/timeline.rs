@@ -26,7 +26,10 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
     let more = timeline.events.len().saturating_sub(EVENTS);
     if more > 0 {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
-        blocks.push(Block::Text(format!("Not listed: {}.", counted(more, "more event"))));
+        blocks.push(Block::Text(format!(
+            "Not listed: {}.",
+            counted(more, "more event")
+        )));
     }
     blocks
 }
