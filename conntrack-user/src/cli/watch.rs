@@ -91,7 +91,7 @@ pub struct Watch {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
-    /// Print only the final totals, and fixes that are made
+    /// Print only the header, the final totals, fixes, and what the recorder reports
     #[arg(short, long)]
     pub quiet: bool,
 
