@@ -39,10 +39,7 @@ pub(super) fn netns(change: &NetnsChange) -> String {
     let what = match &change.change {
         Change::Gone => format!("{BAD}network namespace {name} is gone{BAD:#}"),
         Change::Renamed { now } => {
-            format!(
-                "network namespace {name} has a new name: {}",
-                plain(now)
-            )
+            format!("network namespace {name} has a new name: {}", plain(now))
         }
     };
     format!("{}  {what}", change.time)

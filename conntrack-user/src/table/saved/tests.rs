@@ -134,7 +134,7 @@ fn the_last_words_of_conntrack_are_held_against_the_count() {
     let caveats = words::caveats(&reading, "t");
     assert_eq!(
         caveats,
-        ["conntrack says that it has shown 8 entries, and t has 7: some were lost or added"]
+        ["conntrack says that it has shown 8 entries, but t has 7: entries were lost or added"]
     );
 }
 
