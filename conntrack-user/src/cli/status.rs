@@ -40,8 +40,8 @@ pub struct Status {
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
     pub critical: u8,
 
-    /// Forecast when a table is full also from recent evidence of ctdrop daemon in this
-    /// directory, if there is any
+    /// For the forecast of a full table, also use recent evidence of ctdrop daemon in this
+    /// directory
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
 }

@@ -109,7 +109,7 @@ fn notes(evidence: &Evidence, method: &Method) -> Vec<String> {
     note(
         sums.unattributed > 0,
         "some packets are counted without their flow: ctdrop had not yet attached the programs that \
-         see each flow, or had no room for the flow",
+         see each flow, had no room for the flow, or used a backend that does not see it",
     );
     note(
         sums.intervals == 0,
