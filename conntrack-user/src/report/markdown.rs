@@ -112,7 +112,7 @@ fn escaped(text: &str) -> String {
         let rest = &trimmed[place + char.len_utf8()..];
         let special = match char {
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '#' | '!' | '~' | '&'
-            | '@' | '$' => true,
+            | '@' | '$' | '^' => true,
             // What a line may begin with: a list, a rule, a heading.
             '-' | '+' | '=' => place == 0,
             '.' | ')' => {
