@@ -121,9 +121,9 @@ impl ValueEnum for Arm {
             Self::Auto => (
                 "auto",
                 format!(
-                    "Attach when a table is {:.0} % full, or a packet is refused or an entry \
-                     evicted; detach after {} s without refused packets and evicted entries, and \
-                     with all tables under {:.0} %",
+                    "Attach when a table is {:.0} % full, a packet is refused or an entry is \
+                     evicted; detach after {} s without refused packets and evicted entries, if \
+                     all tables are under {:.0} %",
                     ARM_AT * 100.0,
                     CALM.as_secs(),
                     REST_BELOW * 100.0

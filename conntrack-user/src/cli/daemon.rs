@@ -16,15 +16,15 @@ pub struct Daemon {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Keep the evidence in this directory, in the file ctdrop.db
+    /// Write the evidence database, ctdrop.db, to this directory
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
 
-    /// The most room that the evidence may take, such as 64MiB or 1GiB
+    /// Maximum size of the evidence database on the disk, such as 64MiB or 1GiB
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "256MiB")]
     pub max_size: u64,
 
-    /// How long details are kept, such as 90d; summaries of incidents are kept longer
+    /// Keep details for this long, such as 90d; summaries of incidents are kept longer
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "90d")]
     pub max_age: Duration,
 }

@@ -14,7 +14,7 @@ pub struct Incidents {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// The directory with the evidence
+    /// The directory with the evidence database
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
 }

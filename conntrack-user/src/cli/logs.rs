@@ -48,8 +48,7 @@ pub struct Logs {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 
-    /// Set the exact counts that ctdrop daemon has recorded in this directory beside those
-    /// of the log
+    /// Also show the exact counts that ctdrop daemon has recorded in this directory
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
 }

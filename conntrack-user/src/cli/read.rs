@@ -35,20 +35,21 @@ pub(super) enum Subcommand {
 
     /// Observe from now on, and keep the evidence of incidents
     ///
-    /// Runs in the foreground until SIGTERM or Ctrl-C. It attaches programs under pressure
-    /// alone, writes what it counts to a database (docs/evidence.md), and prints what
-    /// changes: incidents, the limit, whether evidence can be written.
+    /// Runs in the foreground until SIGTERM or Ctrl-C. Attaches the programs that run for
+    /// each new flow only under pressure. Writes what it counts to a database
+    /// (docs/evidence.md). Prints incidents, changes of the limit, forecasts, and whether it
+    /// can write evidence.
     Daemon(Daemon),
 
     /// List the incidents that ctdrop daemon has recorded
     Incidents(Incidents),
 
-    /// Report on an incident, or on a time: as a page, as Markdown or as JSON
+    /// Report on an incident or a period, as an HTML page, as Markdown or as JSON
     ///
-    /// What happened and how many packets were refused; who was hit; who filled the table;
-    /// why; the limit and what survives; fixes; how exact the numbers are. The page is one
-    /// file without scripts, which requests nothing. It holds addresses and names: mask them
-    /// with --redact before others get it.
+    /// Says what happened, how many packets were refused, who was hit, who filled the table,
+    /// and why; which limit survives a boot; what was fixed; and how exact the numbers are.
+    /// The page is one file without scripts, and requests nothing. It contains addresses and
+    /// names: mask them with --redact before you pass it on.
     Report(Report),
 
     /// Show which backends work on this host, and what the others lack
@@ -63,7 +64,7 @@ pub(super) enum Subcommand {
     /// Reads the table once, through ctnetlink, and adds it up by source,
     /// destination, service, state and so on. Shows how many entries the kernel
     /// may evict, and what would free the most entries. It changes nothing. The exit
-    /// code is 3 if no table that can be seen has entries, and others cannot be seen.
+    /// code is 3 if all tables that ctdrop can see are empty and it cannot see all.
     Who(Who),
 
     /// Search kernel logs for refused packets

@@ -13,37 +13,37 @@ use crate::{
 /// Options of `ctdrop report`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Report {
-    /// Number of the incident, as ctdrop incidents shows it; the last one if none is given
+    /// Number of the incident, as ctdrop incidents shows it; by default the last one
     #[arg(value_name = "ID", conflicts_with_all = ["since", "until"],
         value_parser = clap::value_parser!(i64).range(1..))]
     pub id: Option<i64>,
 
-    /// Report on all that was recorded since this time: 2026-03-12, "2026-03-12 13:40", or
-    /// 2h (ago)
+    /// Report on all that was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
+    /// RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
 
-    /// Report on all that was recorded until this time
+    /// Report on all that was recorded up to this time
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
 
-    /// Form of the report; without it, that of the name given with --out, or else html
+    /// Form of the report; by default the one that the file name of --out asks for, or html
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
-    /// Write to this file, whole or not at all; by default to standard output
+    /// Write the report to this file, whole or not at all; by default to standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Mask addresses and names, in the same way within one report
+    /// Mask addresses and names; the same address has the same mask in the whole report
     #[arg(long)]
     pub redact: bool,
 
-    /// The directory with the evidence
+    /// The directory with the evidence database
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
 
-    /// The file with the evidence, such as one of watch --record
+    /// Read this evidence database, such as one that watch --record has written
     #[arg(long, value_name = "FILE", conflicts_with = "state_dir")]
     pub db: Option<PathBuf>,
 }

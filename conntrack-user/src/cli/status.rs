@@ -40,8 +40,8 @@ pub struct Status {
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
     pub critical: u8,
 
-    /// Take the trend of each table from what ctdrop daemon has recorded in this directory,
-    /// if that is there and recent
+    /// For the forecast of a full table, also use recent evidence of ctdrop daemon in this
+    /// directory
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
 }

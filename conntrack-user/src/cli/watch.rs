@@ -86,29 +86,30 @@ pub struct Watch {
     #[arg(long, value_name = "N", value_parser = limit())]
     pub ceiling: Option<u64>,
 
-    /// Also write what is counted, and incidents, to this file: a database of evidence as
-    /// ctdrop daemon keeps it
+    /// Also record counts and incidents in this file: an evidence database like that of
+    /// ctdrop daemon
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
-    /// Print only the final totals, and fixes that are made
+    /// Print only the header, the final totals, fixes, and what the recorder reports
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Observe nothing: play back what ctdrop daemon or --record has written to this file
+    /// Observe nothing: replay this file, which ctdrop daemon or --record has written
     #[arg(long, value_name = "FILE", conflicts_with_all = OBSERVING)]
     pub replay: Option<PathBuf>,
 
-    /// So many times as fast as it was recorded, such as 10 or 0.5; max does not wait
+    /// Speed of the replay: 10 is ten times as fast as recorded, 0.5 half as fast; max
+    /// does not wait
     #[arg(long, value_name = "N", value_parser = speed, default_value = "1", requires = "replay")]
     pub speed: Speed,
 
-    /// Play back only what was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
+    /// Replay only what was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
     /// RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "replay")]
     pub since: Option<When>,
 
-    /// Play back only what was recorded up to this time
+    /// Replay only what was recorded up to this time
     #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "replay")]
     pub until: Option<When>,
 }

@@ -16,8 +16,8 @@ pub struct Who {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Look into this saved table, - for standard input, instead of those of this
-    /// host: output of conntrack -L (plain, -o extended or -o xml), or a copy of
+    /// Read this saved table instead of the tables of this host, - for standard
+    /// input: output of conntrack -L (plain, -o extended or -o xml), or a copy of
     /// /`proc/net/nf_conntrack` or `ip_conntrack`; plain, or compressed as gz, bz2, xz
     /// or zst
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]

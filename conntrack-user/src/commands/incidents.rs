@@ -141,9 +141,9 @@ const fn said(incident: &Incident) -> &'static str {
         None => "open",
         Some((_, ClosedBy::Quiet)) => "over",
         Some((_, ClosedBy::NetnsGone)) => "over: the network namespace is gone",
-        Some((_, ClosedBy::Stopped)) => "not followed to its end: ctdrop was stopped",
-        Some((_, ClosedBy::Killed)) => "not followed to its end: ctdrop was killed",
-        Some((_, ClosedBy::Reboot)) => "not followed to its end: the host was booted",
+        Some((_, ClosedBy::Stopped)) => "end unknown: ctdrop was stopped",
+        Some((_, ClosedBy::Killed)) => "end unknown: ctdrop was killed",
+        Some((_, ClosedBy::Reboot)) => "end unknown: the host was rebooted",
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(words(&lines[0]).len(), cells.len());
         incident.closed = Some((incident.last, ClosedBy::Reboot));
         let lines = text(&[incident]);
-        assert!(lines[1].ends_with("not followed to its end: the host was booted"));
+        assert!(lines[1].ends_with("end unknown: the host was rebooted"));
     }
 
     #[test]

@@ -35,15 +35,15 @@ fn fix(fix: &record::Fix) -> Fix {
 /// What an action of docs/json.md means.
 pub(super) fn text(action: &str) -> String {
     match action {
-        "planned" => "a fix was planned; nothing was changed",
-        "raised" => "limit or buckets of the running kernel were raised",
-        "kept" => "the fix was saved, and made to last",
-        "not_kept" => "the fix could not be saved",
-        "held" => "the limit was left as it is",
-        "put_back" => "another program has set the limit back",
-        "backed_off" => "another program has set the limit back again; ctdrop stopped raising it",
-        "taken_back" => "the fix was undone",
-        "failed" => "the limit could not be raised",
+        "planned" => "ctdrop planned a fix and changed nothing",
+        "raised" => "ctdrop raised the limit or the buckets of the running kernel",
+        "kept" => "ctdrop saved the fix and made it last",
+        "not_kept" => "ctdrop could not save the fix",
+        "held" => "ctdrop left the limit as it is",
+        "put_back" => "another program set the limit back",
+        "backed_off" => "another program set the limit back again, so ctdrop stopped raising it",
+        "taken_back" => "somebody has undone the fix",
+        "failed" => "ctdrop could not raise the limit",
         other => other,
     }
     .to_owned()

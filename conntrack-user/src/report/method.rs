@@ -94,37 +94,36 @@ fn notes(evidence: &Evidence, method: &Method) -> Vec<String> {
     let sums = &evidence.digest.sums;
     note(
         method.exact,
-        "ctdrop counts each refused packet in the kernel; all sums are exact, also where intervals \
-         were added up for their age",
+        "ctdrop counted each refused packet in the kernel; all sums are exact, even where ctdrop \
+         added up old intervals",
     );
     note(
         sums.range.is_some(),
-        "for a part of this time only the kernel's counters were read, which mix causes: the number \
-         of refused packets has bounds",
+        "for part of this time ctdrop had only the kernel's counters, which mix causes: only bounds \
+         of the number of refused packets are known",
     );
     note(
         method.missed > 0,
-        "the kernel skipped some runs of the programs: more packets may have been refused",
+        "the kernel skipped some runs of ctdrop's programs: more packets may have been refused",
     );
     note(
         sums.unattributed > 0,
-        "packets without a flow of their own were counted before the programs were attached that \
-         see each flow, or had no room",
+        "some packets are counted without their flow: ctdrop had not yet attached the programs that \
+         see each flow, had no room for the flow, or its backend cannot see the flow",
     );
     note(
         sums.intervals == 0,
-        "the details of this time are no longer kept, for their age or for want of room: only the \
-         summary of the incident is left",
+        "ctdrop has removed the details of this time, because of their age or their size: only \
+         summaries of incidents are left",
     );
     note(
         evidence.digest.flows_in_part,
-        "flows, services and senders were added up over the 10,000 intervals with the most refused \
-         packets",
+        "flows, services and senders cover only the 10,000 intervals with the most refused packets",
     );
     note(
         true,
-        "a flow has the packets of those intervals in which it was among the 20 flows with the most \
-         packets",
+        "the count of a flow lacks the packets of intervals in which the flow was not among the 20 \
+         flows with the most packets",
     );
     notes
 }

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use crate::{
     report::model::{Census, Incident, Limits, Report, Summary},
-    say::number::{counted, duration, number},
+    say::number::{counted, counted_entries, duration, number},
 };
 
 /// The three sentences.
@@ -17,7 +17,7 @@ pub(super) fn summary(report: &Report) -> Summary {
     Summary {
         what: format!("{what}; {}.", log_sentence(report)),
         who: worst.map_or_else(
-            || "No incident is recorded in this time, so nobody read the table.".to_owned(),
+            || "No incident is recorded in this time, so ctdrop did not read the table.".to_owned(),
             |incident| who(incident, &report.censuses),
         ),
         now: now(worst, &report.limits),
@@ -58,7 +58,7 @@ pub(super) fn reason(name: &str) -> &str {
         "stale_extension" => "stale extension",
         "already_confirmed" => "already confirmed",
         "other" => "not explained",
-        "not_told" => "reason not told apart",
+        "not_told" => "reason unknown",
         other => other,
     }
 }
@@ -82,7 +82,7 @@ fn incident_sentence(incident: &Incident, report: &Report) -> String {
     let open = if incident.closed.is_some() {
         ""
     } else {
-        "; it is not over"
+        "; the incident is still open"
     };
     let reasons: Vec<String> = most_first(&incident.drops)
         .into_iter()
@@ -104,7 +104,7 @@ fn incident_sentence(incident: &Incident, report: &Report) -> String {
 fn time_sentence(report: &Report) -> String {
     let incidents = u64::try_from(report.incidents.len()).unwrap_or(u64::MAX);
     format!(
-        "From {} to {}, conntrack refused {}, in {}",
+        "From {} to {}, conntrack refused {}; ctdrop recorded {}",
         moment(&report.since),
         moment(&report.until),
         packets(report.victims.refused, report),
@@ -135,24 +135,24 @@ fn who(incident: &Incident, censuses: &[Census]) -> String {
     let fullest = looks.max_by_key(|census| census.entries);
     match (&incident.culprit, fullest) {
         (Some(culprit), Some(census)) => format!(
-            "Who filled the table: {culprit} of {}; the diagnosis: {kind}.",
-            number(census.entries)
+            "Who filled the table: flows {culprit}; the table had {}; diagnosis: {kind}.",
+            counted_entries(census.entries)
         ),
-        (Some(culprit), None) => format!("Look first {culprit}; the diagnosis: {kind}."),
+        (Some(culprit), None) => format!("Look first at flows {culprit}; diagnosis: {kind}."),
         (None, Some(census)) => {
             let first = census.sources.first();
             let first = first.map_or_else(String::new, |first| {
                 format!(
-                    "; the first one, {}, has {} of {}",
+                    "; the largest source, {}, has {} of {} entries",
                     first.key,
                     number(first.entries),
                     number(census.entries)
                 )
             });
-            format!("No single client or service filled the table{first}; the diagnosis: {kind}.")
+            format!("No single client or service filled the table{first}; diagnosis: {kind}.")
         }
         (None, None) => format!(
-            "Who filled the table is unknown, because ctdrop has not read it; the diagnosis: {kind}."
+            "ctdrop did not read the table, so who filled it is unknown; diagnosis: {kind}."
         ),
     }
 }
@@ -169,7 +169,7 @@ fn now(worst: Option<&Incident>, limits: &Limits) -> String {
         .collect();
     steps.extend(lost(limits));
     if steps.is_empty() {
-        return "What to do now: nothing; ctdrop goes on watching.".to_owned();
+        return "What to do now: ctdrop has no advice.".to_owned();
     }
     format!("What to do now: {}.", steps.join("; "))
 }
@@ -191,7 +191,7 @@ fn lost(limits: &Limits) -> Option<String> {
         .collect();
     (!events.is_empty()).then(|| {
         format!(
-            "make the limit of {} last, which {} would lower (ctdrop fix)",
+            "make the limit of {} last: {} would lower it (ctdrop fix)",
             number(max),
             events.join(" and ")
         )

@@ -115,7 +115,7 @@ fn incidents(evidence: &Evidence) -> Vec<Event> {
     for incident in &evidence.record.incidents {
         let name = &incident.netns_name;
         let opened = format!(
-            "incident {} opened, in network namespace {name}",
+            "incident {} opened in network namespace {name}",
             incident.id
         );
         events.push(event(Lane::Incident, incident.opened, opened));
@@ -144,17 +144,17 @@ pub(super) const fn closed(by: ClosedBy) -> &'static str {
         ClosedBy::NetnsGone => "the network namespace is gone",
         ClosedBy::Stopped => "ctdrop was stopped",
         ClosedBy::Killed => "ctdrop was killed",
-        ClosedBy::Reboot => "the host was booted",
+        ClosedBy::Reboot => "the host was rebooted",
     }
 }
 
 /// Why there is no evidence, or less.
 pub(super) fn why_gap(why: &str) -> String {
     match why {
-        "stopped" => "ctdrop was stopped and did not run",
-        "killed" => "ctdrop was killed and did not run",
-        "reboot" => "the host was booted, and ctdrop did not run",
-        "not_written" => "evidence could not be written to the disk; its sums are kept",
+        "stopped" => "ctdrop did not run: it was stopped",
+        "killed" => "ctdrop did not run: it was killed",
+        "reboot" => "ctdrop did not run: the host was rebooted",
+        "not_written" => "ctdrop could not write evidence to the disk; only sums are kept",
         other => other,
     }
     .to_owned()
@@ -164,13 +164,14 @@ pub(super) fn why_gap(why: &str) -> String {
 fn happened(event: &str) -> String {
     match event {
         "waiting" => "conntrack is not loaded",
-        "armed" => "programs were attached that see each refused flow",
-        "at_rest" => "programs that see each refused flow were detached: no pressure",
+        "armed" => "ctdrop attached the programs that see each refused flow",
+        "at_rest" => "no pressure: ctdrop detached the programs that see each refused flow",
         "unloaded" => "the conntrack module was unloaded",
-        "released" => "nobody needs the conntrack module, so ctdrop let go of it",
-        "attached" => "the conntrack module was loaded; programs are attached again",
+        "released" => "ctdrop detached from the conntrack module: nothing else uses it",
+        "attached" => "ctdrop attached its programs again: the conntrack module is in use",
+        "filling" => "warning",
         "netns_gone" => "a network namespace is gone",
-        "netns_renamed" => "a network namespace has another name",
+        "netns_renamed" => "a network namespace has a new name",
         other => other,
     }
     .to_owned()

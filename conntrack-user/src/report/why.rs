@@ -29,7 +29,7 @@ fn incident(incident: &incident::Incident, looked: bool) -> Incident {
     let drops: BTreeMap<String, u64> = serde_json::from_str(&incident.drops).unwrap_or_default();
     let (evidence, mut against) = signs(&incident.kind, &body);
     if !looked {
-        against.push("ctdrop has not read the table during this incident".to_owned());
+        against.push("ctdrop did not read the table during this incident".to_owned());
     }
     let seconds = length(incident.last.mono.saturating_sub(incident.opened.mono));
     Incident {

@@ -45,23 +45,23 @@ impl fmt::Display for Failure {
         match self {
             Self::Newer { path, version } => write!(
                 f,
-                "{} has version {version} of the schema of evidence, which only a later ctdrop \
-                 knows: update ctdrop, or give another file",
+                "a later version of ctdrop made {} (schema version {version}): update ctdrop, or name \
+                 another file",
                 path.display()
             ),
             Self::InUse(path) => write!(
                 f,
-                "another ctdrop records to {}: stop it, or give another file",
+                "another ctdrop records to {}: stop that ctdrop, or name another file",
                 path.display()
             ),
             Self::Missing(path) => write!(
                 f,
-                "there is no evidence in {}: ctdrop daemon records it",
+                "there is no evidence in {}: run ctdrop daemon to record some, or name another file",
                 path.display()
             ),
             Self::NotEvidence(path) => write!(
                 f,
-                "{} is not a file of evidence of ctdrop, or is damaged",
+                "{} is not a ctdrop evidence database, or it is damaged: name another file",
                 path.display()
             ),
             Self::Sqlite { path, error } => {
@@ -71,8 +71,8 @@ impl fmt::Display for Failure {
             Self::System { what, error } => write!(f, "{what}: {error}"),
             Self::HeldByReader(path) => write!(
                 f,
-                "a program has been reading {} for so long that its log of changes is full: end \
-                 that program",
+                "another program reads {} without an end, so its write-ahead log (-wal) is \
+                 full: end that program",
                 path.display()
             ),
         }
@@ -82,11 +82,11 @@ impl fmt::Display for Failure {
 fn remedy(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            ": another program keeps it locked; end that program"
+            "; another program keeps it locked: end that program"
         }
-        Some(ErrorCode::DiskFull) => ": free room on the disk",
+        Some(ErrorCode::DiskFull) => "; free space on the disk",
         Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-            ": run as root, and look whether the disk is mounted read-only"
+            "; run as root, and check whether the file system is mounted read-only"
         }
         _ => "",
     }

@@ -3,7 +3,7 @@
 --
 -- wall: milliseconds since 1970 UTC by the clock of the host, which somebody may set.
 -- mono: milliseconds by CLOCK_MONOTONIC, which only runs forward, within one boot.
--- In order of time is ORDER BY boot, mono, whatever the clock of the host did.
+-- ORDER BY boot, mono gives the rows in order of time, whatever the clock of the host did.
 
 -- One row: which program made the file.
 CREATE TABLE meta (
@@ -26,19 +26,19 @@ CREATE TABLE runs (
     boot       INTEGER NOT NULL REFERENCES boots,
     wall       INTEGER NOT NULL,   -- start
     mono       INTEGER NOT NULL,
-    ended_wall INTEGER,            -- NULL: it still runs, or was killed
+    ended_wall INTEGER,            -- NULL: ctdrop still runs, or was killed
     ended_mono INTEGER,
     version    TEXT NOT NULL,      -- of ctdrop
-    backend    TEXT,               -- NULL until it observes
+    backend    TEXT,               -- NULL until ctdrop observes
     start      TEXT,               -- JSON: what the line "start" of watch -o json says
     losses     TEXT                -- JSON: what its numbers may lack, since its start
 );
 
--- Network namespaces. The same inode number can be that of several, one after the other.
+-- Network namespaces. Several can have the same inode number, one after the other.
 CREATE TABLE namespaces (
     netns      INTEGER PRIMARY KEY,
     boot       INTEGER NOT NULL REFERENCES boots,
-    inode      INTEGER NOT NULL,   -- 0: of packets whose namespace is not known
+    inode      INTEGER NOT NULL,   -- 0: packets whose namespace is not known
     name       TEXT NOT NULL,      -- the last one
     is_host    INTEGER NOT NULL,
     wall       INTEGER NOT NULL,   -- first seen
@@ -47,8 +47,8 @@ CREATE TABLE namespaces (
     ended_mono INTEGER
 );
 
--- What was counted, interval by interval: 1 s long while something happens, else longer;
--- several become one when they are old.
+-- What was counted, interval by interval: 1 s long while something happens, else longer.
+-- Old intervals are added up.
 CREATE TABLE intervals (
     interval       INTEGER PRIMARY KEY,
     run            INTEGER NOT NULL REFERENCES runs,
@@ -63,18 +63,18 @@ CREATE TABLE intervals (
     clash_resolved INTEGER NOT NULL,
     non_packet     INTEGER NOT NULL,
     rule_or_refused INTEGER NOT NULL,
-    unattributed   INTEGER NOT NULL, -- of refused: packets without a flow of their own
+    unattributed   INTEGER NOT NULL, -- of refused: packets counted without a flow
     new_flows      INTEGER NOT NULL, -- flows refused for the first time in this run
-    rest_flows     INTEGER NOT NULL, -- rows that flows leaves out, of one moment at least
-    max            INTEGER,          -- limit for each namespace, at the end; 0 is none
+    rest_flows     INTEGER NOT NULL, -- at least so many flows are missing in flows
+    max            INTEGER,          -- limit for each namespace, at the end; 0: no limit
     buckets        INTEGER,
     armed          INTEGER NOT NULL
 );
 CREATE INDEX intervals_wall ON intervals (wall);
 CREATE INDEX intervals_run ON intervals (run);
 
--- Packets lost, by namespace and reason. What counters alone show is of inode 0 here; by
--- namespace it is in tables.
+-- Packets lost, by namespace and reason. Packets that only counters show have inode 0 here;
+-- tables has them by namespace.
 CREATE TABLE drops (
     interval INTEGER NOT NULL REFERENCES intervals ON DELETE CASCADE,
     netns    INTEGER NOT NULL,     -- of namespaces
@@ -124,17 +124,17 @@ CREATE TABLE limits (
     buckets_before INTEGER NOT NULL,
     max            INTEGER NOT NULL,
     buckets        INTEGER NOT NULL,
-    made_by        TEXT            -- who made it, where that is known
+    made_by        TEXT            -- who changed it, if that is known
 );
 CREATE INDEX limits_wall ON limits (wall);
 
--- Which limit would be in force after what can happen to it, as the files of the host were then.
+-- Which limit would be in force after each event, predicted from the files of the host.
 CREATE TABLE survivals (
     boot      INTEGER NOT NULL REFERENCES boots,
     wall      INTEGER NOT NULL,
     mono      INTEGER NOT NULL,
     cause     TEXT NOT NULL,       -- why it was predicted: 'started', 'opened' (an incident),
-                                   -- 'limit' (it has changed), 'fix'
+                                   -- 'limit' (the limit changed), 'fix'
     max       INTEGER,             -- limit in force then
     buckets   INTEGER,
     boot_max    INTEGER,           -- after a boot; NULL: not known
@@ -184,12 +184,12 @@ CREATE TABLE gaps (
     from_mono INTEGER NOT NULL,
     why       TEXT NOT NULL,       -- 'stopped', 'killed', 'reboot': ctdrop did not run;
                                    -- 'not_written': intervals were added up in memory
-    lost      INTEGER NOT NULL,    -- rows that had no room in memory; of intervals none
+    lost      INTEGER NOT NULL,    -- rows that had no room in memory; never intervals
     detail    TEXT                 -- the error
 );
 CREATE INDEX gaps_wall ON gaps (wall);
 
--- Incidents: of one table, from the first refused packet until it was quiet for long enough.
+-- Incidents: each is about one table, and lasts until that is quiet for 5 minutes.
 CREATE TABLE incidents (
     incident    INTEGER PRIMARY KEY,
     boot        INTEGER NOT NULL REFERENCES boots,
@@ -198,12 +198,12 @@ CREATE TABLE incidents (
     mono        INTEGER NOT NULL,
     last_wall   INTEGER NOT NULL,  -- the last refused packet or full table
     last_mono   INTEGER NOT NULL,
-    closed_wall INTEGER,           -- NULL: it is open
+    closed_wall INTEGER,           -- NULL: the incident is open
     closed_mono INTEGER,
     closed_by   TEXT,              -- 'quiet', 'netns_gone', 'stopped', 'killed', 'reboot'
     refused     INTEGER NOT NULL,  -- packets, since it was opened
     drops       TEXT NOT NULL,     -- JSON: the same by reason
-    flows       INTEGER NOT NULL,  -- flows refused for the first time meanwhile, on the host
+    flows       INTEGER NOT NULL,  -- flows refused for the first time, on the whole host
     entries     INTEGER,           -- the most
     max         INTEGER,           -- the limit, at the last revision
     kind        TEXT NOT NULL,     -- docs/incidents.md
@@ -224,9 +224,9 @@ CREATE TABLE censuses (
     entries      INTEGER NOT NULL,
     unreplied    INTEGER NOT NULL,
     established  INTEGER NOT NULL,
-    idle         INTEGER NOT NULL, -- of established: without a packet for an hour
+    idle         INTEGER NOT NULL, -- of established: no packet for an hour
     idle_unknown INTEGER NOT NULL,
-    error_bound  INTEGER NOT NULL  -- by how much a row can be too low
+    error_bound  INTEGER NOT NULL  -- by how much a count can be too low
 );
 CREATE INDEX censuses_incident ON censuses (incident);
 CREATE INDEX censuses_wall ON censuses (wall);
@@ -237,7 +237,7 @@ CREATE TABLE census_rows (
     position  INTEGER NOT NULL,
     by        TEXT NOT NULL,       -- 'source', 'destination', 'service', 'owner'
     key       TEXT NOT NULL,
-    owner     TEXT,                -- container, pod or namespace, where it is known
+    owner     TEXT,                -- container, pod or namespace, if it is known
     entries   INTEGER NOT NULL,
     unreplied INTEGER NOT NULL,
     idle      INTEGER NOT NULL,

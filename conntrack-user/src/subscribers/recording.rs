@@ -121,7 +121,7 @@ impl Recording {
                 let records = format!("records  {}", plain(&path.to_string_lossy()));
                 let aside = set_aside.as_ref().map(|aside| {
                     format!(
-                        "note     {} was damaged or not a file of ctdrop: it is {} now",
+                        "note     {} was damaged, or another program made it: ctdrop renamed it to {}",
                         plain(&path.to_string_lossy()),
                         plain(&aside.to_string_lossy())
                     )
@@ -129,17 +129,17 @@ impl Recording {
                 std::iter::once(records).chain(aside).collect()
             }
             What::Failing(error) => vec![format!(
-                "{time}  evidence is not written: {}. ctdrop goes on counting, keeps it in memory, and \
-                 tries again",
+                "{time}  evidence is not written: {}. ctdrop goes on counting, keeps the evidence in \
+                 memory and tries again",
                 plain(error)
             )],
             What::Resumed { since, lost } => {
                 let lost = match lost {
                     0 => String::new(),
-                    some => format!("; {} had no room in memory", counted(*some, "row")),
+                    some => format!("; lost for want of memory: {}", counted(*some, "row")),
                 };
                 vec![format!(
-                    "{time}  evidence is written again: since {since} it is less detailed{lost}"
+                    "{time}  evidence is written again; since {since} it is less detailed{lost}"
                 )]
             }
             What::Gap(gap) => vec![format!("{time}  {}", sentence(gap))],
@@ -149,7 +149,7 @@ impl Recording {
                 filling.sentence()
             )],
             What::Opened(told) => vec![format!("{time}  {}", told.line("has begun"))],
-            What::Diagnosed(told) => vec![format!("{time}  {}", told.line("goes on"))],
+            What::Diagnosed(told) => vec![format!("{time}  {}", told.line("has a new diagnosis"))],
             What::Closed(told) => vec![format!("{time}  {}", told.line("is over"))],
         }
     }
@@ -161,15 +161,15 @@ fn sentence(gap: &Gap) -> String {
     let why = match gap.why.as_str() {
         "stopped" => "ctdrop was stopped",
         "killed" => "ctdrop was killed",
-        "reboot" => "the host was booted",
+        "reboot" => "the host was rebooted",
         _ => {
             let lost = match gap.lost {
                 0 => String::new(),
-                some => format!("; {} had no room in memory", counted(some, "row")),
+                some => format!("; lost for want of memory: {}", counted(some, "row")),
             };
             let why = gap.detail.as_deref().map_or_else(String::new, plain);
             return format!(
-                "since {since} less is recorded: evidence could not be written ({why}){lost}"
+                "since {since} less is recorded: ctdrop could not write evidence ({why}){lost}"
             );
         }
     };

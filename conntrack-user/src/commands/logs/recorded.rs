@@ -33,7 +33,7 @@ pub(super) fn set_beside(report: &mut LogReport, file: &Path, is_of: impl Fn(&st
     match counted(&mut report.bursts, file, is_of) {
         Ok(()) | Err(Failure::Missing(_)) => {}
         Err(failure) => report.warnings.push(format!(
-            "the exact counts that ctdrop has recorded cannot be read: {failure}"
+            "cannot read the exact counts that ctdrop has recorded: {failure}"
         )),
     }
 }

@@ -26,9 +26,9 @@ fn without_time(tally: &Tally) -> Option<String> {
     let lines = minutes.get(&Moment::Unknown)?.lines;
     (lines > 0 && minutes.len() > 1).then(|| {
         format!(
-            "{} about a full table without a time of day, such as those of dmesg -e and -H with \
-             only the seconds since the line before ([  +0.000005]): the minutes do not have \
-             them; dmesg without options gives each line a time",
+            "{} about a full table without a time of day: not counted by minute. dmesg -e and -H give \
+             some lines only the seconds since the line before ([  +0.000005]); dmesg without \
+             options gives each line a time",
             counted(lines, "line")
         )
     })
@@ -54,8 +54,8 @@ fn open(tally: &Tally, lacks_reports: bool) -> Option<String> {
 fn damaged(tally: &Tally) -> Option<String> {
     let minutes = minutes(&tally.minutes_with(|count| count.damaged))?;
     Some(format!(
-        "at_most is not an upper bound for the {minutes}: the line in which the kernel reports \
-         how many messages it suppressed is damaged"
+        "at_most is not an upper bound for the {minutes}: the line that says how many messages \
+         the kernel suppressed is damaged"
     ))
 }
 

@@ -79,8 +79,8 @@ pub fn text(advice: Advice) -> AdviceText {
             match containers {
                 1 => format!("the table of OpenVZ container {worst} was full"),
                 several => format!(
-                    "the tables of {several} OpenVZ containers were full, of container {worst} in \
-                     most lines"
+                    "the tables of {several} OpenVZ containers were full; most lines are about \
+                     container {worst}"
                 ),
             },
             "the kernel names it; each container counts its own entries".to_owned(),

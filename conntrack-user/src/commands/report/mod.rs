@@ -125,14 +125,14 @@ fn incident(reader: &Reader, options: &Options) -> Result<Incident> {
     let last = reader.last_incident()?;
     let Some(last) = last else {
         bail!(
-            "no incident is recorded in {file}; ctdrop report --since TIME reports on a time without \
-             one"
+            "no incident is recorded in {file}: ctdrop report --since TIME reports on a time without \
+             incidents"
         );
     };
     match options.of {
         Of::Incident(id) => reader
             .incident(id)?
-            .with_context(|| format!("no incident {id} in {file}; the last is {}", last.id)),
+            .with_context(|| format!("no incident {id} in {file}: the last is {}", last.id)),
         _ => Ok(last),
     }
 }
@@ -164,7 +164,7 @@ fn range(
     let (since, until) = (millis(since)?, millis(until)?);
     let Some((first, last)) = reader.extent()? else {
         bail!(
-            "nothing is recorded in {} yet: ctdrop daemon records",
+            "nothing is recorded in {} yet: ctdrop daemon records evidence while it runs",
             options.file.display()
         );
     };
@@ -188,14 +188,14 @@ fn range(
 fn nothing_between(reader: &Reader, options: &Options, wall: (i64, i64)) -> Result<String> {
     let there = match reader.extent()? {
         Some((first, last)) => format!(
-            "it has evidence from {} to {}",
+            "this file has evidence from {} to {}",
             clock::of_millis(first),
             clock::of_millis(last)
         ),
-        None => "it has none at all".to_owned(),
+        None => "this file has no evidence".to_owned(),
     };
     Ok(format!(
-        "no evidence from {} to {} in {}; {there}",
+        "no evidence from {} to {} in {}: {there}",
         clock::of_millis(wall.0),
         clock::of_millis(wall.1),
         options.file.display()

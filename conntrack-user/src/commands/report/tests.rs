@@ -114,7 +114,7 @@ fn a_time_that_cannot_be_is_said_with_what_there_is() {
     let none = time("2024-01-01T00:00:00Z", None);
     place.assert_fails(
         none,
-        "it has evidence from 2023-11-14T22:13:21Z to 2023-11-14T22:13:25Z",
+        "this file has evidence from 2023-11-14T22:13:21Z to 2023-11-14T22:13:25Z",
     );
     let whole = time("2023-11-14T00:00:00Z", None);
     run(&place.options(whole)).unwrap();
@@ -125,5 +125,5 @@ fn a_file_that_is_no_evidence_stays_as_it_is() {
     let place = Place::new();
     let file = place.directory.path().join("ctdrop.db");
     fs::write(&file, "no database at all".repeat(300)).unwrap();
-    place.assert_fails(Of::Last, "is not a file of evidence");
+    place.assert_fails(Of::Last, "is not a ctdrop evidence database");
 }

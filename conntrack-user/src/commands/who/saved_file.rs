@@ -39,18 +39,19 @@ impl SavedFile {
     pub fn new(file: &str, reading: Reading) -> Self {
         let mut caveats = words::caveats(&reading, file);
         caveats.push(
-            "a saved table does not tell network namespaces apart: if several were saved into it, \
-             these are the sums"
+            "a saved table does not tell network namespaces apart: if it has the entries of several, \
+             these are their sums"
                 .to_owned(),
         );
         caveats.push(
-            "it was looked at once, and its timeouts are taken for the kernel's defaults: a \
-             connection is called idle by how much of the 5 days of an established one is left"
+            "ctdrop has one reading of this table and assumes the kernel's default timeouts: it \
+             computes how long an established connection has been idle from a timeout of 5 days"
                 .to_owned(),
         );
         caveats.push(
-            "it does not tell the kernel's release: closing connections that the garbage collector \
-             may evict (4.12 and later) are among those that leave only by their timeout"
+            "a saved table does not show the kernel's release: ctdrop counts closing connections, \
+             which the garbage collector of 4.12 and later may evict, among those that leave only \
+             by their timeout"
                 .to_owned(),
         );
         Self {

@@ -11,32 +11,32 @@ use crate::{
 
 pub(super) fn blocks(censuses: &[Census]) -> Vec<Block> {
     let Some(fullest) = censuses.iter().max_by_key(|census| census.entries) else {
-        let none = "Nobody knows: ctdrop has not read the table in this time.";
+        let none = "Unknown: ctdrop did not read the table in this time.";
         return vec![Block::Text(none.to_owned())];
     };
     let looks = censuses.iter().map(look).collect();
     let head = [
         "time",
         "incident",
-        "why then",
+        "why ctdrop read it",
         "#entries",
         "#without a reply",
         "#established",
         "#idle",
-        "#idle or not: unknown",
+        "#unknown whether idle",
     ];
     let mut blocks: Vec<Block> = table("When ctdrop read the table", &head, looks)
         .into_iter()
         .collect();
     blocks.push(Block::Text(format!(
-        "The tables below are from the look of {}, which found the most entries: {}. Idle are \
-         established TCP connections without a packet for an hour or longer.",
+        "The tables below are from the reading of {}, which found the most entries: {}. An \
+         established TCP connection is idle if it had no packet for an hour or longer.",
         moment(&fullest.time),
         counted_entries(fullest.entries)
     )));
     if fullest.error_bound > 0 {
         blocks.push(Block::Text(format!(
-            "A row can be too low by up to {}.",
+            "Each count can be too low by up to {}.",
             counted_entries(fullest.error_bound)
         )));
     }
@@ -62,9 +62,9 @@ pub(super) fn blocks(censuses: &[Census]) -> Vec<Block> {
 
 fn look(census: &Census) -> Vec<String> {
     let cause = match census.cause.as_str() {
-        "opened" => "the incident was opened",
-        "doubled" => "twice as many packets were refused",
-        "peak" => "packets were refused twice as fast",
+        "opened" => "the incident opened",
+        "doubled" => "twice as many refused packets as at the last reading",
+        "peak" => "packets refused twice as fast as at any reading before",
         other => other,
     };
     vec![

@@ -38,25 +38,25 @@ pub(super) fn blocks(limits: &Limits) -> Vec<Block> {
     match table("Changes of the limit", &head, rows.collect()) {
         Some(changes) => blocks.push(changes),
         None => blocks.push(Block::Text(
-            "Nobody has changed the limit in this time.".to_owned(),
+            "No change of the limit is recorded in this time.".to_owned(),
         )),
     }
     let Some(before) = &limits.before else {
-        let none = "What becomes of the limit after a boot, a restart of the firewall or a reload of \
-                    the module was not recorded.";
+        let none = "No prediction of the limit after a boot, a restart of the firewall or a reload of \
+                    the module is recorded in this time.";
         blocks.push(Block::Text(none.to_owned()));
         return blocks;
     };
-    blocks.extend(survives("before", before));
+    blocks.extend(survives("First", before));
     if let Some(after) = &limits.after {
-        blocks.extend(survives("after", after));
+        blocks.extend(survives("Last", after));
     }
     blocks
 }
 
-fn survives(when: &str, survives: &Survives) -> Vec<Block> {
+fn survives(which: &str, survives: &Survives) -> Vec<Block> {
     let caption = format!(
-        "What survives, {when}: as the files were at {}, with a limit of {} and {} buckets in force",
+        "{which} prediction: with the files of {}, and a limit of {} and {} buckets in force",
         moment(&survives.time),
         limit(survives.max),
         optional(survives.buckets)
@@ -70,7 +70,7 @@ fn survives(when: &str, survives: &Survives) -> Vec<Block> {
     let head = ["after", "#limit", "because"];
     let mut blocks: Vec<Block> = table(&caption, &head, rows).into_iter().collect();
     if !survives.caveats.is_empty() {
-        blocks.push(Block::Text("This may be wrong:".to_owned()));
+        blocks.push(Block::Text("Why the prediction may be wrong:".to_owned()));
         blocks.push(Block::List(survives.caveats.clone()));
     }
     blocks

@@ -14,7 +14,8 @@ use crate::{
 
 pub(super) fn fixes(report: &Report) -> Vec<Block> {
     if report.fixes.is_empty() {
-        let none = "ctdrop has changed nothing in this time.";
+        let none = "No fix of ctdrop watch --fix is recorded in this time. This report does not cover \
+                    ctdrop fix: ctdrop undo --list shows those fixes.";
         return vec![Block::Text(none.to_owned())];
     }
     report.fixes.iter().flat_map(fix).collect()
@@ -66,10 +67,10 @@ pub(super) fn hosts(hosts: &[Host]) -> Vec<Block> {
     blocks.extend(table("The host, boot by boot", &head, rows.collect()));
     let runs = hosts.iter().flat_map(|host| &host.runs);
     let rows = runs.clone().map(|run| {
-        let until = run.until.as_deref().map_or_else(
-            || "it has not ended by itself, or still runs".to_owned(),
-            moment,
-        );
+        let until = run
+            .until
+            .as_deref()
+            .map_or_else(|| "still running, or killed".to_owned(), moment);
         vec![
             moment(&run.since),
             until,
@@ -82,11 +83,11 @@ pub(super) fn hosts(hosts: &[Host]) -> Vec<Block> {
     let mut warnings: Vec<String> = runs.flat_map(|run| run.warnings.clone()).collect();
     warnings.dedup();
     if !warnings.is_empty() {
-        blocks.push(Block::Text("What may not have been seen:".to_owned()));
+        blocks.push(Block::Text("What ctdrop may not have seen:".to_owned()));
         blocks.push(Block::List(warnings));
     }
     if blocks.is_empty() {
-        let none = "Nothing is recorded of the host any more.";
+        let none = "No record of the host is left.";
         blocks.push(Block::Text(none.to_owned()));
     }
     blocks
@@ -101,11 +102,11 @@ pub(super) fn method(method: &Method) -> Vec<Block> {
     let mut rows = vec![
         vec!["time with evidence".to_owned(), seconds(method.covered)],
         vec![
-            "of it without the programs that see each flow".to_owned(),
+            "part of it without the programs that see each flow".to_owned(),
             seconds(method.unarmed),
         ],
         vec![
-            "runs of programs that the kernel skipped".to_owned(),
+            "program runs that the kernel skipped".to_owned(),
             number(method.missed),
         ],
         vec![
@@ -117,7 +118,7 @@ pub(super) fn method(method: &Method) -> Vec<Block> {
             number(method.unexplained),
         ],
         vec![
-            "packets by which a flow can be too low".to_owned(),
+            "packets that the count of a flow can lack".to_owned(),
             number(method.error_bound),
         ],
         vec![
@@ -125,7 +126,7 @@ pub(super) fn method(method: &Method) -> Vec<Block> {
             number(method.log.lines),
         ],
         vec![
-            "messages that it reports as suppressed".to_owned(),
+            "messages that the kernel reports as suppressed".to_owned(),
             number(method.log.suppressed),
         ],
     ];
@@ -158,7 +159,7 @@ pub(super) fn method(method: &Method) -> Vec<Block> {
     if !lines.is_empty() {
         let more = match method.log.omitted {
             0 => String::new(),
-            more => format!(", and {} more", counted(more, "line")),
+            more => format!(", and {}", counted(more, "more line")),
         };
         blocks.push(Block::Code(
             format!("Lines of the kernel's log about conntrack{more}"),

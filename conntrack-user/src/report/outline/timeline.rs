@@ -16,17 +16,20 @@ pub(super) fn blocks(report: &Report) -> Vec<Block> {
     let timeline = &report.timeline;
     let mut blocks = Vec::new();
     if timeline.points.is_empty() {
-        let none = "There are no counts of this time any more.";
+        let none = "No counts of this time are left.";
         blocks.push(Block::Text(none.to_owned()));
     } else {
         blocks.push(Block::Timeline);
     }
     let rows = timeline.events.iter().take(EVENTS).map(row).collect();
-    blocks.extend(table("Events", &["time", "until", "what", "event"], rows));
+    blocks.extend(table("Events", &["time", "until", "kind", "event"], rows));
     let more = timeline.events.len().saturating_sub(EVENTS);
     if more > 0 {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
-        blocks.push(Block::Text(format!("And {} more.", counted(more, "event"))));
+        blocks.push(Block::Text(format!(
+            "Not listed: {}.",
+            counted(more, "more event")
+        )));
     }
     blocks
 }
@@ -44,7 +47,7 @@ pub(in crate::report) const fn lane(kind: Lane) -> &'static str {
         Lane::Limit => "limit",
         Lane::Fix => "fix",
         Lane::Module => "module and ctdrop",
-        Lane::Census => "look into the table",
+        Lane::Census => "reading of the table",
         Lane::Gap => "gap",
     }
 }

@@ -23,8 +23,8 @@ pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
         "last",
     ];
     let sums = format!(
-        "{} refused in this time; {} refused for the first time in it, on the whole host. The flows \
-         below have {} of them, all others together {}.",
+        "{} refused in this time; {} refused for the first time (on the whole host). The flows \
+         below have {} of these packets; other flows, and flows that are not known, have {}.",
         counted(victims.refused, "packet"),
         counted(victims.new_flows, "flow"),
         number(victims.refused.saturating_sub(victims.others)),
@@ -33,8 +33,8 @@ pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
     blocks.push(Block::Text(sums));
     if victims.unattributed > 0 {
         blocks.push(Block::Text(format!(
-            "{} on this host had no flow of their own in the record: they were counted before the \
-             programs were attached that see each flow, or had no room.",
+            "Counted without a flow, on the whole host: {}. ctdrop had not yet attached the programs \
+             that see each flow, had no room for the flow, or its backend cannot see the flow.",
             counted(victims.unattributed, "packet")
         )));
     }
@@ -46,7 +46,7 @@ pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
             number(service.flows),
         ]
     });
-    let caption = "Services that the recorded flows were for";
+    let caption = "Services that the recorded flows went to";
     let head = ["service", "#packets", "#flows"];
     blocks.extend(table(caption, &head, services.collect()));
     let senders = victims.senders.iter().map(|sender| {
@@ -61,7 +61,7 @@ pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
     let head = ["process", "unit", "container or pod", "#packets"];
     let senders = table(caption, &head, senders.collect());
     if senders.is_none() && victims.refused > 0 {
-        let none = "No process of this host is known to have sent any of them.";
+        let none = "ctdrop knows no process of this host that sent these packets.";
         blocks.push(Block::Text(none.to_owned()));
     }
     blocks.extend(senders);

@@ -61,7 +61,7 @@ fn explained(incident: &Incident) -> Vec<Block> {
     let heading = format!("Incident {}: {}", incident.incident, incident.kind_text);
     let mut blocks = vec![Block::Heading(heading)];
     blocks.push(Block::Text(format!(
-        "Kind: {}. Confidence: {}. The most entries: {} of {}.",
+        "Kind: {}. Confidence: {}. Most entries: {}. Limit: {}.",
         incident.kind,
         sure(&incident.confidence),
         optional(incident.entries),
@@ -75,7 +75,7 @@ fn explained(incident: &Incident) -> Vec<Block> {
         };
         [Block::Text(title.to_owned()), list]
     };
-    let none = "Nothing that was recorded.";
+    let none = "Nothing is recorded.";
     blocks.extend(list("What shows it:", &incident.evidence, none));
     blocks.extend(list("What speaks against it:", &incident.against, none));
     let remedies: Vec<String> = incident
@@ -86,17 +86,17 @@ fn explained(incident: &Incident) -> Vec<Block> {
             how => format!("{}: {how}", remedy.what),
         })
         .collect();
-    let none = "Nothing that ctdrop knows.";
-    blocks.extend(list("What helps, most first:", &remedies, none));
+    let none = "ctdrop knows no remedy.";
+    blocks.extend(list("What helps, the best remedy first:", &remedies, none));
     blocks
 }
 
 /// What docs/incidents.md says of a confidence.
 fn sure(confidence: &str) -> String {
     match confidence {
-        "certain" => "certain (what is seen leaves nothing else)",
-        "likely" => "likely (what is seen speaks for it)",
-        "possible" => "possible (what is seen allows it, and others)",
+        "certain" => "certain (the evidence allows no other cause)",
+        "likely" => "likely (the evidence points to this cause)",
+        "possible" => "possible (the evidence allows this cause and others)",
         other => other,
     }
     .to_owned()

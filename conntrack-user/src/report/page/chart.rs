@@ -130,13 +130,13 @@ fn entries(timeline: &Timeline) -> Markup {
     let of = timeline.netns_name.as_deref().unwrap_or("unknown");
     let end = points.iter().rev().find_map(|point| point.max);
     let caption = format!(
-        "Entries of network namespace {of} (filled) against the limit (dashed line): at most {}, \
-         limit {} in the end",
+        "Entries of network namespace {of} (area) and the limit (dashed line): at most {} \
+         entries, limit {} at the end",
         optional(peak),
         outline::limit(end)
     );
     let description = format!(
-        "Entries over time, the most of each point of {}; the upper edge of the chart is {}.",
+        "Entries over time, the highest number in each {}; the upper edge of the chart is {}.",
         each(timeline),
         number(most)
     );
@@ -210,7 +210,7 @@ fn lane(timeline: &Timeline, lane: Lane, events: &[&Event]) -> Markup {
             svg viewBox={ "0 0 " (WIDTH) " " (LANE) } preserveAspectRatio="none" role="img"
                 aria-labelledby=(title) aria-describedby=(text) {
                 title id=(title) { (caption) }
-                desc id=(text) { "Marks over the same time as the charts; they are listed below." }
+                desc id=(text) { "Marks on the same time axis as the charts; the events are listed below." }
                 path.mark d=(path) {}
             }
         }

@@ -59,7 +59,7 @@ pub fn page(report: &Report) -> String {
 fn summary(report: &Report) -> Markup {
     let summary = &report.summary;
     html! {
-        section.summary aria-label="In three sentences" {
+        section.summary aria-label="Summary" {
             p { (sentence(&summary.what)) }
             p { (sentence(&summary.who)) }
             p { (sentence(&summary.now)) }
@@ -85,12 +85,12 @@ fn figures(report: &Report) -> Markup {
         .iter()
         .rev()
         .find_map(|point| point.max);
-    let of = format!("most entries of {}", outline::limit(max));
+    let of = format!("entries at most; limit {}", outline::limit(max));
     html! {
         ul.figures {
             li { strong { (number(refused)) } " packets refused" }
-            li { strong { (number(report.victims.new_flows)) } " flows hit" }
-            li { strong { (number(report.method.log.lines)) } " lines in the kernel's log" }
+            li { strong { (number(report.victims.new_flows)) } " flows refused for the first time" }
+            li { strong { (number(report.method.log.lines)) } " lines about a full table in the kernel's log" }
             li { strong { (optional(entries.max())) } " " (of) }
         }
     }

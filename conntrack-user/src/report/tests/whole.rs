@@ -38,8 +38,8 @@ fn three_sentences_say_what_who_and_what_to_do() {
     );
     assert_eq!(
         summary.who,
-        "Who filled the table: from 10.0.0.66: 900 entries of 1,000; the diagnosis: a \
-         leak fills the table: idle connections that nobody closes (likely)."
+        "Who filled the table: flows from 10.0.0.66: 900 entries; the table had 1,000 entries; \
+         diagnosis: a leak fills the table: idle connections that nobody closes (likely)."
     );
     assert!(
         summary.now.starts_with("What to do now: text"),
@@ -49,7 +49,7 @@ fn three_sentences_say_what_who_and_what_to_do() {
     assert!(
         summary
             .now
-            .ends_with("make the limit of 1,000 last, which a boot would lower (ctdrop fix)."),
+            .ends_with("make the limit of 1,000 last: a boot would lower it (ctdrop fix)."),
         "{}",
         summary.now
     );

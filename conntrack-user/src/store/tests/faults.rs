@@ -153,7 +153,7 @@ fn what_cannot_be_written_can_be_written_later() {
     };
     let error = store.write(&record).unwrap_err().to_string();
     assert!(
-        error.contains("full") && error.contains("free room"),
+        error.contains("full") && error.contains("free space"),
         "{error}"
     );
     bound(&store, 1_000_000);

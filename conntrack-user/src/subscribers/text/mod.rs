@@ -20,7 +20,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 /// Something that changes how well refusals are seen.
 pub(super) fn event(time: &str, event: Event) -> String {
     let what = match event {
-        Event::Armed => "armed: there is pressure; from now on every refused packet has its flow",
+        Event::Armed => "armed: there is pressure; from now on refused packets are counted by flow",
         Event::AtRest => {
             "at rest: the pressure is over; refused packets are counted, but not by flow"
         }
@@ -39,10 +39,7 @@ pub(super) fn netns(change: &NetnsChange) -> String {
     let what = match &change.change {
         Change::Gone => format!("{BAD}network namespace {name} is gone{BAD:#}"),
         Change::Renamed { now } => {
-            format!(
-                "network namespace {name} is called {} now: its old name is gone",
-                plain(now)
-            )
+            format!("network namespace {name} has a new name: {}", plain(now))
         }
     };
     format!("{}  {what}", change.time)
@@ -56,7 +53,7 @@ fn note(warning: &str) -> String {
 /// Says on standard error that there is nothing to observe yet.
 pub(super) fn say_waiting() {
     anstream::eprintln!(
-        "ctdrop: conntrack is not loaded, so it refuses no packet. Waiting until it is (modprobe \
-         nf_conntrack, or a firewall or NAT rule, loads it)"
+        "ctdrop: conntrack is not loaded, so it refuses no packet. ctdrop waits until it is loaded \
+         (by modprobe nf_conntrack, or by a firewall or NAT rule)"
     );
 }

@@ -176,7 +176,7 @@ fn logged(logged: Logged) -> String {
     let elsewhere = match logged.suppressed_elsewhere {
         0 => String::new(),
         elsewhere => format!(
-            " ({} more of a burst before the start, or of other messages)",
+            " ({} more belong to a burst before the start, or to other messages)",
             number(elsewhere)
         ),
     };
@@ -207,7 +207,7 @@ fn reasons(report: &Report) -> String {
         ("clashes resolved", figures.clash_resolved),
         ("refused entries without a packet", figures.non_packet),
         (
-            "dropped by a rule or refused, not known which",
+            "dropped by a rule or refused (unknown which)",
             figures.rule_or_refused,
         ),
     ];
@@ -270,7 +270,7 @@ fn verdict(report: &Report) -> String {
     let except = match figures.unchecked {
         0 => String::new(),
         unchecked => format!(
-            ", except for {} refused after the last look at the counters of {}",
+            ", except for {} refused after the last reading of the counters of {}",
             counted(unchecked, "packet"),
             if unchecked == 1 {
                 "its namespace"

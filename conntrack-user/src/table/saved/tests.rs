@@ -134,7 +134,7 @@ fn the_last_words_of_conntrack_are_held_against_the_count() {
     let caveats = words::caveats(&reading, "t");
     assert_eq!(
         caveats,
-        ["conntrack says that it has shown 8 entries, and t has 7: some were lost or added"]
+        ["conntrack says that it has shown 8 entries, but t has 7: entries were lost or added"]
     );
 }
 
@@ -146,8 +146,8 @@ fn a_line_that_is_no_entry_is_counted_and_the_first_is_shown() {
     assert_eq!(
         caveats,
         [
-            "2 lines of t are no whole entry, so they are not counted; the first is line 8: tcp 6 \
-          nonsense"
+            "2 lines of t are not whole entries, so they are not counted; the first is line 8: \
+             tcp 6 nonsense"
         ]
     );
 }

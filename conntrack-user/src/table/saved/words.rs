@@ -28,17 +28,17 @@ pub fn caveats(reading: &Reading, file: &str) -> Vec<String> {
     let mut lines = Vec::new();
     if reading.is_empty() {
         lines.push(format!(
-            "{file} is empty: the table had no entry, or it was not saved rightly (tar stores \
-             files of /proc as empty)"
+            "{file} is empty: the table had no entries, or the copy failed (tar stores files of \
+             /proc as empty: use cat or cp)"
         ));
     }
     if let Some(first) = &reading.first_malformed {
-        let (are, they) = match reading.malformed {
-            1 => ("is", "it is"),
-            _ => ("are", "they are"),
+        let not_counted = match reading.malformed {
+            1 => "is not a whole entry, so it is not counted",
+            _ => "are not whole entries, so they are not counted",
         };
         lines.push(format!(
-            "{} of {file} {are} no whole entry, so {they} not counted; the first is line {}: {}",
+            "{} of {file} {not_counted}; the first is line {}: {}",
             counted(reading.malformed, "line"),
             number(first.line),
             plain(&first.text)
@@ -46,18 +46,18 @@ pub fn caveats(reading: &Reading, file: &str) -> Vec<String> {
     }
     if let Some(why) = &reading.not_read {
         lines.push(format!(
-            "{file} could not be read to its end ({}): entries are missing",
+            "cannot read {file} to its end ({}): entries are missing",
             plain(why)
         ));
     } else if reading.cut {
         lines.push(format!(
-            "{file} ends in the middle of an entry or of its XML: it was cut off, and entries may \
-             be missing"
+            "{file} ends in the middle of an entry or of its XML: the file was cut off, and entries \
+             may be missing"
         ));
     }
     match reading.shown {
         Some(shown) if shown != reading.entries => lines.push(format!(
-            "conntrack says that it has shown {}, and {file} has {}: some were lost or added",
+            "conntrack says that it has shown {}, but {file} has {}: entries were lost or added",
             counted_entries(shown),
             number(reading.entries)
         )),

@@ -106,7 +106,7 @@ fn a_container_of_openvz_is_named() {
     );
     assert_eq!(codes, ["ip_conntrack_full", "containers_full"]);
     assert!(
-        all.contains("2 OpenVZ containers were full, of container 101 in most lines")
+        all.contains("2 OpenVZ containers were full; most lines are about container 101")
             && all.contains("vzctl exec 101 cat /proc/net/ip_conntrack"),
         "{all}"
     );

@@ -77,7 +77,7 @@ fn no_evidence_is_nothing_and_damaged_evidence_a_warning() {
     let report = beside(&file, true);
     let last = report.warnings.last().unwrap();
     assert!(
-        last.starts_with("the exact counts that ctdrop has recorded cannot be read: "),
+        last.starts_with("cannot read the exact counts that ctdrop has recorded: "),
         "{last}"
     );
 }

@@ -119,14 +119,14 @@ fn table(one: &Value) -> Option<Fullest> {
 /// What is to be known about what is played back, and what was said when it was recorded.
 fn notes(start: &Value, file: &Path, longest: u64) -> Vec<String> {
     let mut notes = vec![format!(
-        "this is played back from {}. Of each interval the 20 flows with the most packets are \
-         recorded, and the sum of all; the kernel's counters are not",
+        "this is a replay of {}. For each interval, the file has the 20 flows with the most packets \
+         and the sum of all flows, but not the kernel's counters",
         plain(&file.display().to_string())
     )];
     if longest > 1000 {
         let longest = std::time::Duration::from_millis(longest);
         notes.push(format!(
-            "intervals in which nothing happened, and old ones, are added up: the longest is {}",
+            "the file adds up old intervals, and intervals in which nothing happened: the longest is {}",
             humantime::format_duration(longest)
         ));
     }

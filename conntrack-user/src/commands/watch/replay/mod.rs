@@ -54,7 +54,7 @@ pub(super) async fn run(
     let programme = Programme::read(&reader, range)?;
     let Some(run) = programme.first_run() else {
         bail!(
-            "no interval is recorded in {} in that time; ctdrop incidents lists what is",
+            "no interval is recorded in {} in that time: give an earlier --since or a later --until",
             replay.file.display()
         );
     };
@@ -78,7 +78,7 @@ fn range(replay: &Replay) -> Result<(i64, i64)> {
     let until = resolved(replay.until)?.map_or(i64::MAX, |micros| micros / 1000);
     ensure!(
         since < until,
-        "nothing to play back: --since must be earlier than --until"
+        "nothing to replay: --since must be earlier than --until"
     );
     Ok((since, until))
 }
@@ -229,14 +229,14 @@ impl<'a> Player<'a> {
         let mut warnings = Vec::new();
         if self.sum.omits_flows() {
             warnings.push(
-                "a row of these totals lacks the packets of intervals in which its flow was not \
-                 among the first 20; all sums are exact"
+                "the count of a flow lacks the packets of intervals in which the flow was not \
+                 among the 20 flows with the most packets; all sums are exact"
                     .to_owned(),
             );
         }
         if self.missing > 0 {
             warnings.push(format!(
-                "{} went while this was played back: ctdrop has added them up or removed them",
+                "this replay lacks {}: ctdrop added them up or removed them meanwhile",
                 counted(self.missing, "interval")
             ));
         }

@@ -54,7 +54,7 @@ impl Drop for Bar {
 
 fn bar(length: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-    let template = "played back {wide_bar} {percent} %, {eta} left";
+    let template = "replayed {wide_bar} {percent} %, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
