@@ -218,7 +218,7 @@ fn idleness(it: &Idleness) -> String {
         ),
         Idleness::IdleUnknown { entries, of } => format!(
             "{} of the entries are established TCP connections; ctdrop cannot tell whether they \
-             are idle, because the sysctl does not set their timeout",
+             are idle, because it does not know their timeout",
             share(*entries, *of)
         ),
         Idleness::IdleSource {

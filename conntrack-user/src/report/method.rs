@@ -65,10 +65,14 @@ fn seconds(millis: u64) -> f64 {
 
 fn log(evidence: &Evidence) -> Log {
     let lines = &evidence.record.log_lines;
+    let about = About::of(evidence);
     let mut log = Log::default();
     for line in lines {
         match Message::parse(line.text.as_bytes()) {
-            Some(Message::TableFull { .. }) => log.lines += 1,
+            Some(Message::TableFull { netns, .. }) if about.has(line.at.wall, netns) => {
+                log.lines += 1;
+            }
+            Some(Message::TableFull { .. }) => log.lines_elsewhere += 1,
             Some(Message::Suppressed { messages, .. }) => {
                 log.suppressed = log.suppressed.saturating_add(messages);
             }
@@ -82,6 +86,35 @@ fn log(evidence: &Evidence) -> Log {
     log.shown = shown.collect();
     log.omitted = u64::try_from(lines.len().saturating_sub(LINES)).unwrap_or(0);
     log
+}
+
+/// What a report is about: an incident, or all.
+struct About {
+    /// The namespace of the incident, and its time in milliseconds.
+    incident: Option<(u32, (i64, i64))>,
+}
+
+impl About {
+    fn of(evidence: &Evidence) -> Self {
+        let record = &evidence.record;
+        let incident = evidence.incident.and_then(|id| {
+            let incident = record.incidents.iter().find(|it| it.id == id)?;
+            let mut namespaces = record.namespaces.iter();
+            let netns = namespaces.find(|it| it.netns == incident.netns)?;
+            // A second each way: the log has a clock of its own.
+            let time = (incident.opened.wall - 1000, incident.last.wall + 1000);
+            Some((netns.inode, time))
+        });
+        Self { incident }
+    }
+
+    /// Whether a line of that time about a table of that namespace is about it. Old kernels
+    /// name no namespace, and later ones not that of the host.
+    fn has(&self, wall: i64, netns: Option<u32>) -> bool {
+        self.incident.is_none_or(|(inode, (first, last))| {
+            (first..=last).contains(&wall) && netns.is_none_or(|netns| netns == inode)
+        })
+    }
 }
 
 fn notes(evidence: &Evidence, method: &Method) -> Vec<String> {

@@ -49,8 +49,11 @@ pub struct Gap {
 /// What the kernel's log showed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Log {
-    /// Lines about a full table.
+    /// Lines about a full table. In a report about an incident: those of its time, and of
+    /// its network namespace, as far as the kernel names one.
     pub lines: u64,
+    /// The other lines about a full table.
+    pub lines_elsewhere: u64,
     /// Messages that the kernel reports to have suppressed.
     pub suppressed: u64,
     /// The first lines about conntrack.

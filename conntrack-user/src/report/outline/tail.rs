@@ -130,6 +130,12 @@ pub(super) fn method(method: &Method) -> Vec<Block> {
             number(method.log.suppressed),
         ],
     ];
+    if method.log.lines_elsewhere > 0 {
+        rows.push(vec![
+            "lines about other network namespaces, or before and after the incident".to_owned(),
+            number(method.log.lines_elsewhere),
+        ]);
+    }
     if let (Some(least), Some(most)) = (method.at_least, method.at_most) {
         rows.push(vec![
             "bounds of the refused packets".to_owned(),

@@ -2,13 +2,14 @@
 
 use scraper::{Html, Selector};
 
-use super::{BEGIN, evidence};
+use super::{BEGIN, at, evidence};
 use crate::{
     report::{
         Evidence, POINTS, markdown::markdown, model::Report, page::page, report, timeline::coarser,
         width,
     },
     say::number::number,
+    store::record::LogLine,
 };
 
 /// An incident as the recorder has it.
@@ -53,6 +54,23 @@ fn three_sentences_say_what_who_and_what_to_do() {
         "{}",
         summary.now
     );
+}
+
+#[test]
+fn lines_of_the_log_about_another_table_or_time_are_counted_apart() {
+    let line = |second, netns: u32| LogLine {
+        at: at(second),
+        text: format!("nf_conntrack: nf_conntrack: table full in netns {netns}, dropping packet"),
+    };
+    let mut evidence = leak();
+    // The namespace has the number 7, the incident goes from 10 to 39.
+    let lines = [line(12, 7), line(12, 9), line(2, 7), line(50, 7)];
+    evidence.record.log_lines.extend(lines);
+    let log = report(&evidence, None).method.log;
+    assert_eq!((log.lines, log.lines_elsewhere), (2, 3));
+    evidence.incident = None;
+    let log = report(&evidence, None).method.log;
+    assert_eq!((log.lines, log.lines_elsewhere), (5, 0));
 }
 
 #[test]

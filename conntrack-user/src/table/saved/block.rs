@@ -93,6 +93,10 @@ impl Block {
 
     fn add(&mut self, entry: &Entry, filter: &Filter) {
         self.reading.entries += 1;
+        if entry.is_established() {
+            let left = entry.timeout.unwrap_or(u32::MAX);
+            self.reading.longest_left = self.reading.longest_left.max(left);
+        }
         match filter.fails(entry) {
             None => self.entries.push(*entry),
             Some(criterion) => self.reading.discarded[criterion as usize] += 1,

@@ -106,15 +106,10 @@ pub fn add_up(
     let established = circumstances.timeouts.established().established;
     let idle_after = circumstances.idle_after;
     let mut sums = Aggregate::new(circumstances);
-    let mut longest = 0;
-    let mut visit = |entry: &Entry| {
-        if entry.is_established() {
-            longest = longest.max(entry.timeout.unwrap_or(u32::MAX));
-        }
-        sums.add(entry, &owners);
-    };
+    let mut visit = |entry: &Entry| sums.add(entry, &owners);
     let reading = read(content, threads, filter, &mut visit, progress);
-    let fits = established.is_some_and(|timeout| longest.saturating_add(idle_after) >= timeout);
+    let recent = reading.longest_left.saturating_add(idle_after);
+    let fits = established.is_some_and(|timeout| recent >= timeout);
     if assumed && !fits {
         sums.doubt_idle();
     }

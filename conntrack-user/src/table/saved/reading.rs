@@ -32,6 +32,9 @@ pub struct Reading {
     pub icmp_in_xml: u64,
     /// Why it could not be read to its end.
     pub not_read: Option<String>,
+    /// The most seconds that an established connection has left, also of those that were
+    /// not asked for; 0 without one.
+    pub(super) longest_left: u32,
     /// Elements `conntrack` of XML that have begun, less those that have ended.
     pub(super) open: i64,
 }
@@ -76,6 +79,7 @@ impl Reading {
         }
         self.cut |= block.cut;
         self.icmp_in_xml += block.icmp_in_xml;
+        self.longest_left = self.longest_left.max(block.longest_left);
         self.open += block.open;
     }
 

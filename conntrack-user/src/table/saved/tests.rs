@@ -327,6 +327,10 @@ fn connection(left: u32) -> String {
 
 fn established(remaining: &[u32]) -> Aggregate {
     let lines: String = remaining.iter().copied().map(connection).collect();
+    of_lines(lines, &Filter::default())
+}
+
+fn of_lines(lines: String, filter: &Filter) -> Aggregate {
     let circumstances = Circumstances {
         rules: Rules::of((0, 0)),
         timeouts: Timeouts::or_default(|_| None),
@@ -335,15 +339,19 @@ fn established(remaining: &[u32]) -> Aggregate {
         keys: HEAVY_KEYS,
     };
     let content = Content::Read(lines.into_bytes());
-    add_up(
-        content,
-        1,
-        &Filter::default(),
-        circumstances,
-        true,
-        &mut Silent,
-    )
-    .0
+    add_up(content, 1, filter, circumstances, true, &mut Silent).0
+}
+
+#[test]
+fn an_entry_that_is_not_asked_for_still_shows_the_timeout() {
+    let of_another = connection(431_999).replace("src=10.0.0.1", "src=10.0.0.9");
+    let lines = of_another + &connection(80_000) + &connection(70_000);
+    let filter = Filter {
+        src: Some("10.0.0.1".parse().unwrap()),
+        ..Filter::default()
+    };
+    let sums = of_lines(lines, &filter);
+    assert_eq!((sums.idle_established, sums.idle_unknown), (2, 0));
 }
 
 #[test]
