@@ -2,19 +2,41 @@
 
 use std::{
     ffi::OsString,
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Result};
+use rusqlite::{Connection, OpenFlags, Result as SqlResult};
 
-use crate::store::keep::{Bounds, PAGE};
+use crate::store::{
+    failure::Failure,
+    keep::{Bounds, PAGE},
+};
 
 /// How long another program may keep the file locked.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Refuses what is there and is no regular file: to open a pipe waits for a writer.
+pub(super) fn demand_file(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() => Err(Failure::NoFile(path.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file is a store or belongs to it, by whatever name.
+pub fn is_part_of(file: &Path, store: &Path) -> bool {
+    let inode = |path: &Path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+    let parts = ["", "-wal", "-shm", ".lock"].map(|end| beside(store, end));
+    parts
+        .iter()
+        .any(|part| file == part || inode(file).is_some_and(|found| inode(part) == Some(found)))
+}
+
 /// Gives an empty file its format, which no other can be given.
-pub(super) fn format(path: &Path) -> Result<()> {
+pub(super) fn format(path: &Path) -> SqlResult<()> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -22,7 +44,7 @@ pub(super) fn format(path: &Path) -> Result<()> {
 }
 
 /// Connects to a file that has one.
-pub(super) fn connect(path: &Path, bounds: Bounds) -> Result<Connection> {
+pub(super) fn connect(path: &Path, bounds: Bounds) -> SqlResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;

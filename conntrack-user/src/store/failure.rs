@@ -18,6 +18,8 @@ pub enum Failure {
     InUse(PathBuf),
     /// There is none.
     Missing(PathBuf),
+    /// It is a directory, a pipe or a device.
+    NoFile(PathBuf),
     /// It is not a file of evidence, or damaged.
     NotEvidence(PathBuf),
     /// What SQLite says.
@@ -57,6 +59,11 @@ impl fmt::Display for Failure {
             Self::Missing(path) => write!(
                 f,
                 "there is no evidence in {}: run ctdrop daemon to record some, or name another file",
+                path.display()
+            ),
+            Self::NoFile(path) => write!(
+                f,
+                "{} is not a regular file: name another file",
                 path.display()
             ),
             Self::NotEvidence(path) => write!(

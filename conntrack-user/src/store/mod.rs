@@ -26,4 +26,4 @@ pub(crate) mod tests;
 pub mod timeline;
 mod write;
 
-pub use self::{open::Opened, read::Reader, write::Store};
+pub use self::{connect::is_part_of, open::Opened, read::Reader, write::Store};

@@ -18,7 +18,7 @@ use crate::{
     say::clock,
     store::{
         begin,
-        connect::{PATIENCE, beside, connect, format, wal_of},
+        connect::{PATIENCE, beside, connect, demand_file, format, wal_of},
         failure::{Failure, is_damage},
         keep::{Bounds, Keeper},
         moment::Moment,
@@ -53,6 +53,7 @@ impl Store {
     /// Why it cannot be written: another ctdrop does, it is a later one's, or what the
     /// system says.
     pub fn open(path: &Path, bounds: Bounds, boot: &Boot) -> Result<Opened, Failure> {
+        demand_file(path)?;
         let lock = lock(path)?;
         let failure = |error| Failure::Sqlite {
             path: path.to_owned(),

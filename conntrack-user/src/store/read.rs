@@ -1,15 +1,17 @@
 //! The store as its readers have it, while another process writes.
 
 use std::{
+    fs,
     ops::RangeInclusive,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result as SqlResult};
+use tempfile::TempDir;
 
 use crate::store::{
-    connect::PATIENCE,
+    connect::{PATIENCE, demand_file, wal_of},
     digest::{self, Asked, Digest},
     failure::{Failure, is_damage},
     incident::{Census, Incident},
@@ -24,6 +26,39 @@ use crate::store::{
 pub struct Reader {
     path: PathBuf,
     pub(super) connection: Connection,
+    /// What it reads instead, of a disk that cannot be written to; goes with it.
+    _copy: Option<TempDir>,
+}
+
+/// The name of the copy.
+const COPY: &str = "ctdrop.db";
+
+fn is_read_only(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    )
+}
+
+/// Whether a file has a log of changes that are not in it yet, as after a power failure.
+fn has_log(path: &Path) -> bool {
+    fs::metadata(wal_of(path)).is_ok_and(|log| log.len() > 0)
+}
+
+/// A copy of a file and its log, which SQLite can put together.
+fn copied(path: &Path) -> Result<TempDir, Failure> {
+    let failure = |error| Failure::System {
+        what: format!(
+            "cannot copy {} to a temporary directory, to read it with its write-ahead log",
+            path.display()
+        ),
+        error,
+    };
+    let directory = tempfile::tempdir().map_err(failure)?;
+    let copy = directory.path().join(COPY);
+    fs::copy(path, &copy).map_err(failure)?;
+    fs::copy(wal_of(path), wal_of(&copy)).map_err(failure)?;
+    Ok(directory)
 }
 
 impl Reader {
@@ -36,14 +71,26 @@ impl Reader {
         if !path.exists() {
             return Err(Failure::Missing(path.to_owned()));
         }
-        let opened = connect(path, false).or_else(|error| match error.sqlite_error_code() {
+        demand_file(path)?;
+        let mut copy = None;
+        let opened = match connect(path, false) {
             // On a disk that cannot be written to SQLite cannot follow a writer; there is none.
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => connect(path, true),
-            _ => Err(error),
-        });
+            Err(error) if is_read_only(&error) && has_log(path) => {
+                let directory = copied(path)?;
+                let opened = connect(&directory.path().join(COPY), false);
+                copy = Some(directory);
+                opened
+            }
+            Err(error) if is_read_only(&error) => connect(path, true),
+            opened => opened,
+        };
         let path = path.to_owned();
         match opened {
-            Ok((connection, Content::Evidence)) => Ok(Self { path, connection }),
+            Ok((connection, Content::Evidence)) => Ok(Self {
+                path,
+                connection,
+                _copy: copy,
+            }),
             Ok((_, Content::Newer(version))) => Err(Failure::Newer { path, version }),
             Ok((_, Content::Empty)) => Err(Failure::Missing(path)),
             Ok((_, Content::Foreign)) => Err(Failure::NotEvidence(path)),

@@ -15,7 +15,7 @@ use crate::{
         width,
     },
     say::{clock, stdout},
-    store::{Reader, digest::Asked, incident::Incident},
+    store::{Reader, digest::Asked, incident::Incident, is_part_of},
 };
 
 /// What is asked for.
@@ -63,6 +63,14 @@ pub enum Format {
 
 /// Makes a report.
 pub fn run(options: &Options) -> Result<()> {
+    if let Some(out) = &options.out
+        && is_part_of(out, &options.file)
+    {
+        bail!(
+            "--out {} would overwrite the evidence: name another file",
+            out.display()
+        );
+    }
     let reader = Reader::open(&options.file)?;
     let evidence = gather(&reader, options)?;
     let mut mask = options.redact.then(Mask::random).transpose()?;

@@ -121,6 +121,30 @@ fn a_time_that_cannot_be_is_said_with_what_there_is() {
 }
 
 #[test]
+fn the_evidence_is_not_overwritten() {
+    let place = Place::new();
+    place.record(1);
+    let at = |name: &str| place.directory.path().join(name);
+    fs::hard_link(at("ctdrop.db"), at("hard")).unwrap();
+    std::os::unix::fs::symlink("ctdrop.db", at("soft")).unwrap();
+    for name in [
+        "ctdrop.db",
+        "hard",
+        "soft",
+        "ctdrop.db-wal",
+        "ctdrop.db.lock",
+    ] {
+        let options = Options {
+            out: Some(at(name)),
+            ..place.options(Of::Last)
+        };
+        let error = run(&options).unwrap_err().to_string();
+        assert!(error.contains("would overwrite the evidence"), "{error}");
+    }
+    run(&place.options(Of::Last)).unwrap();
+}
+
+#[test]
 fn a_file_that_is_no_evidence_stays_as_it_is() {
     let place = Place::new();
     let file = place.directory.path().join("ctdrop.db");

@@ -166,7 +166,13 @@ impl Mask {
             out.push_str(&rest[..begin]);
             rest = &rest[begin..];
             let end = rest.find(|char| !in_chunk(char)).unwrap_or(rest.len());
-            out.push_str(&self.chunk(&rest[..end], &word));
+            let before = &text[..text.len() - rest.len()];
+            // A user may be called like a word of ctdrop.
+            if before.ends_with("/home/") {
+                out.push_str(&self.digest("name", &rest.as_bytes()[..end]));
+            } else {
+                out.push_str(&self.chunk(&rest[..end], &word));
+            }
             rest = &rest[end..];
         }
         out
@@ -246,9 +252,9 @@ impl Mask {
     }
 }
 
-/// What a word, a name or an address is made of.
+/// What a word, a name or an address is made of; ctdrop writes the arrow itself.
 fn in_chunk(char: char) -> bool {
-    char.is_ascii_alphanumeric() || "_-.:%".contains(char) || !char.is_ascii()
+    char.is_ascii_alphanumeric() || "_-.:%".contains(char) || !char.is_ascii() && char != '→'
 }
 
 /// The words of a chunk.
@@ -357,6 +363,7 @@ mod tests {
             "fe80::1%eth0",
             "alice",
             "/home/alice/x",
+            "/home/will/x",
             "leaky-shop",
             "ip-192-0-2-53",
             "1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
@@ -367,7 +374,9 @@ mod tests {
                 "{text} → {masked}"
             );
             assert!(
-                !masked.contains("alice") && !masked.contains("leaky"),
+                !["alice", "leaky", "will"]
+                    .iter()
+                    .any(|name| masked.contains(name)),
                 "{masked}"
             );
         }
@@ -385,6 +394,7 @@ mod tests {
             "2023-11-14T22:13:30Z",
             "12:30:45",
             "30s, 5m and 256MiB",
+            "limit 1,000 → 2,000",
         ] {
             assert_eq!(mask.text(text), text);
         }

@@ -117,6 +117,18 @@ fn two_do_not_write_to_the_same_file() {
 }
 
 #[test]
+fn a_pipe_is_refused_before_it_is_opened() {
+    let place = Place::new();
+    let path = place.path();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
+    let refused = |failure: Failure| assert!(matches!(failure, Failure::NoFile(_)), "{failure}");
+    refused(Reader::open(&path).unwrap_err());
+    refused(place.try_open().unwrap_err());
+}
+
+#[test]
 fn a_file_that_another_program_keeps_locked_is_an_error() {
     let place = Place::new();
     recorded(&place);
