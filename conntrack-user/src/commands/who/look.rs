@@ -75,7 +75,7 @@ struct Work<'a> {
     progress: Progress<'a>,
 }
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     /// The place of the next namespace to be dumped.
     fn next(&self) -> Option<usize> {
         if self.stop.load(Ordering::Relaxed) {
