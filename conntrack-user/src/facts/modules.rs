@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     facts::{
         init::Init,
+        lines::{Format, joined},
         modprobe::{brings_conntrack, loads_conntrack},
         reader::{Reader, Source, TextFile},
         services::Services,
@@ -100,7 +101,7 @@ impl Modules {
     /// modprobe.d(5). Options of several lines are put one after the other, and
     /// of one that comes twice the kernel keeps the last.
     fn take_options(&mut self, text: &TextFile, generation: Generation) {
-        for (number, line) in joined(&text.text) {
+        for (number, line) in joined(&text.text, Format::Modprobe) {
             let mut words = line.split_ascii_whitespace();
             let command = words.next();
             let module = words.next().unwrap_or_default().replace('-', "_");
@@ -165,26 +166,6 @@ impl Modules {
             }
         }
     }
-}
-
-/// Lines without comments, those that end with a backslash put together with
-/// the next.
-pub(super) fn joined(text: &str) -> Vec<(u32, String)> {
-    let mut lines = Vec::new();
-    let mut begun: Option<(u32, String)> = None;
-    for (number, line) in (1..).zip(text.lines()) {
-        let (first, mut whole) = begun.take().unwrap_or((number, String::new()));
-        if let Some(part) = line.strip_suffix('\\') {
-            whole.push_str(part);
-            begun = Some((first, whole));
-        } else {
-            whole.push_str(line);
-            lines.push((first, whole));
-        }
-    }
-    lines.extend(begun);
-    lines.retain(|(_, line)| !line.trim_start().starts_with('#'));
-    lines
 }
 
 /// The files with module options, in the order in which they are read.
@@ -337,7 +318,7 @@ fn udev(reader: &Reader<'_>) -> Vec<UdevRule> {
     });
     let mut rules = Vec::new();
     for text in &files {
-        for (number, line) in joined(&text.text) {
+        for (number, line) in joined(&text.text, Format::Modprobe) {
             let compact: String = line.chars().filter(|letter| *letter != ' ').collect();
             if compact.contains("SUBSYSTEM==\"module\"")
                 && line.contains("nf_conntrack")

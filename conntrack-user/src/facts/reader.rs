@@ -1,12 +1,13 @@
 //! Reading a tree and keeping account of what could not be read.
 
-use std::{cell::RefCell, fmt, fs, io, path::PathBuf};
+use std::{borrow::Borrow, cell::RefCell, fmt, fs, io, path::PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::facts::{
     root::{Found, Root},
+    snapshot::Snapshot,
     unreadable::{self, Unreadable},
 };
 
@@ -70,15 +71,15 @@ impl TextFile {
 /// Reads a tree; what cannot be read is noted, and taken as absent by the
 /// caller.
 pub(crate) struct Reader<'r> {
-    root: &'r Root,
+    tree: Snapshot<'r>,
     unreadable: RefCell<Vec<Unreadable>>,
     absent: RefCell<Vec<(String, Source)>>,
 }
 
 impl<'r> Reader<'r> {
-    pub(crate) const fn new(root: &'r Root) -> Self {
+    pub(crate) fn new(root: &'r Root) -> Self {
         Self {
-            root,
+            tree: Snapshot::of(root),
             unreadable: RefCell::new(Vec::new()),
             absent: RefCell::new(Vec::new()),
         }
@@ -86,7 +87,7 @@ impl<'r> Reader<'r> {
 
     /// Whether this is the running host itself.
     pub(crate) fn is_this_host(&self) -> bool {
-        self.root.is_this_host()
+        self.tree.root().is_this_host()
     }
 
     /// What could not be read so far.
@@ -99,11 +100,16 @@ impl<'r> Reader<'r> {
 
     /// A file's text.
     pub(crate) fn text(&self, path: &str) -> Option<TextFile> {
-        self.text_of(path, self.root.read(path))
+        self.text_of(path, self.tree.read(path))
     }
 
-    fn text_of(&self, path: &str, read: io::Result<Option<Found>>) -> Option<TextFile> {
+    fn text_of<F: Borrow<Found>>(
+        &self,
+        path: &str,
+        read: io::Result<Option<F>>,
+    ) -> Option<TextFile> {
         let found = self.noted(path, read)?;
+        let found = found.borrow();
         if found.content.is_empty() && self.is_emptied(path) {
             self.unreadable.borrow_mut().push(Unreadable {
                 path: path.into(),
@@ -114,7 +120,7 @@ impl<'r> Reader<'r> {
             return None;
         }
         Some(TextFile {
-            file: found.file,
+            file: found.file.clone(),
             text: String::from_utf8_lossy(&found.content).into_owned(),
             executable: found.executable,
         })
@@ -123,11 +129,8 @@ impl<'r> Reader<'r> {
     /// A file's text, as [`Reader::file`], of something that is run: of what is no
     /// script only the beginning, and nothing of what is larger than any script.
     pub(crate) fn program(&self, path: &str) -> Option<TextFile> {
-        if let Ok(Some(_)) = self.root.names(path) {
-            return None;
-        }
-        match self.root.read_program(path) {
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => None,
+        match self.tree.read_program(path) {
+            Err(error) if is_directory_or_too_large(&error) => None,
             read => self.text_of(path, read),
         }
     }
@@ -136,14 +139,14 @@ impl<'r> Reader<'r> {
     /// in procfs is that are read here, but each has a length of 0 there, which
     /// tar goes by.
     fn is_emptied(&self, path: &str) -> bool {
-        !self.root.is_this_host() && path.starts_with("/proc/")
+        !self.tree.root().is_this_host() && path.starts_with("/proc/")
     }
 
     /// A file's text, as [`Reader::text`]; a directory is taken as no file.
     pub(crate) fn file(&self, path: &str) -> Option<TextFile> {
-        match self.root.names(path) {
-            Ok(Some(_)) => None,
-            _ => self.text(path),
+        match self.tree.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => None,
+            read => self.text_of(path, read),
         }
     }
 
@@ -152,10 +155,10 @@ impl<'r> Reader<'r> {
     /// process's own root.
     pub(crate) fn of_process(&self, pid: &str, path: &str) -> Option<TextFile> {
         let path = format!("/proc/{pid}/{path}");
-        let content = if self.root.is_this_host() {
+        let content = if self.tree.root().is_this_host() {
             fs::read(&path).ok()?
         } else {
-            self.root.read(&path).ok()??.content
+            self.tree.root().read(&path).ok()??.content
         };
         Some(TextFile {
             file: path.into(),
@@ -202,18 +205,20 @@ impl<'r> Reader<'r> {
     /// Names in a directory, sorted by byte; none if there is no such
     /// directory.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
-        self.noted(path, self.root.names(path)).unwrap_or_default()
+        let names = self.noted(path, self.tree.names(path));
+        names.map_or_else(Vec::new, |names| names.to_vec())
     }
 
     /// The same; none if there is no such directory.
     pub(crate) fn names_if_directory(&self, path: &str) -> Option<Vec<String>> {
-        self.root.names(path).ok().flatten()
+        let names = self.tree.names(path).ok().flatten();
+        names.map(|names| names.to_vec())
     }
 
     /// Names of what is in a directory and is one itself.
     pub(crate) fn directories(&self, path: &str) -> Vec<String> {
         let is_directory =
-            |name: &String| matches!(self.root.names(format!("{path}/{name}")), Ok(Some(_)));
+            |name: &String| matches!(self.tree.names(&format!("{path}/{name}")), Ok(Some(_)));
         let mut names = self.names(path);
         names.retain(is_directory);
         names
@@ -221,19 +226,19 @@ impl<'r> Reader<'r> {
 
     /// Whether something is there.
     pub(crate) fn exists(&self, path: &str) -> bool {
-        self.noted(path, self.root.exists(path).map(|is| is.then_some(())))
+        self.noted(path, self.tree.exists(path).map(|is| is.then_some(())))
             .is_some()
     }
 
     /// The owner of a file, and its mode; none of one that is not there, or only
     /// planned.
     pub(crate) fn permissions(&self, path: &str) -> Option<(u32, u32)> {
-        self.noted(path, self.root.permissions(path))
+        self.noted(path, self.tree.root().permissions(path))
     }
 
     /// Where a path leads to.
     pub(crate) fn resolve(&self, path: &str) -> Option<PathBuf> {
-        self.noted(path, self.root.resolve(path))
+        self.noted(path, self.tree.resolve(path))
     }
 
     fn noted<T>(&self, path: &str, outcome: io::Result<Option<T>>) -> Option<T> {
@@ -243,4 +248,11 @@ impl<'r> Reader<'r> {
             None
         })
     }
+}
+
+fn is_directory_or_too_large(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge
+    )
 }

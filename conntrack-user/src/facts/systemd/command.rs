@@ -2,12 +2,13 @@
 //! variables that they are given (systemd.service(5), systemd.exec(5)).
 
 use crate::facts::{
+    lines::{Format, joined},
     reader::{Reader, TextFile},
     shell::{
         Surroundings,
         effect::{GAP, Word},
     },
-    systemd::files::{joined, settings},
+    systemd::files::settings,
 };
 
 /// Commands that are run when a unit starts, in their order.
@@ -142,7 +143,7 @@ pub(in crate::facts) fn surroundings(reader: &Reader<'_>, files: &[TextFile]) ->
         let is_plain = path.starts_with('/') && !path.contains(['*', '?', '[', '%']);
         match reader.file(path).filter(|_| is_plain) {
             Some(file) => {
-                for (_, line) in joined(&file.text) {
+                for (_, line) in joined(&file.text, Format::Systemd) {
                     if let Some((name, value)) = line.split_once('=') {
                         set(&mut environment, name.trim(), unquoted(value.trim()));
                     }

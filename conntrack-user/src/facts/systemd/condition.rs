@@ -2,8 +2,8 @@
 //! boot, as far as the files tell.
 
 use crate::facts::{
+    lines::{Format, joined},
     reader::{Reader, TextFile},
-    systemd::files::joined,
 };
 
 /// Whether all conditions of a unit hold; none if that cannot be told.
@@ -46,7 +46,7 @@ fn conditions(files: &[TextFile]) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for file in files {
         let mut inside = false;
-        for (_, line) in joined(&file.text) {
+        for (_, line) in joined(&file.text, Format::Systemd) {
             let line = line.trim();
             if line.starts_with('[') {
                 inside = line == "[Unit]";

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use crate::facts::reader::{Reader, Source, TextFile};
+use crate::facts::{
+    lines::{Format, joined},
+    reader::{Reader, Source, TextFile},
+};
 
 /// Where units are, the first of a name counts.
 pub(in crate::facts) const DIRECTORIES: [&str; 5] = [
@@ -94,7 +97,7 @@ pub(in crate::facts) fn settings(
     let mut found = Vec::new();
     for file in files {
         let mut inside = false;
-        for (number, line) in joined(&file.text) {
+        for (number, line) in joined(&file.text, Format::Systemd) {
             let line = line.trim();
             if line.starts_with('[') {
                 inside = line == format!("[{section}]");
@@ -131,28 +134,6 @@ pub(in crate::facts) fn flag(files: &[TextFile], section: &str, key: &str) -> Op
         "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
         _ => None,
     }
-}
-
-/// Lines with those put together that end with a backslash, and without comments.
-pub(in crate::facts) fn joined(text: &str) -> Vec<(u32, String)> {
-    let mut lines = Vec::new();
-    let mut begun: Option<(u32, String)> = None;
-    for (number, line) in (1..).zip(text.lines()) {
-        if line.trim_start().starts_with(['#', ';']) {
-            continue;
-        }
-        let (first, mut whole) = begun.take().unwrap_or((number, String::new()));
-        if let Some(part) = line.strip_suffix('\\') {
-            whole.push_str(part);
-            whole.push(' ');
-            begun = Some((first, whole));
-        } else {
-            whole.push_str(line);
-            lines.push((first, whole));
-        }
-    }
-    lines.extend(begun);
-    lines
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! interface comes up.
 
 use crate::facts::{
+    lines::{Format, joined},
     reader::{Reader, TextFile},
     sysctl::key::matches,
     writers::{
         commands::Commands,
-        lines::joined,
         names::Names,
         scripts::writer,
         writer::{Timing, Writer},
@@ -21,7 +21,7 @@ pub(super) fn read(reader: &Reader<'_>, commands: &Commands<'_>) -> Vec<Writer> 
     add(reader, "/etc/network/interfaces", DEEPEST, &mut files);
     let writers = files.iter().filter_map(|text| {
         let mut acts = Vec::new();
-        for (number, line) in joined(&text.text) {
+        for (number, line) in joined(&text.text, Format::Interfaces) {
             if let Some((option, command)) = line.trim().split_once([' ', '\t'])
                 && ["up", "pre-up", "post-up"].contains(&option)
             {
@@ -42,7 +42,7 @@ fn add(reader: &Reader<'_>, path: &str, depth: usize, files: &mut Vec<TextFile>)
         return;
     }
     let mut sourced = Vec::new();
-    for (_, line) in joined(&text.text) {
+    for (_, line) in joined(&text.text, Format::Interfaces) {
         let mut words = line.split_ascii_whitespace();
         match words.next() {
             Some("source") => sourced.extend(words.flat_map(|pattern| expand(reader, pattern))),

@@ -12,7 +12,6 @@ mod kube_files;
 mod kube_form;
 mod kube_proxy;
 mod kubernetes;
-mod lines;
 mod modules;
 mod names;
 mod nixos;

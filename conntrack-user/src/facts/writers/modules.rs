@@ -3,7 +3,8 @@
 use crate::{
     facts::{
         host_kernel::HostKernel,
-        modules::{Modules, joined, masking},
+        lines::{Format, joined},
+        modules::{Modules, masking},
         reader::{Reader, Source},
         writers::{
             acts::written,
@@ -55,7 +56,7 @@ fn udev(reader: &Reader<'_>, kernel: &HostKernel, commands: &Commands<'_>) -> Ve
     let in_time = kernel.is_at_least(5, 11) == Some(true);
     let mut writers = Vec::new();
     for file in &files {
-        for (number, line) in joined(&file.text) {
+        for (number, line) in joined(&file.text, Format::Modprobe) {
             let source = file.source(number, &line);
             let acts = rule(&line, &source, commands);
             let doubtful: Vec<Act> = acts
