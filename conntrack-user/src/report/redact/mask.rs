@@ -12,7 +12,13 @@ use anyhow::{Context as _, Result};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::kernel::message::{Load, Message};
+use crate::{
+    kernel::message::{Load, Message},
+    report::redact::chunk::{
+        in_chunk, is_letter, is_network, is_number, is_time_of_day, looks_like_address, parts,
+        trimmed, words_of,
+    },
+};
 
 /// The words that ctdrop and its files have in them.
 const WORDS: &str = include_str!("words.txt");
@@ -37,6 +43,39 @@ const KINDS: [&str; 16] = [
     "netfilter",
 ];
 
+/// The words of the name of a program, a unit or a session that tell of nobody.
+const PROGRAMS: [&str; 19] = [
+    "sysctl", "systemd", "ctdrop", "modprobe", "insmod", "tee", "sh", "bash", "dash", "busybox",
+    "iptables", "ufw", "init", "process", "system", "user", "session", "kube", "proxy",
+];
+
+/// Names with a dot in them that are files of the platform, or words.
+const DOTTED: [&str; 8] = [
+    "rc.local",
+    "rc.sysctl",
+    "rc.sysinit",
+    "rc.modules",
+    "if-up.d",
+    "ctdrop.db",
+    "e.g",
+    "i.e",
+];
+
+/// Where the name of a sysctl begins.
+const SYSCTLS: [&str; 6] = [
+    "net.netfilter.",
+    "net.ipv4.",
+    "net.ipv6.",
+    "net.core.",
+    "net.bridge.",
+    "net.nf_conntrack_max",
+];
+
+/// How files of the configuration end: none of these is a domain.
+const ENDINGS: [&str; 10] = [
+    "conf", "d", "service", "scope", "slice", "socket", "timer", "rules", "yaml", "toml",
+];
+
 /// Numbers from here on may be addresses, unless they are limits.
 const LARGE: u64 = 1 << 24;
 
@@ -49,6 +88,8 @@ pub struct Mask {
     names: BTreeSet<String>,
     /// Limits and buckets.
     numbers: BTreeSet<u64>,
+    /// Versions of kernels and of ctdrop.
+    versions: BTreeSet<String>,
 }
 
 impl Mask {
@@ -70,6 +111,7 @@ impl Mask {
             words: WORDS.lines().collect(),
             names: BTreeSet::new(),
             numbers: BTreeSet::new(),
+            versions: BTreeSet::new(),
         }
     }
 
@@ -80,6 +122,21 @@ impl Mask {
                 self.names.insert(part.to_lowercase());
             }
         }
+    }
+
+    /// Learns who changed a limit: `comm[pid]` and the place it is in.
+    pub(super) fn learn_maker(&mut self, maker: &str) {
+        for part in maker.split(|char| !in_chunk(char)).flat_map(words_of) {
+            let mut words = part.split('-');
+            if !words.all(|word| is_number(word) || PROGRAMS.contains(&word)) {
+                self.learn(&part);
+            }
+        }
+    }
+
+    /// Learns a version, which is no address and no host.
+    pub(super) fn learn_version(&mut self, version: &str) {
+        self.versions.insert(version.to_owned());
     }
 
     /// Learns a limit, which is no address.
@@ -117,11 +174,15 @@ impl Mask {
 
     /// A whole text that is a name: only its kind stays.
     pub(super) fn name(&self, text: &str) -> String {
-        self.chunks(text, |mask, word| {
+        self.chunks(text, Self::parts_of_name)
+    }
+
+    fn parts_of_name(&self, chunk: &str) -> String {
+        parts(chunk, |word| {
             if KINDS.contains(&word) {
                 word.to_owned()
             } else {
-                mask.digest("name", word.as_bytes())
+                self.digest("name", word.as_bytes())
             }
         })
     }
@@ -138,7 +199,13 @@ impl Mask {
 
     /// A text with addresses and names in it.
     pub(in crate::report) fn text(&self, text: &str) -> String {
-        self.chunks(text, Self::word)
+        self.chunks(text, |mask, chunk| {
+            if chunk.split([':', '%']).all(|part| mask.is_ours(part)) {
+                parts(chunk, |word| mask.word(word))
+            } else {
+                mask.parts_of_name(chunk)
+            }
+        })
     }
 
     /// A line of the kernel's log: only what it is about stays.
@@ -158,7 +225,7 @@ impl Mask {
     }
 
     /// Replaces each part of a text that may be an address or a name.
-    fn chunks(&self, text: &str, word: impl Fn(&Self, &str) -> String) -> String {
+    fn chunks(&self, text: &str, inner: impl Fn(&Self, &str) -> String) -> String {
         let mut out = String::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -167,31 +234,20 @@ impl Mask {
             rest = &rest[begin..];
             let end = rest.find(|char| !in_chunk(char)).unwrap_or(rest.len());
             let before = &text[..text.len() - rest.len()];
+            let (chunk, after) = rest.split_at(end);
             // A user may be called like a word of ctdrop.
             if before.ends_with("/home/") {
-                out.push_str(&self.digest("name", &rest.as_bytes()[..end]));
+                out.push_str(&self.digest("name", chunk.as_bytes()));
+            } else if is_network(chunk, after) {
+                out.push_str(&self.digest("ip", chunk.as_bytes()));
             } else {
-                out.push_str(&self.chunk(&rest[..end], &word));
+                let (marks, chunk, end) = trimmed(chunk);
+                let masked = self.whole(chunk).unwrap_or_else(|| inner(self, chunk));
+                out.extend([marks, &masked, end]);
             }
-            rest = &rest[end..];
+            rest = after;
         }
         out
-    }
-
-    fn chunk(&self, chunk: &str, word: &impl Fn(&Self, &str) -> String) -> String {
-        let (before, inner, after) = trimmed(chunk);
-        let masked = self.whole(inner).unwrap_or_else(|| {
-            let mut out = String::new();
-            for part in inner.split_inclusive(['.', ':', '%']) {
-                let end = part.trim_end_matches(['.', ':', '%']);
-                if !end.is_empty() {
-                    out.push_str(&word(self, end));
-                }
-                out.push_str(&part[end.len()..]);
-            }
-            out
-        });
-        format!("{before}{masked}{after}")
     }
 
     /// A chunk that is an address as a whole, or harmless as a whole.
@@ -206,10 +262,32 @@ impl Mask {
                 socket.port()
             ));
         }
-        if humantime::parse_rfc3339(chunk).is_ok() || is_time_of_day(chunk) {
+        if humantime::parse_rfc3339(chunk).is_ok()
+            || is_time_of_day(chunk)
+            || self.versions.contains(chunk) && !chunk.contains(char::is_alphabetic)
+        {
             return Some(chunk.to_owned());
         }
         looks_like_address(chunk).then(|| self.digest("ip", chunk.as_bytes()))
+    }
+
+    /// Whether a chunk with dots in it is ours as a whole: a host may be called by words
+    /// each of which ctdrop says, too.
+    fn is_ours(&self, chunk: &str) -> bool {
+        let lower = chunk.to_lowercase();
+        let labels: Vec<&str> = lower.split('.').collect();
+        let ending = labels.last().is_some_and(|last| ENDINGS.contains(last));
+        match labels[..] {
+            [_] => true,
+            // A decimal number, or a kernel's series.
+            [whole, rest] if is_number(whole) && self.is_small(rest) => true,
+            _ => {
+                ending
+                    || DOTTED.contains(&lower.as_str())
+                    || self.versions.contains(chunk)
+                    || SYSCTLS.iter().any(|begin| lower.starts_with(begin))
+            }
+        }
     }
 
     fn word(&self, word: &str) -> String {
@@ -252,74 +330,6 @@ impl Mask {
     }
 }
 
-/// What a word, a name or an address is made of; ctdrop writes the arrow itself.
-fn in_chunk(char: char) -> bool {
-    char.is_ascii_alphanumeric() || "_-.:%".contains(char) || !char.is_ascii() && char != '→'
-}
-
-/// The words of a chunk.
-fn words_of(chunk: &str) -> Vec<String> {
-    let (_, inner, _) = trimmed(chunk);
-    let words = inner.split(['.', ':', '%']).filter(|word| !word.is_empty());
-    words.map(ToOwned::to_owned).collect()
-}
-
-/// A chunk without what ends or begins a sentence; `::` belongs to an address.
-fn trimmed(chunk: &str) -> (&str, &str, &str) {
-    let marks = ['.', ':', '-', '%'];
-    let (mut begin, mut end) = (0, chunk.len());
-    if !chunk.starts_with("::") {
-        begin = chunk.len() - chunk.trim_start_matches(marks).len();
-    }
-    let inner = &chunk[begin..];
-    if !inner.ends_with("::") {
-        end = begin + inner.trim_end_matches(marks).len();
-    }
-    (&chunk[..begin], &chunk[begin..end], &chunk[end..])
-}
-
-/// The letter of an option.
-fn is_letter(word: &str) -> bool {
-    word.len() == 1 && word.chars().all(|char| char.is_ascii_alphabetic())
-}
-
-fn is_number(word: &str) -> bool {
-    word.chars().all(|char| char.is_ascii_digit())
-}
-
-/// `13:40`, `13:40:34`
-fn is_time_of_day(chunk: &str) -> bool {
-    let parts: Vec<&str> = chunk.split(':').collect();
-    (2..=3).contains(&parts.len()) && parts.iter().all(|part| part.len() == 2 && is_number(part))
-}
-
-/// Whether it is an address in a form that is not read here: with a port, with a zone,
-/// reversed as in names of the DNS, cut short.
-fn looks_like_address(chunk: &str) -> bool {
-    let colons = chunk.matches(':').count();
-    let hex = |char: char| char.is_ascii_hexdigit();
-    let with_colons = chunk.split('%').next().is_some_and(|address| {
-        address
-            .chars()
-            .all(|char| hex(char) || char == ':' || char == '.')
-    });
-    if colons >= 2 && with_colons {
-        return true;
-    }
-    let mut run = 0;
-    for part in chunk.split(['.', ':']) {
-        let is_part = !part.is_empty()
-            && (part.len() <= 4 && is_number(part)
-                || part.len() == 1 && part.chars().all(hex)
-                || part.starts_with("0x") && part.chars().skip(2).all(hex));
-        run = if is_part { run + 1 } else { 0 };
-        if run >= 4 {
-            return true;
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +338,8 @@ mod tests {
         let mut mask = Mask::keyed([7; 32]);
         mask.learn("pod/leaky-shop");
         mask.learn_number(33_554_432);
+        mask.learn_version("6.12.0-1-amd64");
+        mask.learn_maker("will[123] session-3.scope");
         mask
     }
 
@@ -367,6 +379,14 @@ mod tests {
             "leaky-shop",
             "ip-192-0-2-53",
             "1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+            "admin.client.proxy.test",
+            "3.0.2.in-addr.arpa",
+            "10.9.8/24",
+            "10.9.8",
+            "1011.2233.4455",
+            "10-9-8.7",
+            "will[123]",
+            "user will",
         ] {
             let masked = mask.text(text);
             assert!(
@@ -374,9 +394,11 @@ mod tests {
                 "{text} → {masked}"
             );
             assert!(
-                !["alice", "leaky", "will"]
-                    .iter()
-                    .any(|name| masked.contains(name)),
+                ![
+                    "alice", "leaky", "will", "client", "0.2", "9.8", "1011", "10-9"
+                ]
+                .iter()
+                .any(|name| masked.contains(name)),
                 "{masked}"
             );
         }
@@ -395,6 +417,8 @@ mod tests {
             "12:30:45",
             "30s, 5m and 256MiB",
             "limit 1,000 → 2,000",
+            "/etc/sysctl.d/90-ctdrop.conf and /etc/rc.local",
+            "1.5 of 6.12",
         ] {
             assert_eq!(mask.text(text), text);
         }

@@ -1,5 +1,6 @@
 //! Masks addresses and names in a report, before it is written in any form.
 
+mod chunk;
 mod mask;
 
 pub use self::mask::Mask;
@@ -53,6 +54,10 @@ pub(super) fn redact(report: &mut Report, mask: &mut Mask) {
 fn learn(report: &Report, mask: &mut Mask) {
     for host in &report.hosts {
         mask.learn(&host.host);
+        mask.learn_version(&host.kernel);
+        for run in &host.runs {
+            mask.learn_version(&run.version);
+        }
     }
     for incident in &report.incidents {
         mask.learn(&incident.netns_name);
@@ -84,6 +89,10 @@ fn learn(report: &Report, mask: &mut Mask) {
         census.owners.iter().for_each(|row| mask.learn(&row.key));
     }
     for change in &report.limits.changes {
+        change
+            .made_by
+            .iter()
+            .for_each(|maker| mask.learn_maker(maker));
         for number in [
             change.max_before,
             change.max,
