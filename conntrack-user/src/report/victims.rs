@@ -10,7 +10,7 @@ use crate::{
         evidence::{Evidence, UNKNOWN, time},
         model::{Flow, Sender, Service, Victims},
     },
-    store::digest::FlowSum,
+    store::{digest::FlowSum, interval::FlowKey},
 };
 
 /// How many rows each table has.
@@ -25,8 +25,8 @@ pub(super) fn victims(evidence: &Evidence) -> Victims {
         .iter()
         .flat_map(|point| point.refused.values());
     let refused: u64 = refused.sum();
-    let flows: Vec<Flow> = digest
-        .flows
+    let tuples = tuples(&digest.flows);
+    let flows: Vec<Flow> = tuples
         .iter()
         .take(ROWS)
         .map(|sum| {
@@ -42,9 +42,31 @@ pub(super) fn victims(evidence: &Evidence) -> Victims {
         unattributed: digest.sums.unattributed,
         in_part: digest.flows_in_part,
         flows,
-        services: services(&digest.flows),
+        services: services(&tuples),
         senders: senders(&digest.flows),
     }
+}
+
+/// The flows, whoever sent them, most packets first.
+fn tuples(flows: &[FlowSum]) -> Vec<FlowSum> {
+    let mut sums: BTreeMap<FlowKey, FlowSum> = BTreeMap::new();
+    for flow in flows {
+        let key = FlowKey {
+            sender: None,
+            ..flow.key.clone()
+        };
+        let sum = sums.entry(key.clone()).or_insert_with(|| FlowSum {
+            key,
+            packets: 0,
+            ..flow.clone()
+        });
+        sum.packets += flow.packets;
+        sum.first = sum.first.min(flow.first);
+        sum.last = sum.last.max(flow.last);
+    }
+    let mut tuples: Vec<FlowSum> = sums.into_values().collect();
+    tuples.sort_by_key(|sum| Reverse(sum.packets));
+    tuples
 }
 
 fn flow(sum: &FlowSum, netns_name: &str) -> Flow {
@@ -87,7 +109,7 @@ fn services(flows: &[FlowSum]) -> Vec<Service> {
 fn senders(flows: &[FlowSum]) -> Vec<Sender> {
     let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
     for flow in flows {
-        if let Some(sender) = &flow.sender {
+        if let Some(sender) = &flow.key.sender {
             *sums.entry(sender).or_default() += flow.packets;
         }
     }
@@ -121,5 +143,38 @@ fn sender(json: &str, packets: u64) -> Sender {
         unit: text(&sender["unit"]),
         container: place,
         packets,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_that_send_from_one_port_stay_two() {
+        let sent = |pid: u32, packets| FlowSum {
+            key: FlowKey {
+                src: "10.0.0.1".to_owned(),
+                sender: Some(format!("{{\"pid\":{pid},\"comm\":\"dig\"}}")),
+                ..FlowKey::default()
+            },
+            packets,
+            first: i64::from(pid),
+            last: i64::from(pid),
+        };
+        let flows = [sent(7, 60), sent(8, 40)];
+        let senders = senders(&flows);
+        let told = senders.iter().map(|it| (it.process.as_str(), it.packets));
+        assert_eq!(told.collect::<Vec<_>>(), [("dig[7]", 60), ("dig[8]", 40)]);
+        let tuples = tuples(&flows);
+        assert_eq!(tuples.len(), 1);
+        let FlowSum {
+            packets,
+            first,
+            last,
+            ..
+        } = tuples[0];
+        assert_eq!((packets, first, last), (100, 7, 8));
+        assert_eq!(services(&tuples)[0].flows, 1);
     }
 }

@@ -95,8 +95,6 @@ pub struct Sums {
 pub struct FlowSum {
     /// Which one.
     pub key: FlowKey,
-    /// The process that sent it, as JSON.
-    pub sender: Option<String>,
     /// Its packets in the intervals whose rows have it.
     pub packets: u64,
     /// The end of the first of these.
@@ -341,9 +339,6 @@ fn flows(
             sum.packets += row.get::<_, u64>(10)?;
             sum.first = sum.first.min(wall);
             sum.last = sum.last.max(wall);
-            if sum.sender.is_none() {
-                sum.sender = row.get(9)?;
-            }
             Ok(())
         },
     )?;
@@ -370,5 +365,6 @@ fn key(row: &Row<'_>) -> Result<FlowKey> {
         sport: row.get(6)?,
         dst: row.get(7)?,
         dport: row.get(8)?,
+        sender: row.get(9)?,
     })
 }

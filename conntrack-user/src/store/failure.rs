@@ -87,6 +87,10 @@ impl fmt::Display for Failure {
 }
 
 fn remedy(error: &rusqlite::Error) -> &'static str {
+    if is_foreign_value(error) {
+        return ": ctdrop does not write such a value, so the file was edited or is damaged; name \
+                another file, or a copy of this one from before";
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "; another program keeps it locked: end that program"
@@ -114,10 +118,36 @@ impl Failure {
     }
 }
 
+/// Whether a value is of another type, or out of the range, that ctdrop writes.
+const fn is_foreign_value(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+    )
+}
+
 /// Whether a file is damaged, or was none of SQLite's.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_ctdrop_never_writes_is_told_as_such() {
+        let failure = Failure::Sqlite {
+            path: "/x/ctdrop.db".into(),
+            error: rusqlite::Error::IntegralValueOutOfRange(3, -1),
+        };
+        let text = failure.to_string();
+        assert!(text.starts_with("cannot use /x/ctdrop.db: "), "{text}");
+        assert!(text.contains("the file was edited or is damaged"), "{text}");
+    }
 }

@@ -122,7 +122,7 @@ fn flows(connection: &Connection, number: i64, interval: &Interval) -> Result<()
             key.sport,
             key.dst,
             key.dport,
-            flow.sender,
+            key.sender,
             flow.packets,
             flow.total,
             flow.first,

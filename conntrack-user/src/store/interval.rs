@@ -65,8 +65,6 @@ pub struct Table {
 pub struct Flow {
     /// Which one.
     pub key: FlowKey,
-    /// The process that sent it, as JSON.
-    pub sender: Option<String>,
     /// Packets in the interval.
     pub packets: u64,
     /// Packets since the start of the run.
@@ -96,6 +94,9 @@ pub struct FlowKey {
     pub dst: String,
     /// Destination port; of ICMP type × 256 + code.
     pub dport: u16,
+    /// The process of this host that sent it, as JSON: two can send one after the other
+    /// from the same port.
+    pub sender: Option<String>,
 }
 
 /// The entries of a table at the end of an interval.
@@ -163,7 +164,7 @@ impl Interval {
         let mut flows: BTreeMap<FlowKey, Flow> = BTreeMap::new();
         for flow in self.flows.drain(..).chain(later) {
             match flows.get_mut(&flow.key) {
-                Some(known) => known.join(flow),
+                Some(known) => known.join(&flow),
                 None => {
                     flows.insert(flow.key.clone(), flow);
                 }
@@ -188,11 +189,10 @@ impl Table {
 }
 
 impl Flow {
-    fn join(&mut self, later: Self) {
+    fn join(&mut self, later: &Self) {
         self.packets += later.packets;
         self.total = self.total.max(later.total);
         self.first = self.first.min(later.first);
         self.last = self.last.max(later.last);
-        self.sender = later.sender.or(self.sender.take());
     }
 }

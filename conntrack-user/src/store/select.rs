@@ -145,8 +145,8 @@ fn flow(row: &Row<'_>) -> Result<Flow> {
             sport: row.get("sport")?,
             dst: row.get("dst")?,
             dport: row.get("dport")?,
+            sender: row.get("sender")?,
         },
-        sender: row.get("sender")?,
         packets: row.get("packets")?,
         total: row.get("total")?,
         first: row.get("first_mono")?,
@@ -318,8 +318,8 @@ pub(super) fn incidents(
     params: impl Params,
 ) -> Result<Vec<Incident>> {
     let sql = format!(
-        "SELECT incidents.*, namespaces.name AS netns_name
-        FROM incidents JOIN namespaces USING (netns)
+        "SELECT incidents.*, coalesce(namespaces.name, 'unknown') AS netns_name
+        FROM incidents LEFT JOIN namespaces USING (netns)
         WHERE {condition} ORDER BY incident"
     );
     all(connection, &sql, params, |row| {

@@ -112,9 +112,9 @@ fn flows(second: i64, full: u64) -> Vec<Flow> {
                 "192.0.2.80".to_owned()
             },
             dport: if place.is_multiple_of(3) { 53 } else { 443 },
+            sender: (place == 4).then(|| sender.to_string()),
             ..FlowKey::default()
         },
-        sender: (place == 4).then(|| sender.to_string()),
         packets: full / (8 + u64::from(place)),
         total: full,
         first: second * 1000,

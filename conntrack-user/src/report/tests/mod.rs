@@ -223,9 +223,9 @@ fn digest(text: &mut Texts<'_>) -> Digest {
                 src: text.next(),
                 dst: text.next(),
                 dport: 53,
+                sender: Some(sender.to_string()),
                 ..FlowKey::default()
             },
-            sender: Some(sender.to_string()),
             packets: 100,
             first: BEGIN + 10_000,
             last: BEGIN + 39_000,

@@ -93,7 +93,6 @@ fn second(at: Moment, flows: u16) -> Interval {
         total: 5,
         first: at.mono,
         last: at.mono,
-        sender: None,
     };
     let refused = u64::from(flows) * 5;
     let table = Table {

@@ -34,7 +34,7 @@ fn record(texts: &[String]) -> Record {
     let text = |place: usize| texts[place].clone();
     let mut interval = second(moment(1, 5), 3);
     interval.range = Some((1, u64::from(u32::MAX)));
-    interval.flows[0].sender = Some(text(0));
+    interval.flows[0].key.sender = Some(text(0));
     interval.flows[1].key.src = text(1);
     interval.drops.insert((1, text(2)), 7);
     interval.refused += 7;

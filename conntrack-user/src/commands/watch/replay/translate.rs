@@ -259,7 +259,7 @@ fn by_inode(
 
 /// The process that has sent a flow's packets.
 fn process(flow: &Flow) -> Option<Process> {
-    let known: Value = serde_json::from_str(flow.sender.as_deref()?).ok()?;
+    let known: Value = serde_json::from_str(flow.key.sender.as_deref()?).ok()?;
     let text = |key: &str| known[key].as_str().map(ToOwned::to_owned);
     let cgroup = text("cgroup");
     let container = |path: &String| Container::from_cgroup(&format!("0::{path}"));
