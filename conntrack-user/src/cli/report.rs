@@ -19,7 +19,7 @@ pub struct Report {
     pub id: Option<i64>,
 
     /// Report on all that was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
-    /// RFC 3339, or 2h for two hours ago
+    /// 13:40 for today, RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
 

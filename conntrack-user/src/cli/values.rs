@@ -61,6 +61,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+/// At that speed an hour takes six weeks.
+const SLOWEST: f64 = 0.001;
+
 /// How fast something is played back.
 pub(super) fn speed(text: &str) -> Result<Speed, String> {
     if text == "max" {
@@ -68,9 +71,9 @@ pub(super) fn speed(text: &str) -> Result<Speed, String> {
     }
     let number = text.parse().ok();
     number
-        .filter(|speed: &f64| speed.is_finite() && *speed > 0.0)
+        .filter(|speed: &f64| speed.is_finite() && *speed >= SLOWEST)
         .map(Speed::Times)
-        .ok_or_else(|| "give a number above 0, such as 10 or 0.5, or max".to_owned())
+        .ok_or_else(|| format!("give a number from {SLOWEST} on, such as 10 or 0.5, or max"))
 }
 
 /// A size in bytes, with a unit of 1,024.

@@ -105,7 +105,7 @@ pub struct Watch {
     pub speed: Speed,
 
     /// Replay only what was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
-    /// RFC 3339, or 2h for two hours ago
+    /// 13:40 for today, RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "replay")]
     pub since: Option<When>,
 
@@ -258,7 +258,7 @@ mod tests {
         }
         assert_refused("ctdrop watch --speed 2", 2, "--replay <FILE>");
         assert_refused("ctdrop watch --since 2h", 2, "--replay <FILE>");
-        for bad in ["0", "-1", "fast", "inf", "nan"] {
+        for bad in ["0", "-1", "1e-300", "fast", "inf", "nan"] {
             let line = format!("ctdrop watch --replay x.db --speed={bad}");
             assert_refused(&line, 2, "such as 10 or 0.5, or max");
         }

@@ -139,8 +139,8 @@ const fn state(incident: &Incident) -> &'static str {
 const fn said(incident: &Incident) -> &'static str {
     match incident.closed {
         None => "open",
-        Some((_, ClosedBy::Quiet)) => "over",
-        Some((_, ClosedBy::NetnsGone)) => "over: the network namespace is gone",
+        Some((_, ClosedBy::Quiet)) => "closed",
+        Some((_, ClosedBy::NetnsGone)) => "closed: the network namespace is gone",
         Some((_, ClosedBy::Stopped)) => "end unknown: ctdrop was stopped",
         Some((_, ClosedBy::Killed)) => "end unknown: ctdrop was killed",
         Some((_, ClosedBy::Reboot)) => "end unknown: the host was rebooted",

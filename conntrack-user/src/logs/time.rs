@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use jiff::{
     Timestamp,
-    civil::{Date, DateTime},
+    civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
 
@@ -22,11 +22,13 @@ pub enum When {
     At(Timestamp),
     /// A time in the zone of the logs.
     Local(DateTime),
+    /// That time of today, in the zone of the logs.
+    Today(Time),
 }
 
 impl When {
-    /// Reads `2026-03-12`, `2026-03-12 13:40`, RFC 3339, or `2h` for two hours
-    /// ago.
+    /// Reads `2026-03-12`, `2026-03-12 13:40`, `13:40` of today, RFC 3339, or `2h` for
+    /// two hours ago.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Ok(at) = text.parse() {
             return Ok(Self::At(at));
@@ -37,9 +39,12 @@ impl When {
         if let Ok(date) = text.parse::<Date>() {
             return Ok(Self::Local(date.into()));
         }
+        if let Ok(time) = text.parse() {
+            return Ok(Self::Today(time));
+        }
         humantime::parse_duration(text).map(Self::Ago).map_err(|_| {
-            "not a time: give one such as 2026-03-12, \"2026-03-12 13:40\", \
-             2026-03-12T13:40:34Z, or 2h for two hours ago"
+            "not a time: give one such as 2026-03-12, \"2026-03-12 13:40\", 13:40 for \
+             today, 2026-03-12T13:40:34Z, or 2h for two hours ago"
                 .to_owned()
         })
     }
@@ -48,17 +53,24 @@ impl When {
     pub fn resolve(self, zone: &TimeZone) -> Result<i64> {
         Ok(match self {
             Self::At(at) => at.as_microsecond(),
-            Self::Local(local) => zone
-                .to_timestamp(local)
-                .with_context(|| {
-                    format!("the time {local} does not exist in this time zone (clock change)")
-                })?
-                .as_microsecond(),
+            Self::Local(local) => moment(local, zone)?,
+            Self::Today(time) => {
+                let today = Timestamp::from_microsecond(now())?;
+                moment(zone.to_datetime(today).date().to_datetime(time), zone)?
+            }
             Self::Ago(ago) => {
                 now().saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX))
             }
         })
     }
+}
+
+/// A time of a zone, in microseconds since 1970.
+fn moment(local: DateTime, zone: &TimeZone) -> Result<i64> {
+    let at = zone.to_timestamp(local).with_context(|| {
+        format!("the time {local} does not exist in this time zone (clock change)")
+    })?;
+    Ok(at.as_microsecond())
 }
 
 /// This moment, in microseconds since 1970.
@@ -115,9 +127,20 @@ mod tests {
             When::parse("2026-03-12T13:40:34+01:00"),
             Ok(When::At("2026-03-12T12:40:34Z".parse().unwrap()))
         );
-        for bad in ["", "yesterday", "2026-13-01", "13:40"] {
+        for bad in ["", "yesterday", "2026-13-01", "25:40"] {
             assert!(When::parse(bad).unwrap_err().contains("2h"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_time_without_a_day_is_of_today() {
+        let zone = TimeZone::get("Asia/Kathmandu").unwrap();
+        let at = When::parse("13:40").unwrap().resolve(&zone).unwrap();
+        let local = |micros| zone.to_datetime(Timestamp::from_microsecond(micros).unwrap());
+        assert_eq!(local(at).time().to_string(), "13:40:00");
+        let days = local(now()).date().until(local(at).date()).unwrap();
+        // Midnight may have passed.
+        assert!((-1..=0).contains(&days.get_days()), "{days}");
     }
 
     #[test]

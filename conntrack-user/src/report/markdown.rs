@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many points of time the table has at most.
-const POINTS: usize = 40;
+const POINTS: i64 = 40;
 
 /// Writes a report.
 pub fn markdown(report: &Report) -> String {
@@ -60,7 +60,7 @@ fn timeline(report: &Report) -> String {
         .map(|(name, packets)| format!("- {}: {}", text(reason(name)), number(packets)));
     let sums: Vec<String> = sums.collect();
     let of = timeline.netns_name.as_deref().unwrap_or("unknown");
-    let points = table(&outline::points(report, &coarser(&timeline.points, POINTS)));
+    let points = table(&outline::points(&coarser(timeline, POINTS)));
     let sums = if sums.is_empty() {
         "Nothing was refused in this time.".to_owned()
     } else {

@@ -48,23 +48,48 @@ fn point(point: &digest::Point) -> Point {
     }
 }
 
-/// Adds neighbouring points up, so that there are so many at most. Sums stay exact.
-pub(super) fn coarser(points: &[Point], most: usize) -> Vec<Point> {
-    let together = points.len().div_ceil(most.max(1)).max(1);
-    let each = points.chunks(together).filter_map(|points| {
-        let (first, rest) = points.split_first()?;
-        Some(rest.iter().fold(first.clone(), |mut sum, next| {
-            sum.refused += next.refused;
-            sum.evicted += next.evicted;
-            sum.entries = sum.entries.max(next.entries);
-            sum.max = next.max.or(sum.max);
-            for (reason, packets) in &next.drops {
-                *sum.drops.entry(reason.clone()).or_default() += packets;
-            }
-            sum
-        }))
-    });
-    each.collect()
+/// The same with longer points, so that there are so many at most. Sums stay exact.
+pub(super) fn coarser(timeline: &Timeline, most: i64) -> Timeline {
+    let points = &timeline.points;
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return timeline.clone();
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "whole numbers")]
+    let width = ((timeline.point_seconds * 1000.0) as i64).max(1);
+    let span = (last.wall - first.wall) / width + 1;
+    let together = (span + most - 1) / most;
+    let mut longer: Vec<Point> = Vec::new();
+    for point in points {
+        let begin = point.wall - (point.wall - first.wall) % (width * together);
+        match longer.last_mut() {
+            Some(sum) if sum.wall == begin => sum.add(point),
+            _ => longer.push(Point {
+                time: time(begin),
+                wall: begin,
+                ..point.clone()
+            }),
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few days at most")]
+    let point_seconds = timeline.point_seconds * together as f64;
+    Timeline {
+        point_seconds,
+        points: longer,
+        ..timeline.clone()
+    }
+}
+
+impl Point {
+    /// Takes in the next one.
+    fn add(&mut self, next: &Self) {
+        self.refused += next.refused;
+        self.evicted += next.evicted;
+        self.entries = self.entries.max(next.entries);
+        self.max = next.max.or(self.max);
+        for (reason, packets) in &next.drops {
+            *self.drops.entry(reason.clone()).or_default() += packets;
+        }
+    }
 }
 
 fn events(evidence: &Evidence) -> Vec<Event> {

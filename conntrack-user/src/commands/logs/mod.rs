@@ -23,7 +23,7 @@ use rustix::system::uname;
 
 use crate::{
     commands::{
-        bar::Bar,
+        bar::Files,
         daemon,
         logs::{names::Names, report::LogReport},
     },
@@ -53,7 +53,7 @@ pub struct Options {
 /// Searches the logs and prints what they say.
 pub fn run(options: &Options) -> Result<()> {
     let zone = time::zone(options.root.as_deref())?;
-    let mut progress = Bar::default();
+    let mut progress = Files::default();
     let reader = Reader::new(&options.request, zone.clone(), &mut progress)?;
     let summary = read(options, reader)?;
     let is_own = is_own(options, &summary);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     commands::logs::report::{Burst, LogReport, Recorded},
-    say::reason::reason_name,
+    say::{number, reason::reason_name},
     store::{Reader, exact::Exact, failure::Failure},
 };
 
@@ -31,11 +31,34 @@ pub(super) fn set_beside(report: &mut LogReport, file: &Path, is_of: impl Fn(&st
         return;
     }
     match counted(&mut report.bursts, file, is_of) {
-        Ok(()) | Err(Failure::Missing(_)) => {}
+        Ok(()) => {
+            let contradictions = report.bursts.iter().filter_map(contradiction);
+            report.warnings.extend(contradictions);
+        }
+        Err(Failure::Missing(_)) => {}
         Err(failure) => report.warnings.push(format!(
             "cannot read the exact counts that ctdrop has recorded: {failure}"
         )),
     }
+}
+
+/// What is said if the log shows more packets than were recorded.
+fn contradiction(burst: &Burst) -> Option<String> {
+    let recorded = burst.recorded.as_ref()?;
+    let shown = burst.drops.at_least;
+    (recorded.packets < shown).then(|| {
+        format!(
+            "the log shows {} at {}, but ctdrop recorded {} from {} to {}: these lines are of \
+             another host or time, or ctdrop did not see all packets (ctdrop report --since {} \
+             shows gaps)",
+            number::counted(shown, "packet"),
+            burst.first,
+            number::number(recorded.packets),
+            recorded.since,
+            recorded.until,
+            recorded.since
+        )
+    })
 }
 
 fn counted(bursts: &mut [Burst], file: &Path, is_of: impl Fn(&str) -> bool) -> Result<(), Failure> {

@@ -140,8 +140,14 @@ fn recorded(report: &LogReport, zone: &TimeZone) -> Vec<String> {
             (false, false) => format!("{} to {} packets", number(at_least), number(at_most)),
         };
         format!(
-            "  {}: the kernel's log shows {shown}; ctdrop recorded exactly {}",
+            "  {}: the kernel's log shows {shown}; ctdrop recorded {}{}",
             local(&burst.first, zone),
+            // Both cannot be right: a warning says so.
+            if recorded.packets < at_least {
+                "only "
+            } else {
+                "exactly "
+            },
             number(recorded.packets)
         )
     });

@@ -1,21 +1,26 @@
 //! `ctdrop report`: an incident or a time, as a page for people or as data.
 
 mod file;
-mod progress;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
 
 use crate::{
-    commands::report::progress::Progress,
+    commands::bar::Bar,
     logs::time::{When, zone},
     report::{
         Evidence, margin, markdown::markdown, model::Report, page::page, redact::Mask, report,
         width,
     },
     say::{clock, stdout},
-    store::{Reader, digest::Asked, incident::Incident, is_part_of},
+    store::{
+        Reader,
+        digest::{Asked, Digest},
+        incident::Incident,
+        is_part_of,
+    },
 };
 
 /// What is asked for.
@@ -95,7 +100,7 @@ fn gather(reader: &Reader, options: &Options) -> Result<Evidence> {
     let (incident, wall) = match options.of {
         Of::Last | Of::Incident(_) => {
             let incident = incident(reader, options)?;
-            let wall = time_of(&incident);
+            let wall = time_of(&incident, Timestamp::now().as_millisecond());
             (Some(incident), wall)
         }
         Of::Time { since, until } => (None, range(reader, options, since, until)?),
@@ -106,15 +111,13 @@ fn gather(reader: &Reader, options: &Options) -> Result<Evidence> {
         netns: incident.as_ref().map(|incident| incident.netns),
         width,
     };
-    let mut progress = Progress::new();
-    let digest = reader.digest(&asked, &mut |part| progress.note(part))?;
-    drop(progress);
+    let digest = digest(reader, &asked)?;
     let mut record = reader.happened(wall.0..=wall.1)?;
     if let Some(incident) = &incident {
         record.incidents.retain(|it| it.id == incident.id);
         record.censuses.retain(|it| it.incident == incident.id);
     } else if digest.points.is_empty() && record.incidents.is_empty() {
-        bail!(nothing_between(reader, options, wall)?);
+        bail!(nothing(reader, options, &between(wall))?);
     }
     Ok(Evidence {
         now: clock::now(),
@@ -125,6 +128,19 @@ fn gather(reader: &Reader, options: &Options) -> Result<Evidence> {
         record,
         runs: reader.runs(wall.0..=wall.1)?,
     })
+}
+
+/// Adds the time up, and shows how far that is.
+fn digest(reader: &Reader, asked: &Asked) -> Result<Digest> {
+    let template = "reading the evidence {wide_bar} {percent} %, {eta} left";
+    let mut bar = Bar::new(template, "", Some(1000));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 1"
+    )]
+    let mut reached = |part: f64| bar.reached((part * 1000.0) as u64);
+    Ok(reader.digest(asked, &mut reached)?)
 }
 
 /// The incident that is asked for.
@@ -145,8 +161,8 @@ fn incident(reader: &Reader, options: &Options) -> Result<Incident> {
     }
 }
 
-/// The time of an incident, with some before and after it.
-fn time_of(incident: &Incident) -> (i64, i64) {
+/// The time of an incident, with some before and after it, but nothing that is to come.
+fn time_of(incident: &Incident, now: i64) -> (i64, i64) {
     let from = incident.opened.wall;
     let closed = incident
         .closed
@@ -154,7 +170,8 @@ fn time_of(incident: &Incident) -> (i64, i64) {
     // Of a clock that was set back, both are to be seen.
     let to = closed.max(incident.last.wall).max(from);
     let margin = margin(from, to);
-    (from.saturating_sub(margin), to.saturating_add(margin))
+    let end = to.saturating_add(margin).min(now.max(to));
+    (from.saturating_sub(margin), end)
 }
 
 /// The time that is asked for.
@@ -187,25 +204,33 @@ fn range(
     }
     let wall = (since.unwrap_or(first), until.unwrap_or(last));
     if wall.0 > last || wall.1 < first {
-        bail!(nothing_between(reader, options, wall)?);
+        let when = match (since, until) {
+            (Some(since), None) => format!("after {}", clock::of_millis(since)),
+            (None, Some(until)) => format!("before {}", clock::of_millis(until)),
+            _ => between(wall),
+        };
+        bail!(nothing(reader, options, &when)?);
     }
     // What is before or after all evidence would only be empty.
     Ok((wall.0.max(first.saturating_sub(60_000)), wall.1.min(last)))
 }
 
-fn nothing_between(reader: &Reader, options: &Options, wall: (i64, i64)) -> Result<String> {
+fn between((from, to): (i64, i64)) -> String {
+    format!(
+        "from {} to {}",
+        clock::of_millis(from),
+        clock::of_millis(to)
+    )
+}
+
+/// What is said of a time without evidence.
+fn nothing(reader: &Reader, options: &Options, when: &str) -> Result<String> {
     let there = match reader.extent()? {
-        Some((first, last)) => format!(
-            "this file has evidence from {} to {}",
-            clock::of_millis(first),
-            clock::of_millis(last)
-        ),
+        Some(extent) => format!("this file has evidence {}", between(extent)),
         None => "this file has no evidence".to_owned(),
     };
     Ok(format!(
-        "no evidence from {} to {} in {}: {there}",
-        clock::of_millis(wall.0),
-        clock::of_millis(wall.1),
+        "no evidence {when} in {}: {there}",
         options.file.display()
     ))
 }

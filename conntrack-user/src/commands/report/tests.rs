@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-use super::{Format, Of, Options, run};
+use super::{Format, Of, Options, run, time_of};
 use crate::{
     logs::time::When,
     store::{
@@ -112,6 +112,7 @@ fn a_time_that_cannot_be_is_said_with_what_there_is() {
     let early = time("2023-11-14T23:00:00Z", Some("2023-11-14T22:00:00Z"));
     place.assert_fails(early, "must be earlier than --until");
     let none = time("2024-01-01T00:00:00Z", None);
+    place.assert_fails(none, "no evidence after 2024-01-01T00:00:00Z in");
     place.assert_fails(
         none,
         "this file has evidence from 2023-11-14T22:13:21Z to 2023-11-14T22:13:25Z",
@@ -150,4 +151,22 @@ fn a_file_that_is_no_evidence_stays_as_it_is() {
     let file = place.directory.path().join("ctdrop.db");
     fs::write(&file, "no database at all".repeat(300)).unwrap();
     place.assert_fails(Of::Last, "is not a ctdrop evidence database");
+}
+
+#[test]
+fn a_report_does_not_reach_into_the_future() {
+    let at = |wall| Moment {
+        boot: 1,
+        wall,
+        mono: wall,
+    };
+    let incident = Incident {
+        opened: at(1_000_000),
+        last: at(1_500_000),
+        ..Incident::default()
+    };
+    assert_eq!(time_of(&incident, 9_000_000), (940_000, 1_560_000));
+    assert_eq!(time_of(&incident, 1_530_000).1, 1_530_000);
+    // The clock was set back.
+    assert_eq!(time_of(&incident, 700_000).1, 1_500_000);
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     commands::{
-        bar::Bar,
+        bar::Files,
         who::{
             report::{Context, NamespaceReport, Seen},
             saved_file::SavedFile,
@@ -63,7 +63,7 @@ fn report(name: &str, content: Content, filter: &Filter, top: usize) -> Result<N
         keys: MANY_KEYS,
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut progress = Bar::default();
+    let mut progress = Files::default();
     progress.begin(name, content.bytes().map(|bytes| bytes.len() as u64));
     let (sums, reading) =
         saved::add_up(content, threads, filter, circumstances, true, &mut progress);

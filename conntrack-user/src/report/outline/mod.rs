@@ -13,7 +13,7 @@ mod why;
 pub(super) use self::{
     block::{Block, Column, Table},
     outside::{sentence, shown},
-    timeline::{lane, limit, points},
+    timeline::{each, lane, limit, points},
 };
 use crate::report::{model::Report, sentences::moment};
 

@@ -1,8 +1,10 @@
 //! The timeline as blocks, and its points as a table.
 
+use std::time::Duration;
+
 use crate::{
     report::{
-        model::{Event, Lane, Point, Report},
+        model::{Event, Lane, Report, Timeline},
         outline::block::{Block, Column, Table, columns, table},
         sentences::{self, moment},
     },
@@ -52,9 +54,14 @@ pub(in crate::report) const fn lane(kind: Lane) -> &'static str {
     }
 }
 
+/// The length of a point in words.
+pub(in crate::report) fn each(timeline: &Timeline) -> String {
+    let seconds = Duration::from_secs_f64(timeline.point_seconds.clamp(0.0, 1e12));
+    humantime::format_duration(seconds).to_string()
+}
+
 /// The points as a table: what the charts show.
-pub(in crate::report) fn points(report: &Report, points: &[Point]) -> Table {
-    let timeline = &report.timeline;
+pub(in crate::report) fn points(timeline: &Timeline) -> Table {
     let reasons: Vec<&String> = timeline.drops.keys().collect();
     let mut heads = columns(&["from", "#refused"]);
     // One reason is all that is refused.
@@ -64,7 +71,7 @@ pub(in crate::report) fn points(report: &Report, points: &[Point]) -> Table {
         numeric: true,
     }));
     heads.extend(columns(&["#evicted", "#most entries", "#limit"]));
-    let rows = points.iter().map(|point| {
+    let rows = timeline.points.iter().map(|point| {
         let mut row = vec![moment(&point.time), number(point.refused)];
         let drops = apart.iter().map(|name| point.drops.get(*name).copied());
         row.extend(drops.map(|packets| number(packets.unwrap_or(0))));
@@ -74,7 +81,10 @@ pub(in crate::report) fn points(report: &Report, points: &[Point]) -> Table {
         row
     });
     Table {
-        caption: "Refused packets, evicted entries, and entries against the limit".to_owned(),
+        caption: format!(
+            "Refused packets, evicted entries, and entries against the limit, in rows of {}",
+            each(timeline)
+        ),
         columns: heads,
         rows: rows.collect(),
     }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use crate::{
     report::{
         model::{Event, Lane, Point, Report, Timeline},
-        outline::{self, shown},
+        outline::{self, each, shown},
         sentences::{moment, most_first, reason},
     },
     say::number::{counted, number, optional},
@@ -150,12 +150,6 @@ fn entries(timeline: &Timeline) -> Markup {
             path.limit d=(line) {}
         },
     )
-}
-
-/// The length of a point in words.
-fn each(timeline: &Timeline) -> String {
-    let seconds = std::time::Duration::from_secs_f64(timeline.point_seconds.clamp(0.0, 1e12));
-    humantime::format_duration(seconds).to_string()
 }
 
 fn strip(id: &str, caption: &str, description: &str, inside: &Markup) -> Markup {

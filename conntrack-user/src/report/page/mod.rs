@@ -86,10 +86,12 @@ fn figures(report: &Report) -> Markup {
         .rev()
         .find_map(|point| point.max);
     let of = format!("entries at most; limit {}", outline::limit(max));
+    // The store does not tell these by namespace.
+    let whole_host = incident.map_or("", |_| ", on the whole host");
     html! {
         ul.figures {
             li { strong { (number(refused)) } " packets refused" }
-            li { strong { (number(report.victims.new_flows)) } " flows refused for the first time" }
+            li { strong { (number(report.victims.new_flows)) } " flows refused for the first time" (whole_host) }
             li { strong { (number(report.method.log.lines)) } " lines about a full table in the kernel's log" }
             li { strong { (optional(entries.max())) } " " (of) }
         }
@@ -136,7 +138,7 @@ fn timeline(report: &Report) -> Markup {
         (chart::charts(report))
         details {
             summary { "The numbers of these charts as a table: " (number(rows)) " rows" }
-            div.points { (table(&outline::points(report, &timeline.points))) }
+            div.points { (table(&outline::points(timeline))) }
         }
     }
 }

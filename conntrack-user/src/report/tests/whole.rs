@@ -134,15 +134,27 @@ fn the_numbers_of_the_charts_are_those_of_json() {
 
 #[test]
 fn coarser_points_have_the_same_sums() {
-    let points = made().timeline.points;
+    let timeline = made().timeline;
     for most in [1, 7, 29, 30, 1000] {
-        let fewer = coarser(&points, most);
-        assert!(fewer.len() <= most);
+        let fewer = coarser(&timeline, most).points;
+        assert!(i64::try_from(fewer.len()).unwrap() <= most);
         let sum: u64 = fewer.iter().map(|point| point.refused).sum();
         assert_eq!(sum, 3000);
         let full: u64 = fewer.iter().map(|point| point.drops["table_full"]).sum();
         assert_eq!(full, 1800);
     }
+}
+
+#[test]
+fn coarser_points_are_of_one_length_where_there_is_no_evidence_between() {
+    let mut timeline = made().timeline;
+    let length = timeline.point_seconds;
+    timeline.points.drain(3..25);
+    let fewer = coarser(&timeline, 10);
+    assert_eq!(fewer.point_seconds.to_bits(), (length * 3.0).to_bits());
+    let first = fewer.points[0].wall;
+    let places = fewer.points.iter().map(|point| (point.wall - first) / 3000);
+    assert_eq!(places.collect::<Vec<_>>(), [0, 8, 9]);
 }
 
 #[test]

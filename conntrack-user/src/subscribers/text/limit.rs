@@ -22,7 +22,9 @@ pub(in crate::subscribers) fn at_start(header: &Header) -> String {
         .map_or_else(|| "unknown entries".to_owned(), counted_entries);
     let used = match &header.only {
         Some(only) => format!("{entries} in {} now", plain(&only.netns_name)),
-        None if header.fullest.is_empty() => format!("{entries} here now"),
+        None if header.fullest.is_empty() => {
+            format!("{entries} in the network namespace of ctdrop")
+        }
         None => most(&header.fullest, limits.max),
     };
     format!(

@@ -63,6 +63,20 @@ fn a_burst_has_its_exact_count_if_all_of_it_was_recorded() {
 }
 
 #[test]
+fn a_log_that_shows_more_than_was_recorded_is_a_warning() {
+    let (_directory, file) = recorded_of_gateway((1..=120).map(|end| (end, 0)));
+    let report = beside(&file, true);
+    let last = report.warnings.last().unwrap();
+    assert!(
+        last.starts_with("the log shows 2 packets at 2023-11-14T22:14")
+            && last.contains("recorded 0"),
+        "{last}"
+    );
+    let text = text::report(&report, &TimeZone::UTC).join("\n");
+    assert!(text.contains("ctdrop recorded only 0"), "{text}");
+}
+
+#[test]
 fn no_evidence_is_nothing_and_damaged_evidence_a_warning() {
     let warnings = report().warnings;
     let report = beside(Path::new("/nonexistent/ctdrop.db"), true);

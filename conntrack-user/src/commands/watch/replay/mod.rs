@@ -5,26 +5,31 @@
 
 mod header;
 mod programme;
-mod progress;
 mod sum;
 #[cfg(test)]
 mod tests;
 mod translate;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Result, bail, ensure};
 use tokio::time;
 
 use crate::{
-    commands::watch::{
-        options::{Options, Replay, Speed},
-        replay::{
-            header::Losses,
-            programme::{Item, Programme},
-            progress::Bar,
-            sum::Sum,
-            translate::{Context, Translator},
+    commands::{
+        bar::Bar,
+        watch::{
+            options::{Options, Replay, Speed},
+            replay::{
+                header::Losses,
+                programme::{Item, Programme},
+                sum::Sum,
+                translate::{Context, Translator},
+            },
         },
     },
     engine::{
@@ -133,9 +138,15 @@ impl<'a> Player<'a> {
         self.tell(Update::Started(Box::new(header))).await;
         self.sum.lacks(Losses::of(run));
         let items = std::mem::take(&mut self.programme.items);
-        let mut bar = Bar::new(items.len());
-        for item in items {
-            bar.advance();
+        // On a terminal the replay itself is seen.
+        let mut bar = (!io::stdout().is_terminal()).then(|| {
+            let template = "replayed {wide_bar} {percent} %, {eta} left";
+            Bar::new(template, "", u64::try_from(items.len()).ok())
+        });
+        for (done, item) in (1..).zip(items) {
+            if let Some(bar) = &mut bar {
+                bar.reached(done);
+            }
             match item {
                 Item::Interval(mark) => self.interval(mark).await?,
                 Item::Gap(gap) => {
