@@ -34,8 +34,8 @@ pub(crate) struct Options {
     /// repeated
     #[arg(long = "kernel", value_name = "NAME")]
     kernels: Vec<String>,
-    /// Run every scenario with every backend (takes 50 % longer); by default only a
-    /// few run with a second backend or --arm auto
+    /// Run every scenario on every kernel with every backend (takes more than twice as
+    /// long); by default only the oldest and the newest kernel have all of them
     #[arg(long)]
     all: bool,
     /// Only tests with this text in their name, such as `6.12::boots`

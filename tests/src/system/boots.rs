@@ -9,7 +9,7 @@ use crate::vm::DiskGuest;
 pub(super) static BOOTS: Story = Story {
     name: "boots",
     about: "a disk boots without a failed unit, and keeps over a reboot what was written",
-    once: false,
+    once: true,
     files: &[("/etc/before", "before\n")],
     run,
 };

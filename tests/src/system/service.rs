@@ -17,7 +17,7 @@ use crate::vm::DiskGuest;
 pub(super) static RESTART: Story = Story {
     name: "service_restart",
     about: "a restart of iptables loses the limit, unless its script is told to load it",
-    once: false,
+    once: true,
     files: &[
         DROP_IN,
         MODULES_LOAD,

@@ -15,7 +15,7 @@ use crate::vm::{DiskGuest, File};
 pub(super) static SPELLING: Story = Story {
     name: "spelling",
     about: "aliases, slashes, dashes, masks: status takes the line that systemd and procps take",
-    once: false,
+    once: true,
     files: &[MODULES_LOAD],
     run,
 };

@@ -23,10 +23,20 @@ pub struct Kernel {
     /// The backends to be tried: first the one that ctdrop
     /// must choose by itself, then those it must use when told to.
     pub backends: &'static [Backend],
-    /// Whether everything is tried there by default. Of two kernels with the same drop paths
-    /// and the same backend, the other has the scenarios in which packets are held against
-    /// the counters.
-    pub whole: bool,
+    /// What is tried there by default.
+    pub tried: Tried,
+}
+
+/// Which scenarios are tried on a kernel by default. Of kernels with the same drop paths and
+/// the same backend only the newest has them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// Those that each backend has, in which packets are lost on every path.
+    Paths,
+    /// Those in which packets are held against the counters.
+    Counts,
+    /// All, those of every path with each backend and with programs attached by pressure.
+    All,
 }
 
 /// All kernels, oldest first.
@@ -36,21 +46,21 @@ pub const ALL: &[Kernel] = &[
         suite: "bullseye",
         package: "linux-image-amd64",
         backends: &[Kprobe],
-        whole: true,
+        tried: Tried::All,
     },
     Kernel {
         name: "6.1",
         suite: "bookworm",
         package: "linux-image-amd64",
         backends: &[Fexit],
-        whole: false,
+        tried: Tried::Paths,
     },
     Kernel {
         name: "6.12",
         suite: "bookworm",
         package: "linux-image-6.12-amd64",
         backends: &[Fexit, Kprobe],
-        whole: true,
+        tried: Tried::Counts,
     },
     // No package here stands for a series: the newest kernel of the suite.
     Kernel {
@@ -58,7 +68,7 @@ pub const ALL: &[Kernel] = &[
         suite: "trixie-backports",
         package: "linux-image-amd64",
         backends: &[Fexit, Kprobe],
-        whole: true,
+        tried: Tried::All,
     },
 ];
 
@@ -113,21 +123,24 @@ pub fn targets() -> impl Iterator<Item = Target> {
 }
 
 impl Target {
-    /// Whether a scenario is tried there: `all` of them, or where packets are held
-    /// against the counters, and whatever else only on the backend that ctdrop reaches
-    /// by itself, with programs always attached.
+    /// Whether a scenario is tried there: `all` of them, or what is chosen for the kernel.
     pub fn fits(&self, scenario: &Scenario, all: bool) -> bool {
         let second_look = self.auto || self.is_forced();
-        let chosen = match scenario.auto {
-            Auto::No => !self.auto && (all || !second_look),
-            Auto::OneBackend => !(self.auto && self.is_forced()) && (all || !second_look),
-            Auto::EachBackend => all || !(self.auto && self.is_forced()),
+        let twice_over = self.auto && self.is_forced();
+        let there_is = match scenario.auto {
+            Auto::No => !self.auto,
+            Auto::OneBackend => !twice_over,
+            Auto::EachBackend => true,
         };
-        let holds_counts = scenario.auto != Auto::No;
+        let chosen = match self.kernel.tried {
+            Tried::Paths => scenario.auto == Auto::EachBackend && !second_look,
+            Tried::Counts => scenario.auto != Auto::No && !second_look,
+            Tried::All => !second_look || scenario.auto == Auto::EachBackend && !twice_over,
+        };
         let newest = Some(self.kernel) == ALL.last();
         scenario.backends.contains(&self.backend)
-            && chosen
-            && (all || self.kernel.whole || holds_counts)
+            && there_is
+            && (all || chosen)
             && !(scenario.once && (self.is_forced() || !(all || newest)))
     }
 }
@@ -149,17 +162,23 @@ mod tests {
     #[test]
     fn a_second_look_is_short_unless_all_is_asked_for() {
         use crate::scenario::{
-            command::who::WHO, life::churn::CPU_HOTPLUG, refusal::table_full::TABLE_FULL,
+            command::who::WHO,
+            life::churn::CPU_HOTPLUG,
+            refusal::{eviction::EVICTION, table_full::TABLE_FULL},
         };
         let fits = |name, scenario, all| find(name).unwrap().fits(scenario, all);
-        assert!(fits("6.12", &CPU_HOTPLUG, false));
-        assert!(!fits("6.12-kprobe", &CPU_HOTPLUG, false));
-        assert!(fits("6.12-kprobe", &CPU_HOTPLUG, true));
-        assert!(fits("6.12-kprobe", &TABLE_FULL, false));
-        assert!(!fits("6.12-kprobe-auto", &TABLE_FULL, false));
-        assert!(fits("6.12-kprobe-auto", &TABLE_FULL, true));
-        assert!(!fits("6.1", &CPU_HOTPLUG, false) && fits("6.1", &CPU_HOTPLUG, true));
-        assert!(fits("6.1", &TABLE_FULL, false));
+        assert!(fits("backports", &CPU_HOTPLUG, false));
+        assert!(!fits("backports-kprobe", &CPU_HOTPLUG, false));
+        assert!(fits("backports-kprobe", &CPU_HOTPLUG, true));
+        assert!(fits("backports-kprobe", &TABLE_FULL, false));
+        assert!(!fits("backports-kprobe-auto", &TABLE_FULL, false));
+        assert!(fits("backports-kprobe-auto", &TABLE_FULL, true));
+        assert!(!fits("6.12", &CPU_HOTPLUG, false) && fits("6.12", &CPU_HOTPLUG, true));
+        assert!(fits("6.12", &EVICTION, false) && !fits("6.1", &EVICTION, false));
+        assert!(fits("6.1", &EVICTION, true) && fits("6.1", &TABLE_FULL, false));
+        assert!(!fits("6.12-kprobe", &TABLE_FULL, false));
+        assert!(!fits("6.12-auto", &TABLE_FULL, false));
+        assert!(fits("6.12-auto", &TABLE_FULL, true));
         assert!(fits("backports", &WHO, false) && !fits("6.1", &WHO, false));
         assert!(fits("6.1", &WHO, true) && !fits("6.12-kprobe", &WHO, true));
     }

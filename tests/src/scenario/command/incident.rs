@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -84,8 +84,11 @@ fn six_tables(machine: &Machine) -> Result<()> {
             filling,
             culprit,
         };
-        while_full(&host, &entries, || verdicts(machine, &host, &expected))
-            .with_context(|| format!("on {name}"))?;
+        let full = Full {
+            netns: &host,
+            entries: &entries,
+        };
+        verdicts(machine, &full, &expected).with_context(|| format!("on {name}"))?;
         helps(machine, &host, &entries).with_context(|| format!("on {name}"))?;
     }
     in_use(machine, &host).context("on connections in use")?;
@@ -93,22 +96,33 @@ fn six_tables(machine: &Machine) -> Result<()> {
     in_a_container(machine).context("on a container")
 }
 
-/// Fills a table and does something with it; once more if the kernel's garbage collector
-/// made room meanwhile, as it does in a table over 95 % whose entries nothing has answered
-/// (`net/netfilter/nf_conntrack_core.c: gc_worker`).
-fn while_full(netns: &Netns, entries: &[Entry], what: impl Fn() -> Result<()>) -> Result<()> {
-    const TIMES: u32 = 5;
-    let mut outcome = Ok(());
-    for _ in 0..TIMES {
-        fill(netns, entries)?;
-        outcome = what();
-        let left = usize::try_from(netns.entries()?)?;
-        if outcome.is_ok() || left >= entries.len() {
-            break;
+/// A full table of a namespace.
+struct Full<'a> {
+    netns: &'a Netns,
+    /// What fills it; nothing if that is not to be made anew.
+    entries: &'a [Entry],
+}
+
+impl Full<'_> {
+    /// Fills the table and asks something about it; once more if the kernel's garbage
+    /// collector made room meanwhile, as it does in a table over 95 % whose entries nothing
+    /// has answered (`net/netfilter/nf_conntrack_core.c: gc_worker`).
+    fn ask(&self, what: impl Fn() -> Result<Value>) -> Result<Value> {
+        const TIMES: u32 = 5;
+        if self.entries.is_empty() {
+            return what();
         }
-        println!("{left} of {} entries are left", entries.len());
+        for _ in 0..TIMES {
+            fill(self.netns, self.entries)?;
+            let said = what();
+            let left = usize::try_from(self.netns.entries()?)?;
+            if left >= self.entries.len() {
+                return said;
+            }
+            println!("{left} of {} entries are left", self.entries.len());
+        }
+        bail!("the kernel made room {TIMES} times")
     }
-    outcome
 }
 
 /// Connections in use under a policy of ten minutes fill the host's table.
@@ -122,7 +136,11 @@ fn in_use(machine: &Machine, host: &Netns) -> Result<()> {
         filling: "honest_load",
         culprit: None,
     };
-    verdicts(machine, host, &expected)?;
+    let full = Full {
+        netns: host,
+        entries: &[],
+    };
+    verdicts(machine, &full, &expected)?;
     connections.end()?;
     host.nft("delete table ip live")
 }
@@ -132,23 +150,29 @@ fn in_a_container(machine: &Machine) -> Result<()> {
     let netns = Netns::create("incident-box")?;
     netns.nft(TRACK)?;
     let entries = honest();
-    fill(&netns, &entries)?;
+    let full = Full {
+        netns: &netns,
+        entries: &entries,
+    };
     let expected = Expected {
         kind: "noisy_namespace",
         filling: "honest_load",
         culprit: None,
     };
-    verdicts(machine, &netns, &expected)?;
+    verdicts(machine, &full, &expected)?;
     helps(machine, &netns, &entries)
 }
 
 /// Asks each command, and compares.
-fn verdicts(machine: &Machine, netns: &Netns, expected: &Expected) -> Result<()> {
-    let mut said = BTreeMap::new();
-    said.insert("who", said_by(machine, &["who", "--netns", netns.name()])?);
-    said.insert("status", said_by(machine, &["status"])?);
-    said.insert("fix", said_by(machine, &["fix", "--dry-run"])?);
-    said.insert("watch --fix plan", planned(machine, netns)?);
+fn verdicts(machine: &Machine, full: &Full<'_>, expected: &Expected) -> Result<()> {
+    let netns = full.netns;
+    let ask = |arguments: &[&str]| full.ask(|| said_by(machine, arguments));
+    let said = BTreeMap::from([
+        ("who", ask(&["who", "--netns", netns.name()])?),
+        ("status", ask(&["status"])?),
+        ("fix", ask(&["fix", "--dry-run"])?),
+        ("watch --fix plan", full.ask(|| planned(machine, netns))?),
+    ]);
     for (command, incident) in &said {
         ensure!(
             incident["kind"] == expected.kind && incident["filling"]["kind"] == expected.filling,
