@@ -4,9 +4,14 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::{build, host, needs::Purpose, setup};
+use crate::{build, cargo, host, needs::Purpose, setup};
 
 use super::section;
+
+const STORE: &str = "\
+\n| evidence | intervals | read for a report |
+| --- | --- | --- |
+";
 
 const HEAD: &str = "\
 | flows | observer | refused packets/s | of a processor | most memory | written |
@@ -30,10 +35,29 @@ pub(super) fn bench() -> Result<()> {
         "the measurement failed: {text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    let tables = [HEAD, &rows(&text)?, STORE, &rows(&read()?)?].concat();
+    print!("{tables}");
+    section::write("daemon", &tables)
+}
+
+/// How long a report reads a full store, as a test that makes one tells.
+fn read() -> Result<String> {
+    let mut test = cargo::cargo()?;
+    test.args(["test", "--release", "--package", "conntrack-user", "--lib"])
+        .args(["a_full_store_is_read", "--", "--ignored", "--nocapture"]);
+    let output = test.output()?;
+    ensure!(
+        output.status.success(),
+        "the test of a full store failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The rows of tables in an output.
+fn rows(text: &str) -> Result<String> {
     let rows = text.lines().filter(|line| line.starts_with('|'));
     let rows: String = rows.flat_map(|line| [line, "\n"]).collect();
     ensure!(!rows.is_empty(), "the measurement printed no figures");
-    let table = HEAD.to_owned() + &rows;
-    print!("{table}");
-    section::write("daemon", &table)
+    Ok(rows)
 }

@@ -15,7 +15,7 @@ use crate::store::{
 const MIB: u64 = 1 << 20;
 
 #[test]
-fn thirty_days_fit_and_are_found_at_once() {
+fn thirty_days_fit_and_are_found() {
     let bounds = Bounds {
         bytes: 16 * MIB,
         ..Bounds::default()
@@ -38,7 +38,6 @@ fn thirty_days_fit_and_are_found_at_once() {
     }
     assert!(most <= bounds.bytes, "{most}");
     let reader = Reader::open(&stage.path()).unwrap();
-    let began = Instant::now();
     let incidents = reader.incidents().unwrap();
     assert_eq!(incidents.len(), 30);
     let refused: u64 = incidents.iter().map(|incident| incident.refused).sum();
@@ -54,11 +53,6 @@ fn thirty_days_fit_and_are_found_at_once() {
             .map(|interval| interval.refused)
             .sum::<u64>(),
         last.refused
-    );
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
     );
     // The first incident is coarser by now, and as exact.
     let first = &incidents[0];
@@ -77,9 +71,8 @@ fn thirty_days_fit_and_are_found_at_once() {
     assert!(record.intervals.len() < 10, "{}", record.intervals.len());
 }
 
-/// Everything that a report of all evidence asks for, and how long that takes.
-fn read_all(reader: &Reader) -> (Digest, Duration) {
-    let began = Instant::now();
+/// Everything that a report of all evidence asks for.
+fn read_all(reader: &Reader) -> Digest {
     let wall = reader.extent().unwrap().unwrap();
     let asked = Asked {
         wall,
@@ -89,7 +82,7 @@ fn read_all(reader: &Reader) -> (Digest, Duration) {
     let digest = reader.digest(&asked, &mut |_| ()).unwrap();
     reader.happened(wall.0..=wall.1).unwrap();
     reader.runs(wall.0..=wall.1).unwrap();
-    (digest, began.elapsed())
+    digest
 }
 
 #[test]
@@ -107,8 +100,7 @@ fn ninety_days_are_added_up_in_points_of_time_and_nothing_is_lost() {
         }
     }
     let reader = Reader::open(&stage.path()).unwrap();
-    let (digest, took) = read_all(&reader);
-    println!("90 days: {} intervals in {took:?}", digest.sums.intervals);
+    let digest = read_all(&reader);
     let refused: u64 = digest
         .points
         .iter()
@@ -120,10 +112,10 @@ fn ninety_days_are_added_up_in_points_of_time_and_nothing_is_lost() {
     assert_eq!(digest.flows.len(), 10);
 }
 
-/// SQLite is slow where it is not optimised: cargo test --release -- --ignored --nocapture
+/// For `cargo xtask bench daemon`: how long a report of a full store reads it.
 #[test]
 #[ignore = "takes minutes, and is meant for an optimised build"]
-fn a_full_store_is_read_within_a_second() {
+fn a_full_store_is_read() {
     let mut stage = Stage::new(Bounds::default());
     let mut minutes = 0;
     let file = |stage: &Stage| fs::metadata(stage.path()).map_or(0, |file| file.len());
@@ -134,12 +126,13 @@ fn a_full_store_is_read_within_a_second() {
         minutes += 1;
     }
     let reader = Reader::open(&stage.path()).unwrap();
-    let (digest, took) = read_all(&reader);
+    let began = Instant::now();
+    let digest = read_all(&reader);
     println!(
-        "{} MiB: {} intervals in {took:?}",
+        "| {} MiB | {} | {:.2} s |",
         file(&stage) / MIB,
-        digest.sums.intervals
+        digest.sums.intervals,
+        began.elapsed().as_secs_f64()
     );
     assert_eq!(digest.sums.refused, stage.refused);
-    assert!(took < Duration::from_secs(1), "{took:?}");
 }
