@@ -9,7 +9,7 @@ use crate::{build, cargo, needs::Purpose, setup};
 /// Boots a guest in which ctdrop watches a full table.
 pub(crate) fn demo(kernel: &str) -> Result<()> {
     setup::setup(Purpose::Test)?;
-    let (ctdrop, tests) = build::ctdrop_and_tests()?;
+    let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Trial)?;
     let mut demo = Command::new(&tests);
     demo.args(["demo", "--kernel", kernel, "--ctdrop"])
         .arg(&ctdrop);

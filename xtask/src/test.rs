@@ -57,7 +57,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     if options.unit {
         return Ok(());
     }
-    let (ctdrop, tests) = build::ctdrop_and_tests()?;
+    let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Trial)?;
     eprintln!("test: preparing kernels and systems");
     prepare(&tests, &options.kernels)?;
     eprintln!("test: scenarios, then tests of whole systems");

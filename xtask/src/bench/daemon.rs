@@ -25,7 +25,7 @@ pub(super) fn bench() -> Result<()> {
         host::is_root()?,
         "the bench loads programs into this machine's kernel: run it as root"
     );
-    let (ctdrop, tests) = build::ctdrop_and_tests()?;
+    let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Release)?;
     let mut command = Command::new(&tests);
     command.args(["bench", "bench_daemon", "--ctdrop"]);
     let output = command.arg(&ctdrop).output()?;

@@ -20,7 +20,7 @@ const AIM: f64 = 50.0;
 /// Measures in a virtual machine, whose limit may be changed.
 pub(super) fn bench() -> Result<()> {
     setup::setup(Purpose::Test)?;
-    let (ctdrop, tests) = build::ctdrop_and_tests()?;
+    let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Release)?;
     eprintln!("bench: measuring in a virtual machine; this takes some minutes");
     let mut command = Command::new(&tests);
     command.args(["bench", "bench_fix", "--kernel", KERNEL, "--ctdrop"]);

@@ -24,7 +24,7 @@ pub(super) fn bench() -> Result<()> {
         host::is_root()?,
         "the bench loads programs into this machine's kernel: run it as root"
     );
-    let (ctdrop, tests) = build::ctdrop_and_tests()?;
+    let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Release)?;
     let bench = Bench { ctdrop, tests };
     eprintln!("bench: measuring instructions for each packet, in a virtual machine");
     let packets = bench.in_vm("bench_packets")?;

@@ -20,7 +20,7 @@ const HEAD: &str = "\
 /// and, as root, on this machine, in as many namespaces as its limit takes.
 pub(super) fn bench() -> Result<()> {
     setup::setup(Purpose::Test)?;
-    let (ctdrop, tests) = build::ctdrop_and_tests()?;
+    let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Release)?;
     let measure = |arguments: &[&str]| -> Result<String> {
         let mut command = Command::new(&tests);
         command.args(["bench", "bench_who", "--ctdrop"]);
