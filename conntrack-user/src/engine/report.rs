@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use crate::{
     engine::{
         by::By,
@@ -102,12 +104,38 @@ pub(super) struct Asked<'a> {
     pub top: usize,
     /// Which packets.
     pub period: Period,
-    /// How long the period was.
-    pub length: Duration,
+    /// When the period began.
+    pub since: Instant,
+    /// When it ended.
+    pub taken: Taken,
     /// The numbers of the period.
     pub figures: Figures,
     /// The limit in force.
     pub limit: Option<LimitInForce>,
+}
+
+/// When numbers were taken, by each clock: the next period begins at that very moment.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    /// For the length of periods.
+    pub instant: Instant,
+    /// RFC 3339.
+    time: String,
+    /// As [`Report::monotonic`].
+    monotonic: u64,
+    clock: Clock,
+}
+
+impl Taken {
+    /// Now.
+    pub(super) fn now() -> Self {
+        Self {
+            instant: Instant::now(),
+            time: clock::now(),
+            monotonic: clock::monotonic(),
+            clock: Clock::now(),
+        }
+    }
 }
 
 impl Report {
@@ -118,7 +146,8 @@ impl Report {
             by,
             top,
             period,
-            length,
+            since,
+            taken,
             figures,
             limit,
         } = asked;
@@ -134,10 +163,10 @@ impl Report {
         let flows = rows(tally, select, By::Flow, period, top);
         let all_rows = std::iter::once(&flows).chain(groups.as_ref());
         Self {
-            time: clock::now(),
-            monotonic: clock::monotonic(),
-            clock: Clock::now(),
-            length,
+            length: taken.instant.saturating_duration_since(since),
+            time: taken.time,
+            monotonic: taken.monotonic,
+            clock: taken.clock,
             intervals: 1,
             top,
             backend: snapshot.backend,

@@ -14,7 +14,7 @@ use crate::{
         options::Options,
         refusals::Refusals,
         refused_flows::FlowCounter,
-        report::{Asked, Report},
+        report::{Asked, Report, Taken},
         rows::Period,
         select::Select,
         source::Source,
@@ -258,19 +258,22 @@ impl<S: Source> Session<S> {
         }
         let snapshot = self.snapshot()?;
         let figures = Figures::collect(&snapshot, &self.tally, &self.select);
+        let taken = Taken::now();
+        let ended = taken.instant;
         let (since, earlier) = &self.last;
         let asked = Asked {
             select: &self.select,
             by: self.options.by,
             top: self.options.top,
             period: Period::Interval,
-            length: since.elapsed(),
+            since: *since,
+            taken,
             figures: figures.since(earlier),
             limit: self.limit.in_force(),
         };
         let report = Report::collect(&snapshot, &self.tally, asked);
         self.updates.push_back(Update::Interval(Box::new(report)));
-        self.last = (Instant::now(), figures);
+        self.last = (ended, figures);
         self.tally.start_interval();
         Ok(())
     }
@@ -287,7 +290,8 @@ impl<S: Source> Session<S> {
             by: self.options.by,
             top: if all { usize::MAX } else { self.options.top },
             period: Period::Total,
-            length: self.started.elapsed(),
+            since: self.started,
+            taken: Taken::now(),
             figures: Figures::collect(&snapshot, &self.tally, &self.select),
             limit: self.limit.in_force(),
         };
