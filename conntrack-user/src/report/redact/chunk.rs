@@ -57,6 +57,45 @@ pub(super) fn is_time_of_day(chunk: &str) -> bool {
     (2..=3).contains(&parts.len()) && parts.iter().all(|part| part.len() == 2 && is_number(part))
 }
 
+/// Where four numbers of up to 255 stand in a row, with something else than a dot between
+/// them: `203,0,113,77`, `203 0 113 77`, `203[.]0[.]113[.]77`.
+pub(super) fn spelled_out(text: &str) -> Option<(usize, usize)> {
+    const BETWEEN: [&str; 6] = ["[.]", "(.)", "[dot]", ", ", ",", " "];
+    let is_start = |at: usize| {
+        !text[..at].ends_with(|char: char| char.is_ascii_alphanumeric() || ",.".contains(char))
+    };
+    let starts = text
+        .char_indices()
+        .filter(|(_, char)| char.is_ascii_digit());
+    let mut starts = starts.map(|(at, _)| at).filter(|&at| is_start(at));
+    starts.find_map(|start| {
+        let length = BETWEEN
+            .iter()
+            .find_map(|between| four_numbers(&text[start..], between))?;
+        Some((start, start + length))
+    })
+}
+
+/// How long four numbers of up to 255 are that a text begins with; none if these are the
+/// thousands of one number.
+fn four_numbers(text: &str, between: &str) -> Option<usize> {
+    let mut end = 0;
+    let mut thousands = between == ",";
+    for place in 0..4 {
+        if place > 0 {
+            end += text[end..].strip_prefix(between).map(|_| between.len())?;
+        }
+        let rest = &text[end..];
+        let digits = rest.find(|char: char| !char.is_ascii_digit());
+        let digits = digits.unwrap_or(rest.len());
+        rest[..digits].parse::<u8>().ok()?;
+        thousands &= place == 0 || digits == 3;
+        end += digits;
+    }
+    let goes_on = text[end..].starts_with(|char: char| char.is_ascii_alphanumeric());
+    (!thousands && !goes_on).then_some(end)
+}
+
 /// Whether it is a network whose address is cut short: `10.9.8/24`, `10/8`.
 pub(super) fn is_network(chunk: &str, after: &str) -> bool {
     let mut after = after.chars();
@@ -87,6 +126,17 @@ pub(super) fn looks_like_address(chunk: &str) -> bool {
     }
     let numbers: Vec<&str> = chunk.split(['.', '-', '_']).collect();
     if numbers.len() >= 4 && numbers.iter().all(|it| !it.is_empty() && is_number(it)) {
+        return true;
+    }
+    // Half of one in hexadecimal: cb00:714d.
+    let parts: Vec<&str> = chunk.split(':').collect();
+    let is_half = |part: &&str| (1..=4).contains(&part.len()) && part.chars().all(hex);
+    let letters = chunk.contains(|char: char| char.is_ascii_alphabetic());
+    if parts.len() > 1
+        && letters
+        && chunk.contains(|char: char| char.is_ascii_digit())
+        && parts.iter().all(is_half)
+    {
         return true;
     }
     let mut run = 0;

@@ -16,7 +16,7 @@ use crate::{
     kernel::message::{Load, Message},
     report::redact::chunk::{
         in_chunk, is_letter, is_network, is_number, is_time_of_day, looks_like_address, parts,
-        trimmed, words_of,
+        spelled_out, trimmed, words_of,
     },
 };
 
@@ -199,6 +199,11 @@ impl Mask {
 
     /// A text with addresses and names in it.
     pub(in crate::report) fn text(&self, text: &str) -> String {
+        if let Some((from, to)) = spelled_out(text) {
+            let address = self.digest("ip", text[from..to].as_bytes());
+            let (before, after) = (self.text(&text[..from]), self.text(&text[to..]));
+            return format!("{before}{address}{after}");
+        }
         self.chunks(text, |mask, chunk| {
             if chunk.split([':', '%']).all(|part| mask.is_ours(part)) {
                 parts(chunk, |word| mask.word(word))
@@ -318,7 +323,9 @@ impl Mask {
 
     /// Whether it is a number that is no address, with a unit perhaps.
     fn is_small(&self, word: &str) -> bool {
-        const UNITS: [&str; 10] = ["", "s", "ms", "m", "h", "d", "kib", "mib", "gib", "th"];
+        const UNITS: [&str; 12] = [
+            "", "s", "ms", "m", "h", "d", "day", "days", "kib", "mib", "gib", "th",
+        ];
         let digits = word.trim_end_matches(|char: char| char.is_ascii_lowercase());
         let Ok(number) = digits.parse::<u64>() else {
             return false;
@@ -387,6 +394,10 @@ mod tests {
             "10-9-8.7",
             "will[123]",
             "user will",
+            "203,0,113,77",
+            "at 203 0 113 77.",
+            "203[.]0[.]113[.]77",
+            "cb00:714d",
         ] {
             let masked = mask.text(text);
             assert!(
@@ -395,7 +406,7 @@ mod tests {
             );
             assert!(
                 ![
-                    "alice", "leaky", "will", "client", "0.2", "9.8", "1011", "10-9"
+                    "alice", "leaky", "will", "client", "0.2", "9.8", "1011", "10-9", "714d", "[.]"
                 ]
                 .iter()
                 .any(|name| masked.contains(name)),
@@ -416,6 +427,8 @@ mod tests {
             "2023-11-14T22:13:30Z",
             "12:30:45",
             "30s, 5m and 256MiB",
+            "from 5days to 2h 4m",
+            "1,123,123,123 of 2,000 3 4 5",
             "limit 1,000 → 2,000",
             "/etc/sysctl.d/90-ctdrop.conf and /etc/rc.local",
             "1.5 of 6.12",
