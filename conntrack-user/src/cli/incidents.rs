@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use crate::{
-    commands::{daemon::STATE, incidents::Options},
+    commands::{
+        daemon::{self, STATE},
+        incidents::Options,
+    },
     say::output::Output,
 };
 
@@ -17,13 +20,22 @@ pub struct Incidents {
     /// The directory with the evidence database
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
+
+    /// Read this evidence database, such as one that watch --record has written
+    #[arg(long, value_name = "FILE", conflicts_with = "state_dir")]
+    pub db: Option<PathBuf>,
 }
 
 impl From<Incidents> for Options {
     fn from(arguments: Incidents) -> Self {
+        let Incidents {
+            output,
+            state_dir,
+            db,
+        } = arguments;
         Self {
-            output: arguments.output,
-            state: arguments.state_dir,
+            output,
+            file: db.unwrap_or_else(|| daemon::file(&state_dir)),
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) enum Subcommand {
 
     /// Report on an incident or a period, as an HTML page, as Markdown or as JSON
     ///
-    /// Says what happened, how many packets were refused, who was hit, who filled the table,
+    /// Says what happened, how many packets were refused, whose packets they were, who filled the table,
     /// and why; which limit survives a boot; what was fixed; and how exact the numbers are.
     /// The page is one file without scripts, and requests nothing. It contains addresses and
     /// names: mask them with --redact before you pass it on.

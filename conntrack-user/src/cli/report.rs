@@ -68,7 +68,8 @@ impl From<Report> for Options {
         Self {
             of,
             format: format.unwrap_or_else(|| by_name(out.as_ref())),
-            out,
+            // As elsewhere, a dash is the standard stream.
+            out: out.filter(|out| out.as_os_str() != "-"),
             redact,
             file: db.unwrap_or_else(|| daemon::file(&state_dir)),
         }

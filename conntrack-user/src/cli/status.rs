@@ -24,11 +24,12 @@ pub struct Status {
     pub root: PathBuf,
 
     /// The saved conntrack table of that tree: output of conntrack -L, or a copy of
-    /// /`proc/net/nf_conntrack` or `ip_conntrack`; by default the copy in its proc
+    /// /proc/net/nf_conntrack or /proc/net/ip_conntrack; by default the copy in its proc
     #[arg(long, value_name = "FILE", requires = "root")]
     pub table: Option<PathBuf>,
 
-    /// Time between the two readings of the kernel's numbers
+    /// Time in which ctdrop reads the numbers of entries up to twelve times, and the
+    /// counters at its begin and its end
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 

@@ -72,7 +72,8 @@ pub struct Watch {
     pub arm: Arm,
 
     /// Detach from the conntrack module when nothing else uses it, so that it can
-    /// be unloaded; attach again when it is used (only fexit holds it)
+    /// be unloaded; attach again when something else uses it. Only the backend fexit
+    /// keeps the module from being unloaded
     #[arg(long)]
     pub release_module: bool,
 

@@ -47,7 +47,12 @@ pub async fn run(
     // Addresses and names of processes are nobody else's business.
     let mut directory = DirBuilder::new();
     let made = directory.recursive(true).mode(0o700).create(state);
-    made.with_context(|| format!("cannot make directory {}", state.display()))?;
+    made.with_context(|| {
+        format!(
+            "cannot create directory {}: run as root, or name another directory with --state-dir",
+            state.display()
+        )
+    })?;
     let watch = watch::options::Options {
         engine: engine::options::Options {
             arm: Arm::Auto,

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    commands::daemon,
     say::{
         clock::of_millis as time,
         number::{duration, number},
@@ -27,14 +26,14 @@ use crate::{
 pub struct Options {
     /// Form of the output.
     pub output: Output,
-    /// Where evidence is kept.
-    pub state: PathBuf,
+    /// The file of evidence.
+    pub file: PathBuf,
 }
 
 /// Lists all incidents, the last one at the end.
 pub fn run(options: &Options) -> Result<()> {
-    let file = daemon::file(&options.state);
-    let incidents = Reader::open(&file)?.incidents()?;
+    let file = &options.file;
+    let incidents = Reader::open(file)?.incidents()?;
     if options.output == Output::Json {
         return incidents
             .iter()

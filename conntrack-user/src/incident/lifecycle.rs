@@ -137,6 +137,8 @@ impl Lifecycle {
                 changes.extend(self.begin(netns, now, length));
             }
         }
+        self.suspicions
+            .retain(|_, it| now.saturating_sub(it.since) <= thresholds::RARE_WITHIN);
         let quiet = |(id, case): &(i64, Case)| {
             (now.saturating_sub(case.last) >= thresholds::QUIET).then_some(*id)
         };
@@ -148,7 +150,9 @@ impl Lifecycle {
     /// Whether what is known of a namespace by now is an incident.
     fn begins(&mut self, netns: u32, now: Duration, evidence: &Evidence) -> bool {
         if !evidence.matters() {
-            self.suspicions.remove(&netns);
+            if let Some(suspicion) = self.suspicions.get_mut(&netns) {
+                suspicion.full_since = None;
+            }
             return false;
         }
         let suspicion = self.suspicions.entry(netns).or_insert_with(|| Suspicion {
@@ -363,6 +367,17 @@ mod tests {
             let second = minute * 61;
             assert_eq!(follow(&mut incidents, second..second + 1, &race), []);
         }
+        // One every other second.
+        let mut others = Lifecycle::starting_with(1);
+        let calm = seen(Reason::Clash, 0, 10);
+        let opened: Vec<u64> = (0..30)
+            .flat_map(|second| {
+                let evidence = if second % 2 == 0 { &race } else { &calm };
+                follow(&mut others, second..second + 1, evidence)
+            })
+            .map(|(second, _)| second)
+            .collect();
+        assert_eq!(opened, [18], "the tenth");
         let changes = follow(&mut incidents, 10_000..10_020, &race);
         assert_eq!(changes, [(10_009, Change::Opened(1))]);
         let case = incidents.case(1).unwrap();

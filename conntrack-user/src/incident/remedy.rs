@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     incident::{
-        census::{Census, ESTABLISHED, Overdue, Service},
+        census::{Census, ESTABLISHED, Heaviest, Overdue, Service},
         filling::FillingKind,
         kind::{Culprit, Kind},
     },
@@ -172,7 +172,13 @@ fn against(filling: FillingKind, culprit: Option<&Culprit>, census: &Census) -> 
             let timeout = overdue.iter().find(|it| it.timeout == ESTABLISHED);
             let shorten = timeout.map(shorten);
             let look = source.map(|source| Remedy::LookSource { source });
-            shorten.into_iter().chain(look).collect()
+            // A shorter timeout leaves the entries that are there.
+            let delete = [&census.source, &census.idle_source]
+                .into_iter()
+                .flatten()
+                .find(|heaviest| Some(heaviest.key) == source)
+                .map(delete_source);
+            shorten.into_iter().chain(delete).chain(look).collect()
         }
         FillingKind::SpoofedFlood => {
             let target = match culprit {
@@ -203,11 +209,7 @@ pub fn freeing(census: &Census) -> Vec<Remedy> {
         .filter(|overdue| overdue.entries > 0)
         .map(shorten)
         .collect();
-    remedies.extend(census.source.as_ref().map(|source| Remedy::DeleteSource {
-        source: source.key,
-        owner: source.owner.clone(),
-        entries: source.entries,
-    }));
+    remedies.extend(census.source.as_ref().map(delete_source));
     remedies.extend(
         census
             .service
@@ -227,6 +229,14 @@ pub fn freeing(census: &Census) -> Vec<Remedy> {
     remedies.sort_by_key(|remedy| std::cmp::Reverse(remedy.entries()));
     remedies.truncate(SHOWN);
     remedies
+}
+
+fn delete_source(source: &Heaviest<IpAddr>) -> Remedy {
+    Remedy::DeleteSource {
+        source: source.key,
+        owner: source.owner.clone(),
+        entries: source.entries,
+    }
 }
 
 fn stop_owner(census: &Census) -> Option<Remedy> {

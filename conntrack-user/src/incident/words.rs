@@ -281,12 +281,15 @@ pub fn what(remedy: &Remedy) -> String {
             format!("find out which program on {source} does not close its connections")
         }
         Remedy::DeleteSource { source, owner, .. } => {
-            format!("delete flows from {source}{}", owned(owner.as_deref()))
+            format!(
+                "delete the entries of flows from {source}{}",
+                owned(owner.as_deref())
+            )
         }
         Remedy::DeleteService {
             service: to, owner, ..
         } => format!(
-            "delete flows to {}{}",
+            "delete the entries of flows to {}{}",
             service(*to),
             owned(owner.as_deref())
         ),
@@ -326,13 +329,15 @@ const fn remark(remedy: &Remedy) -> &'static str {
     match remedy {
         Remedy::RaiseLimit => "the command raises the buckets and the limit, and makes both last",
         Remedy::RaiseBuckets => "the command raises the buckets, and makes them last",
-        Remedy::LookWho => "first stop a leak or a flood, which fills any limit",
+        Remedy::LookWho => {
+            "before you raise the limit, stop a leak or a flood: it fills a table of any size"
+        }
         Remedy::LookFlows | Remedy::LookSource { .. } => "",
         Remedy::ShortenTimeout { .. } => {
             "the new timeout affects later packets only: an entry without packets keeps its remaining \
              time until you delete the entry"
         }
-        Remedy::DeleteSource { .. } => "deleting a flow breaks a NATed connection that is in use",
+        Remedy::DeleteSource { .. } => "deleting an entry breaks a NATed connection that is in use",
         Remedy::DeleteService { .. } => {
             "or do not track this service (NOTRACK in table raw) if no rule and no NAT needs its state"
         }

@@ -142,7 +142,7 @@ fn notes(evidence: &Evidence, method: &Method) -> Vec<String> {
     note(
         sums.unattributed > 0,
         "some packets are counted without their flow: ctdrop had not yet attached the programs that \
-         see each flow, had no room for the flow, or its backend cannot see the flow",
+         run for each new flow, had no room for the flow, or its backend cannot see the flow",
     );
     note(
         sums.intervals == 0,

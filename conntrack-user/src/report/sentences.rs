@@ -149,7 +149,15 @@ fn who(incident: &Incident, censuses: &[Census]) -> String {
                     number(census.entries)
                 )
             });
-            format!("No single client or service filled the table{first}; diagnosis: {kind}.")
+            let who = match incident.entries.zip(incident.max) {
+                Some((entries, max)) if entries < max / 100 * 95 => format!(
+                    "The table was not full: it had {} of {} entries",
+                    number(entries),
+                    number(max)
+                ),
+                _ => "No single client or service filled the table".to_owned(),
+            };
+            format!("{who}{first}; diagnosis: {kind}.")
         }
         (None, None) => format!(
             "ctdrop did not read the table, so who filled it is unknown; diagnosis: {kind}."

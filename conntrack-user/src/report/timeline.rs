@@ -8,7 +8,7 @@ use crate::{
         fixes,
         model::{Event, Lane, Point, Timeline},
     },
-    say::number::{counted_entries, number},
+    say::number::{counted_entries, limit, number},
     store::{digest, incident::ClosedBy, moment::Moment},
 };
 
@@ -100,8 +100,8 @@ fn events(evidence: &Evidence) -> Vec<Event> {
         let by = by.map_or_else(String::new, |by| format!(", by {by}"));
         let text = format!(
             "limit {} → {}, buckets {} → {}{by}",
-            number(change.max_before),
-            number(change.max),
+            limit(Some(change.max_before)),
+            limit(Some(change.max)),
             number(change.buckets_before),
             number(change.buckets)
         );
@@ -145,7 +145,11 @@ fn incidents(evidence: &Evidence) -> Vec<Event> {
         );
         events.push(event(Lane::Incident, incident.opened, opened));
         if let Some((at, by)) = incident.closed {
-            let text = format!("incident {} closed: {}", incident.id, closed(by));
+            let end = match by {
+                ClosedBy::Quiet | ClosedBy::NetnsGone => " closed",
+                ClosedBy::Stopped | ClosedBy::Killed | ClosedBy::Reboot => ": end unknown",
+            };
+            let text = format!("incident {}{end}: {}", incident.id, closed(by));
             events.push(event(Lane::Incident, at, text));
         }
     }
@@ -165,7 +169,7 @@ fn event(kind: Lane, at: Moment, text: String) -> Event {
 /// Why an incident was closed.
 pub(super) const fn closed(by: ClosedBy) -> &'static str {
     match by {
-        ClosedBy::Quiet => "nothing was refused for 5 minutes",
+        ClosedBy::Quiet => "for 5 minutes no packet was refused and the table was not full",
         ClosedBy::NetnsGone => "the network namespace is gone",
         ClosedBy::Stopped => "ctdrop was stopped",
         ClosedBy::Killed => "ctdrop was killed",
@@ -179,7 +183,8 @@ pub(super) fn why_gap(why: &str) -> String {
         "stopped" => "ctdrop did not run: it was stopped",
         "killed" => "ctdrop did not run: it was killed",
         "reboot" => "ctdrop did not run: the host was rebooted",
-        "not_written" => "ctdrop could not write evidence to the disk; only sums are kept",
+        "not_written" => "ctdrop could not write evidence to the disk: the evidence of this time may be less detailed or \
+             incomplete",
         other => other,
     }
     .to_owned()
@@ -189,8 +194,8 @@ pub(super) fn why_gap(why: &str) -> String {
 fn happened(event: &str) -> String {
     match event {
         "waiting" => "conntrack is not loaded",
-        "armed" => "ctdrop attached the programs that see each refused flow",
-        "at_rest" => "no pressure: ctdrop detached the programs that see each refused flow",
+        "armed" => "ctdrop attached the programs that run for each new flow",
+        "at_rest" => "no pressure: ctdrop detached the programs that run for each new flow",
         "unloaded" => "the conntrack module was unloaded",
         "released" => "ctdrop detached from the conntrack module: nothing else uses it",
         "attached" => "ctdrop attached its programs again: the conntrack module is in use",

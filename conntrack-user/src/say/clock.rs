@@ -43,7 +43,7 @@ pub fn monotonic() -> u64 {
 }
 
 /// The last second that RFC 3339 can write, of the year 9999, in milliseconds since 1970.
-const LAST: i64 = 253_402_300_799_000;
+pub const LAST: i64 = 253_402_300_799_000;
 
 /// A moment in milliseconds since 1970 as RFC 3339, in UTC, to the second.
 pub fn of_millis(wall: i64) -> String {

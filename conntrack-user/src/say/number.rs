@@ -32,6 +32,14 @@ pub fn optional(value: Option<u64>) -> String {
     value.map_or_else(|| "unknown".to_owned(), number)
 }
 
+/// A limit, if it is known; 0 is none.
+pub fn limit(max: Option<u64>) -> String {
+    match max {
+        Some(0) => "none".to_owned(),
+        max => optional(max),
+    }
+}
+
 /// A share; of less than ten per cent with a digit more.
 pub fn percent(share: f64) -> String {
     if share > 0.0 && share < 10.0 {

@@ -295,6 +295,9 @@ fn tables(
         }
         Ok(())
     })?;
+    if asked.netns.is_some() {
+        evicted_somewhere(connection, asked, points)?;
+    }
     for (wall, counted) in counted {
         let refused = &mut point(points, asked.width, wall).refused;
         let told: u64 = refused.values().sum();
@@ -303,6 +306,24 @@ fn tables(
         }
     }
     Ok(())
+}
+
+/// Adds the evictions whose namespace is not known: they may be of the one that is asked
+/// for.
+fn evicted_somewhere(
+    connection: &Connection,
+    asked: &Asked,
+    points: &mut BTreeMap<i64, Point>,
+) -> Result<()> {
+    let sql = "SELECT wall, tables.evicted FROM intervals JOIN tables USING (interval)
+        WHERE wall BETWEEN ?1 AND ?2 AND tables.evicted > 0
+        AND netns IN (SELECT netns FROM namespaces WHERE inode = 0)";
+    let (from, to) = asked.wall;
+    each(connection, sql, [from, to], |row| {
+        let wall: i64 = row.get(0)?;
+        point(points, asked.width, wall).evicted += row.get::<_, u64>(1)?;
+        Ok(())
+    })
 }
 
 fn flows(

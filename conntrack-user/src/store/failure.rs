@@ -1,8 +1,14 @@
 //! What is wrong with a file of evidence, and what to do about it.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use rusqlite::ErrorCode;
+use rustix::process::geteuid;
+
+use crate::say::text::plain;
+
+/// The options that name a file of evidence, or its directory.
+const OPTIONS: &str = "--state-dir, --db, --record or --replay";
 
 /// Why a file cannot be read or written.
 #[derive(Debug)]
@@ -34,7 +40,7 @@ pub enum Failure {
         /// What could not be done.
         what: String,
         /// Its error.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// A reader keeps the log of changes from being taken over.
     HeldByReader(PathBuf),
@@ -48,39 +54,43 @@ impl fmt::Display for Failure {
             Self::Newer { path, version } => write!(
                 f,
                 "a later version of ctdrop made {} (schema version {version}): update ctdrop, or name \
-                 another file",
+                 another one with {OPTIONS}",
                 path.display()
             ),
             Self::InUse(path) => write!(
                 f,
-                "another ctdrop records to {}: stop that ctdrop, or name another file",
+                "another ctdrop records to {}: stop that ctdrop, or name another file with {OPTIONS}",
                 path.display()
             ),
             Self::Missing(path) => write!(
                 f,
-                "there is no evidence in {}: run ctdrop daemon to record some, or name another file",
+                "there is no evidence in {}: run ctdrop daemon to record some, or name another file with {OPTIONS}",
                 path.display()
             ),
             Self::NoFile(path) => write!(
                 f,
-                "{} is not a regular file: name another file",
+                "{} is not a regular file: name another one with {OPTIONS}",
                 path.display()
             ),
             Self::NotEvidence(path) => write!(
                 f,
-                "{} is not a ctdrop evidence database, or it is damaged: name another file",
+                "{} is not a ctdrop evidence database, or it is damaged: name another one with {OPTIONS}",
                 path.display()
             ),
             Self::Sqlite { path, error } => {
-                write!(f, "cannot use {}: {error}", path.display())?;
+                let error_text = plain(&error.to_string());
+                write!(f, "cannot use {}: {error_text}", path.display())?;
                 f.write_str(remedy(error))
             }
-            Self::System { what, error } => write!(f, "{what}: {error}"),
+            Self::System { what, error } => {
+                write!(f, "{what}: {error}")?;
+                f.write_str(remedy_of_system(error.kind()))
+            }
             Self::HeldByReader(path) => write!(
                 f,
-                "another program reads {} without an end, so its write-ahead log (-wal) is \
-                 full: end that program",
-                path.display()
+                "another program keeps a read transaction open on {path}, so the write-ahead log \
+                 (-wal) is full: find that program with fuser {path}, and end it",
+                path = path.display()
             ),
         }
     }
@@ -89,15 +99,22 @@ impl fmt::Display for Failure {
 fn remedy(error: &rusqlite::Error) -> &'static str {
     if is_foreign_value(error) {
         return ": ctdrop does not write such a value, so the file was edited or is damaged; name \
-                another file, or a copy of this one from before";
+                a copy from before, with --state-dir, --db, --record or --replay";
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "; another program keeps it locked: end that program"
         }
-        Some(ErrorCode::DiskFull) => "; free space on the disk",
+        Some(ErrorCode::DiskFull) => {
+            "; free space on the disk or, if the disk has space, raise --max-size"
+        }
         Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-            "; run as root, and check whether the file system is mounted read-only"
+            if geteuid().is_root() {
+                "; check the permissions of the file and its directory, and whether the file \
+                 system is mounted read-only"
+            } else {
+                "; run as root, and check whether the file system is mounted read-only"
+            }
         }
         _ => "",
     }
@@ -115,6 +132,20 @@ impl Failure {
             Self::Sqlite { error, .. } => lasting(error),
             _ => false,
         }
+    }
+}
+
+fn remedy_of_system(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied if geteuid().is_root() => {
+            "; check the permissions of the file and its directory"
+        }
+        io::ErrorKind::PermissionDenied => "; run as root, or as the owner of the directory",
+        io::ErrorKind::ReadOnlyFilesystem => "; name a directory on a writable file system",
+        io::ErrorKind::StorageFull => {
+            "; free space on the disk; for a temporary directory elsewhere, set TMPDIR"
+        }
+        _ => "",
     }
 }
 

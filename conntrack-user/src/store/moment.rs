@@ -40,11 +40,31 @@ impl Moment {
 
     /// By the clock of the host.
     pub fn wall_clock(self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(self.wall.unsigned_abs())
+        // What an edited file has may be before 1970, or later than RFC 3339 can write.
+        let wall = self.wall.clamp(0, clock::LAST);
+        SystemTime::UNIX_EPOCH + Duration::from_millis(wall.unsigned_abs())
     }
 
     /// What tells moments apart in order of time, whatever the clock of the host did.
     pub const fn order(self) -> (i64, i64) {
         (self.boot, self.mono)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_is_a_time() {
+        let at = |wall| {
+            Moment {
+                wall,
+                ..Moment::default()
+            }
+            .time()
+        };
+        assert_eq!(at(i64::MIN), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(i64::MAX), "9999-12-31T23:59:59.000Z");
     }
 }

@@ -153,6 +153,7 @@ fn make(path: &Path) -> Result<(), Failure> {
 /// closing the database itself would drop SQLite's locks.
 fn lock(path: &Path) -> Result<File, Failure> {
     let lock = beside(path, ".lock");
+    demand_file(&lock)?;
     let file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -1,7 +1,7 @@
 //! The store as its readers have it, while another process writes.
 
 use std::{
-    fs,
+    fs, io,
     ops::RangeInclusive,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
@@ -68,8 +68,15 @@ impl Reader {
     ///
     /// Why it cannot be read: it is not there, is a later version's, or none of ours.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        if !path.exists() {
-            return Err(Failure::Missing(path.to_owned()));
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Failure::Missing(path.to_owned()));
+            }
+            Err(error) => {
+                let what = format!("cannot read {}", path.display());
+                return Err(Failure::System { what, error });
+            }
+            Ok(_) => {}
         }
         demand_file(path)?;
         let mut copy = None;

@@ -73,7 +73,7 @@ CREATE TABLE intervals (
 CREATE INDEX intervals_wall ON intervals (wall);
 CREATE INDEX intervals_run ON intervals (run);
 
--- Packets lost, by namespace and reason. Packets that only counters show have inode 0 here;
+-- Refused packets, by namespace and reason. Packets that only counters show have inode 0 here;
 -- tables has them by namespace.
 CREATE TABLE drops (
     interval INTEGER NOT NULL REFERENCES intervals ON DELETE CASCADE,
@@ -89,7 +89,7 @@ CREATE TABLE tables (
     netns    INTEGER NOT NULL,     -- of namespaces
     entries  INTEGER,              -- at the end
     most     INTEGER,              -- the most that were seen
-    refused  INTEGER NOT NULL,     -- packets lost in it, as far as the backend can tell
+    refused  INTEGER NOT NULL,     -- packets, as far as the backend can tell
     evicted  INTEGER NOT NULL,
     PRIMARY KEY (interval, netns)
 ) WITHOUT ROWID;
@@ -150,7 +150,8 @@ CREATE TABLE events (
     wall   INTEGER NOT NULL,
     mono   INTEGER NOT NULL,
     event  TEXT NOT NULL,
-    detail TEXT                    -- the namespace, and its new name
+    detail TEXT                    -- the namespace, and its new name; of 'filling' the
+                                   -- forecast in words
 );
 CREATE INDEX events_wall ON events (wall);
 
@@ -174,7 +175,7 @@ CREATE TABLE fixes (
 );
 CREATE INDEX fixes_wall ON fixes (wall);
 
--- Times without evidence, or with less.
+-- Periods with missing or less detailed evidence.
 CREATE TABLE gaps (
     boot      INTEGER NOT NULL REFERENCES boots, -- the end
     wall      INTEGER NOT NULL,
@@ -184,7 +185,8 @@ CREATE TABLE gaps (
     from_mono INTEGER NOT NULL,
     why       TEXT NOT NULL,       -- 'stopped', 'killed', 'reboot': ctdrop did not run;
                                    -- 'not_written': intervals were added up in memory
-    lost      INTEGER NOT NULL,    -- rows that had no room in memory; never intervals
+    lost      INTEGER NOT NULL,    -- rows that had no room in memory; if the file was damaged,
+                                   -- removed or replaced, also intervals not yet written
     detail    TEXT                 -- the error
 );
 CREATE INDEX gaps_wall ON gaps (wall);

@@ -43,6 +43,15 @@ pub enum What {
         /// Rows that had no room in memory.
         lost: u64,
     },
+    /// At the end it still cannot be written: what is in memory is lost.
+    Lost {
+        /// Since when, RFC 3339.
+        since: String,
+        /// Rows, intervals among them.
+        rows: u64,
+        /// Why.
+        error: String,
+    },
     /// Played back: nothing was recorded in this time, or less.
     Gap(Gap),
     /// Played back: what `--fix` did.
@@ -94,6 +103,11 @@ impl Recording {
             What::Resumed { since, lost } => {
                 ("record", "resumed", json!({"since": since, "lost": lost}))
             }
+            What::Lost { since, rows, error } => (
+                "record",
+                "lost",
+                json!({"since": since, "lost": rows, "error": error}),
+            ),
             What::Gap(gap) => (
                 "gap",
                 "gap",
@@ -142,15 +156,20 @@ impl Recording {
                     "{time}  evidence is written again; since {since} it is less detailed{lost}"
                 )]
             }
+            What::Lost { since, rows, error } => vec![format!(
+                "{time}  evidence since {since} is lost ({}): ctdrop could not write it: {}",
+                counted(*rows, "row"),
+                plain(error)
+            )],
             What::Gap(gap) => vec![format!("{time}  {}", sentence(gap))],
             What::Fixed { lines, .. } => lines.clone(),
             What::Filling(filling) => vec![format!(
                 "{time}  {}; to see who fills it: ctdrop who",
                 filling.sentence()
             )],
-            What::Opened(told) => vec![format!("{time}  {}", told.line("has begun"))],
+            What::Opened(told) => vec![format!("{time}  {}", told.line("opened"))],
             What::Diagnosed(told) => vec![format!("{time}  {}", told.line("has a new diagnosis"))],
-            What::Closed(told) => vec![format!("{time}  {}", told.line("is over"))],
+            What::Closed(told) => vec![format!("{time}  {}", told.line("closed"))],
         }
     }
 }
@@ -169,11 +188,12 @@ fn sentence(gap: &Gap) -> String {
             };
             let why = gap.detail.as_deref().map_or_else(String::new, plain);
             return format!(
-                "since {since} less is recorded: ctdrop could not write evidence ({why}){lost}"
+                "gap since {since}, now over: ctdrop recorded less, because it could not write \
+                 evidence ({why}){lost}"
             );
         }
     };
-    format!("since {since} nothing is recorded: {why}")
+    format!("gap since {since}, now over: ctdrop recorded nothing, because {why}")
 }
 
 impl Told {
@@ -193,7 +213,7 @@ impl Told {
             format!("; {}", plain(&words::culprit(culprit)))
         });
         format!(
-            "incident {} in {} {what}: {}, {} refused{culprit}",
+            "incident {} in network namespace {} {what}: {}, {} refused{culprit}",
             number(self.id.unsigned_abs()),
             plain(&self.incident.netns.name),
             words::kind(self.incident.kind),

@@ -13,7 +13,7 @@ pub struct Method {
     pub at_most: Option<u64>,
     /// How much of the time there is evidence of, in seconds.
     pub covered: f64,
-    /// Of it, seconds in which no programs were attached that see each flow.
+    /// Of it, seconds in which the programs were not attached that run for each new flow.
     pub unarmed: f64,
     /// Runs of programs that the kernel skipped.
     pub missed: u64,

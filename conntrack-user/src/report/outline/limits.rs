@@ -3,13 +3,10 @@
 use crate::{
     report::{
         model::{Limits, Outcome, Survives},
-        outline::{
-            block::{Block, table},
-            timeline::limit,
-        },
+        outline::block::{Block, table},
         sentences::moment,
     },
-    say::number::{number, optional},
+    say::number::{limit, number, optional},
 };
 
 pub(super) fn blocks(limits: &Limits) -> Vec<Block> {

@@ -13,7 +13,7 @@ mod why;
 pub(super) use self::{
     block::{Block, Column, Table},
     outside::{sentence, shown},
-    timeline::{each, lane, limit, points},
+    timeline::{each, lane, points},
 };
 use crate::report::{model::Report, sentences::moment};
 
@@ -53,11 +53,14 @@ pub(super) fn sections(report: &Report) -> Vec<Section> {
     let section = |title, blocks| Section { title, blocks };
     vec![
         section("Timeline", timeline::blocks(report)),
-        section("Who was hit", victims::blocks(&report.victims)),
+        section(
+            "Refused flows, services and senders",
+            victims::blocks(&report.victims),
+        ),
         section("Who filled the table", culprits::blocks(&report.censuses)),
         section("Why", why::blocks(&report.incidents)),
         section(
-            "The limit, and what survives",
+            "The limit now, and after a boot, restart or reload",
             limits::blocks(&report.limits),
         ),
         section("Fixes", tail::fixes(report)),

@@ -102,7 +102,7 @@ pub(super) fn method(method: &Method) -> Vec<Block> {
     let mut rows = vec![
         vec!["time with evidence".to_owned(), seconds(method.covered)],
         vec![
-            "part of it without the programs that see each flow".to_owned(),
+            "part of it without the programs that run for each new flow".to_owned(),
             seconds(method.unarmed),
         ],
         vec![

@@ -8,7 +8,7 @@ use crate::{
         outline::block::{Block, Column, Table, columns, table},
         sentences::{self, moment},
     },
-    say::number::{counted, number, optional},
+    say::number::{counted, limit, number, optional},
 };
 
 /// How many events are listed.
@@ -87,13 +87,5 @@ pub(in crate::report) fn points(timeline: &Timeline) -> Table {
         ),
         columns: heads,
         rows: rows.collect(),
-    }
-}
-
-/// A limit; 0 is none.
-pub(in crate::report) fn limit(max: Option<u64>) -> String {
-    match max {
-        Some(0) => "none".to_owned(),
-        max => optional(max),
     }
 }

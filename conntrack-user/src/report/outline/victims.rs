@@ -34,7 +34,7 @@ pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
     if victims.unattributed > 0 {
         blocks.push(Block::Text(format!(
             "Counted without a flow, on the whole host: {}. ctdrop had not yet attached the programs \
-             that see each flow, had no room for the flow, or its backend cannot see the flow.",
+             that run for each new flow, had no room for the flow, or its backend cannot see the flow.",
             counted(victims.unattributed, "packet")
         )));
     }

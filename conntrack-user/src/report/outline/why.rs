@@ -3,13 +3,10 @@
 use crate::{
     report::{
         model::Incident,
-        outline::{
-            block::{Block, table},
-            timeline::limit,
-        },
+        outline::block::{Block, table},
         sentences::moment,
     },
-    say::number::{number, optional},
+    say::number::{limit, number, optional},
 };
 
 /// How many incidents are explained in full, those with the most refused packets.

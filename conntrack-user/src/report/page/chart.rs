@@ -12,7 +12,7 @@ use crate::{
         outline::{self, each, shown},
         sentences::{moment, most_first, reason},
     },
-    say::number::{counted, number, optional},
+    say::number::{counted, limit, number, optional},
 };
 
 /// Width and height of a strip; it is stretched to the width of the page.
@@ -112,8 +112,8 @@ fn refused(timeline: &Timeline, place: usize, name: &str, packets: u64) -> Marku
 fn entries(timeline: &Timeline) -> Markup {
     let points = &timeline.points;
     let peak = points.iter().filter_map(|point| point.entries).max();
-    let limit = points.iter().filter_map(|point| point.max).max();
-    let most = peak.max(limit).unwrap_or(0);
+    let highest = points.iter().filter_map(|point| point.max).max();
+    let most = peak.max(highest).unwrap_or(0);
     let mut line = String::new();
     let mut last = None;
     for point in points {
@@ -133,7 +133,7 @@ fn entries(timeline: &Timeline) -> Markup {
         "Entries of network namespace {of} (area) and the limit (dashed line): at most {} \
          entries, limit {} at the end",
         optional(peak),
-        outline::limit(end)
+        limit(end)
     );
     let description = format!(
         "Entries over time, the highest number in each {}; the upper edge of the chart is {}.",

@@ -9,7 +9,7 @@ use crate::{
         model::Report,
         outline::{self, Block, Column, Section, Table, sentence, shown},
     },
-    say::number::{number, optional},
+    say::number::{limit, number, optional},
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -85,7 +85,7 @@ fn figures(report: &Report) -> Markup {
         .iter()
         .rev()
         .find_map(|point| point.max);
-    let of = format!("entries at most; limit {}", outline::limit(max));
+    let of = format!("entries at the highest point; limit {}", limit(max));
     // The store does not tell these by namespace.
     let whole_host = incident.map_or("", |_| ", on the whole host");
     html! {

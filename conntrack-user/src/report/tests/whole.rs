@@ -77,10 +77,10 @@ fn lines_of_the_log_about_another_table_or_time_are_counted_apart() {
 fn sections_come_in_the_promised_order() {
     let titles = [
         "Timeline",
-        "Who was hit",
+        "Refused flows, services and senders",
         "Who filled the table",
         "Why",
-        "The limit, and what survives",
+        "The limit now, and after a boot, restart or reload",
         "Fixes",
         "Host",
         "Method and exactness",

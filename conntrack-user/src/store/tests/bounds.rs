@@ -100,7 +100,7 @@ fn a_reader_that_does_not_end_cannot_make_the_log_grow_for_ever() {
         }
         assert!(taken(&place) <= 4 * MIB);
     };
-    assert!(error.contains("end that program"), "{error}");
+    assert!(error.contains("and end it"), "{error}");
     drop(reader);
     store.write(&Record::default()).unwrap();
     assert_eq!(count(store.connection()), written, "nothing twice");

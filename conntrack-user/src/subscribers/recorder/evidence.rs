@@ -20,7 +20,18 @@ pub(super) fn of(report: &Report) -> Vec<Evidence> {
             refused.entry(netns).or_default().insert(reason, packets);
         }
     }
-    let by_counters = by_counters(report);
+    let mut by_counters = by_counters(report);
+    // No program saw these: `drop` and `insert_failed` moved together somewhere, which a
+    // source NAT without a free port does, too.
+    if let Some(of_unknown) = refused.get(&0)
+        && of_unknown.keys().eq([&Reason::Clash])
+        && let Some(reasons) = refused.remove(&0)
+    {
+        let packets: u64 = reasons.values().sum();
+        let totals = by_counters.entry(0).or_default();
+        totals.drop = Some(totals.drop.unwrap_or(0) + packets);
+        totals.insert_failed = Some(packets);
+    }
     let inodes = report
         .entries
         .keys()

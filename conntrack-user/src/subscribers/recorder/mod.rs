@@ -331,6 +331,9 @@ impl Recorder {
             ..Run::default()
         });
         self.write(at);
+        if let Some((since, rows, error)) = self.pending.unwritten() {
+            self.tell(What::Lost { since, rows, error });
+        }
     }
 
     /// Writes what is pending, or keeps it for the next time.

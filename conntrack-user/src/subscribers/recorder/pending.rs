@@ -94,6 +94,13 @@ impl Pending {
         is_new
     }
 
+    /// What could not be written until the end: since when, rows, and why.
+    pub(super) fn unwritten(&self) -> Option<(String, u64, String)> {
+        let (since, error) = self.failing.as_ref()?;
+        let rows = u64::try_from(self.record.intervals.len()).unwrap_or(u64::MAX);
+        Some((since.time(), self.lost + rows, error.clone()))
+    }
+
     /// The gap that is left if none of it can be written any more.
     pub(super) fn lost_at(&self, now: Moment) -> Gap {
         Gap {
@@ -183,7 +190,7 @@ mod tests {
         assert_eq!(record.log_lines.len(), ROWS);
         let gap = pending.written().unwrap();
         assert_eq!((gap.from, gap.at, gap.lost), (at(0), at(10_000), 9000));
-        assert!(gap.detail.unwrap().contains("end that program"));
+        assert!(gap.detail.unwrap().contains("and end it"));
         assert!(pending.is_calm());
     }
 }

@@ -39,7 +39,7 @@ use crate::{
     },
     kernel::defaults::Table,
     logs::time::{When, zone},
-    say::number::counted,
+    say::{clock, number::counted},
     store::{Reader, moment::Moment, record, timeline::Mark},
     subscribers::{
         recording::{Recording, What},
@@ -58,10 +58,15 @@ pub(super) async fn run(
     let range = range(replay)?;
     let programme = Programme::read(&reader, range)?;
     let Some(run) = programme.first_run() else {
-        bail!(
-            "no interval is recorded in {} in that time: give an earlier --since or a later --until",
-            replay.file.display()
-        );
+        let there = match reader.extent()? {
+            Some((first, last)) => format!(
+                "its intervals are from {} to {}: change --since or --until",
+                clock::of_millis(first),
+                clock::of_millis(last)
+            ),
+            None => "it has no intervals yet".to_owned(),
+        };
+        bail!("nothing to replay in {}: {there}", replay.file.display());
     };
     let output = output()?;
     let no_output = output.ended();

@@ -254,7 +254,7 @@ async fn what_happened_comes_in_between_and_gaps_are_told() {
     let text = played.text.lock().unwrap().join("\n");
     assert!(text.contains("fix: no plan"), "{text}");
     assert!(
-        text.contains("nothing is recorded: ctdrop was killed"),
+        text.contains("ctdrop recorded nothing, because ctdrop was killed"),
         "{text}"
     );
     assert_eq!(played.of("summary")[0]["drops"]["table_full"], 900);
@@ -284,7 +284,7 @@ async fn only_the_time_that_is_asked_for_is_played() {
         .await
         .unwrap_err();
     assert!(
-        error.to_string().contains("no interval is recorded"),
+        error.to_string().contains("nothing to replay in"),
         "{error}"
     );
 }
