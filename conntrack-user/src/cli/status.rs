@@ -24,7 +24,7 @@ pub struct Status {
     pub root: PathBuf,
 
     /// The saved conntrack table of that tree: output of conntrack -L, or a copy of
-    /// /proc/net/nf_conntrack or /proc/net/ip_conntrack; by default the copy in its proc
+    /// the file in /proc/net that lists the table; by default the copy in its proc
     #[arg(long, value_name = "FILE", requires = "root")]
     pub table: Option<PathBuf>,
 

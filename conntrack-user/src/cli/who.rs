@@ -18,7 +18,7 @@ pub struct Who {
 
     /// Read this saved table instead of the tables of this host, - for standard
     /// input: output of conntrack -L (plain, -o extended or -o xml), or a copy of
-    /// /proc/net/nf_conntrack or /proc/net/ip_conntrack; plain, or compressed as gz, bz2, xz
+    /// the file in /proc/net that lists the table; plain, or compressed as gz, bz2, xz
     /// or zst
     #[arg(long, value_name = "FILE", conflicts_with = "netns")]
     pub from: Option<PathBuf>,

@@ -200,7 +200,7 @@ impl Mask {
     /// A text with addresses and names in it.
     pub(in crate::report) fn text(&self, text: &str) -> String {
         if let Some((from, to)) = spelled_out(text) {
-            let address = self.digest("ip", text[from..to].as_bytes());
+            let address = self.digest("ip", &text.as_bytes()[from..to]);
             let (before, after) = (self.text(&text[..from]), self.text(&text[to..]));
             return format!("{before}{address}{after}");
         }
