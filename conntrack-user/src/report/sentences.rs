@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use crate::{
+    kernel::limits::is_full,
     report::model::{Census, Incident, Limits, Report, Summary},
     say::number::{counted, counted_entries, duration, number},
 };
@@ -150,7 +151,7 @@ fn who(incident: &Incident, censuses: &[Census]) -> String {
                 )
             });
             let who = match incident.entries.zip(incident.max) {
-                Some((entries, max)) if entries < max / 100 * 95 => format!(
+                Some((entries, max)) if max > 0 && !is_full(entries, max) => format!(
                     "The table was not full: it had {} of {} entries",
                     number(entries),
                     number(max)
