@@ -138,6 +138,10 @@ impl Source for Fake {
         self.drain(tally).map(|()| None)
     }
 
+    fn follow_module(&mut self, _: &mut Tally) -> Result<Option<Event>> {
+        Ok(None)
+    }
+
     fn drain(&mut self, tally: &mut Tally) -> Result<()> {
         if self.fails_after.is_some_and(|most| self.refused >= most) {
             bail!("the map is gone");

@@ -30,7 +30,8 @@ use crate::{
 /// At rest this costs no more than reading a few totals.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// How often it is tried whether the conntrack module may be let go.
+/// How often it is tried whether the conntrack module may be let go. A drain that often
+/// would cost four times as much in a flood.
 const MODULE: Duration = Duration::from_millis(50);
 
 /// How often the counters are read for refusals that no program sees.
@@ -49,6 +50,8 @@ pub(super) struct Session<S> {
     release: String,
     drains: Interval,
     reports: Interval,
+    /// If the module is not to be kept from being unloaded.
+    modules: Option<Interval>,
     alert: Alert,
     /// The limit in force.
     limit: FollowedLimit,
@@ -71,6 +74,7 @@ enum Due {
     Pressure,
     Refusals,
     Report,
+    Module,
     Drain,
 }
 
@@ -100,11 +104,6 @@ impl<S: Source> Session<S> {
         let mut limit = FollowedLimit::default();
         limit.see(observer.limits(), || None);
         let limit_writers = observer.limit_writers();
-        let drain = if options.release_module {
-            MODULE
-        } else {
-            DRAIN
-        };
         Ok(Self {
             select,
             watched,
@@ -113,8 +112,9 @@ impl<S: Source> Session<S> {
             tally: Tally::default(),
             host: header.host.clone(),
             release: header.release.clone(),
-            drains: every(drain.min(options.interval)),
+            drains: every(DRAIN.min(options.interval)),
             reports: every(options.interval),
+            modules: options.release_module.then(|| every(MODULE)),
             alert: Alert::default(),
             limit,
             limit_writers,
@@ -145,12 +145,14 @@ impl<S: Source> Session<S> {
             }
             () = until(self.alert.due()) => Due::Refusals,
             _ = self.reports.tick() => Due::Report,
+            () = tick(self.modules.as_mut()) => Due::Module,
             _ = self.drains.tick() => Due::Drain,
         };
         match due {
             Due::Pressure => self.pressure(),
             Due::Refusals => self.read_ahead(),
             Due::Report => self.report(),
+            Due::Module => self.follow_module(),
             Due::Drain => self.drain(),
         }
     }
@@ -210,6 +212,13 @@ impl<S: Source> Session<S> {
             self.alert.refused(now());
         }
         news
+    }
+
+    /// Lets go of the module if somebody unloads it, or takes hold of a new one.
+    fn follow_module(&mut self) -> Result<()> {
+        let event = self.observer.follow_module(&mut self.tally)?;
+        self.updates.extend(event.map(Update::observer));
+        Ok(())
     }
 
     /// Empties the maps, and follows pressure and the module.
@@ -331,6 +340,14 @@ fn every(period: Duration) -> Interval {
     let mut ticks = time::interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+/// The next tick of what ticks at all.
+async fn tick(ticks: Option<&mut Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => future::pending().await,
+    }
 }
 
 fn now() -> std::time::Instant {

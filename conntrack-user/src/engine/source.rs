@@ -31,6 +31,9 @@ pub trait Source {
     /// See [`Observer::tick`].
     fn tick(&mut self, tally: &mut Tally) -> Result<Option<Event>>;
 
+    /// See [`Observer::follow_module`].
+    fn follow_module(&mut self, tally: &mut Tally) -> Result<Option<Event>>;
+
     /// See [`Observer::drain`].
     fn drain(&mut self, tally: &mut Tally) -> Result<()>;
 
@@ -73,6 +76,10 @@ impl Source for Observer {
 
     fn tick(&mut self, tally: &mut Tally) -> Result<Option<Event>> {
         self.tick(tally)
+    }
+
+    fn follow_module(&mut self, tally: &mut Tally) -> Result<Option<Event>> {
+        self.follow_module(tally)
     }
 
     fn drain(&mut self, tally: &mut Tally) -> Result<()> {

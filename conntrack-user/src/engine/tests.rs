@@ -61,6 +61,20 @@ async fn a_start_then_intervals_then_the_totals() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_module_that_is_let_go_takes_no_more_drains() {
+    let mut drains = Vec::new();
+    for release_module in [false, true] {
+        let options = Options {
+            release_module,
+            ..options()
+        };
+        let updates = all(Fake::default().engine(options, future::pending())).await;
+        drains.push(totals(&updates).figures.total());
+    }
+    assert_eq!(drains[0], drains[1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_is_told_to_end_ends_with_the_totals() {
     let shutdown = time::sleep(SECOND / 2);
     let updates = all(Fake::default().engine(Options::default(), shutdown)).await;

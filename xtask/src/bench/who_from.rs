@@ -59,8 +59,9 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::setup(Purpose::Build)?;
     let ctdrop = build::ctdrop()?;
     let table = write(options.millions * 1_000_000)?;
-    let memory = memory(&table)?;
     let ways = measure(&ctdrop, &table, options.runs)?;
+    // Last, because a child begins with the most memory that its parent ever had.
+    let memory = memory(&table)?;
     let text = section_text(options, &table, memory, &ways);
     println!("{text}");
     section::write("who-from", &text)
@@ -177,8 +178,7 @@ fn run(way: &mut Way) -> Result<()> {
 
 fn section_text(options: &Options, table: &Table, memory: f64, ways: &[Way]) -> String {
     let mut text = format!(
-        "## Saved tables\n\n\
-         `cargo xtask bench who-from`: {} million entries, {} MiB of `conntrack -L`, in the page \
+        "{} million entries, {} MiB of `conntrack -L`, in the page \
          cache; {} runs of each command in turn, the fastest counts. awk counts entries by one \
          column; ctdrop adds all of the census up. One processor reads memory that has the table \
          at {memory:.1} GB/s; the aim is a third of that for each processor.\n\n\

@@ -114,6 +114,15 @@ impl Observer {
         }
     }
 
+    /// Follows the life of the conntrack module alone, which costs little. What a module
+    /// that goes had counted goes to `sink`.
+    pub fn follow_module(&mut self, sink: &mut impl Sink) -> Result<Option<Event>> {
+        match self {
+            Self::Programs(observer) => observer.follow_module(sink),
+            Self::Counters(observer) => Ok(observer.tick()),
+        }
+    }
+
     /// Hands what was counted since the last time to `sink`.
     pub fn drain(&mut self, sink: &mut impl Sink) -> Result<()> {
         match self {
