@@ -32,6 +32,28 @@ struct Before {
     stopped: bool,
 }
 
+impl Before {
+    /// Why it ended, in the boot of this number.
+    const fn why(&self, boot: i64) -> ClosedBy {
+        if self.last.boot != boot {
+            ClosedBy::Reboot
+        } else if self.stopped {
+            ClosedBy::Stopped
+        } else {
+            ClosedBy::Killed
+        }
+    }
+}
+
+/// Why the last run ended, if nobody writes any more, in the boot of this id.
+pub(super) fn ended(connection: &Connection, boot_id: &str) -> Result<Option<ClosedBy>> {
+    let sql = "SELECT boot FROM boots WHERE boot_id = ?1";
+    let boot = connection.query_row(sql, [boot_id], |row| row.get(0));
+    // A boot that is not known has no evidence.
+    let boot = boot.optional()?.unwrap_or(0);
+    Ok(before(connection)?.map(|before| before.why(boot)))
+}
+
 /// Begins a run; what the one before has left open is closed.
 pub(super) fn begin(connection: &mut Connection, boot: &Boot, now: Moment) -> Result<Begun> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -40,14 +62,7 @@ pub(super) fn begin(connection: &mut Connection, boot: &Boot, now: Moment) -> Re
         boot: number_of(&transaction, boot)?,
         ..now
     };
-    let gap = before.map(|before| {
-        let why = match before {
-            Before { last, .. } if last.boot != at.boot => ClosedBy::Reboot,
-            Before { stopped: true, .. } => ClosedBy::Stopped,
-            Before { stopped: false, .. } => ClosedBy::Killed,
-        };
-        (before.last, why)
-    });
+    let gap = before.map(|before| (before.last, before.why(at.boot)));
     if let Some((_, why)) = gap {
         transaction.execute(
             "UPDATE incidents SET closed_wall = last_wall, closed_mono = last_mono, closed_by = ?1

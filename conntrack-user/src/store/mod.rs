@@ -25,5 +25,6 @@ mod select;
 pub(crate) mod tests;
 pub mod timeline;
 mod write;
+mod writer_lock;
 
 pub use self::{connect::is_part_of, open::Opened, read::Reader, write::Store};

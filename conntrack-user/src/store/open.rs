@@ -9,10 +9,6 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, Result as SqlResult};
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
 
 use crate::{
     say::clock,
@@ -25,6 +21,7 @@ use crate::{
         record::Boot,
         schema::{self, Content},
         write::Store,
+        writer_lock,
     },
 };
 
@@ -54,7 +51,7 @@ impl Store {
     /// system says.
     pub fn open(path: &Path, bounds: Bounds, boot: &Boot) -> Result<Opened, Failure> {
         demand_file(path)?;
-        let lock = lock(path)?;
+        let lock = writer_lock::take(path)?;
         let failure = |error| Failure::Sqlite {
             path: path.to_owned(),
             error,
@@ -147,29 +144,6 @@ fn make(path: &Path) -> Result<(), Failure> {
         what: format!("cannot write {}", path.display()),
         error,
     })
-}
-
-/// Makes sure that no other ctdrop writes to the file. A file of its own is locked:
-/// closing the database itself would drop SQLite's locks.
-fn lock(path: &Path) -> Result<File, Failure> {
-    let lock = beside(path, ".lock");
-    demand_file(&lock)?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&lock);
-    let failure = |error| Failure::System {
-        what: format!("cannot lock {}", lock.display()),
-        error,
-    };
-    let file = file.map_err(failure)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(Failure::InUse(path.to_owned())),
-        Err(error) => Err(failure(error.into())),
-    }
 }
 
 /// Gives the file and its log another name, and says which.

@@ -1,24 +1,28 @@
 //! The store as its readers have it, while another process writes.
 
 use std::{
-    fs, io,
+    fs, io, iter,
     ops::RangeInclusive,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Result as SqlResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Result as SqlResult};
 use tempfile::TempDir;
 
-use crate::store::{
-    connect::{PATIENCE, demand_file, wal_of},
-    digest::{self, Asked, Digest},
-    failure::{Failure, is_damage},
-    incident::{Census, Incident},
-    interval::Entries,
-    record::{Namespace, PastRun, Record},
-    schema::Content,
-    select,
+use crate::{
+    kernel::release::boot_id,
+    store::{
+        begin,
+        connect::{PATIENCE, demand_file, wal_of},
+        digest::{self, Asked, Digest},
+        failure::{Failure, is_damage},
+        incident::{Census, Incident},
+        interval::Entries,
+        record::{Namespace, PastRun, Record},
+        schema::Content,
+        select, writer_lock,
+    },
 };
 
 /// The store as its readers have it.
@@ -108,20 +112,38 @@ impl Reader {
 
     /// All incidents, in order.
     pub fn incidents(&self) -> Result<Vec<Incident>, Failure> {
-        self.say(select::incidents(&self.connection, "TRUE", []))
+        self.say(self.selected("TRUE", []))
     }
 
     /// The incident of that number.
     pub fn incident(&self, id: i64) -> Result<Option<Incident>, Failure> {
-        let found = select::incidents(&self.connection, "incident = ?1", [id]);
+        let found = self.selected("incident = ?1", [id]);
         self.say(found.map(|mut found| found.pop()))
     }
 
     /// The last incident.
     pub fn last_incident(&self) -> Result<Option<Incident>, Failure> {
         let last = "incident = (SELECT max(incident) FROM incidents)";
-        let found = select::incidents(&self.connection, last, []);
+        let found = self.selected(last, []);
         self.say(found.map(|mut found| found.pop()))
+    }
+
+    /// The incidents that a condition holds for. One that a ctdrop has left open which is
+    /// gone is closed as the next one will close it.
+    fn selected(&self, condition: &str, values: impl Params) -> SqlResult<Vec<Incident>> {
+        let is_written = !writer_lock::is_free(&self.path);
+        let mut found = select::incidents(&self.connection, condition, values)?;
+        let mut open = found.iter_mut().filter(|found| found.closed.is_none());
+        if let Some(first) = open.next()
+            && !is_written
+            && let Ok(boot_id) = boot_id()
+            && let Some(why) = begin::ended(&self.connection, &boot_id)?
+        {
+            for incident in iter::once(first).chain(open) {
+                incident.closed = Some((incident.last, why));
+            }
+        }
+        Ok(found)
     }
 
     /// The censuses of an incident, in order of time.
@@ -188,7 +210,7 @@ impl Reader {
         let connection = &self.connection;
         let (from, to) = time;
         let open = "incidents.wall <= ?2 AND coalesce(closed_wall, last_wall) >= ?1";
-        let incidents = select::incidents(connection, open, [from, to])?;
+        let incidents = self.selected(open, [from, to])?;
         let mut censuses = Vec::new();
         for incident in &incidents {
             censuses.extend(select::censuses(connection, incident.id)?);

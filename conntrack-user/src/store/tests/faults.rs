@@ -12,6 +12,7 @@ use crate::store::{
     keep::Bounds,
     moment::Moment,
     record::{Record, Run},
+    writer_lock,
 };
 
 fn recorded(place: &Place) {
@@ -262,4 +263,33 @@ fn what_a_run_leaves_open_the_next_one_closes_and_the_gap_is_shown() {
         assert_eq!(read.gaps, [gap]);
         assert_eq!(store.begun().next_incident, 2);
     }
+}
+
+#[test]
+fn what_a_run_leaves_open_is_not_shown_as_open_once_nobody_writes() {
+    let now = crate::kernel::release::boot_id().unwrap();
+    for (boot_id, why) in [(&*now, ClosedBy::Killed), ("before", ClosedBy::Reboot)] {
+        let place = Place::new();
+        with_incident(&place, boot_id, false);
+        let reader = Reader::open(&place.path()).unwrap();
+        let incident = reader.last_incident().unwrap().unwrap();
+        assert_eq!(incident.closed, Some((incident.last, why)));
+    }
+}
+
+#[test]
+fn what_is_open_is_open_as_long_as_its_writer_lives_and_in_a_copy() {
+    let place = Place::new();
+    with_incident(&place, "one", false);
+    let copy = place.path().with_file_name("copy.db");
+    fs::copy(place.path(), &copy).unwrap();
+    let open = |path: &Path| {
+        Reader::open(path).unwrap().incidents().unwrap()[0]
+            .closed
+            .is_none()
+    };
+    assert!(open(&copy));
+    assert!(!open(&place.path()));
+    let _writes = writer_lock::take(&place.path()).unwrap();
+    assert!(open(&place.path()));
 }
