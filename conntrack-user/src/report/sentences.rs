@@ -79,7 +79,7 @@ fn incident_sentence(incident: &Incident, report: &Report) -> String {
         "host" => "on the host".to_owned(),
         name => format!("in network namespace {name}"),
     };
-    let for_time = duration(Duration::from_secs_f64(incident.seconds.clamp(0.0, 1e12)));
+    let length = duration(Duration::from_secs_f64(incident.seconds.clamp(0.0, 1e12)));
     let open = if incident.closed.is_some() {
         ""
     } else {
@@ -96,7 +96,7 @@ fn incident_sentence(incident: &Incident, report: &Report) -> String {
         format!(" ({})", reasons.join(", "))
     };
     format!(
-        "Since {}, for {for_time}, conntrack refused {} {place}{reasons}{open}",
+        "Since {}, within {length}, conntrack refused {} {place}{reasons}{open}",
         moment(&incident.since),
         packets(incident.refused, report)
     )

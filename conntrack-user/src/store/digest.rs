@@ -196,6 +196,8 @@ fn intervals(
         let wall: i64 = row.get(0)?;
         progress.at(wall);
         let length: u64 = row.get(1)?;
+        // The first interval may have begun before this time.
+        let length = length.min(wall.saturating_sub(from).unsigned_abs());
         sums.intervals += 1;
         sums.covered += length;
         if !row.get::<_, bool>(2)? {

@@ -73,8 +73,8 @@ CREATE TABLE intervals (
 CREATE INDEX intervals_wall ON intervals (wall);
 CREATE INDEX intervals_run ON intervals (run);
 
--- Refused packets, by namespace and reason. Packets that only counters show have inode 0 here;
--- tables has them by namespace.
+-- Refused packets, by namespace and reason. Packets that only counters show have inode 0 here.
+-- With backend counters, tables has these by namespace; with another one its namespace is unknown.
 CREATE TABLE drops (
     interval INTEGER NOT NULL REFERENCES intervals ON DELETE CASCADE,
     netns    INTEGER NOT NULL,     -- of namespaces

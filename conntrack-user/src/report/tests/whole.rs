@@ -34,7 +34,7 @@ fn three_sentences_say_what_who_and_what_to_do() {
     let summary = made().summary;
     assert_eq!(
         summary.what,
-        "Since 2023-11-14 22:13:30 UTC, for 29s, conntrack refused exactly 3,000 packets in network \
+        "Since 2023-11-14 22:13:30 UTC, within 29s, conntrack refused exactly 3,000 packets in network \
          namespace gateway (table full: 3,000); the kernel's log shows 1 line about a full table."
     );
     assert_eq!(
