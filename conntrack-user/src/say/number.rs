@@ -40,25 +40,25 @@ pub fn limit(max: Option<u64>) -> String {
     }
 }
 
-/// A share; of less than ten per cent with a digit more.
+/// A share in per cent, rounded down: `37 %`; less than one per cent, but something, is
+/// `under 1 %`. So only what is full is `100 %`, and only nothing is `0 %`.
 pub fn percent(share: f64) -> String {
-    if share > 0.0 && share < 10.0 {
-        format!("{share:.1} %")
-    } else {
-        format!("{share:.0} %")
-    }
-}
-
-/// A part of a whole, rounded down: `37 %`; less than one per cent, but something,
-/// is `under 1 %`.
-pub fn share(part: u64, whole: u64) -> String {
-    if whole == 0 || part == 0 {
-        return "0 %".to_owned();
-    }
-    if part.saturating_mul(100) < whole {
+    if share > 0.0 && share < 1.0 {
         return "under 1 %".to_owned();
     }
-    format!("{} %", part.saturating_mul(100) / whole)
+    format!("{:.0} %", share.floor())
+}
+
+/// A part of a whole as [`percent`] shows it; of nothing it is `0 %`.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share, of numbers far below 2⁵²"
+)]
+pub fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return percent(0.0);
+    }
+    percent(part as f64 * 100.0 / whole as f64)
 }
 
 /// `5m`, `2h 4m`
@@ -150,19 +150,26 @@ mod tests {
 
     #[test]
     fn shares_do_not_hide_what_is_there() {
-        let shares = [(0, 5), (1, 1000), (1, 100), (999, 1000), (5, 5)];
+        let shares = [(0, 0), (0, 5), (1, 1000), (1, 100), (999, 1000), (5, 5)];
         assert_eq!(
             shares.map(|(part, whole)| share(part, whole)),
-            ["0 %", "under 1 %", "1 %", "99 %", "100 %"]
+            ["0 %", "0 %", "under 1 %", "1 %", "99 %", "100 %"]
         );
+        let table = 1 << 31;
+        assert_eq!(share(table - 1, table), "99 %");
+        for part in 0..=1000 {
+            let (shown, floor) = (share(part, 1000), part / 10);
+            assert!(part == 0 || floor > 0 || shown == "under 1 %");
+            assert!(part > 0 && floor == 0 || shown == format!("{floor} %"));
+        }
     }
 
     #[test]
     fn numbers_as_people_read_them() {
         assert_eq!([0, 999, 1_234_567].map(number), ["0", "999", "1,234,567"]);
         assert_eq!(
-            [0.0, 0.04, 9.94, 75.4].map(percent),
-            ["0 %", "0.0 %", "9.9 %", "75 %"]
+            [0.0, 0.04, 9.94, 99.98, 111.1].map(percent),
+            ["0 %", "under 1 %", "9 %", "99 %", "111 %"]
         );
         assert_eq!(
             [320, 2048, 419_430_400, 1 << 40].map(bytes),

@@ -313,7 +313,7 @@ mod tests {
         assert!((0.029..0.031).contains(&chance), "{chance}");
         let lines = text::lines(&report, &Services::default());
         let expected = "evictable  up to 500 (100 %) by early_drop (when the table is full, it finds one \
-                        for about 3.0 % of new flows); 0 leave only by their timeout";
+                        for about 3 % of new flows); 0 leave only by their timeout";
         assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
         let report = full(512, &Filter::default());
         assert!(report.eviction_chance.unwrap() > 0.999);

@@ -13,7 +13,7 @@ use crate::{
         observer::log::Logged,
     },
     say::{
-        number::{counted, number, optional},
+        number::{counted, number, optional, share},
         port::Services,
         text::plain,
     },
@@ -232,7 +232,7 @@ fn lost_between(range: Option<PacketRange>) -> Option<String> {
 
 fn namespace(state: &NamespaceState) -> String {
     let share = match (state.limits.entries, state.limits.max) {
-        (Some(entries), Some(max)) if max > 0 => format!(" ({} %)", entries * 100 / max),
+        (Some(entries), Some(max)) if max > 0 => format!(" ({})", share(entries, max)),
         _ => String::new(),
     };
     if state.limits.entries.is_none() {
