@@ -61,9 +61,18 @@ pub fn share(part: u64, whole: u64) -> String {
     percent(part as f64 * 100.0 / whole as f64)
 }
 
-/// `5m`, `2h 4m`
+/// A span of time to the last part: `5m`, `2h 4m`, `5 days`. Units that are whole words
+/// stand apart from their number.
+pub fn span(time: Duration) -> String {
+    let text = humantime::format_duration(time).to_string();
+    ["day", "month", "year"]
+        .iter()
+        .fold(text, |text, unit| text.replace(unit, &format!(" {unit}")))
+}
+
+/// A [`span`] of whole seconds.
 pub fn seconds(seconds: u32) -> String {
-    humantime::format_duration(Duration::from_secs(seconds.into())).to_string()
+    span(Duration::from_secs(seconds.into()))
 }
 
 /// `400 MiB`
@@ -97,11 +106,7 @@ pub fn duration(time: Duration) -> String {
         600..86_400 => seconds / 60 * 60,
         _ => seconds / 3600 * 3600,
     };
-    let text = humantime::format_duration(Duration::from_secs(whole)).to_string();
-    // Units that are whole words stand apart.
-    ["day", "month", "year"]
-        .iter()
-        .fold(text, |text, unit| text.replace(unit, &format!(" {unit}")))
+    span(Duration::from_secs(whole))
 }
 
 /// An estimate in seconds with its bounds: `about 12 min (9 to 17 min)`.
@@ -179,6 +184,17 @@ mod tests {
         assert_eq!(
             [1004, 30_000, 7_210_000, 97_200_000, 432_000_000].map(seconds),
             ["1.0 s", "30s", "2h", "1 day 3h", "5 days"]
+        );
+        assert_eq!(
+            [0, 300, 7440, 86_400, 432_000, 40_000_000].map(super::seconds),
+            [
+                "0s",
+                "5m",
+                "2h 4m",
+                "1 day",
+                "5 days",
+                "1 year 3 months 6 days 9h 25m 52s"
+            ]
         );
     }
 

@@ -12,7 +12,7 @@ use crate::{
     },
     logs::account::tally::PacketBounds,
     say::{
-        number::{counted, number},
+        number::{counted, number, span},
         text::plain,
     },
 };
@@ -69,7 +69,7 @@ fn headline(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         };
         lines.push(format!("  how many more is not known: {why}"));
     }
-    lines.extend(span(report, zone));
+    lines.extend(period(report, zone));
     lines.extend(pause(report));
     lines.extend(recorded(report, zone));
     lines
@@ -90,7 +90,7 @@ fn sources(report: &LogReport) -> String {
 }
 
 /// When the first and the last line were written.
-fn span(report: &LogReport, zone: &TimeZone) -> Option<String> {
+fn period(report: &LogReport, zone: &TimeZone) -> Option<String> {
     match (&report.first, &report.last, report.uptime) {
         (Some(first), Some(last), _) if first == last => {
             Some(format!("  at {}", local(first, zone)))
@@ -116,7 +116,7 @@ fn pause(report: &LogReport) -> Option<String> {
     Some(format!(
         "  in {} bursts; the longest pause between two was {}",
         report.bursts.len(),
-        humantime::format_duration(longest)
+        span(longest)
     ))
 }
 

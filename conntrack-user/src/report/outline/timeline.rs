@@ -8,7 +8,7 @@ use crate::{
         outline::block::{Block, Column, Table, columns, table},
         sentences::{self, moment},
     },
-    say::number::{counted, limit, number, optional},
+    say::number::{counted, limit, number, optional, span},
 };
 
 /// How many events are listed.
@@ -57,7 +57,7 @@ pub(in crate::report) const fn lane(kind: Lane) -> &'static str {
 /// The length of a point in words.
 pub(in crate::report) fn each(timeline: &Timeline) -> String {
     let seconds = Duration::from_secs_f64(timeline.point_seconds.clamp(0.0, 1e12));
-    humantime::format_duration(seconds).to_string()
+    span(seconds)
 }
 
 /// The points as a table: what the charts show.

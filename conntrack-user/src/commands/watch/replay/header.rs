@@ -17,7 +17,7 @@ use crate::{
         check::discrepancy::Discrepancy,
         counts::health::{Faults, Missed},
     },
-    say::text::plain,
+    say::{number::span, text::plain},
     store::record::PastRun,
 };
 
@@ -127,7 +127,7 @@ fn notes(start: &Value, file: &Path, longest: u64) -> Vec<String> {
         let longest = std::time::Duration::from_millis(longest);
         notes.push(format!(
             "the file adds up old intervals, and intervals in which nothing happened: the longest is {}",
-            humantime::format_duration(longest)
+            span(longest)
         ));
     }
     let not_used = start["not_used"].as_array().into_iter().flatten();
