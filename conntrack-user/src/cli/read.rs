@@ -119,7 +119,9 @@ impl Command {
             }
             Subcommand::Daemon(daemon) => Self::Daemon(daemon.into()),
             Subcommand::Incidents(incidents) => Self::Incidents(incidents.into()),
-            Subcommand::Report(report) => Self::Report(report.into()),
+            Subcommand::Report(report) => {
+                Self::Report(report.try_into().map_err(contradiction("report"))?)
+            }
             Subcommand::Probe(probe) => Self::Probe(probe.into()),
             Subcommand::Who(who) => Self::Who(who.try_into().map_err(contradiction("who"))?),
             Subcommand::Logs(logs) => Self::Logs(logs.into()),

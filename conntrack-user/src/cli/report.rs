@@ -1,6 +1,6 @@
 //! The arguments of `ctdrop report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     commands::{
@@ -48,8 +48,10 @@ pub struct Report {
     pub db: Option<PathBuf>,
 }
 
-impl From<Report> for Options {
-    fn from(arguments: Report) -> Self {
+impl TryFrom<Report> for Options {
+    type Error = String;
+
+    fn try_from(arguments: Report) -> Result<Self, String> {
         let Report {
             id,
             since,
@@ -65,24 +67,36 @@ impl From<Report> for Options {
             (None, None, None) => Of::Last,
             (None, since, until) => Of::Time { since, until },
         };
-        Self {
+        let format = match format {
+            Some(format) => format,
+            None => by_name(out.as_deref())?,
+        };
+        Ok(Self {
             of,
-            format: format.unwrap_or_else(|| by_name(out.as_ref())),
+            format,
             // As elsewhere, a dash is the standard stream.
             out: out.filter(|out| out.as_os_str() != "-"),
             redact,
             file: db.unwrap_or_else(|| daemon::file(&state_dir)),
-        }
+        })
     }
 }
 
-/// The form that the name of a file asks for.
-fn by_name(out: Option<&PathBuf>) -> Format {
-    let extension = out.and_then(|out| out.extension()?.to_str());
-    match extension {
-        Some("md" | "markdown") => Format::Md,
-        Some("json") => Format::Json,
-        _ => Format::Html,
+/// The form that the name of a file asks for; HTML if it has no ending.
+fn by_name(out: Option<&Path>) -> Result<Format, String> {
+    let Some((out, ending)) = out.and_then(|out| Some((out, out.extension()?))) else {
+        return Ok(Format::Html);
+    };
+    match ending.to_ascii_lowercase().to_str() {
+        Some("html" | "htm") => Ok(Format::Html),
+        Some("md") => Ok(Format::Md),
+        Some("json") => Ok(Format::Json),
+        _ => Err(format!(
+            "--out {}: .{} is no form of a report: end the name with .html, .htm, .md or .json, or \
+             give --format html, md or json",
+            out.display(),
+            ending.display()
+        )),
     }
 }
 
@@ -119,6 +133,12 @@ mod tests {
         assert_eq!(read("ctdrop report --out x.json").format, Format::Json);
         let both = read("ctdrop report --out x.json --format html");
         assert_eq!(both.format, Format::Html);
+        for html in ["x", "x.html", "x.HTM", "/dev/null", "-", "/srv/a.b/x"] {
+            let options = read(&format!("ctdrop report --out {html}"));
+            assert_eq!(options.format, Format::Html, "{html}");
+        }
+        let other = read("ctdrop report --out x.txt --format md");
+        assert_eq!(other.format, Format::Md);
         assert_eq!(
             read("ctdrop report --db /x.db").file,
             PathBuf::from("/x.db")
@@ -135,6 +155,9 @@ mod tests {
             "cannot be used with",
         );
         assert_refused("ctdrop report 0", 2, "0");
+        let endings = ".html, .htm, .md or .json";
+        assert_refused("ctdrop report --out x.pdf", 2, endings);
+        assert_refused("ctdrop report --out x.pdf", 2, "give --format");
         assert_accepted("ctdrop report --since 2026-03-12 --until 1h --redact --format md");
     }
 }

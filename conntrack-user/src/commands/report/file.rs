@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 /// Writes a report: beside the file, then in its place. Only the owner can read a new
 /// one: it has addresses and names. What is no file, such as a pipe, is written to.
@@ -18,6 +18,14 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(cannot),
     };
+    if there.as_ref().is_some_and(fs::Metadata::is_dir) {
+        let within = path.join("report.html");
+        bail!(
+            "{} is a directory: name a file in it, such as {}",
+            path.display(),
+            within.display()
+        );
+    }
     if there.as_ref().is_some_and(|there| !there.is_file()) {
         let mut file = File::options()
             .write(true)
@@ -81,5 +89,10 @@ mod tests {
         let nowhere = directory.path().join("no/report.html");
         let error = format!("{:#}", write(&nowhere, b"x").unwrap_err());
         assert!(error.contains("no/report.html"), "{error}");
+        let error = format!("{:#}", write(directory.path(), b"x").unwrap_err());
+        assert!(
+            error.contains("is a directory: name a file in it"),
+            "{error}"
+        );
     }
 }
