@@ -53,10 +53,10 @@ impl When {
     pub fn resolve(self, zone: &TimeZone) -> Result<i64> {
         Ok(match self {
             Self::At(at) => at.as_microsecond(),
-            Self::Local(local) => moment(local, zone)?,
+            Self::Local(local) => moment(local, zone),
             Self::Today(time) => {
                 let today = Timestamp::from_microsecond(now())?;
-                moment(zone.to_datetime(today).date().to_datetime(time), zone)?
+                moment(zone.to_datetime(today).date().to_datetime(time), zone)
             }
             Self::Ago(ago) => {
                 now().saturating_sub(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX))
@@ -65,12 +65,15 @@ impl When {
     }
 }
 
-/// A time of a zone, in microseconds since 1970.
-fn moment(local: DateTime, zone: &TimeZone) -> Result<i64> {
-    let at = zone.to_timestamp(local).with_context(|| {
-        format!("the time {local} does not exist in this time zone (clock change)")
-    })?;
-    Ok(at.as_microsecond())
+/// A time of a zone, in microseconds since 1970. One that a clock change skips is as much
+/// later; one outside of what can be told (9999-12-31) is the last or the first.
+fn moment(local: DateTime, zone: &TimeZone) -> i64 {
+    let outside = if local.year() > 0 {
+        Timestamp::MAX
+    } else {
+        Timestamp::MIN
+    };
+    zone.to_timestamp(local).unwrap_or(outside).as_microsecond()
 }
 
 /// This moment, in microseconds since 1970.
