@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::{
     cli::values::{threads, year},
-    commands::{daemon::STATE, logs::Options},
+    commands::logs::Options,
     logs::{read::request::Request, time::When},
     say::output::Output,
 };
@@ -48,9 +48,10 @@ pub struct Logs {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 
-    /// Also show the exact counts that ctdrop daemon has recorded in this directory
-    #[arg(long, value_name = "DIR", default_value = STATE)]
-    pub state_dir: PathBuf,
+    /// Also show the exact counts that ctdrop daemon has recorded in this directory; by
+    /// default in /var/lib/ctdrop, if it is there
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 impl From<Logs> for Options {

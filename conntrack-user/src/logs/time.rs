@@ -1,8 +1,9 @@
 //! Times that a user gives, and the time zone of the logs.
 
 use std::{
-    fs,
+    env, fs,
     path::Path,
+    sync::Once,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -12,6 +13,8 @@ use jiff::{
     civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
+
+use crate::say::text::plain;
 
 /// A time on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +88,30 @@ pub(super) fn now() -> i64 {
         .unwrap_or(0)
 }
 
+/// The time zone of this host. An unknown one in `TZ` is a warning, once, and UTC is used.
+fn system() -> TimeZone {
+    static WARN: Once = Once::new();
+    match (TimeZone::try_system(), env::var_os("TZ")) {
+        (Err(_), Some(name)) => {
+            WARN.call_once(|| {
+                let name = plain(&name.to_string_lossy());
+                anstream::eprintln!(
+                    "ctdrop: TZ={name} is no time zone that this host knows, so times are in UTC: \
+                     correct TZ, or install tzdata"
+                );
+            });
+            TimeZone::UTC
+        }
+        (Ok(zone), _) => zone,
+        (Err(_), None) => TimeZone::system(),
+    }
+}
+
 /// The time zone of logs that name none: the one of this host, or of the system
 /// below `root`.
 pub fn zone(root: Option<&Path>) -> Result<TimeZone> {
     let Some(root) = root else {
-        return Ok(TimeZone::system());
+        return Ok(system());
     };
     let localtime = root.join("etc/localtime");
     // A link leads out of the tree, but it says the name.

@@ -46,8 +46,9 @@ pub struct Options {
     pub root: Option<PathBuf>,
     /// What to count of the logs, and how to read them.
     pub request: Request,
-    /// Where `ctdrop daemon` keeps evidence, for exact counts.
-    pub state: PathBuf,
+    /// Where `ctdrop daemon` keeps evidence, for exact counts; the usual directory if none
+    /// is given.
+    pub state: Option<PathBuf>,
 }
 
 /// Searches the logs and prints what they say.
@@ -65,7 +66,14 @@ pub fn run(options: &Options) -> Result<()> {
     let is_unnamed = is_own && report.by_host.iter().all(|host| host.host.is_none());
     let is_of =
         |host: &str| summary.is_all_of(host.as_bytes()) || is_unnamed && host.as_bytes() == own;
-    recorded::set_beside(&mut report, &daemon::file(&options.state), is_of);
+    let state = options.state.as_deref();
+    let evidence = daemon::file(state.unwrap_or(Path::new(daemon::STATE)));
+    if state.is_some()
+        && let Some(warning) = recorded::missing(&evidence)
+    {
+        anstream::eprintln!("ctdrop: {}", plain(&warning));
+    }
+    recorded::set_beside(&mut report, &evidence, is_of);
     match options.output {
         Output::Json => stdout::json(&report)?,
         Output::Text => stdout::lines(text::report(&report, &zone))?,

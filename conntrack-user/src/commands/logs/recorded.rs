@@ -42,6 +42,17 @@ pub(super) fn set_beside(report: &mut LogReport, file: &Path, is_of: impl Fn(&st
     }
 }
 
+/// The warning that there is no such file of evidence, for a directory that the user named.
+pub(super) fn missing(file: &Path) -> Option<String> {
+    matches!(file.try_exists(), Ok(false)).then(|| {
+        format!(
+            "there is no evidence in {}, so ctdrop logs shows no exact counts: name the directory of \
+             ctdrop daemon with --state-dir",
+            file.display()
+        )
+    })
+}
+
 /// What is said if the log shows more packets than were recorded.
 fn contradiction(burst: &Burst) -> Option<String> {
     let recorded = burst.recorded.as_ref()?;

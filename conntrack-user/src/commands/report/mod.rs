@@ -117,7 +117,7 @@ fn gather(reader: &Reader, options: &Options) -> Result<Evidence> {
         record.incidents.retain(|it| it.id == incident.id);
         record.censuses.retain(|it| it.incident == incident.id);
     } else if digest.points.is_empty() && record.incidents.is_empty() {
-        bail!(nothing(reader, options, &between(wall))?);
+        bail!(nothing(reader, options, wall, &between(wall))?);
     }
     Ok(Evidence {
         now: clock::now(),
@@ -209,7 +209,7 @@ fn range(
             (None, Some(until)) => format!("before {}", clock::of_millis(until)),
             _ => between(wall),
         };
-        bail!(nothing(reader, options, &when)?);
+        bail!(nothing(reader, options, wall, &when)?);
     }
     // What is before or after all evidence would only be empty.
     Ok((wall.0.max(first.saturating_sub(60_000)), wall.1.min(last)))
@@ -224,8 +224,19 @@ fn between((from, to): (i64, i64)) -> String {
 }
 
 /// What is said of a time without evidence.
-fn nothing(reader: &Reader, options: &Options, when: &str) -> Result<String> {
+fn nothing(
+    reader: &Reader,
+    options: &Options,
+    (from, to): (i64, i64),
+    when: &str,
+) -> Result<String> {
     let there = match reader.extent()? {
+        Some((_, last)) if from > last => {
+            format!("its evidence ends at {}", clock::of_millis(last))
+        }
+        Some((first, _)) if to < first => {
+            format!("its evidence begins at {}", clock::of_millis(first))
+        }
         Some(extent) => format!("this file has evidence {}", between(extent)),
         None => "this file has no evidence".to_owned(),
     };

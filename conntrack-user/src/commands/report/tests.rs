@@ -113,10 +113,13 @@ fn a_time_that_cannot_be_is_said_with_what_there_is() {
     place.assert_fails(early, "must be earlier than --until");
     let none = time("2024-01-01T00:00:00Z", None);
     place.assert_fails(none, "no evidence after 2024-01-01T00:00:00Z in");
-    place.assert_fails(
-        none,
-        "this file has evidence from 2023-11-14T22:13:21Z to 2023-11-14T22:13:25Z",
-    );
+    place.assert_fails(none, "its evidence ends at 2023-11-14T22:13:25Z");
+    let far = time("9999-12-31", None);
+    place.assert_fails(far, "its evidence ends at 2023-11-14T22:13:25Z");
+    let both = time("2024-01-01T00:00:00Z", Some("9999-12-30"));
+    place.assert_fails(both, "its evidence ends at 2023-11-14T22:13:25Z");
+    let before = time("2020-01-01", Some("2021-01-01"));
+    place.assert_fails(before, "its evidence begins at 2023-11-14T22:13:21Z");
     let whole = time("2023-11-14T00:00:00Z", None);
     run(&place.options(whole)).unwrap();
 }

@@ -59,6 +59,10 @@ pub(super) async fn run(
     let programme = Programme::read(&reader, range)?;
     let Some(run) = programme.first_run() else {
         let there = match reader.extent()? {
+            Some((_, last)) if range.0 > last => format!(
+                "its evidence ends at {}: change --since",
+                clock::of_millis(last)
+            ),
             Some((first, last)) => format!(
                 "its intervals are from {} to {}: change --since or --until",
                 clock::of_millis(first),

@@ -287,4 +287,10 @@ async fn only_the_time_that_is_asked_for_is_played() {
         error.to_string().contains("nothing to replay in"),
         "{error}"
     );
+    assert!(
+        error
+            .to_string()
+            .contains("its evidence ends at 2023-11-14"),
+        "{error}"
+    );
 }
