@@ -98,7 +98,7 @@ impl Incident {
 
     /// Whether what fills the table fills any: a higher limit only buys time.
     pub const fn fills_any_limit(&self) -> bool {
-        matches!(self.kind, Kind::Leak | Kind::SpoofedFlood | Kind::Flood)
+        self.kind.fills_any_limit()
     }
 }
 

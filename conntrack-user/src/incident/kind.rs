@@ -41,6 +41,11 @@ impl Kind {
     pub const fn is_refusal(self) -> bool {
         !matches!(self, Self::None | Self::NotSeen)
     }
+
+    /// Whether what fills the table fills any: a higher limit only buys time.
+    pub const fn fills_any_limit(self) -> bool {
+        matches!(self, Self::Leak | Self::SpoofedFlood | Self::Flood)
+    }
 }
 
 /// How a table stands to its limit.

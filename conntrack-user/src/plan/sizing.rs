@@ -223,7 +223,7 @@ fn held_back(refused: &HeldBack) -> String {
         counted,
     } = *refused;
     match counted {
-        _ if at_most == 0 => " (no flow was refused)".to_owned(),
+        _ if at_most == 0 => " (ctdrop saw no refused flow)".to_owned(),
         Counted::Flows if at_least == at_most => {
             format!(", plus {} for the refused flows", number(at_least))
         }

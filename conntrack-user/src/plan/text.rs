@@ -47,13 +47,7 @@ pub(crate) fn lines(facts: &Facts, incident: &Incident, plan: &Plan, root: &Path
     }
     lines.push(String::new());
     if plan.is_empty() {
-        let nothing = if !plan.notes.is_empty() {
-            "ctdrop changes nothing here; see \"To do elsewhere\"."
-        } else if incident.kind == Kind::NotSeen {
-            "Nothing is changed. ctdrop cannot tell whether a change is needed: see the warnings."
-        } else {
-            "Nothing needs to be changed."
-        };
+        let nothing = nothing(!plan.notes.is_empty(), incident.kind);
         lines.push(nothing.to_owned());
         lines.push(String::new());
     }
@@ -151,6 +145,20 @@ fn survives(before: &Survival, after: &Survival) -> Vec<String> {
     lines
 }
 
+/// What is said of a plan that changes nothing.
+const fn nothing(has_notes: bool, kind: Kind) -> &'static str {
+    match kind {
+        _ if has_notes => "ctdrop changes nothing here; see \"To do elsewhere\".",
+        Kind::NotSeen => {
+            "Nothing is changed. ctdrop cannot tell whether a change is needed: see the warnings."
+        }
+        _ if kind.fills_any_limit() => {
+            "Nothing is changed. A higher limit only buys time: see \"instead\"."
+        }
+        _ => "Nothing needs to be changed.",
+    }
+}
+
 fn elsewhere(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for note in &plan.notes {
@@ -176,4 +184,17 @@ fn elsewhere(plan: &Plan) -> Vec<String> {
         lines.push(String::new());
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_table_that_a_leak_fills_it_is_not_said_that_all_is_well() {
+        assert!(nothing(false, Kind::Leak).contains("only buys time"));
+        assert!(nothing(false, Kind::NotSeen).contains("cannot tell"));
+        assert!(nothing(true, Kind::Leak).contains("To do elsewhere"));
+        assert_eq!(nothing(false, Kind::None), "Nothing needs to be changed.");
+    }
 }
