@@ -73,6 +73,12 @@ fn log(evidence: &Evidence) -> Log {
                 log.lines += 1;
             }
             Some(Message::TableFull { .. }) => log.lines_elsewhere += 1,
+            // The kernel reports a burst right before the first message of the next one.
+            Some(Message::Suppressed { messages, .. })
+                if about.incident.is_some() && log.lines == 0 =>
+            {
+                log.suppressed_before = log.suppressed_before.saturating_add(messages);
+            }
             Some(Message::Suppressed { messages, .. }) => {
                 log.suppressed = log.suppressed.saturating_add(messages);
             }

@@ -56,6 +56,9 @@ pub struct Log {
     pub lines_elsewhere: u64,
     /// Messages that the kernel reports to have suppressed.
     pub suppressed: u64,
+    /// In a report about an incident: those reported before its first line. The kernel
+    /// suppressed them in an earlier burst.
+    pub suppressed_before: u64,
     /// The first lines about conntrack.
     pub shown: Vec<LogLine>,
     /// How many more there are.

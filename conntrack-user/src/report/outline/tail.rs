@@ -130,6 +130,12 @@ pub(super) fn method(method: &Method) -> Vec<Block> {
             number(method.log.suppressed),
         ],
     ];
+    if method.log.suppressed_before > 0 {
+        rows.push(vec![
+            "messages suppressed before the first of these lines, in an earlier burst".to_owned(),
+            number(method.log.suppressed_before),
+        ]);
+    }
     if method.log.lines_elsewhere > 0 {
         rows.push(vec![
             "lines about other network namespaces, or before and after the incident".to_owned(),

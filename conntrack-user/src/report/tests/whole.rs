@@ -74,6 +74,23 @@ fn lines_of_the_log_about_another_table_or_time_are_counted_apart() {
 }
 
 #[test]
+fn what_the_kernel_suppressed_before_an_incident_is_not_of_it() {
+    let suppressed = |second, messages: u32| LogLine {
+        at: at(second),
+        text: format!("net_ratelimit: {messages} callbacks suppressed"),
+    };
+    let mut evidence = leak();
+    // Its first line is of second 11.
+    evidence.record.log_lines.insert(0, suppressed(11, 990));
+    evidence.record.log_lines.push(suppressed(16, 40));
+    let log = report(&evidence, None).method.log;
+    assert_eq!((log.suppressed, log.suppressed_before), (40, 990));
+    evidence.incident = None;
+    let log = report(&evidence, None).method.log;
+    assert_eq!((log.suppressed, log.suppressed_before), (1030, 0));
+}
+
+#[test]
 fn sections_come_in_the_promised_order() {
     let titles = [
         "Timeline",
