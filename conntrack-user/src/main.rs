@@ -1,8 +1,8 @@
 //! The command `ctdrop`.
 
 use std::{
-    env,
-    io::{self, Write as _},
+    env, future,
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -10,11 +10,15 @@ use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command},
     commands::{daemon, fix, incidents, logs, probe, report, status, undo, watch, who},
-    say::{finding, stdout},
+    say::{
+        finding,
+        journal::{self, Level},
+        stdout,
+    },
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
 };
 
 /// The work runs on the main thread; signals are waited for on another one, so
@@ -37,7 +41,7 @@ async fn main() -> ExitCode {
             if let Some(error) = cli::wrong_usage(&error) {
                 return refused(&error);
             }
-            eprintln!("ctdrop: {error:#}");
+            journal::complain(Level::Error, format!("{error:#}"));
             failed.into()
         }
     }
@@ -58,8 +62,11 @@ fn refused(error: &clap::Error) -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Watch(options) => watch::run(options, shutdown()?).await?,
-        Command::Daemon(options) => daemon::run(options, shutdown()?).await?,
+        Command::Watch(options) => watch::run(options, shutdown(Hangup::Ends)?).await?,
+        Command::Daemon(options) => {
+            let hangup = Hangup::of_daemon();
+            daemon::run(options, shutdown(hangup)?, reloads(hangup)?).await?;
+        }
         Command::Incidents(options) => incidents::run(&options)?,
         Command::Report(options) => report::run(&options)?,
         Command::Probe(options) => probe::run(&options)?,
@@ -72,10 +79,44 @@ async fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What SIGHUP asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hangup {
+    /// An end: the terminal has hung up.
+    Ends,
+    /// That the settings are read again: a service has no terminal.
+    Reloads,
+}
+
+impl Hangup {
+    fn of_daemon() -> Self {
+        if io::stdout().is_terminal() {
+            Self::Ends
+        } else {
+            Self::Reloads
+        }
+    }
+}
+
+/// A message for each SIGHUP that asks for it; several that come at once are one.
+fn reloads(hangup: Hangup) -> Result<mpsc::Receiver<()>> {
+    let (sender, receiver) = mpsc::channel(1);
+    if hangup == Hangup::Reloads {
+        let mut signal = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                // One that waits already does for both.
+                let _ = sender.try_send(());
+            }
+        });
+    }
+    Ok(receiver)
+}
+
 /// Ends with the first signal that asks for an end. The second one ends the
 /// process at once.
-fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static> {
-    let mut signals = Signals::catch()?;
+fn shutdown(hangup: Hangup) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut signals = Signals::catch(hangup)?;
     let (first, asked) = oneshot::channel();
     tokio::spawn(async move {
         signals.any().await;
@@ -95,18 +136,21 @@ fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static> {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    hangup: Option<Signal>,
     quit: Signal,
 }
 
 impl Signals {
-    fn catch() -> Result<Self> {
+    fn catch(hangup: Hangup) -> Result<Self> {
         let catch =
             |kind, name: &str| signal(kind).with_context(|| format!("cannot wait for {name}"));
         Ok(Self {
             interrupt: catch(SignalKind::interrupt(), "SIGINT")?,
             terminate: catch(SignalKind::terminate(), "SIGTERM")?,
-            hangup: catch(SignalKind::hangup(), "SIGHUP")?,
+            hangup: match hangup {
+                Hangup::Ends => Some(catch(SignalKind::hangup(), "SIGHUP")?),
+                Hangup::Reloads => None,
+            },
             quit: catch(SignalKind::quit(), "SIGQUIT")?,
         })
     }
@@ -121,9 +165,19 @@ impl Signals {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            () = next(hangup.as_mut()) => {}
             _ = quit.recv() => {}
         }
+    }
+}
+
+/// The next signal; none comes from one that is not waited for.
+async fn next(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => future::pending().await,
     }
 }
 

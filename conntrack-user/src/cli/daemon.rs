@@ -3,40 +3,75 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    cli::values::{duration, size},
-    commands::daemon::{Options, STATE},
+    cli::values::{duration, series, size},
+    commands::daemon::{CONFIG, Options, STATE, settings::Given},
     say::output::Output,
-    store::keep::Bounds,
+    subscribers::metrics::{
+        listen::{DEFAULT as LISTEN, Listen},
+        numbers::MOST,
+    },
 };
 
-/// Options of `ctdrop daemon`.
+/// Options of `ctdrop daemon`. What is given here wins over the file of settings.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Daemon {
-    /// Output: text for people, json for programs (one object a line)
-    #[arg(short, long, value_enum, default_value = "text")]
-    pub output: Output,
+    /// The file of settings.
+    #[arg(long, value_name = "FILE", help = format!(
+        "Read settings from this file (docs/config.md) [default: {CONFIG}, if it is there]"
+    ))]
+    pub config: Option<PathBuf>,
 
-    /// Write the evidence database, ctdrop.db, to this directory
-    #[arg(long, value_name = "DIR", default_value = STATE)]
-    pub state_dir: PathBuf,
+    /// Only check the settings: show those in force and where each comes from
+    #[arg(long)]
+    pub check: bool,
+
+    /// Output: text for people, json for programs (one object a line) [default: text]
+    #[arg(short, long, value_enum)]
+    pub output: Option<Output>,
+
+    /// The directory of the evidence.
+    #[arg(long, value_name = "DIR", help = format!(
+        "Write the evidence database, ctdrop.db, to this directory [default: {STATE}]"
+    ))]
+    pub state_dir: Option<PathBuf>,
 
     /// Maximum size of the evidence database on the disk, such as 64MiB or 1GiB
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "256MiB")]
-    pub max_size: u64,
+    /// [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
 
     /// Keep details for this long, such as 90d; summaries of incidents are kept longer
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "90d")]
-    pub max_age: Duration,
+    /// [default: 90d]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_age: Option<Duration>,
+
+    /// Where metrics are served.
+    #[arg(long, value_name = "ADDR|unix:PATH", value_parser = Listen::read, help = format!(
+        "Serve /metrics, /healthz and /readyz there, or nowhere: off [default: {LISTEN}]"
+    ))]
+    pub metrics_listen: Option<Listen>,
+
+    /// Flows with series of their own.
+    #[arg(long, value_name = "N", value_parser = series, help = format!(
+        "Export series of the N flows with the most refused packets, {MOST} at most; they hold \
+         addresses [default: 0]"
+    ))]
+    pub metrics_top: Option<usize>,
 }
 
 impl From<Daemon> for Options {
     fn from(arguments: Daemon) -> Self {
         Self {
-            output: arguments.output,
-            state: arguments.state_dir,
-            bounds: Bounds {
-                bytes: arguments.max_size,
-                age: arguments.max_age,
+            config: arguments.config,
+            check: arguments.check,
+            flags: Given {
+                output: arguments.output,
+                state: arguments.state_dir,
+                max_size: arguments.max_size,
+                max_age: arguments.max_age,
+                metrics_listen: arguments.metrics_listen,
+                metrics_namespaces: None,
+                metrics_top: arguments.metrics_top,
             },
         }
     }
@@ -45,9 +80,13 @@ impl From<Daemon> for Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{
-        Command,
-        read::tests::{assert_accepted, assert_refused},
+    use crate::{
+        cli::{
+            Command,
+            read::tests::{assert_accepted, assert_refused},
+        },
+        commands::daemon::settings::Settings,
+        store::keep::Bounds,
     };
 
     #[test]
@@ -55,9 +94,15 @@ mod tests {
         let Command::Daemon(options) = Command::read(["ctdrop", "daemon"]).unwrap() else {
             panic!("another command")
         };
-        assert_eq!(options.bounds, Bounds::default());
-        assert_eq!(options.state, PathBuf::from("/var/lib/ctdrop"));
+        assert_eq!(options.flags, Given::default());
+        let settings = Settings::from(options.flags);
+        assert_eq!(settings.live.bounds, Bounds::default());
+        assert_eq!(settings.state, PathBuf::from("/var/lib/ctdrop"));
         assert_accepted("ctdrop daemon --max-size 1GiB --max-age 7d -o json");
+        assert_accepted("ctdrop daemon --metrics-listen unix:/run/m --metrics-top 5");
+        assert_refused("ctdrop daemon --metrics-top 51", 2, "from 0 to 50");
+        assert_refused("ctdrop daemon --metrics-listen here", 2, "127.0.0.1:10917");
+        assert_accepted("ctdrop daemon --check --config here.toml");
         assert_refused("ctdrop daemon --max-size 1KiB", 2, "4 MiB or more");
         assert_refused("ctdrop daemon --max-size lots", 2, "such as 64MiB");
     }

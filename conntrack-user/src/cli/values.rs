@@ -4,10 +4,10 @@ use std::{net::IpAddr, num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 
 use clap::builder::TypedValueParser;
 
+pub(super) use crate::commands::daemon::values::{duration, size};
 use crate::{
-    commands::watch::options::Speed,
+    commands::{daemon::settings, watch::options::Speed},
     say::{protocol, reason::ReasonName},
-    store::keep::LEAST_BYTES,
     table::filter::Mark,
 };
 
@@ -38,6 +38,11 @@ pub(super) fn threads(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| "not a number of threads: give 1 or more".to_owned())
 }
 
+/// How many series of a kind are exported.
+pub(super) fn series(text: &str) -> Result<usize, String> {
+    settings::series(text.parse().unwrap_or(u64::MAX))
+}
+
 pub(super) fn mark(text: &str) -> Result<Mark, String> {
     let number = |text: &str| {
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
@@ -50,15 +55,6 @@ pub(super) fn mark(text: &str) -> Result<Mark, String> {
         value: number(value)?,
         mask: number(mask)?,
     })
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = humantime::parse_duration(text)
-        .map_err(|_| "not a time: give a number and a unit, such as 500ms, 30s or 5m".to_owned())?;
-    if parsed.is_zero() {
-        return Err("must be longer than 0".to_owned());
-    }
-    Ok(parsed)
 }
 
 /// At that speed an hour takes six weeks.
@@ -74,29 +70,6 @@ pub(super) fn speed(text: &str) -> Result<Speed, String> {
         .filter(|speed: &f64| speed.is_finite() && *speed >= SLOWEST)
         .map(Speed::Times)
         .ok_or_else(|| format!("give a number from {SLOWEST} on, such as 10 or 0.5, or max"))
-}
-
-/// A size in bytes, with a unit of 1,024.
-pub(super) fn size(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let digits = text
-        .find(|char: char| !char.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(digits);
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
-        "kib" | "k" => 10,
-        "mib" | "m" => 20,
-        "gib" | "g" => 30,
-        _ => return Err("not a size: give a number and a unit, such as 64MiB or 1GiB".to_owned()),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "not a size: give one such as 64MiB".to_owned())?;
-    let bytes = number.checked_mul(1 << shift);
-    match bytes.filter(|bytes| (LEAST_BYTES..1 << 44).contains(bytes)) {
-        Some(bytes) => Ok(bytes),
-        None => Err("give a size of 4 MiB or more, and less than 16 TiB".to_owned()),
-    }
 }
 
 /// Each report reads every namespace's counters.

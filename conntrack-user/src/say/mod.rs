@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod finding;
+pub mod journal;
 pub mod number;
 pub mod output;
 pub mod port;

@@ -107,6 +107,12 @@ impl Keeper {
         self.bounds
     }
 
+    /// Keeps this much from now on; what is too old is looked for at once.
+    pub(super) fn keep(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.passed = None;
+    }
+
     /// Does what is due.
     pub(super) fn tend(&mut self, connection: &mut Connection, now: Moment) -> Result<()> {
         make_room(connection, self.bounds)?;

@@ -14,7 +14,7 @@ use crate::store::{
     connect::{connect, wal_of},
     failure::Failure,
     insert,
-    keep::Keeper,
+    keep::{Bounds, Keeper},
     moment::Moment,
     record::Record,
 };
@@ -86,6 +86,13 @@ impl Store {
             insert_all(&transaction, run, record)?;
             transaction.commit()
         })
+    }
+
+    /// Keeps this much from now on.
+    pub fn keep(&mut self, bounds: Bounds) {
+        self.keeper.keep(bounds);
+        // The next one is made with them.
+        self.connection = None;
     }
 
     /// Keeps the file within its bounds; to be called after each writing.

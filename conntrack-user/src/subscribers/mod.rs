@@ -1,6 +1,6 @@
 //! Those who are told what the engine observes: a screen, lines of text, lines of
-//! JSON, the guard, which fixes what can be fixed, and the recorder, which writes
-//! evidence.
+//! JSON, the guard, which fixes what can be fixed, the recorder, which writes evidence,
+//! the metrics and the service manager.
 //!
 //! Each implements [`Subscriber`], and is served by a thread of its own
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
@@ -10,9 +10,11 @@ pub mod guard;
 pub mod json;
 pub mod lines;
 mod mailbox;
+pub mod metrics;
 pub mod recorder;
 pub mod recording;
 pub mod screen;
+pub mod service;
 mod text;
 pub mod worker;
 

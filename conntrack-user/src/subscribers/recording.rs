@@ -11,7 +11,7 @@ use crate::{
         number::{counted, number},
         text::plain,
     },
-    store::record::Gap,
+    store::record::{Gap, Survival},
     subscribers::filling::Filling,
 };
 
@@ -63,6 +63,8 @@ pub enum What {
     },
     /// A table will be full soon.
     Filling(Filling),
+    /// Which limit would be in force after a boot and the like, where that is new.
+    Predicted(Survival),
     /// An incident has begun.
     Opened(Box<Told>),
     /// It has another cause or culprit than was told.
@@ -117,6 +119,17 @@ impl Recording {
             ),
             What::Fixed { body, .. } => return body.clone(),
             What::Filling(filling) => ("forecast", "filling", json!(filling)),
+            What::Predicted(survival) => (
+                "survival",
+                "predicted",
+                json!({
+                    "cause": survival.cause,
+                    "max": survival.in_force.map(|(max, _)| max),
+                    "boot_max": survival.boot,
+                    "restart_max": survival.restart,
+                    "reload_max": survival.reload,
+                }),
+            ),
             What::Opened(told) => ("incident", "opened", told.json()),
             What::Diagnosed(told) => ("incident", "diagnosed", told.json()),
             What::Closed(told) => ("incident", "closed", told.json()),
@@ -167,11 +180,39 @@ impl Recording {
                 "{time}  {}; to see who fills it: ctdrop who",
                 filling.sentence()
             )],
+<<<<<<< HEAD
             What::Opened(told) => vec![format!("{time}  {}", told.line("opened"))],
+=======
+            What::Predicted(survival) => {
+                let lost = lost(survival);
+                lost.map(|lost| format!("{time}  {lost}")).collect()
+            }
+            What::Opened(told) => vec![format!("{time}  {}", told.line("has begun"))],
+>>>>>>> 15c91e6a (daemon: read settings from a file, serve metrics, tell the service manager)
             What::Diagnosed(told) => vec![format!("{time}  {}", told.line("has a new diagnosis"))],
             What::Closed(told) => vec![format!("{time}  {}", told.line("closed"))],
         }
     }
+}
+
+/// The events after which the limit is lower, each as a sentence.
+fn lost(survival: &Survival) -> impl Iterator<Item = String> {
+    let max = survival.in_force.map_or(0, |(max, _)| max);
+    let each = [
+        ("a boot", survival.boot),
+        ("a restart of the firewall service", survival.restart),
+    ];
+    let lower = each.into_iter().filter_map(move |(event, then)| {
+        let then = then.filter(|&then| then != 0 && then < max)?;
+        Some((event, then))
+    });
+    lower.map(move |(event, then)| {
+        format!(
+            "the limit of {} will be {} after {event}: see ctdrop status",
+            number(max),
+            number(then)
+        )
+    })
 }
 
 /// What is missing, and why.

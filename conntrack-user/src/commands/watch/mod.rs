@@ -9,22 +9,46 @@ mod replay;
 use std::{future, sync::Arc};
 
 use anyhow::Result;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, watch as latest},
+    time::{self, Interval},
+};
 
 use crate::{
     auto::{event::Event as Fix, guard::Mode},
     commands::watch::options::{Options, Record},
     engine::{self, Engine, update::Update},
     say::{output::Output, port::Services},
+    store::keep::Bounds,
     subscribers::{
         Printed, Subscriber, guard::Fixer, json::Json, lines::Lines, recorder::Recorder,
-        recording::Recording, screen::Screen, worker::Worker,
+        recording::Recording, screen::Screen, service::Manager, worker::Worker,
     },
 };
+
+/// What is there beside the output and what acts: for a service.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// How much evidence is kept, where that can change.
+    pub(crate) bounds: Option<latest::Receiver<Bounds>>,
+    /// Others who are told everything.
+    pub(crate) others: Vec<Worker>,
+    /// The service manager.
+    pub(crate) manager: Manager,
+}
 
 /// Observes until `shutdown`, or for the time asked for; or plays back what was recorded.
 pub async fn run(
     options: Options,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    run_beside(options, Beside::default(), shutdown).await
+}
+
+/// The same, for a service.
+pub(crate) async fn run_beside(
+    options: Options,
+    beside: Beside,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     if let Some(replay) = &options.replay {
@@ -33,7 +57,10 @@ pub async fn run(
     let recording = match &options.record {
         None => None,
         Some(Record { file, bounds }) => {
-            let (recorder, events) = Recorder::prepare(file.clone(), *bounds)?;
+            let (mut recorder, events) = Recorder::prepare(file.clone(), *bounds)?;
+            if let Some(bounds) = beside.bounds.clone() {
+                recorder.follow(bounds);
+            }
             Some(Acting::start("the recorder", recorder, events)?)
         }
     };
@@ -61,6 +88,8 @@ pub async fn run(
         output,
         recording,
         fixing,
+        others: beside.others,
+        pulse: Pulse::of(beside.manager),
     };
     watch.follow(engine).await
 }
@@ -94,6 +123,33 @@ struct Watch {
     recording: Option<Acting<Recording>>,
     /// With `--fix`.
     fixing: Option<Acting<Fix>>,
+    /// Others who are told everything.
+    others: Vec<Worker>,
+    pulse: Pulse,
+}
+
+/// Tells the service manager that this thread lives.
+struct Pulse {
+    manager: Manager,
+    ticks: Option<Interval>,
+}
+
+impl Pulse {
+    fn of(manager: Manager) -> Self {
+        let ticks = manager.period().map(time::interval);
+        Self { manager, ticks }
+    }
+
+    /// Waits until it is time, and tells.
+    async fn beat(&mut self) {
+        match &mut self.ticks {
+            Some(ticks) => {
+                ticks.tick().await;
+                self.manager.ping();
+            }
+            None => future::pending().await,
+        }
+    }
 }
 
 /// A subscriber that acts, and what it does, which others are told.
@@ -107,6 +163,8 @@ enum News {
     Observed(Result<Option<Update>>),
     Fixed(Fix),
     Recorded(Recording),
+    /// Nothing: it was told that this thread lives.
+    Beat,
 }
 
 impl Watch {
@@ -116,13 +174,15 @@ impl Watch {
         loop {
             let news = tokio::select! {
                 biased;
+                () = self.pulse.beat() => News::Beat,
                 fix = next(self.fixing.as_mut()) => News::Fixed(fix),
                 recording = next(self.recording.as_mut()) => News::Recorded(recording),
                 update = engine.next() => News::Observed(update),
             };
             match news {
                 News::Fixed(fix) => self.tell_fix(fix),
-                News::Recorded(recording) => self.output.tell_recording(&Arc::new(recording)),
+                News::Recorded(recording) => self.tell_recording(recording),
+                News::Beat => {}
                 News::Observed(Ok(Some(update))) => {
                     outcome = outcome.and(self.tell(update).await);
                 }
@@ -133,6 +193,9 @@ impl Watch {
         }
         outcome = outcome.and(self.finish_fixing().await);
         outcome = outcome.and(self.finish_recording().await);
+        for other in std::mem::take(&mut self.others) {
+            outcome = outcome.and(other.finish().await);
+        }
         // Nothing stays loaded, however long the output waits for a reader.
         drop(engine);
         outcome.and(self.output.finish().await)
@@ -155,8 +218,20 @@ impl Watch {
         if is_end {
             outcome = outcome.and(self.finish_recording().await);
         }
+        for other in &self.others {
+            other.tell(&update);
+        }
         self.output.tell(&update);
         outcome
+    }
+
+    /// Tells what the recorder reports.
+    fn tell_recording(&self, recording: Recording) {
+        let recording = Arc::new(recording);
+        for other in &self.others {
+            other.tell_recording(&recording);
+        }
+        self.output.tell_recording(&recording);
     }
 
     /// Tells what was done about refused packets.
@@ -164,6 +239,9 @@ impl Watch {
         let fix = Arc::new(fix);
         if let Some(recording) = &self.recording {
             recording.worker.tell_fix(&fix);
+        }
+        for other in &self.others {
+            other.tell_fix(&fix);
         }
         self.output.tell_fix(&fix);
     }
@@ -176,9 +254,12 @@ impl Watch {
     }
 
     async fn finish_recording(&mut self) -> Result<()> {
-        let tell = |recording| self.output.tell_recording(&Arc::new(recording));
         match self.recording.take() {
-            Some(recording) => recording.finish(tell).await,
+            Some(acting) => {
+                acting
+                    .finish(|recording| self.tell_recording(recording))
+                    .await
+            }
             None => Ok(()),
         }
     }

@@ -72,6 +72,33 @@ fn the_file_with_its_log_stays_within_its_bound_and_incidents_outlive_the_rest()
 }
 
 #[test]
+fn bounds_can_change_while_it_is_written() {
+    let place = Place::new();
+    let mut store = open(&place, 8 * MIB);
+    let boot = store.begun().at.boot;
+    let mut record = host(&store);
+    let mut minute = 0;
+    while taken(&place) < 6 * MIB {
+        let seconds = minute * 60..(minute + 1) * 60;
+        record.intervals = seconds.map(|at| second(moment(boot, at), 20)).collect();
+        store.write(&record).unwrap();
+        store.tend(moment(boot, minute * 60 + 59)).unwrap();
+        record = Record::default();
+        minute += 1;
+    }
+    store.keep(Bounds {
+        bytes: 4 * MIB,
+        ..Bounds::default()
+    });
+    for _ in 0..3 {
+        store.tend(moment(boot, minute * 60)).unwrap();
+        store.write(&Record::default()).unwrap();
+    }
+    drop(store);
+    assert!(taken(&place) <= 4 * MIB, "{}", taken(&place));
+}
+
+#[test]
 fn a_reader_that_does_not_end_cannot_make_the_log_grow_for_ever() {
     let place = Place::new();
     let mut store = open(&place, 4 * MIB);

@@ -7,6 +7,7 @@
 //! thread (`looker`).
 
 mod boot;
+mod bounds;
 mod cases;
 mod directory;
 mod evidence;
@@ -66,6 +67,8 @@ const COARSE: u64 = 60_000;
 pub struct Recorder {
     path: PathBuf,
     bounds: Bounds,
+    /// Where they can change, what they are to be.
+    latest_bounds: Option<tokio::sync::watch::Receiver<Bounds>>,
     boot: Boot,
     /// None while the file cannot be opened anew after it was damaged or removed.
     store: Option<Store>,
@@ -126,6 +129,7 @@ impl Recorder {
         let recorder = Self {
             path: store.path().to_owned(),
             bounds,
+            latest_bounds: None,
             boot,
             store: Some(store),
             pending: Pending::default(),
@@ -240,8 +244,10 @@ impl Recorder {
                 self.tell(what);
             }
         }
-        let survivals = &mut self.pending.record.survivals;
-        survivals.extend(self.surveyor.taken(at));
+        if let Some(survival) = self.surveyor.taken(at) {
+            self.tell(What::Predicted(survival.clone()));
+            self.pending.record.survivals.push(survival);
+        }
         if let Some(log) = &mut self.log {
             self.pending.record.log_lines.extend(log.read(at));
         }
@@ -338,6 +344,7 @@ impl Recorder {
 
     /// Writes what is pending, or keeps it for the next time.
     fn write(&mut self, now: Moment) {
+        self.take_bounds();
         self.pending
             .record
             .namespaces

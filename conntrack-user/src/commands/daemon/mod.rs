@@ -1,0 +1,283 @@
+//! `ctdrop daemon`: observe from now on, and keep the evidence.
+//!
+//! It is `ctdrop watch` under pressure alone (`--arm auto`), which records and prints what
+//! changes. Its settings come from the command line and from a file, which SIGHUP has read
+//! again.
+
+mod config;
+mod reload;
+pub mod settings;
+pub(crate) mod values;
+
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::sync::{mpsc::Receiver, watch as latest};
+
+pub(crate) use self::config::FILE as CONFIG;
+use crate::{
+    auto::guard::Mode,
+    commands::{
+        daemon::{
+            config::Read,
+            reload::Reloader,
+            settings::{ALL, Given, Settings},
+        },
+        watch::{self, Beside},
+    },
+    engine,
+    observe::arming::Arm,
+    say::{
+        journal::{self, Level},
+        stdout,
+    },
+    subscribers::{
+        Printed,
+        metrics::{Metrics, listen::Listen, server::Server, shared::Shared},
+        service::{Manager, Service},
+        worker::Worker,
+    },
+};
+
+/// Where evidence is kept, unless another directory is given.
+pub const STATE: &str = "/var/lib/ctdrop";
+
+/// The file in it.
+const FILE: &str = "ctdrop.db";
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file of settings, if it is not the usual one.
+    pub config: Option<PathBuf>,
+    /// What the command line sets.
+    pub flags: Given,
+    /// The settings are only shown.
+    pub check: bool,
+}
+
+/// The file of evidence in a directory.
+pub fn file(state: &Path) -> PathBuf {
+    state.join(FILE)
+}
+
+/// Observes until `shutdown`. With each of `reloads` the file of settings is read again.
+///
+/// # Errors
+///
+/// What is wrong with the settings, or cannot be observed or recorded.
+pub async fn run(
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    reloads: Receiver<()>,
+) -> Result<()> {
+    let Options {
+        config: named,
+        flags,
+        check,
+    } = options;
+    let read = config::read(named.as_deref())?;
+    if check {
+        let named = named.unwrap_or_else(|| CONFIG.into());
+        return stdout::lines(shown(&named, &read, &flags));
+    }
+    let is_asked_for = flags.metrics_listen.is_some() || read.given.metrics_listen.is_some();
+    let given = flags.clone().or(read.given).or(Given::defaults());
+    let settings = Settings::from(given.clone());
+    make(&settings.state)?;
+    let manager = Manager::of_environment().context("cannot use the socket NOTIFY_SOCKET")?;
+    let (bounds, latest_bounds) = latest::channel(settings.live.bounds);
+    let (live, latest_live) = latest::channel(settings.live);
+    let shared = Arc::new(Shared::default());
+    let _server = serve(&settings.listen, is_asked_for, &shared)?;
+    let metrics = Metrics::new(shared, file(&settings.state), latest_live);
+    let others = vec![
+        Worker::start("the metrics", metrics)?,
+        Worker::start("the service manager", Service::new(manager.clone()))?,
+    ];
+    let reloader = Reloader {
+        named,
+        flags,
+        given,
+        bounds,
+        live,
+        manager: manager.clone(),
+    };
+    tokio::spawn(reloader.follow(reloads));
+    let ending = manager.clone();
+    let shutdown = async move {
+        shutdown.await;
+        ending.stops();
+    };
+    let beside = Beside {
+        bounds: Some(latest_bounds),
+        others,
+        manager,
+    };
+    watch::run_beside(watching(&settings), beside, shutdown).await
+}
+
+/// Serves the metrics. Whoever asks for them needs them; by default they must not keep
+/// evidence from being recorded.
+fn serve(listen: &Listen, is_asked_for: bool, shared: &Arc<Shared>) -> Result<Option<Server>> {
+    let serving = listen.open().and_then(|listener| {
+        let server = listener.map(|listener| Server::start(listener, Arc::clone(shared)));
+        server.transpose()
+    });
+    match serving {
+        Err(error) if !is_asked_for => {
+            journal::complain(Level::Warning, format!("{error:#}: there are none"));
+            Ok(None)
+        }
+        serving => serving,
+    }
+}
+
+/// Makes the directory of evidence.
+fn make(state: &Path) -> Result<()> {
+    // Addresses and names of processes are nobody else's business.
+    let mut directory = DirBuilder::new();
+    let made = directory.recursive(true).mode(0o700).create(state);
+    made.with_context(|| {
+        format!(
+            "cannot create directory {}: run as root, or name another directory with --state-dir",
+            state.display()
+        )
+    })
+}
+
+/// What `ctdrop watch` is to do.
+fn watching(settings: &Settings) -> watch::options::Options {
+    watch::options::Options {
+        engine: engine::options::Options {
+            arm: Arm::Auto,
+            // What runs for months must not keep the module from being unloaded.
+            release_module: true,
+            names_ineffective: false,
+            ..engine::options::Options::default()
+        },
+        output: settings.output,
+        service_names: false,
+        fix: Mode::Off,
+        ceiling: None,
+        printed: Printed::Changes,
+        screen: false,
+        record: Some(watch::options::Record {
+            file: file(&settings.state),
+            bounds: settings.live.bounds,
+        }),
+        replay: None,
+    }
+}
+
+/// The settings in force, in the form of the file, and where each comes from.
+fn shown(path: &Path, read: &Read, flags: &Given) -> Vec<String> {
+    let path = path.display();
+    let mut lines = vec![if read.is_there {
+        format!("# {path} is sound")
+    } else {
+        format!("# {path} is not there")
+    }];
+    let given = flags.clone().or(read.given.clone()).or(Given::defaults());
+    let mut table = "";
+    for setting in ALL {
+        let Some(written) = (setting.written)(&given) else {
+            continue;
+        };
+        if setting.table != table {
+            table = setting.table;
+            lines.push(format!("[{table}]"));
+        }
+        let source = if (setting.written)(flags).is_some() {
+            "the command line"
+        } else if (setting.written)(&read.given).is_some() {
+            "the file"
+        } else {
+            "the default"
+        };
+        lines.push(format!("{} = {written}  # {source}", setting.key));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_are_shown_with_where_they_come_from() {
+        let flags = Given {
+            max_size: Some(1 << 30),
+            ..Given::default()
+        };
+        let read = Read {
+            given: Given {
+                max_size: Some(8 << 20),
+                state: Some("/srv/ctdrop".into()),
+                ..Given::default()
+            },
+            is_there: true,
+        };
+        let lines = shown(Path::new("/etc/x.toml"), &read, &flags);
+        assert_eq!(lines[0], "# /etc/x.toml is sound");
+        for line in [
+            "format = \"text\"  # the default",
+            "state_dir = \"/srv/ctdrop\"  # the file",
+            "max_size = \"1GiB\"  # the command line",
+        ] {
+            assert!(lines.iter().any(|shown| shown == line), "{line}: {lines:?}");
+        }
+        // It is a file of settings again.
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let again = config::read(Some(&file)).unwrap().given;
+        assert_eq!(again, flags.or(read.given).or(Given::defaults()));
+    }
+
+    /// Every setting is in the documentation and in the example, which is sound and sets
+    /// what is in force without it.
+    #[test]
+    fn the_example_and_the_documentation_have_every_setting() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let example = text("packaging/config.toml");
+        let documentation = text("docs/config.md");
+        let mut table = "";
+        let mut whole = String::new();
+        for setting in ALL {
+            let written = (setting.written)(&Given::defaults()).unwrap();
+            let line = format!("{} = {written}", setting.key);
+            assert!(
+                example.contains(&format!("\n#{line}\n")),
+                "{line}: packaging/config.toml"
+            );
+            let row = format!("| `{}.{}` |", setting.table, setting.key);
+            assert!(documentation.contains(&row), "{row}: docs/config.md");
+            if setting.table != table {
+                table = setting.table;
+                whole.push_str(&format!("[{table}]\n"));
+            }
+            whole.push_str(&format!("{line}\n"));
+        }
+        let settings = |text: &str| {
+            let lines = text.lines().map(|line| line.trim_start_matches('#').trim());
+            let is_setting = |line: &&str| {
+                let key = line.split_once(" = ").map(|(key, _)| key);
+                line.starts_with('[') || ALL.iter().any(|setting| Some(setting.key) == key)
+            };
+            let lines = lines.filter(is_setting);
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            settings(&example),
+            settings(&whole),
+            "packaging/config.toml"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Where metrics are served.
+
+use std::{
+    fmt, fs,
+    io::{self, ErrorKind},
+    net::{SocketAddr, TcpListener},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// Where metrics are served, unless something else is asked for.
+pub const DEFAULT: &str = "127.0.0.1:10917";
+
+/// Where metrics are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 10917)))
+    }
+}
+
+impl Listen {
+    /// Reads what is written: `off`, `ADDRESS:PORT` or `unix:PATH`.
+    ///
+    /// # Errors
+    ///
+    /// What is to be given instead.
+    pub fn read(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            return if path.is_absolute() {
+                Ok(Self::Unix(path))
+            } else {
+                Err("give the socket with its whole path, such as unix:/run/ctdrop/metrics".into())
+            };
+        }
+        text.parse()
+            .map(Self::Tcp)
+            .map_err(|_| format!("give an address and a port such as {DEFAULT}, unix:PATH, or off"))
+    }
+
+    /// Opens it; nothing if it is off.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be served there.
+    pub fn open(&self) -> Result<Option<Listener>> {
+        let listener = match self {
+            Self::Off => return Ok(None),
+            Self::Tcp(address) => TcpListener::bind(address).map(Listener::Tcp),
+            Self::Unix(path) => bind_unix(path)?.map(|listener| Listener::Unix {
+                listener,
+                path: path.clone(),
+            }),
+        };
+        let listener = listener.with_context(|| format!("cannot serve metrics on {self}"))?;
+        Ok(Some(listener))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// An open one.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address and a port.
+    Tcp(TcpListener),
+    /// A socket in the file system, which is removed at the end.
+    Unix {
+        /// It.
+        listener: UnixListener,
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+/// Binds a socket in the file system. One that nobody listens on any more is in the way,
+/// and is removed; nothing else is.
+fn bind_unix(path: &Path) -> Result<io::Result<UnixListener>> {
+    if let Ok(there) = fs::symlink_metadata(path) {
+        ensure!(
+            there.file_type().is_socket(),
+            "cannot serve metrics on unix:{}: that is there, and not a socket",
+            path.display()
+        );
+        let is_left = UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+        if is_left {
+            fs::remove_file(path)
+                .with_context(|| format!("cannot remove the old socket {}", path.display()))?;
+        }
+    }
+    let bound = UnixListener::bind(path).and_then(|listener| {
+        // Who may read the metrics is up to the group of the directory.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+        Ok(listener)
+    });
+    Ok(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in ["off", DEFAULT, "[::1]:80", "unix:/run/ctdrop/metrics"] {
+            assert_eq!(Listen::read(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Listen::read(DEFAULT), Ok(Listen::default()));
+        for wrong in ["", "localhost:80", "10917", "unix:here", "127.0.0.1"] {
+            assert!(Listen::read(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_old_socket_is_removed_and_another_file_or_a_live_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics");
+        let listen = Listen::Unix(path.clone());
+        let first = listen.open().unwrap();
+        assert!(first.is_some());
+        let error = format!("{:#}", listen.open().unwrap_err());
+        assert!(error.contains("in use"), "{error}");
+        drop(first);
+        assert!(path.exists());
+        assert!(listen.open().unwrap().is_some());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let error = listen.open().unwrap_err().to_string();
+        assert!(error.contains("not a socket"), "{error}");
+    }
+}
