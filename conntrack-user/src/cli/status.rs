@@ -45,6 +45,11 @@ pub struct Status {
     /// directory
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
+
+    /// Print nothing, and write the numbers to this file for the textfile collector of
+    /// `node_exporter`; its name ends with .prom
+    #[arg(long, value_name = "FILE", conflicts_with = "output")]
+    pub textfile: Option<PathBuf>,
 }
 
 impl TryFrom<Status> for Options {
@@ -67,6 +72,7 @@ impl TryFrom<Status> for Options {
             interval: arguments.interval,
             bounds: Bounds { warning, critical },
             state: arguments.state_dir,
+            textfile: arguments.textfile,
         })
     }
 }

@@ -1,11 +1,17 @@
 //! Lines of text on standard output.
 
+use std::io;
+
 use anyhow::Result;
 
 use crate::{
     auto::event::{self, Event as Fix, Kept},
     engine::update::Update,
-    say::{port::Services, stdout},
+    say::{
+        journal::{self, Level},
+        port::Services,
+        stdout,
+    },
     subscribers::{Printed, Subscriber, filling::Follower, recording::Recording, text},
 };
 
@@ -16,6 +22,8 @@ pub struct Lines {
     follower: Follower,
     /// Fixes that were made.
     fixes: Vec<Kept>,
+    /// Whether it says how serious each line is: the journal reads that.
+    levels: bool,
 }
 
 impl Lines {
@@ -26,6 +34,16 @@ impl Lines {
             printed,
             follower: Follower::default(),
             fixes: Vec::new(),
+            levels: journal::is_journal(io::stdout()),
+        }
+    }
+
+    fn say(&self, level: Level, lines: Vec<String>) -> Result<()> {
+        if self.levels {
+            let prefix = level.prefix();
+            stdout::lines(lines.iter().map(|line| format!("{prefix}{line}")))
+        } else {
+            stdout::lines(lines)
         }
     }
 }
@@ -56,15 +74,15 @@ impl Subscriber for Lines {
                 lines
             }
         };
-        stdout::lines(lines)
+        self.say(Level::Info, lines)
     }
 
     fn fix(&mut self, fix: &Fix) -> Result<()> {
         self.fixes.extend(fix.kept().cloned());
-        stdout::lines(fix.lines())
+        self.say(Level::Warning, fix.lines())
     }
 
     fn recording(&mut self, recording: &Recording) -> Result<()> {
-        stdout::lines(recording.lines())
+        self.say(recording.level(), recording.lines())
     }
 }

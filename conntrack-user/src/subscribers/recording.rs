@@ -8,6 +8,7 @@ use crate::{
     incident::{Incident, words},
     say::{
         clock,
+        journal::Level,
         number::{counted, number},
         text::plain,
     },
@@ -90,6 +91,22 @@ impl Recording {
         Self {
             time: clock::now(),
             what,
+        }
+    }
+
+    /// How serious it is.
+    pub const fn level(&self) -> Level {
+        match &self.what {
+            What::Failing(_) => Level::Error,
+            What::Opened(_)
+            | What::Diagnosed(_)
+            | What::Filling(_)
+            | What::Predicted(_)
+            | What::Gap(_) => Level::Warning,
+            What::Records { .. }
+            | What::Resumed { .. }
+            | What::Fixed { .. }
+            | What::Closed(_) => Level::Info,
         }
     }
 

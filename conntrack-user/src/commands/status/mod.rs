@@ -12,6 +12,7 @@ pub mod forecast;
 mod persistence;
 pub mod report;
 mod text;
+mod textfile;
 mod unknown;
 
 use std::{
@@ -47,6 +48,8 @@ pub struct Options {
     pub bounds: Bounds,
     /// Where `ctdrop daemon` keeps evidence, for the trend of each table.
     pub state: PathBuf,
+    /// A file for `node_exporter`, which is written and nothing printed.
+    pub textfile: Option<PathBuf>,
 }
 
 /// The saved table of a tree. One that was named has to be there; a copied one that
@@ -74,6 +77,10 @@ pub fn run(options: &Options) -> Result<State> {
         let table = table(&root, options.table.as_deref())?;
         StatusReport::of_tree(facts, options.root.clone(), &table, options.bounds)
     };
+    if let Some(file) = &options.textfile {
+        textfile::write(&report, file)?;
+        return Ok(report.state);
+    }
     match options.output {
         Output::Json => stdout::json(&report)?,
         Output::Text => stdout::lines(text::lines(&report))?,
