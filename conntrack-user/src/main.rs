@@ -9,7 +9,9 @@ use std::{
 use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command},
-    commands::{daemon, fix, incidents, logs, probe, report, status, undo, watch, who},
+    commands::{
+        completions, daemon, fix, incidents, logs, man, probe, report, status, undo, watch, who,
+    },
     say::{
         finding,
         journal::{self, Level},
@@ -75,6 +77,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Status(options) => return Ok(status::run(&options)?.code().into()),
         Command::Fix(options) => return Ok(fix::run(&options)?.code().into()),
         Command::Undo(options) => undo::run(&options)?,
+        Command::Completions(options) => completions::run(&options)?,
+        Command::Man(options) => man::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Checks structure, format, lints and documentation, for user space and for eBPF.
+//! Checks structure, licences, format, lints and documentation, for user space and for eBPF.
 
 use std::{path::PathBuf, process::Command};
 
@@ -8,6 +8,7 @@ use clap::Args;
 use crate::{
     cargo,
     host::{self, command, has},
+    licences,
     needs::{Purpose, TOOLCHAIN},
     setup, structure,
 };
@@ -34,6 +35,8 @@ pub(crate) fn check(options: &Options) -> Result<()> {
         return Ok(());
     }
     setup::setup(Purpose::Check)?;
+    eprintln!("check: licences");
+    licences::of_dependencies()?;
     eprintln!("check: format");
     host::run(cargo::cargo()?.args(["fmt", "--all", "--check"]))?;
     eprintln!("check: lints");

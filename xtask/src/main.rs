@@ -12,7 +12,9 @@ mod build;
 mod cargo;
 mod check;
 mod demo;
+mod dist;
 mod host;
+mod licences;
 mod needs;
 mod run;
 mod setup;
@@ -56,7 +58,11 @@ enum Task {
     /// Compare ctdrop with other programs, and write docs/benchmarks.md
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Check the structure of the sources, format, lints and documentation
+    /// Make the packages, the image for containers and the archive that are released
+    Dist(dist::Options),
+    /// Check the licences of all dependencies, and their advisories
+    Licences(licences::Options),
+    /// Check the structure of the sources, licences, format, lints and documentation
     Check(check::Options),
 }
 
@@ -84,6 +90,8 @@ fn run(task: Task) -> Result<()> {
         Task::Test(options) => test::test(&options),
         Task::Demo { kernel } => demo::demo(&kernel),
         Task::Bench(what) => bench::bench(&what),
+        Task::Dist(options) => dist::dist(&options),
+        Task::Licences(options) => licences::check(&options),
         Task::Check(options) => check::check(&options),
     }
 }

@@ -25,4 +25,8 @@ pub enum Command {
     Fix(commands::fix::Options),
     /// Take a fix back.
     Undo(commands::undo::Options),
+    /// Print a script that completes the command line.
+    Completions(commands::completions::Options),
+    /// Write the manual pages.
+    Man(commands::man::Options),
 }

@@ -6,10 +6,12 @@
 
 mod choices;
 mod command;
+mod completions;
 mod daemon;
 mod fix;
 mod incidents;
 mod logs;
+mod man;
 mod probe;
 mod read;
 mod report;

@@ -6,8 +6,9 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     cli::{
-        command::Command, daemon::Daemon, fix::Fix, incidents::Incidents, logs::Logs, probe::Probe,
-        report::Report, status::Status, undo::Undo, watch::Watch, who::Who,
+        command::Command, completions::Completions, daemon::Daemon, fix::Fix, incidents::Incidents,
+        logs::Logs, man::Man, probe::Probe, report::Report, status::Status, undo::Undo, watch::Watch,
+        who::Who,
     },
     logs::read::request::EmptyPeriod,
     say::finding,
@@ -98,6 +99,12 @@ pub(super) enum Subcommand {
     /// Files that somebody has changed since the fix stay as they are, and are
     /// named.
     Undo(Undo),
+
+    /// Print a script that makes a shell complete the command line
+    Completions(Completions),
+
+    /// Write the manual pages to a directory
+    Man(Man),
 }
 
 impl Command {
@@ -130,6 +137,10 @@ impl Command {
             }
             Subcommand::Fix(fix) => Self::Fix(fix.into()),
             Subcommand::Undo(undo) => Self::Undo(undo.into()),
+            Subcommand::Completions(completions) => {
+                Self::Completions(completions.script(Arguments::command()))
+            }
+            Subcommand::Man(man) => Self::Man(man.pages(Arguments::command())),
         })
     }
 }

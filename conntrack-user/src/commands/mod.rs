@@ -1,10 +1,12 @@
 //! The commands: options in, words out.
 
 mod bar;
+pub mod completions;
 pub mod daemon;
 pub mod fix;
 pub mod incidents;
 pub mod logs;
+pub mod man;
 pub mod probe;
 pub mod report;
 pub mod status;

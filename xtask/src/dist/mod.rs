@@ -1,0 +1,129 @@
+//! Makes everything that is released, byte for byte the same each time: packages for
+//! Debian and rpm, an image for containers, an archive, and what lists their contents.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+
+use crate::{
+    build, cargo,
+    licences::{self, dependency, native, notice},
+    needs::Purpose,
+    setup,
+};
+
+use file::{File, Role};
+use release::{NAME, PROCESSOR, Release};
+use sources::Sources;
+
+mod archive;
+mod deb;
+mod file;
+mod hash;
+mod layout;
+mod oci;
+mod release;
+mod rpm;
+mod sbom;
+mod scripts;
+mod sources;
+
+/// The file with the checksums of all others.
+const SUMS: &str = "SHA256SUMS";
+
+/// Options of `cargo xtask dist`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Where to put what is made; by default target/dist
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Pack this static ctdrop instead of building one
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// The revision of the packages of this version
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    revision: u32,
+}
+
+/// Makes everything, and prints the paths.
+pub(crate) fn dist(options: &Options) -> Result<()> {
+    let root = cargo::root()?;
+    let release = Release::of(root, options.revision)?;
+    let triple = cargo::host_triple()?;
+    ensure!(
+        triple.starts_with(PROCESSOR),
+        "there are packages for {PROCESSOR} alone, and this machine is {triple}"
+    );
+    licences::of_dependencies()?;
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            setup::setup(Purpose::Build)?;
+            build::ctdrop()?
+        }
+    };
+    eprintln!("dist: {NAME} {}, as of {}", release.full(), release.rfc3339()?);
+    let sources = complete(Sources::read(root, &program)?, root, &triple, &release)?;
+    let out = options.out.clone().unwrap_or(cargo::target()?.join("dist"));
+    for path in write(&out, &made(&sources, &release)?)? {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// The sources with the lists of what is linked into the program.
+fn complete(mut sources: Sources, root: &Path, triple: &str, release: &Release) -> Result<Sources> {
+    let service = format!("systemd/{}", scripts::SERVICE);
+    if !sources.packaging.contains_key(&service) {
+        eprintln!("dist: packaging/{service} is missing: the packages start no service");
+    }
+    let graph = dependency::read(root, triple)?;
+    let program = hash::sha256(&sources.program);
+    sources.bill = sbom::text(release, &program, &graph, &native::libraries(&graph)?)?;
+    sources.notice = notice::text(&graph)?;
+    Ok(sources)
+}
+
+/// All that is made of the sources, by the name of its file.
+fn made(sources: &Sources, release: &Release) -> Result<Vec<File>> {
+    let top = format!("{NAME}-{}-{PROCESSOR}-linux", release.version);
+    let portable = layout::portable(sources, &top);
+    let portable = archive::gzip(&archive::tar(&portable, "", release.time)?)?;
+    let scripts = |directory| scripts::filled(&sources.packaging, directory);
+    let debian = deb::package(release, &layout::debian(sources)?, &scripts("debian")?)?;
+    let rpm = rpm::package(release, &layout::rpm(sources)?, &scripts("rpm")?)?;
+    let image = oci::archive(release, &layout::image(sources))?;
+    let named = |name: String, bytes: Vec<u8>| File::new(name, Role::Plain, bytes);
+    let mut made = vec![
+        named(format!("{top}.tar.gz"), portable),
+        named(deb::name(release), debian),
+        named(rpm::name(release), rpm),
+        named(oci::name(release), image),
+        named(sbom::name(release), sources.bill.clone().into_bytes()),
+    ];
+    made.sort_by(|one, other| one.path.cmp(&other.path));
+    let sums = made
+        .iter()
+        .map(|file| format!("{}  {}\n", hash::sha256(&file.bytes), file.path));
+    let sums: String = sums.collect();
+    made.push(named(SUMS.to_owned(), sums.into_bytes()));
+    Ok(made)
+}
+
+/// Writes the files, and returns their paths.
+fn write(out: &Path, files: &[File]) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(out)
+        .with_context(|| format!("cannot make the directory {}", out.display()))?;
+    let written = files.iter().map(|file| {
+        let path = out.join(&file.path);
+        fs::write(&path, &file.bytes)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    });
+    written.collect()
+}
