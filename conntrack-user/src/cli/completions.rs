@@ -44,7 +44,7 @@ mod tests {
             };
             assert!(options.script.contains(says), "{shell}");
             assert!(options.script.contains("incidents"), "{shell}");
-            assert!(options.script.contains("--state-dir"), "{shell}");
+            assert!(options.script.contains("state-dir"), "{shell}");
         }
         assert_accepted("ctdrop completions elvish");
         assert_refused("ctdrop completions csh", 2, "bash");

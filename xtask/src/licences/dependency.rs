@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, TargetKind};
-use rustsec::Lockfile;
+
+use crate::licences::lock::{self, Package};
 
 /// The crates whose code is in the program: its own, and that of the eBPF object in it.
 const SHIPPED: [&str; 2] = ["conntrack-ebpf", "conntrack-user"];
@@ -81,13 +82,11 @@ pub(crate) fn read(root: &Path, triple: &str) -> Result<Graph> {
         .other_options(["--locked", "--filter-platform", triple].map(str::to_owned))
         .exec()
         .with_context(|| format!("cannot resolve the workspace in {}", root.display()))?;
-    let lock = root.join("Cargo.lock");
-    let lock = Lockfile::load(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    graph(&metadata, &lock)
+    graph(&metadata, &lock::read(&root.join("Cargo.lock"))?)
 }
 
 /// The crates that cargo names, with the checksums of the lock.
-fn graph(metadata: &Metadata, lock: &Lockfile) -> Result<Graph> {
+fn graph(metadata: &Metadata, lock: &[Package]) -> Result<Graph> {
     let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
     let mut crates = BTreeMap::new();
     for node in &resolve.nodes {
@@ -115,11 +114,10 @@ fn graph(metadata: &Metadata, lock: &Lockfile) -> Result<Graph> {
 }
 
 /// The checksum of this crate in the lock.
-fn checksum(lock: &Lockfile, name: &str, version: &str) -> Option<String> {
-    let mut packages = lock.packages.iter();
-    let package = packages
-        .find(|one| one.name.as_str() == name && one.version.to_string() == version)?;
-    package.checksum.as_ref().map(ToString::to_string)
+fn checksum(lock: &[Package], name: &str, version: &str) -> Option<String> {
+    let mut packages = lock.iter();
+    let package = packages.find(|one| one.name == name && one.version == version)?;
+    package.checksum.clone()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::cargo;
 mod advisories;
 mod allowed;
 pub(crate) mod dependency;
+mod lock;
 pub(crate) mod native;
 pub(crate) mod notice;
 
