@@ -87,7 +87,10 @@ fn sha256sum_agrees() {
     assert!(dist(&program, &out, "1700000000").status.success());
     let check = |out: &Path| {
         let mut sums = Command::new("sha256sum");
-        let output = sums.args(["--check", "--quiet", "SHA256SUMS"]).current_dir(out).output();
+        let output = sums
+            .args(["--check", "--quiet", "SHA256SUMS"])
+            .current_dir(out)
+            .output();
         output.unwrap().status.success()
     };
     assert!(check(&out));

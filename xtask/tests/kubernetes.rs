@@ -7,7 +7,14 @@ use std::{fs, path::Path};
 use saphyr::{LoadableYamlNode as _, Yaml};
 
 /// The capabilities that the README names.
-const CAPABILITIES: [&str; 6] = ["BPF", "NET_ADMIN", "PERFMON", "SYSLOG", "SYS_ADMIN", "SYS_PTRACE"];
+const CAPABILITIES: [&str; 6] = [
+    "BPF",
+    "NET_ADMIN",
+    "PERFMON",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_PTRACE",
+];
 
 fn text(path: &str) -> String {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -18,7 +25,9 @@ fn text(path: &str) -> String {
 fn with_pod(check: impl Fn(&Yaml)) {
     let text = text("packaging/kubernetes/ctdrop.yaml");
     let documents = Yaml::load_from_str(&text).unwrap();
-    let mut sets = documents.iter().filter(|one| one["kind"].as_str() == Some("DaemonSet"));
+    let mut sets = documents
+        .iter()
+        .filter(|one| one["kind"].as_str() == Some("DaemonSet"));
     check(&sets.next().unwrap()["spec"]["template"]["spec"]);
     assert!(sets.next().is_none());
 }
@@ -50,7 +59,10 @@ fn the_pods_have_no_more_rights_than_they_need() {
     });
     let documentation = text("docs/install.md");
     for capability in CAPABILITIES {
-        assert!(documentation.contains(capability), "docs/install.md names no {capability}");
+        assert!(
+            documentation.contains(capability),
+            "docs/install.md names no {capability}"
+        );
     }
 }
 

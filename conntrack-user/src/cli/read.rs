@@ -7,8 +7,8 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use crate::{
     cli::{
         command::Command, completions::Completions, daemon::Daemon, fix::Fix, incidents::Incidents,
-        logs::Logs, man::Man, probe::Probe, report::Report, status::Status, undo::Undo, watch::Watch,
-        who::Who,
+        logs::Logs, man::Man, probe::Probe, report::Report, status::Status, undo::Undo,
+        watch::Watch, who::Who,
     },
     logs::read::request::EmptyPeriod,
     say::finding,

@@ -20,7 +20,10 @@ const LONGEST: usize = 100;
 pub(crate) fn tar(files: &[File], prefix: &str, time: u32) -> Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());
     let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (&*file.path, file)).collect();
-    ensure!(by_path.len() == files.len(), "two files of a package have the same path");
+    ensure!(
+        by_path.len() == files.len(),
+        "two files of a package have the same path"
+    );
     if prefix == "./" {
         append(&mut archive, prefix, EntryType::Directory, 0o755, time, &[])?;
     }
@@ -34,7 +37,14 @@ pub(crate) fn tar(files: &[File], prefix: &str, time: u32) -> Result<Vec<u8>> {
             }
         }
         let name = format!("{prefix}{path}");
-        append(&mut archive, &name, EntryType::Regular, file.mode, time, &file.bytes)?;
+        append(
+            &mut archive,
+            &name,
+            EntryType::Regular,
+            file.mode,
+            time,
+            &file.bytes,
+        )?;
     }
     archive.into_inner().context("cannot end an archive")
 }
@@ -49,7 +59,10 @@ fn append(
     time: u32,
     bytes: &[u8],
 ) -> Result<()> {
-    ensure!(name.len() <= LONGEST, "the path {name} has more than {LONGEST} bytes");
+    ensure!(
+        name.len() <= LONGEST,
+        "the path {name} has more than {LONGEST} bytes"
+    );
     let mut header = Header::new_gnu();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
@@ -68,7 +81,9 @@ fn append(
 /// Compresses as `gzip -9n` does: without a name or a time.
 pub(crate) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut compressed = GzBuilder::new().write(Vec::new(), Compression::best());
-    let written = compressed.write_all(bytes).and_then(|()| compressed.finish());
+    let written = compressed
+        .write_all(bytes)
+        .and_then(|()| compressed.finish());
     written.context("cannot compress")
 }
 
@@ -113,7 +128,10 @@ pub(crate) mod tests {
             File::new("usr/bin/a", Role::Plain, ""),
         ];
         let archive = tar(&files, "./", 7).unwrap();
-        let names: Vec<_> = listed(&archive).into_iter().map(|one| (one.0, one.1)).collect();
+        let names: Vec<_> = listed(&archive)
+            .into_iter()
+            .map(|one| (one.0, one.1))
+            .collect();
         let expected = [
             ("./", 0o755),
             ("./etc/", 0o755),

@@ -47,7 +47,10 @@ fn compressed(files: &[File], release: &Release) -> Result<Vec<u8>> {
 
 /// What dpkg has to know.
 fn fields(release: &Release, files: &[File]) -> String {
-    let kibibytes: usize = files.iter().map(|file| file.bytes.len().div_ceil(1024)).sum();
+    let kibibytes: usize = files
+        .iter()
+        .map(|file| file.bytes.len().div_ceil(1024))
+        .sum();
     format!(
         "Package: {NAME}\n\
          Version: {}\n\
@@ -66,7 +69,10 @@ fn fields(release: &Release, files: &[File]) -> String {
 /// The checksums by which `dpkg --verify` finds damaged files; dpkg keeps those of
 /// settings itself.
 fn sums(files: &[File]) -> String {
-    let mut files: Vec<_> = files.iter().filter(|file| file.role != Role::Config).collect();
+    let mut files: Vec<_> = files
+        .iter()
+        .filter(|file| file.role != Role::Config)
+        .collect();
     files.sort_by_key(|file| &file.path);
     files.iter().fold(String::new(), |mut sums, file| {
         let _ = writeln!(sums, "{}  {}", hex(&Md5::digest(&file.bytes)), file.path);
@@ -107,7 +113,10 @@ mod tests {
 
     #[test]
     fn the_members_are_in_the_order_that_dpkg_demands() {
-        let release = Release { time: 7, ..release() };
+        let release = Release {
+            time: 7,
+            ..release()
+        };
         let files = [
             File::program("usr/bin/ctdrop", [0; 1025]),
             File::new("etc/ctdrop/config.toml", Role::Config, "x"),
@@ -128,10 +137,20 @@ mod tests {
         assert!(fields.contains("Installed-Size: 3\n"), "{fields}");
         assert_eq!(text("./conffiles"), "/etc/ctdrop/config.toml\n");
         // md5sum of 1,025 zero bytes.
-        assert_eq!(text("./md5sums"), "0ad4cf7b35f62b8ff9c73f481594fbdd  usr/bin/ctdrop\n");
-        assert!(control.iter().any(|one| (one.0.as_str(), one.1) == ("./postinst", 0o755)));
+        assert_eq!(
+            text("./md5sums"),
+            "0ad4cf7b35f62b8ff9c73f481594fbdd  usr/bin/ctdrop\n"
+        );
+        assert!(
+            control
+                .iter()
+                .any(|one| (one.0.as_str(), one.1) == ("./postinst", 0o755))
+        );
 
         let data = listed(&gunzip(&members[2].1));
-        assert!(data.iter().any(|one| (one.0.as_str(), one.1) == ("./usr/bin/ctdrop", 0o755)));
+        assert!(
+            data.iter()
+                .any(|one| (one.0.as_str(), one.1) == ("./usr/bin/ctdrop", 0o755))
+        );
     }
 }

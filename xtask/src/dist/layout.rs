@@ -25,7 +25,11 @@ pub(crate) fn debian(sources: &Sources) -> Result<Vec<File>> {
         // Debian's policy wants this name, and wants it compressed.
         if file.path.ends_with("/CHANGELOG.md") {
             let bytes = gzip(&file.bytes)?;
-            files.push(File::new(format!("{documents}/changelog.gz"), Role::Doc, bytes));
+            files.push(File::new(
+                format!("{documents}/changelog.gz"),
+                Role::Doc,
+                bytes,
+            ));
         } else {
             files.push(file);
         }
@@ -33,7 +37,11 @@ pub(crate) fn debian(sources: &Sources) -> Result<Vec<File>> {
     let copyright = format!("{documents}/copyright");
     files.push(File::new(copyright, Role::Licence, copyright_text(sources)));
     let notice = format!("{documents}/{NOTICE}.gz");
-    files.push(File::new(notice, Role::Licence, gzip(sources.notice.as_bytes())?));
+    files.push(File::new(
+        notice,
+        Role::Licence,
+        gzip(sources.notice.as_bytes())?,
+    ));
     Ok(files)
 }
 
@@ -49,7 +57,10 @@ pub(crate) fn rpm(sources: &Sources) -> Result<Vec<File>> {
 /// The files of the archive for those who install by hand, below this directory.
 pub(crate) fn portable(sources: &Sources, top: &str) -> Vec<File> {
     let plain = |path: String, bytes: &Vec<u8>| File::new(path, Role::Plain, bytes.clone());
-    let mut files = vec![File::program(format!("{top}/{NAME}"), sources.program.clone())];
+    let mut files = vec![File::program(
+        format!("{top}/{NAME}"),
+        sources.program.clone(),
+    )];
     for (path, bytes) in &sources.packaging {
         if path.starts_with("openrc/") {
             files.push(File::program(format!("{top}/{path}"), bytes.clone()));
@@ -70,7 +81,10 @@ pub(crate) fn portable(sources: &Sources, top: &str) -> Vec<File> {
 
 /// The files of the image for containers.
 pub(crate) fn image(sources: &Sources) -> Vec<File> {
-    let mut files = vec![File::program(format!("usr/bin/{NAME}"), sources.program.clone())];
+    let mut files = vec![File::program(
+        format!("usr/bin/{NAME}"),
+        sources.program.clone(),
+    )];
     files.extend(settings(sources));
     files.extend(licences(sources, "licenses"));
     files
@@ -78,7 +92,10 @@ pub(crate) fn image(sources: &Sources) -> Vec<File> {
 
 /// What every system has in the same place.
 fn installed(sources: &Sources) -> Result<Vec<File>> {
-    let mut files = vec![File::program(format!("usr/bin/{NAME}"), sources.program.clone())];
+    let mut files = vec![File::program(
+        format!("usr/bin/{NAME}"),
+        sources.program.clone(),
+    )];
     files.extend(settings(sources));
     for (name, bytes) in &sources.man {
         let path = format!("usr/share/man/man1/{name}.gz");
@@ -112,7 +129,11 @@ fn completions(sources: &Sources, zsh: &str) -> Vec<File> {
             _ => zsh,
         };
         // bash finds a script by the name of the command alone.
-        let name = if shell == "bash" { NAME.to_owned() } else { script(shell) };
+        let name = if shell == "bash" {
+            NAME.to_owned()
+        } else {
+            script(shell)
+        };
         File::new(format!("{directory}/{name}"), Role::Plain, bytes.clone())
     });
     scripts.collect()
@@ -128,7 +149,10 @@ fn script(shell: &str) -> String {
 
 /// The documentation and the bill of materials, below this directory.
 fn documentation(sources: &Sources, directory: &str) -> Vec<File> {
-    let bill = (format!("{NAME}.cdx.json"), sources.bill.clone().into_bytes());
+    let bill = (
+        format!("{NAME}.cdx.json"),
+        sources.bill.clone().into_bytes(),
+    );
     let documents = sources.docs.clone().into_iter().chain([bill]);
     documents
         .map(|(path, bytes)| File::new(format!("{directory}/{path}"), Role::Doc, bytes))
@@ -138,7 +162,12 @@ fn documentation(sources: &Sources, directory: &str) -> Vec<File> {
 /// The licences, below this directory.
 fn licences(sources: &Sources, directory: &str) -> Vec<File> {
     let notice = (NOTICE.to_owned(), sources.notice.clone().into_bytes());
-    let licences: Files = sources.licences.clone().into_iter().chain([notice]).collect();
+    let licences: Files = sources
+        .licences
+        .clone()
+        .into_iter()
+        .chain([notice])
+        .collect();
     licences
         .into_iter()
         .map(|(name, bytes)| File::new(format!("{directory}/{name}"), Role::Licence, bytes))
@@ -168,7 +197,9 @@ mod tests {
     use crate::dist::archive::tests::gunzip;
 
     fn files(paths: &[&str]) -> Files {
-        let files = paths.iter().map(|path| ((*path).to_owned(), path.as_bytes().to_vec()));
+        let files = paths
+            .iter()
+            .map(|path| ((*path).to_owned(), path.as_bytes().to_vec()));
         files.collect()
     }
 
@@ -220,7 +251,10 @@ mod tests {
         assert_eq!(paths(&files), expected);
         let page = files.iter().find(|file| file.path.ends_with("ctdrop.1.gz"));
         assert_eq!(gunzip(&page.unwrap().bytes), b"ctdrop.1");
-        let settings: Vec<_> = files.iter().filter(|file| file.role == Role::Config).collect();
+        let settings: Vec<_> = files
+            .iter()
+            .filter(|file| file.role == Role::Config)
+            .collect();
         assert_eq!(settings.len(), 1);
         let programs: Vec<_> = files.iter().filter(|file| file.mode == 0o755).collect();
         assert_eq!(programs.len(), 1);

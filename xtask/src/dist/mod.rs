@@ -67,7 +67,11 @@ pub(crate) fn dist(options: &Options) -> Result<()> {
             build::ctdrop()?
         }
     };
-    eprintln!("dist: {NAME} {}, as of {}", release.full(), release.rfc3339()?);
+    eprintln!(
+        "dist: {NAME} {}, as of {}",
+        release.full(),
+        release.rfc3339()?
+    );
     let sources = complete(Sources::read(root, &program)?, root, &triple, &release)?;
     let out = options.out.clone().unwrap_or(cargo::target()?.join("dist"));
     for path in write(&out, &made(&sources, &release)?)? {

@@ -56,7 +56,10 @@ pub(crate) fn archive(release: &Release, files: &[File]) -> Result<Vec<u8>> {
         "manifests": [manifest_blob],
     });
     layout.file("index.json", serde_json::to_vec(&index)?);
-    layout.file("oci-layout", serde_json::to_vec(&json!({ "imageLayoutVersion": "1.0.0" }))?);
+    layout.file(
+        "oci-layout",
+        serde_json::to_vec(&json!({ "imageLayoutVersion": "1.0.0" }))?,
+    );
     // Older versions of docker load read this one.
     layout.file("manifest.json", serde_json::to_vec(&docker)?);
     archive::tar(&layout.files, "", release.time)
@@ -135,7 +138,10 @@ mod tests {
 
     #[test]
     fn each_descriptor_leads_to_its_blob() {
-        let release = Release { time: 7, ..release() };
+        let release = Release {
+            time: 7,
+            ..release()
+        };
         let image = archive(&release, &[File::program("usr/bin/ctdrop", "program")]).unwrap();
         let files = listed(&image);
         let bytes = |path: &str| &files.iter().find(|file| file.0 == path).unwrap().2;
@@ -151,9 +157,14 @@ mod tests {
         let manifest: Value = serde_json::from_slice(blob(&index["manifests"][0])).unwrap();
         let config: Value = serde_json::from_slice(blob(&manifest["config"])).unwrap();
         let layer = gunzip(blob(&manifest["layers"][0]));
-        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", sha256(&layer)));
+        assert_eq!(
+            config["rootfs"]["diff_ids"][0],
+            format!("sha256:{}", sha256(&layer))
+        );
         assert_eq!(config["config"]["Entrypoint"][0], "/usr/bin/ctdrop");
-        let program = listed(&layer).into_iter().find(|file| file.0 == "usr/bin/ctdrop");
+        let program = listed(&layer)
+            .into_iter()
+            .find(|file| file.0 == "usr/bin/ctdrop");
         assert_eq!(program.unwrap().1, 0o755);
         assert_eq!(read("manifest.json")[0]["RepoTags"][0], "ctdrop:1.2.3");
     }

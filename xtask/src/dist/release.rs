@@ -18,8 +18,8 @@ pub(crate) const DESCRIPTION: [&str; 5] = [
     "ctdrop shows which network flows Linux connection tracking refuses, how many",
     "packets exactly, and why. It finds out who fills the conntrack table, and makes",
     "the right limit stick. Its service keeps the evidence of incidents.",
-    "It is one static program, which embeds its eBPF programs and runs on every",
-    "kernel.",
+    "It is one static program, which embeds its eBPF programs and runs on Linux 3.2",
+    "and later.",
 ];
 
 /// Where it is developed.
@@ -51,7 +51,11 @@ impl Release {
     pub(crate) fn of(root: &Path, revision: u32) -> Result<Self> {
         let said = match env::var("SOURCE_DATE_EPOCH") {
             Ok(said) => said,
-            Err(_) => answer(command("git")?.current_dir(root).args(["log", "-1", "--format=%ct"])),
+            Err(_) => answer(
+                command("git")?
+                    .current_dir(root)
+                    .args(["log", "-1", "--format=%ct"]),
+            ),
         };
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -68,7 +72,9 @@ impl Release {
     /// The time, such as `2026-03-12T13:40:34Z`.
     pub(crate) fn rfc3339(&self) -> Result<String> {
         let time = Timestamp::from_second(self.time.into());
-        Ok(time.context("the time of the release is out of range")?.to_string())
+        Ok(time
+            .context("the time of the release is out of range")?
+            .to_string())
     }
 }
 

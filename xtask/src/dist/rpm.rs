@@ -43,15 +43,20 @@ pub(crate) fn package(release: &Release, files: &[File], scripts: &[File]) -> Re
     }
     let package = package.build().context("cannot build the package")?;
     let mut bytes = Vec::new();
-    package.write(&mut bytes).context("cannot write the package")?;
+    package
+        .write(&mut bytes)
+        .context("cannot write the package")?;
     Ok(bytes)
 }
 
 /// The directories that are the package's own; rpm removes them with it.
 fn directories<'a>(files: &[&'a File]) -> BTreeSet<&'a str> {
     let own = format!("/{NAME}/");
-    let ends = files.iter().filter_map(|file| Some((file, file.path.find(&own)?)));
-    ends.map(|(file, start)| &file.path[..start + own.len() - 1]).collect()
+    let ends = files
+        .iter()
+        .filter_map(|file| Some((file, file.path.find(&own)?)));
+    ends.map(|(file, start)| &file.path[..start + own.len() - 1])
+        .collect()
 }
 
 /// How rpm treats a file.
@@ -84,6 +89,8 @@ fn add(package: &mut PackageBuilder, script: &File) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use rpm::{FileFlags, Package};
 
     use super::*;
@@ -109,14 +116,14 @@ mod tests {
 
         let entries = about.get_file_entries().unwrap();
         let entry = |path: &str| {
-            let found = entries.iter().find(|entry| entry.path().to_str() == Some(path));
+            let found = entries.iter().find(|entry| entry.path() == Path::new(path));
             found.unwrap()
         };
         let program = entry("/usr/bin/ctdrop");
-        assert_eq!(program.mode.permissions(), 0o755);
-        assert_eq!(entry("/etc/ctdrop").mode.permissions(), 0o755);
-        assert_eq!(entry("/usr/share/doc/ctdrop").mode.permissions(), 0o755);
-        let settings = entry("/etc/ctdrop/config.toml").flags;
+        assert_eq!(program.mode().permissions(), 0o755);
+        assert_eq!(entry("/etc/ctdrop").mode().permissions(), 0o755);
+        assert_eq!(entry("/usr/share/doc/ctdrop").mode().permissions(), 0o755);
+        let settings = entry("/etc/ctdrop/config.toml").flags();
         assert_eq!(settings, FileFlags::CONFIG | FileFlags::NOREPLACE);
     }
 

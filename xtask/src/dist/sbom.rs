@@ -35,15 +35,18 @@ pub(crate) fn text(
     let own = own.with_context(|| format!("{PROGRAM} is not in the workspace"))?;
     let mut first = calls(own, graph);
     // Nothing calls the crate whose programs are embedded by its name alone.
-    first.extend(crates.find(|one| one.name == "conntrack-ebpf").map(|one| reference(one)));
+    first.extend(
+        crates
+            .find(|one| one.name == "conntrack-ebpf")
+            .map(|one| reference(one)),
+    );
     first.extend(libraries.iter().map(native_reference));
     first.sort();
     first.dedup();
     let mut dependencies = vec![json!({ "ref": NAME, "dependsOn": first })];
     let others = shipped.iter().filter(|one| one.name != PROGRAM);
-    dependencies.extend(
-        others.map(|one| json!({ "ref": reference(one), "dependsOn": calls(one, graph) })),
-    );
+    dependencies
+        .extend(others.map(|one| json!({ "ref": reference(one), "dependsOn": calls(one, graph) })));
     let bill = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -153,7 +156,9 @@ mod tests {
         let bill: Value = serde_json::from_str(&bill).unwrap();
         let set = |values: &Value, key: &str| -> BTreeSet<String> {
             let values = values.as_array().unwrap().iter();
-            values.map(|value| value[key].as_str().unwrap().to_owned()).collect()
+            values
+                .map(|value| value[key].as_str().unwrap().to_owned())
+                .collect()
         };
         let components = set(&bill["components"], "bom-ref");
         let expected = [
@@ -165,16 +170,25 @@ mod tests {
         assert_eq!(components, expected.map(str::to_owned).into());
         for dependency in bill["dependencies"].as_array().unwrap() {
             for reference in dependency["dependsOn"].as_array().unwrap() {
-                assert!(components.contains(reference.as_str().unwrap()), "{reference}");
+                assert!(
+                    components.contains(reference.as_str().unwrap()),
+                    "{reference}"
+                );
             }
         }
-        assert_eq!(bill["metadata"]["component"]["hashes"][0]["content"], "00ff");
+        assert_eq!(
+            bill["metadata"]["component"]["hashes"][0]["content"],
+            "00ff"
+        );
         assert_eq!(bill["metadata"]["timestamp"], "2023-11-14T22:13:20Z");
     }
 
     #[test]
     fn an_old_expression_is_written_as_today() {
-        assert_eq!(licences("MIT/Apache-2.0")[0]["expression"], "MIT OR Apache-2.0");
+        assert_eq!(
+            licences("MIT/Apache-2.0")[0]["expression"],
+            "MIT OR Apache-2.0"
+        );
         assert_eq!(licences("MIT")[0]["expression"], "MIT");
     }
 }

@@ -30,7 +30,9 @@ pub(crate) fn filled(packaging: &Files, directory: &str) -> Result<Vec<File>> {
 /// The names of all units. The service is among them even if it is missing, so that a
 /// script names one at least.
 fn units(packaging: &Files) -> String {
-    let units = packaging.keys().filter_map(|path| path.strip_prefix("systemd/"));
+    let units = packaging
+        .keys()
+        .filter_map(|path| path.strip_prefix("systemd/"));
     let mut units: Vec<&str> = units.filter(|unit| !unit.contains('/')).collect();
     if !units.contains(&SERVICE) {
         units.push(SERVICE);
@@ -44,7 +46,9 @@ mod tests {
     use super::*;
 
     fn packaging(files: &[(&str, &str)]) -> Files {
-        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
+        let files = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
         files.collect()
     }
 

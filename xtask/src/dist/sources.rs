@@ -58,7 +58,9 @@ impl Sources {
 /// README, CHANGELOG, and what is in `docs/`.
 fn docs(root: &Path) -> Result<Files> {
     let docs = below(&root.join("docs"))?;
-    let docs = docs.into_iter().map(|(path, bytes)| (format!("docs/{path}"), bytes));
+    let docs = docs
+        .into_iter()
+        .map(|(path, bytes)| (format!("docs/{path}"), bytes));
     Ok(named(root, "README")?
         .into_iter()
         .chain(named(root, "CHANGELOG")?)
@@ -70,14 +72,18 @@ fn docs(root: &Path) -> Result<Files> {
 fn man(program: &Path, told: &TempDir) -> Result<Files> {
     run(command(program)?.arg("man").arg(told.path()))?;
     let pages = below(told.path())?;
-    ensure!(!pages.is_empty(), "{} man wrote no pages", program.display());
+    ensure!(
+        !pages.is_empty(),
+        "{} man wrote no pages",
+        program.display()
+    );
     Ok(pages)
 }
 
 /// The completions that the program prints.
 fn completions(program: &Path) -> Result<Files> {
     let scripts = SHELLS.iter().map(|shell| {
-        let output = command(program)?.args(["completions", shell]).output();
+        let output = command(program)?.args(["completions", *shell]).output();
         let output = output.with_context(|| format!("cannot run {}", program.display()))?;
         ensure!(
             output.status.success() && !output.stdout.is_empty(),
@@ -98,7 +104,11 @@ fn named(directory: &Path, beginning: &str) -> Result<Files> {
             files.insert(name, bytes(&path)?);
         }
     }
-    ensure!(!files.is_empty(), "no {beginning}* in {}", directory.display());
+    ensure!(
+        !files.is_empty(),
+        "no {beginning}* in {}",
+        directory.display()
+    );
     Ok(files)
 }
 

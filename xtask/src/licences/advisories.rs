@@ -57,7 +57,11 @@ pub(crate) fn check(database: &Path, lock: &Path) -> Result<()> {
     for sentence in &found {
         eprintln!("{sentence}");
     }
-    ensure!(found.is_empty(), "{} advisories concern Cargo.lock", found.len());
+    ensure!(
+        found.is_empty(),
+        "{} advisories concern Cargo.lock",
+        found.len()
+    );
     eprintln!(
         "licences: none of {read} advisories on {} crates concerns Cargo.lock",
         packages.len()
@@ -95,7 +99,11 @@ fn concern(package: &Package, text: &str) -> Result<Option<String>> {
     }
     let title = text.lines().find_map(|line| line.strip_prefix("# "));
     let patched: Vec<String> = versions.patched.iter().map(ToString::to_string).collect();
-    let patched = if patched.is_empty() { "no version".to_owned() } else { patched.join(" or ") };
+    let patched = if patched.is_empty() {
+        "no version".to_owned()
+    } else {
+        patched.join(" or ")
+    };
     Ok(Some(format!(
         "{} {version}: {}: {}; patched in {patched}",
         package.name,
@@ -131,7 +139,10 @@ mod tests {
 
     #[test]
     fn what_was_withdrawn_or_is_no_weakness_concerns_nobody() {
-        for line in ["withdrawn = \"2026-02-01\"", "informational = \"unmaintained\""] {
+        for line in [
+            "withdrawn = \"2026-02-01\"",
+            "informational = \"unmaintained\"",
+        ] {
             let advisory = ADVISORY.replace("[versions]", &format!("{line}\n\n[versions]"));
             assert_eq!(concern(&leaky("1.1.0"), &advisory).unwrap(), None, "{line}");
         }

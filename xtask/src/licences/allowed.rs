@@ -29,7 +29,14 @@ pub(crate) fn refused<'a>(dependencies: impl Iterator<Item = &'a Dependency>) ->
         .filter_map(|licence| Licensee::parse(licence).ok())
         .collect();
     dependencies
-        .filter_map(|one| Some(format!("{} {}: {}", one.name, one.version, why(one, &allowed)?)))
+        .filter_map(|one| {
+            Some(format!(
+                "{} {}: {}",
+                one.name,
+                one.version,
+                why(one, &allowed)?
+            ))
+        })
         .collect()
 }
 
@@ -42,7 +49,8 @@ fn why(dependency: &Dependency, allowed: &[Licensee]) -> Option<String> {
         Ok(expression) => expression,
         Err(error) => return Some(format!("its licence is no SPDX expression: {error}")),
     };
-    let is_allowed = expression.evaluate(|licence| allowed.iter().any(|one| one.satisfies(licence)));
+    let is_allowed =
+        expression.evaluate(|licence| allowed.iter().any(|one| one.satisfies(licence)));
     (!is_allowed).then(|| format!("{licence} is not allowed"))
 }
 
@@ -73,7 +81,10 @@ mod tests {
         assert_eq!(refusals(Some("MIT/Apache-2.0")), [""; 0]);
         let both = refusals(Some("GPL-3.0-only AND MIT"));
         assert_eq!(both, ["x 1.0.0: GPL-3.0-only AND MIT is not allowed"]);
-        assert_eq!(refusals(Some("Apache-2.0 WITH Classpath-exception-2.0")).len(), 1);
+        assert_eq!(
+            refusals(Some("Apache-2.0 WITH Classpath-exception-2.0")).len(),
+            1
+        );
     }
 
     #[test]

@@ -55,9 +55,8 @@ impl Graph {
 
     /// The crates whose code is in the program, by name and version.
     pub(crate) fn shipped(&self) -> Vec<&Dependency> {
-        let is_root = |one: &Dependency| {
-            one.checksum.is_none() && SHIPPED.contains(&one.name.as_str())
-        };
+        let is_root =
+            |one: &Dependency| one.checksum.is_none() && SHIPPED.contains(&one.name.as_str());
         let roots = self.crates.iter().filter(|(_, one)| is_root(one));
         let mut ahead: Vec<&str> = roots.map(|(identity, _)| identity.as_str()).collect();
         let mut seen = BTreeSet::new();
@@ -69,7 +68,10 @@ impl Graph {
                 ahead.extend(one.calls.iter().map(String::as_str));
             }
         }
-        let mut shipped: Vec<_> = seen.iter().filter_map(|one| self.crates.get(*one)).collect();
+        let mut shipped: Vec<_> = seen
+            .iter()
+            .filter_map(|one| self.crates.get(*one))
+            .collect();
         shipped.sort_by_key(|one| (&one.name, &one.version));
         shipped
     }
@@ -87,7 +89,10 @@ pub(crate) fn read(root: &Path, triple: &str) -> Result<Graph> {
 
 /// The crates that cargo names, with the checksums of the lock.
 fn graph(metadata: &Metadata, lock: &[Package]) -> Result<Graph> {
-    let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
+    let resolve = metadata
+        .resolve
+        .as_ref()
+        .context("cargo resolved nothing")?;
     let mut crates = BTreeMap::new();
     for node in &resolve.nodes {
         let package = &metadata[&node.id];
@@ -159,7 +164,11 @@ pub(crate) mod tests {
             "xtask: rpm",
             "rpm:",
         ]);
-        let names: Vec<_> = graph.shipped().iter().map(|one| one.name.as_str()).collect();
+        let names: Vec<_> = graph
+            .shipped()
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
         let expected = [
             "anyhow",
             "aya-ebpf",

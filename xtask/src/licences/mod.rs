@@ -47,6 +47,9 @@ pub(crate) fn of_dependencies() -> Result<()> {
         refused.len(),
         graph.all().count()
     );
-    eprintln!("licences: {} dependencies, all allowed", graph.all().count());
+    eprintln!(
+        "licences: {} dependencies, all allowed",
+        graph.all().count()
+    );
     Ok(())
 }

@@ -32,7 +32,9 @@ pub(crate) fn libraries(graph: &Graph) -> Result<Vec<Library>> {
     let mut libraries = vec![
         Library {
             name: "glibc",
-            version: glibc.context("getconf does not name the C library: it must be glibc")?.to_owned(),
+            version: glibc
+                .context("getconf does not name the C library: it must be glibc")?
+                .to_owned(),
             licence: "LGPL-2.1-or-later",
             home: "https://www.gnu.org/software/libc/",
         },
@@ -58,8 +60,8 @@ pub(crate) fn libraries(graph: &Graph) -> Result<Vec<Library>> {
 /// The version of the SQLite that the crate in this directory brings.
 fn sqlite(folder: &Path) -> Result<String> {
     let header = folder.join("sqlite3/sqlite3.h");
-    let text = fs::read_to_string(&header)
-        .with_context(|| format!("cannot read {}", header.display()))?;
+    let text =
+        fs::read_to_string(&header).with_context(|| format!("cannot read {}", header.display()))?;
     sqlite_version(&text)
         .map(str::to_owned)
         .with_context(|| format!("{} states no SQLITE_VERSION", header.display()))
@@ -78,8 +80,12 @@ mod tests {
 
     #[test]
     fn the_version_is_not_that_of_another_line() {
-        let header = "#define SQLITE_VERSION_NUMBER 3051000\n#define SQLITE_VERSION        \"3.51.0\"\n";
+        let header =
+            "#define SQLITE_VERSION_NUMBER 3051000\n#define SQLITE_VERSION        \"3.51.0\"\n";
         assert_eq!(sqlite_version(header), Some("3.51.0"));
-        assert_eq!(sqlite_version("#define SQLITE_VERSION_NUMBER 3051000\n"), None);
+        assert_eq!(
+            sqlite_version("#define SQLITE_VERSION_NUMBER 3051000\n"),
+            None
+        );
     }
 }

@@ -16,10 +16,18 @@ use crate::licences::{
 };
 
 /// How names of files with licences begin, in lower case.
-const BEGINNINGS: [&str; 6] = ["license", "licence", "copying", "copyright", "notice", "unlicense"];
+const BEGINNINGS: [&str; 6] = [
+    "license",
+    "licence",
+    "copying",
+    "copyright",
+    "notice",
+    "unlicense",
+];
 
 /// A line between texts.
-const RULE: &str = "================================================================================";
+const RULE: &str =
+    "================================================================================";
 
 /// Texts, each with the names of those that it holds for.
 type Texts = BTreeMap<String, BTreeSet<String>>;
@@ -32,7 +40,11 @@ pub(crate) fn text(graph: &Graph) -> Result<String> {
         add_library(&library, &mut parts, &mut texts);
     }
     // A checksum tells the crates of others from those of this workspace.
-    for one in graph.shipped().into_iter().filter(|one| one.checksum.is_some()) {
+    for one in graph
+        .shipped()
+        .into_iter()
+        .filter(|one| one.checksum.is_some())
+    {
         add_crate(one, &mut parts, &mut texts)?;
     }
     Ok(composed(&parts, &texts))
@@ -40,10 +52,18 @@ pub(crate) fn text(graph: &Graph) -> Result<String> {
 
 /// Adds a library that is no crate.
 fn add_library(library: &Library, parts: &mut String, texts: &mut Texts) {
-    let Library { name, version, licence, home } = library;
+    let Library {
+        name,
+        version,
+        licence,
+        home,
+    } = library;
     let _ = writeln!(parts, "{name} {version}: {licence}\n    {home}");
     for text in standard(licence) {
-        texts.entry(text).or_default().insert(format!("{name} {version}"));
+        texts
+            .entry(text)
+            .or_default()
+            .insert(format!("{name} {version}"));
     }
 }
 
@@ -60,7 +80,10 @@ fn add_crate(one: &Dependency, parts: &mut String, texts: &mut Texts) -> Result<
     }
     let mut own = files(&one.folder)?;
     if own.is_empty() {
-        let _ = writeln!(parts, "    without a file of its licence; the standard text holds");
+        let _ = writeln!(
+            parts,
+            "    without a file of its licence; the standard text holds"
+        );
         own = standard(licence);
     }
     for text in own {
@@ -76,7 +99,9 @@ fn files(folder: &Path) -> Result<Vec<String>> {
     for entry in fs::read_dir(folder).with_context(unread)? {
         let entry = entry.with_context(unread)?;
         let name = entry.file_name().to_string_lossy().to_lowercase();
-        let is_licence = BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));
+        let is_licence = BEGINNINGS
+            .iter()
+            .any(|beginning| name.starts_with(beginning));
         if is_licence && entry.path().is_file() {
             names.push(entry.path());
         }
@@ -85,7 +110,8 @@ fn files(folder: &Path) -> Result<Vec<String>> {
     names
         .iter()
         .map(|name| {
-            let bytes = fs::read(name).with_context(|| format!("cannot read {}", name.display()))?;
+            let bytes =
+                fs::read(name).with_context(|| format!("cannot read {}", name.display()))?;
             let text = String::from_utf8_lossy(&bytes).replace('\r', "");
             Ok(format!("{}\n", text.trim_end().trim_start_matches('\n')))
         })
