@@ -22,20 +22,39 @@ const ALLOWED: [&str; 13] = [
     "bzip2-1.0.6",
 ];
 
-/// What cannot be allowed, a sentence for each crate.
-pub(crate) fn refused<'a>(dependencies: impl Iterator<Item = &'a Dependency>) -> Vec<String> {
-    let allowed: Vec<Licensee> = ALLOWED
-        .iter()
+/// Licences that crates may also have which only tests and builds need: nobody gets
+/// copies of them from us.
+const ALLOWED_UNSHIPPED: [&str; 1] = ["MPL-2.0"];
+
+/// What cannot be allowed of the crates in the program, a sentence for each.
+pub(crate) fn refused<'a>(shipped: impl Iterator<Item = &'a Dependency>) -> Vec<String> {
+    sentences(shipped, &licensees(ALLOWED))
+}
+
+/// What cannot be allowed of all crates, a sentence for each.
+pub(crate) fn refused_everywhere<'a>(all: impl Iterator<Item = &'a Dependency>) -> Vec<String> {
+    let mut allowed = licensees(ALLOWED);
+    allowed.extend(licensees(ALLOWED_UNSHIPPED));
+    sentences(all, &allowed)
+}
+
+/// The licences of a list.
+fn licensees<const N: usize>(list: [&str; N]) -> Vec<Licensee> {
+    let licences = list.into_iter();
+    licences
         .filter_map(|licence| Licensee::parse(licence).ok())
-        .collect();
+        .collect()
+}
+
+/// A sentence for each crate without one of these licences.
+fn sentences<'a>(
+    dependencies: impl Iterator<Item = &'a Dependency>,
+    allowed: &[Licensee],
+) -> Vec<String> {
     dependencies
         .filter_map(|one| {
-            Some(format!(
-                "{} {}: {}",
-                one.name,
-                one.version,
-                why(one, &allowed)?
-            ))
+            let why = why(one, allowed)?;
+            Some(format!("{} {}: {why}", one.name, one.version))
         })
         .collect()
 }
@@ -85,6 +104,21 @@ mod tests {
             refusals(Some("Apache-2.0 WITH Classpath-exception-2.0")).len(),
             1
         );
+    }
+
+    #[test]
+    fn tests_and_builds_may_use_what_the_program_may_not() {
+        let of = |licence: &str| Dependency {
+            name: "x".to_owned(),
+            version: "1.0.0".to_owned(),
+            licence: Some(licence.to_owned()),
+            ..Dependency::default()
+        };
+        let everywhere = |licence| refused_everywhere([&of(licence)].into_iter());
+        assert_eq!(everywhere("MPL-2.0"), [""; 0]);
+        assert_eq!(everywhere("MIT"), [""; 0]);
+        assert_eq!(everywhere("GPL-3.0-only").len(), 1);
+        assert_eq!(refusals(Some("MPL-2.0")).len(), 1);
     }
 
     #[test]

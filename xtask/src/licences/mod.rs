@@ -37,7 +37,10 @@ pub(crate) fn check(options: &Options) -> Result<()> {
 /// need.
 pub(crate) fn of_dependencies() -> Result<()> {
     let graph = dependency::read(cargo::root()?, &cargo::host_triple()?)?;
-    let refused = allowed::refused(graph.all());
+    let mut refused = allowed::refused(graph.shipped().into_iter());
+    refused.extend(allowed::refused_everywhere(graph.all()));
+    refused.sort();
+    refused.dedup();
     for refusal in &refused {
         eprintln!("{refusal}");
     }
