@@ -52,11 +52,15 @@ pub(crate) fn package(release: &Release, files: &[File], scripts: &[File]) -> Re
 /// The directories that are the package's own; rpm removes them with it.
 fn directories<'a>(files: &[&'a File]) -> BTreeSet<&'a str> {
     let own = format!("/{NAME}/");
-    let ends = files
-        .iter()
-        .filter_map(|file| Some((file, file.path.find(&own)?)));
-    ends.map(|(file, start)| &file.path[..start + own.len() - 1])
-        .collect()
+    let mut directories = BTreeSet::new();
+    for file in files {
+        let Some(start) = file.path.find(&own) else {
+            continue;
+        };
+        let ends = file.path.match_indices('/').map(|(end, _)| end);
+        directories.extend(ends.filter(|end| *end > start).map(|end| &file.path[..end]));
+    }
+    directories
 }
 
 /// How rpm treats a file.
@@ -125,6 +129,22 @@ mod tests {
         assert_eq!(entry("/usr/share/doc/ctdrop").mode().permissions(), 0o755);
         let settings = entry("/etc/ctdrop/config.toml").flags();
         assert_eq!(settings, FileFlags::CONFIG | FileFlags::NOREPLACE);
+    }
+
+    #[test]
+    fn directories_of_the_package_alone_go_with_it() {
+        let files = [
+            File::new("etc/ctdrop/config.toml", Role::Config, ""),
+            File::new("usr/bin/ctdrop", Role::Plain, ""),
+            File::new("usr/share/doc/ctdrop/docs/fix.md", Role::Doc, ""),
+        ];
+        let files: Vec<_> = files.iter().collect();
+        let expected = [
+            "etc/ctdrop",
+            "usr/share/doc/ctdrop",
+            "usr/share/doc/ctdrop/docs",
+        ];
+        assert_eq!(directories(&files), expected.into());
     }
 
     #[test]
