@@ -97,7 +97,7 @@ impl Recording {
     /// How serious it is.
     pub const fn level(&self) -> Level {
         match &self.what {
-            What::Failing(_) => Level::Error,
+            What::Failing(_) | What::Lost { .. } => Level::Error,
             What::Opened(_)
             | What::Diagnosed(_)
             | What::Filling(_)
@@ -197,15 +197,11 @@ impl Recording {
                 "{time}  {}; to see who fills it: ctdrop who",
                 filling.sentence()
             )],
-<<<<<<< HEAD
-            What::Opened(told) => vec![format!("{time}  {}", told.line("opened"))],
-=======
             What::Predicted(survival) => {
                 let lost = lost(survival);
                 lost.map(|lost| format!("{time}  {lost}")).collect()
             }
-            What::Opened(told) => vec![format!("{time}  {}", told.line("has begun"))],
->>>>>>> 15c91e6a (daemon: read settings from a file, serve metrics, tell the service manager)
+            What::Opened(told) => vec![format!("{time}  {}", told.line("opened"))],
             What::Diagnosed(told) => vec![format!("{time}  {}", told.line("has a new diagnosis"))],
             What::Closed(told) => vec![format!("{time}  {}", told.line("closed"))],
         }

@@ -211,6 +211,10 @@ impl Numbers {
                 self.evidence.failing = false;
                 self.evidence.lost_rows += lost;
             }
+            What::Lost { rows, .. } => {
+                self.evidence.failing = true;
+                self.evidence.lost_rows += rows;
+            }
             What::Opened(told) => {
                 self.incidents_opened += 1;
                 self.incidents.insert(told.id, told.incident.kind);
