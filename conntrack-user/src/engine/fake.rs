@@ -13,7 +13,7 @@ use crate::{
         backend::Backend,
         check::{counter::Counter, verdict::Verdict},
         counts::{
-            health::{Faults, Missed},
+            health::{Faults, Missed, RunsByProgram},
             senders::Senders,
             sink::Sink as _,
             tally::Tally,
@@ -166,6 +166,7 @@ impl Source for Fake {
             range: None,
             unchecked: 0,
             missed: Missed::default(),
+            runs: RunsByProgram::default(),
             faults: Faults::default(),
             entries: [(NETNS, u64::from(self.refused))].into(),
             logged: None,

@@ -18,7 +18,7 @@ use crate::{
     observe::{
         backend::Backend,
         counts::{
-            health::{Faults, Missed},
+            health::{Faults, Missed, RunsByProgram},
             tally::Tally,
         },
         observer::{log::Logged, snapshot::Snapshot},
@@ -72,6 +72,8 @@ pub struct Report {
     pub discovered: Arc<Namespaces>,
     /// Program runs that the kernel skipped.
     pub missed: Missed,
+    /// How often each program ran since the start, where the kernel counts it.
+    pub runs: RunsByProgram,
     /// Errors inside the programs.
     pub faults: Faults,
     /// See [`Tally::error_bound`].
@@ -190,6 +192,7 @@ impl Report {
                 .collect(),
             discovered: Arc::clone(&snapshot.namespaces),
             missed: snapshot.missed,
+            runs: snapshot.runs.clone(),
             faults: snapshot.faults,
             error_bound: tally.error_bound(),
             logged: snapshot.logged,

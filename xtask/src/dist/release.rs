@@ -25,8 +25,9 @@ pub(crate) const DESCRIPTION: [&str; 5] = [
 /// Where it is developed.
 pub(crate) const HOME: &str = env!("CARGO_PKG_REPOSITORY");
 
-/// Who made the packages.
-pub(crate) const MAINTAINER: &str = "The ctdrop authors <ctdrop@users.noreply.github.com>";
+/// Who made the packages, as the licences name them. There is no address: questions go to
+/// [`HOME`].
+pub(crate) const MAINTAINER: &str = "The ctdrop authors";
 
 /// The licence of the program and of the eBPF object in it.
 pub(crate) const LICENCE: &str = "(MIT OR Apache-2.0) AND (GPL-2.0-only OR MIT)";

@@ -7,6 +7,9 @@ use crate::store::keep::LEAST_BYTES;
 /// The units of sizes, the largest first, as powers of 2.
 const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 /// A length of time, such as `30s` or `90d`.
 ///
 /// # Errors
@@ -59,7 +62,11 @@ pub(super) fn size_text(bytes: u64) -> String {
 
 /// A length of time as [`duration`] reads it.
 pub(super) fn duration_text(time: Duration) -> String {
-    humantime::format_duration(time).to_string()
+    // Its months and years are no whole number of days.
+    match time.as_secs() / DAY {
+        days if days > 0 && time == Duration::from_secs(days * DAY) => format!("{days}days"),
+        _ => humantime::format_duration(time).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -72,9 +79,10 @@ mod tests {
             assert_eq!(size(&size_text(bytes)), Ok(bytes));
         }
         assert_eq!(size_text(256 << 20), "256MiB");
-        for seconds in [1, 90 * 86_400, 86_399] {
+        for seconds in [1, DAY, 90 * DAY, DAY - 1, 400 * DAY + 1] {
             let time = Duration::from_secs(seconds);
             assert_eq!(duration(&duration_text(time)), Ok(time));
         }
+        assert_eq!(duration_text(Duration::from_secs(90 * DAY)), "90days");
     }
 }

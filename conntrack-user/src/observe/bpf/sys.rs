@@ -246,13 +246,28 @@ fn btf_name(btf: &OwnedFd) -> io::Result<Vec<u8>> {
         .to_vec())
 }
 
-/// How often the kernel skipped a program, because it was running already on
-/// the same CPU. Counted since 5.12; 0 before.
-pub(crate) fn missed_runs(program: &OwnedFd) -> io::Result<u64> {
+/// How a program ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Statistics {
+    /// How often the kernel skipped it, because it was running already on the
+    /// same CPU. Counted since 5.12; 0 before.
+    pub(crate) missed: u64,
+    /// How often it ran. Counted while `kernel.bpf_stats_enabled` is 1.
+    pub(crate) runs: u64,
+    /// For how long, in nanoseconds; as `runs`.
+    pub(crate) nanoseconds: u64,
+}
+
+/// How a program ran since it was loaded.
+pub(crate) fn statistics(program: &OwnedFd) -> io::Result<Statistics> {
     // SAFETY: integers only; all zero is a valid value of each.
     let mut answer: bpf_prog_info = unsafe { std::mem::zeroed() };
     info(program, &mut answer)?;
-    Ok(answer.recursion_misses)
+    Ok(Statistics {
+        missed: answer.recursion_misses,
+        runs: answer.run_cnt,
+        nanoseconds: answer.run_time_ns,
+    })
 }
 
 /// How a batch leaves the map.

@@ -1,6 +1,8 @@
 //! What may be wrong with the counts: programs that did not run, and errors inside
 //! those that did.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How often the kernel skipped each program that counts; see
@@ -29,6 +31,28 @@ impl Missed {
     /// All together.
     pub const fn sum(&self) -> u64 {
         self.allocations + self.confirmations + self.evictions + self.clashes
+    }
+}
+
+/// How often a program ran, and for how long, as the kernel counts it while
+/// `kernel.bpf_stats_enabled` is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// How often.
+    pub count: u64,
+    /// For how long, all together.
+    pub nanoseconds: u64,
+}
+
+/// The same of each program, by name; without those of which the kernel counted nothing.
+pub type RunsByProgram = BTreeMap<&'static str, Runs>;
+
+/// Adds those of other programs.
+pub fn add_runs(runs: &mut RunsByProgram, more: &RunsByProgram) {
+    for (&program, more) in more {
+        let runs = runs.entry(program).or_default();
+        runs.count += more.count;
+        runs.nanoseconds += more.nanoseconds;
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
             growth::{FollowedCounters, same_refusals},
         },
         counts::{
-            health::{Faults, Missed},
+            health::{Faults, Missed, RunsByProgram},
             senders::Senders,
             totals::TotalsByNetns,
         },
@@ -103,6 +103,7 @@ impl CounterObserver {
             range: Some(self.history.range(&of)),
             unchecked: 0,
             missed: Missed::default(),
+            runs: RunsByProgram::default(),
             faults: Faults::default(),
             entries: self.followed.entries(),
             logged: self.log.logged(),

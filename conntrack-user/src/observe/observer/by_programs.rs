@@ -24,7 +24,7 @@ use crate::{
             ledger::{Ledger, Reading},
         },
         counts::{
-            health::{Faults, Missed},
+            health::{Faults, Missed, RunsByProgram, add_runs},
             senders::Senders,
             sink::Sink,
             totals::{Totals, TotalsByNetns},
@@ -82,6 +82,7 @@ pub(crate) struct Using {
 struct Detached {
     totals: TotalsByNetns,
     missed: Missed,
+    runs: RunsByProgram,
     faults: Faults,
 }
 
@@ -161,6 +162,7 @@ impl ProgramObserver {
                 .sum(),
             totals,
             missed: self.missed,
+            runs: self.runs()?,
             faults: self.faults()?,
             entries: self.followed.entries(),
             logged: None,
@@ -333,6 +335,14 @@ impl ProgramObserver {
             Some(attachment) => attachment.forget_drops(netns),
             None => Ok(()),
         }
+    }
+
+    fn runs(&self) -> Result<RunsByProgram> {
+        let mut runs = self.detached.runs.clone();
+        if let Some(attachment) = &self.attachment {
+            add_runs(&mut runs, &attachment.runs()?);
+        }
+        Ok(runs)
     }
 
     fn faults(&self) -> Result<Faults> {

@@ -9,7 +9,7 @@ use crate::{
         backend::Backend,
         check::{counter::Growth, proof::PacketRange, verdict::Verdict},
         counts::{
-            health::{Faults, Missed},
+            health::{Faults, Missed, RunsByProgram},
             senders::Senders,
             totals::TotalsByNetns,
         },
@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub unchecked: u64,
     /// How often the kernel skipped programs, in all namespaces.
     pub missed: Missed,
+    /// How often each program ran, where the kernel counts it.
+    pub runs: RunsByProgram,
     /// Errors inside the programs, in all namespaces.
     pub faults: Faults,
     /// The entries of each namespace, as of the last check; where they can be read.

@@ -11,7 +11,7 @@ use crate::{
         counts::{
             drain::Counts,
             drop_counters::DropCounters,
-            health::{Faults, Missed},
+            health::{Faults, Missed, RunsByProgram},
             senders::Senders,
             sink::Sink,
             totals::TotalsByNetns,
@@ -204,6 +204,10 @@ impl Attachment {
 
     pub(crate) fn missed(&self) -> Result<Missed> {
         self.attached.programs.missed()
+    }
+
+    pub(crate) fn runs(&self) -> Result<RunsByProgram> {
+        self.attached.programs.runs()
     }
 
     pub(crate) fn faults(&self) -> Result<Faults> {

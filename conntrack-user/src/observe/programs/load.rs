@@ -13,9 +13,9 @@ use crate::observe::{
     backend::Backend,
     bpf::{
         object::Object,
-        sys::{self, Kind, LoadError, Target},
+        sys::{self, Kind, LoadError, Statistics, Target},
     },
-    counts::health::Missed,
+    counts::health::{Missed, Runs, RunsByProgram},
     failure::{Cause, LoadFailure, Step},
     programs::{
         table::{Hook, Program, Sees, When},
@@ -109,13 +109,9 @@ impl Programs {
     /// How often the kernel skipped them since they were loaded.
     pub(crate) fn missed(&self) -> anyhow::Result<Missed> {
         let mut missed = Missed::default();
-        for Loaded { program, fd, .. } in &self.0 {
-            let runs = sys::missed_runs(fd).with_context(|| {
-                format!(
-                    "cannot read the statistics of eBPF program {}",
-                    program.name
-                )
-            })?;
+        for loaded in &self.0 {
+            let runs = loaded.statistics()?.missed;
+            let program = loaded.program;
             match program.sees {
                 Sees::Allocations => missed.allocations += runs,
                 Sees::Confirmations => missed.confirmations += runs,
@@ -125,6 +121,32 @@ impl Programs {
             }
         }
         Ok(missed)
+    }
+
+    /// How often they ran since they were loaded, where the kernel counts it.
+    pub(crate) fn runs(&self) -> anyhow::Result<RunsByProgram> {
+        let mut by_program = RunsByProgram::new();
+        for loaded in &self.0 {
+            let Statistics {
+                runs, nanoseconds, ..
+            } = loaded.statistics()?;
+            if runs > 0 {
+                let runs = Runs {
+                    count: runs,
+                    nanoseconds,
+                };
+                by_program.insert(loaded.program.name, runs);
+            }
+        }
+        Ok(by_program)
+    }
+}
+
+impl Loaded {
+    fn statistics(&self) -> anyhow::Result<Statistics> {
+        let name = self.program.name;
+        sys::statistics(&self.fd)
+            .with_context(|| format!("cannot read the statistics of eBPF program {name}"))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Which metrics there are: one function for each subject. docs/metrics.md lists them.
 
+use std::time::Duration;
+
 use crate::{
     incident::Kind as Incident,
-    observe::counts::health::{Faults, Missed},
+    observe::counts::health::{Faults, Missed, Runs},
     subscribers::metrics::{
         family::{
             Family,
@@ -221,6 +223,16 @@ fn accuracy(numbers: &Numbers) -> Vec<Family> {
             ],
         ),
         counter(
+            "ctdrop_program_runs",
+            "Runs of each program; only while kernel.bpf_stats_enabled is 1",
+            by_program(numbers, |runs| runs.count.into()),
+        ),
+        counter(
+            "ctdrop_program_run_time_seconds",
+            "Time that they took, of all processors together; likewise",
+            by_program(numbers, |runs| seconds(runs.nanoseconds).into()),
+        ),
+        counter(
             "ctdrop_program_errors",
             "Errors inside the programs",
             vec![kind("unreadable", unreadable), kind("join_lost", join_lost)],
@@ -231,6 +243,16 @@ fn accuracy(numbers: &Numbers) -> Vec<Family> {
             one(numbers.error_bound),
         ),
     ]
+}
+
+fn by_program(numbers: &Numbers, value: impl Fn(&Runs) -> Value) -> Vec<Sample> {
+    let runs = numbers.runs.iter();
+    runs.map(|(&program, runs)| Sample::of("program", program, value(runs)))
+        .collect()
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    Duration::from_nanos(nanoseconds).as_secs_f64()
 }
 
 /// The tables and their limit.

@@ -6,6 +6,8 @@
 
 pub mod catalogue;
 pub mod family;
+#[cfg(test)]
+mod hostile;
 pub mod listen;
 pub mod numbers;
 pub mod server;

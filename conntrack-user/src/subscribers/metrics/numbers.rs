@@ -8,7 +8,7 @@ use crate::{
     incident::Kind,
     observe::{
         backend::Backend,
-        counts::health::{Faults, Missed},
+        counts::health::{Faults, Missed, RunsByProgram},
     },
     say::{
         protocol::{address, protocol_name},
@@ -131,6 +131,8 @@ pub struct Numbers {
     pub incidents_opened: u64,
     /// Program runs that the kernel skipped.
     pub missed: Missed,
+    /// How often each program ran, where the kernel counts it.
+    pub runs: RunsByProgram,
     /// Errors inside the programs.
     pub faults: Faults,
     /// Packets by which a count of a flow may be too high.
@@ -164,6 +166,7 @@ impl Numbers {
         self.full_in = full_in.collect();
         self.limit.clone_from(&report.limit);
         self.missed = report.missed;
+        self.runs.clone_from(&report.runs);
         self.faults = report.faults;
         self.error_bound = report.error_bound;
         if bound.top == 0 {

@@ -24,16 +24,20 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
     runtime,
     sync::oneshot,
-    task::{AbortHandle, spawn},
+    task::{AbortHandle, spawn, yield_now},
     time::{sleep, timeout},
 };
 
-use crate::subscribers::metrics::{listen::Listener, shared::Shared};
+use crate::{
+    say::journal::{self, Level},
+    subscribers::metrics::{listen::Listener, shared::Shared},
+};
 
 /// Connections that are open at a time.
 pub const CONNECTIONS: usize = 64;
@@ -92,6 +96,7 @@ impl Server {
         let thread = thread::Builder::new().name("metrics-http".to_owned());
         let thread = thread
             .spawn(move || {
+                renounce();
                 runtime.block_on(async move {
                     tokio::select! {
                         () = accepting.serve(shared) => {}
@@ -105,6 +110,20 @@ impl Server {
             thread: Some(thread),
             socket,
         })
+    }
+}
+
+/// Gives up the capabilities of this thread. Strangers talk to it, and it needs none; the
+/// threads that observe need theirs for every new network namespace and load of the module.
+fn renounce() {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    if let Err(error) = set_capabilities(None, none) {
+        let what = "the thread that serves metrics cannot give up its capabilities";
+        journal::complain(Level::Warning, format!("{what}: {error}"));
     }
 }
 
@@ -163,6 +182,8 @@ impl Accepting {
                 },
             };
             open.add(begun.abort_handle());
+            // However many wait to be accepted, each gets its turn before others drive it out.
+            yield_now().await;
         }
     }
 }

@@ -1,14 +1,14 @@
-//! What is exported, and clients that behave badly.
+//! What is exported.
 
 use std::{
     collections::BTreeSet,
     fs,
-    io::{ErrorKind, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::{
     engine::{fake::Fake, options::Options, update::Update},
     incident::{Evidence, Incident, Kind, judge},
+    observe::counts::health::Runs,
     store::record::Survival,
     subscribers::{
         Subscriber as _,
@@ -25,18 +26,15 @@ use crate::{
             family::Kind as Metric,
             listen::{Listen, Listener},
             numbers::{Cardinality, Named, Numbers, Phase, TopFlow},
-            server::{CONNECTIONS, Server},
+            server::Server,
             shared::Shared,
         },
         recording::{Told, What},
     },
 };
 
-/// A client that is answered sooner than this does not wait for others.
-const SOON: Duration = Duration::from_secs(4);
-
 /// A server with these numbers, and its address.
-fn serve(numbers: &Numbers) -> (Server, SocketAddr) {
+pub(super) fn serve(numbers: &Numbers) -> (Server, SocketAddr) {
     let listen = Listen::read("127.0.0.1:0").unwrap();
     let listener = listen.open().unwrap().unwrap();
     let Listener::Tcp(tcp) = &listener else {
@@ -48,7 +46,7 @@ fn serve(numbers: &Numbers) -> (Server, SocketAddr) {
     (Server::start(listener, shared).unwrap(), address)
 }
 
-fn observing() -> Numbers {
+pub(super) fn observing() -> Numbers {
     Numbers {
         phase: Phase::Observing,
         ..Numbers::default()
@@ -67,7 +65,7 @@ fn ask(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
+pub(super) fn get(address: SocketAddr, path: &str) -> String {
     ask(
         address,
         &format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n"),
@@ -195,6 +193,7 @@ fn whole() -> Numbers {
             packets: 1,
         }],
         interval_end: Some(1.0),
+        runs: [("kfree_skb", Runs::default())].into(),
         ..observing()
     };
     numbers.evidence.bytes = Some(1);
@@ -247,6 +246,25 @@ fn each_path_is_answered() {
 }
 
 #[test]
+fn runs_of_programs_are_exported_where_the_kernel_counts_them() {
+    let text = |numbers: &Numbers| super::family::openmetrics(families(numbers));
+    let mut numbers = observing();
+    assert!(!text(&numbers).contains("ctdrop_program_runs_total{"));
+    let runs = Runs {
+        count: 7,
+        nanoseconds: 1_500_000_000,
+    };
+    numbers.runs.insert("kfree_skb", runs);
+    let counted = text(&numbers);
+    for line in [
+        "ctdrop_program_runs_total{program=\"kfree_skb\"} 7\n",
+        "ctdrop_program_run_time_seconds_total{program=\"kfree_skb\"} 1.5\n",
+    ] {
+        assert!(counted.contains(line), "{line}: {counted}");
+    }
+}
+
+#[test]
 fn it_is_ready_only_while_it_observes() {
     for (phase, alive, ready) in [
         (Phase::Waiting, "200", "503"),
@@ -266,58 +284,6 @@ fn it_is_ready_only_while_it_observes() {
             );
         }
     }
-}
-
-#[test]
-fn connections_that_are_held_open_keep_nobody_out() {
-    let (_server, address) = serve(&observing());
-    let slow: Vec<TcpStream> = (0..3 * CONNECTIONS)
-        .map(|_| {
-            let mut stream = TcpStream::connect(address).unwrap();
-            stream
-                .write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
-                .unwrap();
-            stream
-        })
-        .collect();
-    let begun = Instant::now();
-    assert!(get(address, "/metrics").contains("# EOF"));
-    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-    // The oldest had to go.
-    let mut oldest = &slow[0];
-    oldest.set_read_timeout(Some(SOON)).unwrap();
-    let end = oldest.read(&mut [0; 512]);
-    let is_closed = match &end {
-        Ok(read) => *read == 0,
-        Err(error) => error.kind() == ErrorKind::ConnectionReset,
-    };
-    assert!(is_closed, "{end:?}");
-}
-
-#[test]
-fn a_huge_request_is_not_kept() {
-    let (_server, address) = serve(&observing());
-    // A head without an end.
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_write_timeout(Some(SOON)).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
-    let line = format!("X-Huge: {}\r\n", "x".repeat(4000));
-    let mut sent = 0;
-    while sent < 64 << 20 && stream.write_all(line.as_bytes()).is_ok() {
-        sent += line.len();
-    }
-    assert!(sent < 64 << 20, "it takes all of it");
-    // A body of a gibibyte is refused before it comes.
-    let begun = Instant::now();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head = "POST /metrics HTTP/1.1\r\nHost: here\r\nContent-Length: 1073741824\r\n\r\n";
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 405");
-    assert!(begun.elapsed() < SOON);
-    assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::{
     observe::{
         backend::Backend,
         check::proof::PacketRange,
-        counts::health::{Faults, Missed},
+        counts::health::{Faults, Missed, RunsByProgram},
     },
     say::{
         clock::Clock,
@@ -120,6 +120,7 @@ impl Translator {
                 warnings: Vec::new(),
             }),
             missed: Missed::default(),
+            runs: RunsByProgram::default(),
             faults: Faults::default(),
             error_bound: 0,
             logged: None,

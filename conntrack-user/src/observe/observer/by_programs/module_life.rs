@@ -8,7 +8,7 @@ use crate::{
     kernel::{presence::Presence, surroundings::Surroundings},
     observe::{
         backend::Backend,
-        counts::sink::Sink,
+        counts::{health::add_runs, sink::Sink},
         observer::{
             by_programs::{Detached, ProgramObserver, warnings, with},
             event::Event,
@@ -77,11 +77,13 @@ impl ProgramObserver {
         let Detached {
             totals,
             missed,
+            runs,
             faults,
         } = &mut self.detached;
         *totals = with(totals, attachment.end(sink)?);
         attachment.learn(&mut self.senders)?;
         missed.add(&attachment.missed()?);
+        add_runs(runs, &attachment.runs()?);
         faults.add(&attachment.faults()?);
         self.counted = totals.clone();
         self.cover();

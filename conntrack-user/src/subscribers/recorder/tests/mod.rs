@@ -30,7 +30,7 @@ use crate::{
     kernel::{defaults::Table, netns::Namespaces},
     observe::{
         backend::Backend,
-        counts::health::{Faults, Missed},
+        counts::health::{Faults, Missed, RunsByProgram},
     },
     say::clock::Clock,
     store::{
@@ -208,6 +208,7 @@ pub(crate) fn report(second: u64, length: Duration, refused: u64) -> Report {
             warnings: Vec::new(),
         }),
         missed: Missed::default(),
+        runs: RunsByProgram::default(),
         faults: Faults::default(),
         error_bound: 0,
         logged: None,

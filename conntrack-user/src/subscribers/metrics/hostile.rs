@@ -1,0 +1,160 @@
+//! Clients that behave badly.
+
+use std::{
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::subscribers::metrics::{
+    server::{CONNECTIONS, DEADLINE},
+    tests::{get, observing, serve},
+};
+
+/// A client that is answered sooner than this does not wait for others: far less than the
+/// time after which a slow one has to go.
+const SOON: Duration = Duration::from_secs(4);
+
+/// What a client at most gets rid of that is not read: buffers of the two sockets.
+const BUFFERED: usize = 64 << 20;
+
+/// Opens so many connections, if this process may. A connection has both its ends here.
+fn allow(connections: u64) -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    let wanted = (connections + 2 * CONNECTIONS as u64 + 256).min(most);
+    let raised = Rlimit {
+        current: Some(wanted.max(limit.current.unwrap_or(most))),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    let allowed = connections.min(wanted.saturating_sub(2 * CONNECTIONS as u64 + 256));
+    if allowed < connections {
+        eprintln!("only {allowed} connections: ulimit -n is {most}");
+    }
+    allowed
+}
+
+/// A client that begins a request and does not end it; none if it was sent away before.
+fn slow(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    // It may have been closed already.
+    let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ");
+    stream
+}
+
+fn is_closed(mut stream: &TcpStream) -> bool {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    match stream.read(&mut [0; 512]) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+/// Asks until it is told to end; gives the longest time that an answer took.
+fn ask_on(address: SocketAddr, ends: &AtomicBool) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !ends.load(Ordering::Relaxed) {
+        for (path, end) in [
+            ("/metrics", "# EOF\n"),
+            ("/healthz", "ctdrop observes\n"),
+            ("/readyz", "ctdrop observes\n"),
+        ] {
+            let begun = Instant::now();
+            let answer = get(address, path);
+            assert!(answer.ends_with(end), "{path}: {answer:?}");
+            longest = longest.max(begun.elapsed());
+        }
+    }
+    longest
+}
+
+/// So many connections are opened, and stay so, while others ask.
+fn is_served_beside(connections: u64) {
+    let (_server, address) = serve(&observing());
+    let ends = Arc::new(AtomicBool::new(false));
+    let other = thread::spawn({
+        let ends = Arc::clone(&ends);
+        move || ask_on(address, &ends)
+    });
+    let held: Vec<TcpStream> = (0..connections).map(|_| slow(address)).collect();
+    assert!(get(address, "/metrics").contains("# EOF"));
+    ends.store(true, Ordering::Relaxed);
+    let longest = other.join().unwrap();
+    assert!(longest < SOON, "{longest:?}");
+    // The oldest had to go.
+    assert!(is_closed(&held[0]));
+}
+
+#[test]
+fn a_thousand_slow_clients_keep_nobody_out() {
+    is_served_beside(allow(1000));
+}
+
+#[test]
+fn ten_thousand_connections_keep_nobody_out() {
+    is_served_beside(allow(10_000));
+}
+
+/// Writes a gibibyte, or as much of it as is taken.
+fn pour(stream: &mut TcpStream, line: &[u8]) -> usize {
+    stream.set_write_timeout(Some(SOON)).unwrap();
+    let mut sent = 0;
+    while sent < 1 << 30 && stream.write_all(line).is_ok() {
+        sent += line.len();
+    }
+    sent
+}
+
+#[test]
+fn a_request_of_a_gibibyte_is_not_read() {
+    let (_server, address) = serve(&observing());
+    // A head without an end.
+    let mut head = TcpStream::connect(address).unwrap();
+    head.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+    let line = format!("X-Huge: {}\r\n", "x".repeat(4000));
+    let sent = pour(&mut head, line.as_bytes());
+    assert!(sent < BUFFERED, "{sent} bytes are taken");
+    // A head of one line.
+    let mut path = TcpStream::connect(address).unwrap();
+    path.write_all(b"GET /").unwrap();
+    let sent = pour(&mut path, &[b'x'; 4096]);
+    assert!(sent < BUFFERED, "{sent} bytes are taken");
+    // A body is refused before it comes.
+    let mut body = TcpStream::connect(address).unwrap();
+    let request = "POST /metrics HTTP/1.1\r\nHost: here\r\nContent-Length: 1073741824\r\n\r\n";
+    body.write_all(request.as_bytes()).unwrap();
+    body.set_read_timeout(Some(SOON)).unwrap();
+    let mut answer = [0; 12];
+    body.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 405");
+    let sent = pour(&mut body, &[0; 4096]);
+    assert!(sent < BUFFERED, "{sent} bytes are taken");
+    assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn the_thread_that_strangers_talk_to_has_no_capability() {
+    let (_server, address) = serve(&observing());
+    // It has begun once it answers.
+    get(address, "/healthz");
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let status = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+    let servers: Vec<String> = status
+        .filter(|status| status.starts_with("Name:\tmetrics-http\n"))
+        .collect();
+    assert!(!servers.is_empty());
+    for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
+        let none = format!("\n{set}:\t0000000000000000\n");
+        // Servers of other tests may not have begun.
+        assert!(servers.iter().any(|status| status.contains(&none)), "{servers:?}");
+    }
+}
