@@ -103,10 +103,9 @@ impl Recording {
             | What::Filling(_)
             | What::Predicted(_)
             | What::Gap(_) => Level::Warning,
-            What::Records { .. }
-            | What::Resumed { .. }
-            | What::Fixed { .. }
-            | What::Closed(_) => Level::Info,
+            What::Records { .. } | What::Resumed { .. } | What::Fixed { .. } | What::Closed(_) => {
+                Level::Info
+            }
         }
     }
 

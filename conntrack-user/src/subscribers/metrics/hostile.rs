@@ -16,12 +16,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::subscribers::metrics::{
     server::{CONNECTIONS, DEADLINE},
-    tests::{get, observing, serve},
+    shared::Shared,
+    tests::{get, observing, serve, serve_shared},
 };
 
-/// A client that is answered sooner than this does not wait for others: far less than the
-/// time after which a slow one has to go.
+/// How long a client waits until the server reads.
 const SOON: Duration = Duration::from_secs(4);
+
+/// A client that is answered later than this is kept out. Nothing else may take the
+/// processors for so long.
+const LATE: Duration = Duration::from_secs(20);
 
 /// What a client at most gets rid of that is not read: buffers of the two sockets.
 const BUFFERED: usize = 64 << 20;
@@ -59,9 +63,9 @@ fn is_closed(mut stream: &TcpStream) -> bool {
     }
 }
 
-/// Asks until it is told to end; gives the longest time that an answer took.
-fn ask_on(address: SocketAddr, ends: &AtomicBool) -> Duration {
-    let mut longest = Duration::ZERO;
+/// Asks until it is told to end; gives how often, and the longest time that an answer took.
+fn ask_on(address: SocketAddr, ends: &AtomicBool) -> (u64, Duration) {
+    let (mut often, mut longest) = (0, Duration::ZERO);
     while !ends.load(Ordering::Relaxed) {
         for (path, end) in [
             ("/metrics", "# EOF\n"),
@@ -72,24 +76,47 @@ fn ask_on(address: SocketAddr, ends: &AtomicBool) -> Duration {
             let answer = get(address, path);
             assert!(answer.ends_with(end), "{path}: {answer:?}");
             longest = longest.max(begun.elapsed());
+            often += 1;
         }
     }
-    longest
+    (often, longest)
 }
 
-/// So many connections are opened, and stay so, while others ask.
+/// Counts on until it is told to end; gives the last count.
+fn count_on(shared: &Shared, ends: &AtomicBool) -> u64 {
+    let mut numbers = observing();
+    while !ends.load(Ordering::Relaxed) {
+        numbers.refused_elsewhere += 1;
+        shared.put(&numbers);
+        thread::sleep(Duration::from_millis(5));
+    }
+    numbers.refused_elsewhere
+}
+
+/// So many connections are opened, and stay so, while others ask and the counts go on.
 fn is_served_beside(connections: u64) {
-    let (_server, address) = serve(&observing());
+    let shared = Arc::new(Shared::default());
+    shared.put(&observing());
+    let (_server, address) = serve_shared(Arc::clone(&shared));
     let ends = Arc::new(AtomicBool::new(false));
     let other = thread::spawn({
         let ends = Arc::clone(&ends);
         move || ask_on(address, &ends)
     });
+    let counting = thread::spawn({
+        let (shared, ends) = (Arc::clone(&shared), Arc::clone(&ends));
+        move || count_on(&shared, &ends)
+    });
     let held: Vec<TcpStream> = (0..connections).map(|_| slow(address)).collect();
     assert!(get(address, "/metrics").contains("# EOF"));
     ends.store(true, Ordering::Relaxed);
-    let longest = other.join().unwrap();
-    assert!(longest < SOON, "{longest:?}");
+    let (often, longest) = other.join().unwrap();
+    eprintln!("{connections} connections: {often} answers to another one, in {longest:?} at most");
+    assert!(longest < LATE, "{longest:?}");
+    let counted = counting.join().unwrap();
+    let line = format!("ctdrop_netns_refused_packets_total{{netns=\"other\"}} {counted}\n");
+    let answer = get(address, "/metrics");
+    assert!(answer.contains(&line), "{line}: {answer}");
     // The oldest had to go.
     assert!(is_closed(&held[0]));
 }
@@ -155,6 +182,9 @@ fn the_thread_that_strangers_talk_to_has_no_capability() {
     for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
         let none = format!("\n{set}:\t0000000000000000\n");
         // Servers of other tests may not have begun.
-        assert!(servers.iter().any(|status| status.contains(&none)), "{servers:?}");
+        assert!(
+            servers.iter().any(|status| status.contains(&none)),
+            "{servers:?}"
+        );
     }
 }

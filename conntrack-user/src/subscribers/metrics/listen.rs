@@ -16,6 +16,9 @@ use anyhow::{Context as _, Result, ensure};
 /// Where metrics are served, unless something else is asked for.
 pub const DEFAULT: &str = "127.0.0.1:10917";
 
+/// Clients that may wait until they are accepted.
+const WAITING: i32 = 4096;
+
 /// Where metrics are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -64,7 +67,7 @@ impl Listen {
     pub fn open(&self) -> Result<Option<Listener>> {
         let listener = match self {
             Self::Off => return Ok(None),
-            Self::Tcp(address) => TcpListener::bind(address).map(Listener::Tcp),
+            Self::Tcp(address) => bind_tcp(*address).map(Listener::Tcp),
             Self::Unix(path) => bind_unix(path)?.map(|listener| Listener::Unix {
                 listener,
                 path: path.clone(),
@@ -97,6 +100,14 @@ pub enum Listener {
         /// Where it is.
         path: PathBuf,
     },
+}
+
+/// Binds an address, with room for a burst of clients: the kernel ignores those that find
+/// none, and they try again only after a second and more.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    rustix::net::listen(&listener, WAITING)?;
+    Ok(listener)
 }
 
 /// Binds a socket in the file system. One that nobody listens on any more is in the way,

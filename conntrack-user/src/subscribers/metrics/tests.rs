@@ -35,14 +35,19 @@ use crate::{
 
 /// A server with these numbers, and its address.
 pub(super) fn serve(numbers: &Numbers) -> (Server, SocketAddr) {
+    let shared = Arc::new(Shared::default());
+    shared.put(numbers);
+    serve_shared(shared)
+}
+
+/// A server with what is shared, and its address.
+pub(super) fn serve_shared(shared: Arc<Shared>) -> (Server, SocketAddr) {
     let listen = Listen::read("127.0.0.1:0").unwrap();
     let listener = listen.open().unwrap().unwrap();
     let Listener::Tcp(tcp) = &listener else {
         panic!("{listener:?}")
     };
     let address = tcp.local_addr().unwrap();
-    let shared = Arc::new(Shared::default());
-    shared.put(numbers);
     (Server::start(listener, shared).unwrap(), address)
 }
 
