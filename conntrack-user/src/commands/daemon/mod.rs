@@ -20,6 +20,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc::Receiver, watch as latest};
 
 pub(crate) use self::config::FILE as CONFIG;
+pub use self::settings::STATE;
 use crate::{
     auto::guard::Mode,
     commands::{
@@ -43,9 +44,6 @@ use crate::{
         worker::Worker,
     },
 };
-
-/// Where evidence is kept, unless another directory is given.
-pub const STATE: &str = "/var/lib/ctdrop";
 
 /// The file in it.
 const FILE: &str = "ctdrop.db";

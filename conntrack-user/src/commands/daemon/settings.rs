@@ -3,10 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    commands::daemon::{
-        STATE,
-        values::{duration, duration_text, size, size_text},
-    },
+    commands::daemon::values::{duration, duration_text, size, size_text},
     say::output::Output,
     store::keep::Bounds,
     subscribers::metrics::{
@@ -15,6 +12,9 @@ use crate::{
         numbers::{Cardinality, MOST},
     },
 };
+
+/// Where evidence is kept, unless another directory is given.
+pub const STATE: &str = "/var/lib/ctdrop";
 
 /// What somebody has chosen; the rest is open.
 #[derive(Clone, Debug, Default, PartialEq)]

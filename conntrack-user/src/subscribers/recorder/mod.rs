@@ -1,5 +1,4 @@
-//! The recorder: writes what the engine observes into the evidence store, and follows
-//! incidents.
+//! The recorder writes what the engine observes to the store, and follows incidents.
 //!
 //! It never holds up the engine: as any subscriber it has a thread and a bounded mailbox
 //! of its own, in which intervals are added up when the disk is slow. What cannot be
@@ -14,6 +13,7 @@ mod evidence;
 mod kernel_log;
 mod looker;
 mod pending;
+mod prediction;
 mod surveyor;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -244,10 +244,7 @@ impl Recorder {
                 self.tell(what);
             }
         }
-        if let Some(survival) = self.surveyor.taken(at) {
-            self.tell(What::Predicted(survival.clone()));
-            self.pending.record.survivals.push(survival);
-        }
+        self.take_prediction(at);
         if let Some(log) = &mut self.log {
             self.pending.record.log_lines.extend(log.read(at));
         }
