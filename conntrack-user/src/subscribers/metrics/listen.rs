@@ -150,6 +150,20 @@ mod tests {
     }
 
     #[test]
+    fn pods_use_the_same_port() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let pods = fs::read_to_string(root.join("packaging/kubernetes/ctdrop.yaml")).unwrap();
+        let (_, port) = DEFAULT.split_once(':').unwrap();
+        for line in [
+            format!("prometheus.io/port: \"{port}\"\n"),
+            format!("- 0.0.0.0:{port}\n"),
+            format!("containerPort: {port}\n"),
+        ] {
+            assert!(pods.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
     fn an_old_socket_is_removed_and_another_file_or_a_live_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metrics");
