@@ -15,8 +15,9 @@ fn of_unit() -> String {
     let mut lines = unit.lines();
     let names = lines.find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
     let names = names.unwrap().split_whitespace();
-    let names = names.map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()));
-    format!("-all{}", names.collect::<String>())
+    let names = names.map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()));
+    let each: Vec<String> = ["-all".to_owned()].into_iter().chain(names).collect();
+    each.join(",")
 }
 
 /// Arguments of `setpriv` for the capabilities of the unit.

@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long it may take to begin.
-const BEGIN: Duration = Duration::from_secs(60);
+const BEGIN: Duration = Duration::from_mins(1);
 
 /// A daemon that runs until it is dropped.
 pub(crate) struct Daemon {

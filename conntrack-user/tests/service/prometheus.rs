@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::daemon::{Daemon, free_address, get, is_root};
 
 /// How long Prometheus may take until it knows the metrics.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The bodies of its answers are JSON, whole or in chunks of which the first is enough.
 fn answered(answer: &str) -> Option<Value> {

@@ -83,7 +83,7 @@ fn sums(files: &[File]) -> String {
 /// The files that an upgrade leaves as the administrator has changed them.
 fn settings(files: &[File]) -> String {
     let files = files.iter().filter(|file| file.role == Role::Config);
-    files.map(|file| format!("/{}\n", file.path)).collect()
+    files.flat_map(|file| ["/", &file.path, "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -60,12 +60,11 @@ pub(crate) fn dist(options: &Options) -> Result<()> {
         "there are packages for {PROCESSOR} alone, and this machine is {triple}"
     );
     licences::of_dependencies()?;
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => {
-            setup::setup(Purpose::Build)?;
-            build::ctdrop()?
-        }
+    let program = if let Some(program) = &options.program {
+        program.clone()
+    } else {
+        setup::setup(Purpose::Build)?;
+        build::ctdrop()?
     };
     eprintln!(
         "dist: {NAME} {}, as of {}",

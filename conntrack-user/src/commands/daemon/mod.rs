@@ -259,9 +259,9 @@ mod tests {
             assert!(documentation.contains(&row), "{row}: docs/config.md");
             if setting.table != table {
                 table = setting.table;
-                whole.push_str(&format!("[{table}]\n"));
+                whole.extend(["[", table, "]\n"]);
             }
-            whole.push_str(&format!("{line}\n"));
+            whole.extend([&line, "\n"]);
         }
         let settings = |text: &str| {
             let lines = text.lines().map(|line| line.trim_start_matches('#').trim());

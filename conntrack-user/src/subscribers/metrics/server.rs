@@ -166,20 +166,18 @@ impl Accepting {
         loop {
             let shared = Arc::clone(&shared);
             let begun = match &self {
-                Self::Tcp(listener) => match listener.accept().await {
-                    Ok((stream, _)) => spawn(connection(stream, shared)),
-                    Err(_) => {
-                        sleep(REST).await;
-                        continue;
-                    }
-                },
-                Self::Unix(listener) => match listener.accept().await {
-                    Ok((stream, _)) => spawn(connection(stream, shared)),
-                    Err(_) => {
-                        sleep(REST).await;
-                        continue;
-                    }
-                },
+                Self::Tcp(listener) => {
+                    let accepted = listener.accept().await;
+                    accepted.map(|(stream, _)| spawn(connection(stream, shared)))
+                }
+                Self::Unix(listener) => {
+                    let accepted = listener.accept().await;
+                    accepted.map(|(stream, _)| spawn(connection(stream, shared)))
+                }
+            };
+            let Ok(begun) = begun else {
+                sleep(REST).await;
+                continue;
             };
             open.add(begun.abort_handle());
             // However many wait to be accepted, each gets its turn before others drive it out.

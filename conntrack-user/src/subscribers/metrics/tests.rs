@@ -23,7 +23,7 @@ use crate::{
         metrics::{
             Live, Metrics,
             catalogue::families,
-            family::Kind as Metric,
+            family::{Family, Kind as Metric},
             listen::{Listen, Listener},
             numbers::{Cardinality, Named, Numbers, Phase, TopFlow},
             server::Server,
@@ -80,7 +80,7 @@ pub(super) fn get(address: SocketAddr, path: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_adds_up_to_the_totals() {
     let options = Options {
-        duration: Some(Duration::from_secs(60)),
+        duration: Some(Duration::from_mins(1)),
         ..Options::default()
     };
     let shared = Arc::new(Shared::default());
@@ -227,7 +227,7 @@ fn the_documentation_has_every_metric_and_no_other() {
             family.kind == Metric::Counter
         );
     }
-    let exported: BTreeSet<String> = families.iter().map(|family| family.sample_name()).collect();
+    let exported: BTreeSet<String> = families.iter().map(Family::sample_name).collect();
     let status = ["ctdrop_status_severity", "ctdrop_status_timestamp_seconds"];
     let status: BTreeSet<String> = status.map(str::to_owned).into();
     let documented: BTreeSet<String> = documented.difference(&status).cloned().collect();
