@@ -14,7 +14,10 @@ use jiff::{
     tz::TimeZone,
 };
 
-use crate::say::text::plain;
+use crate::say::{
+    journal::{self, Level},
+    text::plain,
+};
 
 /// A time on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +98,11 @@ fn system() -> TimeZone {
         (Err(_), Some(name)) => {
             WARN.call_once(|| {
                 let name = plain(&name.to_string_lossy());
-                anstream::eprintln!(
-                    "ctdrop: TZ={name} is no time zone that this host knows, so times are in UTC: \
-                     correct TZ, or install tzdata"
+                let what = format!(
+                    "TZ={name} is no time zone that this host knows, so times are in UTC: correct \
+                     TZ, or install tzdata"
                 );
+                journal::complain(Level::Warning, what);
             });
             TimeZone::UTC
         }

@@ -31,7 +31,13 @@ use crate::{
         read::{reader::Reader, request::Request, sources, summary::Summary},
         time,
     },
-    say::{number::counted, output::Output, stdout, text::plain},
+    say::{
+        journal::{self, Level},
+        number::counted,
+        output::Output,
+        stdout,
+        text::plain,
+    },
 };
 
 /// What is asked for.
@@ -71,7 +77,7 @@ pub fn run(options: &Options) -> Result<()> {
     if state.is_some()
         && let Some(warning) = recorded::missing(&evidence)
     {
-        anstream::eprintln!("ctdrop: {}", plain(&warning));
+        journal::complain(Level::Warning, plain(&warning));
     }
     recorded::set_beside(&mut report, &evidence, is_of);
     match options.output {

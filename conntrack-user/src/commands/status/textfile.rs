@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result};
 use crate::{
     commands::status::{forecast::Namespace, report::StatusReport},
     subscribers::metrics::{
-        family::{Family, Kind, Sample, classic},
+        catalogue::{build_info, gauge},
+        family::{Family, Sample, classic},
         numbers::MOST,
     },
 };
@@ -46,12 +47,6 @@ fn text(report: &StatusReport, now: Duration) -> String {
 }
 
 fn families(report: &StatusReport, now: Duration) -> Vec<Family> {
-    let gauge = |name, help, samples| Family {
-        name,
-        help,
-        kind: Kind::Gauge,
-        samples,
-    };
     let one = |value: Option<u64>| value.map(Sample::plain).into_iter().collect();
     let tables = named(&report.namespaces);
     let entries = tables.iter().filter_map(|(name, table)| {
@@ -70,13 +65,8 @@ fn families(report: &StatusReport, now: Duration) -> Vec<Family> {
     ];
     let after = after.into_iter();
     let after = after.filter_map(|(event, max)| Some(Sample::of("event", event, max?)));
-    let version = Sample::of("version", report.version, 1_u64);
     vec![
-        gauge(
-            "ctdrop_build_info",
-            "The version of ctdrop; the value is 1",
-            vec![version],
-        ),
+        build_info(),
         gauge(
             "ctdrop_status_severity",
             "0 ok, 1 warning, 2 critical, 3 unknown",

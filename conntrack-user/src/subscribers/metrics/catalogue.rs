@@ -49,13 +49,23 @@ fn counter(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Fami
     }
 }
 
-fn gauge(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Family {
+pub(crate) fn gauge(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Family {
     Family {
         name,
         help,
         kind: Gauge,
         samples,
     }
+}
+
+/// Which ctdrop this is.
+pub(crate) fn build_info() -> Family {
+    let version = Sample::of("version", env!("CARGO_PKG_VERSION"), 1_u64);
+    gauge(
+        "ctdrop_build_info",
+        "The version of ctdrop; the value is 1",
+        vec![version],
+    )
 }
 
 fn one(value: impl Into<Value>) -> Vec<Sample> {
@@ -75,15 +85,10 @@ fn by_netns<T: Copy + Into<Value>>(named: &[Named<T>]) -> Vec<Sample> {
 
 /// How well it can see.
 fn observer(numbers: &Numbers) -> Vec<Family> {
-    let version = Sample::of("version", env!("CARGO_PKG_VERSION"), 1_u64);
     let backend = numbers.backend;
     let backend = backend.map(|backend| Sample::of("backend", backend.to_string(), 1_u64));
     vec![
-        gauge(
-            "ctdrop_build_info",
-            "The version of ctdrop; the value is 1",
-            vec![version],
-        ),
+        build_info(),
         gauge(
             "ctdrop_observer_info",
             "The backend that observes; the value is 1",
