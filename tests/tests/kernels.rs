@@ -16,7 +16,10 @@ use ctdrop_tests::{
     scenario,
     stage::Scenario,
     vm,
-    vm::{Binaries, Shared, kernels, kernels::Target},
+    vm::{
+        Binaries, Shared, kernels,
+        kernels::{Asked, Target},
+    },
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -47,12 +50,19 @@ fn binaries() -> Option<Binaries> {
 fn trials(binaries: &Binaries) -> Result<Vec<Trial>> {
     let named = env::var("CTDROP_KERNELS").unwrap_or_default();
     let wanted = |name: &str| named.is_empty() || named.split(',').any(|wanted| wanted == name);
-    let all = !named.is_empty() || env::var_os("CTDROP_ALL").is_some();
+    let standing = host::Facts::gather()?.standing();
+    let asked = if !named.is_empty() || env::var_os("CTDROP_ALL").is_some() {
+        Asked::All
+    } else {
+        Asked::Chosen {
+            here: standing == Standing::Runs,
+        }
+    };
     let mut trials = Vec::new();
     for target in kernels::targets().filter(|target| wanted(&target.to_string())) {
         let mut fitting: Vec<_> = scenario::ALL
             .iter()
-            .filter(|scenario| target.fits(scenario, all))
+            .filter(|scenario| target.fits(scenario, asked))
             .collect();
         // Those that need a guest to themselves first: the others can then share.
         fitting.sort_by_key(|scenario| !scenario.alone);
@@ -60,7 +70,6 @@ fn trials(binaries: &Binaries) -> Result<Vec<Trial>> {
         trials.extend(fitting.into_iter().map(trial));
     }
     if wanted(host::NAME) {
-        let standing = host::Facts::gather()?.standing();
         let fitting = scenario::ALL
             .iter()
             .filter(|scenario| scenario.backends.contains(&host::RUNG));

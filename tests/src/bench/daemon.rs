@@ -13,7 +13,7 @@ use crate::{
     net::{Counters, Flood, Lan, LanOptions},
     record::{Daemon, Database},
     stage::{
-        Auto, Machine, Scenario,
+        Auto, Machine, Scenario, Takes,
         console::{SHOW_BEGIN, SHOW_END},
         setup,
     },
@@ -28,6 +28,7 @@ pub static DAEMON: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

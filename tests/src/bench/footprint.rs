@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     net::{Flood, LanOptions},
-    stage::{Auto, Machine, Scenario, setup},
+    stage::{Auto, Machine, Scenario, Takes, setup},
     watch::Watch,
 };
 
@@ -26,6 +26,7 @@ pub static FOOTPRINT: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

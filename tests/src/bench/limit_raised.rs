@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::Figure;
 use crate::{
     net::{Conntrack, Fill, Flood, Lan, LanOptions},
-    stage::{Auto, Machine, Scenario, setup},
+    stage::{Auto, Machine, Scenario, Takes, setup},
     watch::Watch,
 };
 
@@ -26,6 +26,7 @@ pub static LIMIT_RAISED: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -21,7 +21,7 @@ use crate::{
     stage::{
         Auto,
         Backend::{Fexit, Kprobe, Tracepoint},
-        Machine, Scenario, setup,
+        Machine, Scenario, Takes, setup,
     },
     watch,
 };
@@ -34,6 +34,7 @@ pub static PACKETS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -14,7 +14,7 @@ use crate::{
     stage::{
         Auto,
         Backend::{Fexit, Kprobe, Tracepoint},
-        Machine, Scenario, setup,
+        Machine, Scenario, Takes, setup,
         setup::modprobe,
     },
 };
@@ -27,6 +27,7 @@ pub static RATE: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -13,5 +13,5 @@ pub use self::{
     kernel_log::kernel_log,
     machine::{Backend, Machine},
     mounts::{attach, mount, mount_all, mount_small, unmount},
-    scenario::{Auto, Scenario},
+    scenario::{Auto, Scenario, Takes},
 };

@@ -27,8 +27,21 @@ pub struct Scenario {
     /// Whether it does not depend on the backend, so that one target of a kernel is
     /// enough.
     pub once: bool,
+    /// How long it takes in a guest.
+    pub takes: Takes,
     /// Runs it; an error is a failed assertion or a machine that does not work.
     pub run: fn(&Machine) -> Result<()>,
+}
+
+/// How long a scenario takes in a guest, which decides where it is tried unless all is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Up to a minute.
+    Seconds,
+    /// One or two minutes: on a kernel with one backend only.
+    AMinute,
+    /// Longer: in no guest.
+    Minutes,
 }
 
 /// On which backends a scenario is tried with programs that pressure attaches.
@@ -74,6 +87,7 @@ mod tests {
             alone: false,
             auto: Auto::No,
             once: false,
+            takes: Takes::Seconds,
             run: |_| panic!("expected {}", 5),
         };
         let machine = Machine {

@@ -4,10 +4,13 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 
-use crate::stage::{
-    Auto, Backend,
-    Backend::{Fexit, Kprobe},
-    Scenario,
+use crate::{
+    host::RUNG,
+    stage::{
+        Auto, Backend,
+        Backend::{Fexit, Kprobe},
+        Scenario, Takes,
+    },
 };
 
 /// A stock Debian kernel.
@@ -31,11 +34,12 @@ pub struct Kernel {
 /// the same backend only the newest has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
-    /// Those that each backend has, in which packets are lost on every path.
+    /// Those in which packets are lost on every path, with one backend.
     Paths,
-    /// Those in which packets are held against the counters.
+    /// Those in which packets are held against the counters. Those of every path also with each
+    /// backend and with programs attached by pressure.
     Counts,
-    /// All, those of every path with each backend and with programs attached by pressure.
+    /// All but those that take minutes. Those of every path as with `Counts`.
     All,
 }
 
@@ -46,7 +50,7 @@ pub const ALL: &[Kernel] = &[
         suite: "bullseye",
         package: "linux-image-amd64",
         backends: &[Kprobe],
-        tried: Tried::All,
+        tried: Tried::Counts,
     },
     Kernel {
         name: "6.1",
@@ -60,7 +64,7 @@ pub const ALL: &[Kernel] = &[
         suite: "bookworm",
         package: "linux-image-6.12-amd64",
         backends: &[Fexit, Kprobe],
-        tried: Tried::Counts,
+        tried: Tried::Paths,
     },
     // No package here stands for a series: the newest kernel of the suite.
     Kernel {
@@ -122,26 +126,58 @@ pub fn targets() -> impl Iterator<Item = Target> {
     })
 }
 
+/// What of all scenarios is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// What finds most in little time.
+    Chosen {
+        /// Whether this machine's own kernel tries what it can: guests need not try again what
+        /// does not depend on the backend.
+        here: bool,
+    },
+    /// All.
+    All,
+}
+
 impl Target {
-    /// Whether a scenario is tried there: `all` of them, or what is chosen for the kernel.
-    pub fn fits(&self, scenario: &Scenario, all: bool) -> bool {
-        let second_look = self.auto || self.is_forced();
+    /// Whether a scenario is tried there.
+    pub fn fits(&self, scenario: &Scenario, asked: Asked) -> bool {
+        scenario.backends.contains(&self.backend)
+            && self.has(scenario)
+            && match asked {
+                Asked::All => true,
+                Asked::Chosen { here } => {
+                    let tried_here = here && scenario.once && scenario.backends.contains(&RUNG);
+                    !tried_here && self.has_chosen(scenario)
+                }
+            }
+    }
+
+    /// Whether a scenario tells more there than on the kernel's other targets.
+    fn has(&self, scenario: &Scenario) -> bool {
         let twice_over = self.auto && self.is_forced();
-        let there_is = match scenario.auto {
+        let with_auto = match scenario.auto {
             Auto::No => !self.auto,
             Auto::OneBackend => !twice_over,
             Auto::EachBackend => true,
         };
-        let chosen = match self.kernel.tried {
-            Tried::Paths => scenario.auto == Auto::EachBackend && !second_look,
-            Tried::Counts => scenario.auto != Auto::No && !second_look,
-            Tried::All => !second_look || scenario.auto == Auto::EachBackend && !twice_over,
-        };
+        with_auto && !(scenario.once && self.is_forced())
+    }
+
+    /// Whether a scenario is among those chosen for the kernel.
+    fn has_chosen(&self, scenario: &Scenario) -> bool {
+        let second_look = self.auto || self.is_forced();
+        let twice_over = self.auto && self.is_forced();
         let newest = Some(self.kernel) == ALL.last();
-        scenario.backends.contains(&self.backend)
-            && there_is
-            && (all || chosen)
-            && !(scenario.once && (self.is_forced() || !(all || newest)))
+        let of_every_path = scenario.auto == Auto::EachBackend && scenario.takes == Takes::Seconds;
+        scenario.takes != Takes::Minutes
+            && (newest || !scenario.once)
+            && match self.kernel.tried {
+                Tried::Paths => of_every_path && !second_look,
+                Tried::Counts if !second_look => scenario.auto != Auto::No,
+                Tried::All if !second_look => true,
+                Tried::Counts | Tried::All => of_every_path && !twice_over,
+            }
     }
 }
 
@@ -162,25 +198,45 @@ mod tests {
     #[test]
     fn a_second_look_is_short_unless_all_is_asked_for() {
         use crate::scenario::{
-            command::who::WHO,
-            life::churn::CPU_HOTPLUG,
-            refusal::{eviction::EVICTION, table_full::TABLE_FULL},
+            fix::AUTO,
+            life::{churn::CPU_HOTPLUG, module_life::RELOADS},
+            refusal::{
+                eviction::EVICTION,
+                table_full::{PROTOCOLS, TABLE_FULL},
+            },
         };
-        let fits = |name, scenario, all| find(name).unwrap().fits(scenario, all);
-        assert!(fits("backports", &CPU_HOTPLUG, false));
-        assert!(!fits("backports-kprobe", &CPU_HOTPLUG, false));
-        assert!(fits("backports-kprobe", &CPU_HOTPLUG, true));
-        assert!(fits("backports-kprobe", &TABLE_FULL, false));
-        assert!(!fits("backports-kprobe-auto", &TABLE_FULL, false));
-        assert!(fits("backports-kprobe-auto", &TABLE_FULL, true));
-        assert!(!fits("6.12", &CPU_HOTPLUG, false) && fits("6.12", &CPU_HOTPLUG, true));
-        assert!(fits("6.12", &EVICTION, false) && !fits("6.1", &EVICTION, false));
-        assert!(fits("6.1", &EVICTION, true) && fits("6.1", &TABLE_FULL, false));
-        assert!(!fits("6.12-kprobe", &TABLE_FULL, false));
-        assert!(!fits("6.12-auto", &TABLE_FULL, false));
-        assert!(fits("6.12-auto", &TABLE_FULL, true));
-        assert!(fits("backports", &WHO, false) && !fits("6.1", &WHO, false));
-        assert!(fits("6.1", &WHO, true) && !fits("6.12-kprobe", &WHO, true));
+        let chosen = Asked::Chosen { here: false };
+        let fits = |name, scenario, asked| find(name).unwrap().fits(scenario, asked);
+        let only_asked_for =
+            |name, scenario| !fits(name, scenario, chosen) && fits(name, scenario, Asked::All);
+        assert!(fits("backports", &CPU_HOTPLUG, chosen));
+        assert!(only_asked_for("backports-kprobe", &CPU_HOTPLUG));
+        assert!(only_asked_for("5.10", &CPU_HOTPLUG) && only_asked_for("6.12", &CPU_HOTPLUG));
+        assert!(only_asked_for("backports", &RELOADS) && only_asked_for("5.10", &RELOADS));
+        assert!(fits("5.10", &EVICTION, chosen) && only_asked_for("6.1", &EVICTION));
+        assert!(fits("6.1", &PROTOCOLS, chosen) && fits("5.10-auto", &PROTOCOLS, chosen));
+        assert!(fits("backports-kprobe", &PROTOCOLS, chosen));
+        assert!(only_asked_for("backports-kprobe-auto", &PROTOCOLS));
+        assert!(only_asked_for("6.12-kprobe", &PROTOCOLS));
+        assert!(only_asked_for("6.12-auto", &PROTOCOLS));
+        assert!(fits("backports", &AUTO, chosen) && fits("5.10", &TABLE_FULL, chosen));
+        assert!(only_asked_for("5.10-auto", &TABLE_FULL) && only_asked_for("6.1", &TABLE_FULL));
+    }
+
+    #[test]
+    fn what_this_machine_tries_no_guest_tries_again() {
+        use crate::scenario::{command::who::WHO, fix::RULES, refusal::table_full::PROTOCOLS};
+        let chosen = |here, scenario| {
+            find("backports")
+                .unwrap()
+                .fits(scenario, Asked::Chosen { here })
+        };
+        assert!(chosen(false, &WHO) && !chosen(true, &WHO));
+        assert!(chosen(true, &RULES), "this machine cannot");
+        assert!(chosen(true, &PROTOCOLS), "it depends on the backend");
+        assert!(find("backports").unwrap().fits(&WHO, Asked::All));
+        assert!(find("6.1").unwrap().fits(&WHO, Asked::All));
+        assert!(!find("6.12-kprobe").unwrap().fits(&WHO, Asked::All));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     net::{Conntrack, Entry, Netns, Tuple},
     stage::{
-        Auto, Machine, Scenario,
+        Auto, Machine, Scenario, Takes,
         console::{SHOW_BEGIN, SHOW_END},
         setup,
     },
@@ -27,6 +27,7 @@ pub static BENCH_WHO: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use crate::{
     net::{Family, Flood, Lan, LanOptions, LocalFlood, Protocol},
     stage::{
-        Auto, Backend, Machine, Scenario,
+        Auto, Backend, Machine, Scenario, Takes,
         console::{SHOW_BEGIN, SHOW_END},
         kernel_log, setup,
     },
@@ -28,6 +28,7 @@ pub static DEMO: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     confine::{Confinement, Public},
     net::LanOptions,
-    stage::{Auto, Backend, Machine, Scenario, mount, setup, unmount},
+    stage::{Auto, Backend, Machine, Scenario, Takes, mount, setup, unmount},
 };
 
 /// On every kernel.
@@ -21,6 +21,7 @@ pub static ERRORS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: errors,
 };
 
@@ -32,6 +33,7 @@ pub static NO_KERNEL_SUPPORT: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: no_kernel_support,
 };
 

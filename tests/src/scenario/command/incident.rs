@@ -16,7 +16,7 @@ use crate::{
         CONNECTIONS, DAY, FIVE_DAYS, FLOODING, LEAKING, RESOLVER, TRACK, close, connection,
         few_sources, fill, honest, leak, make_room, spoofed,
     },
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::Watch,
 };
 
@@ -28,6 +28,7 @@ pub static INCIDENT: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: six_tables,
 };
 
@@ -39,6 +40,7 @@ pub static IDLENESS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: idleness,
 };
 

@@ -14,7 +14,7 @@ use crate::{
         Capability::{Bpf, Perfmon, SysAdmin, SysPtrace, Syslog},
         Confinement, Public,
     },
-    stage::{Auto, Backend, Machine, Scenario, mount, setup, unmount},
+    stage::{Auto, Backend, Machine, Scenario, Takes, mount, setup, unmount},
 };
 
 /// On every kernel, from every backend.
@@ -25,6 +25,7 @@ pub static PROBE: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run,
 };
 
@@ -36,6 +37,7 @@ pub static CONFINED: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: confined,
 };
 
@@ -47,6 +49,7 @@ pub static BENT: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: bent,
 };
 

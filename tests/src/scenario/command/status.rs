@@ -14,7 +14,7 @@ use crate::{
     confine::Confinement,
     net::{Flood, LanOptions},
     scenario::life::lifecycle::Loaded,
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// Numbers.
@@ -25,6 +25,7 @@ pub static STATUS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: numbers,
 };
 
@@ -36,6 +37,7 @@ pub static MODULE: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: module,
 };
 

@@ -15,7 +15,7 @@ use crate::{
     net::{Conntrack, Counters, Flood, Lan, LanOptions, Netns, Protocol, Twins, refused_locally},
     record::{Daemon, said},
     scenario::staged::{LEAKING, TRACK, honest, leak},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// An undersized table, a leak, a flood, and races.
@@ -26,6 +26,7 @@ pub static CULPRITS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run,
 };
 

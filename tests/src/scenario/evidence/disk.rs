@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     net::{Counters, Flood, Lan, LanOptions},
     record::{Daemon, Database},
-    stage::{Auto, Backend, Machine, Scenario, mount_small, setup, unmount},
+    stage::{Auto, Backend, Machine, Scenario, Takes, mount_small, setup, unmount},
 };
 
 /// Full, and then not.
@@ -24,6 +24,7 @@ pub static DISK: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run,
 };
 

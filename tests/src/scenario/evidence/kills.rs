@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow, ensure};
 use crate::{
     net::{Flood, Lan, LanOptions},
     record::{Daemon, Database},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// Kills at any moment.
@@ -23,6 +23,7 @@ pub static KILLS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Minutes,
     run,
 };
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     record::Daemon,
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// By a process that lives on, and after the module was loaded again.
@@ -18,6 +18,7 @@ pub static LIMITS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run,
 };
 

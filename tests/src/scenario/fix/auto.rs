@@ -9,7 +9,7 @@ use super::common::{
 };
 use crate::{
     net::LanOptions,
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// Raised, kept, taken back.
@@ -20,6 +20,7 @@ pub static AUTO: Scenario = Scenario {
     alone: true,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: auto,
 };
 
@@ -31,6 +32,7 @@ pub static PLAN: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: plan,
 };
 

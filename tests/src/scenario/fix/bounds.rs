@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::common::{FLOOD, FULL, drops, expect_action, number, watch};
 use crate::{
     net::{Flood, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// Left to somebody else.
@@ -22,6 +22,7 @@ pub static BACKS_OFF: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: backs_off,
 };
 
@@ -33,6 +34,7 @@ pub static CEILING: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: ceiling,
 };
 

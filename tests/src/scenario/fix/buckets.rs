@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::common::{expect_action, files, number, take_back, watch};
 use crate::{
     net::{Counters, Flood, Lan, LanOptions, chains},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// Given buckets.
@@ -16,6 +16,7 @@ pub static BUCKETS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: buckets,
 };
 

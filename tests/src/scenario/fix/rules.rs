@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::common::{FLOOD, FULL, RAISED, drops, expect_action, number, watch};
 use crate::{
     net::{Fill, Flood, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// Left to the rule, then raised.
@@ -18,6 +18,7 @@ pub static RULES: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: rules,
 };
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::common::{FLOOD, FULL, drops, expect_action, number, take_back, watch};
 use crate::{
     net::{Flood, Lan, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// Taken back, and left at that.
@@ -18,6 +18,7 @@ pub static UNDONE: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: undone,
 };
 

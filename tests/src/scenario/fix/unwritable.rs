@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::common::{FLOOD, FULL, begin_small, expect_action, number, take_back, watch};
 use crate::{
     net::{Flood, Lan, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::Watch,
 };
 
@@ -20,6 +20,7 @@ pub static UNWRITABLE: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: unwritable,
 };
 

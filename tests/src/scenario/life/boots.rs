@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::stage::{Auto, Backend, Machine, Scenario};
+use crate::stage::{Auto, Backend, Machine, Scenario, Takes};
 
 /// Runs only in guests: it loads modules.
 pub static BOOTS: Scenario = Scenario {
@@ -14,6 +14,7 @@ pub static BOOTS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

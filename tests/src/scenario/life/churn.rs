@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use crate::{
     net::{Family, Flood, LanOptions, LocalFlood},
     scenario::life::lifecycle::Loaded,
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Summary, Watch},
 };
 
@@ -26,6 +26,7 @@ pub static NETNS_CHURN: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: netns_churn,
 };
 
@@ -37,6 +38,7 @@ pub static CPU_HOTPLUG: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: cpu_hotplug,
 };
 

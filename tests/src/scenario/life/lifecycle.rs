@@ -19,7 +19,7 @@ use aya::{
 
 use crate::{
     net::{Flood, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Watch, signal},
 };
 
@@ -31,6 +31,7 @@ pub static LEAVES_NOTHING: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Minutes,
     run: leaves_nothing,
 };
 
@@ -42,6 +43,7 @@ pub static EDGES: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: edges,
 };
 
@@ -53,6 +55,7 @@ pub static PINS_MODULE: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: pins_module,
 };
 

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::{
     net::{Counters, Fill, Flood, Lan, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Summary, Watch},
 };
 
@@ -26,6 +26,7 @@ pub static WAITS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: waits,
 };
 
@@ -37,6 +38,7 @@ pub static RELOADS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Minutes,
     run: reloads,
 };
 
@@ -48,6 +50,7 @@ pub static RELOADS_SEEN: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: reloads_seen,
 };
 

@@ -10,7 +10,7 @@ use crate::{
         Counters, Family, Fill, Flood, Lan, LanOptions, LocalFlood, Protocol, Twins, ZoneClash,
         chains,
     },
-    stage::{Auto, Backend, Machine, Scenario},
+    stage::{Auto, Backend, Machine, Scenario, Takes},
 };
 
 /// Runs only in guests: it changes the limit and the number of buckets.
@@ -21,6 +21,7 @@ pub static NET_CHECK: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     net::{Fill, Flood, Lan, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Summary, Watch},
 };
 
@@ -19,6 +19,7 @@ pub static ARMING: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     net::{Conntrack, Family, Fill, Flood, Lan, LanOptions, Protocol, Twins, ZoneClash, chains},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Summary, Watch},
 };
 
@@ -19,6 +19,7 @@ pub static CLASH: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: clash,
 };
 
@@ -30,6 +31,7 @@ pub static CLASH_BY_COUNTERS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: clash_by_counters,
 };
 
@@ -41,6 +43,7 @@ pub static NAT_EXHAUSTED: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: nat_exhausted,
 };
 
@@ -52,6 +55,7 @@ pub static CHAIN_TOO_LONG: Scenario = Scenario {
     alone: true,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: chain_too_long,
 };
 
@@ -63,6 +67,7 @@ pub static NON_PACKET: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: non_packet,
 };
 

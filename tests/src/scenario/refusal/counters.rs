@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     net::{Flood, Lan, LanOptions, Protocol, Twins, chains},
     scenario::refusal::{confirm::refuse_entries, table_full::every_protocol},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Range, Summary, Watch},
 };
 
@@ -19,6 +19,7 @@ pub static TABLE_FULL: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: |machine| {
         let flood = Flood {
             flows: 100_000,
@@ -37,6 +38,7 @@ pub static PROTOCOLS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: protocols,
 };
 
@@ -48,6 +50,7 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: namespaces,
 };
 
@@ -59,6 +62,7 @@ pub static CLASH: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: clash,
 };
 
@@ -70,6 +74,7 @@ pub static REFUSALS: Scenario = Scenario {
     alone: true,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: refusals,
 };
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     net::{Fill, Flood, LanOptions, Netns},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::Watch,
 };
 
@@ -18,6 +18,7 @@ pub static EVICTION: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

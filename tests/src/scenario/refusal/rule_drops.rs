@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::{
     net::{Family, Fill, Flood, Lan, LanOptions, Protocol},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Summary, Watch},
 };
 
@@ -18,6 +18,7 @@ pub static RULE_DROPS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: rule_drops,
 };
 

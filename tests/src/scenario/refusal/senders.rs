@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::{
     net::{Family, Flood, LanOptions, LocalFlood},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::Watch,
 };
 
@@ -18,6 +18,7 @@ pub static SENDERS: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     net::{Family, Flood, Lan, LanOptions, LocalFlood, Protocol},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Summary, Watch},
 };
 
@@ -18,6 +18,7 @@ pub static TABLE_FULL: Scenario = Scenario {
     alone: false,
     auto: Auto::EachBackend,
     once: false,
+    takes: Takes::AMinute,
     run: |machine| {
         let flood = Flood {
             flows: 100_000,
@@ -37,6 +38,7 @@ pub static MANY_FLOWS: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Minutes,
     run: many_flows,
 };
 
@@ -48,6 +50,7 @@ pub static PROTOCOLS: Scenario = Scenario {
     alone: false,
     auto: Auto::EachBackend,
     once: false,
+    takes: Takes::Seconds,
     run: protocols,
 };
 
@@ -59,6 +62,7 @@ pub static TWO_NAMESPACES: Scenario = Scenario {
     alone: false,
     auto: Auto::EachBackend,
     once: false,
+    takes: Takes::Seconds,
     run: two_namespaces,
 };
 
@@ -70,6 +74,7 @@ pub static LOCAL: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: local_senders,
 };
 
@@ -81,6 +86,7 @@ pub static ZONES: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run: zones,
 };
 

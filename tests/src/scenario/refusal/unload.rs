@@ -19,7 +19,7 @@ use crate::{
         nfqueue::{self, PacketQueue, append_queue_rule},
     },
     scenario::refusal::eviction::occupants,
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::{Summary, Watch},
 };
 
@@ -31,6 +31,7 @@ pub static DYING: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: dying,
 };
 
@@ -42,6 +43,7 @@ pub static STALE_EXTENSION: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: false,
+    takes: Takes::Seconds,
     run: stale_extension,
 };
 

@@ -23,7 +23,7 @@ use self::{
 use crate::{
     confine::{Confinement, Public},
     net::{Conntrack, Entry, Fill, Netns},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
 /// On every kernel.
@@ -34,6 +34,7 @@ pub static WHO: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: staged,
 };
 
@@ -45,6 +46,7 @@ pub static CHOSEN: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: chosen,
 };
 
@@ -56,6 +58,7 @@ pub static CHANGING: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: changing,
 };
 

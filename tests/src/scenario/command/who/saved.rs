@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{flood, honest, leak, make_room, stage, who};
 use crate::{
     net::Netns,
-    stage::{Auto, Backend, Machine, Scenario},
+    stage::{Auto, Backend, Machine, Scenario, Takes},
 };
 
 /// On every kernel.
@@ -19,6 +19,7 @@ pub static SAVED: Scenario = Scenario {
     alone: false,
     auto: Auto::No,
     once: true,
+    takes: Takes::Seconds,
     run: saved,
 };
 
