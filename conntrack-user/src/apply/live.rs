@@ -21,7 +21,8 @@ pub fn table(files: &LiveFiles) -> Result<Table> {
 }
 
 /// Raises limit and buckets at once, without a plan, and lowers neither. Returns
-/// what was written; if one cannot be written, the other is restored.
+/// what was written, which another program may have changed since; if one cannot be
+/// written, the other is restored.
 pub fn raise(files: &LiveFiles, to: Table) -> Result<Vec<LiveWrite>> {
     let mut writes = Vec::new();
     for (path, after) in [(&files.buckets, to.buckets), (&files.max, to.max)] {
@@ -38,7 +39,9 @@ fn raise_one(path: &PathBuf, after: u64, writes: &mut Vec<LiveWrite>) -> Result<
     if before >= after {
         return Ok(());
     }
-    write(path, after)?;
+    // Not read back: another program may have put it back already, and only a later look can
+    // tell that from a kernel that has not taken it.
+    set(path, after)?;
     writes.push(LiveWrite {
         path: path.clone(),
         before: Some(before),
@@ -55,7 +58,7 @@ pub fn apply(writes: &[LiveWrite]) -> Result<()> {
         .try_for_each(|write| self::write(&write.path, write.after))
 }
 
-fn write(path: &PathBuf, value: u64) -> Result<()> {
+fn set(path: &PathBuf, value: u64) -> Result<()> {
     fs::write(path, format!("{value}\n")).with_context(|| {
         format!(
             "cannot write {value} to {}: run {}in the host's own network namespace, with /proc/sys \
@@ -63,7 +66,11 @@ fn write(path: &PathBuf, value: u64) -> Result<()> {
             path.display(),
             if geteuid().is_root() { "" } else { "as root " }
         )
-    })?;
+    })
+}
+
+fn write(path: &PathBuf, value: u64) -> Result<()> {
+    set(path, value)?;
     let now = read(path)?;
     // Buckets are rounded up to whole pages.
     if now < value {
@@ -149,7 +156,12 @@ fn is_ours(now: u64, write: &LiveWrite) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{
+        os::unix::fs::FileExt as _,
+        path::Path,
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
 
     use super::*;
 
@@ -203,6 +215,23 @@ mod tests {
             (text(&files.buckets), text(&files.max)),
             ("512\n".into(), "1000\n".into())
         );
+    }
+
+    #[test]
+    fn who_puts_the_limit_back_at_once_makes_no_step_fail() {
+        let (_directory, files) = kernel();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let file = fs::OpenOptions::new().write(true).open(&files.max).unwrap();
+                while !over.load(Ordering::Relaxed) {
+                    file.write_at(b"1000\n", 0).unwrap();
+                }
+            });
+            let raised = (0..2_000).try_for_each(|_| raise(&files, table(4000, 512)).map(drop));
+            over.store(true, Ordering::Relaxed);
+            raised.unwrap();
+        });
     }
 
     #[test]

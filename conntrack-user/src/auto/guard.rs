@@ -233,7 +233,13 @@ impl Guard {
             }
         };
         let (now, time) = (Instant::now(), clock::now());
-        let after = live::table(&self.prepared.files).unwrap_or(to);
+        // The kernel rounds buckets up. If there is less, another program has put it back already,
+        // and the next look notices that.
+        let found = live::table(&self.prepared.files).unwrap_or(to);
+        let after = Table {
+            max: found.max.max(to.max),
+            buckets: found.buckets.max(to.buckets),
+        };
         self.automatic.raised(now, after);
         let trigger = self.trigger_of(need, before);
         self.stepped = self.looked.clone();

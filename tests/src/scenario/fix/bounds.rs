@@ -77,6 +77,7 @@ fn backs_off(machine: &Machine) -> Result<()> {
             while actions.last().is_none_or(|last| last != "backed_off") {
                 let event = watch.next_fix()?;
                 println!("{}: found {}", event["action"], event["found"]);
+                ensure!(event["action"] != "failed", "{event}");
                 actions.push(event["action"].as_str().context("an action")?.to_owned());
             }
             Ok(())
