@@ -306,22 +306,25 @@ pub fn what(remedy: &Remedy) -> String {
     }
 }
 
-/// How a remedy is carried out, and what to think of.
+/// How a remedy is carried out, and what to think of: a line that a shell takes as it is, with
+/// the remark as its comment.
 pub fn how(remedy: &Remedy, netns: &Netns) -> String {
     let run = commands::commands(remedy, netns).join("; ");
-    let place = if netns.enter.is_none() && commands::act_inside(remedy) {
+    let place = (netns.enter.is_none() && commands::act_inside(remedy)).then(|| {
         format!(
-            "; run this inside network namespace {} (ctdrop knows no command that enters this namespace)",
+            "run this inside network namespace {} (ctdrop knows no command that enters this namespace)",
             netns.name
         )
+    });
+    let remark = Some(remark(remedy)).filter(|remark| !remark.is_empty());
+    if run.is_empty() {
+        return remark.unwrap_or_default().to_owned();
+    }
+    let comments: Vec<String> = place.into_iter().chain(remark.map(str::to_owned)).collect();
+    if comments.is_empty() {
+        run
     } else {
-        String::new()
-    };
-    let remark = remark(remedy);
-    match (run.is_empty(), remark.is_empty()) {
-        (true, _) => remark.to_owned(),
-        (false, true) => format!("{run}{place}"),
-        (false, false) => format!("{run}{place}; {remark}"),
+        format!("{run}  # {}", comments.join("; "))
     }
 }
 

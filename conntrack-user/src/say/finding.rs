@@ -1,6 +1,6 @@
 //! Something worth telling, and how it is ranked.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use serde::Serialize;
 
@@ -203,7 +203,7 @@ pub struct Finding {
     pub what: String,
     /// Why that is so, with files and lines; empty if there is no more to say.
     pub why: String,
-    /// What to do; empty if nothing is to be done.
+    /// What to do, each way on a line of its own; empty if nothing is to be done.
     pub remedy: String,
 }
 
@@ -227,8 +227,12 @@ impl Finding {
     /// Reason and remedy as lines of text below the finding.
     pub(crate) fn details(&self) -> Vec<String> {
         let rows = [("why", &self.why), ("remedy", &self.remedy)];
-        let rows = rows.iter().filter(|(_, text)| !text.is_empty());
-        rows.map(|(label, text)| format!("  {label:<7} {}", plain(text)))
+        rows.iter()
+            .flat_map(|(label, text)| {
+                let labels = iter::once(*label).chain(iter::repeat(""));
+                labels.zip(text.lines())
+            })
+            .map(|(label, line)| format!("  {label:<7} {}", plain(line)))
             .collect()
     }
 }
@@ -239,7 +243,7 @@ impl fmt::Display for Finding {
         f.write_str(&self.what)?;
         for (sign, text) in [(": ", &self.why), ("; ", &self.remedy)] {
             if !text.is_empty() {
-                write!(f, "{sign}{text}")?;
+                write!(f, "{sign}{}", text.replace('\n', "; "))?;
             }
         }
         Ok(())
@@ -358,6 +362,10 @@ mod tests {
         let finding = |why, remedy| Finding::new(Code::NoLimit, Severity::Info, "a", why, remedy);
         assert_eq!(finding("b", "c").to_string(), "a: b; c");
         assert_eq!(finding("", "").to_string(), "a");
+        assert_eq!(
+            finding("b", "c\nd").details(),
+            ["  why     b", "  remedy  c", "          d"]
+        );
         assert_eq!(finding("b", "").details(), ["  why     b"]);
     }
 }

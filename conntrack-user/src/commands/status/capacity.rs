@@ -81,7 +81,7 @@ impl Capacity<'_> {
         let look = if self.runs_here() {
             let incident = self.incident_in(namespace);
             if let Some(incident) = incident.filter(|incident| incident.wants_room()) {
-                return incident.advice().join("; ");
+                return incident.advice().join("\n");
             }
             "ctdrop who".to_owned()
         } else {
@@ -139,7 +139,7 @@ impl Capacity<'_> {
                 None => format!("the kernel's counters: {}", moved.join(", ")),
             },
             match self.incident_in(namespace) {
-                Some(incident) => incident.advice().join("; "),
+                Some(incident) => incident.advice().join("\n"),
                 None => "ctdrop watch shows the flows and the reason; ctdrop who shows what fills \
                          the table"
                     .to_owned(),

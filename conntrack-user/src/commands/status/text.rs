@@ -117,10 +117,7 @@ fn findings(findings: &[Finding]) -> Vec<String> {
             finding.severity,
             plain(&finding.what)
         ));
-        lines.push(format!("  why     {}", plain(&finding.why)));
-        if !finding.remedy.is_empty() {
-            lines.push(format!("  remedy  {}", plain(&finding.remedy)));
-        }
+        lines.extend(finding.details());
     }
     lines
 }

@@ -91,7 +91,7 @@ fn commands_act_on_the_namespace_that_the_table_is_of() {
         ..container()
     };
     let how = words::how(&delete(CLIENT), &nameless);
-    let begin = "conntrack -D -s 10.0.0.7; run this inside network namespace sleep[7]";
+    let begin = "conntrack -D -s 10.0.0.7  # run this inside network namespace sleep[7]";
     assert!(how.starts_with(begin), "{how}");
     let look = run(&Remedy::LookWho, &nameless);
     assert_eq!(

@@ -24,11 +24,10 @@ fn room(recorder: &Recorder, pages: Option<i64>) {
 fn on_a_full_disk_it_goes_on_and_the_gap_is_told() {
     let mut stage = Stage::new(Bounds::default());
     stage.pass(1, 300);
+    let said = stage.said();
     assert!(
-        stage
-            .said()
-            .iter()
-            .all(|what| matches!(what, What::Opened(_)))
+        said.iter().all(|what| matches!(what, What::Opened(_))),
+        "{said:?}"
     );
     room(&stage.recorder, None);
     for _ in 0..600 {

@@ -167,9 +167,12 @@ impl Stage {
         (self.recorder, self.news) = Recorder::over(store, bounds, boot(), looker);
     }
 
+    /// What was told since. Predictions are left out: they depend on this host, and come when
+    /// its files are read.
     fn said(&mut self) -> Vec<What> {
         std::iter::from_fn(|| self.news.try_recv().ok())
             .map(|news| news.what)
+            .filter(|what| !matches!(what, What::Predicted(_)))
             .collect()
     }
 }
