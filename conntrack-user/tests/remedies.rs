@@ -122,6 +122,7 @@ fn namespaces() -> Vec<(Netns, Vec<&'static str>)> {
         name: name.to_owned(),
         is_host: name == "host",
         enter: enter.map(ToOwned::to_owned),
+        ..Netns::default()
     };
     vec![
         (netns("host", Some("")), vec![]),

@@ -70,6 +70,7 @@ fn container() -> Netns {
         name: "docker/web".to_owned(),
         is_host: false,
         enter: Some("nsenter -t 7 -n ".to_owned()),
+        ..Netns::default()
     }
 }
 

@@ -45,8 +45,12 @@ fn trials(binaries: &Binaries) -> Vec<Trial> {
     let all = !named.is_empty() || env::var_os("CTDROP_ALL").is_some();
     let systems = systems::ALL.iter().filter(wanted);
     let stories = systems.flat_map(|system| system::ALL.iter().map(move |story| (system, *story)));
+    // It takes a disk of its own.
+    let containers = (&systems::WITH_PODMAN, &system::CONTAINERS);
+    let containers = Some(containers).filter(|(system, _)| all && wanted(system));
     stories
         .filter(|(system, story)| all || !story.once || Some(*system) == systems::ALL.last())
+        .chain(containers)
         .map(|(system, story)| on(system, story, binaries.clone()))
         .collect()
 }

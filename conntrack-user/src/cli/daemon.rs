@@ -72,6 +72,7 @@ impl From<Daemon> for Options {
                 metrics_listen: arguments.metrics_listen,
                 metrics_namespaces: None,
                 metrics_top: arguments.metrics_top,
+                metrics_owners: None,
             },
         }
     }

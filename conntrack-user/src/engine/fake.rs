@@ -175,6 +175,7 @@ impl Source for Fake {
                 hidden: Vec::new(),
                 contained: false,
                 warnings: Vec::new(),
+                is_whole: true,
             }),
             senders: Senders::default(),
         })

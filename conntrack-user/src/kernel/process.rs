@@ -44,7 +44,7 @@ impl Process {
         let place = self
             .container
             .as_ref()
-            .map(ToString::to_string)
+            .map(Container::in_full)
             .or_else(|| self.unit.clone());
         // Nothing is known of one that had ended.
         let name = if comm.is_empty() { "process" } else { comm };
@@ -70,8 +70,8 @@ impl Process {
             .map(ToOwned::to_owned);
         let container = groups
             .as_deref()
-            .and_then(Container::from_cgroup)
-            .or_else(|| Container::from_cgroup(&format!("0::{}", cgroup.as_deref()?)));
+            .and_then(Container::of)
+            .or_else(|| Container::of(&format!("0::{}", cgroup.as_deref()?)));
         Self {
             pid,
             comm: printable(read("comm").as_deref().map_or(noted.comm, str::trim_end)),

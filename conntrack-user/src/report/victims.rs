@@ -6,6 +6,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use serde_json::Value;
 
 use crate::{
+    kernel::container::Container,
     report::{
         evidence::{Evidence, UNKNOWN, time},
         model::{Flow, Sender, Service, Victims},
@@ -125,15 +126,7 @@ fn senders(flows: &[FlowSum]) -> Vec<Sender> {
 fn sender(json: &str, packets: u64) -> Sender {
     let sender: Value = serde_json::from_str(json).unwrap_or_default();
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
-    let container = &sender["container"];
-    let place = match (text(&container["pod"]), text(&container["id"])) {
-        (Some(pod), _) => Some(format!("pod/{pod}")),
-        (None, Some(id)) => {
-            let runtime = container["runtime"].as_str().unwrap_or("container");
-            Some(format!("{runtime}/{id}"))
-        }
-        (None, None) => None,
-    };
+    let container = serde_json::from_value::<Container>(sender["container"].clone()).ok();
     let comm = text(&sender["comm"]).unwrap_or_else(|| UNKNOWN.to_owned());
     Sender {
         process: match sender["pid"].as_u64() {
@@ -141,7 +134,8 @@ fn sender(json: &str, packets: u64) -> Sender {
             None => comm,
         },
         unit: text(&sender["unit"]),
-        container: place,
+        container: container.as_ref().map(Container::in_full),
+        names: container.and_then(|container| Some(*container.names?)),
         packets,
     }
 }

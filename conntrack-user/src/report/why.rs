@@ -35,6 +35,7 @@ fn incident(incident: &incident::Incident, looked: bool) -> Incident {
     Incident {
         incident: incident.id,
         netns_name: incident.netns_name.clone(),
+        names: serde_json::from_value(body["netns"]["container"]["names"].clone()).ok(),
         since: time(incident.opened.wall),
         last: time(incident.last.wall),
         seconds: seconds.as_secs_f64(),

@@ -3,6 +3,7 @@
 //! mends of it.
 
 mod boots;
+mod containers;
 mod etc;
 mod fix;
 mod fix_by_hand;
@@ -16,6 +17,7 @@ mod story;
 mod sysctl;
 
 pub use self::{
+    containers::CONTAINERS,
     limit::{Outcomes, Survival},
     story::Story,
 };

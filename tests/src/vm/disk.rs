@@ -92,6 +92,9 @@ fn key(system: &System, packages: &[PathBuf], tools: &Tools) -> Result<u64> {
     for package in packages {
         package.file_name().hash(&mut hasher);
     }
+    if !system.more.is_empty() {
+        system.more.hash(&mut hasher);
+    }
     (system.suite, PACKAGES, EXCLUDED, SIZE, MACHINE, LAYOUT).hash(&mut hasher);
     modules::SCENARIOS.text().hash(&mut hasher);
     modules::DISK.text().hash(&mut hasher);
@@ -140,6 +143,9 @@ fn install(system: &System, root: &Path) -> Result<()> {
     let mut mmdebstrap = Command::new(command::find("mmdebstrap")?);
     mmdebstrap.args(["--mode=root", "--variant=minbase", "--format=directory"]);
     mmdebstrap.arg(format!("--include={PACKAGES}"));
+    if !system.more.is_empty() {
+        mmdebstrap.arg(format!("--include={}", system.more));
+    }
     // The image is finished only when this is; until then nothing need be on disk.
     mmdebstrap.arg("--dpkgopt=force-unsafe-io");
     mmdebstrap.arg("--aptopt=Acquire::Retries \"3\"");

@@ -14,6 +14,8 @@ pub struct System {
     pub kernel: &'static str,
     /// The name under which the packages of that kernel are kept.
     pub packages: &'static str,
+    /// Packages beside those that every system has, separated by commas.
+    pub more: &'static str,
 }
 
 /// All systems, oldest first.
@@ -23,18 +25,30 @@ pub const ALL: &[System] = &[
         suite: "bookworm",
         kernel: "linux-image-amd64",
         packages: "6.1",
+        more: "",
     },
     System {
         name: "debian13",
         suite: "trixie",
         kernel: "linux-image-amd64",
         packages: "trixie",
+        more: "",
     },
 ];
+
+/// The newest one with an engine of containers, for the story of these alone.
+pub static WITH_PODMAN: System = System {
+    name: "debian13-podman",
+    suite: "trixie",
+    kernel: "linux-image-amd64",
+    packages: "trixie",
+    more: "podman,crun,busybox-static",
+};
 
 /// The system of that name.
 pub fn find(name: &str) -> Result<&'static System> {
     ALL.iter()
+        .chain([&WITH_PODMAN])
         .find(|system| system.name == name)
         .with_context(|| {
             let names: Vec<_> = ALL.iter().map(|system| system.name).collect();

@@ -33,6 +33,8 @@ pub struct Given {
     pub metrics_namespaces: Option<usize>,
     /// Flows with series of their own.
     pub metrics_top: Option<usize>,
+    /// Namespaces whose containers have names in the metrics.
+    pub metrics_owners: Option<usize>,
 }
 
 /// What is in force.
@@ -63,6 +65,7 @@ impl Given {
             metrics_listen: Some(Listen::default()),
             metrics_namespaces: Some(cardinality.namespaces),
             metrics_top: Some(cardinality.top),
+            metrics_owners: Some(cardinality.owners),
         }
     }
 
@@ -77,6 +80,7 @@ impl Given {
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
             metrics_namespaces: self.metrics_namespaces.or(other.metrics_namespaces),
             metrics_top: self.metrics_top.or(other.metrics_top),
+            metrics_owners: self.metrics_owners.or(other.metrics_owners),
         }
     }
 }
@@ -100,6 +104,7 @@ impl From<Given> for Settings {
                 cardinality: Cardinality {
                     namespaces: given.metrics_namespaces.unwrap_or(cardinality.namespaces),
                     top: given.metrics_top.unwrap_or(cardinality.top),
+                    owners: given.metrics_owners.unwrap_or(cardinality.owners),
                 },
             },
         }
@@ -255,6 +260,16 @@ pub(super) const ALL: &[Setting] = &[
             Ok(())
         },
         written: |given| given.metrics_top.map(|most| most.to_string()),
+    },
+    Setting {
+        table: "metrics",
+        key: "owners",
+        reloads: true,
+        take: |given, value| {
+            given.metrics_owners = Some(series(value.number()?)?);
+            Ok(())
+        },
+        written: |given| given.metrics_owners.map(|most| most.to_string()),
     },
 ];
 

@@ -75,10 +75,12 @@ fn header(report: &NamespaceReport) -> String {
         None => report.dump.entries_before.unwrap_or(report.entries),
     };
     let of_max = report.max.map(|max| format!(" ({})", share(entries, max)));
-    let container = report
-        .container
-        .as_ref()
-        .map(|container| format!(", {}", plain(&container.to_string())));
+    let container = report.container.iter().flat_map(|container| {
+        let place = Some(container.to_string()).filter(|place| *place != report.name);
+        place.into_iter().chain(container.details())
+    });
+    let mut called = vec![format!("{BOLD}{}{BOLD:#}", plain(&report.name))];
+    called.extend(container.map(|part| plain(&part)));
     let asked = if report.dump.is_filtered() {
         format!("; {} match the options", number(report.entries))
     } else {
@@ -89,9 +91,8 @@ fn header(report: &NamespaceReport) -> String {
         None => format!("{} of {} entries", number(entries), optional(report.max)),
     };
     format!(
-        "{BOLD}{}{BOLD:#}{}: {of}{}{asked}",
-        plain(&report.name),
-        container.unwrap_or_default(),
+        "{}: {of}{}{asked}",
+        called.join(", "),
         of_max.unwrap_or_default(),
     )
 }

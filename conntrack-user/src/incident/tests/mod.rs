@@ -29,6 +29,7 @@ pub(super) fn host() -> Netns {
         name: "host".to_owned(),
         is_host: true,
         enter: Some(String::new()),
+        ..Netns::default()
     }
 }
 
@@ -38,6 +39,7 @@ pub(super) fn container() -> Netns {
         name: "docker/web".to_owned(),
         is_host: false,
         enter: Some("nsenter -t 7 -n ".to_owned()),
+        ..Netns::default()
     }
 }
 

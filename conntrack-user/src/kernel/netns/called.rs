@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::kernel::netns::Namespace;
+use crate::kernel::{container::Container, netns::Namespace};
 
 /// A network namespace, by what it is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -14,6 +14,9 @@ pub struct Netns {
     pub name: String,
     /// Whether it is the host's own.
     pub is_host: bool,
+    /// The container or the pod that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// What goes before a command so that it runs in it: nothing where ctdrop
     /// runs in it; none if nothing is known that enters it.
     #[serde(skip)]
@@ -28,6 +31,7 @@ impl Netns {
             inode: Some(namespace.inode),
             name: namespace.name.clone(),
             is_host,
+            container: namespace.container.clone().filter(|_| !is_host),
             enter: namespace.entering(),
         }
     }
@@ -38,6 +42,7 @@ impl Netns {
             inode: None,
             name: "host".to_owned(),
             is_host: true,
+            container: None,
             enter: Some(String::new()),
         }
     }

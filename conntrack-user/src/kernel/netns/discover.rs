@@ -30,8 +30,12 @@ pub struct Namespaces {
     pub hidden: Vec<HiddenProcess>,
     /// Whether the processes of the host are out of sight, as in a container.
     pub contained: bool,
-    /// Why the list may be incomplete, each as a sentence for the user.
+    /// Why the list may be incomplete, or names in it are missing, each as a sentence for
+    /// the user.
     pub warnings: Vec<String>,
+    /// Whether nothing is known to be missing.
+    #[serde(skip)]
+    pub is_whole: bool,
 }
 
 /// Where a namespace was seen.
@@ -47,8 +51,9 @@ impl Namespaces {
     ///
     /// The name is the first of these that is known: `host` for that of PID 1
     /// or, where that one cannot be read, of the kernel's own threads;
-    /// the name given to `ip netns add`; `pod/UID` of a Kubernetes pod, or
-    /// `docker/ID` and so on of another container; where it is mounted;
+    /// the name given to `ip netns add`; `pod/NAMESPACE/NAME` of a Kubernetes pod,
+    /// or `docker/NAME` and so on of another container, with the uid or the id where no
+    /// file tells the name; where it is mounted;
     /// `comm[pid]` of a process inside, or `self` if that is this very process;
     /// `net:[inode]`.
     pub fn discover() -> Result<Self> {
@@ -84,15 +89,17 @@ impl Namespaces {
         if host.inode.is_some() {
             hidden.retain(|process| process.pid != 1);
         }
+        let warnings = warnings(&Hidden {
+            first: host.first,
+            processes: &hidden,
+            host_is_known: host.inode.is_some(),
+            contained: host.contained,
+            rights: Rights::now(),
+        });
         Ok(Self {
+            is_whole: warnings.is_empty(),
+            warnings: warnings.into_iter().chain(unnamed(&list)).collect(),
             list,
-            warnings: warnings(&Hidden {
-                first: host.first,
-                processes: &hidden,
-                host_is_known: host.inode.is_some(),
-                contained: host.contained,
-                rights: Rights::now(),
-            }),
             hidden,
             contained: host.contained,
         })
@@ -122,7 +129,7 @@ impl Namespaces {
 
     /// Resolves what a user calls a namespace: its name, its number (also as
     /// `net:[number]`), `pid:PID` of a process inside, a path to its file, a
-    /// container's id or a pod's uid.
+    /// container's name or id, a pod's `NAMESPACE/NAME` or uid.
     pub fn find(&self, wanted: &str) -> Result<Namespace> {
         let by_name = |namespace: &&Namespace| namespace.is_called(wanted);
         if let Some(namespace) = self.list.iter().find(by_name) {
@@ -193,7 +200,7 @@ impl Namespaces {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let hidden = if self.warnings.is_empty() {
+        let hidden = if self.is_whole {
             ""
         } else {
             "; some are hidden from ctdrop"
@@ -203,6 +210,18 @@ impl Namespaces {
             names.join(", ")
         )
     }
+}
+
+/// That containers have no names since files could not be read.
+fn unnamed(list: &[Namespace]) -> Option<String> {
+    let containers = list.iter().filter_map(|one| one.container.as_ref());
+    let mut whys = containers.filter_map(|container| container.unread.as_deref());
+    let first = whys.next()?;
+    let of = match whys.count() {
+        0 => "the name of a container is".to_owned(),
+        more => format!("the names of {} containers are", more + 1),
+    };
+    Some(format!("{of} not known: cannot read {first}"))
 }
 
 /// Whether there is nothing at a path, as far as can be seen: what must not be read

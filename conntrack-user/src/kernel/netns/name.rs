@@ -88,6 +88,7 @@ mod tests {
             runtime: "docker",
             id: "3f4e5d6c7b8a".into(),
             pod: pod.map(str::to_owned),
+            ..Container::default()
         }
     }
 

@@ -44,7 +44,7 @@ impl Namespace {
     pub(super) fn describe(inode: u32, pid: Option<u32>, mounts: Vec<PathBuf>, host: bool) -> Self {
         // A process that has ended meanwhile has no name; the namespace stays.
         let of_process = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", pid?)).ok();
-        let container = of_process("cgroup").and_then(|text| Container::from_cgroup(&text));
+        let container = of_process("cgroup").and_then(|text| Container::of(&text));
         let comm = of_process("comm");
         let name = name(Known {
             inode,
@@ -74,9 +74,7 @@ impl Namespace {
         let container = self.container.as_ref();
         self.name == wanted
             || number.parse() == Ok(self.inode)
-            // The id may be given in full: ours is the beginning of it.
-            || container.is_some_and(|container| wanted.starts_with(&container.id))
-            || container.is_some_and(|container| container.pod.as_deref() == Some(wanted))
+            || container.is_some_and(|container| container.is_called(wanted))
             || self.mounts.iter().any(|mount| mount == Path::new(wanted))
     }
 

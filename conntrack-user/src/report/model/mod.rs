@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::kernel::container::Names;
 pub use crate::report::model::method::{Gap, Log, LogLine, Method};
 
 /// A report.
@@ -64,6 +65,9 @@ pub struct Incident {
     pub incident: i64,
     /// The namespace whose table it is.
     pub netns_name: String,
+    /// What files call the container or the pod that the namespace is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Names>,
     /// When it was opened.
     pub since: String,
     /// Its last refused packet.
@@ -257,6 +261,9 @@ pub struct Sender {
     pub unit: Option<String>,
     /// Its container or pod.
     pub container: Option<String>,
+    /// What files call that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Names>,
     /// Packets of the recorded flows.
     pub packets: u64,
 }

@@ -1,8 +1,9 @@
 //! Who was hit, as blocks.
 
 use crate::{
+    kernel::container::Names,
     report::{
-        model::{Flow, Victims},
+        model::{Flow, Sender, Victims},
         outline::block::{Block, table},
         sentences::{self, moment},
     },
@@ -53,7 +54,7 @@ pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
         vec![
             sender.process.clone(),
             sender.unit.clone().unwrap_or_default(),
-            sender.container.clone().unwrap_or_default(),
+            place(sender),
             number(sender.packets),
         ]
     });
@@ -66,6 +67,15 @@ pub(super) fn blocks(victims: &Victims) -> Vec<Block> {
     }
     blocks.extend(senders);
     blocks
+}
+
+/// The container or pod of a process, and what else is known of it.
+fn place(sender: &Sender) -> String {
+    let place = sender.container.clone().unwrap_or_default();
+    match sender.names.as_ref().map(Names::details).as_deref() {
+        None | Some([]) => place,
+        Some(details) => format!("{place} ({})", details.join(", ")),
+    }
 }
 
 fn flow(flow: &Flow) -> Vec<String> {

@@ -64,6 +64,22 @@ fn explained(incident: &Incident) -> Vec<Block> {
         optional(incident.entries),
         limit(incident.max)
     )));
+    if let Some(names) = &incident.names {
+        let mut known: Vec<String> = names
+            .container
+            .iter()
+            .map(|name| format!("container {name}"))
+            .collect();
+        known.extend(names.details());
+        if !known.is_empty() {
+            let text = format!(
+                "The network namespace {}: {}.",
+                incident.netns_name,
+                known.join(", ")
+            );
+            blocks.push(Block::Text(text));
+        }
+    }
     let list = |title: &str, list: &[String], none: &str| {
         let list = if list.is_empty() {
             Block::Text(none.to_owned())

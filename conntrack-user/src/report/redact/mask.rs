@@ -24,7 +24,7 @@ use crate::{
 const WORDS: &str = include_str!("words.txt");
 
 /// The words of names that say of what kind they are.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "host",
     "pod",
     "docker",
@@ -32,6 +32,7 @@ const KINDS: [&str; 16] = [
     "crio",
     "podman",
     "lxc",
+    "nspawn",
     "container",
     "netns",
     "net",
@@ -79,8 +80,7 @@ const ENDINGS: [&str; 10] = [
 /// Numbers from here on may be addresses, unless they are limits.
 const LARGE: u64 = 1 << 24;
 
-/// Masks what tells who somebody is: the same thing in the same way within one report,
-/// and in another way in the next one.
+/// Masks what tells who somebody is: in one way within a report, in another in the next one.
 pub struct Mask {
     key: [u8; 32],
     words: HashSet<&'static str>,

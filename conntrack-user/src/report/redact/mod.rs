@@ -4,9 +4,12 @@ mod chunk;
 mod mask;
 
 pub use self::mask::Mask;
-use crate::report::model::{
-    Census, Fix, Flow, Host, Incident, Limits, Method, Report, Sender, Service, Share, Step,
-    Survives, Timeline, Victims,
+use crate::{
+    kernel::container::Names,
+    report::model::{
+        Census, Fix, Flow, Host, Incident, Limits, Method, Report, Sender, Service, Share, Step,
+        Survives, Timeline, Victims,
+    },
 };
 
 /// Masks all of a report.
@@ -61,6 +64,8 @@ fn learn(report: &Report, mask: &mut Mask) {
     }
     for incident in &report.incidents {
         mask.learn(&incident.netns_name);
+        let names = incident.names.iter().flat_map(all_of);
+        names.for_each(|name| mask.learn(name));
         incident
             .max
             .into_iter()
@@ -79,7 +84,8 @@ fn learn(report: &Report, mask: &mut Mask) {
         let process = sender.process.rsplit_once('[');
         mask.learn(process.map_or(sender.process.as_str(), |(name, _)| name));
         let places = sender.unit.iter().chain(&sender.container);
-        places.for_each(|name| mask.learn(name));
+        let names = sender.names.iter().flat_map(all_of);
+        places.chain(names).for_each(|name| mask.learn(name));
     }
     for census in &report.censuses {
         for rows in [&census.sources, &census.destinations, &census.services] {
@@ -116,6 +122,47 @@ fn names<'a>(names: impl IntoIterator<Item = &'a mut String>, mask: &Mask) {
     }
 }
 
+/// What a container is called.
+fn called(called: &mut Option<Names>, mask: &Mask) {
+    let Some(Names {
+        container,
+        image,
+        pod,
+        namespace,
+        workload,
+        project,
+        service,
+        file,
+    }) = called
+    else {
+        return;
+    };
+    for name in [container, image, pod, namespace, project, service] {
+        names(name, mask);
+    }
+    if let Some(workload) = workload {
+        texts(&mut workload.kind, mask);
+        names([&mut workload.name], mask);
+    }
+    texts([file], mask);
+}
+
+/// All names of a container.
+fn all_of(called: &Names) -> impl Iterator<Item = &String> {
+    let workload = called.workload.iter().map(|workload| &workload.name);
+    [
+        &called.container,
+        &called.image,
+        &called.pod,
+        &called.namespace,
+        &called.project,
+        &called.service,
+    ]
+    .into_iter()
+    .flatten()
+    .chain(workload)
+}
+
 /// Counts by reason; a reason that ctdrop does not know is a name.
 fn reasons(drops: &mut std::collections::BTreeMap<String, u64>, mask: &Mask) {
     let known = std::mem::take(drops).into_iter();
@@ -126,6 +173,7 @@ fn reasons(drops: &mut std::collections::BTreeMap<String, u64>, mask: &Mask) {
 
 fn incident(incident: &mut Incident, mask: &Mask) {
     names([&mut incident.netns_name], mask);
+    called(&mut incident.names, mask);
     reasons(&mut incident.drops, mask);
     texts(
         [
@@ -181,11 +229,13 @@ fn victims(victims: &mut Victims, mask: &Mask) {
         process,
         unit,
         container,
-        ..
+        names: called,
+        packets: _,
     } in &mut victims.senders
     {
         *process = mask.process(process);
         names(unit.iter_mut().chain(container), mask);
+        self::called(called, mask);
     }
 }
 

@@ -105,8 +105,19 @@ fn evidence(texts: &[String]) -> Evidence {
     }
 }
 
+/// What a container is called.
+fn names(text: &mut Texts<'_>) -> serde_json::Value {
+    serde_json::json!({
+        "container": text.next(), "image": text.next(), "pod": text.next(),
+        "namespace": text.next(), "project": text.next(), "service": text.next(),
+        "workload": {"kind": text.next(), "name": text.next(), "basis": "pod_name"},
+        "file": text.next(),
+    })
+}
+
 fn incident(text: &mut Texts<'_>) -> Incident {
     let body = serde_json::json!({
+        "netns": {"container": {"names": names(text)}},
         "evidence": [
             {"code": "table_use", "text": text.next()},
             {"code": "one_look", "text": text.next()},
@@ -201,7 +212,8 @@ fn digest(text: &mut Texts<'_>) -> Digest {
     };
     let sender = serde_json::json!({
         "pid": 123, "comm": text.next(), "unit": text.next(),
-        "container": {"runtime": "docker", "id": text.next(), "pod": text.next()},
+        "container": {"runtime": "docker", "id": text.next(), "pod": text.next(),
+            "names": names(text)},
     });
     Digest {
         points: (10..40).map(point).collect(),

@@ -120,6 +120,8 @@ fn packets(numbers: &Numbers) -> Vec<Family> {
     let named: Vec<Named<u64>> = numbers.refused_in.values().cloned().collect();
     let mut in_netns = by_netns(&unique(named));
     in_netns.push(Sample::of("netns", "other", numbers.refused_elsewhere));
+    let owners = numbers.owners.iter();
+    let owners = owners.map(|labels| Sample::with(labels.clone(), 1_u64));
     let top = numbers.top.iter();
     let top = top.map(|flow| Sample::with(flow.labels.to_vec(), flow.packets));
     vec![
@@ -132,6 +134,11 @@ fn packets(numbers: &Numbers) -> Vec<Family> {
             "ctdrop_netns_refused_packets",
             "The same by network namespace; other: all without a series of their own",
             in_netns,
+        ),
+        gauge(
+            "ctdrop_netns_owner_info",
+            "What the container or the pod of a network namespace is called; the value is 1",
+            owners.collect(),
         ),
         counter(
             "ctdrop_refused_flows",

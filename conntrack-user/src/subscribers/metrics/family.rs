@@ -36,6 +36,14 @@ impl From<bool> for Value {
     }
 }
 
+/// The most characters of a name; what comes after is cut off.
+const LONGEST: usize = 128;
+
+/// A name as the value of a label.
+pub(super) fn label(name: &str) -> String {
+    name.chars().take(LONGEST).collect()
+}
+
 /// Labels of a sample.
 pub type Labels = Vec<(&'static str, String)>;
 

@@ -10,6 +10,7 @@ pub mod family;
 mod hostile;
 pub mod listen;
 pub mod numbers;
+mod owners;
 pub mod server;
 pub mod shared;
 #[cfg(test)]

@@ -14,7 +14,14 @@ use crate::{
         protocol::{address, protocol_name},
         reason::{reason_name, reason_text},
     },
-    subscribers::{filling::Filling, recording::What},
+    subscribers::{
+        filling::Filling,
+        metrics::{
+            family::{Labels, label},
+            owners::owners,
+        },
+        recording::What,
+    },
 };
 
 /// How many namespaces have a counter of their own, by default.
@@ -23,9 +30,6 @@ pub const NAMESPACES: usize = 10;
 /// The most that can be asked for, of namespaces and of flows.
 pub const MOST: usize = 50;
 
-/// The most characters of a name; what comes after is cut off.
-const LONGEST: usize = 128;
-
 /// How much is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cardinality {
@@ -33,6 +37,8 @@ pub struct Cardinality {
     pub namespaces: usize,
     /// Flows with the most refused packets of the last interval.
     pub top: usize,
+    /// Namespaces of which the names of the container or the pod are exported.
+    pub owners: usize,
 }
 
 impl Default for Cardinality {
@@ -40,6 +46,7 @@ impl Default for Cardinality {
         Self {
             namespaces: NAMESPACES,
             top: 0,
+            owners: 0,
         }
     }
 }
@@ -143,6 +150,8 @@ pub struct Numbers {
     pub fixes: u64,
     /// The flows with the most refused packets of the last interval that had any.
     pub top: Vec<TopFlow>,
+    /// What the containers and the pods of namespaces are called.
+    pub owners: Vec<Labels>,
     /// The end of the last interval, in seconds since 1970.
     pub interval_end: Option<f64>,
 }
@@ -174,6 +183,11 @@ impl Numbers {
         } else if !report.flows.top.is_empty() {
             self.top = top(report, bound.top);
         }
+        self.owners = owners(
+            report,
+            |inode| self.refused_in.contains_key(&inode),
+            bound.owners.min(MOST),
+        );
         self.interval_end = seconds(&report.time);
     }
 
@@ -297,11 +311,6 @@ fn top(report: &Report, most: usize) -> Vec<TopFlow> {
         same
     });
     flows
-}
-
-/// A name as a label.
-fn label(name: &str) -> String {
-    name.chars().take(LONGEST).collect()
 }
 
 fn seconds(time: &str) -> Option<f64> {

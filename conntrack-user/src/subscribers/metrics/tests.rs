@@ -88,6 +88,7 @@ async fn what_is_refused_adds_up_to_the_totals() {
         cardinality: Cardinality {
             namespaces: 3,
             top: 2,
+            owners: 0,
         },
         ..Live::default()
     });
@@ -197,6 +198,7 @@ fn whole() -> Numbers {
             labels: labels.map(|label| (label, "x".to_owned())),
             packets: 1,
         }],
+        owners: vec![vec![("netns", "x".to_owned())]],
         interval_end: Some(1.0),
         runs: [("kfree_skb", Runs::default())].into(),
         ..observing()

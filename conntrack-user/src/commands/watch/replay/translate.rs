@@ -118,6 +118,7 @@ impl Translator {
                 hidden: Vec::new(),
                 contained: false,
                 warnings: Vec::new(),
+                is_whole: true,
             }),
             missed: Missed::default(),
             runs: RunsByProgram::default(),
@@ -263,11 +264,13 @@ fn process(flow: &Flow) -> Option<Process> {
     let known: Value = serde_json::from_str(flow.key.sender.as_deref()?).ok()?;
     let text = |key: &str| known[key].as_str().map(ToOwned::to_owned);
     let cgroup = text("cgroup");
-    let container = |path: &String| Container::from_cgroup(&format!("0::{path}"));
+    // Evidence of an earlier version may not have it.
+    let of_group = |path: &String| Container::from_cgroup(&format!("0::{path}"));
+    let container = serde_json::from_value(known["container"].clone()).ok();
     Some(Process {
         pid: u32::try_from(known["pid"].as_u64()?).ok()?,
         comm: text("comm")?,
-        container: cgroup.as_ref().and_then(container),
+        container: container.or_else(|| cgroup.as_ref().and_then(of_group)),
         unit: text("unit"),
         cgroup,
     })

@@ -209,6 +209,7 @@ pub(crate) fn report(second: u64, length: Duration, refused: u64) -> Report {
             hidden: Vec::new(),
             contained: false,
             warnings: Vec::new(),
+            is_whole: true,
         }),
         missed: Missed::default(),
         runs: RunsByProgram::default(),

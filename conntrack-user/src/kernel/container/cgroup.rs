@@ -1,11 +1,10 @@
 //! Which container a process belongs to, told from its control groups.
 
-use std::fmt;
+/// What runs containers.
+pub(super) const RUNTIMES: [&str; 6] = ["docker", "containerd", "crio", "podman", "lxc", "nspawn"];
 
-use serde::Serialize;
-
-/// Length of an abbreviated container id, as `docker ps` prints it.
-const SHORT: usize = 12;
+/// What runs one of which nothing tells the engine.
+pub(super) const ANY: &str = "container";
 
 /// How the runtimes that name a systemd scope begin its name.
 const SCOPES: [(&str, &str); 7] = [
@@ -18,65 +17,79 @@ const SCOPES: [(&str, &str); 7] = [
     ("libpod-", "podman"),
 ];
 
-/// A container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Container {
-    /// `docker`, `containerd`, `crio`, `podman` or `lxc`; `container` if the
-    /// control group does not say.
-    pub runtime: &'static str,
-    /// First 12 hexadecimal digits of the id; an LXC container's name.
-    pub id: String,
-    /// Uid of the Kubernetes pod that it is part of.
-    pub pod: Option<String>,
+/// What the control groups of a process tell of its container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    /// As [`super::Container::runtime`].
+    pub(super) runtime: &'static str,
+    /// The whole id; the name of a container that has no id.
+    pub(super) id: String,
+    /// Uid of the pod that it is part of.
+    pub(super) pod: Option<String>,
+    /// The user of whose systemd it is, as of a rootless engine.
+    pub(super) user: Option<u32>,
 }
 
-/// `pod/UID` of one that is part of a pod, whose containers share what they
-/// do; else `docker/ID` and so on.
-impl fmt::Display for Container {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.pod {
-            Some(uid) => write!(f, "pod/{uid}"),
-            None => write!(f, "{}/{}", self.runtime, self.id),
-        }
-    }
-}
-
-impl Container {
+impl Place {
     /// Reads the text of `/proc/PID/cgroup`: a line for each hierarchy, whose
     /// third part, after two colons, is a path.
-    pub fn from_cgroup(text: &str) -> Option<Self> {
+    pub(super) fn of(text: &str) -> Option<Self> {
         let found = || {
             text.lines()
                 .filter_map(|line| from_path(line.splitn(3, ':').nth(2)?))
         };
         found()
-            .find(|container| container.pod.is_some())
+            .find(|place| place.pod.is_some())
             .or_else(|| found().next())
     }
 }
 
 /// The innermost container of a control group's path.
-fn from_path(path: &str) -> Option<Container> {
+fn from_path(path: &str) -> Option<Place> {
     let segments: Vec<&str> = path.split('/').collect();
     let (runtime, id) = (0..segments.len())
         .rev()
         .find_map(|at| with_long_id(&segments[..=at]))
-        .or_else(|| segments.windows(2).find_map(|pair| lxc(pair[0], pair[1])))?;
-    Some(Container {
+        .or_else(|| segments.windows(2).find_map(|pair| lxc(pair[0], pair[1])))
+        .map(|(runtime, id)| (runtime, id.to_owned()))
+        .or_else(|| Some(("nspawn", segments.iter().find_map(|unit| nspawn(unit))?)))?;
+    Some(Place {
         runtime,
-        id: id.to_owned(),
+        id,
         pod: segments.iter().rev().find_map(|segment| pod(segment)),
+        user: segments.iter().find_map(|slice| user(slice)),
     })
 }
 
-/// Runtime and short id, if the path's last segment names a container by its
+/// The user of `user-UID.slice`.
+fn user(slice: &str) -> Option<u32> {
+    let number = slice.strip_prefix("user-")?.strip_suffix(".slice")?;
+    number.parse().ok()
+}
+
+/// A machine of systemd-nspawn: `systemd-nspawn@NAME.service`, or `machine-NAME.scope` if
+/// it was started by hand. A virtual machine of libvirt has such a scope, too.
+fn nspawn(unit: &str) -> Option<String> {
+    let service = || {
+        unit.strip_prefix("systemd-nspawn@")?
+            .strip_suffix(".service")
+    };
+    let scope = || {
+        let machine = unit.strip_prefix("machine-")?.strip_suffix(".scope")?;
+        (!machine.starts_with("qemu") && !machine.starts_with("lxc")).then_some(machine)
+    };
+    let name = service().or_else(scope)?.replace("\\x2d", "-");
+    (!name.is_empty()).then_some(name)
+}
+
+/// Runtime and id, if the path's last segment names a container by its
 /// full id: `docker-ID.scope`, `SLICE:cri-containerd:ID`, or just `ID`.
 fn with_long_id<'a>(path: &[&'a str]) -> Option<(&'static str, &'a str)> {
     let (segment, parents) = path.split_last()?;
     let name = segment.strip_suffix(".scope").unwrap_or(segment);
     let scope = SCOPES
         .iter()
-        .find_map(|(prefix, runtime)| Some((*runtime, short(name.strip_prefix(prefix)?)?)));
+        .find_map(|(prefix, runtime)| Some((*runtime, full(name.strip_prefix(prefix)?)?)));
     let unit = || {
         let (slice, id) = name.rsplit_once(':')?;
         let runtime = match slice.rsplit_once(':')?.1 {
@@ -84,24 +97,24 @@ fn with_long_id<'a>(path: &[&'a str]) -> Option<(&'static str, &'a str)> {
             "docker" => "docker",
             "crio" => "crio",
             "libpod" => "podman",
-            _ => "container",
+            _ => ANY,
         };
-        Some((runtime, short(id)?))
+        Some((runtime, full(id)?))
     };
     let bare = || {
         let runtime = match parents.last() {
             Some(&"docker") => "docker",
-            _ => "container",
+            _ => ANY,
         };
-        Some((runtime, short(name)?))
+        Some((runtime, full(name)?))
     };
     scope.or_else(unit).or_else(bare)
 }
 
-/// The first digits of a full container id: 64 hexadecimal digits.
-fn short(id: &str) -> Option<&str> {
+/// A whole container id: 64 hexadecimal digits.
+fn full(id: &str) -> Option<&str> {
     let full = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    full.then(|| &id[..SHORT])
+    full.then_some(id)
 }
 
 /// An LXC container: `lxc.payload.NAME`, before LXC 4 `lxc/NAME`.
@@ -132,26 +145,26 @@ fn pod(segment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::kernel::container::Container;
+    use super::Place;
 
     const ID: &str = "3f4e5d6c7b8a99887766554433221100ffeeddccbbaa99887766554433221100";
     const POD: &str = "1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901";
     const POD_UNIT: &str = "1b2c3d4e_5f60_7182_93a4_b5c6d7e8f901";
 
     /// Puts the ids into a template and reads it.
-    fn read(template: &str) -> Option<Container> {
+    fn read(template: &str) -> Option<Place> {
         let text = template
             .replace("{ID}", ID)
             .replace("{POD}", POD)
             .replace("{POD_UNIT}", POD_UNIT);
-        Container::from_cgroup(&text)
+        Place::of(&text)
     }
 
     #[track_caller]
     fn assert_container(template: &str, runtime: &str, in_pod: bool) {
         let container = read(template).unwrap();
         assert_eq!(container.runtime, runtime);
-        assert_eq!(container.id, "3f4e5d6c7b8a");
+        assert_eq!(container.id, ID);
         assert_eq!(container.pod.as_deref(), in_pod.then_some(POD));
     }
 
@@ -232,7 +245,7 @@ mod tests {
     fn the_pod_of_a_manifest_file_has_a_hash_for_uid() {
         let hash = "0123456789abcdef0123456789abcdef";
         let path = format!("0::/kubepods.slice/kubepods-pod{hash}.slice/crio-{ID}.scope\n");
-        let container = Container::from_cgroup(&path).unwrap();
+        let container = Place::of(&path).unwrap();
         assert_eq!(container.pod.as_deref(), Some(hash));
     }
 
@@ -290,5 +303,34 @@ mod tests {
         for text in texts {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn machines_of_nspawn_have_names() {
+        for (text, name) in [
+            (
+                "0::/machine.slice/systemd-nspawn@web.service/payload/init.scope\n",
+                "web",
+            ),
+            ("0::/machine.slice/machine-db\\x2d1.scope/payload\n", "db-1"),
+        ] {
+            let container = read(text).unwrap();
+            assert_eq!((container.runtime, container.id.as_str()), ("nspawn", name));
+        }
+        assert_eq!(
+            read("0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope\n"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_rootless_engine_is_of_a_user() {
+        let path =
+            "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope\n";
+        assert_eq!(read(path).unwrap().user, Some(1000));
+        assert_eq!(
+            read("0::/machine.slice/libpod-{ID}.scope\n").unwrap().user,
+            None
+        );
     }
 }

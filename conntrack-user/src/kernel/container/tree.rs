@@ -1,0 +1,147 @@
+//! Reads the files that name containers. Some of them are in the hands of users: a link
+//! leads nowhere out of the tree, nothing but a regular file is opened for reading (to open
+//! a device can do harm, to open a FIFO can wait), and no file is read without a bound.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2, readlinkat},
+    io::Errno,
+};
+
+/// The largest file that is read, in bytes. An engine's file of one container has some 30 KiB.
+pub(super) const LARGEST: u64 = 4 << 20;
+
+/// Entries of a folder that are looked at.
+pub(super) const ENTRIES: usize = 20_000;
+
+/// How often a path is followed anew that changes meanwhile.
+const TRIES: usize = 3;
+
+/// What was found at a path, or why it is not known: a sentence with the path.
+pub(super) type Found<T> = Result<Option<T>, String>;
+
+/// The files of a host, or of a user's home.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    /// That with its root there.
+    pub(super) fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The tree that begins at a folder of this one.
+    pub(super) fn below(&self, folder: &str) -> Self {
+        Self::at(self.root.join(folder.trim_start_matches('/')))
+    }
+
+    /// The content of a file; none if there is none.
+    pub(super) fn read(&self, path: &str) -> Found<Vec<u8>> {
+        self.told(path, self.content(path))
+    }
+
+    /// The names of what is in a folder; none if there is none.
+    pub(super) fn list(&self, path: &str) -> Found<Vec<String>> {
+        self.told(path, self.entries(path))
+    }
+
+    /// Where a link in a folder leads, as it says.
+    pub(super) fn link(&self, folder: &str, name: &str) -> Option<String> {
+        let folder = self.open(folder).ok()?;
+        let target = readlinkat(&folder, name, Vec::new()).ok()?;
+        target.into_string().ok()
+    }
+
+    fn told<T>(&self, path: &str, found: Result<T, Why>) -> Found<T> {
+        let why = match found {
+            Ok(found) => return Ok(Some(found)),
+            Err(Why::System(Errno::NOENT | Errno::NOTDIR)) => return Ok(None),
+            Err(Why::System(error)) => error.to_string(),
+            Err(Why::NotAFile) => "it is not a regular file".to_owned(),
+            Err(Why::TooLarge) => format!("it is larger than {} MiB", LARGEST >> 20),
+        };
+        let path = self.root.join(path.trim_start_matches('/'));
+        Err(format!("{}: {why}", path.display()))
+    }
+
+    fn content(&self, path: &str) -> Result<Vec<u8>, Why> {
+        let found = self.open(path)?;
+        let about = fstat(&found)?;
+        if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
+            return Err(Why::NotAFile);
+        }
+        let file = again(&found, OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let mut content = Vec::new();
+        let read = File::from(file).take(LARGEST + 1).read_to_end(&mut content);
+        read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        if content.len() as u64 > LARGEST {
+            return Err(Why::TooLarge);
+        }
+        Ok(content)
+    }
+
+    fn entries(&self, path: &str) -> Result<Vec<String>, Why> {
+        let found = again(&self.open(path)?, OFlags::DIRECTORY)?;
+        let names = Dir::new(found)?.take(ENTRIES).filter_map(|entry| {
+            let name = entry.ok()?.file_name().to_str().ok()?.to_owned();
+            (name != "." && name != "..").then_some(name)
+        });
+        Ok(names.collect())
+    }
+
+    /// What is at a path, found but not opened.
+    fn open(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let root = open(
+            self.root.as_path(),
+            flags | OFlags::DIRECTORY,
+            Mode::empty(),
+        )?;
+        let inside = path.trim_start_matches('/');
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let mut tries = TRIES;
+        loop {
+            match openat2(&root, inside, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) if tries > 1 => tries -= 1,
+                // Before Linux 5.6, or forbidden by an old filter: only the host's own
+                // files, which links of users do not change.
+                Err(Errno::NOSYS | Errno::PERM) if self.root == Path::new("/") => {
+                    return open(
+                        self.root.join(inside),
+                        flags | OFlags::NOFOLLOW,
+                        Mode::empty(),
+                    );
+                }
+                found => return found,
+            }
+        }
+    }
+}
+
+/// Opens for reading what was found.
+fn again(found: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty())
+}
+
+/// Why nothing was read.
+enum Why {
+    NotAFile,
+    TooLarge,
+    System(Errno),
+}
+
+impl From<Errno> for Why {
+    fn from(error: Errno) -> Self {
+        Self::System(error)
+    }
+}
