@@ -46,6 +46,11 @@ pub struct Report {
     /// Read this evidence database, such as one that watch --record has written
     #[arg(long, value_name = "FILE", conflicts_with = "state_dir")]
     pub db: Option<PathBuf>,
+
+    /// Merge the evidence of several hosts: directories with their databases, or databases.
+    /// All of it, or the time of --since and --until
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["id", "state_dir", "db"])]
+    pub from: Vec<PathBuf>,
 }
 
 impl TryFrom<Report> for Options {
@@ -61,6 +66,7 @@ impl TryFrom<Report> for Options {
             redact,
             state_dir,
             db,
+            from,
         } = arguments;
         let of = match (id, since, until) {
             (Some(id), ..) => Of::Incident(id),
@@ -78,6 +84,7 @@ impl TryFrom<Report> for Options {
             out: out.filter(|out| out.as_os_str() != "-"),
             redact,
             file: db.unwrap_or_else(|| daemon::file(&state_dir)),
+            from,
         })
     }
 }
@@ -155,6 +162,9 @@ mod tests {
             "cannot be used with",
         );
         assert_refused("ctdrop report 0", 2, "0");
+        assert_refused("ctdrop report 3 --from a", 2, "cannot be used with");
+        assert_refused("ctdrop report --from a --db x", 2, "cannot be used with");
+        assert_accepted("ctdrop report --from a b c --since 2h --redact --out x.json");
         let endings = ".html, .htm, .md or .json";
         assert_refused("ctdrop report --out x.pdf", 2, endings);
         assert_refused("ctdrop report --out x.pdf", 2, "give --format");

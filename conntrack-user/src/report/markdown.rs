@@ -2,8 +2,9 @@
 
 use crate::{
     report::{
+        fleet::Fleet,
         model::Report,
-        outline::{self, Block, Table, sentence, shown},
+        outline::{self, Block, Section, Table, sentence, shown},
         sentences::{most_first, reason},
         timeline::coarser,
     },
@@ -15,13 +16,30 @@ const POINTS: i64 = 40;
 
 /// Writes a report.
 pub fn markdown(report: &Report) -> String {
-    let mut lines = vec![
-        format!("# {}", text(&outline::title(report))),
-        text(&outline::subtitle(report)),
-    ];
+    document(
+        &outline::title(report),
+        &outline::subtitle(report),
+        outline::sections(report),
+        report,
+    )
+}
+
+/// Writes a report on several hosts.
+pub fn fleet_markdown(fleet: &Fleet) -> String {
+    document(
+        outline::fleet::TITLE,
+        &outline::fleet::subtitle(fleet),
+        outline::fleet::sections(fleet),
+        &fleet.as_report(),
+    )
+}
+
+/// A document; `report` has its summary and its timeline.
+fn document(title: &str, subtitle: &str, sections: Vec<Section>, report: &Report) -> String {
+    let mut lines = vec![format!("# {}", text(title)), text(subtitle)];
     let summary = &report.summary;
     lines.extend([&summary.what, &summary.who, &summary.now].map(|it| long(it)));
-    for section in outline::sections(report) {
+    for section in sections {
         lines.push(format!("## {}", section.title));
         lines.extend(
             section
@@ -59,17 +77,20 @@ fn timeline(report: &Report) -> String {
         .into_iter()
         .map(|(name, packets)| format!("- {}: {}", text(reason(name)), number(packets)));
     let sums: Vec<String> = sums.collect();
-    let of = timeline.netns_name.as_deref().unwrap_or("unknown");
     let points = table(&outline::points(&coarser(timeline, POINTS)));
     let sums = if sums.is_empty() {
         "Nothing was refused in this time.".to_owned()
     } else {
         format!("Refused packets by reason:\n\n{}", sums.join("\n"))
     };
-    format!(
-        "{sums}\n\nEntries are those of network namespace {}.\n\n{points}",
-        text(of)
-    )
+    // Sums of several hosts have no entries.
+    let entries = timeline
+        .netns_name
+        .as_deref()
+        .map_or_else(String::new, |of| {
+            format!("Entries are those of network namespace {}.\n\n", text(of))
+        });
+    format!("{sums}\n\n{entries}{points}")
 }
 
 fn table(table: &Table) -> String {

@@ -9,6 +9,7 @@
 mod culprits;
 mod evidence;
 mod fixes;
+pub mod fleet;
 mod host;
 mod limits;
 pub mod markdown;

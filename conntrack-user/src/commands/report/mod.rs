@@ -1,6 +1,7 @@
 //! `ctdrop report`: an incident or a time, as a page for people or as data.
 
 mod file;
+mod fleet;
 
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 
 use crate::{
-    commands::bar::Bar,
+    commands::{bar::Bar, daemon},
     logs::time::{When, zone},
     report::{
         Evidence, margin, markdown::markdown, model::Report, page::page, redact::Mask, report,
@@ -36,6 +37,8 @@ pub struct Options {
     pub redact: bool,
     /// The file of evidence.
     pub file: PathBuf,
+    /// Directories or files with the evidence of several hosts, instead of that file.
+    pub from: Vec<PathBuf>,
 }
 
 /// What a report is about.
@@ -68,22 +71,35 @@ pub enum Format {
 
 /// Makes a report.
 pub fn run(options: &Options) -> Result<()> {
-    if let Some(out) = &options.out
-        && is_part_of(out, &options.file)
-    {
-        bail!(
-            "--out {} would overwrite the evidence: name another file",
-            out.display()
-        );
+    let files = options
+        .from
+        .iter()
+        .flat_map(|from| [from.clone(), daemon::file(from)]);
+    for file in files.chain([options.file.clone()]) {
+        if let Some(out) = &options.out
+            && is_part_of(out, &file)
+        {
+            bail!(
+                "--out {} would overwrite the evidence: name another file",
+                out.display()
+            );
+        }
+    }
+    if !options.from.is_empty() {
+        return write(options, &fleet::fleet(options)?);
     }
     let reader = Reader::open(&options.file)?;
     let evidence = gather(&reader, options)?;
     let mut mask = options.redact.then(Mask::random).transpose()?;
     let report = report(&evidence, mask.as_mut());
     let text = written(&report, options.format)?;
+    write(options, &text)
+}
+
+fn write(options: &Options, text: &str) -> Result<()> {
     match &options.out {
         Some(path) => file::write(path, text.as_bytes()),
-        None => stdout::text(&text),
+        None => stdout::text(text),
     }
 }
 
@@ -181,27 +197,13 @@ fn range(
     since: Option<When>,
     until: Option<When>,
 ) -> Result<(i64, i64)> {
-    let zone = zone(None)?;
-    let millis = |when: Option<When>| -> Result<Option<i64>> {
-        let micros = when.map(|when| when.resolve(&zone)).transpose()?;
-        Ok(micros.map(|micros| micros.div_euclid(1000)))
-    };
-    let (since, until) = (millis(since)?, millis(until)?);
+    let (since, until) = times(since, until)?;
     let Some((first, last)) = reader.extent()? else {
         bail!(
             "nothing is recorded in {} yet: ctdrop daemon records evidence while it runs",
             options.file.display()
         );
     };
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        bail!(
-            "--since ({}) must be earlier than --until ({})",
-            clock::of_millis(since),
-            clock::of_millis(until)
-        );
-    }
     let wall = (since.unwrap_or(first), until.unwrap_or(last));
     if wall.0 > last || wall.1 < first {
         let when = match (since, until) {
@@ -213,6 +215,33 @@ fn range(
     }
     // What is before or after all evidence would only be empty.
     Ok((wall.0.max(first.saturating_sub(60_000)), wall.1.min(last)))
+}
+
+/// The times that are asked for, in milliseconds since 1970.
+fn written_times(options: &Options) -> Result<(Option<i64>, Option<i64>)> {
+    match options.of {
+        Of::Time { since, until } => times(since, until),
+        Of::Last | Of::Incident(_) => Ok((None, None)),
+    }
+}
+
+fn times(since: Option<When>, until: Option<When>) -> Result<(Option<i64>, Option<i64>)> {
+    let zone = zone(None)?;
+    let millis = |when: Option<When>| -> Result<Option<i64>> {
+        let micros = when.map(|when| when.resolve(&zone)).transpose()?;
+        Ok(micros.map(|micros| micros.div_euclid(1000)))
+    };
+    let (since, until) = (millis(since)?, millis(until)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        bail!(
+            "--since ({}) must be earlier than --until ({})",
+            clock::of_millis(since),
+            clock::of_millis(until)
+        );
+    }
+    Ok((since, until))
 }
 
 fn between((from, to): (i64, i64)) -> String {

@@ -35,6 +35,7 @@ impl Place {
             out: Some(self.directory.path().join("out")),
             redact: true,
             file: self.directory.path().join("ctdrop.db"),
+            from: Vec::new(),
         }
     }
 
@@ -172,4 +173,63 @@ fn a_report_does_not_reach_into_the_future() {
     assert_eq!(time_of(&incident, 1_530_000).1, 1_530_000);
     // The clock was set back.
     assert_eq!(time_of(&incident, 700_000).1, 1_500_000);
+}
+
+#[test]
+fn databases_of_several_hosts_become_one_report() {
+    let (one, other, none) = (Place::new(), Place::new(), Place::new());
+    one.record(2);
+    other.record(1);
+    let options = |format, redact| Options {
+        from: vec![
+            one.directory.path().to_owned(),
+            other.directory.path().join("ctdrop.db"),
+            none.directory.path().to_owned(),
+        ],
+        format,
+        redact,
+        ..one.options(time("2023-11-14T00:00:00Z", None))
+    };
+    let out = one.directory.path().join("out");
+    let made = |options: &Options| {
+        run(options).unwrap();
+        fs::read_to_string(&out).unwrap()
+    };
+    let report: serde_json::Value =
+        serde_json::from_str(&made(&options(Format::Json, false))).unwrap();
+    assert_eq!(report["type"], "fleet_report");
+    assert_eq!(report["totals"]["hosts"], 2);
+    assert_eq!(report["totals"]["incidents"], 3);
+    assert_eq!(report["unread"].as_array().unwrap().len(), 1);
+    let hosts = report["hosts"].as_array().unwrap();
+    assert_ne!(
+        hosts[0]["host"], hosts[1]["host"],
+        "they have the same name"
+    );
+    let redacted = made(&options(Format::Json, true));
+    let place = one.directory.path().display().to_string();
+    assert!(!redacted.contains(&place), "{redacted}");
+    for (format, begin) in [
+        (Format::Html, "<!DOCTYPE html>"),
+        (Format::Md, "# Conntrack report on several hosts"),
+    ] {
+        let text = made(&options(format, false));
+        assert!(text.starts_with(begin), "{text}");
+        assert!(text.contains("Who filled several hosts"), "{text}");
+    }
+    let nothing = Options {
+        from: vec![none.directory.path().to_owned()],
+        ..options(Format::Json, false)
+    };
+    let error = run(&nothing).unwrap_err().to_string();
+    assert!(
+        error.contains("none of what --from names has evidence"),
+        "{error}"
+    );
+    let over = Options {
+        out: Some(other.directory.path().join("ctdrop.db")),
+        ..options(Format::Json, false)
+    };
+    let error = run(&over).unwrap_err().to_string();
+    assert!(error.contains("would overwrite the evidence"), "{error}");
 }

@@ -3,6 +3,7 @@
 
 mod block;
 mod culprits;
+pub(super) mod fleet;
 mod limits;
 mod outside;
 mod tail;

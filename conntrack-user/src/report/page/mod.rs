@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{
     report::{
+        fleet::Fleet,
         model::Report,
         outline::{self, Block, Column, Section, Table, sentence, shown},
     },
@@ -19,8 +20,34 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Writes a report.
 pub fn page(report: &Report) -> String {
-    let title = outline::title(report);
-    let sections = outline::sections(report);
+    document(
+        &outline::title(report),
+        &outline::subtitle(report),
+        &figures(report),
+        &outline::sections(report),
+        report,
+    )
+}
+
+/// Writes a report on several hosts.
+pub fn fleet_page(fleet: &Fleet) -> String {
+    document(
+        outline::fleet::TITLE,
+        &outline::fleet::subtitle(fleet),
+        &fleet_figures(fleet),
+        &outline::fleet::sections(fleet),
+        &fleet.as_report(),
+    )
+}
+
+/// A page; `report` has its summary and its timeline.
+fn document(
+    title: &str,
+    subtitle: &str,
+    figures: &Markup,
+    sections: &[Section],
+    report: &Report,
+) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,19 +63,19 @@ pub fn page(report: &Report) -> String {
             body {
                 header {
                     h1 { (title) }
-                    p.subtitle { (outline::subtitle(report)) }
+                    p.subtitle { (subtitle) }
                     (summary(report))
-                    (figures(report))
+                    (figures)
                     nav aria-label="Sections" {
                         ul {
-                            @for section in &sections {
+                            @for section in sections {
                                 li { a href={ "#" (slug(section.title)) } { (section.title) } }
                             }
                         }
                     }
                 }
                 main {
-                    @for section in &sections { (self::section(section, report)) }
+                    @for section in sections { (self::section(section, report)) }
                 }
             }
         }
@@ -94,6 +121,18 @@ fn figures(report: &Report) -> Markup {
             li { strong { (number(report.victims.new_flows)) } " flows refused for the first time" (whole_host) }
             li { strong { (number(report.method.log.lines)) } " lines about a full table in the kernel's log" }
             li { strong { (optional(entries.max())) } " " (of) }
+        }
+    }
+}
+
+/// The same of several hosts.
+fn fleet_figures(fleet: &Fleet) -> Markup {
+    html! {
+        ul.figures {
+            li { strong { (number(fleet.totals.refused)) } " packets refused" }
+            li { strong { (number(fleet.totals.hosts_refusing)) } " of " (number(fleet.totals.hosts)) " hosts refused packets" }
+            li { strong { (number(fleet.totals.incidents)) } " incidents" }
+            li { strong { (number(fleet.unread.len() as u64)) } " databases could not be read" }
         }
     }
 }

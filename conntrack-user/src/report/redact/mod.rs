@@ -110,6 +110,12 @@ fn learn(report: &Report, mask: &mut Mask) {
     }
 }
 
+/// Masks the path of a file of evidence, and what is said of it.
+pub(super) fn path(text: &mut String, mask: &mut Mask) {
+    mask.learn(text);
+    *text = mask.name(text);
+}
+
 fn texts<'a>(texts: impl IntoIterator<Item = &'a mut String>, mask: &Mask) {
     for text in texts {
         *text = mask.text(text);

@@ -1,5 +1,6 @@
 //! Reports over evidence that a test makes up.
 
+mod fleet;
 mod hostile;
 mod redaction;
 mod whole;

@@ -1,0 +1,116 @@
+//! `ctdrop report --from`: the databases of several hosts in one report.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    commands::{
+        daemon,
+        report::{Format, Options, digest, written_times},
+    },
+    report::{
+        Evidence,
+        fleet::{Fleet, Merger},
+        markdown::fleet_markdown,
+        page::fleet_page,
+        redact::Mask,
+        report, width,
+    },
+    say::clock,
+    store::{Reader, digest::Asked},
+};
+
+/// What was opened of what was named.
+struct Opened {
+    from: String,
+    reader: Result<Reader, String>,
+}
+
+/// Makes a report on several hosts, in the form that is asked for.
+pub(super) fn fleet(options: &Options) -> Result<String> {
+    let opened: Vec<Opened> = options.from.iter().map(|path| open(path)).collect();
+    let wall = range(&opened, options)?;
+    let mut mask = options.redact.then(Mask::random).transpose()?;
+    let mut merger = Merger::default();
+    for Opened { from, reader } in &opened {
+        let evidence = reader
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|reader| gather(reader, wall).map_err(|error| format!("{error:#}")));
+        match evidence {
+            Ok(evidence) => {
+                let report = report(&evidence, mask.as_mut());
+                merger.add(from, &report, mask.as_mut());
+            }
+            Err(why) => merger.add_unread(from, &why, mask.as_mut()),
+        }
+    }
+    let times = (clock::of_millis(wall.0), clock::of_millis(wall.1));
+    let fleet = merger.finish(&clock::now(), times, options.redact);
+    written(&fleet, options.format)
+}
+
+fn written(fleet: &Fleet, format: Format) -> Result<String> {
+    Ok(match format {
+        Format::Html => fleet_page(fleet),
+        Format::Md => fleet_markdown(fleet),
+        Format::Json => format!("{}\n", serde_json::to_string(fleet)?),
+    })
+}
+
+/// Opens a directory with a database, or a database.
+fn open(path: &Path) -> Opened {
+    let file = if path.is_dir() {
+        daemon::file(path)
+    } else {
+        path.to_owned()
+    };
+    Opened {
+        from: path.display().to_string(),
+        reader: Reader::open(&file).map_err(|error| error.to_string()),
+    }
+}
+
+/// The time that is asked for, as far as any host has evidence of it.
+fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
+    let (since, until) = written_times(options)?;
+    let readers = opened.iter().filter_map(|one| one.reader.as_ref().ok());
+    let extents = readers.filter_map(|reader| reader.extent().ok().flatten());
+    let all = extents.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+    let Some((first, last)) = all else {
+        let why = opened.iter().find_map(|one| one.reader.as_ref().err());
+        let why = why.map_or("nothing is recorded in them yet", String::as_str);
+        bail!("none of what --from names has evidence: {why}");
+    };
+    let wall = (
+        since.unwrap_or(first).max(first),
+        until.unwrap_or(last).min(last),
+    );
+    if wall.0 > wall.1 {
+        bail!(
+            "no host has evidence of this time: all evidence is from {} to {}",
+            clock::of_millis(first),
+            clock::of_millis(last)
+        );
+    }
+    Ok(wall)
+}
+
+fn gather(reader: &Reader, wall: (i64, i64)) -> Result<Evidence> {
+    let width = width(wall.0, wall.1);
+    let asked = Asked {
+        wall,
+        netns: None,
+        width,
+    };
+    Ok(Evidence {
+        now: clock::now(),
+        incident: None,
+        wall,
+        width,
+        digest: digest(reader, &asked)?,
+        record: reader.happened(wall.0..=wall.1)?,
+        runs: reader.runs(wall.0..=wall.1)?,
+    })
+}

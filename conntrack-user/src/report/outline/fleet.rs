@@ -1,0 +1,196 @@
+//! A report on several hosts as sections.
+
+use crate::{
+    report::{
+        fleet::{Fleet, Host, Incident, Shared},
+        outline::{
+            Section,
+            block::{Block, table},
+        },
+        sentences::{moment, most_first, reason},
+    },
+    say::number::{counted, number},
+};
+
+/// How many incidents are listed.
+const INCIDENTS: usize = 500;
+
+/// The title of such a report.
+pub(in crate::report) const TITLE: &str = "Conntrack report on several hosts";
+
+/// Which time it is about, and when it was made.
+pub(in crate::report) fn subtitle(fleet: &Fleet) -> String {
+    let masked = if fleet.redacted {
+        "; addresses and names are masked"
+    } else {
+        ""
+    };
+    format!(
+        "{} to {}; made {} by ctdrop {}{masked}",
+        moment(&fleet.since),
+        moment(&fleet.until),
+        moment(&fleet.time),
+        fleet.version
+    )
+}
+
+/// The sections, in order.
+pub(in crate::report) fn sections(fleet: &Fleet) -> Vec<Section> {
+    let section = |title, blocks| Section { title, blocks };
+    vec![
+        section("Hosts", hosts(fleet)),
+        section("Timeline", timeline(fleet)),
+        section("Who filled several hosts", who(fleet)),
+        section("Incidents", incidents(&fleet.incidents)),
+    ]
+}
+
+fn hosts(fleet: &Fleet) -> Vec<Block> {
+    let head = [
+        "host",
+        "#packets refused",
+        "by reason",
+        "#incidents",
+        "worst",
+        "culprit",
+        "most at",
+        "kernel",
+        "read from",
+    ];
+    let rows = fleet.hosts.iter().map(host).collect();
+    let mut blocks: Vec<Block> = table("Hosts", &head, rows).into_iter().collect();
+    let rows = fleet.unread.iter();
+    let rows = rows.map(|one| vec![one.from.clone(), one.why.clone()]);
+    let caption = "Databases that could not be read: nothing here is about their hosts";
+    blocks.extend(table(caption, &["read from", "why"], rows.collect()));
+    if fleet.hosts.iter().any(|host| !host.exact) {
+        let what = "At least: the counts of this host are not exact, and ctdrop report of its \
+                    database says why.";
+        blocks.push(Block::Text(what.to_owned()));
+    }
+    if fleet.totals.unattributed > 0 {
+        blocks.push(Block::Text(format!(
+            "Counted without a flow: {}.",
+            counted(fleet.totals.unattributed, "packet")
+        )));
+    }
+    blocks
+}
+
+fn host(host: &Host) -> Vec<String> {
+    let reasons = most_first(&host.drops).into_iter();
+    let reasons = reasons.filter(|(_, packets)| *packets > 0);
+    let reasons: Vec<String> = reasons
+        .map(|(name, packets)| format!("{}: {}", reason(name), number(packets)))
+        .collect();
+    let at_least = if host.exact { "" } else { "at least " };
+    vec![
+        host.host.clone(),
+        format!("{at_least}{}", number(host.refused)),
+        reasons.join(", "),
+        number(host.incidents),
+        host.worst.clone().unwrap_or_default(),
+        host.culprit.clone().unwrap_or_default(),
+        host.peak.as_deref().map_or_else(String::new, moment),
+        host.kernel.clone(),
+        host.from.clone(),
+    ]
+}
+
+fn timeline(fleet: &Fleet) -> Vec<Block> {
+    if fleet.timeline.points.is_empty() {
+        return vec![Block::Text("No counts of this time are left.".to_owned())];
+    }
+    let what = "Refused packets of all hosts together, by the clock of each host.";
+    vec![Block::Text(what.to_owned()), Block::Timeline]
+}
+
+fn who(fleet: &Fleet) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let each = [
+        (
+            "Sources with entries in several tables",
+            "source",
+            "#entries",
+            &fleet.sources,
+        ),
+        (
+            "Services with entries in several tables",
+            "service",
+            "#entries",
+            &fleet.services,
+        ),
+        (
+            "Services whose packets several hosts refused",
+            "service",
+            "#packets refused",
+            &fleet.refused_services,
+        ),
+    ];
+    for (caption, who, count, rows) in each {
+        let rows = rows.iter().map(shared).collect();
+        blocks.extend(table(caption, &[who, "#hosts", count, "among them"], rows));
+    }
+    if blocks.is_empty() {
+        let none = "Nobody was seen on more than one host. ctdrop reads a table when an incident \
+                    begins and when it grows.";
+        blocks.push(Block::Text(none.to_owned()));
+    }
+    blocks
+}
+
+fn shared(one: &Shared) -> Vec<String> {
+    let more = one.on.saturating_sub(one.hosts.len() as u64);
+    let more = match more {
+        0 => String::new(),
+        some => format!(" and {} more", number(some)),
+    };
+    vec![
+        one.key.clone(),
+        number(one.on),
+        number(one.count),
+        format!("{}{more}", one.hosts.join(", ")),
+    ]
+}
+
+fn incidents(incidents: &[Incident]) -> Vec<Block> {
+    let head = [
+        "since",
+        "host",
+        "#incident",
+        "network namespace",
+        "closed",
+        "#packets refused",
+        "what",
+        "culprit",
+    ];
+    let rows = incidents.iter().take(INCIDENTS).map(|one| {
+        vec![
+            moment(&one.since),
+            one.host.clone(),
+            one.incident.to_string(),
+            one.netns_name.clone(),
+            one.closed
+                .as_deref()
+                .map_or_else(|| "open".to_owned(), moment),
+            number(one.refused),
+            one.kind_text.clone(),
+            one.culprit.clone().unwrap_or_default(),
+        ]
+    });
+    let mut blocks: Vec<Block> = table("Incidents", &head, rows.collect())
+        .into_iter()
+        .collect();
+    if blocks.is_empty() {
+        blocks.push(Block::Text("There was no incident.".to_owned()));
+    }
+    let more = incidents.len().saturating_sub(INCIDENTS) as u64;
+    if more > 0 {
+        let what = format!(
+            "Not listed: {}; the JSON form has all.",
+            counted(more, "incident")
+        );
+        blocks.push(Block::Text(what));
+    }
+    blocks
+}
