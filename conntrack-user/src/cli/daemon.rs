@@ -4,11 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     cli::values::{duration, series, size},
-    commands::daemon::{CONFIG, Options, STATE, settings::Given},
+    commands::daemon::{CONFIG, Options, STATE, otlp, settings::Given},
     say::output::Output,
-    subscribers::metrics::{
-        listen::{DEFAULT as LISTEN, Listen},
-        numbers::MOST,
+    subscribers::{
+        metrics::{
+            listen::{DEFAULT as LISTEN, Listen},
+            numbers::MOST,
+        },
+        otlp::settings::Endpoint,
     },
 };
 
@@ -57,6 +60,19 @@ pub struct Daemon {
          addresses [default: 0]"
     ))]
     pub metrics_top: Option<usize>,
+
+    /// Send metrics and incidents by OTLP/HTTP below this address, such as
+    /// https://collector.example:4318, or nowhere: off [default: off]
+    #[arg(long, value_name = "URL", value_parser = Endpoint::read)]
+    pub otlp_endpoint: Option<Endpoint>,
+
+    /// File with headers for OTLP, such as "authorization: Bearer …", which others cannot read
+    #[arg(long, value_name = "FILE")]
+    pub otlp_headers_file: Option<PathBuf>,
+
+    /// File with the certificates to trust for OTLP [default: those that the host trusts]
+    #[arg(long, value_name = "FILE")]
+    pub otlp_ca_file: Option<PathBuf>,
 }
 
 impl From<Daemon> for Options {
@@ -73,6 +89,12 @@ impl From<Daemon> for Options {
                 metrics_namespaces: None,
                 metrics_top: arguments.metrics_top,
                 metrics_owners: None,
+                otlp: otlp::Given {
+                    endpoint: arguments.otlp_endpoint,
+                    headers_file: arguments.otlp_headers_file.map(Some),
+                    ca_file: arguments.otlp_ca_file.map(Some),
+                    ..otlp::Given::default()
+                },
             },
         }
     }
@@ -103,6 +125,8 @@ mod tests {
         assert_accepted("ctdrop daemon --metrics-listen unix:/run/m --metrics-top 5");
         assert_refused("ctdrop daemon --metrics-top 51", 2, "from 0 to 50");
         assert_refused("ctdrop daemon --metrics-listen here", 2, "127.0.0.1:10917");
+        assert_accepted("ctdrop daemon --otlp-endpoint https://c:4318 --otlp-ca-file ca.pem");
+        assert_refused("ctdrop daemon --otlp-endpoint c:4318", 2, "https://");
         assert_accepted("ctdrop daemon --check --config here.toml");
         assert_refused("ctdrop daemon --max-size 1KiB", 2, "4 MiB or more");
         assert_refused("ctdrop daemon --max-size lots", 2, "such as 64MiB");

@@ -1,16 +1,18 @@
 //! Those who are told what the engine observes: a screen, lines of text, lines of
 //! JSON, the guard, which fixes what can be fixed, the recorder, which writes evidence,
-//! the metrics and the service manager.
+//! the metrics, the export by OTLP and the service manager.
 //!
 //! Each implements [`Subscriber`], and is served by a thread of its own
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
 
+mod capabilities;
 pub mod filling;
 pub mod guard;
 pub mod json;
 pub mod lines;
 mod mailbox;
 pub mod metrics;
+pub mod otlp;
 pub mod recorder;
 pub mod recording;
 pub mod screen;

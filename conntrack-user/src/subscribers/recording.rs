@@ -12,7 +12,10 @@ use crate::{
         number::{counted, number},
         text::plain,
     },
-    store::record::{Gap, Survival},
+    store::{
+        incident::ClosedBy,
+        record::{Gap, Survival},
+    },
     subscribers::filling::Filling,
 };
 
@@ -83,6 +86,8 @@ pub struct Told {
     pub refused: u64,
     /// The diagnosis.
     pub incident: Incident,
+    /// Why it is over, if it is.
+    pub closed_by: Option<ClosedBy>,
 }
 
 impl Recording {
@@ -260,7 +265,8 @@ impl Told {
         })
     }
 
-    fn line(&self, what: &str) -> String {
+    /// In one line, with what has happened to it.
+    pub(super) fn line(&self, what: &str) -> String {
         let culprit = self.incident.culprit.as_ref();
         let culprit = culprit.map_or_else(String::new, |culprit| {
             format!("; {}", plain(&words::culprit(culprit)))

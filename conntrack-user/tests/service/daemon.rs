@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -25,13 +26,20 @@ impl Daemon {
     /// Starts it by `setpriv` with these arguments, as this user, and waits until it
     /// observes.
     pub(crate) fn start(setpriv: &[String], user: u32) -> Self {
+        Self::start_with(setpriv, user, Path::new("/dev/null"))
+    }
+
+    /// The same with these settings.
+    pub(crate) fn start_with(setpriv: &[String], user: u32, settings: &Path) -> Self {
         let state = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(state.path(), Some(user), Some(user)).unwrap();
         let address = free_address();
         let child = Command::new("setpriv")
             .args(setpriv)
             .arg(env!("CARGO_BIN_EXE_ctdrop"))
-            .args(["daemon", "--config", "/dev/null", "--state-dir"])
+            .args(["daemon", "--config"])
+            .arg(settings)
+            .arg("--state-dir")
             .arg(state.path())
             .args(["--metrics-listen", &address.to_string()])
             .stdout(Stdio::null())

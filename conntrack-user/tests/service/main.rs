@@ -6,4 +6,5 @@
 mod attacked;
 mod capabilities;
 mod daemon;
+mod otlp;
 mod prometheus;

@@ -8,7 +8,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::commands::daemon::settings::{ALL, Given, Setting, Value};
+use crate::commands::daemon::{
+    settings::{ALL, Given, Setting},
+    value::Value,
+};
 
 /// Where it is, unless another file is named.
 pub(crate) const FILE: &str = "/etc/ctdrop/config.toml";
@@ -158,7 +161,10 @@ mod tests {
     use std::{path::PathBuf, time::Duration};
 
     use super::*;
-    use crate::{say::output::Output, subscribers::metrics::listen::Listen};
+    use crate::{
+        say::output::Output,
+        subscribers::{metrics::listen::Listen, otlp::settings::Settings as Otlp},
+    };
 
     fn refused(text: &str) -> String {
         let wrong = parse(text).unwrap_err();
@@ -170,7 +176,9 @@ mod tests {
         let given = parse(
             "[output]\nformat = \"json\"\n[evidence]\nstate_dir = \"/srv/ctdrop\"\n\
              max_size = \"1GiB\"\nmax_age = \"7d\"\n[metrics]\nlisten = \"off\"\n\
-             namespaces = 5\ntop = 0x10\n",
+             namespaces = 5\ntop = 0x10\n[otlp]\nendpoint = \"https://c:4318\"\n\
+             logs_endpoint = \"off\"\nheaders = \"a=b\"\nca_file = \"/etc/ca.pem\"\n\
+             compression = \"none\"\n",
         );
         let given = given.unwrap();
         assert_eq!(given.output, Some(Output::Json));
@@ -182,6 +190,11 @@ mod tests {
             (given.metrics_namespaces, given.metrics_top),
             (Some(5), Some(16))
         );
+        let otlp: Otlp = given.otlp.into();
+        let to = otlp.metrics_to().map(|to| to.to_string());
+        assert_eq!(to.as_deref(), Some("https://c:4318/v1/metrics"));
+        assert_eq!((otlp.logs_to(), otlp.gzip), (None, false));
+        assert_eq!(otlp.ca_file, Some(PathBuf::from("/etc/ca.pem")));
     }
 
     #[test]
@@ -238,6 +251,14 @@ mod tests {
                 "[metrics]\nlisten = \"localhost\"",
                 "config.toml:2: metrics.listen: give an address",
             ),
+            (
+                "[otlp]\nendpoint = \"c:4318\"",
+                "otlp.endpoint: give an address",
+            ),
+            ("[otlp]\nheaders = \"a\"", "give headers as name=value"),
+            ("[otlp]\nca_file = \"ca.pem\"", "its whole path"),
+            ("[otlp]\ntimeout = \"1h\"", "give 5m or less"),
+            ("[otlp]\nend_point = \"off\"", "did you mean endpoint?"),
             ("\n[evidence\n", "config.toml:2: not TOML"),
         ] {
             let error = refused(text);

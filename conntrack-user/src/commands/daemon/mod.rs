@@ -5,8 +5,10 @@
 //! again.
 
 mod config;
+pub mod otlp;
 mod reload;
 pub mod settings;
+mod value;
 pub(crate) mod values;
 
 use std::{
@@ -38,8 +40,9 @@ use crate::{
         stdout,
     },
     subscribers::{
-        Printed,
-        metrics::{Metrics, listen::Listen, server::Server, shared::Shared},
+        self, Printed,
+        metrics::{Metrics, export::Counts, listen::Listen, server::Server, shared::Shared},
+        otlp::{Otlp, Sender},
         service::{Manager, Service},
         worker::Worker,
     },
@@ -80,24 +83,32 @@ pub async fn run(
         check,
     } = options;
     let read = config::read(named.as_deref())?;
+    let given = flags.clone().or(read.given.clone()).or(Given::defaults());
+    let settings = Settings::from(given.clone());
+    settings.otlp.check()?;
     if check {
         let named = named.unwrap_or_else(|| CONFIG.into());
         return stdout::lines(shown(&named, &read, &flags));
     }
     let is_asked_for = flags.metrics_listen.is_some() || read.given.metrics_listen.is_some();
-    let given = flags.clone().or(read.given).or(Given::defaults());
-    let settings = Settings::from(given.clone());
     make(&settings.state)?;
     let manager = Manager::of_environment().context("cannot use the socket NOTIFY_SOCKET")?;
     let (bounds, latest_bounds) = latest::channel(settings.live.bounds);
     let (live, latest_live) = latest::channel(settings.live);
     let shared = Arc::new(Shared::default());
     let _server = serve(&settings.listen, is_asked_for, &shared)?;
-    let metrics = Metrics::new(shared, file(&settings.state), latest_live);
-    let others = vec![
+    let sending = send(&settings, &shared)?;
+    let counts = sending.as_ref().map(|sending| Arc::clone(&sending.counts));
+    let metrics = Metrics::new(shared, file(&settings.state), latest_live).with_export(counts);
+    let mut others = vec![
         Worker::start("the metrics", metrics)?,
         Worker::start("the service manager", Service::new(manager.clone()))?,
     ];
+    let mut _sender = None;
+    if let Some(sending) = sending {
+        others.push(Worker::start("the export by OTLP", sending.told)?);
+        _sender = Some(sending.sender);
+    }
     let reloader = Reloader {
         named,
         flags,
@@ -134,6 +145,33 @@ fn serve(listen: &Listen, is_asked_for: bool, shared: &Arc<Shared>) -> Result<Op
         }
         serving => serving,
     }
+}
+
+/// The export by OTLP.
+struct Sending {
+    told: Otlp,
+    sender: Sender,
+    counts: Arc<Counts>,
+}
+
+/// Starts the export by OTLP, if it is asked for.
+fn send(settings: &Settings, shared: &Arc<Shared>) -> Result<Option<Sending>> {
+    if !settings.otlp.is_on() {
+        return Ok(None);
+    }
+    let counts = Arc::new(Counts::default());
+    let started = subscribers::otlp::start(
+        &settings.otlp,
+        &settings.state,
+        Arc::clone(shared),
+        Arc::clone(&counts),
+    );
+    let (told, sender) = started?;
+    Ok(Some(Sending {
+        told,
+        sender,
+        counts,
+    }))
 }
 
 /// Makes the directory of evidence.

@@ -3,13 +3,20 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    commands::daemon::values::{duration, duration_text, size, size_text},
+    commands::daemon::{
+        otlp,
+        value::{Value, quoted},
+        values::{duration, duration_text, size, size_text},
+    },
     say::output::Output,
     store::keep::Bounds,
-    subscribers::metrics::{
-        Live,
-        listen::Listen,
-        numbers::{Cardinality, MOST},
+    subscribers::{
+        metrics::{
+            Live,
+            listen::Listen,
+            numbers::{Cardinality, MOST},
+        },
+        otlp::settings::Settings as Otlp,
     },
 };
 
@@ -35,6 +42,8 @@ pub struct Given {
     pub metrics_top: Option<usize>,
     /// Namespaces whose containers have names in the metrics.
     pub metrics_owners: Option<usize>,
+    /// Where and how to send by OTLP.
+    pub otlp: otlp::Given,
 }
 
 /// What is in force.
@@ -46,6 +55,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// Where metrics are served.
     pub listen: Listen,
+    /// Where and how to send by OTLP.
+    pub otlp: Otlp,
     /// What may change while it runs: how much evidence is kept, and what is exported.
     pub live: Live,
 }
@@ -66,6 +77,7 @@ impl Given {
             metrics_namespaces: Some(cardinality.namespaces),
             metrics_top: Some(cardinality.top),
             metrics_owners: Some(cardinality.owners),
+            otlp: otlp::Given::defaults(),
         }
     }
 
@@ -81,6 +93,7 @@ impl Given {
             metrics_namespaces: self.metrics_namespaces.or(other.metrics_namespaces),
             metrics_top: self.metrics_top.or(other.metrics_top),
             metrics_owners: self.metrics_owners.or(other.metrics_owners),
+            otlp: self.otlp.or(other.otlp),
         }
     }
 }
@@ -96,6 +109,7 @@ impl From<Given> for Settings {
             output: given.output.unwrap_or(Output::Text),
             state: given.state.unwrap_or_else(|| STATE.into()),
             listen: given.metrics_listen.unwrap_or_default(),
+            otlp: given.otlp.into(),
             live: Live {
                 bounds: Bounds {
                     bytes: given.max_size.unwrap_or(bounds.bytes),
@@ -123,36 +137,6 @@ pub(super) struct Setting {
     pub(super) take: fn(&mut Given, Value<'_>) -> Result<(), String>,
     /// The value that was chosen, as the file has it; none if none was.
     pub(super) written: fn(&Given) -> Option<String>,
-}
-
-/// A value in the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
-    /// In quotes.
-    Text(&'a str),
-    /// A whole number that is not below 0.
-    Number(u64),
-    /// Anything else, by the name of its type.
-    Other(&'static str),
-}
-
-impl<'a> Value<'a> {
-    fn text(self) -> Result<&'a str, String> {
-        match self {
-            Self::Text(text) => Ok(text),
-            Self::Number(_) => Err("give a text in quotes, not a number".to_owned()),
-            Self::Other(kind) => Err(format!("give a text in quotes, not a value of type {kind}")),
-        }
-    }
-
-    fn number(self) -> Result<u64, String> {
-        match self {
-            Self::Number(number) => Ok(number),
-            Self::Text(_) | Self::Other(_) => {
-                Err("give a whole number that is not below 0, without quotes".to_owned())
-            }
-        }
-    }
 }
 
 /// How many series of a kind there are.
@@ -271,8 +255,69 @@ pub(super) const ALL: &[Setting] = &[
         },
         written: |given| given.metrics_owners.map(|most| most.to_string()),
     },
+    of_otlp(
+        "endpoint",
+        |given, value| otlp::take_endpoint(&mut given.otlp, value),
+        |given| otlp::endpoint(&given.otlp),
+    ),
+    of_otlp(
+        "metrics_endpoint",
+        |given, value| otlp::take_metrics(&mut given.otlp, value),
+        |given| otlp::metrics(&given.otlp),
+    ),
+    of_otlp(
+        "logs_endpoint",
+        |given, value| otlp::take_logs(&mut given.otlp, value),
+        |given| otlp::logs(&given.otlp),
+    ),
+    of_otlp(
+        "headers",
+        |given, value| otlp::take_headers(&mut given.otlp, value),
+        |given| otlp::headers(&given.otlp),
+    ),
+    of_otlp(
+        "headers_file",
+        |given, value| otlp::take_headers_file(&mut given.otlp, value),
+        |given| otlp::headers_file(&given.otlp),
+    ),
+    of_otlp(
+        "ca_file",
+        |given, value| otlp::take_ca_file(&mut given.otlp, value),
+        |given| otlp::ca_file(&given.otlp),
+    ),
+    of_otlp(
+        "interval",
+        |given, value| otlp::take_interval(&mut given.otlp, value),
+        |given| otlp::interval(&given.otlp),
+    ),
+    of_otlp(
+        "timeout",
+        |given, value| otlp::take_timeout(&mut given.otlp, value),
+        |given| otlp::timeout(&given.otlp),
+    ),
+    of_otlp(
+        "compression",
+        |given, value| otlp::take_compression(&mut given.otlp, value),
+        |given| otlp::compression(&given.otlp),
+    ),
+    of_otlp(
+        "queue_size",
+        |given, value| otlp::take_queue_size(&mut given.otlp, value),
+        |given| otlp::queue_size(&given.otlp),
+    ),
 ];
 
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
+/// A setting of OTLP.
+const fn of_otlp(
+    key: &'static str,
+    take: fn(&mut Given, Value<'_>) -> Result<(), String>,
+    written: fn(&Given) -> Option<String>,
+) -> Setting {
+    Setting {
+        table: "otlp",
+        key,
+        reloads: false,
+        take,
+        written,
+    }
 }

@@ -6,6 +6,7 @@ use crate::{
     incident::Kind as Incident,
     observe::counts::health::{Faults, Missed, Runs},
     subscribers::metrics::{
+        export::Export,
         family::{
             Family,
             Kind::{Counter, Gauge},
@@ -37,6 +38,7 @@ pub fn families(numbers: &Numbers) -> Vec<Family> {
     families.extend(tables(numbers));
     families.extend(incidents(numbers));
     families.extend(evidence(numbers));
+    families.extend(numbers.export.iter().flat_map(exported));
     families
 }
 
@@ -370,6 +372,67 @@ fn evidence(numbers: &Numbers) -> Vec<Family> {
             "ctdrop_evidence_lost_rows",
             "Rows of evidence that had no room in memory while it could not be written",
             one(evidence.lost_rows),
+        ),
+    ]
+}
+
+/// How the export by OTLP goes.
+fn exported(export: &Export) -> Vec<Family> {
+    let signal = |name: &str, value: Value| Sample::of("signal", name, value);
+    let cause = |name: &str, records: u64| Sample::of("cause", name, records);
+    let last = [
+        ("metrics", export.metrics.last_success),
+        ("logs", export.logs.last_success),
+    ];
+    let last = last.into_iter();
+    vec![
+        gauge(
+            "ctdrop_otlp_queued_records",
+            "Records of incidents that wait to be sent by OTLP",
+            one(export.queued),
+        ),
+        gauge(
+            "ctdrop_otlp_queue_size_bytes",
+            "Room that the queue takes on the disk",
+            one(export.queue_bytes),
+        ),
+        gauge(
+            "ctdrop_otlp_queue_size_limit_bytes",
+            "The most that it may take",
+            one(export.queue_limit),
+        ),
+        counter(
+            "ctdrop_otlp_sent_records",
+            "Records of incidents that a receiver has taken",
+            one(export.sent),
+        ),
+        counter(
+            "ctdrop_otlp_dropped_records",
+            "Records of incidents that no receiver gets, by cause",
+            vec![
+                cause("queue_full", export.dropped.queue_full),
+                cause("refused", export.dropped.refused),
+                cause("unwritable", export.dropped.unwritable),
+            ],
+        ),
+        counter(
+            "ctdrop_otlp_dropped_points",
+            "Points of metrics that no receiver gets and no later one makes up for",
+            one(export.dropped_points),
+        ),
+        counter(
+            "ctdrop_otlp_failed_requests",
+            "Requests that a receiver has not taken, by signal",
+            vec![
+                signal("metrics", export.metrics.failed.into()),
+                signal("logs", export.logs.failed.into()),
+            ],
+        ),
+        gauge(
+            "ctdrop_otlp_last_success_timestamp_seconds",
+            "When a receiver has last taken a request, since 1970",
+            last.filter_map(|(name, at)| Some(signal(name, at?.into())))
+                .collect(),
         ),
     ]
 }

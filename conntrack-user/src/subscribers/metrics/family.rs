@@ -107,6 +107,15 @@ impl Family {
         }
     }
 
+    /// The unit as UCUM writes it, if it is one that OpenMetrics knows; else empty.
+    pub fn ucum(&self) -> &'static str {
+        match self.unit() {
+            Some((_, Unit::Bytes)) => "By",
+            Some((_, Unit::Seconds)) => "s",
+            _ => "",
+        }
+    }
+
     /// The unit at the end of its name, if it is one that OpenMetrics knows.
     fn unit(&self) -> Option<(&'static str, Unit)> {
         let units = [("_bytes", Unit::Bytes), ("_seconds", Unit::Seconds)];

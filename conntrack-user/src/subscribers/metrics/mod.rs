@@ -5,6 +5,7 @@
 //! ([`catalogue`], [`family`]) once for all that read it.
 
 pub mod catalogue;
+pub mod export;
 pub mod family;
 #[cfg(test)]
 mod hostile;
@@ -33,6 +34,7 @@ use crate::{
         Subscriber,
         filling::Follower,
         metrics::{
+            export::Counts,
             numbers::{Cardinality, Numbers, Phase},
             shared::Shared,
         },
@@ -57,6 +59,8 @@ pub struct Metrics {
     /// The file of evidence.
     file: PathBuf,
     live: watch::Receiver<Live>,
+    /// How the export by OTLP goes, if there is one.
+    export: Option<Arc<Counts>>,
 }
 
 impl Metrics {
@@ -68,6 +72,16 @@ impl Metrics {
             shared,
             file,
             live,
+            export: None,
+        }
+    }
+
+    /// Has how the export by OTLP goes among it.
+    #[must_use]
+    pub fn with_export(self, counts: Option<Arc<Counts>>) -> Self {
+        Self {
+            export: counts,
+            ..self
         }
     }
 
@@ -75,6 +89,7 @@ impl Metrics {
         let live = *self.live.borrow();
         self.numbers.evidence.limit = Some(live.bounds.bytes);
         self.numbers.evidence.bytes = size(&self.file);
+        self.numbers.export = self.export.as_ref().map(|counts| counts.now());
         self.shared.put(&self.numbers);
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     subscribers::{
         filling::Filling,
         metrics::{
+            export::Export,
             family::{Labels, label},
             owners::owners,
         },
@@ -146,6 +147,8 @@ pub struct Numbers {
     pub error_bound: u64,
     /// What was recorded.
     pub evidence: Evidence,
+    /// How the export by OTLP goes, if there is one.
+    pub export: Option<Export>,
     /// Fixes that `--fix` made.
     pub fixes: u64,
     /// The flows with the most refused packets of the last interval that had any.

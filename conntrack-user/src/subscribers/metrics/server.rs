@@ -24,7 +24,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -34,9 +33,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{
-    say::journal::{self, Level},
-    subscribers::metrics::{listen::Listener, shared::Shared},
+use crate::subscribers::{
+    capabilities::renounce,
+    metrics::{listen::Listener, shared::Shared},
 };
 
 /// Connections that are open at a time.
@@ -96,7 +95,7 @@ impl Server {
         let thread = thread::Builder::new().name("metrics-http".to_owned());
         let thread = thread
             .spawn(move || {
-                renounce();
+                renounce("serves metrics");
                 runtime.block_on(async move {
                     tokio::select! {
                         () = accepting.serve(shared) => {}
@@ -110,20 +109,6 @@ impl Server {
             thread: Some(thread),
             socket,
         })
-    }
-}
-
-/// Gives up the capabilities of this thread. Strangers talk to it, and it needs none; the
-/// threads that observe need theirs for every new network namespace and load of the module.
-fn renounce() {
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    if let Err(error) = set_capabilities(None, none) {
-        let what = "the thread that serves metrics cannot give up its capabilities";
-        journal::complain(Level::Warning, format!("{what}: {error}"));
     }
 }
 

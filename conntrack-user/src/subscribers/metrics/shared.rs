@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::subscribers::metrics::{
     catalogue,
-    family::openmetrics,
+    family::{Family, openmetrics},
     numbers::{Numbers, Phase},
 };
 
@@ -45,11 +45,16 @@ impl Default for Shared {
 
 impl Shared {
     /// Leaves new numbers.
-    pub(super) fn put(&self, numbers: &Numbers) {
+    pub(in crate::subscribers) fn put(&self, numbers: &Numbers) {
         let mut latest = self.latest();
         latest.numbers.clone_from(numbers);
         latest.text = None;
         latest.at = Instant::now();
+    }
+
+    /// The metrics, for another form of them.
+    pub(in crate::subscribers) fn families(&self) -> Vec<Family> {
+        catalogue::families(&self.latest().numbers)
     }
 
     /// The metrics as OpenMetrics.

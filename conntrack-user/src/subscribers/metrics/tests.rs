@@ -23,6 +23,7 @@ use crate::{
         metrics::{
             Live, Metrics,
             catalogue::families,
+            export::Export,
             family::{Family, Kind as Metric},
             listen::{Listen, Listener},
             numbers::{Cardinality, Named, Numbers, Phase, TopFlow},
@@ -137,6 +138,7 @@ fn incidents_are_open_until_they_are_closed() {
                 kind,
                 ..judge(&Evidence::default(), None)
             },
+            closed_by: None,
         })
     };
     let mut numbers = observing();
@@ -204,6 +206,9 @@ fn whole() -> Numbers {
         ..observing()
     };
     numbers.evidence.bytes = Some(1);
+    let mut export = Export::default();
+    export.logs.last_success = Some(1.0);
+    numbers.export = Some(export);
     numbers.evidence.limit = Some(2);
     numbers.record(&What::Predicted(Survival {
         boot: Some(1),

@@ -195,7 +195,9 @@ impl Cases {
         };
         row.closed = Some((at, by));
         self.changed.insert(id, row);
-        Some(What::Closed(told(id, case)))
+        let mut told = told(id, case);
+        told.closed_by = Some(by);
+        Some(What::Closed(told))
     }
 }
 
@@ -210,6 +212,7 @@ fn told(id: i64, case: &Case) -> Box<Told> {
         id,
         refused: case.evidence.refused_in_all(),
         incident: case.incident.clone(),
+        closed_by: None,
     })
 }
 

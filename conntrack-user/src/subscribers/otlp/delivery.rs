@@ -1,0 +1,431 @@
+//! Delivers what waits: records of incidents one after the other, metrics at intervals.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use hyper::Uri;
+use opentelemetry_proto::tonic::{
+    collector::{logs::v1::ExportLogsServiceResponse, metrics::v1::ExportMetricsServiceResponse},
+    resource::v1::Resource,
+};
+use prost::Message as _;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use crate::{
+    say::journal::{self, Level},
+    subscribers::{
+        metrics::{export::Counts, shared::Shared},
+        otlp::{
+            answer::{Answer, Backoff, Verdict, judge, repeated},
+            points::{self, Span},
+            post::Transport,
+            queue::{Batch, Earlier, Queue},
+            records,
+        },
+    },
+};
+
+/// Records of a request.
+const RECORDS: usize = 64;
+
+/// Bytes of the records of a request.
+const BYTES: usize = 512 << 10;
+
+/// How long the last requests may take when ctdrop ends.
+const LAST: Duration = Duration::from_secs(5);
+
+/// How often the same trouble is said.
+const SAID_AGAIN: Duration = Duration::from_hours(1);
+
+/// The queue, and who is woken when it has more.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    queue: Mutex<Queue>,
+    pub(super) more: Notify,
+}
+
+impl Waiting {
+    pub(super) fn new(queue: Queue) -> Self {
+        Self {
+            queue: Mutex::new(queue),
+            more: Notify::new(),
+        }
+    }
+
+    /// The queue. Nothing is sent while somebody holds it.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is delivered, where, and by whom.
+pub(super) struct Delivery<T> {
+    pub(super) transport: T,
+    pub(super) metrics_to: Option<Uri>,
+    pub(super) logs_to: Option<Uri>,
+    pub(super) interval: Duration,
+    pub(super) waiting: Arc<Waiting>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) counts: Arc<Counts>,
+    pub(super) resource: Resource,
+    /// This start of ctdrop.
+    pub(super) run: String,
+    /// When it was, in nanoseconds since 1970.
+    pub(super) start: u64,
+    /// The clock of the host.
+    pub(super) now: fn() -> SystemTime,
+    /// A number from 0 to 1.
+    pub(super) random: fn() -> f64,
+}
+
+/// The two kinds of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Metrics,
+    Logs,
+}
+
+impl<T: Transport> Delivery<T> {
+    /// Delivers until it is ended, and then what can be within seconds.
+    pub(super) async fn run(&self, end: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.deliver_records() => {}
+            () = self.deliver_metrics() => {}
+            () = end => {}
+        }
+        // What is not delivered by then waits on the disk for the next start.
+        if timeout(LAST, self.deliver_last()).await.is_err() {
+            self.keep_metrics();
+        }
+    }
+
+    async fn deliver_last(&self) {
+        if let Some(to) = &self.metrics_to
+            && !matches!(self.send_metrics(to).await, Verdict::Taken)
+        {
+            self.keep_metrics();
+        }
+        let Some(to) = &self.logs_to else {
+            return;
+        };
+        while !self.waiting.queue().is_empty() {
+            if !matches!(self.send_records(to, RECORDS).await, Verdict::Taken) {
+                return;
+            }
+        }
+    }
+
+    async fn deliver_records(&self) {
+        let Some(to) = &self.logs_to else {
+            return std::future::pending().await;
+        };
+        let (mut backoff, mut most) = (Backoff::default(), RECORDS);
+        let mut trouble = Trouble::of(Signal::Logs);
+        loop {
+            if self.waiting.queue().is_empty() {
+                self.waiting.more.notified().await;
+                continue;
+            }
+            let pause = match self.send_records(to, most).await {
+                Verdict::Taken => {
+                    trouble.is_over(to);
+                    backoff.succeed();
+                    most = (most * 2).min(RECORDS);
+                    continue;
+                }
+                Verdict::Again { after, why } => {
+                    trouble.say(to, &why);
+                    backoff.fail(after, (self.random)())
+                }
+                Verdict::Refused { why } => {
+                    // The one that it does not want is found one by one; the others are sent.
+                    most = 1;
+                    trouble.say(to, &why);
+                    backoff.fail(None, (self.random)())
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// Sends the oldest records. They are removed if they were taken, and dropped if a single
+    /// one is refused.
+    async fn send_records(&self, to: &Uri, most: usize) -> Verdict {
+        let batch = self.waiting.queue().next(most, BYTES);
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return unusable(&error),
+        };
+        let request = records::request(&batch.records, &self.resource);
+        let (verdict, answer) = self.send(Signal::Logs, to, request.encode_to_vec()).await;
+        let sent = batch.records.len() as u64;
+        match &verdict {
+            Verdict::Taken => {
+                let refused = refused_records(answer.as_ref(), to).min(sent);
+                self.counts.change(|export| {
+                    export.sent += sent - refused;
+                    export.dropped.refused += refused;
+                });
+                self.remove(&batch)
+            }
+            Verdict::Refused { why } if sent == 1 => {
+                self.counts.change(|export| export.dropped.refused += 1);
+                let what = format!(
+                    "a record of an incident is dropped because {to} refuses it: {why}. ctdrop \
+                     incidents has it"
+                );
+                journal::complain(Level::Error, what);
+                match self.remove(&batch) {
+                    Verdict::Taken => verdict,
+                    unusable => unusable,
+                }
+            }
+            _ => {
+                self.waiting.queue().put_back();
+                verdict
+            }
+        }
+    }
+
+    fn remove(&self, batch: &Batch) -> Verdict {
+        let removed = self.waiting.queue().remove(batch);
+        removed.map_or_else(|error| unusable(&error), |()| Verdict::Taken)
+    }
+
+    async fn deliver_metrics(&self) {
+        let Some(to) = &self.metrics_to else {
+            return std::future::pending().await;
+        };
+        let mut backoff = Backoff::default();
+        let mut trouble = Trouble::of(Signal::Metrics);
+        // A fleet that was started at once does not send at once.
+        let mut next = Instant::now() + self.interval.mul_f64((self.random)());
+        loop {
+            sleep_until(next).await;
+            let began = Instant::now();
+            let pause = match self.send_all_metrics(to).await {
+                Verdict::Taken => {
+                    trouble.is_over(to);
+                    backoff.succeed();
+                    next = (next + self.interval).max(began);
+                    continue;
+                }
+                Verdict::Again { after, why } => {
+                    trouble.say(to, &why);
+                    backoff.fail(after, (self.random)())
+                }
+                Verdict::Refused { why } => {
+                    trouble.say(to, &why);
+                    backoff.fail(None, (self.random)())
+                }
+            };
+            self.keep_metrics();
+            next = began + pause.max(self.interval.min(Duration::from_secs(10)));
+        }
+    }
+
+    /// Sends the last metrics of earlier runs, then those of now.
+    async fn send_all_metrics(&self, to: &Uri) -> Verdict {
+        loop {
+            let earlier = self.waiting.queue().earlier_metrics(&self.run);
+            let earlier = match earlier {
+                Ok(Some(earlier)) => earlier,
+                Ok(None) => return self.send_metrics(to).await,
+                Err(error) => return unusable(&error),
+            };
+            let (verdict, answer) = self.send(Signal::Metrics, to, earlier.body.clone()).await;
+            let dropped = match &verdict {
+                Verdict::Taken => refused_points(answer.as_ref(), to).min(earlier.points),
+                Verdict::Refused { .. } => earlier.points,
+                Verdict::Again { .. } => return verdict,
+            };
+            self.counts
+                .change(|export| export.dropped_points += dropped);
+            if let Err(error) = self.waiting.queue().forget_metrics(&earlier.run) {
+                return unusable(&error);
+            }
+        }
+    }
+
+    /// Sends the metrics of now. Those that are refused are sent again with their next values.
+    async fn send_metrics(&self, to: &Uri) -> Verdict {
+        let (request, points) = self.metrics();
+        let (verdict, answer) = self.send(Signal::Metrics, to, request).await;
+        if verdict == Verdict::Taken {
+            let refused = refused_points(answer.as_ref(), to).min(points);
+            self.counts
+                .change(|export| export.dropped_points += refused);
+            if let Err(error) = self.waiting.queue().forget_metrics(&self.run) {
+                return unusable(&error);
+            }
+        }
+        verdict
+    }
+
+    fn metrics(&self) -> (Vec<u8>, u64) {
+        let span = Span {
+            start: self.start,
+            now: nanoseconds((self.now)()),
+        };
+        let families = self.shared.families();
+        let (request, points) = points::request(&families, &self.resource, span);
+        (request.encode_to_vec(), points)
+    }
+
+    /// Keeps the metrics of now on the disk, in case that this run ends before they can be
+    /// sent.
+    fn keep_metrics(&self) {
+        let (body, points) = self.metrics();
+        let earlier = Earlier {
+            run: self.run.clone(),
+            points,
+            body,
+        };
+        let at = i64::try_from(nanoseconds((self.now)()) / 1_000_000).unwrap_or(i64::MAX);
+        match self.waiting.queue().keep_metrics(&earlier, at) {
+            Ok(lost) => self.counts.change(|export| export.dropped_points += lost),
+            Err(error) => {
+                journal::complain(
+                    Level::Warning,
+                    format!("the metrics are not kept: {error:#}"),
+                );
+            }
+        }
+    }
+
+    async fn send(&self, signal: Signal, to: &Uri, body: Vec<u8>) -> (Verdict, Option<Answer>) {
+        let answered = self.transport.post(to, Bytes::from(body)).await;
+        let now = (self.now)();
+        let (verdict, answer) = match answered {
+            Ok(answer) => (judge(&answer, now), Some(answer)),
+            Err(error) => {
+                let why = format!("{error:#}");
+                (Verdict::Again { after: None, why }, None)
+            }
+        };
+        self.counts.change(|export| {
+            let requests = match signal {
+                Signal::Metrics => &mut export.metrics,
+                Signal::Logs => &mut export.logs,
+            };
+            if verdict == Verdict::Taken {
+                let since = now.duration_since(SystemTime::UNIX_EPOCH);
+                requests.last_success = since.ok().map(|since| since.as_secs_f64());
+            } else {
+                requests.failed += 1;
+            }
+        });
+        (verdict, answer)
+    }
+}
+
+/// The queue cannot be used.
+fn unusable(error: &anyhow::Error) -> Verdict {
+    Verdict::Again {
+        after: None,
+        why: format!("the queue cannot be used: {error:#}"),
+    }
+}
+
+/// A moment in nanoseconds since 1970.
+pub(super) fn nanoseconds(at: SystemTime) -> u64 {
+    let since = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Records that a receiver has not taken, of a request that it has.
+fn refused_records(answer: Option<&Answer>, from: &Uri) -> u64 {
+    let said: Option<ExportLogsServiceResponse> = decoded(answer);
+    let partial = said.and_then(|said| said.partial_success);
+    partial.map_or(0, |partial| {
+        let refused = partial.rejected_log_records;
+        partly(
+            refused,
+            "records of incidents",
+            &partial.error_message,
+            from,
+        )
+    })
+}
+
+/// Points that a receiver has not taken, of a request that it has.
+fn refused_points(answer: Option<&Answer>, from: &Uri) -> u64 {
+    let said: Option<ExportMetricsServiceResponse> = decoded(answer);
+    let partial = said.and_then(|said| said.partial_success);
+    partial.map_or(0, |partial| {
+        let refused = partial.rejected_data_points;
+        partly(refused, "points of metrics", &partial.error_message, from)
+    })
+}
+
+/// What a receiver says more of a request that it has taken. It may say nothing.
+fn decoded<M: prost::Message + Default>(answer: Option<&Answer>) -> Option<M> {
+    let answer = answer?;
+    let kind = answer.content_type.as_deref()?;
+    let is_protobuf = kind.starts_with("application/x-protobuf");
+    let body = answer.body.clone().filter(|_| is_protobuf)?;
+    M::decode(body).ok()
+}
+
+fn partly(refused: i64, what: &str, message: &str, from: &Uri) -> u64 {
+    let refused = u64::try_from(refused).unwrap_or(0);
+    if refused > 0 || !message.is_empty() {
+        let message = repeated(message);
+        let what = format!("{from} does not take {refused} {what}: {message}");
+        journal::complain(Level::Warning, what);
+    }
+    refused
+}
+
+/// Trouble with a receiver: it is said once, and again when it lasts.
+struct Trouble {
+    signal: Signal,
+    since: Option<Instant>,
+    said: Option<(String, Instant)>,
+}
+
+impl Trouble {
+    const fn of(signal: Signal) -> Self {
+        Self {
+            signal,
+            since: None,
+            said: None,
+        }
+    }
+
+    const fn what(&self) -> &'static str {
+        match self.signal {
+            Signal::Metrics => "metrics cannot be sent",
+            Signal::Logs => "records of incidents cannot be sent and wait",
+        }
+    }
+
+    fn say(&mut self, to: &Uri, why: &str) {
+        let now = Instant::now();
+        self.since.get_or_insert(now);
+        let was_said = self.said.as_ref();
+        if was_said.is_some_and(|(said, at)| said == why && now - *at < SAID_AGAIN) {
+            return;
+        }
+        let what = format!("{} to {to}: {why}. It is tried again", self.what());
+        journal::complain(Level::Warning, what);
+        self.said = Some((why.to_owned(), now));
+    }
+
+    fn is_over(&mut self, to: &Uri) {
+        self.said = None;
+        if let Some(since) = self.since.take() {
+            let seconds = since.elapsed().as_secs();
+            let what = format!("{to} takes what is sent again, after {seconds} s");
+            journal::complain(Level::Info, what);
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Records that wait to be sent: a database of their own in the state directory, which
+//! survives a restart and a kill, and never takes more room than it may.
+//!
+//! What is told of an incident and that it is told are one transaction. While nothing can be
+//! written, records wait in memory, as many as have room there.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result};
+use rusqlite::{Connection, OptionalExtension as _, Result as SqlResult, Transaction, params};
+
+use crate::{
+    say::journal::{self, Level},
+    subscribers::metrics::export::Counts,
+};
+
+/// The file in the state directory.
+pub(super) const FILE: &str = "otlp.db";
+
+/// Bytes of a page of the database.
+const PAGE: u64 = 4096;
+
+/// Records in memory while nothing can be written.
+const IN_MEMORY: usize = 256;
+
+/// Records that make room at a time.
+const AT_A_TIME: u32 = 16;
+
+/// Earlier runs whose last metrics are kept.
+const RUNS: u32 = 8;
+
+const SCHEMA: &str = "
+    PRAGMA user_version = 1;
+    CREATE TABLE IF NOT EXISTS records (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS open_incidents (
+        incident INTEGER PRIMARY KEY, uid TEXT NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS metrics (
+        run TEXT PRIMARY KEY, at INTEGER NOT NULL, points INTEGER NOT NULL, body BLOB NOT NULL);";
+
+/// A record on its way into the queue.
+#[derive(Clone, Debug)]
+pub(super) struct Put {
+    /// The record.
+    pub(super) body: Vec<u8>,
+    /// The incident that it is about.
+    pub(super) incident: i64,
+    /// What all records of the incident share; none if this is the last of them.
+    pub(super) open: Option<String>,
+}
+
+/// An incident of which no end was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfinished {
+    pub(super) incident: i64,
+    pub(super) uid: String,
+    /// The last record of it.
+    pub(super) body: Vec<u8>,
+}
+
+/// Records that are being sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Batch {
+    /// The first and last number in the database; none of those that are only in memory.
+    ids: Option<(i64, i64)>,
+    pub(super) records: Vec<Vec<u8>>,
+}
+
+/// Metrics of an earlier run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Earlier {
+    pub(super) run: String,
+    pub(super) points: u64,
+    pub(super) body: Vec<u8>,
+}
+
+/// The queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    path: PathBuf,
+    /// The most bytes that it may take.
+    bound: u64,
+    connection: Option<Connection>,
+    /// Records in the database.
+    rows: u64,
+    memory: VecDeque<Put>,
+    /// The last one that is being sent; none of these makes room.
+    in_flight: i64,
+    /// The same of those in memory: how many.
+    memory_in_flight: usize,
+    counts: Arc<Counts>,
+    /// Whether it was said that nothing can be written.
+    has_complained: bool,
+}
+
+impl Queue {
+    /// Opens the queue in this directory, or makes it. One that is damaged is set aside.
+    pub(super) fn open(directory: &Path, bound: u64, counts: Arc<Counts>) -> Result<Self> {
+        let path = directory.join(FILE);
+        let connection = match connect(&path, bound) {
+            Err(error) if is_damage(&error) => {
+                set_aside(&path)?;
+                connect(&path, bound)
+            }
+            connected => connected,
+        };
+        let connection = connection.with_context(|| {
+            format!(
+                "cannot open {}, the queue of OTLP: another ctdrop daemon may use it, or it is to be \
+                 removed",
+                path.display()
+            )
+        })?;
+        let sql = "SELECT count(*) FROM records";
+        let rows = connection.query_row(sql, [], |row| row.get(0))?;
+        let queue = Self {
+            path,
+            bound,
+            rows,
+            connection: Some(connection),
+            memory: VecDeque::new(),
+            in_flight: 0,
+            memory_in_flight: 0,
+            counts,
+            has_complained: false,
+        };
+        queue.count();
+        Ok(queue)
+    }
+
+    /// Adds a record. The oldest make room.
+    pub(super) fn put(&mut self, put: Put) {
+        self.memory.push_back(put);
+        self.write();
+        if self.memory.len() > IN_MEMORY {
+            self.memory.remove(self.memory_in_flight);
+            self.counts.change(|export| export.dropped.unwritable += 1);
+        }
+        self.count();
+    }
+
+    /// Writes what is in memory.
+    fn write(&mut self) {
+        // What is being sent would be sent twice.
+        if self.memory_in_flight > 0 {
+            return;
+        }
+        while let Some(put) = self.memory.front() {
+            match self.insert(put) {
+                Ok(dropped) => {
+                    self.memory.pop_front();
+                    self.rows += 1;
+                    self.dropped(dropped);
+                    self.has_complained = false;
+                }
+                Err(error) => {
+                    if !self.has_complained {
+                        let path = self.path.display();
+                        let what = format!(
+                            "cannot write {path}: {error}. Records for OTLP wait in memory, \
+                             {IN_MEMORY} at most"
+                        );
+                        journal::complain(Level::Error, what);
+                        self.has_complained = true;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn dropped(&mut self, records: u64) {
+        self.rows = self.rows.saturating_sub(records);
+        if records > 0 {
+            let all = self.counts.now().dropped.queue_full + records;
+            self.counts.change(|export| export.dropped.queue_full = all);
+            let what = format!(
+                "the queue of OTLP is full (otlp.queue_size): the {records} oldest records of \
+                 incidents were dropped, {all} since the start. ctdrop incidents has them"
+            );
+            journal::complain(Level::Error, what);
+        }
+    }
+
+    /// Writes a record, and says how many others it needed the room of.
+    fn insert(&self, put: &Put) -> SqlResult<u64> {
+        let Some(connection) = &self.connection else {
+            return Err(rusqlite::Error::InvalidQuery);
+        };
+        let transaction = connection.unchecked_transaction()?;
+        let dropped = self.make_room(&transaction, put.body.len())?;
+        transaction.execute("INSERT INTO records (body) VALUES (?1)", [&put.body])?;
+        if let Some(uid) = &put.open {
+            transaction.execute(
+                "INSERT OR REPLACE INTO open_incidents VALUES (?1, ?2, ?3)",
+                params![put.incident, uid, put.body],
+            )?;
+        } else {
+            transaction.execute(
+                "DELETE FROM open_incidents WHERE incident = ?1",
+                [put.incident],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(dropped)
+    }
+
+    fn make_room(&self, transaction: &Transaction<'_>, bytes: usize) -> SqlResult<u64> {
+        // Two copies of it, and the pages above them.
+        let need = 2 * (bytes as u64 / PAGE + 1) + 4;
+        let budget = pages(self.bound).saturating_sub(8);
+        let mut dropped = 0;
+        while used(transaction)? + need > budget {
+            let sql = "DELETE FROM records WHERE id IN
+                (SELECT id FROM records WHERE id > ?1 ORDER BY id LIMIT ?2)";
+            let now = transaction.execute(sql, params![self.in_flight, AT_A_TIME])?;
+            if now == 0 {
+                break;
+            }
+            dropped += now as u64;
+        }
+        Ok(dropped)
+    }
+
+    /// The oldest records: so many, and of so many bytes together, but at least one.
+    pub(super) fn next(&mut self, most: usize, bytes: usize) -> Result<Batch> {
+        self.put_back();
+        self.write();
+        let mut batch = Batch::default();
+        let mut size = 0;
+        if let Some(connection) = &self.connection {
+            let sql = "SELECT id, body FROM records ORDER BY id LIMIT ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([most])?;
+            while let Some(row) = rows.next()? {
+                let (id, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                size += body.len();
+                if size > bytes && batch.ids.is_some() {
+                    break;
+                }
+                batch.ids = Some((batch.ids.map_or(id, |(first, _)| first), id));
+                batch.records.push(body);
+            }
+        }
+        if let Some((_, last)) = batch.ids {
+            self.in_flight = last;
+        } else {
+            let first = self.memory.iter().take(most);
+            batch.records = first.map(|put| put.body.clone()).collect();
+            self.memory_in_flight = batch.records.len();
+        }
+        Ok(batch)
+    }
+
+    /// These need not be sent any more.
+    pub(super) fn remove(&mut self, batch: &Batch) -> Result<()> {
+        if let (Some((first, last)), Some(connection)) = (batch.ids, &self.connection) {
+            let removed = connection.execute(
+                "DELETE FROM records WHERE id BETWEEN ?1 AND ?2",
+                [first, last],
+            )?;
+            self.rows = self.rows.saturating_sub(removed as u64);
+        }
+        self.memory.drain(..self.memory_in_flight);
+        self.put_back();
+        self.count();
+        Ok(())
+    }
+
+    /// What was being sent is to be sent again.
+    pub(super) const fn put_back(&mut self) {
+        self.in_flight = 0;
+        self.memory_in_flight = 0;
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.now().queued == 0
+    }
+
+    /// The incidents whose end was not told.
+    pub(super) fn unfinished(&self) -> Result<Vec<Unfinished>> {
+        let Some(connection) = &self.connection else {
+            return Ok(Vec::new());
+        };
+        let sql = "SELECT incident, uid, body FROM open_incidents ORDER BY incident";
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(Unfinished {
+                incident: row.get(0)?,
+                uid: row.get(1)?,
+                body: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<SqlResult<_>>()?)
+    }
+
+    /// Keeps the latest metrics of a run, instead of those before. Says how many points of
+    /// earlier runs had to make room.
+    pub(super) fn keep_metrics(&mut self, earlier: &Earlier, at: i64) -> Result<u64> {
+        let Some(connection) = &self.connection else {
+            return Ok(0);
+        };
+        let transaction = connection.unchecked_transaction()?;
+        let dropped = self.make_room(&transaction, earlier.body.len())?;
+        transaction.execute(
+            "INSERT OR REPLACE INTO metrics VALUES (?1, ?2, ?3, ?4)",
+            params![earlier.run, at, earlier.points, earlier.body],
+        )?;
+        let others = "run NOT IN (SELECT run FROM metrics ORDER BY at DESC LIMIT ?1)";
+        let sql = format!("SELECT coalesce(sum(points), 0) FROM metrics WHERE {others}");
+        let lost: u64 = transaction.query_row(&sql, [RUNS], |row| row.get(0))?;
+        transaction.execute(&format!("DELETE FROM metrics WHERE {others}"), [RUNS])?;
+        transaction.commit()?;
+        self.dropped(dropped);
+        self.count();
+        Ok(lost)
+    }
+
+    /// The oldest metrics that were kept of another run than this.
+    pub(super) fn earlier_metrics(&self, run: &str) -> Result<Option<Earlier>> {
+        let Some(connection) = &self.connection else {
+            return Ok(None);
+        };
+        let sql = "SELECT run, points, body FROM metrics WHERE run <> ?1 ORDER BY at LIMIT 1";
+        let found = connection.query_row(sql, [run], |row| {
+            Ok(Earlier {
+                run: row.get(0)?,
+                points: row.get(1)?,
+                body: row.get(2)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// The metrics of a run need not be kept any more.
+    pub(super) fn forget_metrics(&mut self, run: &str) -> Result<()> {
+        if let Some(connection) = &self.connection {
+            connection.execute("DELETE FROM metrics WHERE run = ?1", [run])?;
+        }
+        self.count();
+        Ok(())
+    }
+
+    /// Leaves how much waits for the metrics.
+    fn count(&self) {
+        let bytes = size(&self.path);
+        self.counts.change(|export| {
+            export.queued = self.rows + self.memory.len() as u64;
+            export.queue_bytes = bytes;
+            export.queue_limit = self.bound;
+        });
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.put_back();
+        self.write();
+        if !self.memory.is_empty() {
+            let what = format!(
+                "{} records for OTLP are lost: {} cannot be written. ctdrop incidents has them",
+                self.memory.len(),
+                self.path.display()
+            );
+            journal::complain(Level::Error, what);
+        }
+    }
+}
+
+/// Bytes of the database and its log of changes.
+fn size(path: &Path) -> u64 {
+    let log = beside(path, "-wal");
+    let length = |path: &Path| fs::metadata(path).map_or(0, |there| there.len());
+    length(path) + length(&log)
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Pages of the database; the rest of the room is for its log of changes.
+const fn pages(bound: u64) -> u64 {
+    bound / 4 * 3 / PAGE
+}
+
+/// Pages in use.
+fn used(connection: &Connection) -> SqlResult<u64> {
+    let pragma = |name: &str| {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0))
+    };
+    Ok(pragma("page_count")?.saturating_sub(pragma("freelist_count")?))
+}
+
+fn connect(path: &Path, bound: u64) -> SqlResult<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "page_size", PAGE)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    // What was told is on the disk, and what was taken is not sent again.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let log = bound / 16;
+    let each = [
+        ("wal_autocheckpoint", (log / PAGE).max(1)),
+        ("journal_size_limit", log),
+        ("max_page_count", pages(bound)),
+    ];
+    for (name, value) in each {
+        connection.query_row(&format!("PRAGMA {name} = {value}"), [], |_| Ok(()))?;
+    }
+    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if said != "ok" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(said)));
+    }
+    connection.execute_batch(SCHEMA)?;
+    Ok(connection)
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase)
+    )
+}
+
+/// Renames a damaged queue, and removes what belongs to it.
+fn set_aside(path: &Path) -> Result<()> {
+    let aside = beside(path, ".damaged");
+    fs::rename(path, &aside).with_context(|| format!("cannot rename {}", path.display()))?;
+    for end in ["-wal", "-shm"] {
+        // It need not be there.
+        let _ = fs::remove_file(beside(path, end));
+    }
+    let what = format!(
+        "{} is damaged: ctdrop renamed it to {}; records in it are not sent. ctdrop incidents has \
+         them",
+        path.display(),
+        aside.display()
+    );
+    journal::complain(Level::Error, what);
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Who is trusted.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context as _, Result, ensure};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use tokio_rustls::TlsConnector;
+
+/// What makes TLS of a connection: by the certificates of this file, or those that the host
+/// trusts.
+///
+/// # Errors
+///
+/// There are none.
+pub(super) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = ca_file {
+        let shown = path.display();
+        let cannot = || format!("cannot read certificates from {shown} (otlp.ca_file)");
+        for certificate in CertificateDer::pem_file_iter(path).with_context(cannot)? {
+            let certificate = certificate.with_context(cannot)?;
+            roots.add(certificate).with_context(cannot)?;
+        }
+        ensure!(
+            !roots.is_empty(),
+            "{shown} (otlp.ca_file) has no certificate: give a file in the PEM form"
+        );
+    } else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        ensure!(
+            !roots.is_empty(),
+            "this host trusts no certificates: install ca-certificates, or set otlp.ca_file"
+        );
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context("cannot use TLS")?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
