@@ -296,7 +296,7 @@ fn undo_does_not_take_fixes_that_it_cannot_read_for_none() {
     let mode = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    let fixes = tree.path().join("var/lib/ctdrop/fixes");
+    let fixes = tree.path().join("var/lib/ctdrop-fixes");
     let fix = fixes.join("2026-01-02T030405-000000Z");
     std::fs::create_dir_all(&fix).unwrap();
     std::fs::write(fix.join("manifest.json"), "{}").unwrap();

@@ -9,7 +9,7 @@ use std::{
     ptr,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 /// A copy of a program that everybody may run, whoever owns the original.
@@ -43,6 +43,9 @@ impl Public {
     }
 }
 
+/// The unit of the service.
+const UNIT: &str = include_str!("../../packaging/systemd/ctdrop.service");
+
 /// What is taken from a program.
 #[derive(Clone, Copy, Debug)]
 pub enum Confinement {
@@ -50,6 +53,9 @@ pub enum Confinement {
     Nobody,
     /// It is root without these capabilities.
     Without(&'static [Capability]),
+    /// It is nobody who has these capabilities, a bit for each, and a network namespace of
+    /// its own: what the unit of the service makes of it ([`capabilities_of_unit`]).
+    Unit(u64),
     /// It is root of a user namespace of its own, and nobody outside.
     UserNamespace,
     /// `bpf(2)` answers that it is not permitted, as in a container.
@@ -63,11 +69,62 @@ pub enum Confinement {
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "capabilities(7) says what each is")]
 pub enum Capability {
+    DacReadSearch = 2,
+    NetAdmin = 12,
     SysPtrace = 19,
     SysAdmin = 21,
     Syslog = 34,
     Perfmon = 38,
     Bpf = 39,
+}
+
+impl Capability {
+    /// All that are known here.
+    const ALL: [Self; 7] = [
+        Self::DacReadSearch,
+        Self::NetAdmin,
+        Self::SysPtrace,
+        Self::SysAdmin,
+        Self::Syslog,
+        Self::Perfmon,
+        Self::Bpf,
+    ];
+
+    /// As units have it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::DacReadSearch => "CAP_DAC_READ_SEARCH",
+            Self::NetAdmin => "CAP_NET_ADMIN",
+            Self::SysPtrace => "CAP_SYS_PTRACE",
+            Self::SysAdmin => "CAP_SYS_ADMIN",
+            Self::Syslog => "CAP_SYSLOG",
+            Self::Perfmon => "CAP_PERFMON",
+            Self::Bpf => "CAP_BPF",
+        }
+    }
+}
+
+/// The capabilities that the unit of the service grants, a bit for each.
+pub fn capabilities_of_unit() -> Result<u64> {
+    let setting = |key: &str| {
+        let mut lines = UNIT.lines();
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.with_context(|| format!("the unit has no {key}"))
+    };
+    let bounding = setting("CapabilityBoundingSet")?;
+    ensure!(
+        setting("AmbientCapabilities")? == bounding,
+        "who is not root has only the ambient capabilities"
+    );
+    ensure!(
+        setting("DynamicUser")? == "yes" && setting("PrivateNetwork")? == "yes",
+        "the unit is another one than is tried here"
+    );
+    bounding.split_whitespace().try_fold(0, |bits, name| {
+        let known = Capability::ALL.into_iter().find(|it| it.name() == name);
+        let known = known.with_context(|| format!("{name} is not known here"))?;
+        Ok(bits | 1 << known as u32)
+    })
 }
 
 const NOBODY: u32 = 65_534;
@@ -80,6 +137,7 @@ impl Confinement {
         }
         let confine = move || match self {
             Self::Nobody => Ok(()),
+            Self::Unit(capabilities) => become_service(capabilities),
             Self::Without(capabilities) => drop_from_bounding_set(capabilities),
             Self::UserNamespace => enter_user_namespace(),
             Self::FilteredBpf => filter(
@@ -105,6 +163,59 @@ fn drop_from_bounding_set(capabilities: &[Capability]) -> io::Result<()> {
         succeeded(result)?;
     }
     Ok(())
+}
+
+/// Does what systemd does for the unit, in the same order.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the halves of 64 bits have 32 each"
+)]
+fn become_service(capabilities: u64) -> io::Result<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3` (`include/uapi/linux/capability.h`).
+    const VERSION: u32 = 0x2008_0522;
+    let prctl = |option, argument: libc::c_ulong, capability: libc::c_ulong| {
+        // SAFETY: these options take numbers and no pointer.
+        unsafe { libc::prctl(option, argument, capability, 0, 0) }
+    };
+    for (resource, most) in [
+        (libc::RLIMIT_MEMLOCK, libc::RLIM_INFINITY),
+        (libc::RLIMIT_RTPRIO, 1),
+    ] {
+        let limit = libc::rlimit {
+            rlim_cur: most,
+            rlim_max: most,
+        };
+        // SAFETY: the limits outlive the call.
+        succeeded(unsafe { libc::setrlimit(resource, &raw const limit) })?;
+    }
+    // SAFETY: `unshare` takes a number and no pointer.
+    succeeded(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+    let each = |wanted: bool| (0..64).filter(move |bit| (capabilities >> bit & 1 == 1) == wanted);
+    for other in each(false) {
+        // It fails for numbers that the kernel does not know.
+        prctl(libc::PR_CAPBSET_DROP, other, 0);
+    }
+    succeeded(prctl(libc::PR_SET_KEEPCAPS, 1, 0))?;
+    // SAFETY: no groups need no pointer.
+    succeeded(unsafe { libc::setgroups(0, ptr::null()) })?;
+    // SAFETY: it takes a number and no pointer.
+    succeeded(unsafe { libc::setgid(NOBODY) })?;
+    // SAFETY: it takes a number and no pointer.
+    succeeded(unsafe { libc::setuid(NOBODY) })?;
+    let header: [u32; 2] = [VERSION, 0];
+    let [low, high] = [capabilities & 0xffff_ffff, capabilities >> 32].map(|half| half as u32);
+    // Effective, permitted and inheritable, of the low half and of the high one.
+    let sets: [u32; 6] = [low, low, low, high, high, high];
+    // SAFETY: header and sets have the layout that the version has, and outlive the call.
+    let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    if set < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for one in each(true) {
+        let raise = libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong;
+        succeeded(prctl(libc::PR_CAP_AMBIENT, raise, one))?;
+    }
+    succeeded(prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0))
 }
 
 fn enter_user_namespace() -> io::Result<()> {
@@ -167,4 +278,18 @@ fn succeeded(result: i32) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_grants_what_is_known_here() {
+        let bits = capabilities_of_unit().unwrap();
+        for capability in Capability::ALL {
+            assert_ne!(bits & 1 << capability as u32, 0, "{capability:?}");
+        }
+        assert_eq!(bits.count_ones(), 7);
+    }
 }

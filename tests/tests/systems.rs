@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use ctdrop_tests::{
     host,
-    system::{self, Story},
+    system::{self, Story, packages_are_there},
     vm::{
         Binaries,
         systems::{self, System},
@@ -20,8 +20,10 @@ fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(GUESTS);
     let trials = match binaries() {
-        None => vec![skipped("run `cargo xtask test`")],
-        Some(_) if !host::Facts::gather()?.root => vec![skipped("making a disk needs root")],
+        None => vec![skipped("systems", "run `cargo xtask test`")],
+        Some(_) if !host::Facts::gather()?.root => {
+            vec![skipped("systems", "making a disk needs root")]
+        }
         Some(binaries) => trials(&binaries),
     };
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
@@ -57,7 +59,14 @@ fn trials(binaries: &Binaries) -> Vec<Trial> {
 
 /// A trial of a story on a system.
 fn on(system: &'static System, story: &'static Story, binaries: Binaries) -> Trial {
-    Trial::test(format!("{}::{}", system.name, story.name), move || {
+    let name = format!("{}::{}", system.name, story.name);
+    if story.packages && !packages_are_there() {
+        return skipped(
+            &name,
+            "CTDROP_PACKAGES says where `cargo xtask dist` has put packages",
+        );
+    }
+    Trial::test(name, move || {
         story
             .tell(system, &binaries)
             .map_err(|error| format!("{error:#}").into())
@@ -65,8 +74,8 @@ fn on(system: &'static System, story: &'static Story, binaries: Binaries) -> Tri
 }
 
 /// A trial that only says why nothing runs.
-fn skipped(reason: &str) -> Trial {
-    Trial::test("systems", || Ok(()))
+fn skipped(name: &str, reason: &str) -> Trial {
+    Trial::test(name, || Ok(()))
         .with_kind(format!("skipped: {reason}"))
         .with_ignored_flag(true)
 }

@@ -6,16 +6,17 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    build, cargo,
+    build, cargo, dist,
     host::{self, has, is_root},
     needs::Purpose,
     setup,
 };
 
 /// What the scenarios are told through the environment.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "CTDROP_BIN",
     "CTDROP_TESTS_BIN",
+    "CTDROP_PACKAGES",
     "CTDROP_KERNELS",
     "CTDROP_ALL",
     "CTDROP_VM_LOGS",
@@ -61,8 +62,10 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Trial)?;
     eprintln!("test: preparing kernels and systems");
     prepare(&tests, &options.kernels)?;
+    let packages = cargo::target()?.join("packages-under-test");
+    dist::under_test(&ctdrop, &packages)?;
     eprintln!("test: scenarios, then tests of whole systems");
-    host::run(&mut scenarios(options, &ctdrop, &tests)?)
+    host::run(scenarios(options, &ctdrop, &tests)?.env("CTDROP_PACKAGES", packages))
 }
 
 /// Has the images of these kernels made, so that no trial waits for a download.
@@ -86,7 +89,14 @@ fn scenarios(options: &Options, ctdrop: &Path, tests: &Path) -> Result<Command> 
     cargo
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(["--test", "kernels", "--test", "systems"])
-        .args(["--test", "boot_scripts", "--test", "sysctl"])
+        .args([
+            "--test",
+            "boot_scripts",
+            "--test",
+            "sysctl",
+            "--test",
+            "rpm",
+        ])
         .args(&options.filter)
         .env("CTDROP_BIN", ctdrop)
         .env("CTDROP_TESTS_BIN", tests)

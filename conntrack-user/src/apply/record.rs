@@ -1,4 +1,4 @@
-//! The record of each fix, a directory below `/var/lib/ctdrop/fixes`: backups of
+//! The record of each fix, a directory below `/var/lib/ctdrop-fixes`: backups of
 //! the files, a manifest that says what is to be done, by whom and why, and marks
 //! of progress.
 //!
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Where fixes are kept, inside a tree.
-pub const DIRECTORY: &str = "/var/lib/ctdrop/fixes";
+pub const DIRECTORY: &str = "/var/lib/ctdrop-fixes";
 
 /// What a fix does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

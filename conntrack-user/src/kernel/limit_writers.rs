@@ -2,12 +2,14 @@
 //! `CAP_SYS_ADMIN`. Its events come in a thread of their own, at once, as a process such
 //! as `sysctl -w` ends right after it has written.
 //!
-//! A write through another mount of /proc, as a container has one, is not seen.
+//! A file of `/proc/sys` is another one in another mount of /proc, and in another network
+//! namespace. What is followed are those that the first process has, as nearly everybody on
+//! a host has them. A write through others, as a container has them, is not seen.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     os::fd::{AsFd as _, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -17,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::kernel::{
     limits::Limits,
+    netns::in_that_of_first_process,
     process::{Noted, Process},
 };
 
@@ -27,6 +30,9 @@ const FILES: [&str; 4] = [
     "/proc/sys/net/netfilter/nf_conntrack_buckets",
     "/sys/module/nf_conntrack/parameters/hashsize",
 ];
+
+/// Where the files are as the first process sees them.
+const FIRST: &str = "/proc/1/root";
 
 /// How many writes, and processes that have opened a file, are remembered.
 const REMEMBERED: usize = 64;
@@ -65,15 +71,16 @@ impl LimitWriters {
     /// module was loaded again.
     pub fn mark(&self) {
         let Some(watched) = &self.watched else { return };
-        for file in FILES {
-            // A file that is not there has no writers.
-            let _ = watched.group.mark(
-                MarkFlags::FAN_MARK_ADD,
-                MaskFlags::FAN_OPEN | MaskFlags::FAN_MODIFY,
-                nix::fcntl::AT_FDCWD,
-                Some(Path::new(file)),
-            );
-        }
+        in_that_of_first_process(|| {
+            for file in FILES {
+                let path = PathBuf::from(format!("{FIRST}{file}"));
+                // Who may not follow the first process follows what it sees itself. A file
+                // that is not there has no writers.
+                let _ = watched
+                    .mark(&path)
+                    .or_else(|_| watched.mark(Path::new(file)));
+            }
+        });
     }
 
     /// Who has made these the limits in force, the last one that has. All writes up to
@@ -89,6 +96,15 @@ impl LimitWriters {
 }
 
 impl Watched {
+    fn mark(&self, path: &Path) -> nix::Result<()> {
+        self.group.mark(
+            MarkFlags::FAN_MARK_ADD,
+            MaskFlags::FAN_OPEN | MaskFlags::FAN_MODIFY,
+            nix::fcntl::AT_FDCWD,
+            Some(path),
+        )
+    }
+
     fn start() -> Option<Self> {
         let flags = InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC | InitFlags::FAN_NONBLOCK;
         let group = Fanotify::init(flags, EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC).ok()?;

@@ -1,7 +1,7 @@
 PATH=/sbin:/bin:/usr/sbin:/usr/bin:${PATH-}
 export PATH
 ROOT=${ROOT-}
-kept=$ROOT/var/lib/ctdrop/fixes/script-$id
+kept=$ROOT/var/lib/ctdrop-fixes/script-$id
 umask 077
 
 fail() {

@@ -1,12 +1,13 @@
 //! Those who are told what the engine observes: a screen, lines of text, lines of
 //! JSON, the guard, which fixes what can be fixed, the recorder, which writes evidence,
-//! the metrics, the export by OTLP and the service manager.
+//! the metrics, the export by OTLP, the service manager, and who asks the fixer for a higher limit.
 //!
 //! Each implements [`Subscriber`], and is served by a thread of its own
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
 
 mod capabilities;
 pub mod filling;
+pub mod fix_request;
 pub mod guard;
 pub mod json;
 pub mod lines;

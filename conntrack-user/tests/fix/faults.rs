@@ -247,7 +247,7 @@ fn a_fix_that_has_nothing_left_to_do_but_the_kernel_can_be_taken_back() {
     let before = tree.snapshot();
     tree.fix();
     // Cut off before the last mark.
-    let fixes = tree.at("/var/lib/ctdrop/fixes");
+    let fixes = tree.at("/var/lib/ctdrop-fixes");
     let mut entries = fs::read_dir(&fixes)
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -276,7 +276,7 @@ fn a_name_that_leads_out_of_a_tree_is_not_used() {
     let victim = outside.path().join("victim");
     fs::write(&victim, "theirs\n").unwrap();
     tree.fix();
-    let kept = tree.at("/var/lib/ctdrop/fixes");
+    let kept = tree.at("/var/lib/ctdrop-fixes");
     let mut entries = fs::read_dir(&kept)
         .unwrap()
         .map(|entry| entry.unwrap().path());

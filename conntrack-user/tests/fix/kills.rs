@@ -111,7 +111,7 @@ fn killed(name: &str) -> Tally {
 
 /// Whether it has begun to write: the first thing it makes is its lock.
 fn writes(tree: &Tree) -> bool {
-    tree.at(KEPT).join("fixes/lock").exists()
+    tree.at(KEPT).join("lock").exists()
 }
 
 fn start(tree: &Tree) -> Child {
@@ -124,7 +124,7 @@ fn start(tree: &Tree) -> Child {
 
 /// Whether it has written all, and goes on to look at it.
 fn is_written(tree: &Tree) -> bool {
-    let fixes = fs::read_dir(tree.at(KEPT).join("fixes"));
+    let fixes = fs::read_dir(tree.at(KEPT));
     fixes.is_ok_and(|mut fixes| {
         fixes.any(|fix| fix.is_ok_and(|fix| fix.path().join("applied").exists()))
     })

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub(crate) const LIMIT: u64 = 1_500_000;
 
 /// Where fixes are kept.
-pub(crate) const KEPT: &str = "/var/lib/ctdrop";
+pub(crate) const KEPT: &str = "/var/lib/ctdrop-fixes";
 
 /// What a path is: a file with mode, time and content, a link, or a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

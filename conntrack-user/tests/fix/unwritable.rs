@@ -176,7 +176,7 @@ fn an_immutable_file_is_named() {
 fn without_permission_nothing_is_changed() {
     let tree = Tree::copy_of("debian12");
     fs::set_permissions(tree.path(), Permissions::from_mode(0o755)).unwrap();
-    let kept = tree.at("/var/lib/ctdrop");
+    let kept = tree.at("/var/lib/ctdrop-fixes");
     fs::create_dir_all(&kept).unwrap();
     let mut command = tree.command("fix", &["--to", "1500000", "--yes"]);
     if getuid().is_root() {

@@ -6,5 +6,6 @@
 mod attacked;
 mod capabilities;
 mod daemon;
+mod exposure;
 mod otlp;
 mod prometheus;

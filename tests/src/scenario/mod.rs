@@ -10,7 +10,7 @@ mod staged;
 use anyhow::{Context as _, Result};
 
 use self::{
-    command::{bench_who, demo, errors, incident, probe, status, who},
+    command::{bench_who, demo, errors, incident, probe, status, unit_rights, who},
     evidence::{culprits, disk, kills, limits},
     life::{boots, churn, lifecycle, module_life, net_check},
     refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
@@ -59,6 +59,7 @@ pub static ALL: &[&Scenario] = &[
     &probe::PROBE,
     &probe::CONFINED,
     &probe::BENT,
+    &unit_rights::UNIT_RIGHTS,
     &status::STATUS,
     &status::MODULE,
     &fix::AUTO,

@@ -10,6 +10,7 @@ pub(super) static BOOTS: Story = Story {
     name: "boots",
     about: "a disk boots without a failed unit, and keeps over a reboot what was written",
     once: true,
+    packages: false,
     files: &[("/etc/before", "before\n")],
     run,
 };

@@ -23,6 +23,7 @@ pub(super) static FIX: Story = Story {
     name: "fix",
     about: "a full table; fix ends the drops for good, undo takes it back to the byte",
     once: false,
+    packages: false,
     files: &FILES,
     run,
 };

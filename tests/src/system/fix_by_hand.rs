@@ -16,6 +16,7 @@ pub(super) static FIX_BY_HAND: Story = Story {
     name: "fix_by_hand",
     about: "fix before conntrack is loaded; its script, run by dash, does and undoes the same",
     once: true,
+    packages: false,
     files: &FILES,
     run,
 };

@@ -13,6 +13,7 @@ pub(super) static LOGS: Story = Story {
     name: "logs",
     about: "a full table in the kernel's log and in the journal: logs says how many at least and most",
     once: true,
+    packages: false,
     files: &[],
     run,
 };

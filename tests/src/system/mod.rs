@@ -1,6 +1,6 @@
 //! What is tried on a Debian system that boots from a disk: what the limit is after
 //! a boot, a reload of the module, the restart of a service, what ctdrop foretells and
-//! mends of it.
+//! mends of it; and what its packages do.
 
 mod boots;
 mod containers;
@@ -10,6 +10,8 @@ mod fix_by_hand;
 mod foretold;
 mod limit;
 mod logs;
+mod packaged;
+mod packages;
 mod power;
 mod service;
 mod spelling;
@@ -19,6 +21,7 @@ mod sysctl;
 pub use self::{
     containers::CONTAINERS,
     limit::{Outcomes, Survival},
+    packages::are_there as packages_are_there,
     story::Story,
 };
 
@@ -34,6 +37,7 @@ pub static ALL: &[&Story] = &[
     &fix_by_hand::FIX_BY_HAND,
     &logs::LOGS,
     &power::POWER,
+    &packaged::PACKAGES,
 ];
 
 #[cfg(test)]

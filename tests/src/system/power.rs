@@ -13,6 +13,7 @@ pub(super) static POWER: Story = Story {
     name: "power_cut",
     about: "daemon: read-only disks and power cuts leave a sound file and lose an interval at most",
     once: true,
+    packages: false,
     files: &[
         ("/etc/modules-load.d/conntrack.conf", "nf_conntrack\n"),
         (

@@ -18,6 +18,7 @@ pub(super) static RESTART: Story = Story {
     name: "service_restart",
     about: "a restart of iptables loses the limit, unless its script is told to load it",
     once: true,
+    packages: false,
     files: &[
         DROP_IN,
         MODULES_LOAD,

@@ -16,6 +16,7 @@ pub(super) static SPELLING: Story = Story {
     name: "spelling",
     about: "aliases, slashes, dashes, masks: status takes the line that systemd and procps take",
     once: true,
+    packages: false,
     files: &[MODULES_LOAD],
     run,
 };

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::vm::{self, Binaries, DiskGuest, File, systems::System};
+use super::packages;
+use crate::vm::{self, Binaries, Content, DiskGuest, File, systems::System};
 
 /// One thing to try on a system.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Story {
     pub about: &'static str,
     /// Whether it does not depend on the release, so that the newest one is enough.
     pub once: bool,
+    /// Whether it installs the packages, which are then on the disk, too.
+    pub packages: bool,
     /// What is put onto the disk before the first boot.
     pub files: &'static [File],
     /// Runs it on the booted system; an error is a failed assertion or a machine
@@ -23,6 +26,11 @@ pub struct Story {
 impl Story {
     /// Tells it on a system.
     pub fn tell(&self, system: &System, binaries: &Binaries) -> Result<()> {
-        vm::on_system(system, binaries, self.files, self.name, self.run)
+        let text = |(path, text): &File| ((*path).to_owned(), text.as_bytes().to_vec());
+        let mut files: Vec<Content> = self.files.iter().map(text).collect();
+        if self.packages {
+            files.extend(packages::files()?);
+        }
+        vm::on_system(system, binaries, &files, self.name, self.run)
     }
 }

@@ -40,6 +40,7 @@ pub(super) static LOST_AT_BOOT: Story = Story {
     name: "lost_at_boot",
     about: "a limit in sysctl.d alone is lost at each boot: the module comes later",
     once: false,
+    packages: false,
     files: &[DROP_IN],
     run: lost_at_boot,
 };
@@ -71,6 +72,7 @@ pub(super) static KEPT_AT_BOOT: Story = Story {
     name: "kept_at_boot",
     about: "modules-load.d keeps the limit at a boot, and only hashsize at a reload",
     once: false,
+    packages: false,
     files: &[DROP_IN, MODULES_LOAD],
     run: kept_at_boot,
 };
@@ -106,6 +108,7 @@ pub(super) static APPLIERS: Story = Story {
     name: "appliers",
     about: "sysctl --system reads /etc/sysctl.conf last; a boot of Debian 13 never does",
     once: false,
+    packages: false,
     files: &[
         DROP_IN,
         MODULES_LOAD,

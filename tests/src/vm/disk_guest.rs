@@ -61,6 +61,9 @@ const PATIENCE: &str = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120";
 /// A file to be put onto a disk: its absolute path and its text.
 pub type File = (&'static str, &'static str);
 
+/// The same for a file that is no text, or is not known before.
+pub type Content = (String, Vec<u8>);
+
 /// How often a waiting host looks at the console.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -93,7 +96,7 @@ struct Port {
 impl DiskGuest {
     /// Starts a system with a new copy of its disk, onto which `files` are put
     /// before anything there runs.
-    pub(super) fn start(system: &System, binaries: &Binaries, files: &[File]) -> Result<Self> {
+    pub(super) fn start(system: &System, binaries: &Binaries, files: &[Content]) -> Result<Self> {
         tools::ensure_static(&binaries.ctdrop)?;
         tools::ensure_static(&binaries.init)?;
         let disk = Disk::provide(system)?;
@@ -102,8 +105,11 @@ impl DiskGuest {
             ["disk.ext4", "first.cpio", "initramfs.cpio"].map(|name| place.path().join(name));
         let [copy, first, later] = paths;
         disk.copy(&copy)?;
-        let inside = |(path, text): &File| (format!("{FILES}{path}"), *text);
-        let inside: Vec<_> = files.iter().map(inside).collect();
+        let inside = |(path, content)| (format!("{FILES}{path}"), content);
+        let contents = files
+            .iter()
+            .map(|(path, content)| (path, content.as_slice()));
+        let inside: Vec<_> = contents.map(inside).collect();
         initramfs::write(&disk.base(), binaries, &Tools::default(), &inside, &first)?;
         initramfs::write(&disk.base(), binaries, &Tools::default(), &[], &later)?;
         let mut boot = Boot {

@@ -65,12 +65,12 @@ pub(super) fn write_base(modules: &Path, tools: &Tools, to: &Path) -> Result<()>
 }
 
 /// Writes a complete file system: the base, over it the binaries, more of this
-/// machine's `tools`, and `files` with their paths and texts.
+/// machine's `tools`, and `files` with their paths and contents.
 pub(super) fn write(
     base: &Path,
     binaries: &Binaries,
     tools: &Tools,
-    files: &[(String, &str)],
+    files: &[(String, &[u8])],
     to: &Path,
 ) -> Result<()> {
     let mut out = create(to)?;
@@ -83,8 +83,8 @@ pub(super) fn write(
     add_tools(&mut archive, tools)?;
     // Leads nowhere unless there is one among the tools.
     archive.symlink("/bin/sh", "/sbin/sh")?;
-    for (path, text) in files {
-        archive.file(path, 0o644, text.as_bytes())?;
+    for (path, content) in files {
+        archive.file(path, 0o644, content)?;
     }
     archive.finish()?;
     Ok(())

@@ -20,7 +20,7 @@ pub mod unpacked;
 
 pub use self::{
     binaries::Binaries,
-    disk_guest::{DiskGuest, File},
+    disk_guest::{Content, DiskGuest, File},
     shared::Shared,
     trial::{LIMIT, bench, on_system, run},
 };

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     binaries::Binaries,
-    disk_guest::{DiskGuest, File},
+    disk_guest::{Content, DiskGuest},
     image::Image,
     initramfs,
     kernels::Target,
@@ -48,7 +48,7 @@ pub fn run(
 pub fn on_system<T>(
     system: &System,
     binaries: &Binaries,
-    files: &[File],
+    files: &[Content],
     trial: &str,
     act: impl FnOnce(&mut DiskGuest) -> Result<T>,
 ) -> Result<T> {

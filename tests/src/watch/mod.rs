@@ -48,7 +48,12 @@ struct Line {
 impl Watch {
     /// Starts it, and waits until its programs are attached.
     pub fn start(machine: &Machine, arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(&machine.ctdrop)
+        Self::start_by(Command::new(&machine.ctdrop), machine, arguments)
+    }
+
+    /// The same by a command that runs ctdrop with what is added to it.
+    pub fn start_by(mut command: Command, machine: &Machine, arguments: &[&str]) -> Result<Self> {
+        let mut child = command
             .args(["watch", "--output", "json"])
             .args(machine.arguments())
             .args(arguments)

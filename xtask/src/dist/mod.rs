@@ -79,6 +79,22 @@ pub(crate) fn dist(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Makes what tests install: the packages with this program, in two revisions.
+pub(crate) fn under_test(program: &Path, out: &Path) -> Result<()> {
+    let root = cargo::root()?;
+    let triple = cargo::host_triple()?;
+    let sources = Sources::read(root, program)?;
+    let sources = complete(sources, root, &triple, &Release::of(root, 1)?)?;
+    for revision in [1, 2] {
+        let release = Release::of(root, revision)?;
+        write(
+            out,
+            &[debian(&sources, &release)?, rpm(&sources, &release)?],
+        )?;
+    }
+    Ok(())
+}
+
 /// The sources with the lists of what is linked into the program.
 fn complete(mut sources: Sources, root: &Path, triple: &str, release: &Release) -> Result<Sources> {
     let service = format!("systemd/{}", scripts::SERVICE);
@@ -97,15 +113,11 @@ fn made(sources: &Sources, release: &Release) -> Result<Vec<File>> {
     let top = format!("{NAME}-{}-{PROCESSOR}-linux", release.version);
     let portable = layout::portable(sources, &top);
     let portable = archive::gzip(&archive::tar(&portable, "", release.time)?)?;
-    let scripts = |directory| scripts::filled(&sources.packaging, directory);
-    let debian = deb::package(release, &layout::debian(sources)?, &scripts("debian")?)?;
-    let rpm = rpm::package(release, &layout::rpm(sources)?, &scripts("rpm")?)?;
     let image = oci::archive(release, &layout::image(sources))?;
-    let named = |name: String, bytes: Vec<u8>| File::new(name, Role::Plain, bytes);
     let mut made = vec![
+        debian(sources, release)?,
         named(format!("{top}.tar.gz"), portable),
-        named(deb::name(release), debian),
-        named(rpm::name(release), rpm),
+        rpm(sources, release)?,
         named(oci::name(release), image),
         named(sbom::name(release), sources.bill.clone().into_bytes()),
     ];
@@ -116,6 +128,24 @@ fn made(sources: &Sources, release: &Release) -> Result<Vec<File>> {
     let sums: String = sums.collect();
     made.push(named(SUMS.to_owned(), sums.into_bytes()));
     Ok(made)
+}
+
+/// The package of Debian.
+fn debian(sources: &Sources, release: &Release) -> Result<File> {
+    let scripts = scripts::filled(&sources.packaging, "debian")?;
+    let package = deb::package(release, &layout::debian(sources)?, &scripts)?;
+    Ok(named(deb::name(release), package))
+}
+
+/// The package for rpm.
+fn rpm(sources: &Sources, release: &Release) -> Result<File> {
+    let scripts = scripts::filled(&sources.packaging, "rpm")?;
+    let package = rpm::package(release, &layout::rpm(sources)?, &scripts)?;
+    Ok(named(rpm::name(release), package))
+}
+
+fn named(name: String, bytes: Vec<u8>) -> File {
+    File::new(name, Role::Plain, bytes)
 }
 
 /// Writes the files, and returns their paths.

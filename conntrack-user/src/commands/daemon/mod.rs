@@ -41,7 +41,14 @@ use crate::{
     },
     subscribers::{
         self, Printed,
-        metrics::{Metrics, export::Counts, listen::Listen, server::Server, shared::Shared},
+        fix_request::FixRequest,
+        metrics::{
+            Metrics,
+            export::Counts,
+            listen::{Listen, Listener},
+            server::Server,
+            shared::Shared,
+        },
         otlp::{Otlp, Sender},
         service::{Manager, Service},
         worker::Worker,
@@ -109,6 +116,9 @@ pub async fn run(
         others.push(Worker::start("the export by OTLP", sending.told)?);
         _sender = Some(sending.sender);
     }
+    if let Some(request) = FixRequest::of_environment() {
+        others.push(Worker::start("the request for a fix", request)?);
+    }
     let reloader = Reloader {
         named,
         flags,
@@ -131,10 +141,12 @@ pub async fn run(
     watch::run_beside(watching(&settings), beside, shutdown).await
 }
 
-/// Serves the metrics. Whoever asks for them needs them; by default they must not keep
-/// evidence from being recorded.
+/// Serves the metrics, on the socket of the service manager if it has passed one. Whoever
+/// asks for them needs them; by default they must not keep evidence from being recorded.
 fn serve(listen: &Listen, is_asked_for: bool, shared: &Arc<Shared>) -> Result<Option<Server>> {
-    let serving = listen.open().and_then(|listener| {
+    let listening =
+        Listener::passed().and_then(|passed| Listener::choose(passed, listen, is_asked_for));
+    let serving = listening.and_then(|listener| {
         let server = listener.map(|listener| Server::start(listener, Arc::clone(shared)));
         server.transpose()
     });

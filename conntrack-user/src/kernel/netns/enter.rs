@@ -57,6 +57,23 @@ impl Error for Unreadable {
     }
 }
 
+/// Does something in the network namespace of the first process, if this process is in
+/// another one and may enter that; else here.
+pub fn in_that_of_first_process(act: impl FnOnce() + Send) {
+    let first = files::file_of_process(1);
+    let is_there = files::inode_of_process(1).ok() == files::own_inode().ok();
+    let Some(file) = (!is_there).then(|| fs::File::open(first).ok()).flatten() else {
+        return act();
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Where that is not allowed, what this process sees is better than nothing.
+            let _ = move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network));
+            act();
+        });
+    });
+}
+
 impl Namespace {
     /// Conntrack's counters of this namespace. `None`: see [`Counters::read`].
     pub fn counters(&self) -> Result<Option<Counters>, Unreadable> {

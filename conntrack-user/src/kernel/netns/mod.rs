@@ -30,7 +30,7 @@ mod tests;
 
 pub use self::{
     discover::Namespaces,
-    enter::Unreadable,
+    enter::{Unreadable, in_that_of_first_process},
     hidden::{HiddenProcess, namespaces_of},
     namespace::Namespace,
     rights::{why_not_entered, why_not_seen},

@@ -12,6 +12,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use listenfd::ListenFd;
+use rustix::io::Errno;
 
 /// Where metrics are served, unless something else is asked for.
 pub const DEFAULT: &str = "127.0.0.1:10917";
@@ -70,11 +72,27 @@ impl Listen {
             Self::Tcp(address) => bind_tcp(*address).map(Listener::Tcp),
             Self::Unix(path) => bind_unix(path)?.map(|listener| Listener::Unix {
                 listener,
-                path: path.clone(),
+                path: Some(path.clone()),
             }),
         };
-        let listener = listener.with_context(|| format!("cannot serve metrics on {self}"))?;
+        let listener = listener.map_err(|error| {
+            let hint = hint(&error);
+            anyhow::Error::new(error).context(format!("cannot serve metrics on {self}{hint}"))
+        })?;
         Ok(Some(listener))
+    }
+
+    /// Whether this is where a listener is.
+    fn is_at(&self, listener: &Listener) -> bool {
+        match (self, listener) {
+            (Self::Tcp(address), Listener::Tcp(listener)) => {
+                listener.local_addr().is_ok_and(|there| there == *address)
+            }
+            (Self::Unix(path), Listener::Unix { listener, .. }) => listener
+                .local_addr()
+                .is_ok_and(|there| there.as_pathname() == Some(path)),
+            _ => false,
+        }
     }
 }
 
@@ -88,18 +106,67 @@ impl fmt::Display for Listen {
     }
 }
 
+/// What to do about it.
+fn hint(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::AFNOSUPPORT) => {
+            " (the unit of the service allows no network: set ListenStream= with \"systemctl edit \
+             ctdrop.socket\" instead)"
+        }
+        _ => "",
+    }
+}
+
 /// An open one.
 #[derive(Debug)]
 pub enum Listener {
     /// An address and a port.
     Tcp(TcpListener),
-    /// A socket in the file system, which is removed at the end.
+    /// A socket in the file system.
     Unix {
         /// It.
         listener: UnixListener,
-        /// Where it is.
-        path: PathBuf,
+        /// Where it is, if it is to be removed at the end.
+        path: Option<PathBuf>,
     },
+}
+
+impl Listener {
+    /// The one that the service manager has opened for this process
+    /// (`sd_listen_fds(3)`); none if there is none.
+    ///
+    /// # Errors
+    ///
+    /// It is no socket that somebody can connect to.
+    pub fn passed() -> Result<Option<Self>> {
+        const WRONG: &str = "cannot use the socket of the service manager: ListenStream= is for \
+                             TCP or for a path";
+        let mut sockets = ListenFd::from_env();
+        if let Ok(listener) = sockets.take_tcp_listener(0) {
+            return Ok(listener.map(Self::Tcp));
+        }
+        let listener = sockets.take_unix_listener(0).context(WRONG)?;
+        Ok(listener.map(|listener| Self::Unix {
+            listener,
+            path: None,
+        }))
+    }
+
+    /// What to serve on: what is asked for, else what was passed, else the default.
+    ///
+    /// # Errors
+    ///
+    /// See [`Listen::open`].
+    pub fn choose(
+        passed: Option<Self>,
+        listen: &Listen,
+        is_asked_for: bool,
+    ) -> Result<Option<Self>> {
+        match passed {
+            Some(passed) if !is_asked_for || listen.is_at(&passed) => Ok(Some(passed)),
+            _ => listen.open(),
+        }
+    }
 }
 
 /// Binds an address, with room for a burst of clients: the kernel ignores those that find
@@ -161,6 +228,43 @@ mod tests {
         ] {
             assert!(pods.contains(&line), "{line}");
         }
+    }
+
+    #[test]
+    fn a_passed_socket_serves_unless_another_is_asked_for() {
+        let passed = || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            (Some(Listener::Tcp(listener)), address)
+        };
+        let address = |listener: Option<Listener>| match listener {
+            Some(Listener::Tcp(listener)) => listener.local_addr().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let (socket, at) = passed();
+        let chosen = Listener::choose(socket, &Listen::default(), false).unwrap();
+        assert_eq!(address(chosen), at);
+        let (socket, at) = passed();
+        let chosen = Listener::choose(socket, &Listen::Tcp(at), true).unwrap();
+        assert_eq!(address(chosen), at);
+        let (socket, at) = passed();
+        let other = Listen::read("127.0.0.1:0").unwrap();
+        let chosen = Listener::choose(socket, &other, true).unwrap();
+        assert_ne!(address(chosen), at);
+        let (socket, _) = passed();
+        let chosen = Listener::choose(socket, &Listen::Off, true).unwrap();
+        assert!(chosen.is_none());
+    }
+
+    #[test]
+    fn the_unit_of_the_socket_has_the_default() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let unit = fs::read_to_string(root.join("packaging/systemd/ctdrop.socket")).unwrap();
+        assert!(
+            unit.contains(&format!("\nListenStream={DEFAULT}\n")),
+            "{unit}"
+        );
+        assert!(unit.contains(&format!("\nBacklog={WAITING}\n")), "{unit}");
     }
 
     #[test]

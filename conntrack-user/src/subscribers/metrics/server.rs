@@ -81,7 +81,7 @@ impl Server {
         const WHAT: &str = "cannot start a thread that serves metrics";
         let socket = match &listener {
             Listener::Tcp(_) => None,
-            Listener::Unix { path, .. } => Some(path.clone()),
+            Listener::Unix { path, .. } => path.clone(),
         };
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()

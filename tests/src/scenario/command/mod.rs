@@ -6,4 +6,5 @@ pub mod errors;
 pub mod incident;
 pub mod probe;
 pub mod status;
+pub mod unit_rights;
 pub mod who;

@@ -37,7 +37,7 @@ pub static PLAN: Scenario = Scenario {
 };
 
 /// Where fixes are kept.
-const KEPT: &str = "/var/lib/ctdrop/fixes";
+const KEPT: &str = "/var/lib/ctdrop-fixes";
 
 fn auto(machine: &Machine) -> Result<()> {
     begin_small()?;

@@ -1,0 +1,41 @@
+//! The packages under test: what `cargo xtask test` has made of the build.
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::vm::Content;
+
+/// The variable that says where they are.
+const VARIABLE: &str = "CTDROP_PACKAGES";
+
+/// The packages of Debian in a guest, two revisions of one version.
+pub(super) const DEBS: [&str; 2] = ["/root/ctdrop-1.deb", "/root/ctdrop-2.deb"];
+
+/// How the names of their files end.
+const ENDS: [&str; 2] = ["-1_amd64.deb", "-2_amd64.deb"];
+
+/// Whether somebody has made them.
+pub fn are_there() -> bool {
+    env::var_os(VARIABLE).is_some()
+}
+
+/// Those of Debian, as they are put onto a disk.
+pub(super) fn files() -> Result<Vec<Content>> {
+    let directory = env::var_os(VARIABLE).map(PathBuf::from);
+    let directory = directory.with_context(|| format!("{VARIABLE} is not set"))?;
+    let entries =
+        fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let paths: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    let package = |(end, inside): (&str, &str)| {
+        let path = paths
+            .iter()
+            .find(|path| path.to_string_lossy().ends_with(end));
+        let path = path.with_context(|| format!("no *{end} in {}", directory.display()))?;
+        let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((inside.to_owned(), content))
+    };
+    ENDS.into_iter().zip(DEBS).map(package).collect()
+}
