@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     confine::{Confinement, Public, capabilities_of_unit},
     net::{Flood, LanOptions},
-    stage::{Auto, Backend, Machine, Scenario, setup},
+    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
     watch::Watch,
 };
 
@@ -18,8 +18,9 @@ pub static UNIT_RIGHTS: Scenario = Scenario {
     about: "nobody with the capabilities of the unit, in another network namespace, counts as root does",
     backends: Backend::INSIDE,
     alone: false,
-    auto: Auto::No,
+    auto: Auto::OneBackend,
     once: false,
+    takes: Takes::Seconds,
     run,
 };
 
