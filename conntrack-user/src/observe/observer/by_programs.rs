@@ -2,6 +2,7 @@
 //! counters, and they are attached and detached as pressure and the life of the
 //! module demand.
 
+mod failing;
 mod module_life;
 
 use std::{
@@ -30,6 +31,7 @@ use crate::{
             totals::{Totals, TotalsByNetns},
         },
         observer::{
+            by_programs::failing::Failing,
             event::Event,
             options::Wanted,
             snapshot::{Setup, Snapshot},
@@ -64,8 +66,8 @@ pub struct ProgramObserver {
     refusals: u64,
     /// Which load of the module the counters are of.
     instance: Option<u64>,
-    /// How often in a row it could not be attached to.
-    failures: u32,
+    /// Since when it cannot be attached to.
+    failing: Failing,
 }
 
 /// The backend that was taken.
@@ -115,7 +117,7 @@ impl ProgramObserver {
             looked: Instant::now(),
             refusals: 0,
             instance: attachment::instance(),
-            failures: 0,
+            failing: Failing::default(),
         };
         observer.check()?;
         observer.cover();

@@ -1,6 +1,6 @@
 //! The conntrack module comes and goes under the programs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use anyhow::{Result, bail};
 
@@ -21,9 +21,6 @@ use crate::{
     },
 };
 
-/// How often in a row attaching again may fail.
-const FAILURES: u32 = 20;
-
 impl ProgramObserver {
     /// Lets go of a module that was unloaded or that nobody else needs, and
     /// comes back when it is needed.
@@ -33,6 +30,7 @@ impl ProgramObserver {
             let was_attached = self.attachment.is_some();
             self.detach(sink)?;
             self.restart();
+            self.failing.begin_anew();
             self.instance = instance;
             return Ok(was_attached.then_some(Event::Unloaded));
         }
@@ -58,14 +56,13 @@ impl ProgramObserver {
     fn try_to_attach_again(&mut self) -> Result<Option<Event>> {
         match self.attach_again() {
             Ok(()) => {
-                self.failures = 0;
+                self.failing.begin_anew();
                 Ok(Some(Event::Attached))
             }
-            Err(_) if self.failures < FAILURES => {
-                self.failures += 1;
-                Ok(None)
+            Err(error) if self.failing.fails(Instant::now()) => {
+                Err(error.context("cannot attach again to module nf_conntrack"))
             }
-            Err(error) => Err(error.context("cannot attach again to module nf_conntrack")),
+            Err(_) => Ok(None),
         }
     }
 
