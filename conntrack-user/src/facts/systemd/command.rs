@@ -121,9 +121,37 @@ fn split(line: &str) -> Vec<String> {
     words
 }
 
+/// A file with variables that a unit names.
+pub(in crate::facts) struct EnvironmentFile {
+    /// Whether its name is one path, and not a pattern.
+    is_plain: bool,
+    /// None if there is none.
+    pub(in crate::facts) file: Option<TextFile>,
+}
+
+/// Reads the files with variables of a unit.
+pub(in crate::facts) fn environment_files(
+    reader: &Reader<'_>,
+    files: &[TextFile],
+) -> Vec<EnvironmentFile> {
+    let named = settings(files, "Service", "EnvironmentFile").into_iter();
+    let read = named.map(|(path, _)| {
+        let path = path.trim_start_matches('-');
+        EnvironmentFile {
+            is_plain: path.starts_with('/') && !path.contains(['*', '?', '[', '%']),
+            file: reader.file(path),
+        }
+    });
+    read.collect()
+}
+
 /// What a unit's commands are given: its working directory, and the variables of its
-/// environment that are known.
-pub(in crate::facts) fn surroundings(reader: &Reader<'_>, files: &[TextFile]) -> Surroundings {
+/// environment that are known; `listed` are its files with variables.
+pub(in crate::facts) fn surroundings(
+    reader: &Reader<'_>,
+    files: &[TextFile],
+    listed: &[EnvironmentFile],
+) -> Surroundings {
     let directory = settings(files, "Service", "WorkingDirectory").pop();
     let directory = match directory {
         Some((path, _)) => Some(path.trim_start_matches('-').to_owned())
@@ -138,10 +166,8 @@ pub(in crate::facts) fn surroundings(reader: &Reader<'_>, files: &[TextFile]) ->
             }
         }
     }
-    for (path, _) in settings(files, "Service", "EnvironmentFile") {
-        let path = path.trim_start_matches('-');
-        let is_plain = path.starts_with('/') && !path.contains(['*', '?', '[', '%']);
-        match reader.file(path).filter(|_| is_plain) {
+    for &EnvironmentFile { is_plain, ref file } in listed {
+        match file.as_ref().filter(|_| is_plain) {
             Some(file) => {
                 for (_, line) in joined(&file.text, Format::Systemd) {
                     if let Some((name, value)) = line.split_once('=') {

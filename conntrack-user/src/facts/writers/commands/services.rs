@@ -4,7 +4,7 @@ use crate::facts::{
     reader::{Source, TextFile},
     shell::{Surroundings, effect::Word},
     systemd::{
-        command::{STARTING, surroundings, words},
+        command::{EnvironmentFile, STARTING, environment_files, surroundings, words},
         files::{self, settings},
     },
     writers::{
@@ -46,9 +46,10 @@ impl Commands<'_> {
     }
 
     fn unit(&self, files: &[TextFile], depth: usize) -> Vec<Act> {
-        let surroundings = surroundings(self.reader, files);
+        let listed = environment_files(self.reader, files);
+        let surroundings = surroundings(self.reader, files, &listed);
         let rights = Rights::of(files);
-        let speaks = self.environment_speaks(files);
+        let speaks = environment_speaks(files, &listed);
         let mut acts = Vec::new();
         for key in STARTING {
             for (line, source) in settings(files, "Service", key) {
@@ -80,16 +81,6 @@ impl Commands<'_> {
             }
         }
         acts
-    }
-
-    /// Whether the variables of a service speak of the limit.
-    fn environment_speaks(&self, files: &[TextFile]) -> bool {
-        let set = settings(files, "Service", "Environment");
-        let listed = settings(files, "Service", "EnvironmentFile");
-        let mut texts = listed
-            .iter()
-            .filter_map(|(path, _)| self.reader.file(path.trim_start_matches('-')));
-        set.iter().any(|(value, _)| mentions(value)) || texts.any(|text| mentions(&text.text))
     }
 
     /// Whether a program is there and not executable.
@@ -177,4 +168,11 @@ impl Commands<'_> {
             self.reader.misses(&path, at);
         }
     }
+}
+
+/// Whether the variables of a service speak of the limit.
+fn environment_speaks(files: &[TextFile], listed: &[EnvironmentFile]) -> bool {
+    let set = settings(files, "Service", "Environment");
+    let mut texts = listed.iter().filter_map(|listed| listed.file.as_ref());
+    set.iter().any(|(value, _)| mentions(value)) || texts.any(|file| mentions(&file.text))
 }
