@@ -50,6 +50,11 @@ pub struct Status {
     /// `node_exporter`; its name ends with .prom
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     pub textfile: Option<PathBuf>,
+
+    /// Print what plugins of Nagios and Icinga do: one line with performance data, then the
+    /// findings
+    #[arg(long, conflicts_with_all = ["output", "textfile"])]
+    pub nagios: bool,
 }
 
 impl TryFrom<Status> for Options {
@@ -73,6 +78,7 @@ impl TryFrom<Status> for Options {
             bounds: Bounds { warning, critical },
             state: arguments.state_dir,
             textfile: arguments.textfile,
+            nagios: arguments.nagios,
         })
     }
 }
@@ -85,6 +91,13 @@ mod tests {
     fn a_saved_table_is_of_a_tree() {
         assert_accepted("ctdrop status --root box --table table.txt");
         assert_refused("ctdrop status --table table.txt", 3, "--root");
+    }
+
+    #[test]
+    fn there_is_one_form_of_output() {
+        assert_accepted("ctdrop status --nagios");
+        assert_refused("ctdrop status --nagios -o json", 3, "--nagios");
+        assert_refused("ctdrop status --nagios --textfile x.prom", 3, "--nagios");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod capacity;
 mod configuration;
 mod events;
 pub mod forecast;
+mod nagios;
 mod persistence;
 pub mod report;
 mod text;
@@ -50,6 +51,8 @@ pub struct Options {
     pub state: PathBuf,
     /// A file for `node_exporter`, which is written and nothing printed.
     pub textfile: Option<PathBuf>,
+    /// Whether to print what plugins of Nagios do.
+    pub nagios: bool,
 }
 
 /// The saved table of a tree. One that was named has to be there; a copied one that
@@ -67,23 +70,38 @@ fn table(root: &Root, named: Option<&Path>) -> Result<SavedTable> {
 
 /// Looks at this host, or at a tree, and says what there is to say.
 pub fn run(options: &Options) -> Result<State> {
-    let root = Root::open(&options.root)?;
-    let facts = Facts::read(&root)?;
-    let report = if root.is_this_host() {
-        let evidence = daemon::file(&options.state);
-        let running = report::read_host(&facts, options.interval, &evidence)?;
-        StatusReport::of_host(facts, running, options.bounds)
-    } else {
-        let table = table(&root, options.table.as_deref())?;
-        StatusReport::of_tree(facts, options.root.clone(), &table, options.bounds)
+    let report = match judge(options) {
+        Ok(report) => report,
+        // Nagios reads standard output only.
+        Err(error) if options.nagios => {
+            stdout::lines([nagios::failure(&error)])?;
+            return Ok(State::Unknown);
+        }
+        Err(error) => return Err(error),
     };
     if let Some(file) = &options.textfile {
         textfile::write(&report, file)?;
-        return Ok(report.state);
-    }
-    match options.output {
-        Output::Json => stdout::json(&report)?,
-        Output::Text => stdout::lines(text::lines(&report))?,
+    } else if options.nagios {
+        stdout::lines(nagios::lines(&report, options.bounds))?;
+    } else {
+        match options.output {
+            Output::Json => stdout::json(&report)?,
+            Output::Text => stdout::lines(text::lines(&report))?,
+        }
     }
     Ok(report.state)
+}
+
+fn judge(options: &Options) -> Result<StatusReport> {
+    let root = Root::open(&options.root)?;
+    let facts = Facts::read(&root)?;
+    if root.is_this_host() {
+        let evidence = daemon::file(&options.state);
+        let running = report::read_host(&facts, options.interval, &evidence)?;
+        Ok(StatusReport::of_host(facts, running, options.bounds))
+    } else {
+        let table = table(&root, options.table.as_deref())?;
+        let root = options.root.clone();
+        Ok(StatusReport::of_tree(facts, root, &table, options.bounds))
+    }
 }

@@ -63,7 +63,12 @@ fn summary(report: &StatusReport) -> String {
         State::Critical => BAD,
         State::Warning | State::Unknown => WARN,
     };
-    let what = match report.findings.first() {
+    format!("{style}{}{style:#}: {}", report.state, essence(report))
+}
+
+/// What matters most, in one sentence.
+pub(crate) fn essence(report: &StatusReport) -> String {
+    match report.findings.first() {
         Some(worst) if worst.severity > Severity::Info => plain(&worst.what),
         _ if matches!(report.conntrack, Some(Presence::Absent)) => {
             "conntrack is not loaded, so nothing is refused".to_owned()
@@ -72,8 +77,7 @@ fn summary(report: &StatusReport) -> String {
             Some(fullest) => used(&fullest.used),
             None => events::sentence(&report.survives),
         },
-    };
-    format!("{style}{}{style:#}: {what}", report.state)
+    }
 }
 
 fn used(namespace: &NamespaceUse) -> String {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A table that will be full later than this is left out.
-const SOON: Duration = Duration::from_hours(24);
+pub(super) const SOON: Duration = Duration::from_hours(24);
 
 /// Writes the file, whole or not at all.
 pub(super) fn write(report: &StatusReport, file: &Path) -> Result<()> {
@@ -106,7 +106,7 @@ fn families(report: &StatusReport, now: Duration) -> Vec<Family> {
 }
 
 /// The fullest namespaces, each by another name: two series must not have the same labels.
-fn named(namespaces: &[Namespace]) -> Vec<(String, &Namespace)> {
+pub(super) fn named(namespaces: &[Namespace]) -> Vec<(String, &Namespace)> {
     let mut named: Vec<(String, &Namespace)> = Vec::new();
     for namespace in namespaces.iter().take(MOST) {
         let mut name = namespace.used.name.clone();
