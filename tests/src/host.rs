@@ -1,12 +1,12 @@
 //! This machine's own kernel as a place for scenarios.
 
-use std::{fs, path::Path, process::Command};
+use std::{env, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     stage::{Backend, Scenario},
-    vm::{Binaries, LIMIT},
+    vm::{Binaries, LIMIT, packages},
 };
 
 /// What tests and commands call this machine's kernel.
@@ -102,6 +102,11 @@ pub fn run(scenario: &Scenario, binaries: &Binaries) -> Result<()> {
         .arg(&binaries.init)
         .args(["here", scenario.name, "--ctdrop"])
         .arg(&binaries.ctdrop);
+    if let Some(program) = packages::program(scenario)? {
+        let path = env::var("PATH").unwrap_or_default();
+        let directory = program.parent().unwrap_or(Path::new("."));
+        command.env("PATH", format!("{path}:{}", directory.display()));
+    }
     let output = command
         .output()
         .context("cannot run timeout, of the GNU core utilities")?;

@@ -7,6 +7,9 @@
 //! the machine, the scenario, and what guest and host agree on. [`vm`] boots stock
 //! kernels under QEMU; [`guest`] is the first process in there.
 //!
+//! [`record`] runs `ctdrop daemon` and reads its evidence; [`scrape`] reads its metrics, as
+//! Prometheus does and with a real one.
+//!
 //! [`sysctl`] runs the programs of several releases that apply files of sysctls, in a
 //! directory of their own, where what they set are plain files.
 //!
@@ -26,6 +29,7 @@ pub mod host;
 pub mod net;
 pub mod record;
 pub mod scenario;
+pub mod scrape;
 pub mod stage;
 pub mod sysctl;
 pub mod system;

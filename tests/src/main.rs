@@ -250,6 +250,7 @@ fn here(under_test: UnderTest) -> Result<Machine> {
         backend: host::RUNG,
         forced: false,
         auto: false,
+        all: env::var_os("CTDROP_ALL").is_some(),
         guest: false,
     })
 }

@@ -90,7 +90,7 @@ fn scenarios(options: &Options, ctdrop: &Path, tests: &Path) -> Result<Command> 
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(["--test", "kernels", "--test", "systems"])
         .args(["--test", "boot_scripts", "--test", "sysctl"])
-        .args(["--test", "rpm"])
+        .args(["--test", "packaging", "--test", "rpm"])
         .args(&options.filter)
         .env("CTDROP_BIN", ctdrop)
         .env("CTDROP_TESTS_BIN", tests)

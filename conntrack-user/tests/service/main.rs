@@ -1,5 +1,4 @@
-//! The daemon as a service: with the capabilities of its unit, attacked by strangers, and
-//! scraped by Prometheus.
+//! The daemon as a service: with the capabilities of its unit, and attacked by strangers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,4 +7,3 @@ mod capabilities;
 mod daemon;
 mod exposure;
 mod otlp;
-mod prometheus;

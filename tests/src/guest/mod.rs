@@ -146,12 +146,14 @@ fn failed(error: &Error) -> Verdict {
 
 /// This machine, with the backend that the kernel's command line names.
 fn machine() -> Result<Machine> {
-    let target = kernels::find(parameter(&command_line()?, "ctdrop.kernel")?)?;
+    let command_line = command_line()?;
+    let target = kernels::find(parameter(&command_line, "ctdrop.kernel")?)?;
     Ok(Machine {
         ctdrop: PathBuf::from(CTDROP),
         backend: target.backend,
         forced: target.is_forced(),
         auto: target.auto,
+        all: parameter(&command_line, "ctdrop.all").is_ok(),
         guest: true,
     })
 }

@@ -4,6 +4,7 @@ pub mod command;
 pub mod evidence;
 pub mod fix;
 pub mod life;
+pub mod metrics;
 pub mod refusal;
 mod staged;
 
@@ -13,6 +14,7 @@ use self::{
     command::{bench_who, demo, errors, incident, probe, status, unit_rights, who},
     evidence::{culprits, disk, kills, limits},
     life::{boots, churn, lifecycle, module_life, net_check},
+    metrics::{clients, program_runs, prometheus},
     refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
 };
 use crate::{
@@ -81,6 +83,9 @@ pub static ALL: &[&Scenario] = &[
     &kills::KILLS,
     &disk::DISK,
     &limits::LIMITS,
+    &clients::CLIENTS,
+    &prometheus::PROMETHEUS,
+    &program_runs::PROGRAM_RUNS,
     &bench_who::BENCH_WHO,
     &packets::PACKETS,
     &rate::RATE,

@@ -1,11 +1,17 @@
-//! Tables that are full, each for a cause of its own, and the limit that fits them.
+//! Tables that are full, each for a cause of its own, the limit that fits them, and packets
+//! that find no room.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use crate::{
-    net::{Conntrack, Entry, Netns, Tuple},
+    net::{Conntrack, Entry, Flood, Lan, Netns, Tuple},
     stage::setup,
 };
 
@@ -122,4 +128,31 @@ pub(super) fn fill(netns: &Netns, entries: &[Entry]) -> Result<()> {
 pub(super) fn close(netns: &Netns) -> Result<()> {
     let entries = u32::try_from(netns.entries()?)?;
     setup::set_conntrack("max", entries)
+}
+
+/// Acts while packets are refused in a network whose table is full, a few flows again and
+/// again. On return, the kernel has judged all of them.
+pub(super) fn under_load<T>(lan: &Lan, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let load = scope.spawn(|| refuse(lan, &enough));
+        let done = act();
+        enough.store(true, Ordering::Relaxed);
+        let load = load.join().map_err(|_| anyhow!("the load panicked"))?;
+        done.and_then(|done| load.map(|()| done))
+    })
+}
+
+/// Packets that are refused, until it is enough.
+fn refuse(lan: &Lan, enough: &AtomicBool) -> Result<()> {
+    while !enough.load(Ordering::Relaxed) {
+        Flood {
+            flows: 50,
+            packets: 500,
+            ..Flood::default()
+        }
+        .send(lan)?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }

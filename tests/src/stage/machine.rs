@@ -47,6 +47,8 @@ pub struct Machine {
     pub forced: bool,
     /// Whether pressure attaches what runs for each new flow.
     pub auto: bool,
+    /// Whether what takes minutes is tried, too (`CTDROP_ALL`).
+    pub all: bool,
     /// Whether this is a guest, where everything may be changed.
     pub guest: bool,
 }

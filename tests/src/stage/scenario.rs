@@ -95,6 +95,7 @@ mod tests {
             backend: Backend::Fexit,
             forced: false,
             auto: false,
+            all: false,
             guest: false,
         };
         let error = scenario.on(&machine).unwrap_err();

@@ -11,6 +11,8 @@ pub mod image;
 pub mod initramfs;
 pub mod kernels;
 mod modules;
+pub mod packages;
+pub mod python;
 pub mod qemu;
 mod shared;
 pub mod systems;

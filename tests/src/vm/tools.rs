@@ -36,6 +36,11 @@ impl Tools {
             .iter()
             .map(|name| command::find(name))
             .collect::<Result<_>>()?;
+        Self::of(programs)
+    }
+
+    /// Programs at these paths, with their libraries.
+    pub(super) fn of(programs: Vec<PathBuf>) -> Result<Self> {
         let mut libraries = BTreeSet::new();
         for program in &programs {
             libraries.append(&mut libraries_of(program)?);

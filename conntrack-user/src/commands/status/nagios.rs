@@ -177,7 +177,10 @@ mod tests {
 
     #[test]
     fn labels_are_such_as_plugins_may_have() {
-        assert_eq!(datum("entries it's=a|b\n", 1), "'entries it''s_a/b\u{fffd}'=1");
+        assert_eq!(
+            datum("entries it's=a|b\n", 1),
+            "'entries it''s_a/b\u{fffd}'=1"
+        );
     }
 
     #[test]

@@ -1,17 +1,13 @@
 //! A daemon that is killed again and again while packets are refused.
 
-use std::{
-    env,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{
-    net::{Flood, Lan, LanOptions},
+    net::LanOptions,
     record::{Daemon, Database},
+    scenario::staged::under_load,
     stage::{Auto, Backend, Machine, Scenario, Takes, setup},
 };
 
@@ -33,20 +29,15 @@ const MISSING: Duration = Duration::from_millis(2_500);
 
 fn run(machine: &Machine) -> Result<()> {
     // Starting takes seconds under software emulation, and a tenth of one here.
-    let kills = match (machine.guest, env::var_os("CTDROP_ALL")) {
+    let kills = match (machine.guest, machine.all) {
         (true, _) => 10,
-        (false, None) => 20,
-        (false, Some(_)) => 100,
+        (false, false) => 20,
+        (false, true) => 100,
     };
     let lan = setup::full_lan(machine, "kills", &LanOptions::default())?;
     let directory = tempfile::tempdir()?;
-    let enough = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let load = scope.spawn(|| load(&lan, &enough));
-        let killed = (0..kills).try_for_each(|round| kill(machine, directory.path(), round));
-        enough.store(true, Ordering::Relaxed);
-        let load = load.join().map_err(|_| anyhow!("the load panicked"))?;
-        killed.and(load)
+    under_load(&lan, || {
+        (0..kills).try_for_each(|round| kill(machine, directory.path(), round))
     })?;
     Daemon::start(machine, directory.path(), &[])?.finish()?;
     let evidence = Database::of(directory.path())?;
@@ -63,20 +54,6 @@ fn run(machine: &Machine) -> Result<()> {
         evidence.count("intervals")?,
         evidence.refused_in("%")?
     );
-    Ok(())
-}
-
-/// Packets that are refused, until it is enough.
-fn load(lan: &Lan, enough: &AtomicBool) -> Result<()> {
-    while !enough.load(Ordering::Relaxed) {
-        Flood {
-            flows: 50,
-            packets: 500,
-            ..Flood::default()
-        }
-        .send(lan)?;
-        thread::sleep(Duration::from_millis(50));
-    }
     Ok(())
 }
 
