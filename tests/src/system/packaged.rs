@@ -26,7 +26,7 @@ pub(super) static PACKAGES: Story = Story {
         // A minute is too long for a test.
         (
             "/etc/systemd/system/ctdrop.service.d/test.conf",
-            "[Service]\nWatchdogSec=15\nRestartSec=1\n",
+            "[Service]\nWatchdogSec=30\nRestartSec=1\n",
         ),
     ],
     run,
