@@ -159,7 +159,7 @@ mod tests {
         let lines = lines(&report("el5-curly-quotes"), BOUNDS);
         let (text, data) = lines[0].split_once('|').unwrap();
         assert!(
-            text.starts_with("CTDROP CRITICAL - the table of host is 100 % full"),
+            text.starts_with("CTDROP CRITICAL - the table of host is 99 % full"),
             "{text}"
         );
         assert!(
