@@ -67,7 +67,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Watch(options) => watch::run(options, shutdown(Hangup::Ends)?).await?,
         Command::Daemon(options) => {
             let hangup = Hangup::of_daemon();
-            daemon::run(options, shutdown(hangup)?, reloads(hangup)?).await?;
+            daemon::run(*options, shutdown(hangup)?, reloads(hangup)?).await?;
         }
         Command::Incidents(options) => incidents::run(&options)?,
         Command::Report(options) => report::run(&options)?,

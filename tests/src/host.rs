@@ -5,15 +5,12 @@ use std::{env, fs, path::Path, process::Command};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    stage::{Backend, Scenario},
+    stage::Scenario,
     vm::{Binaries, LIMIT, packages},
 };
 
 /// What tests and commands call this machine's kernel.
 pub const NAME: &str = "host";
-
-/// The backend that scenarios are tried with here.
-pub const RUNG: Backend = Backend::Tracepoint;
 
 /// The first kernel whose `skb:kfree_skb` tells the reason of a drop:
 /// <https://git.kernel.org/torvalds/c/c504e5c2f964>

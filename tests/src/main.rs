@@ -14,7 +14,7 @@ use ctdrop_tests::{
     agent,
     bench::Figure,
     guest, host, scenario,
-    stage::{Machine, console::Show},
+    stage::{Backend, Extent, Machine, console::Show},
     system, vm,
     vm::{Binaries, disk::Disk, image::Image, kernels, systems, systems::System},
 };
@@ -247,10 +247,10 @@ fn in_vm(
 fn here(under_test: UnderTest) -> Result<Machine> {
     Ok(Machine {
         ctdrop: under_test.binaries()?.ctdrop,
-        backend: host::RUNG,
+        backend: Backend::HERE,
         forced: false,
         auto: false,
-        all: env::var_os("CTDROP_ALL").is_some(),
+        extent: Extent::of(env::var_os("CTDROP_ALL").is_some()),
         guest: false,
     })
 }

@@ -14,7 +14,7 @@ use ctdrop_tests::{
     host,
     host::Standing,
     scenario,
-    stage::Scenario,
+    stage::{Backend, Scenario},
     vm,
     vm::{
         Binaries, Shared, kernels,
@@ -72,7 +72,7 @@ fn trials(binaries: &Binaries) -> Result<Vec<Trial>> {
     if wanted(host::NAME) {
         let fitting = scenario::ALL
             .iter()
-            .filter(|scenario| scenario.backends.contains(&host::RUNG));
+            .filter(|scenario| scenario.backends.contains(&Backend::HERE));
         trials.extend(fitting.map(|scenario| here(scenario, &standing, binaries.clone())));
     }
     Ok(trials)

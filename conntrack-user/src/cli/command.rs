@@ -8,7 +8,7 @@ pub enum Command {
     /// Observe refused packets.
     Watch(commands::watch::options::Options),
     /// Observe, and keep the evidence.
-    Daemon(commands::daemon::Options),
+    Daemon(Box<commands::daemon::Options>),
     /// List what was recorded.
     Incidents(commands::incidents::Options),
     /// Report on an incident or a time.

@@ -62,7 +62,7 @@ pub struct Daemon {
     pub metrics_top: Option<usize>,
 
     /// Send metrics and incidents by OTLP/HTTP below this address, such as
-    /// https://collector.example:4318, or nowhere: off [default: off]
+    /// `https://collector.example:4318`, or nowhere: off [default: off]
     #[arg(long, value_name = "URL", value_parser = Endpoint::read)]
     pub otlp_endpoint: Option<Endpoint>,
 

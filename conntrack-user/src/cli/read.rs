@@ -124,7 +124,7 @@ impl Command {
             Subcommand::Watch(watch) => {
                 Self::Watch(watch.try_into().map_err(contradiction("watch"))?)
             }
-            Subcommand::Daemon(daemon) => Self::Daemon(daemon.into()),
+            Subcommand::Daemon(daemon) => Self::Daemon(Box::new(daemon.into())),
             Subcommand::Incidents(incidents) => Self::Incidents(incidents.into()),
             Subcommand::Report(report) => {
                 Self::Report(report.try_into().map_err(contradiction("report"))?)

@@ -3,7 +3,10 @@
 //! It writes a file that `ctdrop-fixer.path` watches. The file says when, and no more: the
 //! service that it starts decides by what it sees itself.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
@@ -33,10 +36,10 @@ impl FixRequest {
         // With several, they are separated by colons.
         let directories = env::var("RUNTIME_DIRECTORY").ok()?;
         let directory = directories.split(':').next()?;
-        Some(Self::within(directory.into()))
+        Some(Self::within(Path::new(directory)))
     }
 
-    fn within(directory: PathBuf) -> Self {
+    fn within(directory: &Path) -> Self {
         Self {
             file: directory.join(FILE),
         }
@@ -87,13 +90,14 @@ mod tests {
                 },
                 ..incident
             },
+            closed_by: None,
         })
     }
 
     #[test]
     fn only_an_incident_that_a_fix_ends_asks_for_one() {
         let directory = tempfile::tempdir().unwrap();
-        let mut request = FixRequest::within(directory.path().to_owned());
+        let mut request = FixRequest::within(directory.path());
         let file = directory.path().join(FILE);
         for what in [
             What::Opened(told(vec![Remedy::LookWho])),
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn nowhere_to_ask_ends_nothing() {
-        let mut request = FixRequest::within("/nowhere".into());
+        let mut request = FixRequest::within(Path::new("/nowhere"));
         let what = What::Opened(told(vec![Remedy::RaiseLimit]));
         request.recording(&Recording::now(what)).unwrap();
     }

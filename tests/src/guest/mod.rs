@@ -12,7 +12,7 @@ use anyhow::{Context as _, Error, Result, bail, ensure};
 use crate::{
     scenario,
     stage::{
-        Machine,
+        Extent, Machine,
         console::{READY, Verdict},
         kernel_log, mount_all,
         places::{CTDROP, DISK},
@@ -153,7 +153,7 @@ fn machine() -> Result<Machine> {
         backend: target.backend,
         forced: target.is_forced(),
         auto: target.auto,
-        all: parameter(&command_line, "ctdrop.all").is_ok(),
+        extent: Extent::of(parameter(&command_line, "ctdrop.all").is_ok()),
         guest: true,
     })
 }

@@ -125,7 +125,7 @@ impl Prometheus {
     pub fn rules(&self) -> Result<Vec<Rule>> {
         let data = self.data("/api/v1/rules")?;
         let groups = data["groups"].as_array().context("no groups of rules")?;
-        let rules = groups.iter().flat_map(|group| group["rules"].as_array());
+        let rules = groups.iter().filter_map(|group| group["rules"].as_array());
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(rules
             .flatten()

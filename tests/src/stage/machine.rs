@@ -22,6 +22,9 @@ impl Backend {
 
     /// Those that have programs inside conntrack, tried in guests.
     pub const INSIDE: &[Self] = &[Self::Fexit, Self::Kprobe];
+
+    /// The one tried on this machine's own kernel.
+    pub const HERE: Self = Self::Tracepoint;
 }
 
 /// As `--backend` has it.
@@ -36,6 +39,22 @@ impl fmt::Display for Backend {
     }
 }
 
+/// How much of what takes minutes a scenario tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What finds most.
+    Short,
+    /// All (`CTDROP_ALL`).
+    Full,
+}
+
+impl Extent {
+    /// `Full` if all is asked for.
+    pub const fn of(all: bool) -> Self {
+        if all { Self::Full } else { Self::Short }
+    }
+}
+
 /// The machine that a scenario runs on.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -47,8 +66,8 @@ pub struct Machine {
     pub forced: bool,
     /// Whether pressure attaches what runs for each new flow.
     pub auto: bool,
-    /// Whether what takes minutes is tried, too (`CTDROP_ALL`).
-    pub all: bool,
+    /// How much is tried.
+    pub extent: Extent,
     /// Whether this is a guest, where everything may be changed.
     pub guest: bool,
 }

@@ -11,7 +11,7 @@ pub mod setup;
 
 pub use self::{
     kernel_log::kernel_log,
-    machine::{Backend, Machine},
+    machine::{Backend, Extent, Machine},
     mounts::{attach, mount, mount_all, mount_small, unmount},
     scenario::{Auto, Scenario, Takes},
 };

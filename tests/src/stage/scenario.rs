@@ -77,6 +77,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::stage::machine::Extent;
 
     #[test]
     fn a_panic_is_a_failure_with_its_message() {
@@ -95,7 +96,7 @@ mod tests {
             backend: Backend::Fexit,
             forced: false,
             auto: false,
-            all: false,
+            extent: Extent::Short,
             guest: false,
         };
         let error = scenario.on(&machine).unwrap_err();

@@ -12,6 +12,7 @@ pub static CONTAINERS: Story = Story {
     name: "containers",
     about: "a container with a leak is called by its name in who, incidents and report",
     once: true,
+    packages: false,
     // Neither overlayfs nor a bus of systemd are needed to run it.
     files: &[
         ("/etc/containers/storage.conf", STORAGE),

@@ -4,13 +4,10 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    host::RUNG,
-    stage::{
-        Auto, Backend,
-        Backend::{Fexit, Kprobe},
-        Scenario, Takes,
-    },
+use crate::stage::{
+    Auto, Backend,
+    Backend::{Fexit, Kprobe},
+    Scenario, Takes,
 };
 
 /// A stock Debian kernel.
@@ -147,7 +144,8 @@ impl Target {
             && match asked {
                 Asked::All => true,
                 Asked::Chosen { here } => {
-                    let tried_here = here && scenario.once && scenario.backends.contains(&RUNG);
+                    let tried_here =
+                        here && scenario.once && scenario.backends.contains(&Backend::HERE);
                     !tried_here && self.has_chosen(scenario)
                 }
             }

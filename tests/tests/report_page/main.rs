@@ -40,6 +40,7 @@ fn write(database: &Path, out: &Path, format: Format) -> Result<()> {
         out: Some(out.to_owned()),
         redact: false,
         file: database.to_owned(),
+        from: Vec::new(),
     })
 }
 

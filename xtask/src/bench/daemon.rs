@@ -4,9 +4,8 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::{build, cargo, host, needs::Purpose, setup};
-
 use super::section;
+use crate::{build, cargo, host, needs::Purpose, setup};
 
 const STORE: &str = "\
 \n| evidence | intervals | read for a report |

@@ -4,9 +4,8 @@ use std::{fmt::Write as _, process::Command};
 
 use anyhow::Result;
 
-use crate::{build, needs::Purpose, setup};
-
 use super::{figures::Figures, section};
+use crate::{build, needs::Purpose, setup};
 
 /// The kernel of the virtual machine.
 const KERNEL: &str = "6.12";

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-
 use wait4::Wait4 as _;
 
 use super::section;

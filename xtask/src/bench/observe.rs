@@ -4,14 +4,13 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Result, ensure};
 
+use super::{aims, figures::Figures, section, tables};
 use crate::{
     build, cargo,
     host::{self, answer, command},
     needs::Purpose,
     setup,
 };
-
-use super::{aims, figures::Figures, section, tables};
 
 /// The kernel of the virtual machine.
 pub(super) const KERNEL: &str = "6.12";

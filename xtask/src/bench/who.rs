@@ -4,9 +4,8 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::{build, host, needs::Purpose, setup};
-
 use super::section;
+use crate::{build, host, needs::Purpose, setup};
 
 /// The kernel of the virtual machine.
 const KERNEL: &str = "6.12";

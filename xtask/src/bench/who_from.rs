@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-
 use wait4::Wait4 as _;
 
 use super::section;

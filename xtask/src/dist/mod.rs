@@ -8,6 +8,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use file::{File, Role};
+use release::{NAME, PROCESSOR, Release};
+use sources::Sources;
 
 use crate::{
     build, cargo,
@@ -15,10 +18,6 @@ use crate::{
     needs::Purpose,
     setup,
 };
-
-use file::{File, Role};
-use release::{NAME, PROCESSOR, Release};
-use sources::Sources;
 
 mod archive;
 mod deb;

@@ -8,7 +8,6 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-
 use layers::Layers;
 use violation::Violation;
 use workspace::Package;

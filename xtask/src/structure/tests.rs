@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 use tempfile::TempDir;
+use workspace::{Kind, Target};
 
 use super::*;
-use workspace::{Kind, Target};
 
 /// A workspace with one package, of which each file is given by path and text.
 fn planted(files: &[(&str, &str)]) -> (TempDir, Package) {

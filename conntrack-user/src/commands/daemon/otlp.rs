@@ -112,7 +112,7 @@ pub(super) fn take_metrics(given: &mut Given, value: Value<'_>) -> Taken {
 }
 
 pub(super) fn metrics(given: &Given) -> Option<String> {
-    given.metrics.as_ref().map(another_text)
+    given.metrics.as_ref().map(|to| another_text(to.as_ref()))
 }
 
 pub(super) fn take_logs(given: &mut Given, value: Value<'_>) -> Taken {
@@ -121,7 +121,7 @@ pub(super) fn take_logs(given: &mut Given, value: Value<'_>) -> Taken {
 }
 
 pub(super) fn logs(given: &Given) -> Option<String> {
-    given.logs.as_ref().map(another_text)
+    given.logs.as_ref().map(|to| another_text(to.as_ref()))
 }
 
 pub(super) fn take_headers(given: &mut Given, value: Value<'_>) -> Taken {
@@ -141,7 +141,10 @@ pub(super) fn take_headers_file(given: &mut Given, value: Value<'_>) -> Taken {
 }
 
 pub(super) fn headers_file(given: &Given) -> Option<String> {
-    given.headers_file.as_ref().map(path_text)
+    given
+        .headers_file
+        .as_ref()
+        .map(|path| path_text(path.as_ref()))
 }
 
 pub(super) fn take_ca_file(given: &mut Given, value: Value<'_>) -> Taken {
@@ -150,7 +153,7 @@ pub(super) fn take_ca_file(given: &mut Given, value: Value<'_>) -> Taken {
 }
 
 pub(super) fn ca_file(given: &Given) -> Option<String> {
-    given.ca_file.as_ref().map(path_text)
+    given.ca_file.as_ref().map(|path| path_text(path.as_ref()))
 }
 
 pub(super) fn take_interval(given: &mut Given, value: Value<'_>) -> Taken {
@@ -211,8 +214,8 @@ fn another(value: Value<'_>) -> Result<Option<Endpoint>, String> {
     }
 }
 
-fn another_text(to: &Option<Endpoint>) -> String {
-    let text = to.as_ref().map(ToString::to_string);
+fn another_text(to: Option<&Endpoint>) -> String {
+    let text = to.map(ToString::to_string);
     quoted(&text.unwrap_or_default())
 }
 
@@ -230,7 +233,7 @@ fn path(value: Value<'_>) -> Result<Option<PathBuf>, String> {
     }
 }
 
-fn path_text(path: &Option<PathBuf>) -> String {
-    let text = path.as_ref().map(|path| path.to_string_lossy());
+fn path_text(path: Option<&PathBuf>) -> String {
+    let text = path.map(|path| path.to_string_lossy());
     quoted(&text.unwrap_or_default())
 }

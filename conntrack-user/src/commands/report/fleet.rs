@@ -7,7 +7,11 @@ use anyhow::{Result, bail};
 use crate::{
     commands::{
         daemon,
-        report::{Format, Options, digest, written_times},
+        report::{
+            options::{Format, Options},
+            reading::digest,
+            times::written_times,
+        },
     },
     report::{
         Evidence,

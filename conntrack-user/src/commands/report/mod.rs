@@ -2,72 +2,28 @@
 
 mod file;
 mod fleet;
-
-use std::path::PathBuf;
+mod options;
+mod reading;
+mod times;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 
+pub use self::options::{Format, Of, Options};
+use self::{
+    reading::digest,
+    times::{between, resolved},
+};
 use crate::{
-    commands::{bar::Bar, daemon},
-    logs::time::{When, zone},
+    commands::daemon,
+    logs::time::When,
     report::{
         Evidence, margin, markdown::markdown, model::Report, page::page, redact::Mask, report,
         width,
     },
     say::{clock, stdout},
-    store::{
-        Reader,
-        digest::{Asked, Digest},
-        incident::Incident,
-        is_part_of,
-    },
+    store::{Reader, digest::Asked, incident::Incident, is_part_of},
 };
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Which incident or time.
-    pub of: Of,
-    /// In which form.
-    pub format: Format,
-    /// The file to write to; standard output if none is given.
-    pub out: Option<PathBuf>,
-    /// Whether addresses and names are masked.
-    pub redact: bool,
-    /// The file of evidence.
-    pub file: PathBuf,
-    /// Directories or files with the evidence of several hosts, instead of that file.
-    pub from: Vec<PathBuf>,
-}
-
-/// What a report is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// The last incident.
-    Last,
-    /// The incident of that number.
-    Incident(i64),
-    /// All of a time.
-    Time {
-        /// Its begin; by default that of all evidence.
-        since: Option<When>,
-        /// Its end; by default now.
-        until: Option<When>,
-    },
-}
-
-/// The form of a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// One file that a browser shows.
-    #[default]
-    Html,
-    /// Markdown.
-    Md,
-    /// One JSON object, docs/json.md.
-    Json,
-}
 
 /// Makes a report.
 pub fn run(options: &Options) -> Result<()> {
@@ -146,19 +102,6 @@ fn gather(reader: &Reader, options: &Options) -> Result<Evidence> {
     })
 }
 
-/// Adds the time up, and shows how far that is.
-fn digest(reader: &Reader, asked: &Asked) -> Result<Digest> {
-    let template = "reading the evidence {wide_bar} {percent} %, {eta} left";
-    let mut bar = Bar::new(template, "", Some(1000));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "from 0 to 1"
-    )]
-    let mut reached = |part: f64| bar.reached((part * 1000.0) as u64);
-    Ok(reader.digest(asked, &mut reached)?)
-}
-
 /// The incident that is asked for.
 fn incident(reader: &Reader, options: &Options) -> Result<Incident> {
     let file = options.file.display();
@@ -197,7 +140,7 @@ fn range(
     since: Option<When>,
     until: Option<When>,
 ) -> Result<(i64, i64)> {
-    let (since, until) = times(since, until)?;
+    let (since, until) = resolved(since, until)?;
     let Some((first, last)) = reader.extent()? else {
         bail!(
             "nothing is recorded in {} yet: ctdrop daemon records evidence while it runs",
@@ -215,41 +158,6 @@ fn range(
     }
     // What is before or after all evidence would only be empty.
     Ok((wall.0.max(first.saturating_sub(60_000)), wall.1.min(last)))
-}
-
-/// The times that are asked for, in milliseconds since 1970.
-fn written_times(options: &Options) -> Result<(Option<i64>, Option<i64>)> {
-    match options.of {
-        Of::Time { since, until } => times(since, until),
-        Of::Last | Of::Incident(_) => Ok((None, None)),
-    }
-}
-
-fn times(since: Option<When>, until: Option<When>) -> Result<(Option<i64>, Option<i64>)> {
-    let zone = zone(None)?;
-    let millis = |when: Option<When>| -> Result<Option<i64>> {
-        let micros = when.map(|when| when.resolve(&zone)).transpose()?;
-        Ok(micros.map(|micros| micros.div_euclid(1000)))
-    };
-    let (since, until) = (millis(since)?, millis(until)?);
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        bail!(
-            "--since ({}) must be earlier than --until ({})",
-            clock::of_millis(since),
-            clock::of_millis(until)
-        );
-    }
-    Ok((since, until))
-}
-
-fn between((from, to): (i64, i64)) -> String {
-    format!(
-        "from {} to {}",
-        clock::of_millis(from),
-        clock::of_millis(to)
-    )
 }
 
 /// What is said of a time without evidence.

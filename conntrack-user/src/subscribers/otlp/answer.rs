@@ -109,14 +109,13 @@ pub(super) fn repeated(text: &str) -> String {
 /// The pause that a receiver asks for: seconds, or a date.
 fn asked(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
-    let pause = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?;
-            let date = u64::try_from(date.timestamp().as_second()).ok()?;
-            let date = SystemTime::UNIX_EPOCH + Duration::from_secs(date);
-            date.duration_since(now).unwrap_or_default()
-        }
+    let pause = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = jiff::fmt::rfc2822::parse(text).ok()?;
+        let date = u64::try_from(date.timestamp().as_second()).ok()?;
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(date);
+        date.duration_since(now).unwrap_or_default()
     };
     Some(pause.min(LONGEST_ASKED))
 }

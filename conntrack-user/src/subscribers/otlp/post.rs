@@ -66,7 +66,7 @@ impl Http {
 
     fn connector(&self) -> Result<TlsConnector> {
         let file = self.settings.ca_file.as_deref();
-        let state = file.and_then(|file| changed(file));
+        let state = file.and_then(changed);
         let mut kept = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, connector)) = &*kept
             && *of == state

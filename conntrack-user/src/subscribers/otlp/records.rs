@@ -133,7 +133,7 @@ pub(super) fn interrupted(last: &[u8], now: u64) -> Option<LogRecord> {
     record.observed_time_unix_nano = now;
     record.severity_number = SeverityNumber::Info.into();
     "INFO".clone_into(&mut record.severity_text);
-    record.event_name = Action::Closed.event().to_owned();
+    Action::Closed.event().clone_into(&mut record.event_name);
     record.body = Some(text(
         "ctdrop ended before this incident: what became of it is not known",
     ));

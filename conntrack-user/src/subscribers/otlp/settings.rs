@@ -247,6 +247,9 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
     Ok((read, value))
 }
 
+/// What others may do with a file.
+const OTHERS: u32 = 0o007;
+
 /// Headers of a file, a line each: `name: value`. Others must not be able to read it.
 fn from_file(path: &Path) -> Result<Headers> {
     let shown = path.display();
@@ -256,7 +259,7 @@ fn from_file(path: &Path) -> Result<Headers> {
         "{shown} is no file with headers: give one of {LARGEST} bytes or less"
     );
     ensure!(
-        there.mode() & 0o007 == 0,
+        there.mode() & OTHERS == 0,
         "everybody can read {shown}, which is for secrets: chmod o= {shown}"
     );
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;

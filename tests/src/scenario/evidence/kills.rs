@@ -8,7 +8,7 @@ use crate::{
     net::LanOptions,
     record::{Daemon, Database},
     scenario::staged::under_load,
-    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
+    stage::{Auto, Backend, Extent, Machine, Scenario, Takes, setup},
 };
 
 /// Kills at any moment.
@@ -29,10 +29,10 @@ const MISSING: Duration = Duration::from_millis(2_500);
 
 fn run(machine: &Machine) -> Result<()> {
     // Starting takes seconds under software emulation, and a tenth of one here.
-    let kills = match (machine.guest, machine.all) {
+    let kills = match (machine.guest, machine.extent) {
         (true, _) => 10,
-        (false, false) => 20,
-        (false, true) => 100,
+        (false, Extent::Short) => 20,
+        (false, Extent::Full) => 100,
     };
     let lan = setup::full_lan(machine, "kills", &LanOptions::default())?;
     let directory = tempfile::tempdir()?;

@@ -15,7 +15,7 @@ use crate::{
     record::Daemon,
     scenario::staged::under_load,
     scrape::{self, prometheus::Prometheus, refused_in},
-    stage::{Auto, Backend, Machine, Scenario, Takes, setup},
+    stage::{Auto, Backend, Extent, Machine, Scenario, Takes, setup},
 };
 
 /// From the first refused packet to the end of the alert.
@@ -63,7 +63,7 @@ fn run(machine: &Machine) -> Result<()> {
         expressions::demand_values(&prometheus)
     })?;
     counts_are_those_of_the_kernel(&prometheus, &lan, &before, address)?;
-    if machine.all {
+    if machine.extent == Extent::Full {
         // As long as the table is full, the incident is open, and the alert fires.
         Conntrack::open(&lan.firewall)?.flush()?;
         clears(&prometheus)?;

@@ -150,7 +150,7 @@ struct Run {
     otlp: Otlp,
     counts: Arc<Counts>,
     task: JoinHandle<()>,
-    run: &'static str,
+    name: &'static str,
 }
 
 impl Run {
@@ -186,7 +186,7 @@ impl Run {
             otlp: Otlp::new(waiting, true).unwrap(),
             counts,
             task,
-            run,
+            name: run,
         }
     }
 
@@ -207,7 +207,7 @@ impl Run {
         self.task.abort();
         let _ = self.task.await;
         std::mem::forget(self.otlp);
-        eprintln!("killed {}", self.run);
+        eprintln!("killed {}", self.name);
     }
 }
 

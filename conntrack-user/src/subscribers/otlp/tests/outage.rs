@@ -11,6 +11,7 @@ use tempfile::tempdir;
 use tokio::time::{Instant, sleep};
 
 use super::{Answer, Receiver, Run, answered, string};
+use crate::subscribers::metrics::export::Dropped;
 
 const BOUND: u64 = 4 << 20;
 
@@ -46,15 +47,12 @@ async fn an_hour_without_a_receiver_and_a_kill_lose_and_repeat_nothing() {
     assert_eq!(receiver.all_and_different(), (204, 204));
     let counts = second.counts.now();
     assert_eq!((counts.queued, counts.sent), (0, 204));
-    assert_eq!(
-        counts.dropped,
-        super::super::super::metrics::export::Dropped::default()
-    );
+    assert_eq!(counts.dropped, Dropped::default());
     interrupted_is_said(&receiver);
 
     // The last numbers of the first run came, then those of the second, each with its start.
     let metrics = receiver.metrics.lock().unwrap();
-    let starts: Vec<u64> = metrics.iter().map(|one| started(one)).collect();
+    let starts: Vec<u64> = metrics.iter().map(started).collect();
     let first = starts.iter().filter(|&&start| start == starts[0]);
     assert_eq!(first.count(), 1);
     assert!(

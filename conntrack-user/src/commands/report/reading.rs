@@ -1,0 +1,24 @@
+//! Reads evidence, and shows how far that is.
+
+use anyhow::Result;
+
+use crate::{
+    commands::bar::Bar,
+    store::{
+        Reader,
+        digest::{Asked, Digest},
+    },
+};
+
+/// Adds the time up, and shows how far that is.
+pub(super) fn digest(reader: &Reader, asked: &Asked) -> Result<Digest> {
+    let template = "reading the evidence {wide_bar} {percent} %, {eta} left";
+    let mut bar = Bar::new(template, "", Some(1000));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 1"
+    )]
+    let mut reached = |part: f64| bar.reached((part * 1000.0) as u64);
+    Ok(reader.digest(asked, &mut reached)?)
+}
