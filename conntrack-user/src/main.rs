@@ -17,6 +17,7 @@ use conntrack_user::{
         journal::{self, Level},
         stdout,
     },
+    subscribers::screen,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -127,6 +128,7 @@ fn shutdown(hangup: Hangup) -> Result<impl Future<Output = ()> + Send + 'static>
         // Nobody listens any more if the work has ended by itself.
         let _ = first.send(());
         signals.any().await;
+        screen::give_back();
         std::process::exit(1);
     });
     Ok(async move {

@@ -205,6 +205,16 @@ impl Considered {
     }
 }
 
+/// What `ctdrop fix` would do about refused packets; the plan, or why there is none.
+pub fn plan_only(trigger: &Trigger, ceiling: Option<u64>) -> What {
+    let made = Prepared::read(ceiling).map(|prepared| make_plan(trigger, prepared.ceiling).what);
+    match made {
+        Ok(Some(what)) => what,
+        Ok(None) => What::Failed("there is no plan".to_owned()),
+        Err(error) => What::Failed(format!("cannot make a plan: {error:#}")),
+    }
+}
+
 /// Makes a plan, and changes nothing.
 pub(crate) fn make_plan(trigger: &Trigger, ceiling: u64) -> Done {
     let made = Considered::of(trigger, ceiling).and_then(|considered| {

@@ -92,6 +92,10 @@ pub struct Watch {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
+    /// On a terminal, print lines as in a pipe instead of showing the live screen
+    #[arg(long)]
+    pub no_tui: bool,
+
     /// Print only the header, the final totals, fixes, and what the recorder reports
     #[arg(short, long)]
     pub quiet: bool,
@@ -164,7 +168,7 @@ impl TryFrom<Watch> for watch::options::Options {
             } else {
                 Printed::All
             },
-            screen: true,
+            screen: !watch.no_tui,
             record: watch.record.map(|file| watch::options::Record {
                 file,
                 bounds: Bounds::default(),

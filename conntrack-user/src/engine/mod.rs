@@ -21,6 +21,7 @@ pub mod select;
 mod session;
 pub mod source;
 pub mod update;
+pub mod view;
 pub mod watched_netns;
 
 #[cfg(test)]

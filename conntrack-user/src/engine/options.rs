@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::{
-    engine::by::By,
+    engine::{by::By, view::View},
     observe::{arming::Arm, backend::Backend},
     say::reason::ReasonName,
 };
@@ -43,6 +45,9 @@ pub struct Options {
     /// Whether refused packets are told of at once, as
     /// [`Update::Refused`](super::update::Update::Refused).
     pub refusals: bool,
+    /// What somebody looks at, as it changes: those rows are told as
+    /// [`Update::Listing`](super::update::Update::Listing).
+    pub view: Option<watch::Receiver<View>>,
 }
 
 impl Default for Options {
@@ -63,6 +68,7 @@ impl Default for Options {
             all_flows: false,
             intervals: true,
             refusals: false,
+            view: None,
         }
     }
 }

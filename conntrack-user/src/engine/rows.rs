@@ -169,13 +169,13 @@ fn exactly(rows: impl Iterator<Item = Row> + Clone) -> Vec<Row> {
 }
 
 /// Lost packets and victims are shown; what ended well only when asked for.
-fn is_shown(reason: u32, select: &Select) -> bool {
+pub(super) fn is_shown(reason: u32, select: &Select) -> bool {
     let asked_for = select.all_flows || !select.reasons.is_empty();
     is_drop(reason) || reason == Reason::Evicted as u32 || asked_for
 }
 
 /// Sums are of lost packets, unless reasons are asked for.
-fn is_summed(reason: u32, select: &Select) -> bool {
+pub(super) fn is_summed(reason: u32, select: &Select) -> bool {
     is_drop(reason) || !select.reasons.is_empty()
 }
 
@@ -219,7 +219,7 @@ fn grouped(tally: &Tally, select: &Select, by: By, period: Period) -> Vec<Row> {
         .collect()
 }
 
-fn flow_subject(key: &FlowKey, by: By) -> Option<Subject> {
+pub(super) fn flow_subject(key: &FlowKey, by: By) -> Option<Subject> {
     match by {
         By::Flow => Some(Subject::Flow(*key)),
         By::Src => Some(Subject::Address {
@@ -234,7 +234,7 @@ fn flow_subject(key: &FlowKey, by: By) -> Option<Subject> {
 }
 
 /// Of packets without a flow neither source nor sender is known.
-fn service_subject(key: &ServiceKey, by: By) -> Option<Subject> {
+pub(super) fn service_subject(key: &ServiceKey, by: By) -> Option<Subject> {
     let netns = key.netns;
     Some(match by {
         By::Flow | By::Src => return None,

@@ -19,6 +19,7 @@ use crate::{
         select::Select,
         source::Source,
         update::{Summary, Update},
+        view::listing::{ByNetns, Listing},
         watched_netns::WatchedNetns,
     },
     kernel::limit_writers::LimitWriters,
@@ -230,7 +231,47 @@ impl<S: Source> Session<S> {
         if self.options.refusals {
             self.tell_refusals()?;
         }
+        if self.is_view_new() {
+            self.list()?;
+        }
         Ok(())
+    }
+
+    /// Whether somebody looks at something else than was told last.
+    fn is_view_new(&self) -> bool {
+        let view = self.options.view.as_ref();
+        view.is_some_and(|view| view.has_changed().unwrap_or(false))
+    }
+
+    /// Tells the rows that somebody looks at, as they are before the next report.
+    fn list(&mut self) -> Result<()> {
+        let snapshot = self.snapshot()?;
+        let figures = Figures::collect(&snapshot, &self.tally, &self.select);
+        let (since, earlier) = &self.last;
+        let (length, recent) = (since.elapsed(), figures.since(earlier));
+        self.tell_rows(&snapshot, &figures, &recent, length);
+        Ok(())
+    }
+
+    /// Tells the rows that somebody looks at, if anybody does.
+    fn tell_rows(
+        &mut self,
+        snapshot: &Snapshot,
+        figures: &Figures,
+        recent: &Figures,
+        length: Duration,
+    ) {
+        let Some(view) = &mut self.options.view else {
+            return;
+        };
+        let view = view.borrow_and_update().clone();
+        let by_netns = ByNetns {
+            total: &figures.by_netns,
+            recent: &recent.by_netns,
+        };
+        let listing =
+            Listing::collect(snapshot, &self.tally, &self.select, &by_netns, view, length);
+        self.updates.push_back(Update::Listing(Box::new(listing)));
     }
 
     /// Notices that somebody has changed the limit.
@@ -270,6 +311,8 @@ impl<S: Source> Session<S> {
         let taken = Taken::now();
         let ended = taken.instant;
         let (since, earlier) = &self.last;
+        let recent = figures.since(earlier);
+        let length = ended.saturating_duration_since(*since);
         let asked = Asked {
             select: &self.select,
             by: self.options.by,
@@ -277,11 +320,12 @@ impl<S: Source> Session<S> {
             period: Period::Interval,
             since: *since,
             taken,
-            figures: figures.since(earlier),
+            figures: recent.clone(),
             limit: self.limit.in_force(),
         };
         let report = Report::collect(&snapshot, &self.tally, asked);
         self.updates.push_back(Update::Interval(Box::new(report)));
+        self.tell_rows(&snapshot, &figures, &recent, length);
         self.last = (ended, figures);
         self.tally.start_interval();
         Ok(())

@@ -5,7 +5,7 @@ use conntrack_ebpf::ServiceKey;
 use crate::{
     engine::{
         header::Header, limit::LimitChange, refusals::Refusals, report::Report,
-        watched_netns::NetnsChange,
+        view::listing::Listing, watched_netns::NetnsChange,
     },
     observe::observer::event::Event,
     say::clock,
@@ -38,6 +38,10 @@ pub enum Update {
     Refused(Refusals),
     /// An interval is over.
     Interval(Box<Report>),
+    /// The rows that somebody looks at: with each interval, and when something else is
+    /// looked at. Only where [`Options::view`](super::options::Options::view) asks for
+    /// them.
+    Listing(Box<Listing>),
     /// The last: the totals.
     Finished(Box<Summary>),
 }
@@ -70,14 +74,15 @@ impl Update {
     }
 
     /// This update and a later one in one, for a reader that has taken neither yet:
-    /// intervals are added up, and of refusals, which are counted since the start,
-    /// the later ones hold. None for any others.
+    /// intervals are added up, and of refusals and rows, which are counted since the
+    /// start, the later ones hold. None for any others.
     pub fn merged(&self, later: &Self) -> Option<Self> {
         match (self, later) {
             (Self::Interval(earlier), Self::Interval(later)) => {
                 Some(Self::Interval(Box::new(earlier.merged(later))))
             }
             (Self::Refused(_), Self::Refused(later)) => Some(Self::Refused(later.clone())),
+            (Self::Listing(_), Self::Listing(later)) => Some(Self::Listing(later.clone())),
             _ => None,
         }
     }

@@ -92,7 +92,7 @@ struct Suspicion {
 }
 
 /// The incidents of a host, one at a time for each network namespace.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lifecycle {
     next: i64,
     open: BTreeMap<u32, (i64, Case)>,

@@ -3,7 +3,7 @@
 use std::{
     env,
     fmt::Display,
-    io,
+    io::{self, Write as _},
     os::fd::{AsFd, BorrowedFd},
 };
 
@@ -53,13 +53,14 @@ fn is_stream(said: &str, stream: BorrowedFd<'_>) -> bool {
 
 /// Says something on standard error, as the command.
 pub fn complain(level: Level, what: impl Display) {
-    let stderr = io::stderr();
+    let mut stderr = io::stderr();
     let prefix = if is_journal(&stderr) {
         level.prefix()
     } else {
         String::new()
     };
-    eprintln!("{prefix}ctdrop: {what}");
+    // Where it cannot be said, as on a terminal that is gone, nothing else can be.
+    let _ = writeln!(stderr, "{prefix}ctdrop: {what}");
 }
 
 #[cfg(test)]

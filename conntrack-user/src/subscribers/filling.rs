@@ -47,7 +47,7 @@ impl Filling {
 }
 
 /// Follows the tables of a host.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Follower {
     trends: Trends,
 }

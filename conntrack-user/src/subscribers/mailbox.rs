@@ -7,10 +7,17 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use crate::{auto::event::Event as Fix, engine::update::Update, subscribers::recording::Recording};
+use crate::{
+    auto::event::Event as Fix,
+    engine::update::Update,
+    subscribers::{input::Input, recording::Recording},
+};
 
 /// How many updates wait. When more come, the oldest intervals are added up.
 const ROOM: usize = 16;
+
+/// How many keys and the like wait beside them: more than anybody pastes.
+const INPUTS: usize = 512;
 
 /// What a subscriber is told.
 #[derive(Clone, Debug)]
@@ -18,6 +25,7 @@ pub(super) enum Notice {
     Update(Arc<Update>),
     Fix(Arc<Fix>),
     Recording(Arc<Recording>),
+    Input(Arc<Input>),
     /// The process is about to be stopped; dropped when the terminal was left.
     Suspend(mpsc::Sender<()>),
     /// The process goes on.
@@ -33,6 +41,11 @@ impl Notice {
             (Self::Update(earlier), Self::Update(later)) => {
                 Some(Self::Update(Arc::new(earlier.merged(later)?)))
             }
+            (Self::Input(earlier), Self::Input(later)) => {
+                let sizes =
+                    matches!(**earlier, Input::Resized) && matches!(**later, Input::Resized);
+                sizes.then(|| Self::Input(Arc::clone(later)))
+            }
             _ => None,
         }
     }
@@ -42,7 +55,7 @@ impl Notice {
         match self {
             Self::Update(update) => update.is_kept(),
             Self::Fix(_) | Self::Recording(_) => false,
-            Self::Suspend(_) | Self::Resume | Self::Reached(_) => true,
+            Self::Input(_) | Self::Suspend(_) | Self::Resume | Self::Reached(_) => true,
         }
     }
 }
@@ -74,6 +87,12 @@ impl Mailbox {
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_one();
+    }
+
+    /// Whether something waits, or nothing more comes.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.closed || !state.waiting.is_empty()
     }
 
     /// Waits for the next update; none if no more come.
@@ -108,7 +127,15 @@ impl Mailbox {
 impl State {
     fn put(&mut self, notice: Notice) {
         self.waiting.push_back(notice);
-        if self.waiting.len() > ROOM && !self.merge() {
+        let is_input = |notice: &Notice| matches!(notice, Notice::Input(_));
+        let inputs = self.waiting.iter().filter(|it| is_input(it)).count();
+        if inputs > INPUTS
+            && let Some(oldest) = self.waiting.iter().position(is_input)
+        {
+            // Keys for a terminal that takes no output: that they are gone is no loss.
+            self.waiting.remove(oldest);
+        }
+        if self.waiting.len() - inputs.min(INPUTS) > ROOM && !self.merge() {
             let oldest = self.waiting.iter().position(|notice| !notice.is_kept());
             if let Some(oldest) = oldest {
                 self.waiting.remove(oldest);
@@ -136,7 +163,9 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{engine::refusals::Refusals, observe::observer::event::Event};
+    use crate::{
+        engine::refusals::Refusals, observe::observer::event::Event, subscribers::input::Key,
+    };
 
     fn refused(packets: u64) -> Notice {
         Notice::Update(Arc::new(Update::Refused(Refusals {
@@ -188,6 +217,24 @@ mod tests {
         let taken = taken(&mailbox);
         assert_eq!((taken.len(), mailbox.lost()), (ROOM, 0));
         assert!(matches!(taken.last(), Some(Update::Refused(last)) if last.room[&1] == 999));
+    }
+
+    #[test]
+    fn keys_wait_beside_updates_and_have_a_bound() {
+        let mailbox = Mailbox::default();
+        let key = || Notice::Input(Arc::new(Input::Key(Key::Tab)));
+        for _ in 0..100 {
+            mailbox.put(key());
+        }
+        for packets in 0..ROOM as u64 {
+            mailbox.put(refused(packets));
+        }
+        let waiting = |mailbox: &Mailbox| mailbox.state().waiting.len();
+        assert_eq!((waiting(&mailbox), mailbox.lost()), (100 + ROOM, 0));
+        for _ in 0..2 * INPUTS {
+            mailbox.put(key());
+        }
+        assert_eq!((waiting(&mailbox), mailbox.lost()), (INPUTS + ROOM, 0));
     }
 
     #[test]

@@ -6,14 +6,17 @@
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
 
 mod capabilities;
+pub mod census;
 pub mod filling;
 pub mod fix_request;
 pub mod guard;
+pub mod input;
 pub mod json;
 pub mod lines;
 mod mailbox;
 pub mod metrics;
 pub mod otlp;
+pub mod playback;
 pub mod recorder;
 pub mod recording;
 pub mod screen;
@@ -26,7 +29,11 @@ mod tests;
 
 use anyhow::Result;
 
-use crate::{auto::event::Event as Fix, engine::update::Update, subscribers::recording::Recording};
+use crate::{
+    auto::event::Event as Fix,
+    engine::update::Update,
+    subscribers::{input::Input, recording::Recording},
+};
 
 /// What is printed of what happens, besides the first line and the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +54,7 @@ impl Printed {
             Update::Observer { .. } | Update::Netns(_) | Update::Limit(_) | Update::Refused(_) => {
                 !matches!(self, Self::Fixes)
             }
-            Update::Interval(_) => matches!(self, Self::All),
+            Update::Interval(_) | Update::Listing(_) => matches!(self, Self::All),
         }
     }
 }
@@ -87,6 +94,24 @@ pub trait Subscriber: Send + 'static {
     ///
     /// See [`Self::update`].
     fn fix(&mut self, _: &Fix) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes what comes beside updates.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::update`].
+    fn input(&mut self, _: &Input) -> Result<()> {
+        Ok(())
+    }
+
+    /// All that was told is taken.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::update`].
+    fn caught_up(&mut self) -> Result<()> {
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use crate::{
     say::number::counted,
     subscribers::{
         Subscriber,
+        input::Input,
         mailbox::{Mailbox, Notice},
         recording::Recording,
     },
@@ -40,6 +41,19 @@ impl Pauser {
     }
 }
 
+/// Where a subscriber gets what comes beside updates.
+#[derive(Clone)]
+pub struct Inbox {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Inbox {
+    /// Tells the subscriber; never waits for it.
+    pub fn put(&self, input: Input) {
+        self.mailbox.put(Notice::Input(Arc::new(input)));
+    }
+}
+
 /// A subscriber and its thread.
 pub struct Worker {
     name: &'static str,
@@ -51,8 +65,20 @@ pub struct Worker {
 
 impl Worker {
     /// Starts a thread for a subscriber, which errors will call `name`.
-    pub fn start(name: &'static str, mut subscriber: impl Subscriber) -> Result<Self> {
+    pub fn start(name: &'static str, subscriber: impl Subscriber) -> Result<Self> {
+        Self::start_with(name, |_| Ok(subscriber))
+    }
+
+    /// Starts a thread for a subscriber that is made with its inbox.
+    pub fn start_with<S: Subscriber>(
+        name: &'static str,
+        make: impl FnOnce(Inbox) -> Result<S>,
+    ) -> Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
+        let inbox = Inbox {
+            mailbox: Arc::clone(&mailbox),
+        };
+        let mut subscriber = make(inbox)?;
         let (life, alive) = watch::channel(());
         let updates = Arc::clone(&mailbox);
         let thread = thread::Builder::new().name(name.to_owned());
@@ -65,9 +91,13 @@ impl Worker {
                         Notice::Update(update) => subscriber.update(&update)?,
                         Notice::Fix(fix) => subscriber.fix(&fix)?,
                         Notice::Recording(recording) => subscriber.recording(&recording)?,
+                        Notice::Input(input) => subscriber.input(&input)?,
                         Notice::Suspend(_left) => subscriber.suspend()?,
                         Notice::Resume => subscriber.resume()?,
                         Notice::Reached(_taken) => {}
+                    }
+                    if !updates.is_busy() {
+                        subscriber.caught_up()?;
                     }
                 }
                 Ok(())
@@ -110,6 +140,13 @@ impl Worker {
     /// What tells the subscriber that the process is stopped and goes on.
     pub fn pauser(&self) -> Pauser {
         Pauser {
+            mailbox: Arc::clone(&self.mailbox),
+        }
+    }
+
+    /// Where the subscriber gets what comes beside updates.
+    pub fn inbox(&self) -> Inbox {
+        Inbox {
             mailbox: Arc::clone(&self.mailbox),
         }
     }

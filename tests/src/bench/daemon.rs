@@ -33,7 +33,7 @@ pub static DAEMON: Scenario = Scenario {
 };
 
 /// How long the storm lasts.
-const STORM: Duration = Duration::from_secs(30);
+pub(super) const STORM: Duration = Duration::from_secs(30);
 
 /// Flows that are refused at the same time.
 const FLOWS: [u32; 2] = [10_000, 100_000];
@@ -55,7 +55,7 @@ fn run(machine: &Machine) -> Result<()> {
 }
 
 /// Packets a second of a storm of new flows, and how many were sent.
-fn storm(lan: &Lan, flows: u32) -> Result<(f64, u64)> {
+pub(super) fn storm(lan: &Lan, flows: u32) -> Result<(f64, u64)> {
     let start = Instant::now();
     let mut sent = 0;
     while start.elapsed() < STORM {

@@ -15,6 +15,7 @@ mod observers;
 pub mod packets;
 mod programs;
 pub mod rate;
+pub mod screen;
 mod scripts;
 mod used;
 

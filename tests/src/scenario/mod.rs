@@ -11,14 +11,14 @@ mod staged;
 use anyhow::{Context as _, Result};
 
 use self::{
-    command::{bench_who, demo, errors, incident, probe, status, unit_rights, who},
+    command::{bench_who, demo, errors, incident, probe, screen, status, unit_rights, who},
     evidence::{culprits, disk, kills, limits},
     life::{boots, churn, lifecycle, module_life, net_check},
     metrics::{clients, program_runs, prometheus},
     refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
 };
 use crate::{
-    bench::{daemon, footprint, limit_raised, packets, rate},
+    bench::{self, daemon, footprint, limit_raised, packets, rate},
     stage::Scenario,
 };
 
@@ -73,6 +73,7 @@ pub static ALL: &[&Scenario] = &[
     &fix::UNWRITABLE,
     &fix::RULES,
     &demo::DEMO,
+    &screen::SCREEN,
     &who::WHO,
     &who::CHOSEN,
     &who::CHANGING,
@@ -92,6 +93,7 @@ pub static ALL: &[&Scenario] = &[
     &limit_raised::LIMIT_RAISED,
     &footprint::FOOTPRINT,
     &daemon::DAEMON,
+    &bench::screen::SCREEN,
 ];
 
 /// The scenario of that name.

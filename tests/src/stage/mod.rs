@@ -8,10 +8,12 @@ mod mounts;
 pub mod places;
 pub mod scenario;
 pub mod setup;
+mod tmux;
 
 pub use self::{
     kernel_log::kernel_log,
     machine::{Backend, Extent, Machine},
     mounts::{attach, mount, mount_all, mount_small, unmount},
     scenario::{Auto, Scenario, Takes},
+    tmux::Tmux,
 };

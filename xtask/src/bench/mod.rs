@@ -9,6 +9,7 @@ mod figures;
 mod fix;
 mod logs;
 mod observe;
+mod screen;
 mod section;
 mod tables;
 mod who;
@@ -25,6 +26,8 @@ pub(crate) enum Bench {
     Logs(logs::Options),
     /// What watching costs packets and the host, beside bpftrace and dropwatch
     Observe,
+    /// What the live screen takes at 100,000 flows, beside top
+    Screen,
     /// `ctdrop who` beside `conntrack -L` and a counting awk
     Who,
     /// `ctdrop who --from` beside awk that counts by source
@@ -38,6 +41,7 @@ pub(crate) fn bench(bench: &Bench) -> Result<()> {
         Bench::Fix => fix::bench(),
         Bench::Logs(options) => logs::bench(options),
         Bench::Observe => observe::bench(),
+        Bench::Screen => screen::bench(),
         Bench::Who => who::bench(),
         Bench::WhoFrom(options) => who_from::bench(options),
     }

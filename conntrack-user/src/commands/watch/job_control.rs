@@ -1,5 +1,5 @@
-//! Stopping (Ctrl-Z) and going on (`fg`) with a screen: a shell gets its terminal back
-//! as it was.
+//! Stopping (Ctrl-Z) and going on (`fg`) with a screen, and another size of its window: a
+//! shell gets its terminal back as it was.
 
 use std::time::Duration;
 
@@ -10,18 +10,22 @@ use tokio::{
     time,
 };
 
-use crate::subscribers::worker::Pauser;
+use crate::subscribers::{
+    input::Input,
+    worker::{Inbox, Pauser},
+};
 
 /// How long a stop waits for the terminal to be left; one that takes no output
 /// (Ctrl-S) must not make it impossible.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Leaves the screen before each stop, and draws it again when the process goes on,
-/// from now until the end.
-pub(super) fn follow(screen: Pauser) -> Result<()> {
+/// Leaves the screen before each stop, and draws it again when the process goes on or the
+/// terminal has another size, from now until the end.
+pub(super) fn follow(screen: Pauser, inbox: Inbox) -> Result<()> {
     let catch = |kind, name| signal(kind).with_context(|| format!("cannot wait for {name}"));
     let mut stop = catch(SignalKind::from_raw(libc::SIGTSTP), "SIGTSTP")?;
     let mut go_on = catch(SignalKind::from_raw(libc::SIGCONT), "SIGCONT")?;
+    let mut resize = catch(SignalKind::window_change(), "SIGWINCH")?;
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -31,6 +35,7 @@ pub(super) fn follow(screen: Pauser) -> Result<()> {
                     let _ = kill_process(getpid(), Signal::STOP);
                 },
                 _ = go_on.recv() => screen.resume(),
+                _ = resize.recv() => inbox.put(Input::Resized),
             }
         }
     });

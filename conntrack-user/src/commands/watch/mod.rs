@@ -5,6 +5,7 @@
 mod job_control;
 pub mod options;
 mod replay;
+mod said;
 
 use std::{future, sync::Arc};
 
@@ -16,13 +17,15 @@ use tokio::{
 
 use crate::{
     auto::{event::Event as Fix, guard::Mode},
-    commands::watch::options::{Options, Record},
+    commands::watch::{
+        options::{Options, Record},
+        said::output,
+    },
     engine::{self, Engine, update::Update},
-    say::{output::Output, port::Services},
     store::keep::Bounds,
     subscribers::{
-        Printed, Subscriber, guard::Fixer, json::Json, lines::Lines, recorder::Recorder,
-        recording::Recording, screen::Screen, service::Manager, worker::Worker,
+        Printed, Subscriber, guard::Fixer, recorder::Recorder, recording::Recording,
+        service::Manager, worker::Worker,
     },
 };
 
@@ -71,49 +74,28 @@ pub(crate) async fn run_beside(
             Some(Acting::start("--fix", fixer, events)?)
         }
     };
-    let output = output(&options)?;
-    let no_output = output.ended();
+    let said = output(&options)?;
+    let ended = said.ended();
     let options = engine::options::Options {
         intervals: options.printed == Printed::All || recording.is_some(),
         refusals: fixing.is_some(),
+        view: said.view,
         ..options.engine
     };
     let engine = Engine::new(options, async {
         tokio::select! {
             () = shutdown => {}
-            () = no_output => {}
+            () = ended => {}
         }
     });
     let watch = Watch {
-        output,
+        output: said.worker,
         recording,
         fixing,
         others: beside.others,
         pulse: Pulse::of(beside.manager),
     };
     watch.follow(engine).await
-}
-
-/// Starts what says it.
-fn output(options: &Options) -> Result<Worker> {
-    let services = if options.service_names {
-        Services::read()?
-    } else {
-        Services::default()
-    };
-    let printed = options.printed;
-    match options.output {
-        Output::Json => Worker::start(
-            "the JSON output",
-            Json::new(printed, options.fix != Mode::Off),
-        ),
-        Output::Text if options.screen && printed == Printed::All && Screen::is_possible() => {
-            let screen = Worker::start("the screen", Screen::new(services))?;
-            job_control::follow(screen.pauser())?;
-            Ok(screen)
-        }
-        Output::Text => Worker::start("the output", Lines::new(services, printed)),
-    }
 }
 
 /// Who is told what the engine observes.

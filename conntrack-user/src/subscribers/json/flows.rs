@@ -11,6 +11,7 @@ use crate::{
     },
     kernel::process::Process,
     say::{
+        clock::Clock,
         protocol::{address, family_name, has_ports, is_icmp, protocol_name},
         reason::reason_text,
     },
@@ -23,14 +24,14 @@ pub(super) struct Flows<'a>(pub(super) &'a Report);
 
 impl Serialize for Flows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let flow = |row| Flow::new(row, self.0);
+        let flow = |row| Flow::new(row, &self.0.names, self.0.clock);
         serializer.collect_seq(self.0.flows.top.iter().filter_map(flow))
     }
 }
 
 /// A flow and its packets.
 #[derive(Debug, Serialize)]
-struct Flow<'a> {
+pub(super) struct Flow<'a> {
     reason: String,
     netns: u32,
     netns_name: String,
@@ -79,8 +80,7 @@ impl<'a> Sender<'a> {
 
 impl<'a> Flow<'a> {
     /// Writes out a row, if it is a flow.
-    fn new(row: &Row, report: &'a Report) -> Option<Self> {
-        let Report { names, clock, .. } = report;
+    pub(super) fn new(row: &Row, names: &'a Names, clock: Clock) -> Option<Self> {
         let Subject::Flow(key) = row.subject else {
             return None;
         };

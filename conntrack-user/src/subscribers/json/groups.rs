@@ -55,7 +55,7 @@ pub(super) struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// Writes out a row that is a sum.
-    fn new(row: &Row, names: &'a Names) -> Self {
+    pub(super) fn new(row: &Row, names: &'a Names) -> Self {
         let mut group = Self {
             netns: None,
             netns_name: None,

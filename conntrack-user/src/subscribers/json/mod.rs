@@ -6,12 +6,18 @@ mod groups;
 mod line;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::{
     auto::event::{Event as Fix, Kept},
-    engine::update::Update,
-    say::stdout,
-    subscribers::{Printed, Subscriber, filling::Follower, json::line::Line, recording::Recording},
+    engine::{names::Names, rows::Row, update::Update},
+    say::{clock::Clock, stdout},
+    subscribers::{
+        Printed, Subscriber,
+        filling::Follower,
+        json::{flows::Flow, groups::Group, line::Line},
+        recording::Recording,
+    },
 };
 
 /// Prints lines of JSON.
@@ -33,9 +39,20 @@ impl Json {
     }
 }
 
+/// A row as it is in a report, with all its packets.
+pub(in crate::subscribers) fn row(row: &Row, names: &Names, clock: Clock) -> Value {
+    let mut whole = *row;
+    whole.count.packets = row.total;
+    let value = match Flow::new(&whole, names, clock) {
+        Some(flow) => serde_json::to_value(flow),
+        None => serde_json::to_value(Group::new(&whole, names)),
+    };
+    value.unwrap_or_default()
+}
+
 /// The line of an update, for tests of what makes updates.
 #[cfg(test)]
-pub(crate) fn line_of(update: &Update) -> serde_json::Value {
+pub(crate) fn line_of(update: &Update) -> Value {
     serde_json::to_value(Line::of(update, &[], None)).unwrap()
 }
 

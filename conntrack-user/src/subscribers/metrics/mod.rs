@@ -118,7 +118,10 @@ impl Subscriber for Metrics {
             }
             Update::Limit(_) => self.numbers.limit_changes += 1,
             Update::Finished(_) => self.numbers.phase = Phase::Finished,
-            Update::Observer { .. } | Update::Netns(_) | Update::Refused(_) => {}
+            Update::Observer { .. }
+            | Update::Netns(_)
+            | Update::Refused(_)
+            | Update::Listing(_) => {}
         }
         self.leave();
         Ok(())

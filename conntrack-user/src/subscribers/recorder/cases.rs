@@ -15,7 +15,8 @@ use crate::{
         moment::Moment,
     },
     subscribers::{
-        recorder::{directory::Directory, looker::Taken},
+        census::Taken,
+        recorder::directory::Directory,
         recording::{Told, What},
     },
 };

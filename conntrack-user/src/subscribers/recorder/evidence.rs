@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The evidence of each namespace of which anything is known.
-pub(super) fn of(report: &Report) -> Vec<Evidence> {
+pub(in crate::subscribers) fn of(report: &Report) -> Vec<Evidence> {
     let mut refused: BTreeMap<u32, BTreeMap<Reason, u64>> = BTreeMap::new();
     for (&(netns, reason), &packets) in &report.figures.counts {
         if reason.is_drop() && packets > 0 {

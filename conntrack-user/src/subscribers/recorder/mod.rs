@@ -9,7 +9,7 @@ mod boot;
 mod bounds;
 mod cases;
 mod directory;
-mod evidence;
+pub(super) mod evidence;
 mod kernel_log;
 mod looker;
 mod pending;
@@ -422,7 +422,7 @@ impl Subscriber for Recorder {
             }
             Update::Netns(change) => self.netns(change),
             Update::Limit(change) => self.limit(change),
-            Update::Refused(_) => {}
+            Update::Refused(_) | Update::Listing(_) => {}
             Update::Interval(report) => self.interval(report),
             Update::Finished(summary) => self.finish(summary),
         }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use anstream::adapter::strip_str;
 use console::{measure_text_width, truncate_str};
 
 /// Where words are left out.
@@ -18,16 +17,42 @@ pub(super) fn clipped(line: &str, width: usize) -> Cow<'_, str> {
     if measure_text_width(line) <= width {
         return Cow::Borrowed(line);
     }
-    let text = strip_str(line).to_string();
     let room = width.saturating_sub(measure_text_width(WORDS));
-    let whole = ends_of_words(&text)
-        .map(|end| measure_text_width(&text[..end]))
+    let whole = ends_of_words(line)
+        .map(|end| measure_text_width(&line[..end]))
         .take_while(|&columns| columns <= room)
         .last();
     match whole {
         Some(columns) => truncate_str(line, columns + measure_text_width(WORDS), WORDS),
         None => truncate_str(line, width, LETTERS),
     }
+}
+
+/// A line as several of that width, those after the first indented like it and by two
+/// more. A word that is too long stays whole, and is cut where it is shown.
+pub(super) fn wrapped(line: &str, width: usize) -> Vec<String> {
+    if measure_text_width(line) <= width {
+        return vec![line.to_owned()];
+    }
+    let begins = line.len() - line.trim_start().len();
+    let indent = " ".repeat((begins + 2).min(width / 2));
+    let mut lines = Vec::new();
+    let mut current = line[..begins].to_owned();
+    let mut is_empty = true;
+    for word in line.split_whitespace() {
+        let wider = measure_text_width(&current) + measure_text_width(word);
+        if !is_empty && wider + 1 > width {
+            lines.push(std::mem::replace(&mut current, indent.clone()));
+            is_empty = true;
+        }
+        if !is_empty {
+            current.push(' ');
+        }
+        current.push_str(word);
+        is_empty = false;
+    }
+    lines.push(current);
+    lines
 }
 
 /// Where the words of a text end, in bytes.
@@ -63,11 +88,17 @@ mod tests {
     }
 
     #[test]
-    fn colours_end_where_they_would() {
-        let bold = "\u{1b}[1m12 packets refused\u{1b}[0m in 1.0 s";
-        assert_eq!(clipped(bold, 40), bold);
-        assert_eq!(clipped(bold, 20), "\u{1b}[1m12 packets refused\u{1b}[0m …");
-        assert_eq!(clipped(bold, 12), "\u{1b}[1m12 packets …\u{1b}[0m");
+    fn long_lines_become_several() {
+        assert_eq!(wrapped("  a b c", 20), ["  a b c"]);
+        assert_eq!(
+            wrapped("raise the limit: ctdrop fix", 16),
+            ["raise the limit:", "  ctdrop fix"]
+        );
+        assert_eq!(
+            wrapped("  aaaa bbbb cccc", 8),
+            ["  aaaa", "    bbbb", "    cccc"]
+        );
+        assert_eq!(wrapped("1234567890", 4), ["1234567890"]);
     }
 
     #[test]

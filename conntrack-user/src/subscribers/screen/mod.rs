@@ -1,37 +1,84 @@
-//! The live screen: the latest report, drawn in place; the totals stay when it is left.
+//! The live screen of `ctdrop watch`.
+//!
+//! [`state`] is what is on it: updates and keys go in, effects come out. `layout`,
+//! `content` and `draw` turn it into a frame. `terminal` and `keyboard` are the only ones
+//! that touch the terminal. The totals are printed when it is left.
 
 mod clip;
+mod content;
+mod decode;
+mod diagnosis;
+mod draw;
+mod events;
+mod history;
+mod keyboard;
+mod keys;
 mod layout;
+mod observed;
+mod pane;
+mod prompt;
+mod selection;
+mod state;
+mod strip;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod times;
+
+use std::{sync::Arc, thread};
 
 use anyhow::{Context as _, Result};
+use tokio::sync::{Notify, watch};
 
+pub use self::{keyboard::listen, terminal::give_back};
 use crate::{
-    auto::event::{self, Event as Fix, Kept},
-    engine::{report::Report, update::Update},
+    auto::{
+        background::{self, Trigger},
+        event::{self, Event as Fix, Kept, What as Fixed},
+    },
+    engine::{
+        update::{Summary, Update},
+        view::View,
+    },
+    logs::time::zone,
     say::{port::Services, stdout},
     subscribers::{
-        Subscriber,
-        filling::Follower,
+        Subscriber, census,
+        input::Input,
+        playback::Steering,
         recording::Recording,
-        screen::{layout::Contents, terminal::Terminal},
-        text::{self, report::Interval},
+        screen::{
+            state::{Effect, State},
+            terminal::Terminal,
+        },
+        text,
+        worker::Inbox,
     },
 };
 
-/// Lines that are shown of what was done about refused packets.
-const LINES_OF_A_FIX: usize = 4;
+/// What the screen can ask others for.
+#[derive(Debug)]
+pub struct Controls {
+    /// That it ends.
+    pub quit: Arc<Notify>,
+    /// The rows that it shows.
+    pub view: watch::Sender<View>,
+    /// The replay that it shows; none if it is observed now.
+    pub replay: Option<watch::Sender<Steering>>,
+    /// The highest limit of a plan.
+    pub ceiling: Option<u64>,
+}
 
 /// Draws a screen.
 pub struct Screen {
-    services: Services,
+    state: State,
+    controls: Controls,
+    inbox: Inbox,
+    coloured: bool,
     /// None before the start, and after the end.
     terminal: Option<Terminal>,
-    follower: Follower,
-    /// What is shown.
-    contents: Contents,
+    /// Whether the process is about to be stopped: nothing is drawn until it goes on.
+    suspended: bool,
     /// What was said of fixes and evidence, for after the screen.
     said: Vec<String>,
     /// Fixes that were made.
@@ -45,32 +92,87 @@ impl Screen {
     }
 
     /// Draws a screen, with ports by these names.
-    pub fn new(services: Services) -> Self {
-        Self {
-            services,
+    pub fn new(services: Services, controls: Controls, inbox: Inbox) -> Result<Self> {
+        let view = controls.view.borrow().clone();
+        Ok(Self {
+            state: State::new(services, zone(None)?, view, controls.replay.is_none()),
+            controls,
+            inbox,
+            coloured: Terminal::is_coloured(),
             terminal: None,
-            follower: Follower::default(),
-            contents: Contents::default(),
+            suspended: false,
             said: Vec::new(),
             fixes: Vec::new(),
-        }
-    }
-
-    /// The limit in force, or as it was, and the tables that will reach it.
-    fn show_limit(&mut self, limit: Option<String>, report: &Report) {
-        let shown = &mut self.contents.limit;
-        let limit = limit.or_else(|| shown.first().cloned());
-        *shown = limit.into_iter().collect();
-        shown.extend(text::limit::filling(&self.follower.see(report)));
+        })
     }
 
     fn draw(&mut self) -> Result<()> {
-        let Some(terminal) = &mut self.terminal else {
+        let Some(terminal) = self.terminal.as_mut().filter(|_| !self.suspended) else {
             return Ok(());
         };
+        let (state, coloured) = (&mut self.state, self.coloured);
         terminal
-            .draw(|size| self.contents.lines(size))
+            .draw(|frame| draw::screen(frame, state, coloured))
             .context(stdout::CANNOT_WRITE)
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<()> {
+        match effect {
+            Effect::Quit => self.controls.quit.notify_one(),
+            Effect::Look(view) => {
+                self.controls.view.send_replace(view);
+            }
+            Effect::Steer(steering) => {
+                if let Some(replay) = &self.controls.replay {
+                    replay.send_replace(steering);
+                }
+            }
+            Effect::Copy(text) => Terminal::copy(&text).context(stdout::CANNOT_WRITE)?,
+            Effect::Redraw => {
+                if let Some(terminal) = &mut self.terminal {
+                    terminal.redraw();
+                }
+            }
+            Effect::Census(netns) => self.answer("census", move || {
+                let taken = census::take(netns).map_err(|error| format!("{error:#}"));
+                Input::Census(netns, Box::new(taken))
+            })?,
+            Effect::Plan(trigger) => {
+                let ceiling = self.controls.ceiling;
+                self.answer("plan", move || {
+                    Input::Plan(Box::new(plan(&trigger, ceiling)))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers in a thread of its own: it takes some time.
+    fn answer(&self, name: &str, answer: impl FnOnce() -> Input + Send + 'static) -> Result<()> {
+        let inbox = self.inbox.clone();
+        let thread = thread::Builder::new().name(name.to_owned());
+        thread
+            .spawn(move || inbox.put(answer()))
+            .with_context(|| format!("cannot start a thread for the {name}"))?;
+        Ok(())
+    }
+
+    fn finish(&mut self, summary: &Summary) -> Result<()> {
+        self.terminal = None;
+        let header = self.state.header().map(text::header::about);
+        let mut totals = text::report::summary(summary, &self.state.services);
+        totals.extend(event::summary(&self.fixes));
+        let header = header.unwrap_or_default();
+        stdout::lines(header.iter().chain(&self.said).chain(&totals))
+    }
+}
+
+/// What `ctdrop fix` would do.
+fn plan(trigger: &Trigger, ceiling: Option<u64>) -> Result<event::PlanReport, String> {
+    match background::plan_only(trigger, ceiling) {
+        Fixed::Planned(report) => Ok(*report),
+        Fixed::Failed(error) => Err(error),
+        _ => Err("there is no plan".to_owned()),
     }
 }
 
@@ -78,35 +180,29 @@ impl Subscriber for Screen {
     fn update(&mut self, update: &Update) -> Result<()> {
         match update {
             Update::Waiting { .. } => text::say_waiting(),
-            Update::Started(header) => {
-                self.contents.header = text::header::about(header);
-                self.contents.limit = vec![text::limit::at_start(header)];
+            Update::Started(_) if self.terminal.is_none() => {
                 self.terminal = Some(Terminal::new());
-                self.draw()?;
             }
-            Update::Observer { time, event } => {
-                self.contents.changed = vec![text::event(time, *event)];
-            }
-            Update::Netns(change) => self.contents.changed = vec![text::netns(change)],
-            Update::Limit(change) => self.contents.changed = vec![text::limit::change(change)],
-            Update::Refused(_) => {}
-            Update::Interval(report) => {
-                let interval = Interval::of(report, &self.services);
-                self.show_limit(interval.limit.clone(), report);
-                self.contents.interval = Some(interval);
-                self.draw()?;
-            }
-            Update::Finished(summary) => {
-                self.terminal = None;
-                let mut totals = text::report::summary(summary, &self.services);
-                totals.extend(event::summary(&self.fixes));
-                stdout::lines(self.contents.header.iter().chain(&self.said).chain(&totals))?;
-            }
+            Update::Finished(summary) => return self.finish(summary),
+            _ => {}
         }
+        self.state.update(update);
         Ok(())
     }
 
+    fn input(&mut self, input: &Input) -> Result<()> {
+        match self.state.input(input) {
+            Some(effect) => self.perform(effect),
+            None => Ok(()),
+        }
+    }
+
+    fn caught_up(&mut self) -> Result<()> {
+        self.draw()
+    }
+
     fn suspend(&mut self) -> Result<()> {
+        self.suspended = true;
         match &mut self.terminal {
             Some(terminal) => terminal.leave().context(stdout::CANNOT_WRITE),
             None => Ok(()),
@@ -114,24 +210,23 @@ impl Subscriber for Screen {
     }
 
     fn resume(&mut self) -> Result<()> {
+        self.suspended = false;
         if let Some(terminal) = &mut self.terminal {
             terminal.forget();
         }
-        self.draw()
+        Ok(())
     }
 
     fn fix(&mut self, fix: &Fix) -> Result<()> {
-        let lines = fix.lines();
-        self.contents.changed = lines.iter().take(LINES_OF_A_FIX).cloned().collect();
-        self.said.extend(lines);
+        self.state.fixed(fix);
+        self.said.extend(fix.lines());
         self.fixes.extend(fix.kept().cloned());
         Ok(())
     }
 
     fn recording(&mut self, recording: &Recording) -> Result<()> {
-        let lines = recording.lines();
-        self.contents.changed.clone_from(&lines);
-        self.said.extend(lines);
+        self.state.recorded(recording);
+        self.said.extend(recording.lines());
         Ok(())
     }
 }

@@ -1,30 +1,73 @@
-//! The terminal's other screen, on which lines are drawn in place.
+//! The terminal while a screen is on it: its other screen, without echo, and as it was
+//! when it is given back.
+//!
+//! Signals of keys stay on: Ctrl-C, Ctrl-Z and Ctrl-\ reach the process as always.
 
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
+    mem, panic,
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
 };
 
-use anstream::{AutoStream, ColorChoice, adapter::strip_str};
+use anstream::{AutoStream, ColorChoice};
 use crossterm::{
-    cursor, execute, queue, style,
-    terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen},
+    clipboard::CopyToClipboard,
+    cursor, queue,
+    style::Print,
+    terminal::{
+        self, BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate,
+        EnterAlternateScreen, LeaveAlternateScreen,
+    },
 };
-use rustix::{process::getpgrp, termios::tcgetpgrp};
+use ratatui::{Frame, backend::CrosstermBackend};
+use rustix::{
+    process::getpgrp,
+    termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+    },
+};
 
-/// The terminal; its other screen is left when this is dropped.
-pub(super) struct Terminal {
-    /// Whether lines are drawn as they are; else without colours.
-    coloured: bool,
-    /// Whether its other screen is shown.
-    shown: bool,
+/// Lets the mouse wheel send arrows on the other screen, and leaves all else of the mouse
+/// to the terminal: its own selection works.
+const WHEEL_ON: &str = "\x1b[?1007h";
+const WHEEL_OFF: &str = "\x1b[?1007l";
+
+/// How the terminal was before a screen was on it; none while it is not ours.
+static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
+
+/// How a terminal was.
+struct Before {
+    /// None if it could not be told: then nothing was changed.
+    modes: Option<Termios>,
 }
 
-/// Columns and lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) width: usize,
-    pub(super) height: usize,
+/// The terminal; it is given back when this is dropped.
+pub(super) struct Terminal {
+    /// None as long as nothing was drawn since it was ours.
+    drawn: Option<ratatui::Terminal<CrosstermBackend<Bytes>>>,
+    bytes: Bytes,
+}
+
+/// Bytes for the terminal, until they are written all at once.
+#[derive(Clone, Default)]
+struct Bytes(Arc<Mutex<Vec<u8>>>);
+
+impl Bytes {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl io::Write for Bytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Terminal {
@@ -39,47 +82,75 @@ impl Terminal {
 
     /// Nothing is shown yet.
     pub(super) fn new() -> Self {
+        give_back_on_panic();
         Self {
-            coloured: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
-            shown: false,
+            drawn: None,
+            bytes: Bytes::default(),
         }
     }
 
-    /// Draws lines over the previous ones; `lines` are those for a size. In the
-    /// background the terminal is somebody else's, and nothing is drawn.
-    pub(super) fn draw(&mut self, lines: impl FnOnce(Size) -> Vec<String>) -> io::Result<()> {
+    /// Whether colours are wanted.
+    pub(super) fn is_coloured() -> bool {
+        AutoStream::choice(&io::stdout()) != ColorChoice::Never
+    }
+
+    /// Draws over what was drawn before. In the background the terminal is somebody
+    /// else's, and nothing is drawn.
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         if !is_in_foreground() {
-            self.shown = false;
+            self.forget();
             return Ok(());
         }
-        if !self.shown {
-            execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
-            self.shown = true;
+        if !is_shown() {
+            self.drawn = None;
+            enter()?;
         }
-        let (width, height) = terminal::size()?;
-        let size = Size {
-            width: width.into(),
-            height: height.into(),
+        let terminal = match &mut self.drawn {
+            Some(terminal) => terminal,
+            drawn => {
+                let backend = CrosstermBackend::new(self.bytes.clone());
+                let terminal = ratatui::Terminal::new(backend)?;
+                self.bytes.lock().clear();
+                // Not by ratatui, which asks the terminal where the cursor is: nobody reads
+                // the answer but the keyboard.
+                queue!(self.bytes, Clear(ClearType::All))?;
+                drawn.insert(terminal)
+            }
         };
-        let mut drawn = Vec::new();
-        render(&mut drawn, &lines(size), size, self.coloured)?;
-        let mut out = io::stdout().lock();
-        out.write_all(&drawn)?;
-        out.flush()
+        terminal.draw(draw)?;
+        let drawn = mem::take(&mut *self.bytes.lock());
+        let mut frame = Vec::with_capacity(drawn.len() + 16);
+        queue!(frame, BeginSynchronizedUpdate)?;
+        frame.extend_from_slice(&drawn);
+        queue!(frame, EndSynchronizedUpdate)?;
+        write(&frame)
     }
 
-    /// Leaves its other screen, and the terminal as it was.
-    pub(super) fn leave(&mut self) -> io::Result<()> {
-        if !self.shown {
+    /// Draws everything anew: something else was written to the terminal.
+    pub(super) fn redraw(&mut self) {
+        self.drawn = None;
+    }
+
+    /// Asks the terminal to keep a text for pasting.
+    pub(super) fn copy(text: &str) -> io::Result<()> {
+        if !is_ours() {
             return Ok(());
         }
-        self.shown = false;
-        execute!(io::stdout(), LeaveAlternateScreen, cursor::Show)
+        let mut bytes = Vec::new();
+        queue!(bytes, CopyToClipboard::to_clipboard_from(text))?;
+        write(&bytes)
+    }
+
+    /// Gives the terminal back as it was.
+    pub(super) fn leave(&mut self) -> io::Result<()> {
+        self.drawn = None;
+        leave()
     }
 
     /// Whatever was shown, somebody else has used the terminal meanwhile.
-    pub(super) const fn forget(&mut self) {
-        self.shown = false;
+    pub(super) fn forget(&mut self) {
+        self.drawn = None;
+        *before() = None;
     }
 }
 
@@ -90,34 +161,79 @@ impl Drop for Terminal {
     }
 }
 
-/// Writes lines, of which there are no more than the terminal has, over whatever is
-/// on it.
-pub(super) fn render(
-    out: &mut Vec<u8>,
-    lines: &[String],
-    size: Size,
-    coloured: bool,
-) -> io::Result<()> {
-    queue!(out, terminal::DisableLineWrap)?;
-    for (row, line) in (0_u16..).zip(lines) {
-        // Cleared before: after a line that fills it, its last letter would go.
-        queue!(out, cursor::MoveTo(0, row), Clear(ClearType::CurrentLine))?;
-        if coloured {
-            queue!(out, style::Print(line))?;
-        } else {
-            queue!(out, style::Print(strip_str(line)))?;
-        }
+/// Whether a screen is on the terminal, and its process group reads from it.
+pub(super) fn is_ours() -> bool {
+    is_shown() && is_in_foreground()
+}
+
+/// Gives the terminal back, if a screen is on it: the process is about to end.
+pub fn give_back() {
+    let _ = leave();
+}
+
+/// A panic of any thread is to be read on the terminal's own screen. If the screen goes
+/// on, it draws itself anew.
+fn give_back_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let next = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            give_back();
+            next(panic);
+        }));
+    });
+}
+
+fn before() -> MutexGuard<'static, Option<Before>> {
+    BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_shown() -> bool {
+    before().is_some()
+}
+
+/// Takes the terminal.
+fn enter() -> io::Result<()> {
+    let modes = tcgetattr(io::stdout()).ok();
+    if let Some(modes) = &modes {
+        let mut ours = modes.clone();
+        ours.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        ours.special_codes[SpecialCodeIndex::VMIN] = 1;
+        ours.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(io::stdout(), OptionalActions::Now, &ours)?;
     }
-    if let Ok(below) = u16::try_from(lines.len())
-        && lines.len() < size.height
-    {
-        queue!(
-            out,
-            cursor::MoveTo(0, below),
-            Clear(ClearType::FromCursorDown)
-        )?;
-    }
-    queue!(out, terminal::EnableLineWrap)
+    *before() = Some(Before { modes });
+    let mut bytes = Vec::new();
+    queue!(bytes, EnterAlternateScreen, cursor::Hide, Print(WHEEL_ON))?;
+    write(&bytes)
+}
+
+/// Gives it back.
+fn leave() -> io::Result<()> {
+    let Some(Before { modes }) = before().take() else {
+        return Ok(());
+    };
+    let restored = match modes {
+        Some(modes) if is_in_foreground() => tcsetattr(io::stdout(), OptionalActions::Now, &modes),
+        _ => Ok(()),
+    };
+    let mut bytes = Vec::new();
+    queue!(
+        bytes,
+        EndSynchronizedUpdate,
+        Print(WHEEL_OFF),
+        LeaveAlternateScreen,
+        cursor::Show
+    )?;
+    write(&bytes)?;
+    Ok(restored?)
+}
+
+/// Writes all of it at once.
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
 }
 
 /// Whether the terminal is that of this process group now; where there is no job

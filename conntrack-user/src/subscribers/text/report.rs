@@ -1,9 +1,8 @@
 //! Reports: an interval, and the totals.
 
-use std::ops::Range;
-
 use crate::{
     engine::{
+        figures::Figures,
         report::{NamespaceState, Report},
         update::Summary,
     },
@@ -20,95 +19,45 @@ use crate::{
     subscribers::text::{BAD, BOLD, GOOD, limit, note, table::TableText},
 };
 
-/// An interval, in its parts.
-#[derive(Clone, Debug)]
-pub(in crate::subscribers) struct Interval {
-    /// When it was over: RFC 3339.
-    time: String,
-    /// How many packets were refused, and why.
-    refused: String,
-    /// That it is about several, if it is.
-    added_up: Option<String>,
-    /// The namespaces in which most packets were lost.
-    pub(in crate::subscribers) namespaces: Vec<String>,
-    /// The rows.
-    pub(in crate::subscribers) table: Option<TableText>,
-    /// The limit in force.
-    pub(in crate::subscribers) limit: Option<String>,
-    /// Whether somebody has changed it.
-    limit_has_changed: bool,
-    /// What does not match.
-    pub(in crate::subscribers) verdict: Option<String>,
-}
-
-impl Interval {
-    /// That of a report.
-    pub(in crate::subscribers) fn of(report: &Report, services: &Services) -> Self {
-        let figures = &report.figures;
-        let total = figures.total();
-        let style = if total == 0 { BOLD } else { BAD };
-        Self {
-            time: report.time.clone(),
-            refused: format!(
-                "{style}{} refused{style:#} in {:.1} s{}",
-                counted(total, "packet"),
-                report.length.as_secs_f64(),
-                reasons(report)
-            ),
-            added_up: (report.intervals > 1).then(|| {
-                format!(
-                    "  {} intervals added up: the output was not read in time",
-                    number(report.intervals)
-                )
-            }),
-            namespaces: report.namespaces.iter().map(namespace).collect(),
-            table: TableText::of(report, services),
-            limit: limit::in_force(report),
-            limit_has_changed: report
-                .limit
-                .as_ref()
-                .is_some_and(|limit| limit.changed.is_some()),
-            // Of what was recorded this is known at the end.
-            verdict: (!figures.reconciled() && figures.recorded.is_none()).then(|| verdict(report)),
-        }
-    }
-
-    /// How many lines [`Self::headline_within`] has.
-    pub(in crate::subscribers) fn headlines(&self) -> usize {
-        1 + self.added_up.iter().len()
-    }
-
-    /// What comes first; with as much of the time as has room.
-    pub(in crate::subscribers) fn headline_within(&self, columns: usize) -> Vec<String> {
-        /// Columns of the hour in a time, to the second.
-        const HOUR: Range<usize> = 11..19;
-        /// Columns for the number of packets.
-        const REFUSED: usize = 30;
-        let refused = &self.refused;
-        let first = match (&self.time, self.time.get(HOUR)) {
-            (time, _) if columns >= time.len() + REFUSED => format!("{time}  {refused}"),
-            (_, Some(hour)) if columns >= hour.len() + REFUSED => format!("{hour}  {refused}"),
-            _ => refused.clone(),
-        };
-        std::iter::once(first)
-            .chain(self.added_up.clone())
-            .collect()
-    }
-
-    /// All of it.
-    pub(in crate::subscribers) fn lines(self) -> Vec<String> {
-        let mut lines = self.headline_within(usize::MAX);
-        lines.extend(self.namespaces);
-        lines.extend(self.table.map(TableText::lines).into_iter().flatten());
-        lines.extend(self.limit.filter(|_| self.limit_has_changed));
-        lines.extend(self.verdict);
-        lines
-    }
-}
-
 /// An interval.
 pub(in crate::subscribers) fn interval(report: &Report, services: &Services) -> Vec<String> {
-    Interval::of(report, services).lines()
+    let figures = &report.figures;
+    let total = figures.total();
+    let style = if total == 0 { BOLD } else { BAD };
+    let mut lines = vec![format!(
+        "{}  {style}{} refused{style:#} in {:.1} s{}",
+        report.time,
+        counted(total, "packet"),
+        report.length.as_secs_f64(),
+        reasons(report)
+    )];
+    lines.extend(added_up(report));
+    lines.extend(report.namespaces.iter().map(namespace));
+    let table = TableText::of(report, services);
+    lines.extend(table.iter().flat_map(TableText::lines));
+    let limit_has_changed = report
+        .limit
+        .as_ref()
+        .is_some_and(|limit| limit.changed.is_some());
+    lines.extend(limit::in_force(report).filter(|_| limit_has_changed));
+    lines.extend(doubt(report));
+    lines
+}
+
+/// That a report is about several intervals, if it is.
+pub(in crate::subscribers) fn added_up(report: &Report) -> Option<String> {
+    (report.intervals > 1).then(|| {
+        format!(
+            "  {} intervals added up: the output was not read in time",
+            number(report.intervals)
+        )
+    })
+}
+
+/// What does not match, if anything; of what was recorded this is known at the end.
+pub(in crate::subscribers) fn doubt(report: &Report) -> Option<String> {
+    let figures = &report.figures;
+    (!figures.reconciled() && figures.recorded.is_none()).then(|| verdict(report))
 }
 
 /// The totals at the end.
@@ -122,12 +71,8 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
         reasons(report)
     )];
     lines.extend(report.namespaces.iter().map(namespace));
-    lines.extend(
-        TableText::of(report, services)
-            .map(TableText::lines)
-            .into_iter()
-            .flatten(),
-    );
+    let table = TableText::of(report, services);
+    lines.extend(table.iter().flat_map(TableText::lines));
     if figures.unattributed > 0 && report.backend != Backend::Counters {
         lines.push(format!(
             "{} of the refused packets have no flow here: they are counted by reason and, where \
@@ -202,7 +147,16 @@ fn reasons(report: &Report) -> String {
     } else {
         format!(": {}", parts.join(", "))
     };
-    let besides = [
+    let besides = besides(figures)
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(what, count)| format!("; {what}: {}", number(count)));
+    losses + &besides.collect::<String>()
+}
+
+/// What happened besides lost packets.
+pub(in crate::subscribers) const fn besides(figures: &Figures) -> [(&'static str, u64); 4] {
+    [
         ("evicted", figures.evicted),
         ("clashes resolved", figures.clash_resolved),
         ("refused entries without a packet", figures.non_packet),
@@ -210,12 +164,7 @@ fn reasons(report: &Report) -> String {
             "dropped by a rule or refused (unknown which)",
             figures.rule_or_refused,
         ),
-    ];
-    let besides = besides
-        .into_iter()
-        .filter(|&(_, count)| count > 0)
-        .map(|(what, count)| format!("; {what}: {}", number(count)));
-    losses + &besides.collect::<String>()
+    ]
 }
 
 /// `between 103 and 106 packets were lost`, where counters leave it open.

@@ -2,7 +2,6 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 use conntrack_ebpf::FlowKey;
-use console::measure_text_width;
 
 use crate::{
     engine::{
@@ -19,10 +18,6 @@ use crate::{
         text::plain,
     },
 };
-
-/// Columns that are left out where there is no room for them, the first one first.
-/// The packets, and whose they are, never are.
-const OPTIONAL: [&str; 4] = ["NETNS", "PROTO", "SENT BY", "REASON"];
 
 /// The rows of a report as text.
 #[derive(Clone, Debug)]
@@ -48,10 +43,12 @@ impl TableText {
         let first = rows.top.first()?;
         let by_sender = matches!(first.subject, Subject::Sender(_));
         let any_sender = by_sender || rows.top.iter().any(|row| sender(row) != 0);
-        let mut header = columns(&first.subject);
+        let mut header = vec!["PACKETS"];
+        header.extend(columns(&first.subject));
         header.extend(any_sender.then_some("SENT BY"));
         let line = |row: &Row| {
-            let mut line = cells(row, report, services);
+            let mut line = vec![number(row.count.packets)];
+            line.extend(cells(row, &report.names, services));
             line.extend(any_sender.then(|| sent_by(sender(row), &report.names)));
             line
         };
@@ -63,97 +60,41 @@ impl TableText {
         })
     }
 
-    /// How many rows there are.
-    pub(in crate::subscribers) const fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether the report has left rows out.
-    pub(in crate::subscribers) const fn omits_rows(&self) -> bool {
-        self.omitted > 0
-    }
-
     /// `  3,044 flows, top 10 shown (--top)`, if not all are.
-    pub(in crate::subscribers) fn more(&self, shown: usize) -> Option<String> {
-        let all = self.len() + self.omitted;
-        let option = match self.omitted {
-            0 => "",
-            _ => " (--top)",
-        };
-        (shown < all).then(|| {
+    fn more(&self) -> Option<String> {
+        (self.omitted > 0).then(|| {
             format!(
-                "  {} {}, top {} shown{option}",
-                number(all as u64),
+                "  {} {}, top {} shown (--top)",
+                number((self.rows.len() + self.omitted) as u64),
                 self.what,
-                number(shown as u64)
+                number(self.rows.len() as u64)
             )
         })
     }
 
-    /// All of it, on lines of any length.
-    pub(in crate::subscribers) fn lines(self) -> Vec<String> {
-        let mut lines = self.within(usize::MAX);
-        lines.extend(self.more(self.len()));
-        lines
-    }
-
-    /// The names of the columns and then the rows, with as many columns as have room.
-    /// Where not even two have, the lines are longer.
-    pub(in crate::subscribers) fn within(&self, width: usize) -> Vec<String> {
-        for left_out in 0..=OPTIONAL.len() {
-            let lines = self.aligned(&OPTIONAL[..left_out]);
-            if lines.iter().all(|line| measure_text_width(line) <= width) {
-                return lines;
-            }
-        }
-        let header = self.header.iter().map(ToString::to_string).collect();
-        std::iter::once(&header)
-            .chain(&self.rows)
-            .map(|cells| self.in_a_row(cells, width))
-            .collect()
-    }
-
-    /// The columns below one another, without some.
-    fn aligned(&self, left_out: &[&str]) -> Vec<String> {
-        let kept = |name: &str| !left_out.contains(&name);
+    /// The names of the columns, the rows, and what is left out.
+    pub(in crate::subscribers) fn lines(&self) -> Vec<String> {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        table.set_header(self.header.iter().copied().filter(|name| kept(name)));
+        table.set_header(&self.header);
         for row in &self.rows {
-            let cells = self.header.iter().zip(row);
-            table.add_row(cells.filter(|(name, _)| kept(name)).map(|(_, cell)| cell));
+            table.add_row(row);
         }
         if let Some(packets) = table.column_mut(0) {
             packets.set_cell_alignment(CellAlignment::Right);
         }
-        let lines = table.lines();
-        lines.map(|line| line.trim_end().to_owned()).collect()
-    }
-
-    /// The packets and whose they are, or else why, if not even the first word of that
-    /// has room.
-    fn in_a_row(&self, cells: &[String], width: usize) -> String {
-        let without = |left_out: &[&str]| {
-            let kept = self.header.iter().zip(cells);
-            let kept = kept.filter(|(name, _)| !left_out.contains(name));
-            kept.map(|(_, cell)| cell.as_str()).collect::<Vec<&str>>()
-        };
-        let short = without(&OPTIONAL).join(" ");
-        let begins = short
-            .split_whitespace()
-            .take(2)
-            .collect::<Vec<_>>()
-            .join(" ");
-        if measure_text_width(&begins) < width.saturating_sub(1) {
-            return short;
-        }
-        without(&OPTIONAL[..OPTIONAL.len() - 1]).join(" ")
+        let mut lines: Vec<String> = table
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+        lines.extend(self.more());
+        lines
     }
 }
 
 /// The process that sent a row's packets, if it is a row of one flow or one
 /// process.
-const fn sender(row: &Row) -> u32 {
+pub(in crate::subscribers) const fn sender(row: &Row) -> u32 {
     match row.subject {
         Subject::Flow(key) => key.sender,
         Subject::Sender(pid) => pid,
@@ -161,7 +102,8 @@ const fn sender(row: &Row) -> u32 {
     }
 }
 
-fn sent_by(pid: u32, names: &Names) -> String {
+/// What that process is called.
+pub(in crate::subscribers) fn sent_by(pid: u32, names: &Names) -> String {
     match names.process(pid) {
         Some(process) => plain(&process.label()),
         None if pid == 0 => "-".to_owned(),
@@ -170,7 +112,7 @@ fn sent_by(pid: u32, names: &Names) -> String {
 }
 
 /// What rows are called.
-const fn subjects(by: By) -> &'static str {
+pub(in crate::subscribers) const fn subjects(by: By) -> &'static str {
     match by {
         By::Flow => "flows",
         By::Src => "sources",
@@ -182,46 +124,46 @@ const fn subjects(by: By) -> &'static str {
     }
 }
 
-fn columns(subject: &Subject) -> Vec<&'static str> {
+/// The names of the columns besides numbers and sender.
+pub(in crate::subscribers) const fn columns(subject: &Subject) -> &'static [&'static str] {
     match subject {
-        Subject::Flow(_) => vec!["PACKETS", "REASON", "NETNS", "PROTO", "FLOW"],
-        Subject::Address { .. } => vec!["PACKETS", "NETNS", "ADDRESS"],
-        Subject::Service { .. } => vec!["PACKETS", "NETNS", "PROTO", "SERVICE"],
-        Subject::Netns(_) => vec!["PACKETS", "NETNS"],
-        Subject::Reason(_) => vec!["PACKETS", "REASON"],
-        Subject::Sender(_) => vec!["PACKETS"],
+        Subject::Flow(_) => &["REASON", "NETNS", "PROTO", "FLOW"],
+        Subject::Address { .. } => &["NETNS", "ADDRESS"],
+        Subject::Service { .. } => &["NETNS", "PROTO", "SERVICE"],
+        Subject::Netns(_) => &["NETNS"],
+        Subject::Reason(_) => &["REASON"],
+        Subject::Sender(_) => &[],
     }
 }
 
-fn cells(row: &Row, report: &Report, services: &Services) -> Vec<String> {
-    let netns = |inode| plain(&report.names.netns(inode));
-    let mut cells = vec![number(row.count.packets)];
+/// What is in them.
+pub(in crate::subscribers) fn cells(row: &Row, names: &Names, services: &Services) -> Vec<String> {
+    let netns = |inode| plain(&names.netns(inode));
     match row.subject {
-        Subject::Flow(key) => cells.extend([
+        Subject::Flow(key) => vec![
             reason_text(key.reason),
             netns(key.netns),
             protocol_name(key.protocol),
             flow(&key, services),
-        ]),
+        ],
         Subject::Address {
             netns: inode,
             address,
-        } => cells.extend([netns(inode), address.to_string()]),
+        } => vec![netns(inode), address.to_string()],
         Subject::Service {
             netns: inode,
             address,
             protocol,
             port,
-        } => cells.extend([
+        } => vec![
             netns(inode),
             protocol_name(protocol),
             endpoint(&address.to_string(), &port_text(protocol, port, services)),
-        ]),
-        Subject::Netns(inode) => cells.push(netns(inode)),
-        Subject::Reason(reason) => cells.push(reason_text(reason)),
-        Subject::Sender(_) => {}
+        ],
+        Subject::Netns(inode) => vec![netns(inode)],
+        Subject::Reason(reason) => vec![reason_text(reason)],
+        Subject::Sender(_) => Vec::new(),
     }
-    cells
 }
 
 /// `10.0.0.1:4000 → 10.0.0.2:53`, with the zone if there is one.
@@ -283,52 +225,11 @@ mod tests {
             what: subjects(By::Src),
             omitted,
         };
-        let line = table(3_034).more(3).unwrap();
+        let line = table(3_034).more().unwrap();
         assert_eq!(line, "  3,037 sources, top 3 shown (--top)");
-        assert_eq!(table(0).more(3), None);
-        assert_eq!(
-            table(0).more(1).unwrap(),
-            "  3 sources, top 1 shown",
-            "another number would not help"
-        );
+        assert_eq!(table(0).more(), None);
         assert_eq!(table(0).lines().len(), 4);
         assert_eq!(table(1).lines().len(), 5);
-    }
-
-    #[test]
-    fn what_matters_most_keeps_its_column() {
-        let row = [
-            "12",
-            "table_full",
-            "blue",
-            "UDP",
-            "192.0.2.1:40000 → 198.51.100.1:53",
-        ];
-        let table = TableText {
-            header: vec!["PACKETS", "REASON", "NETNS", "PROTO", "FLOW"],
-            rows: vec![row.map(ToOwned::to_owned).to_vec()],
-            what: subjects(By::Flow),
-            omitted: 0,
-        };
-        let within = |width| {
-            let lines = table.within(width);
-            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-            [words(&lines[0]), words(&lines[1])]
-        };
-        let all = "12 table_full blue UDP 192.0.2.1:40000 → 198.51.100.1:53";
-        assert_eq!(within(80), ["PACKETS REASON NETNS PROTO FLOW", all]);
-        let some = "12 table_full 192.0.2.1:40000 → 198.51.100.1:53";
-        assert_eq!(within(60), ["PACKETS REASON FLOW", some]);
-        let few = "12 192.0.2.1:40000 → 198.51.100.1:53";
-        assert_eq!(within(45), ["PACKETS FLOW", few]);
-        assert_eq!(within(20), ["PACKETS FLOW", few]);
-        assert_eq!(
-            within(19),
-            [
-                "PACKETS FLOW",
-                "12 table_full 192.0.2.1:40000 → 198.51.100.1:53"
-            ]
-        );
     }
 
     #[test]

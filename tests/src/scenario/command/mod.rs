@@ -5,6 +5,7 @@ pub mod demo;
 pub mod errors;
 pub mod incident;
 pub mod probe;
+pub mod screen;
 pub mod status;
 pub mod unit_rights;
 pub mod who;

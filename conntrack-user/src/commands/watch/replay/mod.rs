@@ -4,6 +4,7 @@
 //! observed are told of them.
 
 mod header;
+mod pilot;
 mod programme;
 mod sum;
 #[cfg(test)]
@@ -17,25 +18,29 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use tokio::time;
+use tokio::{sync::watch, time};
 
 use crate::{
     commands::{
         bar::Bar,
         watch::{
-            options::{Options, Replay, Speed},
+            options::{Options, Replay},
             replay::{
                 header::Losses,
+                pilot::{Pilot, at},
                 programme::{Item, Programme},
                 sum::Sum,
                 translate::{Context, Translator},
             },
+            said::Said,
         },
     },
     engine::{
         limit::{LimitChange, Maker},
+        report::Report,
         rows::Rows,
         update::Update,
+        view::{View, listing::Listing},
     },
     kernel::defaults::Table,
     logs::time::{When, zone},
@@ -51,7 +56,7 @@ use crate::{
 pub(super) async fn run(
     replay: &Replay,
     options: &Options,
-    output: impl FnOnce() -> Result<Worker>,
+    output: impl FnOnce() -> Result<Said>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let reader = Reader::open(&replay.file)?;
@@ -72,13 +77,13 @@ pub(super) async fn run(
         };
         bail!("nothing to replay in {}: {there}", replay.file.display());
     };
-    let output = output()?;
-    let no_output = output.ended();
-    let mut player = Player::new(replay, options.engine.top, reader, output, programme, run);
+    let said = output()?;
+    let said_ended = said.ended();
+    let mut player = Player::new(replay, options.engine.top, reader, said, programme, run);
     let ended = tokio::select! {
         biased;
         () = shutdown => Ok(()),
-        () = no_output => Ok(()),
+        () = said_ended => Ok(()),
         ended = player.play() => ended,
     };
     ended.and(player.finish().await)
@@ -103,9 +108,17 @@ struct Player<'a> {
     top: usize,
     reader: Reader,
     output: Worker,
+    /// The rows that somebody looks at, if anybody does.
+    view: Option<watch::Receiver<View>>,
     programme: Programme,
     translator: Translator,
     context: Context,
+    /// Who steers it, if anybody does.
+    steered: Option<Pilot>,
+    /// Intervals that were played back.
+    played: usize,
+    /// The run that is played back first.
+    first: usize,
     /// The run that was played back last.
     run: usize,
     sum: Sum,
@@ -120,7 +133,7 @@ impl<'a> Player<'a> {
         replay: &'a Replay,
         top: usize,
         reader: Reader,
-        output: Worker,
+        said: Said,
         mut programme: Programme,
         run: usize,
     ) -> Self {
@@ -130,10 +143,14 @@ impl<'a> Player<'a> {
             replay,
             top,
             reader,
-            output,
+            output: said.worker,
+            view: said.view,
+            steered: said.steered.map(|steered| Pilot::new(steered, &programme)),
             programme,
             translator,
             context,
+            played: 0,
+            first: run,
             run,
             sum: Sum::default(),
             position: None,
@@ -142,53 +159,96 @@ impl<'a> Player<'a> {
     }
 
     async fn play(&mut self) -> Result<()> {
-        let run = &self.programme.runs[self.run];
-        let header = header::header(run, &self.replay.file, self.programme.longest());
-        self.tell(Update::Started(Box::new(header))).await;
-        self.sum.lacks(Losses::of(run));
-        let items = std::mem::take(&mut self.programme.items);
+        self.begin().await;
         // On a terminal the replay itself is seen.
         let mut bar = (!io::stdout().is_terminal()).then(|| {
             let template = "replayed {wide_bar} {percent} %, {eta} left";
-            Bar::new(template, "", u64::try_from(items.len()).ok())
+            Bar::new(template, "", u64::try_from(self.programme.items.len()).ok())
         });
-        for (done, item) in (1..).zip(items) {
-            if let Some(bar) = &mut bar {
-                bar.reached(done);
+        let mut next = 0;
+        loop {
+            if self.wants_back() {
+                self.rewind().await;
+                next = 0;
             }
-            match item {
-                Item::Interval(mark) => self.interval(mark).await?,
-                Item::Gap(gap) => {
-                    // Of a time without evidence nothing is waited for.
-                    self.position = Some(gap.at);
-                    self.tell_recording(gap.at, What::Gap(*gap)).await;
+            let Some(item) = self.programme.items.get(next).cloned() else {
+                match &mut self.steered {
+                    // Whoever steers it ends it.
+                    Some(steered) => steered.changed().await,
+                    None => return Ok(()),
                 }
-                Item::Limit(change) => {
-                    self.wait(change.at).await;
-                    let change = limit_change(&change);
-                    self.context.changed = Some(change.clone());
-                    self.tell(Update::Limit(change)).await;
+                continue;
+            };
+            next += 1;
+            if let Some(bar) = &mut bar {
+                bar.reached(next as u64);
+            }
+            self.item(item).await?;
+        }
+    }
+
+    async fn item(&mut self, item: Item) -> Result<()> {
+        match item {
+            Item::Interval(mark) => self.interval(mark).await?,
+            Item::Gap(gap) => {
+                // Of a time without evidence nothing is waited for.
+                self.position = Some(gap.at);
+                self.tell_recording(gap.at, What::Gap(*gap)).await;
+            }
+            Item::Limit(change) => {
+                self.wait(change.at).await;
+                let change = limit_change(&change);
+                self.context.changed = Some(change.clone());
+                self.tell(Update::Limit(change)).await;
+            }
+            Item::Event(event) => {
+                self.wait(event.at).await;
+                if let Some(update) = programme::update(&event, &self.translator) {
+                    self.tell(update).await;
                 }
-                Item::Event(event) => {
-                    self.wait(event.at).await;
-                    if let Some(update) = programme::update(&event, &self.translator) {
-                        self.tell(update).await;
-                    }
-                }
-                Item::Fix(fix) => {
-                    self.wait(fix.at).await;
-                    if let Some(what) = programme::fixed(&fix) {
-                        self.tell_recording(fix.at, what).await;
-                    }
+            }
+            Item::Fix(fix) => {
+                self.wait(fix.at).await;
+                if let Some(what) = programme::fixed(&fix) {
+                    self.tell_recording(fix.at, what).await;
                 }
             }
         }
         Ok(())
     }
 
+    /// Whether somebody wants what was played back already.
+    fn wants_back(&mut self) -> bool {
+        let played = self.played;
+        self.steered
+            .as_mut()
+            .is_some_and(|steered| steered.wants_back(played))
+    }
+
+    /// Begins anew.
+    async fn rewind(&mut self) {
+        self.run = self.first;
+        self.context = context(&self.programme, self.first);
+        self.sum = Sum::default();
+        self.position = None;
+        self.missing = 0;
+        self.played = 0;
+        self.begin().await;
+    }
+
+    /// Tells where what was recorded comes from.
+    async fn begin(&mut self) {
+        let run = &self.programme.runs[self.run];
+        let losses = Losses::of(run);
+        let header = header::header(run, &self.replay.file, self.programme.longest());
+        self.tell(Update::Started(Box::new(header))).await;
+        self.sum.lacks(losses);
+    }
+
     async fn interval(&mut self, mark: Mark) -> Result<()> {
         let Some(interval) = self.reader.interval(mark.interval)? else {
             self.missing += 1;
+            self.played += 1;
             return Ok(());
         };
         let run = self.programme.place_of(mark.run).unwrap_or(self.run);
@@ -211,8 +271,22 @@ impl<'a> Player<'a> {
         self.sum.add(&report);
         shorten(&mut report.flows, self.top);
         report.top = self.top;
+        let listing = self.listing(&report);
         self.tell(Update::Interval(Box::new(report))).await;
+        if let Some(listing) = listing {
+            self.tell(Update::Listing(Box::new(listing))).await;
+        }
+        self.played += 1;
+        if let Some(steered) = &self.steered {
+            steered.tell(self.played, self.replay.speed);
+        }
         Ok(())
+    }
+
+    /// The rows that somebody looks at, after an interval was played back.
+    fn listing(&mut self, report: &Report) -> Option<Listing> {
+        let view = self.view.as_mut()?.borrow_and_update().clone();
+        Some(self.sum.listing(report, view))
     }
 
     /// Waits as long as it took, at the speed that is asked for.
@@ -223,11 +297,14 @@ impl<'a> Player<'a> {
             self.position = Some(until);
         }
         let length = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-        if let Speed::Times(speed) = self.replay.speed
-            && !length.is_zero()
-        {
-            let length = Duration::try_from_secs_f64(length.as_secs_f64() / speed);
-            time::sleep(length.unwrap_or(Duration::MAX)).await;
+        let speed = self.replay.speed;
+        match &mut self.steered {
+            Some(steered) => steered.wait(length, speed, self.played).await,
+            None => {
+                if let Some(length) = at(speed, length) {
+                    time::sleep(length).await;
+                }
+            }
         }
     }
 

@@ -73,6 +73,13 @@ impl Programme {
         self.runs.iter().position(|one| one.run == run)
     }
 
+    /// How many intervals there are, and when the first and the last one ended.
+    pub(super) fn extent(&self) -> (usize, String, String) {
+        let time = |mark: Option<&Mark>| mark.map_or_else(String::new, |mark| mark.at.time());
+        let (first, last) = (self.intervals().next(), self.intervals().last());
+        (self.intervals().count(), time(first), time(last))
+    }
+
     /// The length of the longest interval, in milliseconds.
     pub(super) fn longest(&self) -> u64 {
         let lengths = self.intervals().map(|mark| mark.length);

@@ -12,6 +12,7 @@ use crate::{
         report::{NamespaceState, Report},
         rows::{Row, Rows, Subject, largest},
         update::Summary,
+        view::{View, listing::Listing},
     },
     store::record::PastRun,
 };
@@ -63,6 +64,29 @@ impl Sum {
             self.flows = kept.top.into_iter().map(|row| (row.subject, row)).collect();
         }
         self.last = Some(report.clone());
+    }
+
+    /// The rows that somebody looks at, after the interval of a report was added.
+    pub(super) fn listing(&self, report: &Report, view: View) -> Listing {
+        let recent: HashMap<&Subject, u64> = report
+            .flows
+            .top
+            .iter()
+            .map(|row| (&row.subject, row.count.packets))
+            .collect();
+        let flows: Vec<Row> = self
+            .flows
+            .values()
+            .map(|row| Row {
+                count: FlowCount {
+                    packets: recent.get(&row.subject).copied().unwrap_or(0),
+                    ..row.count
+                },
+                ..*row
+            })
+            .collect();
+        let clock = report.clock;
+        Listing::of_flows(flows.iter(), &self.names, view, report.length, clock)
     }
 
     /// Whether rows of flows were left out.

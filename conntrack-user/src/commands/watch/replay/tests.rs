@@ -17,6 +17,7 @@ use crate::{
     commands::watch::{
         options::{Options, Replay, Speed},
         replay::run,
+        said::Said,
     },
     engine::{
         self,
@@ -94,7 +95,7 @@ fn options(file: &Path, speed: Speed) -> (Replay, Options) {
 async fn played(replay: &Replay, options: &Options) -> Collector {
     let collector = Collector::default();
     let told = collector.clone();
-    let output = move || Worker::start("the test", told);
+    let output = move || Worker::start("the test", told).map(Said::by);
     run(replay, options, output, future::pending())
         .await
         .unwrap();
@@ -188,7 +189,7 @@ async fn an_end_before_the_end_has_the_totals_so_far() {
     let (replay, options) = options(&stage.path(), Speed::Times(100.0));
     let collector = Collector::default();
     let told = collector.clone();
-    let output = move || Worker::start("the test", told);
+    let output = move || Worker::start("the test", told).map(Said::by);
     let seen = collector.clone();
     let shutdown = async move {
         while seen.of("interval").len() < 2 {
@@ -270,7 +271,7 @@ async fn only_the_time_that_is_asked_for_is_played() {
     assert_eq!(part.of("interval").len(), 3);
     assert_eq!(part.of("summary")[0]["drops"]["table_full"], 937);
     replay.until = replay.since;
-    let output = || Worker::start("the test", Collector::default());
+    let output = || Worker::start("the test", Collector::default()).map(Said::by);
     let error = run(&replay, &options, output, future::pending())
         .await
         .unwrap_err();

@@ -41,10 +41,8 @@ use crate::{
     },
     subscribers::{
         Subscriber as _,
-        recorder::{
-            Recorder,
-            looker::{Looker, Taken},
-        },
+        census::Taken,
+        recorder::{Recorder, looker::Looker},
         recording::{Recording, What},
     },
 };
