@@ -243,6 +243,9 @@ impl<'a> Player<'a> {
         let header = header::header(run, &self.replay.file, self.programme.longest());
         self.tell(Update::Started(Box::new(header))).await;
         self.sum.lacks(losses);
+        if let Some(steered) = &self.steered {
+            steered.tell(self.played, self.replay.speed);
+        }
     }
 
     async fn interval(&mut self, mark: Mark) -> Result<()> {
