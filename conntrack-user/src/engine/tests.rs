@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time;
+use tokio::{sync::watch, time};
 
 use super::*;
-use crate::engine::{fake::Fake, report::Report};
+use crate::engine::{by::By, fake::Fake, report::Report, view::View};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,6 +36,46 @@ fn totals(updates: &[Update]) -> &Report {
         Some(Update::Finished(summary)) => &summary.report,
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_come_with_each_report_and_soon_after_another_look() {
+    let (looks, view) = watch::channel(View::default());
+    let options = Options {
+        view: Some(view),
+        ..options()
+    };
+    let mut engine = Fake::default().engine(options, future::pending());
+    let (mut reports, mut refused, mut rows) = (0, 0, Vec::new());
+    while let Some(update) = engine.next().await.unwrap() {
+        match update {
+            Update::Interval(report) => {
+                reports += 1;
+                refused += report.figures.total();
+            }
+            Update::Listing(listing) => {
+                let total: u64 = listing.rows.top.iter().map(|row| row.total).sum();
+                rows.push((reports, listing.view.by, total >= refused));
+                if reports == 2 {
+                    looks.send_if_modified(|view| {
+                        let is_new = view.by != By::Netns;
+                        view.by = By::Netns;
+                        is_new
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    let expected = [
+        (1, By::Flow),
+        (2, By::Flow),
+        (2, By::Netns),
+        (3, By::Netns),
+        (4, By::Netns),
+        (5, By::Netns),
+    ];
+    assert_eq!(rows, expected.map(|(report, by)| (report, by, true)));
 }
 
 #[tokio::test(start_paused = true)]
