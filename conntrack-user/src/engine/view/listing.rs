@@ -19,6 +19,7 @@ use crate::{
             filter::{Called, Matcher},
         },
     },
+    kernel::process::Process,
     observe::{
         counts::tally::{Entry, Tally},
         observer::snapshot::Snapshot,
@@ -55,7 +56,7 @@ impl Called for &Snapshot {
     }
 
     fn sender(&self, pid: u32) -> Option<String> {
-        self.senders.get(pid).map(|process| process.label())
+        self.senders.get(pid).map(Process::label)
     }
 }
 
@@ -65,7 +66,7 @@ impl Called for &Names {
     }
 
     fn sender(&self, pid: u32) -> Option<String> {
-        self.process(pid).map(|process| process.label())
+        self.process(pid).map(Process::label)
     }
 }
 

@@ -62,7 +62,7 @@ impl Diagnosis {
     }
 
     /// Takes in who is in the table of a namespace; the diagnosis with it.
-    pub(super) fn take_census(&mut self, netns: u32, census: Census) -> Incident {
+    pub(super) fn take_census(&mut self, netns: u32, census: &Census) -> Incident {
         let id = self.open.iter().copied().find(|&id| {
             let case = self.life.case(id);
             case.is_some_and(|case| case.evidence.netns.inode == Some(netns))
@@ -75,7 +75,7 @@ impl Diagnosis {
         }
         let of = |it: &&Evidence| it.netns.inode == Some(netns);
         let seen = self.seen.iter().find(of).cloned().unwrap_or_default();
-        judge(&seen, Some(&census))
+        judge(&seen, Some(census))
     }
 
     /// The incident in which most packets were refused.

@@ -209,8 +209,8 @@ impl State {
     }
 
     fn seen(&mut self, netns: u32, taken: &Taken) -> Seen {
-        let census = taken.census.clone();
-        let incident = self.shown.diagnosis.take_census(netns, census.clone());
+        let census = &taken.census;
+        let incident = self.shown.diagnosis.take_census(netns, census);
         if let Some(behind) = &mut self.behind {
             behind.diagnosis.take_census(netns, census);
         }
@@ -259,16 +259,16 @@ impl State {
             Action::Sort => {
                 self.view.sort = next(&Sort::ALL, self.view.sort, false);
                 self.view.reversed = false;
-                return self.look();
+                return Some(self.look());
             }
             Action::Reverse => {
                 self.view.reversed = !self.view.reversed;
-                return self.look();
+                return Some(self.look());
             }
             Action::By { back } => {
                 self.view.by = next(&By::ALL, self.view.by, back);
                 self.selection = Selection::default();
-                return self.look();
+                return Some(self.look());
             }
             Action::Close => return self.close(),
             Action::Seek { back } => {
@@ -290,8 +290,8 @@ impl State {
         None
     }
 
-    fn look(&self) -> Option<Effect> {
-        Some(Effect::Look(self.view.clone()))
+    fn look(&self) -> Effect {
+        Effect::Look(self.view.clone())
     }
 
     fn type_in(&mut self, key: Key) -> Option<Effect> {
@@ -306,7 +306,7 @@ impl State {
                 self.view.filter = Filter::parse(prompt.text());
                 self.prompt = None;
                 self.selection = Selection::default();
-                self.look()
+                Some(self.look())
             }
         }
     }
@@ -321,7 +321,7 @@ impl State {
             return None;
         }
         self.view.filter = Filter::default();
-        self.look()
+        Some(self.look())
     }
 
     fn step(&mut self, step: Move) {

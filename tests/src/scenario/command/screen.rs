@@ -26,7 +26,7 @@ pub static SCREEN: Scenario = Scenario {
 };
 
 /// How long anything may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn screen(machine: &Machine) -> Result<()> {
     if !Tmux::is_here() {

@@ -48,7 +48,7 @@ impl Pilot {
     /// Waits until somebody steers. Whoever cannot any more has ended.
     pub(super) async fn changed(&mut self) {
         if self.steering.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -235,14 +235,18 @@ fn course_line(buffer: &mut Buffer, area: Rect, name: &str, course: &Course, all
         (false, false) => Style::new(),
     };
     let total_width = total_width.min(width.saturating_sub(name_width));
-    let mut text = format!("{name:name_width$}{:>total_width$}", number(course.total));
+    let mut cells = vec![format!(
+        "{name:name_width$}{:>total_width$}",
+        number(course.total)
+    )];
     if width >= 40 {
-        text += &format!("{:>RATE$}", rate(course.rate()));
+        cells.push(format!("{:>RATE$}", rate(course.rate())));
     }
     if width >= 70 {
         let peak = format!("peak {}", rate(course.peak));
-        text += &format!("{peak:>16}");
+        cells.push(format!("{peak:>16}"));
     }
+    let text = cells.concat();
     let used = u16::try_from(measure_text_width(&text) + 2).unwrap_or(area.width);
     Span::styled(text, style).render(area, buffer);
     if area.width > used + 8 {

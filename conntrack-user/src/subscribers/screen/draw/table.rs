@@ -50,12 +50,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, state: &State) {
         return;
     };
     let listing = state.shown.listing.as_ref();
-    match listing.filter(|it| !it.rows.top.is_empty()) {
-        Some(listing) => Columns::of(listing, state, rows).draw(buffer, names, rows, state),
-        None => {
-            let text = clipped(nothing(state), area.width.into()).into_owned();
-            Line::styled(text, dim()).render(names, buffer);
-        }
+    if let Some(listing) = listing.filter(|it| !it.rows.top.is_empty()) {
+        Columns::of(listing, state, rows).draw(buffer, names, rows, state);
+    } else {
+        let text = clipped(nothing(state), area.width.into()).into_owned();
+        Line::styled(text, dim()).render(names, buffer);
     }
 }
 
@@ -117,7 +116,7 @@ fn nothing(state: &State) -> &'static str {
 /// What has room of the rows.
 struct Columns {
     /// Names, with the width of each and whether its cells stand to the right.
-    columns: Vec<(&'static str, usize, bool)>,
+    heads: Vec<(&'static str, usize, bool)>,
     /// Cells of each row.
     rows: Vec<Vec<String>>,
     /// The column that says what a row is about.
@@ -142,11 +141,11 @@ impl Columns {
         let about = first.and_then(|subject| columns(&subject).last().copied());
         let mut all = Self {
             subject: about.unwrap_or("SENT BY"),
-            columns: names.iter().map(|&name| (name, 0, false)).collect(),
+            heads: names.iter().map(|&name| (name, 0, false)).collect(),
             rows,
         };
         for _ in 0..state.selection.shift {
-            if all.columns.len() > 3 {
+            if all.heads.len() > 3 {
                 all.remove(2);
             }
         }
@@ -156,7 +155,7 @@ impl Columns {
     }
 
     fn measure(&mut self) {
-        for (place, (name, width, right)) in self.columns.iter_mut().enumerate() {
+        for (place, (name, width, right)) in self.heads.iter_mut().enumerate() {
             let cells = self.rows.iter().map(|row| measure_text_width(&row[place]));
             *width = cells.max().unwrap_or(0).max(name.len());
             *right = matches!(*name, "RATE" | "TOTAL");
@@ -164,12 +163,8 @@ impl Columns {
     }
 
     fn width(&self) -> usize {
-        let gaps = GAP * self.columns.len().saturating_sub(1);
-        self.columns
-            .iter()
-            .map(|(_, width, _)| width)
-            .sum::<usize>()
-            + gaps
+        let gaps = GAP * self.heads.len().saturating_sub(1);
+        self.heads.iter().map(|(_, width, _)| width).sum::<usize>() + gaps
     }
 
     /// Leaves columns out until the others have room; the last one is cut otherwise.
@@ -181,8 +176,8 @@ impl Columns {
             if self.width() <= room {
                 return;
             }
-            let place = self.columns.iter().position(|(name, ..)| *name == optional);
-            if let Some(place) = place.filter(|_| self.columns.len() > 2) {
+            let place = self.heads.iter().position(|(name, ..)| *name == optional);
+            if let Some(place) = place.filter(|_| self.heads.len() > 2) {
                 if optional == "REASON" && !self.begins_within(room) {
                     self.keep_reason(room);
                     return;
@@ -195,7 +190,7 @@ impl Columns {
     /// Whether the first word of each flow has room beside its rate: the beginning of an
     /// address reads like another address.
     fn begins_within(&self, room: usize) -> bool {
-        let rate = self.columns.first().map_or(0, |(_, width, _)| *width);
+        let rate = self.heads.first().map_or(0, |(_, width, _)| *width);
         let first = |row: &Vec<String>| {
             let word = row.last().and_then(|cell| cell.split_whitespace().next());
             word.map_or(0, measure_text_width)
@@ -208,7 +203,7 @@ impl Columns {
     /// Says why where there is no room to say whose packets they are.
     fn keep_reason(&mut self, room: usize) {
         let place = |all: &Self, leaves: &dyn Fn(&str) -> bool| {
-            all.columns.iter().position(|(name, ..)| leaves(name))
+            all.heads.iter().position(|(name, ..)| leaves(name))
         };
         let others = |name: &str| !["RATE", "TOTAL", "REASON"].contains(&name);
         while let Some(place) = place(self, &others) {
@@ -222,7 +217,7 @@ impl Columns {
     }
 
     fn remove(&mut self, place: usize) {
-        self.columns.remove(place);
+        self.heads.remove(place);
         for row in &mut self.rows {
             row.remove(place);
         }
@@ -231,7 +226,7 @@ impl Columns {
     fn draw(&self, buffer: &mut Buffer, names: Rect, area: Rect, state: &State) {
         let room = usize::from(area.width);
         let header: Vec<String> = self
-            .columns
+            .heads
             .iter()
             .map(|(name, ..)| (*name).to_owned())
             .collect();
@@ -257,7 +252,7 @@ impl Columns {
 
     fn line(&self, cells: &[String], room: usize) -> String {
         let mut line = String::new();
-        for ((_, width, right), cell) in self.columns.iter().zip(cells) {
+        for ((_, width, right), cell) in self.heads.iter().zip(cells) {
             if !line.is_empty() {
                 line.push_str(&" ".repeat(GAP));
             }

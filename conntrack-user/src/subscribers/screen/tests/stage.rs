@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future, net::Ipv4Addr, time::Duration};
 
 use conntrack_ebpf::{FlowCount, FlowKey, Reason};
 use jiff::tz::{self, TimeZone};
-use ratatui::{Terminal, backend::TestBackend};
+use ratatui::{Terminal, backend::TestBackend, buffer::Cell};
 
 use crate::{
     engine::{
@@ -158,7 +158,7 @@ impl Stage {
             .into(),
         );
         let clock = Clock::at(
-            std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_032_800),
+            std::time::SystemTime::UNIX_EPOCH + Duration::from_mins(29_933_880),
             0,
         );
         let second = Duration::from_secs(1);
@@ -181,10 +181,10 @@ impl Stage {
                 dst: address(Ipv4Addr::new(198, 51, 100, 1)),
                 netns: BLUE,
                 sport: 40_000 + u16::from(host),
-                dport: if host % 2 == 0 { 53 } else { 443 },
+                dport: if host.is_multiple_of(2) { 53 } else { 443 },
                 zone: 0,
                 family: 2,
-                protocol: if host % 2 == 0 { 17 } else { 6 },
+                protocol: if host.is_multiple_of(2) { 17 } else { 6 },
                 reason: Reason::TableFull as u32,
                 sender: if host == 4 { CURL } else { 0 },
             }),
@@ -253,7 +253,7 @@ impl Stage {
         let lines = buffer.content.chunks(width.into());
         lines
             .map(|cells| {
-                let line: String = cells.iter().map(|cell| cell.symbol()).collect();
+                let line: String = cells.iter().map(Cell::symbol).collect();
                 line.trim_end().to_owned()
             })
             .collect()
