@@ -61,16 +61,17 @@ pub struct Daemon {
     ))]
     pub metrics_top: Option<usize>,
 
-    /// Send metrics and incidents by OTLP/HTTP below this address, such as
-    /// `https://collector.example:4318`, or nowhere: off [default: off]
+    /// Send metrics and records of incidents by OTLP over HTTP to this address, such as
+    /// `https://collector.example:4318`, or off [default: off]
     #[arg(long, value_name = "URL", value_parser = Endpoint::read)]
     pub otlp_endpoint: Option<Endpoint>,
 
-    /// File with headers for OTLP, such as "authorization: Bearer …", which others cannot read
+    /// Send the headers in this file by OTLP, such as "authorization: Bearer …"; others must not
+    /// be able to read the file
     #[arg(long, value_name = "FILE")]
     pub otlp_headers_file: Option<PathBuf>,
 
-    /// File with the certificates to trust for OTLP [default: those that the host trusts]
+    /// Trust the certificate authorities in this PEM file for OTLP [default: those of the host]
     #[arg(long, value_name = "FILE")]
     pub otlp_ca_file: Option<PathBuf>,
 }

@@ -47,8 +47,8 @@ pub struct Report {
     #[arg(long, value_name = "FILE", conflicts_with = "state_dir")]
     pub db: Option<PathBuf>,
 
-    /// Merge the evidence of several hosts: directories with their databases, or databases.
-    /// All of it, or the time of --since and --until
+    /// Merge the evidence of several hosts: copies of their state directories, or of their
+    /// databases; all evidence, or the time from --since to --until
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["id", "state_dir", "db"])]
     pub from: Vec<PathBuf>,
 }

@@ -51,7 +51,7 @@ pub struct Status {
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     pub textfile: Option<PathBuf>,
 
-    /// Print what plugins of Nagios and Icinga do: one line with performance data, then the
+    /// Print the output of a Nagios or Icinga plugin: one line with performance data, then the
     /// findings
     #[arg(long, conflicts_with_all = ["output", "textfile"])]
     pub nagios: bool,

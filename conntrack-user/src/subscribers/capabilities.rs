@@ -4,9 +4,9 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::say::journal::{self, Level};
 
-/// Gives up the capabilities of this thread, of which `what` says what it does. Strangers
-/// talk to it, and it needs none; the threads that observe need theirs for every new network
-/// namespace and load of the module.
+/// Gives up the capabilities of this thread; `what` says what the thread does. It talks to
+/// strangers, and needs no capability. The threads that observe need theirs for every new network
+/// namespace and for every load of the module.
 pub(super) fn renounce(what: &str) {
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),

@@ -1,7 +1,7 @@
 //! Asks for a fix when an incident needs one: the daemon itself may change nothing.
 //!
-//! It writes a file that `ctdrop-fixer.path` watches. The file says when, and no more: the
-//! service that it starts decides by what it sees itself.
+//! It writes a file that `ctdrop-fixer.path` watches. The file has only the time: the fixer looks
+//! at the host itself.
 
 use std::{
     env, fs,
@@ -62,7 +62,7 @@ impl Subscriber for FixRequest {
             let file = self.file.display();
             journal::complain(
                 Level::Warning,
-                format!("cannot ask for a fix: {file}: {error}"),
+                format!("cannot ask for a fix: cannot write {file}: {error}"),
             );
         }
         Ok(())

@@ -16,20 +16,20 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time that a request may take.
 const LONGEST_REQUEST: Duration = Duration::from_mins(5);
 
-/// What somebody has chosen; the rest is open.
+/// The settings that somebody has chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
-    /// The address below which all goes.
+    /// The address for both signals.
     pub endpoint: Option<Endpoint>,
-    /// Where metrics go instead, if it is another place.
+    /// The whole address for metrics, if it is another one.
     pub metrics: Option<Option<Endpoint>>,
-    /// Where records of incidents go instead, if it is another place.
+    /// The whole address for records of incidents, if it is another one.
     pub logs: Option<Option<Endpoint>>,
     /// Headers of each request.
     pub headers: Option<String>,
-    /// A file with more of them, if there is one.
+    /// A file with more headers, if there is one.
     pub headers_file: Option<Option<PathBuf>>,
-    /// A file with the certificates to be trusted, if they are not the host's.
+    /// A file with the certificate authorities to trust, if they are not those of the host.
     pub ca_file: Option<Option<PathBuf>>,
     /// How often metrics are sent.
     pub interval: Option<Duration>,
@@ -37,7 +37,7 @@ pub struct Given {
     pub timeout: Option<Duration>,
     /// Whether bodies are compressed.
     pub gzip: Option<bool>,
-    /// The most bytes of the queue.
+    /// The maximum size of the queue, in bytes.
     pub queue_size: Option<u64>,
 }
 
@@ -229,7 +229,7 @@ fn path(value: Value<'_>) -> Result<Option<PathBuf>, String> {
     if path.is_absolute() {
         Ok(Some(path))
     } else {
-        Err("give a file with its whole path: a service has no other place".to_owned())
+        Err("give the file with its whole path, such as /etc/ctdrop/ca.pem".to_owned())
     }
 }
 

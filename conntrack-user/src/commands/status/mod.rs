@@ -51,7 +51,7 @@ pub struct Options {
     pub state: PathBuf,
     /// A file for `node_exporter`, which is written and nothing printed.
     pub textfile: Option<PathBuf>,
-    /// Whether to print what plugins of Nagios do.
+    /// Whether to print the output of a Nagios plugin.
     pub nagios: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `ctdrop status --nagios`: output for whoever runs plugins of Nagios: Icinga, Naemon, NRPE
+//! `ctdrop status --nagios`: the output of a Nagios plugin, for Nagios, Icinga, Naemon, NRPE
 //! and others. One line with the state and performance data, then the findings
 //! (<https://www.monitoring-plugins.org/doc/guidelines.html>).
 
@@ -28,7 +28,7 @@ pub(super) fn lines(report: &StatusReport, bounds: Bounds) -> Vec<String> {
     [first].into_iter().chain(findings).collect()
 }
 
-/// The line if nothing could be found out.
+/// The line if `ctdrop status` failed.
 pub(super) fn failure(error: &anyhow::Error) -> String {
     headline(State::Unknown, &plain(&format!("{error:#}")))
 }

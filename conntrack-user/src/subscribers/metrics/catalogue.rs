@@ -139,7 +139,7 @@ fn packets(numbers: &Numbers) -> Vec<Family> {
         ),
         gauge(
             "ctdrop_netns_owner_info",
-            "What the container or the pod of a network namespace is called; the value is 1",
+            "Names of the container or the pod of a network namespace; the value is 1",
             owners.collect(),
         ),
         counter(
@@ -376,7 +376,7 @@ fn evidence(numbers: &Numbers) -> Vec<Family> {
     ]
 }
 
-/// How the export by OTLP goes.
+/// The state of the export by OTLP.
 fn exported(export: &Export) -> Vec<Family> {
     let signal = |name: &str, value: Value| Sample::of("signal", name, value);
     let cause = |name: &str, records: u64| Sample::of("cause", name, records);
@@ -393,22 +393,22 @@ fn exported(export: &Export) -> Vec<Family> {
         ),
         gauge(
             "ctdrop_otlp_queue_size_bytes",
-            "Room that the queue takes on the disk",
+            "Size of the OTLP queue on the disk",
             one(export.queue_bytes),
         ),
         gauge(
             "ctdrop_otlp_queue_size_limit_bytes",
-            "The most that it may take",
+            "Maximum size of the OTLP queue on the disk",
             one(export.queue_limit),
         ),
         counter(
             "ctdrop_otlp_sent_records",
-            "Records of incidents that a receiver has taken",
+            "Records of incidents that an OTLP receiver has accepted",
             one(export.sent),
         ),
         counter(
             "ctdrop_otlp_dropped_records",
-            "Records of incidents that no receiver gets, by cause",
+            "Records of incidents that were dropped and not sent by OTLP, by cause",
             vec![
                 cause("queue_full", export.dropped.queue_full),
                 cause("refused", export.dropped.refused),
@@ -417,12 +417,12 @@ fn exported(export: &Export) -> Vec<Family> {
         ),
         counter(
             "ctdrop_otlp_dropped_points",
-            "Points of metrics that no receiver gets and no later one makes up for",
+            "Data points of metrics that were dropped or refused in OTLP",
             one(export.dropped_points),
         ),
         counter(
             "ctdrop_otlp_failed_requests",
-            "Requests that a receiver has not taken, by signal",
+            "OTLP requests that the receiver did not accept, by signal",
             vec![
                 signal("metrics", export.metrics.failed.into()),
                 signal("logs", export.logs.failed.into()),
@@ -430,7 +430,7 @@ fn exported(export: &Export) -> Vec<Family> {
         ),
         gauge(
             "ctdrop_otlp_last_success_timestamp_seconds",
-            "When a receiver has last taken a request, since 1970",
+            "When the OTLP receiver last accepted a request, in seconds since 1970",
             last.filter_map(|(name, at)| Some(signal(name, at?.into())))
                 .collect(),
         ),

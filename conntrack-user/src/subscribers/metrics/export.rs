@@ -1,21 +1,21 @@
-//! How the export by OTLP goes.
+//! The state of the export by OTLP.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How the export goes.
+/// The state of the export.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Export {
-    /// Records that wait.
+    /// Records that wait to be sent.
     pub queued: u64,
-    /// Bytes of the queue on the disk.
+    /// Size of the queue on the disk, in bytes.
     pub queue_bytes: u64,
-    /// The most that it may take.
+    /// Its maximum size.
     pub queue_limit: u64,
-    /// Records that a receiver has taken.
+    /// Records that the receiver has accepted.
     pub sent: u64,
-    /// Records that no receiver gets.
+    /// Records that were dropped.
     pub dropped: Dropped,
-    /// Points of metrics that no receiver gets, and that no later point makes up for.
+    /// Data points that were dropped or refused.
     pub dropped_points: u64,
     /// Requests with metrics.
     pub metrics: Requests,
@@ -23,23 +23,23 @@ pub struct Export {
     pub logs: Requests,
 }
 
-/// Records that no receiver gets.
+/// Records that were dropped, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Others had to have their room.
+    /// The queue was full: the oldest were dropped for newer ones.
     pub queue_full: u64,
-    /// The receiver does not want them.
+    /// The receiver refused them.
     pub refused: u64,
-    /// They could not be written to the disk, and had no room in memory.
+    /// They could not be written to the disk, and memory had no room for them.
     pub unwritable: u64,
 }
 
 /// Requests of a signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Requests {
-    /// Those that no receiver has taken.
+    /// Those that the receiver did not accept.
     pub failed: u64,
-    /// When one has taken the last, in seconds since 1970.
+    /// When the receiver last accepted one, in seconds since 1970.
     pub last_success: Option<f64>,
 }
 
@@ -48,17 +48,17 @@ pub struct Requests {
 pub struct Counts(Mutex<Export>);
 
 impl Counts {
-    /// As it is now.
+    /// The state now.
     pub fn now(&self) -> Export {
         *self.export()
     }
 
-    /// Changes it.
+    /// Changes the state.
     pub(in crate::subscribers) fn change(&self, change: impl FnOnce(&mut Export)) {
         change(&mut self.export());
     }
 
-    /// Nothing that is done with it can leave it half done.
+    /// A panic while it is locked cannot leave it half changed.
     fn export(&self) -> MutexGuard<'_, Export> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -82,7 +82,7 @@ impl Listen {
         Ok(Some(listener))
     }
 
-    /// Whether this is where a listener is.
+    /// Whether a listener is open at this address.
     fn is_at(&self, listener: &Listener) -> bool {
         match (self, listener) {
             (Self::Tcp(address), Listener::Tcp(listener)) => {
@@ -106,7 +106,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// What to do about it.
+/// The remedy for an error, if there is one.
 fn hint(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::AFNOSUPPORT) => {
@@ -117,7 +117,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// An open one.
+/// An open socket.
 #[derive(Debug)]
 pub enum Listener {
     /// An address and a port.
@@ -137,10 +137,10 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// It is no socket that somebody can connect to.
+    /// It is not a listening socket.
     pub fn passed() -> Result<Option<Self>> {
-        const WRONG: &str = "cannot use the socket of the service manager: ListenStream= is for \
-                             TCP or for a path";
+        const WRONG: &str = "cannot use the socket of the service manager: set ListenStream= to \
+                             an address and a port, or to a path";
         let mut sockets = ListenFd::from_env();
         if let Ok(listener) = sockets.take_tcp_listener(0) {
             return Ok(listener.map(Self::Tcp));

@@ -1,4 +1,4 @@
-//! What the containers and the pods of namespaces are called, for who asks for it.
+//! The names of the containers and the pods of namespaces (`metrics.owners`).
 
 use std::cmp::Reverse;
 
@@ -8,7 +8,8 @@ use crate::{
     subscribers::metrics::family::{Labels, label},
 };
 
-/// Those of `most` namespaces: first those in which packets were refused, then the fullest.
+/// The labels of at most `most` namespaces: first those with refused packets, then those with the
+/// most entries.
 pub(super) fn owners(
     report: &Report,
     is_refused: impl Fn(u32) -> bool,

@@ -5,16 +5,16 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use hyper::StatusCode;
 
-/// The first pause after a request that was not taken.
+/// The first pause after a request that was not accepted.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// The longest pause of our own.
+/// The longest pause, unless the receiver asks for a longer one.
 const LONGEST: Duration = Duration::from_mins(5);
 
 /// The longest pause that a receiver can ask for.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
-/// The most characters of what a receiver says that are repeated.
+/// The most characters of a receiver's text that a message repeats.
 const REPEATED: usize = 200;
 
 /// What a receiver has answered.
@@ -32,17 +32,17 @@ pub(super) struct Answer {
     pub(super) body: Option<Bytes>,
 }
 
-/// What follows from it.
+/// What an answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It was taken.
+    /// The receiver accepted the request.
     Taken,
-    /// It was not; the same can be sent again, after this time at the earliest.
+    /// It did not; the same can be sent again, after this time at the earliest.
     Again {
         after: Option<Duration>,
         why: String,
     },
-    /// It was not, and must not be sent again as it is.
+    /// It did not, and the same must not be sent again.
     Refused { why: String },
 }
 
@@ -53,17 +53,17 @@ pub(super) fn judge(answer: &Answer, now: SystemTime) -> Verdict {
     if status.is_success() {
         let kind = answer.content_type.as_deref().unwrap_or_default();
         return if kind.starts_with("text/html") {
-            again("it answers with a page for people: is that an OTLP receiver?".to_owned())
+            again("the answer is an HTML page of some other server: see otlp.endpoint".to_owned())
         } else {
             Verdict::Taken
         };
     }
     if status.is_redirection() {
-        let there = answer.location.as_deref().unwrap_or("another place");
+        let there = answer.location.as_deref().unwrap_or("no address");
         let there = repeated(there);
         return again(format!(
-            "it answers {status} and names {there}: ctdrop follows nobody; set otlp.endpoint to that \
-             if it is right"
+            "the answer is {status}, a redirect to {there}: ctdrop follows no redirect; if that \
+             address is right, set otlp.endpoint to it"
         ));
     }
     let said = said(answer);
@@ -73,21 +73,21 @@ pub(super) fn judge(answer: &Answer, now: SystemTime) -> Verdict {
                 .retry_after
                 .as_deref()
                 .and_then(|text| asked(text, now)),
-            why: format!("it answers {status}{said}"),
+            why: format!("the answer is {status}{said}"),
         },
         401 | 403 => Verdict::Refused {
-            why: format!("it answers {status}{said}: see otlp.headers and otlp.headers_file"),
+            why: format!("the answer is {status}{said}: see otlp.headers and otlp.headers_file"),
         },
         404 | 405 => Verdict::Refused {
-            why: format!("it answers {status}{said}: see otlp.endpoint"),
+            why: format!("the answer is {status}{said}: see otlp.endpoint"),
         },
         _ => Verdict::Refused {
-            why: format!("it answers {status}{said}"),
+            why: format!("the answer is {status}{said}"),
         },
     }
 }
 
-/// What the body of an error says, if it is a text.
+/// The body of an error, if it is a text.
 fn said(answer: &Answer) -> String {
     let kind = answer.content_type.as_deref().unwrap_or_default();
     let body = answer.body.as_deref().unwrap_or_default();
@@ -100,7 +100,7 @@ fn said(answer: &Answer) -> String {
     }
 }
 
-/// What a receiver says, as far as it is repeated.
+/// The part of a receiver's text that a message repeats.
 pub(super) fn repeated(text: &str) -> String {
     let short: String = text.chars().take(REPEATED).collect();
     crate::say::text::plain(&short)
@@ -127,19 +127,19 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// A request was taken.
+    /// A request was accepted.
     pub(super) const fn succeed(&mut self) {
         self.failures = 0;
     }
 
-    /// A request was not taken: how long to wait. `random` is from 0 to 1.
+    /// A request was not accepted: how long to wait. `random` is from 0 to 1.
     pub(super) fn fail(&mut self, asked: Option<Duration>, random: f64) -> Duration {
         let whole = FIRST
             .saturating_mul(1 << self.failures.min(16))
             .min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let part = whole.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
-        // Nor do they all come back when a receiver wants them to.
+        // Hosts that were told the same pause do not come back at once either.
         asked.map_or(part, |asked| asked + part.min(asked / 4).max(FIRST / 2))
     }
 }

@@ -1,4 +1,4 @@
-//! Attributes, and who sends them: the conventions of OpenTelemetry for resources.
+//! Attributes, and the resource that sends: by the semantic conventions of OpenTelemetry.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// The version of the conventions.
 pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
 
-/// Where the conventions want a `service.instance.id` to come from.
+/// The namespace from which the conventions derive a `service.instance.id`.
 const NAMESPACE: Uuid = Uuid::from_u128(0x4d63_009a_8d0f_11ee_aad7_4c79_6ed8_e320);
 
 /// The most bytes of a text.
@@ -56,7 +56,7 @@ pub(super) fn named(key: &str, value: AnyValue) -> KeyValue {
     }
 }
 
-/// Who has made what is sent.
+/// The instrumentation scope.
 pub(super) fn scope() -> InstrumentationScope {
     InstrumentationScope {
         name: "ctdrop".to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn scope() -> InstrumentationScope {
     }
 }
 
-/// This host and this ctdrop.
+/// The resource: this host and this ctdrop.
 pub(super) fn of_host() -> Resource {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut system = read("/etc/os-release");
@@ -82,14 +82,14 @@ pub(super) fn of_host() -> Resource {
     )
 }
 
-/// A host by its name, its id, its release of the kernel, and its os-release(5).
+/// The resource of a host: from its name, its id, its kernel release, and its os-release(5).
 pub(super) fn resource(host: &str, id: &str, kernel: &str, system: &str) -> Resource {
     let field = |name: &str| {
         let mut lines = system.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
         Some(value.trim_matches(['"', '\'']))
     };
-    // Of hosts without an id the name has to do.
+    // If a host has no id, the name takes its place.
     let source = if id.is_empty() { host } else { id };
     let instance = Uuid::new_v5(&NAMESPACE, source.as_bytes()).to_string();
     let each = [

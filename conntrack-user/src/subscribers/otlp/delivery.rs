@@ -40,10 +40,10 @@ const BYTES: usize = 512 << 10;
 /// How long the last requests may take when ctdrop ends.
 const LAST: Duration = Duration::from_secs(5);
 
-/// How often the same trouble is said.
+/// How often a message about the same trouble is repeated.
 const SAID_AGAIN: Duration = Duration::from_hours(1);
 
-/// The queue, and who is woken when it has more.
+/// The queue, and the signal that it has more records.
 #[derive(Debug)]
 pub(super) struct Waiting {
     queue: Mutex<Queue>,
@@ -92,14 +92,14 @@ enum Signal {
 }
 
 impl<T: Transport> Delivery<T> {
-    /// Delivers until it is ended, and then what can be within seconds.
+    /// Delivers until the end is asked for; then sends what it can within seconds.
     pub(super) async fn run(&self, end: impl Future<Output = ()>) {
         tokio::select! {
             () = self.deliver_records() => {}
             () = self.deliver_metrics() => {}
             () = end => {}
         }
-        // What is not delivered by then waits on the disk for the next start.
+        // The remaining records wait on the disk for the next start.
         if timeout(LAST, self.deliver_last()).await.is_err() {
             self.keep_metrics();
         }
@@ -144,7 +144,7 @@ impl<T: Transport> Delivery<T> {
                     backoff.fail(after, (self.random)())
                 }
                 Verdict::Refused { why } => {
-                    // The one that it does not want is found one by one; the others are sent.
+                    // From now on one by one: only the records that the receiver refuses are dropped.
                     most = 1;
                     trouble.say(to, &why);
                     backoff.fail(None, (self.random)())
@@ -154,8 +154,8 @@ impl<T: Transport> Delivery<T> {
         }
     }
 
-    /// Sends the oldest records. They are removed if they were taken, and dropped if a single
-    /// one is refused.
+    /// Sends the oldest records. It removes them if they were accepted. If a request with a single
+    /// record is refused, it drops that record.
     async fn send_records(&self, to: &Uri, most: usize) -> Verdict {
         let batch = self.waiting.queue().next(most, BYTES);
         let batch = match batch {
@@ -178,7 +178,7 @@ impl<T: Transport> Delivery<T> {
                 self.counts.change(|export| export.dropped.refused += 1);
                 let what = format!(
                     "a record of an incident is dropped because {to} refuses it: {why}. ctdrop \
-                     incidents has it"
+                     incidents still has the incident"
                 );
                 journal::complain(Level::Error, what);
                 match self.remove(&batch) {
@@ -204,7 +204,7 @@ impl<T: Transport> Delivery<T> {
         };
         let mut backoff = Backoff::default();
         let mut trouble = Trouble::of(Signal::Metrics);
-        // A fleet that was started at once does not send at once.
+        // Hosts that start at the same time do not send at the same time.
         let mut next = Instant::now() + self.interval.mul_f64((self.random)());
         loop {
             sleep_until(next).await;
@@ -230,7 +230,7 @@ impl<T: Transport> Delivery<T> {
         }
     }
 
-    /// Sends the last metrics of earlier runs, then those of now.
+    /// Sends the last metrics of earlier runs, then the current ones.
     async fn send_all_metrics(&self, to: &Uri) -> Verdict {
         loop {
             let earlier = self.waiting.queue().earlier_metrics(&self.run);
@@ -253,7 +253,7 @@ impl<T: Transport> Delivery<T> {
         }
     }
 
-    /// Sends the metrics of now. Those that are refused are sent again with their next values.
+    /// Sends the current metrics. If they are refused, the next request has their next values.
     async fn send_metrics(&self, to: &Uri) -> Verdict {
         let (request, points) = self.metrics();
         let (verdict, answer) = self.send(Signal::Metrics, to, request).await;
@@ -278,8 +278,7 @@ impl<T: Transport> Delivery<T> {
         (request.encode_to_vec(), points)
     }
 
-    /// Keeps the metrics of now on the disk, in case that this run ends before they can be
-    /// sent.
+    /// Keeps the current metrics on the disk, in case this run ends before it can send them.
     fn keep_metrics(&self) {
         let (body, points) = self.metrics();
         let earlier = Earlier {
@@ -293,7 +292,7 @@ impl<T: Transport> Delivery<T> {
             Err(error) => {
                 journal::complain(
                     Level::Warning,
-                    format!("the metrics are not kept: {error:#}"),
+                    format!("cannot keep the last metrics on the disk: {error:#}"),
                 );
             }
         }
@@ -329,7 +328,7 @@ impl<T: Transport> Delivery<T> {
 fn unusable(error: &anyhow::Error) -> Verdict {
     Verdict::Again {
         after: None,
-        why: format!("the queue cannot be used: {error:#}"),
+        why: format!("cannot use the queue: {error:#}"),
     }
 }
 
@@ -341,7 +340,7 @@ pub(super) fn nanoseconds(at: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Records that a receiver has not taken, of a request that it has.
+/// Records that a receiver refused in a request that it accepted.
 fn refused_records(answer: Option<&Answer>, from: &Uri) -> u64 {
     let said: Option<ExportLogsServiceResponse> = decoded(answer);
     let partial = said.and_then(|said| said.partial_success);
@@ -356,17 +355,17 @@ fn refused_records(answer: Option<&Answer>, from: &Uri) -> u64 {
     })
 }
 
-/// Points that a receiver has not taken, of a request that it has.
+/// Data points that a receiver refused in a request that it accepted.
 fn refused_points(answer: Option<&Answer>, from: &Uri) -> u64 {
     let said: Option<ExportMetricsServiceResponse> = decoded(answer);
     let partial = said.and_then(|said| said.partial_success);
     partial.map_or(0, |partial| {
         let refused = partial.rejected_data_points;
-        partly(refused, "points of metrics", &partial.error_message, from)
+        partly(refused, "data points", &partial.error_message, from)
     })
 }
 
-/// What a receiver says more of a request that it has taken. It may say nothing.
+/// The body of an answer to a request that was accepted, if there is one.
 fn decoded<M: prost::Message + Default>(answer: Option<&Answer>) -> Option<M> {
     let answer = answer?;
     let kind = answer.content_type.as_deref()?;
@@ -379,13 +378,13 @@ fn partly(refused: i64, what: &str, message: &str, from: &Uri) -> u64 {
     let refused = u64::try_from(refused).unwrap_or(0);
     if refused > 0 || !message.is_empty() {
         let message = repeated(message);
-        let what = format!("{from} does not take {refused} {what}: {message}");
+        let what = format!("{from} refuses {refused} {what}: {message}");
         journal::complain(Level::Warning, what);
     }
     refused
 }
 
-/// Trouble with a receiver: it is said once, and again when it lasts.
+/// Trouble with a receiver: a message tells it once, and again each hour while it lasts.
 struct Trouble {
     signal: Signal,
     since: Option<Instant>,
@@ -403,8 +402,8 @@ impl Trouble {
 
     const fn what(&self) -> &'static str {
         match self.signal {
-            Signal::Metrics => "metrics cannot be sent",
-            Signal::Logs => "records of incidents cannot be sent and wait",
+            Signal::Metrics => "metrics",
+            Signal::Logs => "records of incidents",
         }
     }
 
@@ -415,7 +414,10 @@ impl Trouble {
         if was_said.is_some_and(|(said, at)| said == why && now - *at < SAID_AGAIN) {
             return;
         }
-        let what = format!("{} to {to}: {why}. It is tried again", self.what());
+        let what = format!(
+            "cannot send {} to {to}: {why}. ctdrop tries again",
+            self.what()
+        );
         journal::complain(Level::Warning, what);
         self.said = Some((why.to_owned(), now));
     }
@@ -424,7 +426,7 @@ impl Trouble {
         self.said = None;
         if let Some(since) = self.since.take() {
             let seconds = since.elapsed().as_secs();
-            let what = format!("{to} takes what is sent again, after {seconds} s");
+            let what = format!("{to} accepts {} again, after {seconds} s", self.what());
             journal::complain(Level::Info, what);
         }
     }

@@ -9,19 +9,19 @@ use conntrack_ebpf::FlowKey;
 
 use crate::engine::{report::Report, rows::Subject};
 
-/// Flows that are told of an incident.
+/// The most flows in a record of an incident.
 const TOLD: usize = 10;
 
-/// Flows that are kept of one.
+/// The most flows that are kept for an incident.
 const KEPT: usize = 256;
 
-/// A flow and its refused packets, at least.
+/// A flow and a lower bound of its refused packets.
 pub(super) type Flow = (FlowKey, u64);
 
 /// The flows of open incidents.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
-    /// Those of the last interval that had any.
+    /// The flows of the last interval that had any.
     last: Vec<Flow>,
     open: BTreeMap<i64, Of>,
 }
@@ -33,7 +33,7 @@ struct Of {
 }
 
 impl Flows {
-    /// Takes in an interval.
+    /// Adds the flows of an interval.
     pub(super) fn add(&mut self, report: &Report) {
         let rows = report.flows.top.iter();
         let flows: Vec<Flow> = rows
@@ -51,7 +51,7 @@ impl Flows {
         self.last = flows;
     }
 
-    /// An incident in this namespace has begun, with the last interval.
+    /// An incident in this namespace began in the last interval.
     pub(super) fn open(&mut self, incident: i64, netns: u32) {
         let mut of = Of {
             netns,
@@ -61,13 +61,13 @@ impl Flows {
         self.open.insert(incident, of);
     }
 
-    /// Those with the most packets.
+    /// The flows of an incident with the most packets.
     pub(super) fn of(&self, incident: i64) -> Vec<Flow> {
         let of = self.open.get(&incident);
         of.map_or_else(Vec::new, |of| largest(&of.packets, TOLD))
     }
 
-    /// It is over.
+    /// An incident was closed.
     pub(super) fn close(&mut self, incident: i64) {
         self.open.remove(&incident);
     }

@@ -1,8 +1,8 @@
-//! Sends metrics and what is told of incidents by OTLP over HTTP; docs/fleet.md.
+//! Sends metrics and records of incidents by OTLP over HTTP; docs/fleet.md.
 //!
-//! As any subscriber it can hold up nobody. Records of incidents are put into a queue on the
-//! disk ([`queue`]). Another thread delivers them ([`delivery`]), within bounds of time and
-//! memory ([`post`]), and the metrics that the subscriber for metrics has left.
+//! The subscriber only puts records of incidents into a queue on the disk ([`queue`]), so it does
+//! not delay others. Another thread sends them ([`delivery`]), and the metrics that the subscriber
+//! for metrics provides. [`post`] bounds the time and the memory of each request.
 
 mod answer;
 mod attributes;
@@ -48,17 +48,17 @@ use crate::{
     },
 };
 
-/// What is told of incidents, on its way to the queue.
+/// The subscriber: makes records of incidents, and puts them into the queue.
 pub struct Otlp {
     waiting: Arc<Waiting>,
     flows: Flows,
-    /// What all records of an incident share, of those that are open.
+    /// The uid of each open incident.
     open: BTreeMap<i64, String>,
     /// Whether records are sent at all.
     sends_records: bool,
 }
 
-/// The thread that delivers; dropping it ends it.
+/// The thread that sends. Dropping this value ends the thread.
 #[derive(Debug)]
 pub struct Sender {
     end: Option<oneshot::Sender<()>>,
@@ -76,7 +76,7 @@ pub fn start(
     shared: Arc<Shared>,
     counts: Arc<Counts>,
 ) -> Result<(Otlp, Sender)> {
-    const WHAT: &str = "cannot start a thread that sends by OTLP";
+    const WHAT: &str = "cannot start the thread that sends by OTLP";
     let queue = Queue::open(directory, settings.queue_size, Arc::clone(&counts))?;
     let waiting = Arc::new(Waiting::new(queue));
     let otlp = Otlp::new(Arc::clone(&waiting), settings.logs_to().is_some())?;
@@ -104,7 +104,7 @@ pub fn start(
         .spawn(move || {
             renounce("sends by OTLP");
             runtime.block_on(delivery.run(async {
-                // Nothing is sent: it is dropped.
+                // Ends when the sending half is dropped.
                 let _ = ended.await;
             }));
         })
@@ -126,15 +126,15 @@ impl Drop for Sender {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed.
+            // If the thread panicked, the panic was printed.
             let _ = thread.join();
         }
     }
 }
 
 impl Otlp {
-    /// Puts records into this queue. Of incidents that an earlier run has left open, the end
-    /// is told now.
+    /// Puts records into this queue. First come the records that close the incidents which an
+    /// earlier run left open.
     fn new(waiting: Arc<Waiting>, sends_records: bool) -> Result<Self> {
         {
             let mut queue = waiting.queue();

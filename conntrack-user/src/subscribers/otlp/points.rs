@@ -1,4 +1,4 @@
-//! Metrics as OTLP has them, from the catalogue that `/metrics` has too.
+//! Metrics in the form of OTLP, from the same catalogue as `/metrics`.
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,

@@ -33,13 +33,13 @@ use tokio_rustls::TlsConnector;
 
 use crate::subscribers::otlp::{answer::Answer, settings::Settings, tls};
 
-/// The most bytes of the head of an answer.
+/// The most bytes of the status line and headers of an answer.
 const HEAD: usize = 64 << 10;
 
 /// The most bytes of its body.
 const BODY: usize = 64 << 10;
 
-/// Addresses of a name that are tried.
+/// The most addresses of a name that are tried.
 const ADDRESSES: usize = 4;
 
 /// Who sends requests.
@@ -51,8 +51,8 @@ pub(super) trait Transport: Send + Sync + 'static {
 /// Sends over HTTP/1.1, with a connection for each request.
 pub(super) struct Http {
     settings: Settings,
-    /// What TLS is made by, and of which state of the file with certificates. It is kept
-    /// because it knows the sessions that can be resumed.
+    /// Makes TLS connections; with it, when the file with the certificates last changed. It is
+    /// kept because it has the sessions that can be resumed.
     tls: Mutex<Option<(Option<SystemTime>, TlsConnector)>>,
 }
 
@@ -86,11 +86,15 @@ impl Http {
         let port = to.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let stream = connect(host, port).await?;
         if is_tls {
-            let name = ServerName::try_from(host.to_owned())
-                .with_context(|| format!("{host} is no name that a certificate can have"))?;
+            let name = ServerName::try_from(host.to_owned()).with_context(|| {
+                format!(
+                    "no certificate can be for the name {host}: give another name or an address"
+                )
+            })?;
             let stream = self.connector()?.connect(name, stream).await;
             let stream = stream.context(
-                "no TLS with it: its certificate must be one that this host or otlp.ca_file trusts",
+                "no TLS connection: this host, or otlp.ca_file if it is set, must trust the \
+                 certificate of the receiver",
             )?;
             talk(stream, request).await
         } else {
@@ -177,7 +181,7 @@ where
         .await?;
     let exchange = async {
         let response = sender.send_request(request).await;
-        answer(response.context("no answer of HTTP/1.1")?).await
+        answer(response.context("no HTTP/1.1 answer")?).await
     };
     tokio::pin!(exchange);
     tokio::select! {
@@ -190,7 +194,7 @@ where
 async fn answer(response: Response<Incoming>) -> Result<Answer> {
     let (head, body) = response.into_parts();
     if head.status.is_informational() {
-        bail!("it answers {}", head.status);
+        bail!("the answer is {}", head.status);
     }
     let header = |name: HeaderName| {
         let value = head.headers.get(name)?;
@@ -201,7 +205,7 @@ async fn answer(response: Response<Incoming>) -> Result<Answer> {
         retry_after: header(RETRY_AFTER),
         content_type: header(CONTENT_TYPE),
         location: header(LOCATION),
-        // The status says what became of the request, however long or short the rest is.
+        // The status decides. The body may be too long or end early.
         body: Limited::new(body, BODY)
             .collect()
             .await

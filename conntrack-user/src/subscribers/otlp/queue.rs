@@ -1,8 +1,8 @@
 //! Records that wait to be sent: a database of their own in the state directory, which
-//! survives a restart and a kill, and never takes more room than it may.
+//! survives a restart and a kill, and never becomes larger than its maximum size.
 //!
-//! What is told of an incident and that it is told are one transaction. While nothing can be
-//! written, records wait in memory, as many as have room there.
+//! One transaction writes the record of an incident, and whether the incident is open. While the
+//! disk cannot be written, up to [`IN_MEMORY`] records wait in memory.
 
 use std::{
     collections::VecDeque,
@@ -25,10 +25,10 @@ pub(super) const FILE: &str = "otlp.db";
 /// Bytes of a page of the database.
 const PAGE: u64 = 4096;
 
-/// Records in memory while nothing can be written.
+/// The most records in memory while the disk cannot be written.
 const IN_MEMORY: usize = 256;
 
-/// Records that make room at a time.
+/// Records that are dropped at a time when the queue is full.
 const AT_A_TIME: u32 = 16;
 
 /// Earlier runs whose last metrics are kept.
@@ -49,11 +49,11 @@ pub(super) struct Put {
     pub(super) body: Vec<u8>,
     /// The incident that it is about.
     pub(super) incident: i64,
-    /// What all records of the incident share; none if this is the last of them.
+    /// The uid of the incident; none if this is its last record.
     pub(super) open: Option<String>,
 }
 
-/// An incident of which no end was told.
+/// An incident without a record of its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unfinished {
     pub(super) incident: i64,
@@ -82,23 +82,23 @@ pub(super) struct Earlier {
 #[derive(Debug)]
 pub(super) struct Queue {
     path: PathBuf,
-    /// The most bytes that it may take.
+    /// Its maximum size in bytes.
     bound: u64,
     connection: Option<Connection>,
     /// Records in the database.
     rows: u64,
     memory: VecDeque<Put>,
-    /// The last one that is being sent; none of these makes room.
+    /// The number of the last record that is being sent. Records up to it are not dropped.
     in_flight: i64,
-    /// The same of those in memory: how many.
+    /// How many records in memory are being sent.
     memory_in_flight: usize,
     counts: Arc<Counts>,
-    /// Whether it was said that nothing can be written.
+    /// Whether a message has said that the disk cannot be written.
     has_complained: bool,
 }
 
 impl Queue {
-    /// Opens the queue in this directory, or makes it. One that is damaged is set aside.
+    /// Opens the queue in this directory, or makes it. A damaged one is renamed, and a new one made.
     pub(super) fn open(directory: &Path, bound: u64, counts: Arc<Counts>) -> Result<Self> {
         let path = directory.join(FILE);
         let connection = match connect(&path, bound) {
@@ -110,8 +110,7 @@ impl Queue {
         };
         let connection = connection.with_context(|| {
             format!(
-                "cannot open {}, the queue of OTLP: another ctdrop daemon may use it, or it is to be \
-                 removed",
+                "cannot open {}, the queue of OTLP: if no other ctdrop daemon uses it, delete this file",
                 path.display()
             )
         })?;
@@ -132,7 +131,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Adds a record. The oldest make room.
+    /// Adds a record. If the queue is full, the oldest records are dropped.
     pub(super) fn put(&mut self, put: Put) {
         self.memory.push_back(put);
         self.write();
@@ -161,8 +160,8 @@ impl Queue {
                     if !self.has_complained {
                         let path = self.path.display();
                         let what = format!(
-                            "cannot write {path}: {error}. Records for OTLP wait in memory, \
-                             {IN_MEMORY} at most"
+                            "cannot write {path}: {error}. Up to {IN_MEMORY} records for OTLP wait \
+                             in memory"
                         );
                         journal::complain(Level::Error, what);
                         self.has_complained = true;
@@ -179,14 +178,14 @@ impl Queue {
             let all = self.counts.now().dropped.queue_full + records;
             self.counts.change(|export| export.dropped.queue_full = all);
             let what = format!(
-                "the queue of OTLP is full (otlp.queue_size): the {records} oldest records of \
-                 incidents were dropped, {all} since the start. ctdrop incidents has them"
+                "the queue of OTLP is full (otlp.queue_size): ctdrop dropped the {records} oldest \
+                 records of incidents, {all} since its start. ctdrop incidents still has the incidents"
             );
             journal::complain(Level::Error, what);
         }
     }
 
-    /// Writes a record, and says how many others it needed the room of.
+    /// Writes a record. Says how many old records were dropped for it.
     fn insert(&self, put: &Put) -> SqlResult<u64> {
         let Some(connection) = &self.connection else {
             return Err(rusqlite::Error::InvalidQuery);
@@ -210,7 +209,7 @@ impl Queue {
     }
 
     fn make_room(&self, transaction: &Transaction<'_>, bytes: usize) -> SqlResult<u64> {
-        // Two copies of it, and the pages above them.
+        // Two copies of the record, and the inner pages of the two trees.
         let need = 2 * (bytes as u64 / PAGE + 1) + 4;
         let budget = pages(self.bound).saturating_sub(8);
         let mut dropped = 0;
@@ -226,7 +225,7 @@ impl Queue {
         Ok(dropped)
     }
 
-    /// The oldest records: so many, and of so many bytes together, but at least one.
+    /// The oldest records: at most so many, and at most so many bytes together, but at least one.
     pub(super) fn next(&mut self, most: usize, bytes: usize) -> Result<Batch> {
         self.put_back();
         self.write();
@@ -256,7 +255,7 @@ impl Queue {
         Ok(batch)
     }
 
-    /// These need not be sent any more.
+    /// Removes records that need not be sent any more.
     pub(super) fn remove(&mut self, batch: &Batch) -> Result<()> {
         if let (Some((first, last)), Some(connection)) = (batch.ids, &self.connection) {
             let removed = connection.execute(
@@ -271,7 +270,7 @@ impl Queue {
         Ok(())
     }
 
-    /// What was being sent is to be sent again.
+    /// The records that were being sent are to be sent again.
     pub(super) const fn put_back(&mut self) {
         self.in_flight = 0;
         self.memory_in_flight = 0;
@@ -282,7 +281,7 @@ impl Queue {
         self.counts.now().queued == 0
     }
 
-    /// The incidents whose end was not told.
+    /// The incidents without a record of their end.
     pub(super) fn unfinished(&self) -> Result<Vec<Unfinished>> {
         let Some(connection) = &self.connection else {
             return Ok(Vec::new());
@@ -299,8 +298,8 @@ impl Queue {
         Ok(rows.collect::<SqlResult<_>>()?)
     }
 
-    /// Keeps the latest metrics of a run, instead of those before. Says how many points of
-    /// earlier runs had to make room.
+    /// Keeps the latest metrics of a run, instead of its earlier ones. Says how many data points of
+    /// the oldest runs were dropped for them.
     pub(super) fn keep_metrics(&mut self, earlier: &Earlier, at: i64) -> Result<u64> {
         let Some(connection) = &self.connection else {
             return Ok(0);
@@ -337,7 +336,7 @@ impl Queue {
         Ok(found.optional()?)
     }
 
-    /// The metrics of a run need not be kept any more.
+    /// Removes the metrics of a run.
     pub(super) fn forget_metrics(&mut self, run: &str) -> Result<()> {
         if let Some(connection) = &self.connection {
             connection.execute("DELETE FROM metrics WHERE run = ?1", [run])?;
@@ -346,7 +345,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Leaves how much waits for the metrics.
+    /// Updates the counts of what waits.
     fn count(&self) {
         let bytes = size(&self.path);
         self.counts.change(|export| {
@@ -363,7 +362,8 @@ impl Drop for Queue {
         self.write();
         if !self.memory.is_empty() {
             let what = format!(
-                "{} records for OTLP are lost: {} cannot be written. ctdrop incidents has them",
+                "{} records for OTLP are lost, because {} cannot be written. ctdrop incidents has the \
+                 incidents",
                 self.memory.len(),
                 self.path.display()
             );
@@ -372,7 +372,7 @@ impl Drop for Queue {
     }
 }
 
-/// Bytes of the database and its log of changes.
+/// Bytes of the database and its write-ahead log.
 fn size(path: &Path) -> u64 {
     let log = beside(path, "-wal");
     let length = |path: &Path| fs::metadata(path).map_or(0, |there| there.len());
@@ -385,7 +385,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Pages of the database; the rest of the room is for its log of changes.
+/// The most pages of the database; the rest of the maximum size is for its write-ahead log.
 const fn pages(bound: u64) -> u64 {
     bound / 4 * 3 / PAGE
 }
@@ -402,7 +402,7 @@ fn connect(path: &Path, bound: u64) -> SqlResult<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    // What was told is on the disk, and what was taken is not sent again.
+    // Each commit is on the disk: no record is lost, and none that was accepted is sent again.
     connection.pragma_update(None, "synchronous", "FULL")?;
     let log = bound / 16;
     let each = [
@@ -439,8 +439,8 @@ fn set_aside(path: &Path) -> Result<()> {
         let _ = fs::remove_file(beside(path, end));
     }
     let what = format!(
-        "{} is damaged: ctdrop renamed it to {}; records in it are not sent. ctdrop incidents has \
-         them",
+        "{} is damaged: ctdrop renamed it to {}, and does not send the records in it. ctdrop incidents \
+         has the incidents",
         path.display(),
         aside.display()
     );

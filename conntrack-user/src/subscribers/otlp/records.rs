@@ -1,4 +1,4 @@
-//! What is told of incidents, as records of a log.
+//! Incidents as OTLP log records.
 
 use opentelemetry_proto::tonic::{
     collector::logs::v1::ExportLogsServiceRequest,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// The identity of a record: two with the same are the same (`log.record.uid`).
+/// Identifies a record: if it arrives twice, both copies have the same.
 const UID: &str = "log.record.uid";
 
 /// What has happened to the incident.
@@ -47,7 +47,7 @@ impl Action {
         }
     }
 
-    /// The same as an attribute: not every receiver keeps the name of an event.
+    /// The same as the value of an attribute: not every receiver keeps the name of an event.
     const fn code(self) -> &'static str {
         match self {
             Self::Opened => "opened",
@@ -66,7 +66,7 @@ impl Action {
     }
 }
 
-/// A record of an incident; `uid` is what all records of it share.
+/// A record of an incident; `uid` identifies the incident.
 pub(super) fn record(
     action: Action,
     told: &Told,
@@ -125,8 +125,7 @@ pub(super) fn record(
     }
 }
 
-/// The end of an incident of which only an earlier record is known: ctdrop ended before it
-/// could tell more.
+/// The record that closes an incident of an earlier run, made from its last record.
 pub(super) fn interrupted(last: &[u8], now: u64) -> Option<LogRecord> {
     let mut record = LogRecord::decode(last).ok()?;
     record.time_unix_nano = now;
@@ -135,7 +134,7 @@ pub(super) fn interrupted(last: &[u8], now: u64) -> Option<LogRecord> {
     "INFO".clone_into(&mut record.severity_text);
     Action::Closed.event().clone_into(&mut record.event_name);
     record.body = Some(text(
-        "ctdrop ended before this incident: what became of it is not known",
+        "ctdrop ended before this incident did, so its end is not known",
     ));
     record
         .attributes
@@ -154,7 +153,7 @@ fn code(name: &impl serde::Serialize) -> AnyValue {
     text(name.as_str().unwrap_or_default())
 }
 
-/// Who is to be looked at first.
+/// Attributes of the culprit.
 fn accused(culprit: &Culprit) -> Vec<KeyValue> {
     let mut attributes = vec![named(
         "ctdrop.culprit.name",
@@ -207,7 +206,8 @@ fn flow((key, packets): &Flow) -> AnyValue {
     ])
 }
 
-/// A request with these records. What is no record was never written by ctdrop.
+/// A request with these records. Bytes that are not a record are left out: ctdrop did not write
+/// them.
 pub(super) fn request(records: &[Vec<u8>], resource: &Resource) -> ExportLogsServiceRequest {
     let records = records.iter();
     let log_records = records.filter_map(|one| LogRecord::decode(one.as_slice()).ok());

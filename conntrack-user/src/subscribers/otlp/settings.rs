@@ -22,21 +22,21 @@ const LARGEST: u64 = 64 << 10;
 /// Headers to be sent.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
-/// Where one kind of data goes.
+/// The address for a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Nowhere.
+    /// No address: nothing is sent.
     Off,
     /// To this address.
     To(Uri),
 }
 
 impl Endpoint {
-    /// Reads what is written: an address that begins with `https://` or `http://`, or `off`.
+    /// Reads an address that begins with `https://` or `http://`, or `off`.
     ///
     /// # Errors
     ///
-    /// What is to be given instead.
+    /// Another text; says what to give instead.
     pub fn read(text: &str) -> Result<Self, String> {
         const GIVE: &str = "give an address such as https://collector.example:4318, or off";
         if text == "off" {
@@ -48,17 +48,15 @@ impl Endpoint {
             return Err(GIVE.to_owned());
         }
         if authority.as_str().contains('@') {
-            return Err(
-                "leave out the name and password, and put a header into otlp.headers_file".into(),
-            );
+            return Err("put the password into otlp.headers_file, as a header".into());
         }
         if uri.query().is_some() {
-            return Err(format!("leave out the ? and what is after it: {GIVE}"));
+            return Err(format!("leave out the ? and all that follows it: {GIVE}"));
         }
         Ok(Self::To(uri))
     }
 
-    /// The address of a signal below this one.
+    /// This address with the path of a signal.
     fn below(&self, path: &str) -> Option<Uri> {
         let Self::To(base) = self else {
             return None;
@@ -85,20 +83,20 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// What is in force.
+/// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The address below which all goes.
+    /// The address for both signals, without their paths.
     pub endpoint: Endpoint,
-    /// Where metrics go instead.
+    /// The whole address for metrics, if it is another one.
     pub metrics: Option<Endpoint>,
-    /// Where records of incidents go instead.
+    /// The whole address for records of incidents, if it is another one.
     pub logs: Option<Endpoint>,
     /// Headers of each request, as `name=value,name=value`.
     pub headers: String,
-    /// A file with more of them, a line each.
+    /// A file with more headers, one on each line.
     pub headers_file: Option<PathBuf>,
-    /// A file with the certificates to be trusted, instead of the host's.
+    /// A file with the certificate authorities to trust, instead of those of the host.
     pub ca_file: Option<PathBuf>,
     /// How often metrics are sent.
     pub interval: Duration,
@@ -106,7 +104,7 @@ pub struct Settings {
     pub timeout: Duration,
     /// Whether bodies are compressed.
     pub gzip: bool,
-    /// The most bytes of the queue.
+    /// The maximum size of the queue, in bytes.
     pub queue_size: u64,
 }
 
@@ -149,7 +147,7 @@ impl Settings {
         self.metrics_to().is_some() || self.logs_to().is_some()
     }
 
-    /// Judges the settings together, and the files that they name.
+    /// Checks the settings together, and the files that they name.
     ///
     /// # Errors
     ///
@@ -163,7 +161,7 @@ impl Settings {
         for uri in targets.iter().flatten() {
             ensure!(
                 self.headers_file.is_none() || is_private(uri),
-                "otlp.headers_file is for secrets, which {uri} would send unencrypted: use https"
+                "otlp.headers_file is for secrets, and {uri} is not encrypted: use https"
             );
         }
         ensure!(
@@ -195,7 +193,7 @@ impl Settings {
     }
 }
 
-/// Whether nobody else reads what is sent there.
+/// Whether requests there are encrypted or stay on this host.
 fn is_private(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -237,30 +235,31 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
     let name = name.trim().to_ascii_lowercase();
     let read: HeaderName = name
         .parse()
-        .map_err(|_| format!("{name:?} is no name of a header"))?;
+        .map_err(|_| format!("{name:?} cannot be the name of a header"))?;
     if OURS.contains(&read.as_str()) {
         return Err(format!("{name} is set by ctdrop: leave it out"));
     }
-    let mut value = HeaderValue::from_str(value.trim())
-        .map_err(|_| format!("the value of {name} has characters that no header may have"))?;
+    let mut value = HeaderValue::from_str(value.trim()).map_err(|_| {
+        format!("the value of {name} has characters that are not allowed in a header")
+    })?;
     value.set_sensitive(true);
     Ok((read, value))
 }
 
-/// What others may do with a file.
+/// The permission bits of others.
 const OTHERS: u32 = 0o007;
 
-/// Headers of a file, a line each: `name: value`. Others must not be able to read it.
+/// Headers in a file, one on each line: `name: value`. Others must not be able to read the file.
 fn from_file(path: &Path) -> Result<Headers> {
     let shown = path.display();
     let there = fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
     ensure!(
         there.is_file() && there.len() <= LARGEST,
-        "{shown} is no file with headers: give one of {LARGEST} bytes or less"
+        "{shown} cannot be a file with headers: give a regular file of {LARGEST} bytes or less"
     );
     ensure!(
         there.mode() & OTHERS == 0,
-        "everybody can read {shown}, which is for secrets: chmod o= {shown}"
+        "{shown} is for secrets, and others can read or write it: run chmod o= {shown}"
     );
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let mut headers = Headers::new();

@@ -1,4 +1,4 @@
-//! Who is trusted.
+//! TLS, and which certificate authorities to trust.
 
 use std::{path::Path, sync::Arc};
 
@@ -10,12 +10,12 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 
-/// What makes TLS of a connection: by the certificates of this file, or those that the host
-/// trusts.
+/// Makes TLS connections that trust the certificate authorities in this file, or else those of the
+/// host.
 ///
 /// # Errors
 ///
-/// There are none.
+/// There are no certificate authorities, or the file cannot be used.
 pub(super) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca_file {
@@ -27,14 +27,14 @@ pub(super) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector> {
         }
         ensure!(
             !roots.is_empty(),
-            "{shown} (otlp.ca_file) has no certificate: give a file in the PEM form"
+            "{shown} (otlp.ca_file) has no certificate: give a PEM file"
         );
     } else {
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
         ensure!(
             !roots.is_empty(),
-            "this host trusts no certificates: install ca-certificates, or set otlp.ca_file"
+            "this host trusts no certificate authority: install ca-certificates, or set otlp.ca_file"
         );
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
