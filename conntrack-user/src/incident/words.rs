@@ -306,8 +306,8 @@ pub fn what(remedy: &Remedy) -> String {
     }
 }
 
-/// How a remedy is carried out, and what to think of: a line that a shell takes as it is, with
-/// the remark as its comment.
+/// How to carry out a remedy: a line that a shell accepts as it is, with the remark as its
+/// comment.
 pub fn how(remedy: &Remedy, netns: &Netns) -> String {
     let run = commands::commands(remedy, netns).join("; ");
     let place = (netns.enter.is_none() && commands::act_inside(remedy)).then(|| {

@@ -2,9 +2,9 @@
 //! `CAP_SYS_ADMIN`. Its events come in a thread of their own, at once, as a process such
 //! as `sysctl -w` ends right after it has written.
 //!
-//! A file of `/proc/sys` is another one in another mount of /proc, and in another network
-//! namespace. What is followed are those that the first process has, as nearly everybody on
-//! a host has them. A write through others, as a container has them, is not seen.
+//! Another mount of /proc, and another network namespace, have other files in `/proc/sys`. ctdrop
+//! watches those of the first process, which nearly all processes of a host use. It does not see a
+//! write through others, such as those of a container.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -74,8 +74,8 @@ impl LimitWriters {
         in_that_of_first_process(|| {
             for file in FILES {
                 let path = PathBuf::from(format!("{FIRST}{file}"));
-                // Who may not follow the first process follows what it sees itself. A file
-                // that is not there has no writers.
+                // Without the right to see those of the first process, ctdrop watches its own. A
+                // file that is not there has no writers.
                 let _ = watched
                     .mark(&path)
                     .or_else(|_| watched.mark(Path::new(file)));

@@ -1,4 +1,4 @@
-//! A report on several hosts: their reports in one.
+//! A report on several hosts, merged from the report of each host.
 
 use std::{
     cmp::Reverse,
@@ -15,10 +15,10 @@ use crate::{
     say::number::{counted, counted_entries, number},
 };
 
-/// How many of those who were seen on several hosts are told.
+/// The most sources, and the most services, that are listed.
 const SHARED: usize = 50;
 
-/// How many hosts are named of one that was seen on many.
+/// The most hosts that are named for each of them.
 const NAMED: usize = 20;
 
 /// A report on several hosts; docs/json.md.
@@ -96,7 +96,7 @@ pub struct Host {
     pub incidents: u64,
     /// The diagnosis of the one with the most refused packets.
     pub worst: Option<String>,
-    /// Who is to be looked at first.
+    /// The culprit of that incident.
     pub culprit: Option<String>,
     /// The time with the most refused packets.
     pub peak: Option<String>,
@@ -111,7 +111,7 @@ pub struct Unread {
     pub why: String,
 }
 
-/// Somebody whom several hosts have seen.
+/// A source or a service that several hosts have seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Shared {
     /// Who.
@@ -120,7 +120,7 @@ pub struct Shared {
     pub on: u64,
     /// What these are called, the first of them.
     pub hosts: Vec<String>,
-    /// Entries, at the highest look of each host; or packets refused.
+    /// The most entries on each host, added up; or packets refused.
     pub count: u64,
 }
 
@@ -145,10 +145,10 @@ pub struct Incident {
     pub culprit: Option<String>,
 }
 
-/// Adds up by who and host: the most of each host, summed over hosts.
+/// Counts by source or service, then by host.
 type Seen = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// Puts reports together, of the same time and with points of the same length.
+/// Merges reports on the same time, with points of the same length.
 #[derive(Debug, Default)]
 pub struct Merger {
     fleet: Fleet,
@@ -160,7 +160,7 @@ pub struct Merger {
 }
 
 impl Merger {
-    /// Takes in the report of a host, which is masked already if there is a mask.
+    /// Adds the report of a host, which is masked already if there is a mask.
     pub fn add(&mut self, from: &str, report: &Report, mask: Option<&mut Mask>) {
         let mut from = from.to_owned();
         if let Some(mask) = mask {
@@ -185,21 +185,21 @@ impl Merger {
         self.fleet.hosts.push(host(name, from, report));
     }
 
-    /// A database could not be read.
+    /// Adds a database that could not be read.
     pub fn add_unread(&mut self, from: &str, why: &str, mask: Option<&mut Mask>) {
         let mut unread = Unread {
             from: from.to_owned(),
             why: why.to_owned(),
         };
         if let Some(mask) = mask {
-            // What is said of it names it.
+            // The reason names the file.
             redact::path(&mut unread.from, mask);
-            "its text may hold names: it is left out".clone_into(&mut unread.why);
+            "the reason is left out, because it may have names in it".clone_into(&mut unread.why);
         }
         self.fleet.unread.push(unread);
     }
 
-    /// What a host is called here.
+    /// The name of a host in this report.
     fn name(&mut self, report: &Report, from: &str) -> String {
         let last = report.hosts.last();
         let name = last.map_or_else(|| from.to_owned(), |host| host.host.clone());
@@ -300,7 +300,7 @@ impl Merger {
 }
 
 impl Fleet {
-    /// What of it a report on one host has, too: the summary and the timeline.
+    /// The parts that a report on one host has too: the summary and the timeline.
     pub(super) fn as_report(&self) -> Report {
         Report {
             summary: self.summary.clone(),
@@ -333,7 +333,7 @@ fn host(name: String, from: String, report: &Report) -> Host {
     }
 }
 
-/// Those whom more than one host has seen, on the most hosts first.
+/// Those that more than one host has seen, those on the most hosts first.
 fn shared(seen: Seen) -> Vec<Shared> {
     let several = seen.into_iter().filter(|(_, by_host)| by_host.len() > 1);
     let mut shared: Vec<Shared> = several
@@ -359,7 +359,7 @@ fn summary(fleet: &Fleet) -> Summary {
     };
     let who = fleet.sources.first().or(fleet.services.first());
     let who = who.map_or_else(
-        || "Nobody filled the tables of several hosts, as far as ctdrop read them.".to_owned(),
+        || "ctdrop saw no source and no service in the tables of several hosts.".to_owned(),
         |one| {
             format!(
                 "{} had entries in the tables of {}: {} together.",
@@ -371,7 +371,7 @@ fn summary(fleet: &Fleet) -> Summary {
     );
     let now = match fleet.hosts.first().filter(|host| host.refused > 0) {
         Some(host) => format!(
-            "Begin with {}: it refused {}; ctdrop report there has the details.",
+            "Begin with {}: it refused {}. ctdrop report there has the details.",
             host.host,
             counted(host.refused, "packet")
         ),

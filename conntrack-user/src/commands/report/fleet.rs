@@ -25,13 +25,13 @@ use crate::{
     store::{Reader, digest::Asked},
 };
 
-/// What was opened of what was named.
+/// A database that --from names, opened or not.
 struct Opened {
     from: String,
     reader: Result<Reader, String>,
 }
 
-/// Makes a report on several hosts, in the form that is asked for.
+/// Makes a report on several hosts, in the chosen format.
 pub(super) fn fleet(options: &Options) -> Result<String> {
     let opened: Vec<Opened> = options.from.iter().map(|path| open(path)).collect();
     let wall = range(&opened, options)?;
@@ -63,7 +63,7 @@ fn written(fleet: &Fleet, format: Format) -> Result<String> {
     })
 }
 
-/// Opens a directory with a database, or a database.
+/// Opens a database, which is named itself or by its directory.
 fn open(path: &Path) -> Opened {
     let file = if path.is_dir() {
         daemon::file(path)
@@ -76,7 +76,7 @@ fn open(path: &Path) -> Opened {
     }
 }
 
-/// The time that is asked for, as far as any host has evidence of it.
+/// The requested time, limited to the time of which any host has evidence.
 fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
     let (since, until) = written_times(options)?;
     let readers = opened.iter().filter_map(|one| one.reader.as_ref().ok());
@@ -85,7 +85,7 @@ fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
     let Some((first, last)) = all else {
         let why = opened.iter().find_map(|one| one.reader.as_ref().err());
         let why = why.map_or("nothing is recorded in them yet", String::as_str);
-        bail!("none of what --from names has evidence: {why}");
+        bail!("no database that --from names has evidence: {why}");
     };
     let wall = (
         since.unwrap_or(first).max(first),
@@ -93,7 +93,7 @@ fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
     );
     if wall.0 > wall.1 {
         bail!(
-            "no host has evidence of this time: all evidence is from {} to {}",
+            "no host has evidence of this time: choose a time from {} to {}",
             clock::of_millis(first),
             clock::of_millis(last)
         );

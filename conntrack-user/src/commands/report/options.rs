@@ -1,10 +1,10 @@
-//! What is asked for of a report.
+//! The options of a report.
 
 use std::path::PathBuf;
 
 use crate::logs::time::When;
 
-/// What is asked for.
+/// The options of a report.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Which incident or time.

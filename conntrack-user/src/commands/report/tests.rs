@@ -223,7 +223,7 @@ fn databases_of_several_hosts_become_one_report() {
     };
     let error = run(&nothing).unwrap_err().to_string();
     assert!(
-        error.contains("none of what --from names has evidence"),
+        error.contains("no database that --from names has evidence"),
         "{error}"
     );
     let over = Options {

@@ -1,9 +1,9 @@
 //! Which container a process belongs to, told from its control groups.
 
-/// What runs containers.
+/// The container engines.
 pub(super) const RUNTIMES: [&str; 6] = ["docker", "containerd", "crio", "podman", "lxc", "nspawn"];
 
-/// What runs one of which nothing tells the engine.
+/// The engine of a container if nothing tells which one.
 pub(super) const ANY: &str = "container";
 
 /// How the runtimes that name a systemd scope begin its name.
@@ -26,7 +26,7 @@ pub(super) struct Place {
     pub(super) id: String,
     /// Uid of the pod that it is part of.
     pub(super) pod: Option<String>,
-    /// The user of whose systemd it is, as of a rootless engine.
+    /// The user whose systemd it is below, if its engine is rootless.
     pub(super) user: Option<u32>,
 }
 

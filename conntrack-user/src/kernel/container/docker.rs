@@ -13,10 +13,10 @@ use crate::kernel::container::{
     tree::{Found, Tree},
 };
 
-/// Where Docker keeps its files if nobody said otherwise.
+/// The default data directory of Docker.
 const DATA: &str = "/var/lib/docker";
 
-/// Where somebody may have said otherwise.
+/// The settings of Docker, which may name another one.
 const SETTINGS: &str = "/etc/docker/daemon.json";
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct Config {
     labels: Option<HashMap<String, String>>,
 }
 
-/// What Docker calls the container of that id.
+/// The names that Docker has for the container with that id.
 pub(super) fn names(tree: &Tree, id: &str) -> Found<Names> {
     let moved = tree.read(SETTINGS).ok().flatten();
     let moved = moved.and_then(|text| serde_json::from_slice::<Settings>(&text).ok()?.data);

@@ -1,4 +1,4 @@
-//! Which file names a container.
+//! Finds the file that has the names of a container.
 
 use std::collections::HashMap;
 
@@ -6,19 +6,19 @@ use crate::kernel::container::{
     cgroup::Place, docker, kubelet::Logs, names::Names, oci, podman::Storage, tree::Tree,
 };
 
-/// Users whose lists are kept.
+/// The most users whose lists are kept.
 const USERS: usize = 64;
 
-/// What the files say of a container.
+/// The names that files have for a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
-    /// What it is called.
+    /// Its names.
     pub(super) names: Option<Names>,
-    /// Where it has no name: a file that could not be read, and why.
+    /// Only if there are no names: a file that could not be read, and why.
     pub(super) unread: Option<String>,
 }
 
-/// The lists that name many containers, as they were when they were read.
+/// Lists with the names of many containers, each read once.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     logs: Option<(Logs, Option<String>)>,
@@ -40,7 +40,7 @@ impl Lists {
     }
 }
 
-/// What the files say of a container: those of its engine first, then the kubelet's.
+/// The names of a container: from the files of its engine first, then from those of the kubelet.
 pub(super) fn find(tree: &Tree, lists: &mut Lists, place: &Place) -> Known {
     let id = place.id.as_str();
     // Other ids are names already.
@@ -95,7 +95,7 @@ enum Engine {
     Storage,
 }
 
-/// Who may have started it: control groups that cgroupfs made do not say.
+/// The engines that may have started it: control groups made by cgroupfs do not name the engine.
 fn engines(runtime: &str) -> &'static [Engine] {
     use Engine::{Containerd, Crio, Docker, Storage};
     match runtime {

@@ -1,4 +1,4 @@
-//! The forms of names: what a hostile file says instead is not repeated.
+//! The forms of names. What a hostile file has instead is left out.
 
 /// The longest name: that of a pod, a DNS subdomain.
 const LONGEST: usize = 253;
@@ -6,14 +6,14 @@ const LONGEST: usize = 253;
 /// The longest name of an image.
 const LONGEST_IMAGE: usize = 512;
 
-/// A name, if it is one: engines and Kubernetes know no other.
+/// The text, if it can be a name: engines and Kubernetes allow no other.
 pub(super) fn name(text: &str) -> Option<String> {
     let begins = text.starts_with(|char: char| char.is_ascii_alphanumeric());
     let goes_on = |char: char| char.is_ascii_alphanumeric() || "_.-".contains(char);
     (begins && text.len() <= LONGEST && text.chars().all(goes_on)).then(|| text.to_owned())
 }
 
-/// The name of an image, if it is one.
+/// The text, if it can be the name of an image.
 pub(super) fn image(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= LONGEST_IMAGE;
     (fits && text.chars().all(|char| char.is_ascii_graphic())).then(|| text.to_owned())

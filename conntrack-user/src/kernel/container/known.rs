@@ -1,5 +1,5 @@
-//! The names of containers, as long as they are fresh: namespaces are looked for often, and
-//! files are to be read rarely. Bounded in number and in time.
+//! A cache of the names of containers: ctdrop looks for namespaces often, and should read files
+//! rarely. The number of names, their age, and the time to read them are bounded.
 
 use std::{
     collections::HashMap,
@@ -13,31 +13,31 @@ use crate::kernel::container::{
     tree::Tree,
 };
 
-/// Containers that are remembered. A node of Kubernetes has a thousand at the most.
+/// The most containers in the cache.
 const CONTAINERS: usize = 4096;
 
 /// For how long a name is kept: `docker rename` changes it.
 const NAMED: Duration = Duration::from_mins(1);
 
-/// For how long it is kept that there is none: files come with the container, or a moment
+/// For how long it is kept that there is no name: files appear with the container, or a moment
 /// later.
 const UNNAMED: Duration = Duration::from_secs(5);
 
-/// How much time reading takes at the most, in each [`WINDOW`]: counting must not wait.
+/// In each [`WINDOW`], no file is read after this much time was spent: counting must not wait.
 const BUDGET: Duration = Duration::from_millis(200);
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Those of this host.
+/// The names of the containers of this host.
 static OF_THIS_HOST: LazyLock<Mutex<Directory>> =
     LazyLock::new(|| Mutex::new(Directory::new(Tree::at("/"))));
 
-/// What the files of this host say of a container.
+/// The names that the files of this host have for a container.
 pub(super) fn of(place: &Place) -> find::Known {
     let mut directory = OF_THIS_HOST.lock().unwrap_or_else(PoisonError::into_inner);
     directory.get(place, Instant::now())
 }
 
-/// What is known of containers.
+/// The cache.
 #[derive(Debug)]
 pub(super) struct Directory {
     tree: Tree,
@@ -49,7 +49,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Nothing yet.
+    /// An empty cache.
     pub(super) fn new(tree: Tree) -> Self {
         Self {
             tree,
@@ -61,7 +61,7 @@ impl Directory {
         }
     }
 
-    /// What is known of a container, read anew if that is old.
+    /// The names of a container. Files are read if there is none in the cache, or an old one.
     pub(super) fn get(&mut self, place: &Place, now: Instant) -> find::Known {
         let known = self.known.get(place).cloned();
         let is_fresh = |(read, known): &(Instant, find::Known)| {

@@ -1,5 +1,5 @@
-//! The names of the kubelet's log files, which tell a pod and a container without a look into
-//! any file. `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log` is a link
+//! The names of the kubelet's log files, which have the names of pod and container. No log is
+//! opened. `/var/log/containers/POD_NAMESPACE_CONTAINER-ID.log` is a link
 //! (`pkg/kubelet/kuberuntime/legacy.go`, 1.5 to 1.34) to
 //! `/var/log/pods/NAMESPACE_POD_UID/CONTAINER/N.log` (`BuildPodLogsDirectory` in `helpers.go`
 //! there, since 1.14). The uid of a static pod is the hash that its control group has, too.
@@ -11,7 +11,7 @@ use crate::kernel::container::{form::name, names::Names, tree::Tree};
 const CONTAINERS: &str = "/var/log/containers";
 const PODS: &str = "/var/log/pods";
 
-/// What the names say.
+/// The names found there.
 #[derive(Debug, Default)]
 pub(super) struct Logs {
     containers: HashMap<String, Names>,
@@ -19,7 +19,7 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Reads the two folders, and why one could not be.
+    /// Reads the two directories. Says why one could not be read.
     pub(super) fn read(tree: &Tree) -> (Self, Option<String>) {
         let mut logs = Self::default();
         let mut unread = None;
@@ -42,7 +42,7 @@ impl Logs {
         (logs, unread)
     }
 
-    /// What is known of a container, or of its pod alone.
+    /// The names of a container, or of its pod alone.
     pub(super) fn names(&self, id: &str, pod: Option<&str>) -> Option<&Names> {
         let by_id = self.containers.get(id);
         by_id.or_else(|| self.pods.get(pod?))
@@ -67,7 +67,7 @@ impl Logs {
     }
 }
 
-/// `POD_NAMESPACE_CONTAINER-ID.log`, of which no part but these has a `_`.
+/// `POD_NAMESPACE_CONTAINER-ID.log`: none of its parts can have a `_`.
 fn container(file: &str) -> Option<(String, Names)> {
     let (rest, id) = file.strip_suffix(".log")?.rsplit_once('-')?;
     let mut parts = rest.split('_');

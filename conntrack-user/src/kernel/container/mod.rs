@@ -1,8 +1,8 @@
-//! The container of a process: told from its control groups, and named by the files that its
-//! engine and the kubelet keep. Nobody is asked: no API server, and no socket of an engine.
+//! The container of a process. Its control groups tell which it is, and files of its engine and
+//! of the kubelet have its names. ctdrop asks no API server and no engine.
 //!
-//! [`cgroup`] tells which container it is, [`find`] which file names it, [`known`] keeps
-//! the names, so that files are read rarely. [`tree`] is the only one that opens a file.
+//! [`cgroup`] tells which container it is. [`find`] finds the file with its names. [`known`] is a
+//! cache, so that files are read rarely. Only [`tree`] opens files.
 
 mod cgroup;
 mod docker;
@@ -42,10 +42,10 @@ pub struct Container {
     pub id: String,
     /// Uid of the Kubernetes pod that it is part of.
     pub pod: Option<String>,
-    /// What it is called, if a file says so.
+    /// Its names, if a file has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names: Option<Box<Names>>,
-    /// The file that may say so, and why it could not be read.
+    /// Only without names: a file that could not be read, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
 }
@@ -80,8 +80,8 @@ impl<'de> Deserialize<'de> for Container {
     }
 }
 
-/// `pod/NAMESPACE/NAME` of one that is part of a pod, whose containers share what they do;
-/// else `docker/NAME` and so on. Where no file tells the name, the uid or the id.
+/// `pod/NAMESPACE/NAME` if it is part of a pod; else `docker/NAME` and so on. If no file has the
+/// name, the uid of the pod or the id of the container.
 impl fmt::Display for Container {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names.as_deref();
@@ -97,8 +97,8 @@ impl fmt::Display for Container {
 }
 
 impl Container {
-    /// Reads the text of `/proc/PID/cgroup`, and what the files of this host call the
-    /// container.
+    /// Reads the text of `/proc/PID/cgroup`, and the names of the container in the files of this
+    /// host.
     pub fn of(groups: &str) -> Option<Self> {
         let place = Place::of(groups)?;
         let known = known::of(&place);
@@ -109,7 +109,7 @@ impl Container {
         })
     }
 
-    /// The same without a look at files.
+    /// The same, but reads no file.
     pub fn from_cgroup(groups: &str) -> Option<Self> {
         Place::of(groups).map(Self::at)
     }
@@ -139,13 +139,13 @@ impl Container {
         }
     }
 
-    /// What is known of it besides its place: see [`Names::details`].
+    /// What else is known of it: see [`Names::details`].
     pub fn details(&self) -> Vec<String> {
         self.names.as_deref().map_or_else(Vec::new, Names::details)
     }
 
-    /// Whether somebody calls it so: by its id, which may be given in full, by its name, or
-    /// by the name or the uid of its pod.
+    /// Whether this is one of its names: its id, which may be given in full, its name, or the name
+    /// or the uid of its pod.
     pub fn is_called(&self, wanted: &str) -> bool {
         let id = wanted.strip_prefix(self.runtime);
         let id = id.and_then(|rest| rest.strip_prefix('/')).unwrap_or(wanted);

@@ -1,17 +1,17 @@
-//! What a container is called.
+//! The names of a container.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::container::workload::Workload;
 
-/// What a container is called, by a file of its engine or of the kubelet.
+/// The names of a container, from a file of its engine or of the kubelet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
-    /// Its own name; in a pod, that of the pod's specification. None of what holds the
-    /// network namespace of a pod, which has no name.
+    /// Its own name; in a pod, the name in the pod's specification. None for the sandbox of a pod,
+    /// which has no name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// Its image, as whoever started it called it.
+    /// Its image, by the name that was used to start it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Its pod.
@@ -20,7 +20,7 @@ pub struct Names {
     /// The Kubernetes namespace of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// What manages the pod. No file says so for sure.
+    /// The probable owner of the pod. No file has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
     /// The project of Docker Compose.
@@ -29,12 +29,12 @@ pub struct Names {
     /// The service of Docker Compose or Docker Swarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// The file or folder that says so.
+    /// The file or directory that has these names.
     pub file: String,
 }
 
 impl Names {
-    /// Nothing but the file.
+    /// The file, and no name yet.
     pub(super) fn by(file: &str) -> Self {
         Self {
             file: file.to_owned(),
@@ -47,12 +47,12 @@ impl Names {
         self.namespace.as_deref().zip(self.pod.as_deref())
     }
 
-    /// Whether anything is called.
+    /// Whether there is any name.
     pub(super) fn say_something(&self) -> bool {
         self.container.is_some() || self.pod().is_some()
     }
 
-    /// What these lack, from others of the same container.
+    /// These names; missing ones are taken from others of the same container.
     pub(super) fn or(self, other: Option<&Self>) -> Self {
         let Some(other) = other else {
             return self;
@@ -74,7 +74,7 @@ impl Names {
         }
     }
 
-    /// With what manages the pod, told from the pod's name unless labels have told it.
+    /// Adds the probable owner of the pod, inferred from its name, unless labels gave it.
     pub(super) fn with_workload(mut self) -> Self {
         if self.workload.is_none() {
             self.workload = self.pod.as_deref().and_then(Workload::of_pod_called);
@@ -82,7 +82,7 @@ impl Names {
         self
     }
 
-    /// What is known besides the place, each for a sentence: `image nginx:1.25`,
+    /// What else is known, each for a sentence: `image nginx:1.25`,
     /// `service web of project shop`, `probably of Deployment cart`.
     pub fn details(&self) -> Vec<String> {
         let image = self.image.as_ref().map(|image| format!("image {image}"));

@@ -1,6 +1,6 @@
 //! The bundles of containerd and CRI-O: `config.json` of the OCI runtime specification, whose
-//! annotations say what the container is. The rest of the file, with the environment of the
-//! container's processes, is passed over.
+//! annotations have the names of the container. The rest of the file, which has the environment of
+//! the container's processes, is skipped.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ const RUNTIMES: [&str; 2] = [
     "io.containerd.runtime.v1.linux",
 ];
 
-/// containerd's namespaces that are looked into.
+/// The most namespaces of containerd that are searched.
 const NAMESPACES: usize = 32;
 
 /// Where CRI-O keeps a container's bundle (`/run`, and `/var/lib` for what outlives a boot).
@@ -42,7 +42,7 @@ struct Bundle {
     annotations: Option<HashMap<String, String>>,
 }
 
-/// What the bundle of containerd says of the container of that id.
+/// The names in the bundle of containerd for the container with that id.
 pub(super) fn of_containerd(tree: &Tree, id: &str) -> Found<Names> {
     for state in CONTAINERD {
         for runtime in RUNTIMES {
@@ -59,7 +59,7 @@ pub(super) fn of_containerd(tree: &Tree, id: &str) -> Found<Names> {
     Ok(None)
 }
 
-/// What the bundle of CRI-O says of the container of that id.
+/// The names in the bundle of CRI-O for the container with that id.
 pub(super) fn of_crio(tree: &Tree, id: &str) -> Found<Names> {
     for folder in CRIO {
         let path = format!("{folder}/{id}/userdata/config.json");
@@ -125,12 +125,12 @@ fn by_crio<'a>(said: impl Fn(&str) -> Option<&'a str>, path: &str) -> Option<Nam
     })
 }
 
-/// Whether an image is called by nothing but its id.
+/// Whether the name of an image is only its id.
 fn is_digest(image: &str) -> bool {
     image.len() >= 64 && image.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What the kubelet's labels say: those of a container, or those of a pod
+/// The names in the kubelet's labels: those of a container, or those of a pod
 /// (`pkg/kubelet/kuberuntime/labels.go` and `k8s.io/kubelet/pkg/types/labels.go`, 1.3 to 1.34).
 pub(super) fn of_kubernetes<'a>(
     label: impl Fn(&str) -> Option<&'a str>,

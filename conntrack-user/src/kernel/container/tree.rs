@@ -1,6 +1,6 @@
-//! Reads the files that name containers. Some of them are in the hands of users: a link
-//! leads nowhere out of the tree, nothing but a regular file is opened for reading (to open
-//! a device can do harm, to open a FIFO can wait), and no file is read without a bound.
+//! Reads the files that name containers. Users can change some of them. So a link cannot lead out
+//! of the tree, only a regular file is opened for reading (opening a device can do harm, and
+//! opening a FIFO can block), and the size of each file is bounded.
 
 use std::{
     fs::File,
@@ -17,13 +17,13 @@ use rustix::{
 /// The largest file that is read, in bytes. An engine's file of one container has some 30 KiB.
 pub(super) const LARGEST: u64 = 4 << 20;
 
-/// Entries of a folder that are looked at.
+/// The most entries of a directory that are read.
 pub(super) const ENTRIES: usize = 20_000;
 
-/// How often a path is followed anew that changes meanwhile.
+/// How often a path is tried that changes meanwhile.
 const TRIES: usize = 3;
 
-/// What was found at a path, or why it is not known: a sentence with the path.
+/// What was found at a path, or why it could not be read: a text with the path.
 pub(super) type Found<T> = Result<Option<T>, String>;
 
 /// The files of a host, or of a user's home.
@@ -33,27 +33,27 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// That with its root there.
+    /// The tree with this root.
     pub(super) fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The tree that begins at a folder of this one.
+    /// The tree that begins at a directory of this one.
     pub(super) fn below(&self, folder: &str) -> Self {
         Self::at(self.root.join(folder.trim_start_matches('/')))
     }
 
-    /// The content of a file; none if there is none.
+    /// The content of a file; none if there is no file.
     pub(super) fn read(&self, path: &str) -> Found<Vec<u8>> {
         self.told(path, self.content(path))
     }
 
-    /// The names of what is in a folder; none if there is none.
+    /// The names of the entries of a directory; none if there is no directory.
     pub(super) fn list(&self, path: &str) -> Found<Vec<String>> {
         self.told(path, self.entries(path))
     }
 
-    /// Where a link in a folder leads, as it says.
+    /// The target of a link in a directory.
     pub(super) fn link(&self, folder: &str, name: &str) -> Option<String> {
         let folder = self.open(folder).ok()?;
         let target = readlinkat(&folder, name, Vec::new()).ok()?;
@@ -97,7 +97,7 @@ impl Tree {
         Ok(names.collect())
     }
 
-    /// What is at a path, found but not opened.
+    /// A handle to what is at a path (`O_PATH`): it is not opened.
     fn open(&self, path: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let root = open(
@@ -126,7 +126,7 @@ impl Tree {
     }
 }
 
-/// Opens for reading what was found.
+/// Opens a handle for reading.
 fn again(found: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;

@@ -1,5 +1,4 @@
-//! What manages a pod, as far as its name or its labels tell: the owner itself is known to
-//! the API server only.
+//! The owner of a pod, inferred from its name or its labels: only the API server knows it.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +15,11 @@ const RANDOM_LENGTH: usize = 5;
 /// the character of [`RANDOM`] at its code modulo 27 (`rand.SafeEncodeString`).
 const HASH: &str = "456789bcdf";
 
-/// The fewest and the most digits of such a hash that are taken for one. It may have fewer,
-/// but so may a word.
+/// How long a hash must be to be taken for one. A real one may be shorter, but then it could be
+/// a word.
 const HASH_LENGTH: std::ops::RangeInclusive<usize> = 7..=10;
 
-/// What a name or a label says.
+/// From what the owner was inferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
@@ -30,7 +29,7 @@ pub enum Basis {
     Labels,
 }
 
-/// What manages a pod.
+/// The owner of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
     /// `Deployment` and so on; none if it can be one of several.
@@ -43,7 +42,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// What probably manages a pod of that name.
+    /// The probable owner of a pod with that name.
     pub(super) fn of_pod_called(pod: &str) -> Option<Self> {
         let (set, suffix) = pod.rsplit_once('-')?;
         let of = |kind: Option<&str>, of: &str| {
@@ -74,7 +73,7 @@ impl Workload {
         }
     }
 
-    /// What labels tell of a pod that is called so.
+    /// The owner of a pod with that name, by its labels.
     pub(super) fn by_labels<'a>(
         pod: &str,
         label: impl Fn(&str) -> Option<&'a str>,

@@ -67,7 +67,7 @@ pub fn in_that_of_first_process(act: impl FnOnce() + Send) {
     };
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Where that is not allowed, what this process sees is better than nothing.
+            // If that is not allowed, this process does it in its own namespace.
             let _ = move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network));
             act();
         });

@@ -12,13 +12,13 @@ use crate::{
     say::number::{counted, number},
 };
 
-/// How many incidents are listed.
+/// The most incidents that are listed.
 const INCIDENTS: usize = 500;
 
 /// The title of such a report.
 pub(in crate::report) const TITLE: &str = "Conntrack report on several hosts";
 
-/// Which time it is about, and when it was made.
+/// The time that the report is about, and when it was made.
 pub(in crate::report) fn subtitle(fleet: &Fleet) -> String {
     let masked = if fleet.redacted {
         "; addresses and names are masked"
@@ -53,7 +53,7 @@ fn hosts(fleet: &Fleet) -> Vec<Block> {
         "#incidents",
         "worst",
         "culprit",
-        "most at",
+        "most refused at",
         "kernel",
         "read from",
     ];
@@ -61,11 +61,11 @@ fn hosts(fleet: &Fleet) -> Vec<Block> {
     let mut blocks: Vec<Block> = table("Hosts", &head, rows).into_iter().collect();
     let rows = fleet.unread.iter();
     let rows = rows.map(|one| vec![one.from.clone(), one.why.clone()]);
-    let caption = "Databases that could not be read: nothing here is about their hosts";
+    let caption = "Databases that could not be read; the report has nothing about their hosts";
     blocks.extend(table(caption, &["read from", "why"], rows.collect()));
     if fleet.hosts.iter().any(|host| !host.exact) {
-        let what = "At least: the counts of this host are not exact, and ctdrop report of its \
-                    database says why.";
+        let what = "At least: the counts of this host are not exact. A report on this host alone \
+                    says why.";
         blocks.push(Block::Text(what.to_owned()));
     }
     if fleet.totals.unattributed > 0 {
@@ -129,11 +129,11 @@ fn who(fleet: &Fleet) -> Vec<Block> {
     ];
     for (caption, who, count, rows) in each {
         let rows = rows.iter().map(shared).collect();
-        blocks.extend(table(caption, &[who, "#hosts", count, "among them"], rows));
+        blocks.extend(table(caption, &[who, "#hosts", count, "hosts"], rows));
     }
     if blocks.is_empty() {
-        let none = "Nobody was seen on more than one host. ctdrop reads a table when an incident \
-                    begins and when it grows.";
+        let none = "No source or service was seen on more than one host. ctdrop reads a table when an \
+                    incident begins and when it grows.";
         blocks.push(Block::Text(none.to_owned()));
     }
     blocks

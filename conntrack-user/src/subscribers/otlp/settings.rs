@@ -48,7 +48,7 @@ impl Endpoint {
             return Err(GIVE.to_owned());
         }
         if authority.as_str().contains('@') {
-            return Err("put the password into otlp.headers_file, as a header".into());
+            return Err("leave out user and password: otlp.headers_file is for secrets".into());
         }
         if uri.query().is_some() {
             return Err(format!("leave out the ? and all that follows it: {GIVE}"));

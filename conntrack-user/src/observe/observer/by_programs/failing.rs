@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// It can fail because the module goes away again, and then works the next time: a failure
-/// that lasts for so long is one. However often the module is looked at.
+/// Attaching can fail because the module is unloaded again, and then works the next time. Only a
+/// failure that lasts for so long counts, however often ctdrop tries.
 pub(super) const LASTS: Duration = Duration::from_secs(20);
 
 /// When it failed for the first time since it last worked.
@@ -11,13 +11,13 @@ pub(super) const LASTS: Duration = Duration::from_secs(20);
 pub(super) struct Failing(Option<Instant>);
 
 impl Failing {
-    /// It fails; whether it has for too long.
+    /// Attaching failed. Returns whether it has failed for too long.
     pub(super) fn fails(&mut self, now: Instant) -> bool {
         let since = self.0.get_or_insert(now);
         now.saturating_duration_since(*since) >= LASTS
     }
 
-    /// It works, or there is another module to be attached to.
+    /// Attaching worked, or another module was loaded.
     pub(super) fn begin_anew(&mut self) {
         self.0 = None;
     }
