@@ -53,8 +53,8 @@ pub enum Confinement {
     Nobody,
     /// It is root without these capabilities.
     Without(&'static [Capability]),
-    /// It is nobody who has these capabilities, a bit for each, and a network namespace of
-    /// its own: what the unit of the service makes of it ([`capabilities_of_unit`]).
+    /// It runs as user `nobody` with these capabilities, a bit for each, and in a network namespace
+    /// of its own: like the unit of the service ([`capabilities_of_unit`]).
     Unit(u64),
     /// It is root of a user namespace of its own, and nobody outside.
     UserNamespace,
@@ -114,11 +114,11 @@ pub fn capabilities_of_unit() -> Result<u64> {
     let bounding = setting("CapabilityBoundingSet")?;
     ensure!(
         setting("AmbientCapabilities")? == bounding,
-        "who is not root has only the ambient capabilities"
+        "a user other than root has only the ambient capabilities"
     );
     ensure!(
         setting("DynamicUser")? == "yes" && setting("PrivateNetwork")? == "yes",
-        "the unit is another one than is tried here"
+        "the unit differs from what is tried here"
     );
     bounding.split_whitespace().try_fold(0, |bits, name| {
         let known = Capability::ALL.into_iter().find(|it| it.name() == name);

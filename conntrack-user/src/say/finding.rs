@@ -203,7 +203,7 @@ pub struct Finding {
     pub what: String,
     /// Why that is so, with files and lines; empty if there is no more to say.
     pub why: String,
-    /// What to do, each way on a line of its own; empty if nothing is to be done.
+    /// The remedies, one on each line; empty if there is nothing to do.
     pub remedy: String,
 }
 

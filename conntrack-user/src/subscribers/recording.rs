@@ -86,7 +86,7 @@ pub struct Told {
     pub refused: u64,
     /// The diagnosis.
     pub incident: Incident,
-    /// Why it is over, if it is.
+    /// Why it was closed, if it was.
     pub closed_by: Option<ClosedBy>,
 }
 
@@ -265,7 +265,7 @@ impl Told {
         })
     }
 
-    /// In one line, with what has happened to it.
+    /// The incident in one line, with what happened to it.
     pub(super) fn line(&self, what: &str) -> String {
         let culprit = self.incident.culprit.as_ref();
         let culprit = culprit.map_or_else(String::new, |culprit| {

@@ -1,5 +1,5 @@
-//! A container of podman that leaks entries in a network namespace of its own: ctdrop calls
-//! it by its name, though nobody tells it but podman's files.
+//! A podman container that leaks entries in a network namespace of its own: ctdrop shows its name,
+//! which it reads from podman's files.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;

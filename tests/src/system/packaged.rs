@@ -68,7 +68,7 @@ fn run(host: &mut DiskGuest) -> Result<()> {
     removal(host)
 }
 
-/// It is started, and has the rights of the unit and no more.
+/// The service was started, with only the rights of the unit.
 fn demand_service(host: &mut DiskGuest) -> Result<()> {
     for unit in ["ctdrop.service", "ctdrop.socket"] {
         host.succeed(["systemctl", "is-active", unit])?;
@@ -133,7 +133,8 @@ fn incident(host: &mut DiskGuest) -> Result<u64> {
     Ok(refused)
 }
 
-/// Another mount of /proc and another network namespace do not hide who writes.
+/// The service has another mount of /proc and another network namespace. It still sees who writes
+/// the limit.
 fn names_who_sets_the_limit(host: &mut DiskGuest) -> Result<()> {
     let set = |max: u64| format!("net.netfilter.nf_conntrack_max={max}");
     host.succeed(["sysctl", "-w", &set(SMALL + 8)])?;
@@ -146,7 +147,7 @@ fn names_who_sets_the_limit(host: &mut DiskGuest) -> Result<()> {
     host.succeed(["sysctl", "-w", &set(SMALL)]).map(drop)
 }
 
-/// What can be in force at once is, and what cannot is said.
+/// A reload applies what it can, and says what needs a restart.
 fn reload(host: &mut DiskGuest) -> Result<()> {
     let settings = "[evidence]\nmax_age = \"30days\"\n[output]\nformat = \"json\"\n";
     host.write("/etc/ctdrop/config.toml", settings)?;
@@ -161,7 +162,7 @@ fn reload(host: &mut DiskGuest) -> Result<()> {
     })
 }
 
-/// Who does nothing for too long is started anew.
+/// The watchdog restarts a service that hangs.
 fn watchdog(host: &mut DiskGuest) -> Result<()> {
     let before = property(host, "ctdrop.service", "MainPID")?;
     host.succeed(["kill", "-STOP", &before])?;

@@ -141,8 +141,8 @@ pub async fn run(
     watch::run_beside(watching(&settings), beside, shutdown).await
 }
 
-/// Serves the metrics, on the socket of the service manager if it has passed one. Whoever
-/// asks for them needs them; by default they must not keep evidence from being recorded.
+/// Serves the metrics, on the socket of the service manager if it has passed one. If
+/// `metrics.listen` was set, a failure is an error. If not, ctdrop records evidence without metrics.
 fn serve(listen: &Listen, is_asked_for: bool, shared: &Arc<Shared>) -> Result<Option<Server>> {
     let listening =
         Listener::passed().and_then(|passed| Listener::choose(passed, listen, is_asked_for));
@@ -152,7 +152,10 @@ fn serve(listen: &Listen, is_asked_for: bool, shared: &Arc<Shared>) -> Result<Op
     });
     match serving {
         Err(error) if !is_asked_for => {
-            journal::complain(Level::Warning, format!("{error:#}: there are none"));
+            journal::complain(
+                Level::Warning,
+                format!("{error:#}. ctdrop goes on without metrics"),
+            );
             Ok(None)
         }
         serving => serving,
@@ -166,7 +169,7 @@ struct Sending {
     counts: Arc<Counts>,
 }
 
-/// Starts the export by OTLP, if it is asked for.
+/// Starts the export by OTLP, if it is on.
 fn send(settings: &Settings, shared: &Arc<Shared>) -> Result<Option<Sending>> {
     if !settings.otlp.is_on() {
         return Ok(None);

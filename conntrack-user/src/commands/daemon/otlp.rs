@@ -42,7 +42,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// What is in force where nobody has chosen anything.
+    /// The defaults.
     pub fn defaults() -> Self {
         let settings = Settings::default();
         Self {
@@ -59,7 +59,7 @@ impl Given {
         }
     }
 
-    /// This, and where it says nothing, the other.
+    /// These settings; those that are missing are taken from the other ones.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -206,7 +206,7 @@ pub(super) fn queue_size(given: &Given) -> Option<String> {
     given.queue_size.map(|bytes| quoted(&size_text(bytes)))
 }
 
-/// An address of its own, or none.
+/// The whole address for a signal, or none.
 fn another(value: Value<'_>) -> Result<Option<Endpoint>, String> {
     match value.text()? {
         "" => Ok(None),

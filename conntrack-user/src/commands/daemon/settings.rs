@@ -40,7 +40,7 @@ pub struct Given {
     pub metrics_namespaces: Option<usize>,
     /// Flows with series of their own.
     pub metrics_top: Option<usize>,
-    /// Namespaces whose containers have names in the metrics.
+    /// The most namespaces whose container or pod has its names in the metrics.
     pub metrics_owners: Option<usize>,
     /// Where and how to send by OTLP.
     pub otlp: otlp::Given,

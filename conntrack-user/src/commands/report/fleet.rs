@@ -84,7 +84,7 @@ fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
     let all = extents.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
     let Some((first, last)) = all else {
         let why = opened.iter().find_map(|one| one.reader.as_ref().err());
-        let why = why.map_or("nothing is recorded in them yet", String::as_str);
+        let why = why.map_or("nothing was recorded in them yet", String::as_str);
         bail!("no database that --from names has evidence: {why}");
     };
     let wall = (

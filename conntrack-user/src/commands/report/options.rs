@@ -28,9 +28,9 @@ pub enum Of {
     Last,
     /// The incident of that number.
     Incident(i64),
-    /// All of a time.
+    /// All evidence of a time.
     Time {
-        /// Its begin; by default that of all evidence.
+        /// Its begin; by default that of the evidence.
         since: Option<When>,
         /// Its end; by default now.
         until: Option<When>,

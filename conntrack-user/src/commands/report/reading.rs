@@ -1,4 +1,4 @@
-//! Reads evidence, and shows how far that is.
+//! Reads evidence, and shows the progress.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Adds the time up, and shows how far that is.
+/// Reads the evidence of a time, and shows the progress.
 pub(super) fn digest(reader: &Reader, asked: &Asked) -> Result<Digest> {
     let template = "reading the evidence {wide_bar} {percent} %, {eta} left";
     let mut bar = Bar::new(template, "", Some(1000));

@@ -1,4 +1,4 @@
-//! The time that a report is about, as it was written.
+//! The time that a report is about, as it was given.
 
 use anyhow::{Result, bail};
 
@@ -8,7 +8,7 @@ use crate::{
     say::clock,
 };
 
-/// The times that are asked for, in milliseconds since 1970.
+/// The requested times, in milliseconds since 1970.
 pub(super) fn written_times(options: &Options) -> Result<(Option<i64>, Option<i64>)> {
     match options.of {
         Of::Time { since, until } => resolved(since, until),
@@ -16,7 +16,7 @@ pub(super) fn written_times(options: &Options) -> Result<(Option<i64>, Option<i6
     }
 }
 
-/// Two written times, in milliseconds since 1970.
+/// Two given times, in milliseconds since 1970.
 pub(super) fn resolved(
     since: Option<When>,
     until: Option<When>,

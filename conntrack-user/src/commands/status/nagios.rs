@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Tables with performance data of their own, the fullest first.
+/// The most tables with performance data of their own: the fullest ones.
 const TABLES: usize = 10;
 
 /// All lines.
@@ -54,7 +54,7 @@ fn finding(finding: &Finding) -> String {
     without_bar(&plain(&line))
 }
 
-/// Performance data begin at the first bar.
+/// Replaces `|`: performance data begin at the first one.
 fn without_bar(text: &str) -> String {
     text.replace('|', "/")
 }

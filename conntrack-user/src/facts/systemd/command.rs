@@ -121,15 +121,15 @@ fn split(line: &str) -> Vec<String> {
     words
 }
 
-/// A file with variables that a unit names.
+/// A file with environment variables (`EnvironmentFile=` of a unit).
 pub(in crate::facts) struct EnvironmentFile {
-    /// Whether its name is one path, and not a pattern.
+    /// Whether its name is a path, and not a pattern.
     is_plain: bool,
-    /// None if there is none.
+    /// Its content; none if there is no such file.
     pub(in crate::facts) file: Option<TextFile>,
 }
 
-/// Reads the files with variables of a unit.
+/// Reads the files with environment variables of a unit.
 pub(in crate::facts) fn environment_files(
     reader: &Reader<'_>,
     files: &[TextFile],

@@ -14,7 +14,7 @@ pub struct Netns {
     pub name: String,
     /// Whether it is the host's own.
     pub is_host: bool,
-    /// The container or the pod that it is of.
+    /// The container or the pod that the namespace belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
     /// What goes before a command so that it runs in it: nothing where ctdrop

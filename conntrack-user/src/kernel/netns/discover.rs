@@ -212,7 +212,7 @@ impl Namespaces {
     }
 }
 
-/// That containers have no names since files could not be read.
+/// A sentence if containers have no names because files could not be read.
 fn unnamed(list: &[Namespace]) -> Option<String> {
     let containers = list.iter().filter_map(|one| one.container.as_ref());
     let mut whys = containers.filter_map(|container| container.unread.as_deref());

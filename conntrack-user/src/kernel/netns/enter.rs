@@ -57,8 +57,8 @@ impl Error for Unreadable {
     }
 }
 
-/// Does something in the network namespace of the first process, if this process is in
-/// another one and may enter that; else here.
+/// Does something in the network namespace of the first process. If this process may not enter
+/// that, it does it in its own.
 pub fn in_that_of_first_process(act: impl FnOnce() + Send) {
     let first = files::file_of_process(1);
     let is_there = files::inode_of_process(1).ok() == files::own_inode().ok();

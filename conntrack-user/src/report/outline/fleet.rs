@@ -129,7 +129,7 @@ fn who(fleet: &Fleet) -> Vec<Block> {
     ];
     for (caption, who, count, rows) in each {
         let rows = rows.iter().map(shared).collect();
-        blocks.extend(table(caption, &[who, "#hosts", count, "hosts"], rows));
+        blocks.extend(table(caption, &[who, "#hosts", count, "which hosts"], rows));
     }
     if blocks.is_empty() {
         let none = "No source or service was seen on more than one host. ctdrop reads a table when an \

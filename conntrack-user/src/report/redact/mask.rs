@@ -80,7 +80,8 @@ const ENDINGS: [&str; 10] = [
 /// Numbers from here on may be addresses, unless they are limits.
 const LARGE: u64 = 1 << 24;
 
-/// Masks what tells who somebody is: in one way within a report, in another in the next one.
+/// Masks addresses and names: the same name has the same mask within a report, and another one in
+/// the next report.
 pub struct Mask {
     key: [u8; 32],
     words: HashSet<&'static str>,

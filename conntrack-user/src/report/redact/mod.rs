@@ -110,7 +110,7 @@ fn learn(report: &Report, mask: &mut Mask) {
     }
 }
 
-/// Masks the path of a file of evidence, and what is said of it.
+/// Masks the path of a file of evidence.
 pub(super) fn path(text: &mut String, mask: &mut Mask) {
     mask.learn(text);
     *text = mask.name(text);
@@ -128,7 +128,7 @@ fn names<'a>(names: impl IntoIterator<Item = &'a mut String>, mask: &Mask) {
     }
 }
 
-/// What a container is called.
+/// The names of a container that is a sender or an owner.
 fn called(called: &mut Option<Names>, mask: &Mask) {
     let Some(Names {
         container,

@@ -126,14 +126,14 @@ pub enum Listener {
     Unix {
         /// It.
         listener: UnixListener,
-        /// Where it is, if it is to be removed at the end.
+        /// Its path, if ctdrop removes it at the end.
         path: Option<PathBuf>,
     },
 }
 
 impl Listener {
-    /// The one that the service manager has opened for this process
-    /// (`sd_listen_fds(3)`); none if there is none.
+    /// The socket that the service manager has opened for this process
+    /// (`sd_listen_fds(3)`), if there is one.
     ///
     /// # Errors
     ///
@@ -152,7 +152,8 @@ impl Listener {
         }))
     }
 
-    /// What to serve on: what is asked for, else what was passed, else the default.
+    /// The socket to serve on: the one that was asked for, else the one that was passed, else the
+    /// default.
     ///
     /// # Errors
     ///

@@ -59,7 +59,7 @@ pub struct Metrics {
     /// The file of evidence.
     file: PathBuf,
     live: watch::Receiver<Live>,
-    /// How the export by OTLP goes, if there is one.
+    /// The state of the export by OTLP, if there is one.
     export: Option<Arc<Counts>>,
 }
 
@@ -76,7 +76,7 @@ impl Metrics {
         }
     }
 
-    /// Has how the export by OTLP goes among it.
+    /// Adds the state of the export by OTLP.
     #[must_use]
     pub fn with_export(self, counts: Option<Arc<Counts>>) -> Self {
         Self {

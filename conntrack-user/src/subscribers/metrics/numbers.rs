@@ -38,7 +38,7 @@ pub struct Cardinality {
     pub namespaces: usize,
     /// Flows with the most refused packets of the last interval.
     pub top: usize,
-    /// Namespaces of which the names of the container or the pod are exported.
+    /// The most namespaces whose container or pod has its names exported.
     pub owners: usize,
 }
 
@@ -147,13 +147,13 @@ pub struct Numbers {
     pub error_bound: u64,
     /// What was recorded.
     pub evidence: Evidence,
-    /// How the export by OTLP goes, if there is one.
+    /// The state of the export by OTLP, if there is one.
     pub export: Option<Export>,
     /// Fixes that `--fix` made.
     pub fixes: u64,
     /// The flows with the most refused packets of the last interval that had any.
     pub top: Vec<TopFlow>,
-    /// What the containers and the pods of namespaces are called.
+    /// The names of the containers and the pods of namespaces, as labels.
     pub owners: Vec<Labels>,
     /// The end of the last interval, in seconds since 1970.
     pub interval_end: Option<f64>,

@@ -52,7 +52,7 @@ impl Shared {
         latest.at = Instant::now();
     }
 
-    /// The metrics, for another form of them.
+    /// The metrics, for OTLP.
     pub(in crate::subscribers) fn families(&self) -> Vec<Family> {
         catalogue::families(&self.latest().numbers)
     }

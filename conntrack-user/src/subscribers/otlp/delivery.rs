@@ -58,7 +58,7 @@ impl Waiting {
         }
     }
 
-    /// The queue. Nothing is sent while somebody holds it.
+    /// The queue, locked.
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -151,7 +151,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// What is wrong, and what is to be done.
+    /// What is wrong, and what to do.
     pub fn check(&self) -> Result<()> {
         if !self.is_on() {
             return Ok(());
@@ -207,7 +207,7 @@ fn is_private(uri: &Uri) -> bool {
 ///
 /// # Errors
 ///
-/// What is to be given instead.
+/// The text is wrong; says what to give instead.
 pub fn inline(text: &str) -> Result<Headers, String> {
     let parts = text
         .split(',')

@@ -1,4 +1,4 @@
-//! Who has the rights of the service and no more counts as root does.
+//! With only the rights of the service, ctdrop counts the same as root.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
 //! Clients that behave badly while packets are refused: the counts stay those of the
-//! kernel, memory stays bounded, and whoever scrapes as he should is answered.
+//! kernel, memory stays bounded, and a well-behaved scrape is answered.
 
 use std::{
     fs,
@@ -42,13 +42,13 @@ const STAY: Duration = Duration::from_secs(4);
 /// Bytes of a request that has no end.
 const REQUEST: usize = 1 << 30;
 
-/// What a client at most gets rid of that is not read: buffers of the two sockets.
+/// The most bytes that a client can send and nobody reads: they fill the buffers of both sockets.
 const BUFFERED: usize = 64 << 20;
 
 /// How long Prometheus waits for an answer by default.
 const IN_TIME: Duration = Duration::from_secs(10);
 
-/// KiB by which the memory of the daemon may grow, and that it may have.
+/// How much the memory of the daemon may grow, and how much it may have, in KiB.
 const GROWTH: u64 = 16 << 10;
 const MEMORY: u64 = 128 << 10;
 
@@ -99,9 +99,9 @@ fn counted(address: SocketAddr, series: &str, expected: u64) -> Result<()> {
     }
 }
 
-/// Scrapes as Prometheus does until it ends. Each scrape is answered in time, but one: while
-/// thousands of connections wait to be accepted, the kernel has no room for more, and who
-/// comes then tries again after seconds.
+/// Scrapes like Prometheus until it ends. Each scrape is answered in time, except one: while
+/// thousands of connections wait to be accepted, the kernel has no room for another, and that
+/// scrape tries again after seconds.
 fn scrape_on(address: SocketAddr, ends: &AtomicBool) -> Result<()> {
     let (mut answers, mut missed, mut longest) = (0, Vec::new(), Duration::ZERO);
     while !ends.load(Ordering::Relaxed) {
@@ -128,7 +128,7 @@ fn scrape_on(address: SocketAddr, ends: &AtomicBool) -> Result<()> {
 
 /// Everything that clients do wrong.
 fn attack(address: SocketAddr, daemon: i32, connections: usize) -> Result<()> {
-    // What the refused flows take, it has then.
+    // By then it has the memory for the refused flows.
     thread::sleep(STAY);
     let before = most_memory(daemon)?;
     for number in [SLOW, connections] {

@@ -1,5 +1,6 @@
-//! Every expression of the rules and of the dashboard, asked of a Prometheus that has the
-//! metrics of a daemon: none is an error, and each has a value where there is something.
+//! A Prometheus with the metrics of a daemon evaluates every expression of the rules and of the
+//! dashboard. None is an error, and each has a value, except those that need a forecast or a limit
+//! from a file.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -9,14 +10,14 @@ use crate::scrape::prometheus::Prometheus;
 /// The dashboard that packages bring.
 const DASHBOARD: &str = include_str!("../../../../packaging/grafana/ctdrop.json");
 
-/// What Grafana puts in the place of its variables when all is chosen.
+/// The values that Grafana gives its variables when "All" is chosen.
 const VARIABLES: [(&str, &str); 3] = [
     ("$__rate_interval", "1m"),
     ("$instance", ".*"),
     ("$job", ".*"),
 ];
 
-/// Metrics without a series while nothing fills, and where no file decides the limit.
+/// Metrics that have no series while no table fills, or if no file decides the limit.
 const SOMETIMES: [&str; 2] = [
     "ctdrop_table_full_in_seconds",
     "ctdrop_table_entries_limit_after",

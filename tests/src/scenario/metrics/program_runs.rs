@@ -1,4 +1,4 @@
-//! What the kernel counts of the programs, while it is told to count that.
+//! The kernel's statistics of the programs (`kernel.bpf_stats_enabled`).
 
 use std::{
     collections::BTreeMap,

@@ -68,7 +68,7 @@ fn run(machine: &Machine) -> Result<()> {
         Conntrack::open(&lan.firewall)?.flush()?;
         clears(&prometheus)?;
     } else {
-        println!("it is not waited for the end of the alert: that takes 5 minutes");
+        println!("not waiting for the end of the alert: that takes 5 minutes");
     }
     drop(prometheus);
     daemon.finish().map(drop)

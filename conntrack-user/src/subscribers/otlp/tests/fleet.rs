@@ -41,7 +41,7 @@ use crate::{
 /// Simulated hosts.
 const HOSTS: u8 = 100;
 
-/// The numbers of a host: each fills, every tenth is full within an hour.
+/// Made-up numbers of a host. Its table fills; every tenth will be full within an hour.
 fn numbers(host: u8) -> Numbers {
     let host = u64::from(host);
     let mut numbers = Numbers {
@@ -154,7 +154,7 @@ fn gzipped(bytes: &[u8]) -> usize {
     encoder.finish().unwrap().len()
 }
 
-/// The sizes that docs/fleet.md counts with. It prints them; they must not grow unnoticed.
+/// Prints the sizes that docs/fleet.md calculates with. They must not grow unnoticed.
 #[test]
 fn a_host_sends_little() {
     let all = families(&numbers(10));
@@ -176,8 +176,8 @@ fn a_host_sends_little() {
     assert!(logs.len() < 8_000 && gzipped(&logs) < 3_000);
 }
 
-/// Decodes all with the library of `PyPI`, and runs each query of docs/fleet.md: the SQL in
-/// chDB, which is `ClickHouse`, and the `PromQL` in Prometheus.
+/// Decodes all with the Python package `opentelemetry-proto`, and runs each query of
+/// docs/fleet.md: the SQL in chDB, which is `ClickHouse`, and the `PromQL` in Prometheus.
 #[test]
 #[ignore = "it needs Python with opentelemetry-proto and chdb, and the program prometheus"]
 fn each_query_of_the_documentation_answers() {
