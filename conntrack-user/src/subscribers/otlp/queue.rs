@@ -2,7 +2,7 @@
 //! survives a restart and a kill, and never becomes larger than its maximum size.
 //!
 //! One transaction writes the record of an incident, and whether the incident is open. While the
-//! disk cannot be written, up to [`IN_MEMORY`] records wait in memory.
+//! disk cannot be written, a bounded number of records waits in memory.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,5 @@
-//! A hundred simulated hosts, whose requests another decoder and real engines take. On demand:
+//! A hundred simulated hosts. Another decoder reads their requests, and real engines run the
+//! queries of docs/fleet.md. On demand:
 //!
 //! ```text
 //! apt install prometheus
@@ -74,7 +75,7 @@ fn numbers(host: u8) -> Numbers {
     numbers
 }
 
-/// An incident of a host: the same source fills every fourth.
+/// An incident of a host. The same source fills every fourth host.
 fn incident(host: u8) -> Box<Told> {
     let mut told = super::told(1);
     let source = if host.is_multiple_of(4) {

@@ -1,4 +1,4 @@
-//! Receivers that behave badly cost neither time nor memory beyond the bounds.
+//! Receivers that behave badly cannot use more time or memory than the bounds allow.
 
 use std::{
     io::Write as _,
@@ -232,7 +232,7 @@ async fn garbage_is_no_answer_and_an_error_is_one() {
         panic!()
     };
     assert_eq!(why, "it answers 400 Bad Request (no!)");
-    // Whoever answers before the body is there has answered.
+    // An answer that comes before the request was read counts.
     let cut = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\nx";
     let Verdict::Again { after, .. } = verdict(answering(cut)).await else {
         panic!()

@@ -1,4 +1,4 @@
-//! A process that is killed has on the disk what it said that it had put there.
+//! A killed process leaves on the disk all records that it reported as written.
 
 use std::{
     env,
@@ -21,7 +21,7 @@ const DIRECTORY: &str = "CTDROP_TEST_OTLP";
 
 const BOUND: u64 = 4 << 20;
 
-/// Puts records until it is killed, and says each that was put.
+/// Puts records until it is killed, and reports each one.
 #[test]
 #[ignore = "run by the test below, which kills it"]
 fn puts_until_it_is_killed() {

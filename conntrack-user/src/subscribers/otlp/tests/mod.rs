@@ -1,4 +1,4 @@
-//! What is sent, and what becomes of it.
+//! Tests of the export by OTLP.
 
 mod fleet;
 mod hostile;
@@ -48,11 +48,11 @@ use crate::{
 /// A receiver in memory, which decodes what it takes.
 #[derive(Debug, Default)]
 struct Receiver {
-    /// Nobody can connect before.
+    /// Until then, nobody can connect.
     up: Mutex<Option<Instant>>,
     /// Answers before it takes all.
     answers: Mutex<VecDeque<Answer>>,
-    /// The incident of which it wants no record.
+    /// The incident whose records it refuses.
     unwanted: Option<i64>,
     records: Mutex<Vec<LogRecord>>,
     metrics: Mutex<Vec<ExportMetricsServiceRequest>>,

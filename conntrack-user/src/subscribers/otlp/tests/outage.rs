@@ -1,4 +1,4 @@
-//! A receiver that is away comes back, and has everything once.
+//! A receiver is away for an hour. When it is back, it gets every record once.
 
 use std::time::Duration;
 

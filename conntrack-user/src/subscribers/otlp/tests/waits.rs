@@ -1,4 +1,4 @@
-//! The queue holds its bound, and counts what it drops.
+//! The queue keeps to its maximum size, and counts what it drops.
 
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
@@ -56,7 +56,7 @@ fn the_oldest_make_room_and_are_counted() {
                 most = most.max(bytes(directory.path()));
             }
         }
-        // Beside it SQLite keeps an index of its log of changes.
+        // Beside it, SQLite keeps an index of the write-ahead log.
         let shm = 64 << 10;
         assert!(
             most <= BOUND + shm && most > BOUND / 2,
