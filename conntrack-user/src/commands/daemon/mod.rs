@@ -141,8 +141,8 @@ pub async fn run(
     watch::run_beside(watching(&settings), beside, shutdown).await
 }
 
-/// Serves the metrics, on the socket of the service manager if it has passed one. If
-/// `metrics.listen` was set, a failure is an error. If not, ctdrop records evidence without metrics.
+/// Serves the metrics, on the socket of the service manager if it has passed one. A failure is an
+/// error if `metrics.listen` was set. If not, ctdrop goes on without metrics.
 fn serve(listen: &Listen, is_asked_for: bool, shared: &Arc<Shared>) -> Result<Option<Server>> {
     let listening =
         Listener::passed().and_then(|passed| Listener::choose(passed, listen, is_asked_for));

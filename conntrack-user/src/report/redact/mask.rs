@@ -80,8 +80,7 @@ const ENDINGS: [&str; 10] = [
 /// Numbers from here on may be addresses, unless they are limits.
 const LARGE: u64 = 1 << 24;
 
-/// Masks addresses and names: the same name has the same mask within a report, and another one in
-/// the next report.
+/// Masks addresses and names: one has the same mask in a whole report, another in the next.
 pub struct Mask {
     key: [u8; 32],
     words: HashSet<&'static str>,

@@ -144,7 +144,7 @@ impl<T: Transport> Delivery<T> {
                     backoff.fail(after, (self.random)())
                 }
                 Verdict::Refused { why } => {
-                    // From now on one by one: only the records that the receiver refuses are dropped.
+                    // One by one, only the records that the receiver refuses are dropped.
                     most = 1;
                     trouble.say(to, &why);
                     backoff.fail(None, (self.random)())

@@ -98,7 +98,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Opens the queue in this directory, or makes it. A damaged one is renamed, and a new one made.
+    /// Opens the queue in this directory, or makes it. A damaged one is renamed and replaced.
     pub(super) fn open(directory: &Path, bound: u64, counts: Arc<Counts>) -> Result<Self> {
         let path = directory.join(FILE);
         let connection = match connect(&path, bound) {
