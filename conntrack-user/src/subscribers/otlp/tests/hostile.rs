@@ -231,7 +231,7 @@ async fn garbage_is_no_answer_and_an_error_is_one() {
     let Verdict::Refused { why } = verdict(answering(refused)).await else {
         panic!()
     };
-    assert_eq!(why, "it answers 400 Bad Request (no!)");
+    assert_eq!(why, "the answer is 400 Bad Request (no!)");
     // An answer that comes before the request was read counts.
     let cut = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\nx";
     let Verdict::Again { after, .. } = verdict(answering(cut)).await else {
