@@ -64,8 +64,9 @@ fn read(keyboard: &mut File, decoder: &mut Decoder, inbox: &Inbox) -> bool {
         Ok(true) => {}
         Ok(false) => {
             if decoder.waits() {
-                let key = decoder.give_up();
-                key.into_iter().for_each(|key| inbox.put(Input::Key(key)));
+                if let Some(key) = decoder.give_up() {
+                    inbox.put(Input::Key(key));
+                }
             }
             return true;
         }
@@ -80,7 +81,9 @@ fn read(keyboard: &mut File, decoder: &mut Decoder, inbox: &Inbox) -> bool {
         Ok(0) => false,
         Ok(length) => {
             let keys = decoder.feed(&bytes[..length]);
-            keys.into_iter().for_each(|key| inbox.put(Input::Key(key)));
+            for key in keys {
+                inbox.put(Input::Key(key));
+            }
             true
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => true,

@@ -266,9 +266,10 @@ impl Columns {
             }
         }
         let line = line.trim_end();
-        match measure_text_width(line) <= room {
-            true => line.to_owned(),
-            false => truncate_str(&clipped(line, room), room, "").into_owned(),
+        if measure_text_width(line) <= room {
+            line.to_owned()
+        } else {
+            truncate_str(&clipped(line, room), room, "").into_owned()
         }
     }
 }

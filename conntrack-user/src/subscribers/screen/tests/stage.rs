@@ -158,7 +158,7 @@ impl Stage {
             .into(),
         );
         let clock = Clock::at(
-            std::time::SystemTime::UNIX_EPOCH + Duration::from_mins(29_933_880),
+            std::time::SystemTime::UNIX_EPOCH + Duration::from_hours(498_898),
             0,
         );
         let second = Duration::from_secs(1);
