@@ -4,8 +4,10 @@
 //! at the host itself.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -23,10 +25,21 @@ use crate::{
 /// The file in the directory of the running service.
 const FILE: &str = "raise-limit";
 
+/// How long after a request the next one comes, if packets are still refused: the fixer may have
+/// been enabled since, or another program may have put its limit back.
+const AGAIN: Duration = Duration::from_mins(1);
+
 /// Asks for a fix.
 #[derive(Debug)]
 pub struct FixRequest {
     file: PathBuf,
+    /// Open incidents that a fix ends.
+    wanting: BTreeSet<i64>,
+    /// Packets refused since the last request.
+    refused: u64,
+    /// When the next request may come, by `CLOCK_MONOTONIC`; none before the first interval after
+    /// a request.
+    due: Option<Duration>,
 }
 
 impl FixRequest {
@@ -42,28 +55,56 @@ impl FixRequest {
     fn within(directory: &Path) -> Self {
         Self {
             file: directory.join(FILE),
+            wanting: BTreeSet::new(),
+            refused: 0,
+            due: None,
         }
     }
-}
 
-impl Subscriber for FixRequest {
-    fn update(&mut self, _: &Update) -> Result<()> {
-        Ok(())
-    }
-
-    fn recording(&mut self, recording: &Recording) -> Result<()> {
-        let (What::Opened(told) | What::Diagnosed(told)) = &recording.what else {
-            return Ok(());
-        };
-        if !told.incident.remedies.list.iter().any(Remedy::is_fix) {
-            return Ok(());
-        }
-        if let Err(error) = fs::write(&self.file, format!("{}\n", recording.time)) {
+    fn ask(&mut self, time: &str) {
+        self.refused = 0;
+        self.due = None;
+        if let Err(error) = fs::write(&self.file, format!("{time}\n")) {
             let file = self.file.display();
             journal::complain(
                 Level::Warning,
                 format!("cannot ask for a fix: cannot write {file}: {error}"),
             );
+        }
+    }
+}
+
+impl Subscriber for FixRequest {
+    fn update(&mut self, update: &Update) -> Result<()> {
+        let Update::Interval(report) = update else {
+            return Ok(());
+        };
+        if self.wanting.is_empty() {
+            return Ok(());
+        }
+        self.refused += report.figures.total();
+        let now = Duration::from_nanos(report.monotonic);
+        let due = *self.due.get_or_insert(now + AGAIN);
+        if self.refused > 0 && now >= due {
+            self.ask(&report.time);
+        }
+        Ok(())
+    }
+
+    fn recording(&mut self, recording: &Recording) -> Result<()> {
+        match &recording.what {
+            What::Opened(told) | What::Diagnosed(told) => {
+                if told.incident.remedies.list.iter().any(Remedy::is_fix) {
+                    self.wanting.insert(told.id);
+                    self.ask(&recording.time);
+                } else {
+                    self.wanting.remove(&told.id);
+                }
+            }
+            What::Closed(told) => {
+                self.wanting.remove(&told.id);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -74,7 +115,7 @@ mod tests {
     use super::*;
     use crate::{
         incident::{Evidence, Incident, Remedies, judge},
-        subscribers::recording::Told,
+        subscribers::{recorder::tests::report, recording::Told},
     };
 
     /// What is told of an incident with these remedies.
@@ -117,6 +158,33 @@ mod tests {
             assert_eq!(asked.trim_end(), recording.time);
             fs::remove_file(&file).unwrap();
         }
+    }
+
+    #[test]
+    fn it_asks_again_while_packets_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut request = FixRequest::within(directory.path());
+        let file = directory.path().join(FILE);
+        let mut asks = |request: &mut FixRequest, second, refused| {
+            let report = report(second, Duration::from_secs(1), refused);
+            request.update(&Update::Interval(Box::new(report))).unwrap();
+            let asks = file.exists();
+            if asks {
+                fs::remove_file(&file).unwrap();
+            }
+            asks
+        };
+        let opened = What::Opened(told(vec![Remedy::RaiseLimit]));
+        assert!(!asks(&mut request, 1, 300), "no incident");
+        request.recording(&Recording::now(opened)).unwrap();
+        assert!(asks(&mut request, 2, 0), "of the opening");
+        assert!(!asks(&mut request, 61, 300), "too early");
+        assert!(asks(&mut request, 62, 0), "of those before");
+        assert!(!asks(&mut request, 63, 0) && !asks(&mut request, 200, 0));
+        assert!(asks(&mut request, 201, 1));
+        let closed = What::Closed(told(vec![Remedy::RaiseLimit]));
+        request.recording(&Recording::now(closed)).unwrap();
+        assert!(!asks(&mut request, 300, 300), "it is closed");
     }
 
     #[test]
