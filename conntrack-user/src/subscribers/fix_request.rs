@@ -165,7 +165,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut request = FixRequest::within(directory.path());
         let file = directory.path().join(FILE);
-        let mut asks = |request: &mut FixRequest, second, refused| {
+        let asks = |request: &mut FixRequest, second, refused| {
             let report = report(second, Duration::from_secs(1), refused);
             request.update(&Update::Interval(Box::new(report))).unwrap();
             let asks = file.exists();

@@ -1,14 +1,14 @@
 //! `ctdrop status --textfile`: the numbers for the textfile collector of `node_exporter`.
 
 use std::{
-    fs::Permissions,
+    fs::{self, Permissions},
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     commands::status::{forecast::Namespace, report::StatusReport},
@@ -24,6 +24,14 @@ pub(super) const SOON: Duration = Duration::from_hours(24);
 
 /// Writes the file, whole or not at all.
 pub(super) fn write(report: &StatusReport, file: &Path) -> Result<()> {
+    // It would take the place of a device or a pipe.
+    if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
+        bail!(
+            "cannot write {}: it is no file. Name one that ends with .prom, in the directory of the \
+             textfile collector",
+            file.display()
+        );
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let text = text(report, now.unwrap_or_default());
     let write = || {
@@ -120,7 +128,10 @@ pub(super) fn named(namespaces: &[Namespace]) -> Vec<(String, &Namespace)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::MetadataExt as _};
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt as _, symlink},
+    };
 
     use super::*;
     use crate::{
@@ -156,6 +167,11 @@ mod tests {
         );
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let device = directory.path().join("null.prom");
+        symlink("/dev/null", &device).unwrap();
+        let error = write(&report, &device).unwrap_err().to_string();
+        assert!(error.contains("it is no file"), "{error}");
+        assert!(device.is_symlink(), "it is left");
         let error = write(&report, Path::new("/nowhere/ctdrop.prom")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/ctdrop.prom"));
     }

@@ -11,6 +11,7 @@ mod flows;
 mod points;
 mod post;
 mod queue;
+mod queue_file;
 mod records;
 pub mod settings;
 #[cfg(test)]

@@ -63,10 +63,10 @@ fn read(keyboard: &mut File, decoder: &mut Decoder, inbox: &Inbox) -> bool {
     match has_bytes(keyboard, patience) {
         Ok(true) => {}
         Ok(false) => {
-            if decoder.waits() {
-                if let Some(key) = decoder.give_up() {
-                    inbox.put(Input::Key(key));
-                }
+            if decoder.waits()
+                && let Some(key) = decoder.give_up()
+            {
+                inbox.put(Input::Key(key));
             }
             return true;
         }

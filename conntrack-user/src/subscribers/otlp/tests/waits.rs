@@ -1,6 +1,6 @@
 //! The queue keeps to its maximum size, and counts what it drops.
 
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
 
 use tempfile::tempdir;
 
@@ -109,6 +109,18 @@ fn a_damaged_queue_is_set_aside() {
     queue.put(put(1, 100));
     assert_eq!(drain(&mut queue), [1]);
     assert!(directory.path().join("otlp.db.damaged").exists());
+}
+
+#[test]
+fn only_its_owner_can_read_the_queue() {
+    let directory = tempdir().unwrap();
+    let mut queue = Queue::open(directory.path(), BOUND, Arc::default()).unwrap();
+    queue.put(put(1, 100));
+    for file in fs::read_dir(directory.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
 }
 
 #[test]
