@@ -1,8 +1,8 @@
 //! The container of a process. Its control groups tell which it is, and files of its engine and
 //! of the kubelet have its names. ctdrop asks no API server and no engine.
 //!
-//! [`cgroup`] tells which container it is. [`find`] finds the file with its names. [`known`] is a
-//! cache, so that files are read rarely. Only [`tree`] opens files.
+//! `cgroup` tells which container it is. `find` finds the file with its names. `known` is a
+//! cache, so that files are read rarely. Only `tree` opens files.
 
 mod cgroup;
 mod docker;

@@ -1,8 +1,8 @@
 //! Sends metrics and records of incidents by OTLP over HTTP; docs/fleet.md.
 //!
-//! The subscriber only puts records of incidents into a queue on the disk ([`queue`]), so it does
-//! not delay others. Another thread sends them ([`delivery`]), and the metrics that the subscriber
-//! for metrics provides. [`post`] bounds the time and the memory of each request.
+//! The subscriber only puts records of incidents into a queue on the disk (`queue`), so it does
+//! not delay others. Another thread sends them (`delivery`), and the metrics that the subscriber
+//! for metrics provides. `post` bounds the time and the memory of each request.
 
 mod answer;
 mod attributes;

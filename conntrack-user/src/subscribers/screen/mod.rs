@@ -1,6 +1,6 @@
 //! The live screen of `ctdrop watch`.
 //!
-//! [`state`] is what is on it: updates and keys go in, effects come out. `layout`,
+//! `state` is what is on it: updates and keys go in, effects come out. `layout`,
 //! `content` and `draw` turn it into a frame. `terminal` and `keyboard` are the only ones
 //! that touch the terminal. The totals are printed when it is left.
 
