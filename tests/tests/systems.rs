@@ -52,6 +52,8 @@ fn trials(binaries: &Binaries) -> Vec<Trial> {
     let containers = Some(containers).filter(|(system, _)| all && wanted(system));
     stories
         .filter(|(system, story)| all || !story.once || Some(*system) == systems::ALL.last())
+        // Packages take a guest ten minutes.
+        .filter(|(_, story)| all || !story.packages)
         .chain(containers)
         .map(|(system, story)| on(system, story, binaries.clone()))
         .collect()
