@@ -178,6 +178,7 @@ fn send(settings: &Settings, shared: &Arc<Shared>) -> Result<Option<Sending>> {
     let started = subscribers::otlp::start(
         &settings.otlp,
         &settings.state,
+        &file(&settings.state),
         Arc::clone(shared),
         Arc::clone(&counts),
     );

@@ -1,6 +1,11 @@
 //! `ctdrop report --from`: the databases of several hosts in one report.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, bail};
 
@@ -33,7 +38,7 @@ struct Opened {
 
 /// Makes a report on several hosts, in the chosen format.
 pub(super) fn fleet(options: &Options) -> Result<String> {
-    let opened: Vec<Opened> = options.from.iter().map(|path| open(path)).collect();
+    let opened = open_all(&options.from);
     let wall = range(&opened, options)?;
     let mut mask = options.redact.then(Mask::random).transpose()?;
     let mut merger = Merger::default();
@@ -63,16 +68,36 @@ fn written(fleet: &Fleet, format: Format) -> Result<String> {
     })
 }
 
-/// Opens a database, which is named itself or by its directory.
-fn open(path: &Path) -> Opened {
-    let file = if path.is_dir() {
+/// Opens directories with a database, and databases; the same file only once.
+fn open_all(paths: &[PathBuf]) -> Vec<Opened> {
+    let mut known: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
+    let open = |path: &PathBuf| {
+        let file = file_of(path);
+        let which = fs::metadata(&file).map(|there| (there.dev(), there.ino()));
+        let reader = match which
+            .ok()
+            .and_then(|which| known.insert(which, path.clone()))
+        {
+            Some(other) => Err(format!(
+                "it is the file of {}, too, and is counted once",
+                other.display()
+            )),
+            None => Reader::open(&file).map_err(|error| error.to_string()),
+        };
+        Opened {
+            from: path.display().to_string(),
+            reader,
+        }
+    };
+    paths.iter().map(open).collect()
+}
+
+/// The database in a directory, or the database that is named.
+fn file_of(path: &Path) -> PathBuf {
+    if path.is_dir() {
         daemon::file(path)
     } else {
         path.to_owned()
-    };
-    Opened {
-        from: path.display().to_string(),
-        reader: Reader::open(&file).map_err(|error| error.to_string()),
     }
 }
 

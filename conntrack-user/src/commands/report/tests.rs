@@ -206,6 +206,16 @@ fn databases_of_several_hosts_become_one_report() {
         hosts[0]["host"], hosts[1]["host"],
         "they have the same name"
     );
+    let twice = Options {
+        from: vec![
+            one.directory.path().to_owned(),
+            one.directory.path().join("ctdrop.db"),
+        ],
+        ..options(Format::Json, false)
+    };
+    let report: serde_json::Value = serde_json::from_str(&made(&twice)).unwrap();
+    assert_eq!(report["totals"]["hosts"], 1, "it is the same file");
+    assert_eq!(report["totals"]["incidents"], 2);
     let redacted = made(&options(Format::Json, true));
     let place = one.directory.path().display().to_string();
     assert!(!redacted.contains(&place), "{redacted}");

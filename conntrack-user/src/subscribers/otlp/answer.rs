@@ -63,7 +63,7 @@ pub(super) fn judge(answer: &Answer, now: SystemTime) -> Verdict {
         let there = repeated(there);
         return again(format!(
             "the answer is {status}, a redirect to {there}: ctdrop follows no redirect; if that \
-             address is right, set otlp.endpoint to it"
+             address is right, set otlp.metrics_endpoint or otlp.logs_endpoint to it"
         ));
     }
     let said = said(answer);

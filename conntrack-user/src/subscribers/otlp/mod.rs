@@ -33,6 +33,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::update::Update,
+    store::{Reader, incident::Incident},
     subscribers::{
         Subscriber,
         capabilities::renounce,
@@ -66,7 +67,8 @@ pub struct Sender {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts the export, with a queue in this directory.
+/// Starts the export, with a queue in this directory. `evidence` is the file of the evidence, which
+/// the run before has written.
 ///
 /// # Errors
 ///
@@ -74,13 +76,17 @@ pub struct Sender {
 pub fn start(
     settings: &Settings,
     directory: &Path,
+    evidence: &Path,
     shared: Arc<Shared>,
     counts: Arc<Counts>,
 ) -> Result<(Otlp, Sender)> {
     const WHAT: &str = "cannot start the thread that sends by OTLP";
     let queue = Queue::open(directory, settings.queue_size, Arc::clone(&counts))?;
     let waiting = Arc::new(Waiting::new(queue));
-    let otlp = Otlp::new(Arc::clone(&waiting), settings.logs_to().is_some())?;
+    // Without evidence, the last record has the figures.
+    let evidence = Reader::open(evidence).ok();
+    let kept = |id| evidence.as_ref()?.incident(id).ok().flatten();
+    let otlp = Otlp::new(Arc::clone(&waiting), settings.logs_to().is_some(), kept)?;
     let delivery = Delivery {
         transport: Http::new(settings.clone()),
         metrics_to: settings.metrics_to(),
@@ -135,12 +141,17 @@ impl Drop for Sender {
 
 impl Otlp {
     /// Puts records into this queue. First come the records that close the incidents which an
-    /// earlier run left open.
-    fn new(waiting: Arc<Waiting>, sends_records: bool) -> Result<Self> {
+    /// earlier run left open; `kept` finds an incident in the evidence.
+    fn new(
+        waiting: Arc<Waiting>,
+        sends_records: bool,
+        kept: impl Fn(i64) -> Option<Incident>,
+    ) -> Result<Self> {
         {
             let mut queue = waiting.queue();
             for left in queue.unfinished()? {
-                let record = records::interrupted(&left.body, nanoseconds(SystemTime::now()));
+                let now = nanoseconds(SystemTime::now());
+                let record = records::interrupted(&left.body, kept(left.incident), now);
                 if let Some(record) = record {
                     queue.put(Put {
                         body: record.encode_to_vec(),

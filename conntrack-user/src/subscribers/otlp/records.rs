@@ -15,6 +15,7 @@ use crate::{
         protocol::{address, protocol_name},
         reason::reason_text,
     },
+    store::incident::{ClosedBy, Incident},
     subscribers::{
         otlp::{
             attributes::{SCHEMA, list, named, object, scope, text, whole},
@@ -29,6 +30,18 @@ const UID: &str = "log.record.uid";
 
 /// What has happened to the incident.
 const ACTION: &str = "ctdrop.incident.action";
+
+/// Packets refused so far.
+const REFUSED: &str = "ctdrop.incident.refused_packets";
+
+/// The kind of the diagnosis.
+const KIND: &str = "ctdrop.incident.kind";
+
+/// How sure the diagnosis is.
+const CONFIDENCE: &str = "ctdrop.incident.confidence";
+
+/// Why the incident was closed.
+const CLOSED_BY: &str = "ctdrop.incident.closed_by";
 
 /// What has happened to an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,16 +95,16 @@ pub(super) fn record(
         named(ACTION, text(action.code())),
         named("ctdrop.incident.uid", text(uid)),
         named("ctdrop.incident.id", whole(told.id.unsigned_abs())),
-        named("ctdrop.incident.kind", code(&incident.kind)),
-        named("ctdrop.incident.confidence", code(&incident.confidence)),
+        named(KIND, code(&incident.kind)),
+        named(CONFIDENCE, code(&incident.confidence)),
         named("ctdrop.incident.verdict", text(&incident.headline())),
-        named("ctdrop.incident.refused_packets", whole(told.refused)),
+        named(REFUSED, whole(told.refused)),
         named("ctdrop.netns.name", text(&incident.netns.name)),
     ];
     let inode = incident.netns.inode;
     attributes.extend(inode.map(|inode| named("ctdrop.netns.inode", whole(inode.into()))));
     if let Some(by) = told.closed_by {
-        attributes.push(named("ctdrop.incident.closed_by", text(by.as_str())));
+        attributes.push(named(CLOSED_BY, text(by.as_str())));
     }
     if let Some(culprit) = &incident.culprit {
         attributes.extend(accused(culprit));
@@ -125,9 +138,14 @@ pub(super) fn record(
     }
 }
 
-/// The record that closes an incident of an earlier run, made from its last record.
-pub(super) fn interrupted(last: &[u8], now: u64) -> Option<LogRecord> {
+/// The record that closes an incident of an earlier run: its last record, with the figures of the
+/// evidence, which was written until ctdrop ended. `kept` is the incident of that number in the
+/// evidence, if there is one.
+pub(super) fn interrupted(last: &[u8], kept: Option<Incident>, now: u64) -> Option<LogRecord> {
     let mut record = LogRecord::decode(last).ok()?;
+    // Evidence that was begun anew gives its numbers to other incidents.
+    let told = i64::try_from(record.time_unix_nano / 1_000_000).unwrap_or(i64::MAX);
+    let kept = kept.filter(|kept| kept.opened.wall <= told);
     record.time_unix_nano = now;
     record.observed_time_unix_nano = now;
     record.severity_number = SeverityNumber::Info.into();
@@ -136,15 +154,23 @@ pub(super) fn interrupted(last: &[u8], now: u64) -> Option<LogRecord> {
     record.body = Some(text(
         "ctdrop ended before this incident did, so its end is not known",
     ));
-    record
-        .attributes
-        .retain(|one| one.key != UID && one.key != ACTION);
-    let uid = Uuid::new_v4().to_string();
-    record.attributes.extend([
-        named(UID, text(&uid)),
+    let closed = kept.as_ref().and_then(|kept| kept.closed);
+    let by = closed.map_or(ClosedBy::Killed, |(_, by)| by);
+    let mut now_so = vec![
+        named(UID, text(&Uuid::new_v4().to_string())),
         named(ACTION, text(Action::Closed.code())),
-        named("ctdrop.incident.closed_by", text("interrupted")),
-    ]);
+        named(CLOSED_BY, text(by.as_str())),
+    ];
+    if let Some(kept) = kept {
+        now_so.extend([
+            named(REFUSED, whole(kept.refused)),
+            named(KIND, text(&kept.kind)),
+            named(CONFIDENCE, text(&kept.confidence)),
+        ]);
+    }
+    let is_old = |one: &KeyValue| now_so.iter().all(|new| new.key != one.key);
+    record.attributes.retain(is_old);
+    record.attributes.extend(now_so);
     Some(record)
 }
 
@@ -221,5 +247,58 @@ pub(super) fn request(records: &[Vec<u8>], resource: &Resource) -> ExportLogsSer
             }],
             schema_url: SCHEMA.to_owned(),
         }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        incident::{Evidence, judge},
+        store::moment::Moment,
+    };
+
+    /// When the incident was opened, in milliseconds since 1970.
+    const OPENED: i64 = 1_700_000_000_000;
+
+    /// The value of an attribute in a record of ours.
+    fn value(record: &LogRecord, key: &str) -> String {
+        let mut found = record.attributes.iter().filter(|one| one.key == key);
+        let one = found.next().unwrap();
+        assert!(found.next().is_none(), "{key} twice");
+        format!("{:?}", one.value)
+    }
+
+    #[test]
+    fn who_was_killed_closes_with_the_figures_of_the_evidence() {
+        let told = Told {
+            id: 7,
+            refused: 0,
+            incident: judge(&Evidence::default(), None),
+            closed_by: None,
+        };
+        let at = OPENED.unsigned_abs() * 1_000_000;
+        let opened = record(Action::Opened, &told, &[], "u", "opened", at).encode_to_vec();
+        let kept = |wall| Incident {
+            id: 7,
+            opened: Moment {
+                wall,
+                ..Moment::default()
+            },
+            refused: 2_000,
+            kind: "undersized".to_owned(),
+            closed: Some((Moment::default(), ClosedBy::Reboot)),
+            ..Incident::default()
+        };
+        let closed = interrupted(&opened, Some(kept(OPENED - 5)), at + 1).unwrap();
+        assert!(value(&closed, REFUSED).contains("2000"));
+        assert!(value(&closed, KIND).contains("undersized"));
+        assert!(value(&closed, CLOSED_BY).contains("reboot"));
+        assert!(value(&closed, ACTION).contains("closed"));
+        for of_another in [Some(kept(OPENED + 5)), None] {
+            let closed = interrupted(&opened, of_another, at + 1).unwrap();
+            assert!(value(&closed, REFUSED).contains("IntValue(0)"));
+            assert!(value(&closed, CLOSED_BY).contains("killed"));
+        }
     }
 }

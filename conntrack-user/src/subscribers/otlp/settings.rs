@@ -50,8 +50,14 @@ impl Endpoint {
         if authority.as_str().contains('@') {
             return Err("leave out user and password: otlp.headers_file is for secrets".into());
         }
-        if uri.query().is_some() {
-            return Err(format!("leave out the ? and all that follows it: {GIVE}"));
+        if uri.query().is_some() || text.contains('#') {
+            return Err(format!(
+                "leave out the ? or # and all that follows it: {GIVE}"
+            ));
+        }
+        let has_port = authority.as_str().len() > authority.host().len();
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(format!("the port must be from 1 to 65535: {GIVE}"));
         }
         Ok(Self::To(uri))
     }
@@ -317,6 +323,10 @@ mod tests {
             "ftp://c",
             "https://u:p@c",
             "http://c/?x",
+            "http://c/#x",
+            "http://c:0",
+            "http://c:99999",
+            "http://[::1]:",
             "/x",
         ] {
             assert!(Endpoint::read(wrong).is_err(), "{wrong}");

@@ -183,7 +183,7 @@ impl Run {
             delivery.run(std::future::pending()).await;
         });
         Self {
-            otlp: Otlp::new(waiting, true).unwrap(),
+            otlp: Otlp::new(waiting, true, |_| None).unwrap(),
             counts,
             task,
             name: run,

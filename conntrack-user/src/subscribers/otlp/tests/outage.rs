@@ -70,7 +70,7 @@ fn interrupted_is_said(receiver: &Receiver) {
         .iter()
         .filter(|one| super::incident(one) == 101)
         .collect();
-    assert_eq!(string(of[1], "ctdrop.incident.closed_by"), "interrupted");
+    assert_eq!(string(of[1], "ctdrop.incident.closed_by"), "killed");
     let uid = |index: usize| string(of[index], "ctdrop.incident.uid");
     assert_eq!(uid(0), uid(1));
 }
