@@ -224,6 +224,11 @@ impl Finding {
         }
     }
 
+    /// The remedies on one line.
+    pub(crate) fn remedies(&self) -> String {
+        self.remedy.replace('\n', "; ")
+    }
+
     /// Reason and remedy as lines of text below the finding.
     pub(crate) fn details(&self) -> Vec<String> {
         let rows = [("why", &self.why), ("remedy", &self.remedy)];
@@ -241,9 +246,9 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
-        for (sign, text) in [(": ", &self.why), ("; ", &self.remedy)] {
+        for (sign, text) in [(": ", &self.why), ("; ", &self.remedies())] {
             if !text.is_empty() {
-                write!(f, "{sign}{}", text.replace('\n', "; "))?;
+                write!(f, "{sign}{text}")?;
             }
         }
         Ok(())
@@ -366,6 +371,7 @@ mod tests {
             finding("b", "c\nd").details(),
             ["  why     b", "  remedy  c", "          d"]
         );
+        assert_eq!(finding("b", "c\nd").to_string(), "a: b; c; d");
         assert_eq!(finding("b", "").details(), ["  why     b"]);
     }
 }

@@ -42,13 +42,11 @@ fn finding(finding: &Finding) -> String {
         severity,
         what,
         why,
-        remedy,
         ..
     } = finding;
-    let remedy = if remedy.is_empty() {
-        String::new()
-    } else {
-        format!(". Remedy: {remedy}")
+    let remedy = match finding.remedies() {
+        none if none.is_empty() => none,
+        remedies => format!(". Remedy: {remedies}"),
     };
     let line = format!("{severity}: {what}. Why: {why}{remedy}");
     without_bar(&plain(&line))
@@ -173,6 +171,8 @@ mod tests {
             "{lines:?}"
         );
         assert!(lines[1..].iter().all(|line| !line.contains('|')));
+        let garbled = |line: &String| line.contains('\u{fffd}');
+        assert!(!lines.iter().any(garbled), "{lines:?}");
     }
 
     #[test]
