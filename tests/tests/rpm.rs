@@ -16,6 +16,17 @@ use ctdrop_tests::{host, vm::unpacked};
 /// Notes how scripts call it; it is no systemd that does anything.
 const SYSTEMCTL: &str = "#!/bin/sh\necho \"$*\" >> /called\n";
 
+/// Directories of other packages, such as `filesystem` and `systemd`: the package puts files into
+/// them and leaves them. The last is rpm's, for its scripts.
+const SHARED: [&str; 6] = [
+    "/usr/lib/systemd/system",
+    "/usr/share/bash-completion/completions",
+    "/usr/share/fish/vendor_completions.d",
+    "/usr/share/licenses",
+    "/usr/share/zsh/site-functions",
+    "/var/tmp",
+];
+
 /// A root with rpm, a shell and nothing else.
 struct Root {
     directory: tempfile::TempDir,
@@ -33,6 +44,12 @@ impl Root {
                 .arg(root.at("/"))
                 .status();
             assert!(status.unwrap().success(), "{}", tree.display());
+        }
+        // Scripts send to it what systemctl says; any file does for that.
+        fs::create_dir_all(root.at("/dev")).unwrap();
+        fs::write(root.at("/dev/null"), "").unwrap();
+        for directory in SHARED {
+            fs::create_dir_all(root.at(directory)).unwrap();
         }
         let systemctl = root.at("/usr/bin/systemctl");
         fs::write(&systemctl, SYSTEMCTL).unwrap();
