@@ -73,6 +73,9 @@ pub enum What {
     Opened(Box<Told>),
     /// It has another cause or culprit than was told.
     Diagnosed(Box<Told>),
+    /// More is known of it: its first census was taken, or far more packets are refused than when
+    /// the table was last looked at.
+    Grown(Box<Told>),
     /// It is over.
     Closed(Box<Told>),
 }
@@ -108,9 +111,11 @@ impl Recording {
             | What::Filling(_)
             | What::Predicted(_)
             | What::Gap(_) => Level::Warning,
-            What::Records { .. } | What::Resumed { .. } | What::Fixed { .. } | What::Closed(_) => {
-                Level::Info
-            }
+            What::Records { .. }
+            | What::Resumed { .. }
+            | What::Fixed { .. }
+            | What::Grown(_)
+            | What::Closed(_) => Level::Info,
         }
     }
 
@@ -153,6 +158,7 @@ impl Recording {
             ),
             What::Opened(told) => ("incident", "opened", told.json()),
             What::Diagnosed(told) => ("incident", "diagnosed", told.json()),
+            What::Grown(told) => ("incident", "grown", told.json()),
             What::Closed(told) => ("incident", "closed", told.json()),
         };
         body["type"] = kind.into();
@@ -207,6 +213,8 @@ impl Recording {
             }
             What::Opened(told) => vec![format!("{time}  {}", told.line("opened"))],
             What::Diagnosed(told) => vec![format!("{time}  {}", told.line("has a new diagnosis"))],
+            // The lines of the intervals say how many packets are refused.
+            What::Grown(_) => Vec::new(),
             What::Closed(told) => vec![format!("{time}  {}", told.line("closed"))],
         }
     }

@@ -239,7 +239,7 @@ impl Numbers {
                 self.incidents_opened += 1;
                 self.incidents.insert(told.id, told.incident.kind);
             }
-            What::Diagnosed(told) => {
+            What::Diagnosed(told) | What::Grown(told) => {
                 self.incidents.insert(told.id, told.incident.kind);
             }
             What::Closed(told) => {

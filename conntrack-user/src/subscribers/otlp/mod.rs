@@ -209,7 +209,8 @@ impl Subscriber for Otlp {
     fn recording(&mut self, recording: &Recording) -> Result<()> {
         match &recording.what {
             What::Opened(told) => self.tell(Action::Opened, told, recording),
-            What::Diagnosed(told) => self.tell(Action::Updated, told, recording),
+            What::Diagnosed(told) => self.tell(Action::Diagnosed, told, recording),
+            What::Grown(told) => self.tell(Action::Grown, told, recording),
             What::Closed(told) => self.tell(Action::Closed, told, recording),
             _ => {}
         }

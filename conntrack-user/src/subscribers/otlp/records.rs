@@ -47,7 +47,10 @@ const CLOSED_BY: &str = "ctdrop.incident.closed_by";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Opened,
-    Updated,
+    /// It has another cause or culprit than was sent.
+    Diagnosed,
+    /// The figures are higher.
+    Grown,
     Closed,
 }
 
@@ -55,7 +58,7 @@ impl Action {
     const fn event(self) -> &'static str {
         match self {
             Self::Opened => "ctdrop.incident.opened",
-            Self::Updated => "ctdrop.incident.updated",
+            Self::Diagnosed | Self::Grown => "ctdrop.incident.updated",
             Self::Closed => "ctdrop.incident.closed",
         }
     }
@@ -64,7 +67,7 @@ impl Action {
     const fn code(self) -> &'static str {
         match self {
             Self::Opened => "opened",
-            Self::Updated => "updated",
+            Self::Diagnosed | Self::Grown => "updated",
             Self::Closed => "closed",
         }
     }
@@ -73,7 +76,8 @@ impl Action {
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Opened => "opened",
-            Self::Updated => "has a new diagnosis",
+            Self::Diagnosed => "has a new diagnosis",
+            Self::Grown => "continues",
             Self::Closed => "closed",
         }
     }
@@ -118,7 +122,9 @@ pub(super) fn record(
         ),
     ]);
     let severity = match action {
-        Action::Opened | Action::Updated if incident.kind != Kind::None => SeverityNumber::Warn,
+        Action::Opened | Action::Diagnosed | Action::Grown if incident.kind != Kind::None => {
+            SeverityNumber::Warn
+        }
         _ => SeverityNumber::Info,
     };
     LogRecord {

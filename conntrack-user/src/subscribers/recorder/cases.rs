@@ -114,8 +114,10 @@ impl Cases {
                 follows.told.extend(self.diagnosed(id));
             }
             Change::Look(id, cause) => {
-                let netns = self.life.case(id).map(|case| inode(&case.evidence.netns));
-                follows.looks.extend(netns.map(|netns| (id, cause, netns)));
+                if let Some(case) = self.life.case(id) {
+                    follows.looks.push((id, cause, inode(&case.evidence.netns)));
+                    follows.told.push(What::Grown(told(id, case)));
+                }
             }
             Change::Closed(id, case, end) => follows.told.extend(self.close(id, &case, end, at)),
         }
@@ -150,7 +152,11 @@ impl Cases {
             fill(&mut open.row, case);
             self.changed.insert(id, open.row.clone());
         }
-        (Some(kept), self.diagnosed(id))
+        let told = self.diagnosed(id).or_else(|| {
+            let case = self.life.case(id)?;
+            (cause == Cause::Opened).then(|| What::Grown(told(id, case)))
+        });
+        (Some(kept), told)
     }
 
     /// Nobody watches any more.

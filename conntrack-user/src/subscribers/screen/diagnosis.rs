@@ -50,7 +50,7 @@ impl Diagnosis {
     /// Takes in what the recorder reports.
     pub(super) fn told(&mut self, what: &What) {
         match what {
-            What::Opened(told) | What::Diagnosed(told) => {
+            What::Opened(told) | What::Diagnosed(told) | What::Grown(told) => {
                 let known = (told.refused, told.incident.clone());
                 self.recorded.insert(told.id, known);
             }

@@ -311,6 +311,24 @@ fn seconds_are_kept_while_something_happens_and_minutes_else() {
 }
 
 #[test]
+fn an_incident_that_grows_is_told_again_and_ever_more_rarely() {
+    let mut stage = Stage::new(Bounds::default());
+    stage.pass(1, 0);
+    let mut grown = Vec::new();
+    for second in 0..1000 {
+        stage.pass(1, 300);
+        grown.extend(stage.said().into_iter().filter_map(|what| match what {
+            What::Grown(told) => Some((second, told.refused)),
+            _ => None,
+        }));
+    }
+    let first_half = grown.iter().filter(|(second, _)| *second < 500).count();
+    assert!(first_half >= 4, "{grown:?}");
+    assert!(grown.len() - first_half <= 2, "{grown:?}");
+    assert!(grown.is_sorted_by(|(_, one), (_, next)| one * 3 < next * 2));
+}
+
+#[test]
 fn an_incident_is_opened_diagnosed_and_closed() {
     let mut stage = Stage::new(Bounds::default());
     stage.pass(1, 0);
@@ -355,5 +373,7 @@ fn an_incident_is_opened_diagnosed_and_closed() {
     );
     assert_eq!(incident.last, last);
     let said = stage.said();
-    assert!(matches!(&said[..], [What::Closed(_)]), "{said:?}");
+    // More were refused than when the table was read.
+    let expected = matches!(&said[..], [What::Grown(_), What::Closed(_)]);
+    assert!(expected, "{said:?}");
 }
