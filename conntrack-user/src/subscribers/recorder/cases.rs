@@ -153,8 +153,8 @@ impl Cases {
             self.changed.insert(id, open.row.clone());
         }
         let told = self.diagnosed(id).or_else(|| {
-            let case = self.life.case(id)?;
-            (cause == Cause::Opened).then(|| What::Grown(told(id, case)))
+            let open = self.life.case(id)?;
+            (cause == Cause::Opened).then(|| What::Grown(told(id, open)))
         });
         (Some(kept), told)
     }
