@@ -38,7 +38,7 @@ pub struct Scenario {
 pub enum Takes {
     /// Up to a minute.
     Seconds,
-    /// One or two minutes: on a kernel with one backend only.
+    /// One or two minutes: once, on the newest kernel, unless each backend is to have it.
     AMinute,
     /// Longer: in no guest.
     Minutes,

@@ -33,8 +33,8 @@ pub struct Kernel {
 pub enum Tried {
     /// Those in which packets are lost on every path, with one backend.
     Paths,
-    /// Those in which packets are held against the counters. Those of every path also with each
-    /// backend and with programs attached by pressure.
+    /// Those in which packets are held against the counters, as far as they take seconds. Those of
+    /// every path also with each backend and with programs attached by pressure.
     Counts,
     /// All but those that take minutes. Those of every path as with `Counts`.
     All,
@@ -172,7 +172,11 @@ impl Target {
             && (newest || !scenario.once)
             && match self.kernel.tried {
                 Tried::Paths => of_every_path && !second_look,
-                Tried::Counts if !second_look => scenario.auto != Auto::No,
+                Tried::Counts if !second_look => match scenario.auto {
+                    Auto::No => false,
+                    Auto::OneBackend => scenario.takes == Takes::Seconds,
+                    Auto::EachBackend => true,
+                },
                 Tried::All if !second_look => true,
                 Tried::Counts | Tried::All => of_every_path && !twice_over,
             }
@@ -200,6 +204,7 @@ mod tests {
             life::{churn::CPU_HOTPLUG, module_life::RELOADS},
             refusal::{
                 eviction::EVICTION,
+                senders::SENDERS,
                 table_full::{PROTOCOLS, TABLE_FULL},
             },
         };
@@ -212,6 +217,7 @@ mod tests {
         assert!(only_asked_for("5.10", &CPU_HOTPLUG) && only_asked_for("6.12", &CPU_HOTPLUG));
         assert!(only_asked_for("backports", &RELOADS) && only_asked_for("5.10", &RELOADS));
         assert!(fits("5.10", &EVICTION, chosen) && only_asked_for("6.1", &EVICTION));
+        assert!(fits("backports", &SENDERS, chosen) && only_asked_for("5.10", &SENDERS));
         assert!(fits("6.1", &PROTOCOLS, chosen) && fits("5.10-auto", &PROTOCOLS, chosen));
         assert!(fits("backports-kprobe", &PROTOCOLS, chosen));
         assert!(only_asked_for("backports-kprobe-auto", &PROTOCOLS));

@@ -20,7 +20,7 @@ pub static ERRORS: Scenario = Scenario {
     backends: Backend::ALL,
     alone: false,
     auto: Auto::No,
-    once: false,
+    once: true,
     takes: Takes::Seconds,
     run: errors,
 };

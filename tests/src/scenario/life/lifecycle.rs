@@ -43,7 +43,7 @@ pub static EDGES: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
-    takes: Takes::Seconds,
+    takes: Takes::AMinute,
     run: edges,
 };
 

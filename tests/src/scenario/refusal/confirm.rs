@@ -43,7 +43,7 @@ pub static NAT_EXHAUSTED: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
-    takes: Takes::Seconds,
+    takes: Takes::AMinute,
     run: nat_exhausted,
 };
 
@@ -55,7 +55,7 @@ pub static CHAIN_TOO_LONG: Scenario = Scenario {
     alone: true,
     auto: Auto::OneBackend,
     once: false,
-    takes: Takes::Seconds,
+    takes: Takes::AMinute,
     run: chain_too_long,
 };
 
@@ -67,7 +67,7 @@ pub static NON_PACKET: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
-    takes: Takes::Seconds,
+    takes: Takes::AMinute,
     run: non_packet,
 };
 

@@ -18,7 +18,7 @@ pub static SENDERS: Scenario = Scenario {
     alone: false,
     auto: Auto::OneBackend,
     once: false,
-    takes: Takes::Seconds,
+    takes: Takes::AMinute,
     run,
 };
 
