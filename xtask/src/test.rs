@@ -1,24 +1,42 @@
 //! Runs the tests: those of the code, then the scenarios on real kernels.
 
-use std::{path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    io::BufReader,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
+use cargo_metadata::{Message, TargetKind};
 use clap::Args;
 
 use crate::{
     build, cargo, dist,
-    host::{self, has, is_root},
+    host::{self, command, has, is_root},
     needs::Purpose,
     setup,
 };
 
+/// The tests of the package of that name which run after the others, in this order.
+const PACKAGE: &str = "tests";
+const TRIALS: [&str; 6] = [
+    "kernels",
+    "systems",
+    "boot_scripts",
+    "sysctl",
+    "packaging",
+    "rpm",
+];
+
 /// What the scenarios are told through the environment.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "CTDROP_BIN",
     "CTDROP_TESTS_BIN",
     "CTDROP_PACKAGES",
     "CTDROP_KERNELS",
     "CTDROP_ALL",
+    "CTDROP_GOLDENS",
     "CTDROP_VM_LOGS",
     "HOME",
     "XDG_CACHE_HOME",
@@ -65,7 +83,24 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     let packages = cargo::target()?.join("packages-under-test");
     dist::under_test(&ctdrop, &packages)?;
     eprintln!("test: scenarios, then tests of whole systems");
-    host::run(scenarios(options, &ctdrop, &tests)?.env("CTDROP_PACKAGES", packages))
+    let executables = executables()?;
+    let mut failed = Vec::new();
+    for name in TRIALS {
+        let executable = executables.get(name);
+        let executable = executable.with_context(|| format!("cargo has not built test {name}"))?;
+        eprintln!("test: {name}");
+        let mut trials = trials(options, executable)?;
+        trials
+            .env("CTDROP_BIN", &ctdrop)
+            .env("CTDROP_TESTS_BIN", &tests)
+            .env("CTDROP_PACKAGES", &packages);
+        if let Err(error) = host::run(&mut trials) {
+            eprintln!("test: {error:#}");
+            failed.push(name);
+        }
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
 }
 
 /// Has the images of these kernels made, so that no trial waits for a download.
@@ -81,43 +116,58 @@ fn prepare(tests: &Path, kernels: &[String]) -> Result<()> {
     host::run(&mut images)
 }
 
-/// The command that runs the scenarios with these programs.
-fn scenarios(options: &Options, ctdrop: &Path, tests: &Path) -> Result<Command> {
-    let mut cargo = cargo::cargo()?;
-    // The package alone would select other features of what it depends on, and all of that would
-    // be built once more.
-    cargo
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .args(["--test", "kernels", "--test", "systems"])
-        .args(["--test", "boot_scripts", "--test", "sysctl"])
-        .args(["--test", "packaging", "--test", "rpm"])
+/// The executables of the tests in [`PACKAGE`], by name. They were built with the unit tests. To
+/// select them for cargo would select other features of the dependencies, and build all of these
+/// once more.
+fn executables() -> Result<BTreeMap<String, PathBuf>> {
+    let mut build = cargo::cargo()?;
+    build.args(["test", "--workspace", "--no-run"]);
+    build.args(["--message-format", "json-render-diagnostics"]);
+    let mut build = build.stdout(Stdio::piped()).spawn()?;
+    let messages = build.stdout.take().context("the messages of cargo")?;
+    let directory = cargo::root()?.join(PACKAGE);
+    let mut executables = BTreeMap::new();
+    for message in Message::parse_stream(BufReader::new(messages)) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && artifact.manifest_path.starts_with(&directory)
+            && artifact.target.kind.contains(&TargetKind::Test)
+            && let Some(executable) = artifact.executable
+        {
+            executables.insert(artifact.target.name, executable.into());
+        }
+    }
+    ensure!(build.wait()?.success(), "cargo cannot build the tests");
+    Ok(executables)
+}
+
+/// The command that runs one of the tests, as root if there is a way.
+fn trials(options: &Options, executable: &Path) -> Result<Command> {
+    let sudo = sudo(is_root()?, has("sudo")?);
+    let mut words = sudo
+        .into_iter()
+        .map(PathBuf::from)
+        .chain([executable.to_owned()]);
+    let mut trials = command(words.next().context("no program")?)?;
+    trials
+        .args(words)
         .args(&options.filter)
-        .env("CTDROP_BIN", ctdrop)
-        .env("CTDROP_TESTS_BIN", tests)
+        .current_dir(cargo::root()?.join(PACKAGE))
         .env("CTDROP_KERNELS", options.kernels.join(","))
         .env("CTDROP_VM_LOGS", cargo::target()?.join("vm-logs"));
     if options.all {
-        cargo.env("CTDROP_ALL", "1");
+        trials.env("CTDROP_ALL", "1");
     }
-    if let Some(runner) = runner(is_root()?, has("sudo")?) {
-        cargo.env(runner_variable(&cargo::host_triple()?), runner);
-    }
-    Ok(cargo)
+    Ok(trials)
 }
 
-/// How cargo has to start the scenarios so that they are root. Without any way
-/// to become root those that need it are skipped, and say so.
-fn runner(root: bool, sudo: bool) -> Option<String> {
+/// What starts the scenarios as root. Without any way to become root those that need it are
+/// skipped, and say so.
+fn sudo(root: bool, sudo: bool) -> Vec<String> {
     let kept = VARIABLES.join(",");
-    (!root && sudo).then(|| format!("sudo --preserve-env={kept}"))
-}
-
-/// The variable by which cargo is told a runner for a target.
-fn runner_variable(triple: &str) -> String {
-    format!(
-        "CARGO_TARGET_{}_RUNNER",
-        triple.to_uppercase().replace(['-', '.'], "_")
-    )
+    match !root && sudo {
+        true => vec!["sudo".to_owned(), format!("--preserve-env={kept}")],
+        false => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -126,18 +176,10 @@ mod tests {
 
     #[test]
     fn sudo_is_used_only_by_those_who_need_and_have_it() {
-        assert!(
-            runner(false, true)
-                .unwrap()
-                .starts_with("sudo --preserve-env=CTDROP_BIN,")
-        );
-        assert_eq!(runner(true, true), None);
-        assert_eq!(runner(false, false), None);
-    }
-
-    #[test]
-    fn the_variable_of_a_runner_is_spelled_as_cargo_wants() {
-        let variable = runner_variable("x86_64-unknown-linux-gnu");
-        assert_eq!(variable, "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER");
+        let used = sudo(false, true);
+        assert_eq!(used[0], "sudo");
+        assert!(used[1].starts_with("--preserve-env=CTDROP_BIN,"));
+        assert!(sudo(true, true).is_empty());
+        assert!(sudo(false, false).is_empty());
     }
 }
