@@ -10,6 +10,8 @@
 //! [`record`] runs `ctdrop daemon` and reads its evidence; [`scrape`] reads its metrics, as
 //! Prometheus does and with a real one.
 //!
+//! `form` says what stays the same of output whose numbers change.
+//!
 //! [`sysctl`] runs the programs of several releases that apply files of sysctls, in a
 //! directory of their own, where what they set are plain files.
 //!
@@ -24,6 +26,7 @@
 pub mod agent;
 pub mod bench;
 pub mod confine;
+mod form;
 pub mod guest;
 pub mod host;
 pub mod net;

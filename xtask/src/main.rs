@@ -15,6 +15,7 @@ mod dist;
 mod host;
 mod licences;
 mod needs;
+mod picture;
 mod run;
 mod setup;
 mod structure;
@@ -54,6 +55,12 @@ enum Task {
         #[arg(long, value_name = "NAME", default_value = "6.12")]
         kernel: String,
     },
+    /// Draw docs/screen.svg: the live screen in a virtual machine
+    Picture {
+        /// The kernel to boot
+        #[arg(long, value_name = "NAME", default_value = "6.12")]
+        kernel: String,
+    },
     /// Compare ctdrop with other programs, and write docs/benchmarks.md
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -88,6 +95,7 @@ fn run(task: Task) -> Result<()> {
         Task::Run { arguments } => run::run(&arguments),
         Task::Test(options) => test::test(&options),
         Task::Demo { kernel } => demo::demo(&kernel),
+        Task::Picture { kernel } => picture::picture(&kernel),
         Task::Bench(what) => bench::bench(&what),
         Task::Dist(options) => dist::dist(&options),
         Task::Licences(options) => licences::check(&options),

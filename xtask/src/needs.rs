@@ -22,9 +22,9 @@ pub(crate) const COMPILER: [&str; 5] = [
 /// The Debian package with lints for that compiler.
 pub(crate) const LINTS: [&str; 1] = ["rust-web-clippy"];
 
-/// Debian packages for tests in virtual machines and network namespaces, and of the page
-/// of a report in a browser.
-pub(crate) const TESTS: [&str; 10] = [
+/// Debian packages for tests in virtual machines and network namespaces, of the live screen in a
+/// terminal, and of the page of a report in a browser.
+pub(crate) const TESTS: [&str; 11] = [
     "procps",
     "qemu-system-x86",
     "seabios",
@@ -32,21 +32,24 @@ pub(crate) const TESTS: [&str; 10] = [
     "iproute2",
     "conntrack",
     "kmod",
+    "tmux",
     "mmdebstrap",
     "e2fsprogs",
     "chromium",
 ];
 
-/// Debian packages whose programs do what ctdrop does, as far as they can.
-pub(crate) const PEERS: [&str; 2] = ["bpftrace", "dropwatch"];
+/// Debian packages whose programs do what ctdrop does, as far as they can, or redraw a terminal
+/// as its live screen does.
+pub(crate) const PEERS: [&str; 3] = ["bpftrace", "dropwatch", "htop"];
 
 /// The programs that the tests use; the last four fetch and unpack kernels, and make
 /// disks with Debian systems.
-pub(crate) const PROGRAMS: [&str; 9] = [
+pub(crate) const PROGRAMS: [&str; 10] = [
     "qemu-system-x86_64",
     "nft",
     "ip",
     "conntrack",
+    "tmux",
     "depmod",
     "apt-get",
     "dpkg-deb",

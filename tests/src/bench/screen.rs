@@ -1,7 +1,7 @@
 //! `cargo xtask bench screen`: what the live screen takes while packets of 100,000 flows
-//! are refused, beside another program that redraws a terminal each second.
+//! are refused, beside other programs that redraw a terminal each second.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::{
     daemon::{STORM, storm},
@@ -19,7 +19,7 @@ use crate::{
 /// Part of no test run: it only measures.
 pub static SCREEN: Scenario = Scenario {
     name: "bench_screen",
-    about: "what the live screen takes at 100,000 flows, beside top",
+    about: "what the live screen takes at 100,000 flows, beside htop and top",
     backends: &[],
     alone: true,
     auto: Auto::No,
@@ -35,7 +35,6 @@ const FLOWS: u32 = 100_000;
 const SIZES: [(usize, usize); 2] = [(80, 24), (200, 50)];
 
 fn run(machine: &Machine) -> Result<()> {
-    ensure!(Tmux::is_here(), "the bench needs tmux: install it");
     let lan = setup::full_lan(machine, "screen", &LanOptions::default())?;
     let ctdrop = format!(
         "{} watch {}",
@@ -49,6 +48,7 @@ fn run(machine: &Machine) -> Result<()> {
             format!("{ctdrop} --no-tui"),
             "limit",
         ),
+        ("`htop -d 10`", "htop -d 10".to_owned(), "Load average"),
         ("`top -d 1`", "top -d 1".to_owned(), "load average"),
     ];
     println!("\n{SHOW_BEGIN}");

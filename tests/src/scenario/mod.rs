@@ -11,7 +11,9 @@ mod staged;
 use anyhow::{Context as _, Result};
 
 use self::{
-    command::{bench_who, demo, errors, incident, probe, screen, status, unit_rights, who},
+    command::{
+        bench_who, demo, errors, incident, picture, probe, screen, status, unit_rights, who,
+    },
     evidence::{culprits, disk, kills, limits},
     life::{boots, churn, lifecycle, module_life, net_check},
     metrics::{clients, program_runs, prometheus},
@@ -88,6 +90,7 @@ pub static ALL: &[&Scenario] = &[
     &prometheus::PROMETHEUS,
     &program_runs::PROGRAM_RUNS,
     &bench_who::BENCH_WHO,
+    &picture::PICTURE,
     &packets::PACKETS,
     &rate::RATE,
     &limit_raised::LIMIT_RAISED,

@@ -5,10 +5,11 @@ use std::{ffi::CString, fs, io};
 use anyhow::{Context as _, Result};
 
 /// Type and place of a file system, in the order of mounting.
-const ALL: [(&str, &str); 9] = [
+const ALL: [(&str, &str); 10] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
     ("tmpfs", "/run"),
     ("tmpfs", "/tmp"),
     ("bpf", "/sys/fs/bpf"),

@@ -24,17 +24,12 @@ pub struct Tmux {
 }
 
 impl Tmux {
-    /// Whether tmux is installed.
-    pub fn is_here() -> bool {
-        Command::new("tmux").arg("-V").output().is_ok()
-    }
-
     /// Starts a command of the shell on a terminal, which stays when that has ended.
     pub fn start(command: &str) -> Result<Self> {
         let place = tempfile::tempdir().context("cannot make a directory")?;
         let tmux = Self { place };
         let script = tmux.place.path().join("script");
-        fs::write(&script, format!("{command}\nsleep 600\n"))?;
+        fs::write(&script, format!("{command}\nread end\n"))?;
         let shell = format!("sh {}", script.display());
         tmux.run(&["new-session", "-d", "-x", "80", "-y", "24", &shell])?;
         tmux.run(&["set-option", "-g", "status", "off"])?;
@@ -55,7 +50,7 @@ impl Tmux {
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null())
             .output()
-            .context("cannot run tmux")?;
+            .context("cannot run tmux: apt install tmux")?;
         if !output.status.success() {
             bail!(
                 "tmux {arguments:?}: {}",
@@ -96,6 +91,11 @@ impl Tmux {
     pub fn seen(&self) -> Result<Vec<String>> {
         let text = self.run(&["capture-pane", "-p"])?;
         Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The same with colours: escape sequences of ANSI.
+    pub fn seen_in_colour(&self) -> Result<String> {
+        self.run(&["capture-pane", "-e", "-p"])
     }
 
     /// Waits until a text is seen; all that is seen then.

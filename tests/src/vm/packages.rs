@@ -1,5 +1,5 @@
-//! Programs of Debian packages that some scenarios run beside ctdrop: in the `PATH` of a
-//! guest, and of a scenario on this machine. Nothing of them is installed.
+//! Programs that some scenarios run beside ctdrop: of Debian packages that nobody installs, in the
+//! `PATH` of a guest and of a scenario on this machine; or of this machine, also in a guest.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,16 @@ const SUITE: &str = "bookworm";
 /// Names of scenarios, each with the package whose program of the same name it runs.
 const USED: [(&str, &str); 1] = [("prometheus", "prometheus")];
 
-/// The path of the program that a scenario runs, if it runs one.
+/// Names of scenarios that use a terminal.
+const TERMINALS: [&str; 2] = ["picture", "screen"];
+
+/// What that takes: programs of this machine.
+const TERMINAL: [&str; 2] = ["tmux", "sh"];
+
+/// Without this file tmux does not start.
+const UTF8: &str = "/usr/lib/locale/C.utf8/LC_CTYPE";
+
+/// The path of the program that a scenario runs, if it is of a package that is not installed.
 pub fn program(scenario: &Scenario) -> Result<Option<PathBuf>> {
     let Some((_, package)) = USED.iter().find(|(name, _)| *name == scenario.name) else {
         return Ok(None);
@@ -23,8 +32,13 @@ pub fn program(scenario: &Scenario) -> Result<Option<PathBuf>> {
     Ok(Some(directory.join("usr/bin").join(package)))
 }
 
-/// The same with its libraries.
+/// All that a guest needs beside ctdrop for a scenario.
 pub(super) fn tools(scenario: &Scenario) -> Result<Tools> {
+    if TERMINALS.contains(&scenario.name) {
+        let mut tools = Tools::find(&TERMINAL)?;
+        tools.libraries.insert(PathBuf::from(UTF8));
+        return Ok(tools);
+    }
     match program(scenario)? {
         Some(program) => Tools::of(vec![program]),
         None => Ok(Tools::default()),
@@ -38,7 +52,8 @@ mod tests {
 
     #[test]
     fn those_who_run_a_program_are_scenarios_with_a_guest_of_their_own() {
-        for (name, _) in USED {
+        let names = USED.map(|(name, _)| name);
+        for name in names.into_iter().chain(TERMINALS) {
             assert!(scenario::find(name).unwrap().alone, "{name}");
         }
     }

@@ -25,7 +25,7 @@ pub(super) const KMOD_NAMES: [&str; 5] = ["modprobe", "lsmod", "rmmod", "insmod"
 pub(super) struct Tools {
     /// Paths of the programs here; guests have them in `/sbin`.
     pub(super) programs: Vec<PathBuf>,
-    /// Paths of loader and libraries, the same in guests.
+    /// Paths of loader, libraries and their data, the same in guests.
     pub(super) libraries: BTreeSet<PathBuf>,
 }
 

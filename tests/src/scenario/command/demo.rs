@@ -94,7 +94,11 @@ fn show_watch(ctdrop: &Path, lan: &Lan) -> Result<()> {
 
 /// Shows something while the flows of the incident arrive: so many times, or until
 /// it was shown.
-fn during_incident(lan: &Lan, times: Option<u32>, show: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(super) fn during_incident(
+    lan: &Lan,
+    times: Option<u32>,
+    show: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let over = AtomicBool::new(false);
     let goes_on = |time| times.map_or_else(|| !over.load(Ordering::Relaxed), |times| time < times);
     thread::scope(|scope| {

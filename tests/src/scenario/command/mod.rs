@@ -3,7 +3,9 @@
 pub mod bench_who;
 pub mod demo;
 pub mod errors;
+mod golden;
 pub mod incident;
+pub mod picture;
 pub mod probe;
 pub mod screen;
 pub mod status;

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::golden;
 use crate::{
     net::{Flood, LanOptions},
     stage::{Auto, Backend, Machine, Scenario, Takes, Tmux, setup},
@@ -18,7 +19,7 @@ pub static SCREEN: Scenario = Scenario {
     name: "screen",
     about: "the live screen in tmux: keys, sizes, and exact totals under a flood",
     backends: Backend::ALL,
-    alone: false,
+    alone: true,
     auto: Auto::No,
     once: true,
     takes: Takes::Seconds,
@@ -29,10 +30,6 @@ pub static SCREEN: Scenario = Scenario {
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn screen(machine: &Machine) -> Result<()> {
-    if !Tmux::is_here() {
-        println!("skipped: there is no tmux here");
-        return Ok(());
-    }
     let lan = setup::full_lan(machine, "screen", &LanOptions::default())?;
     let tmux = Tmux::start(&format!(
         "{} watch --netns {} {}; echo ended with $?",
@@ -96,6 +93,9 @@ fn keys(tmux: &Tmux) -> Result<()> {
         (&["c"], "copied the row"),
         (&["t"], "+00:00"),
         (&["C-l"], "quit"),
+        (&["Tab"], "Esc back"),
+        (&["Tab"], "is full"),
+        (&["Escape"], "flows by total"),
     ] {
         tmux.press(keys)?;
         tmux.wait_for(seen)
@@ -111,19 +111,29 @@ fn sizes(tmux: &Tmux, refused: &str) -> Result<()> {
         let began = Instant::now();
         loop {
             let seen = tmux.seen()?;
-            let is_whole = seen.len() == height
-                && seen[height - 1].starts_with("q quit")
-                && seen
-                    .iter()
-                    .any(|line| line.starts_with("refused") && line.contains(refused));
-            if is_whole {
+            let differs = whole(&seen, height, refused)
+                .and_then(|()| golden::compare(&format!("screen-{width}x{height}"), &seen));
+            let Err(error) = differs else {
                 println!("{width}×{height}:\n{}", seen.join("\n"));
                 break;
+            };
+            if began.elapsed() >= PATIENCE {
+                return Err(error.context(format!("{width}×{height}: {seen:#?}")));
             }
-            ensure!(began.elapsed() < PATIENCE, "{width}×{height}: {seen:#?}");
             thread::sleep(Duration::from_millis(50));
         }
     }
+    Ok(())
+}
+
+/// Demands as many lines as there are, with the total and the keys.
+fn whole(seen: &[String], height: usize, refused: &str) -> Result<()> {
+    ensure!(seen.len() == height, "{} lines", seen.len());
+    ensure!(seen[height - 1].starts_with("q quit"), "no line of keys");
+    let total = seen
+        .iter()
+        .any(|line| line.starts_with("refused") && line.contains(refused));
+    ensure!(total, "no total");
     Ok(())
 }
 
