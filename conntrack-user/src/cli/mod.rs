@@ -4,6 +4,7 @@
 //! them into the options that the command takes; `values` reads the values, and
 //! `choices` names those that can be chosen.
 
+mod addresses;
 mod choices;
 mod command;
 mod completions;

@@ -3,11 +3,12 @@
 use std::{net::IpAddr, num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 
 use clap::builder::TypedValueParser;
+use ipnet::IpNet;
 
 pub(super) use crate::commands::daemon::values::{duration, size};
 use crate::{
     commands::{daemon::settings, watch::options::Speed},
-    say::{protocol, reason::ReasonName},
+    say::{self, protocol, reason::ReasonName},
     table::filter::Mark,
 };
 
@@ -17,12 +18,20 @@ pub(super) fn protocol(text: &str) -> Result<u8, String> {
     })
 }
 
-pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    if text.contains('/') {
-        return Err("give one address, not a prefix".to_owned());
-    }
-    text.parse()
-        .map_err(|_| "not an address: give one such as 192.0.2.1 or 2001:db8::1".to_owned())
+/// An address, or all addresses of a prefix.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    say::network::network(text).ok_or_else(|| {
+        let parts = text.split_once('/');
+        let of = parts.and_then(|(address, bits)| Some((address.parse::<IpAddr>().ok()?, bits)));
+        match of {
+            Some((address, bits)) => {
+                let most = IpNet::from(address).max_prefix_len();
+                format!("{bits:?} is no prefix length of {address}: give 0 to {most}")
+            }
+            None => "give an address or a prefix, such as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
+                .to_owned(),
+        }
+    })
 }
 
 pub(super) fn reason(text: &str) -> Result<ReasonName, String> {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     auto::guard,
-    cli::values::{duration, interval, limit, protocol, reason, speed},
+    cli::{addresses::Addresses, values::{duration, interval, limit, protocol, reason, speed}},
     commands::watch::{self, options::Speed},
     engine::{self, by::By},
     logs::time::When,
@@ -53,6 +53,9 @@ pub struct Watch {
     /// still cover all protocols
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
     pub proto: Option<u8>,
+
+    #[command(flatten)]
+    pub(super) addresses: Addresses,
 
     /// Only this reason; may be given more than once
     #[arg(long, value_name = "REASON", value_parser = reason)]
@@ -120,13 +123,15 @@ pub struct Watch {
 }
 
 /// The options that are about what is observed, which a replay cannot change.
-const OBSERVING: [&str; 13] = [
+const OBSERVING: [&str; 15] = [
     "interval",
     "duration",
     "by",
     "all_flows",
     "netns",
     "proto",
+    "src",
+    "dst",
     "reason",
     "backend",
     "arm",
@@ -144,6 +149,9 @@ impl TryFrom<Watch> for watch::options::Options {
         if watch.ceiling.is_some() && watch.fix == guard::Mode::Off {
             return Err("--ceiling has no effect without --fix plan or --fix auto".to_owned());
         }
+        if let Some(contradiction) = watch.addresses.contradiction(None) {
+            return Err(contradiction);
+        }
         Ok(Self {
             engine: engine::options::Options {
                 backend: watch.backend,
@@ -153,6 +161,8 @@ impl TryFrom<Watch> for watch::options::Options {
                 duration: watch.duration,
                 netns: watch.netns,
                 protocol: watch.proto,
+                src: watch.addresses.src,
+                dst: watch.addresses.dst,
                 reasons: watch.reason,
                 by: watch.by,
                 top: watch.top,
@@ -257,6 +267,7 @@ mod tests {
             "--interval 2s",
             "--record y.db",
             "--by src",
+            "--src 10.0.0.0/8",
         ] {
             let line = format!("ctdrop watch --replay x.db {observing}");
             assert_refused(&line, 2, "cannot be used with");

@@ -1,9 +1,12 @@
 //! The arguments of `ctdrop who`.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::{
-    cli::values::{address, mark, protocol, zone},
+    cli::{
+        addresses::Addresses,
+        values::{mark, protocol, zone},
+    },
     commands::who::Options,
     say::output::Output,
     table::filter::{Family, Filter, Mark},
@@ -35,13 +38,8 @@ pub struct Who {
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
     pub proto: Option<u8>,
 
-    /// Only entries with this source address, in the original direction
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub src: Option<IpAddr>,
-
-    /// Only entries with this destination address, in the original direction
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub dst: Option<IpAddr>,
+    #[command(flatten)]
+    pub(super) addresses: Addresses,
 
     /// Only entries of this conntrack zone
     #[arg(long, value_name = "N", value_parser = zone())]
@@ -64,7 +62,7 @@ impl TryFrom<Who> for Options {
     type Error = String;
 
     fn try_from(arguments: Who) -> Result<Self, String> {
-        if let Some(contradiction) = arguments.contradiction() {
+        if let Some(contradiction) = arguments.addresses.contradiction(arguments.family) {
             return Err(contradiction);
         }
         Ok(Self {
@@ -74,49 +72,14 @@ impl TryFrom<Who> for Options {
             filter: Filter {
                 family: arguments.family,
                 protocol: arguments.proto,
-                src: arguments.src,
-                dst: arguments.dst,
+                src: arguments.addresses.src,
+                dst: arguments.addresses.dst,
                 zone: arguments.zone,
                 mark: arguments.mark,
             },
             top: arguments.top,
             service_names: arguments.service_names,
         })
-    }
-}
-
-impl Who {
-    fn contradiction(&self) -> Option<String> {
-        let asked = self.family.map(|family| (family_option(family), family));
-        let family = |option, address: Option<IpAddr>| {
-            let address = address?;
-            Some((format!("{option} {address}"), family_of(address)))
-        };
-        let given: Vec<(String, Family)> =
-            [asked, family("--src", self.src), family("--dst", self.dst)]
-                .into_iter()
-                .flatten()
-                .collect();
-        let (first, family) = given.first()?;
-        let (other, _) = given.iter().find(|(_, other)| other != family)?;
-        Some(format!(
-            "{first} and {other} are of different address families: no entry can match both"
-        ))
-    }
-}
-
-fn family_option(family: Family) -> String {
-    let name = match family {
-        Family::Ipv4 => "ipv4",
-        Family::Ipv6 => "ipv6",
-    };
-    format!("--family {name}")
-}
-
-const fn family_of(address: IpAddr) -> Family {
-    match address {
-        IpAddr::V4(_) => Family::Ipv4,
-        IpAddr::V6(_) => Family::Ipv6,
     }
 }
 
@@ -129,23 +92,5 @@ mod tests {
         assert_accepted("ctdrop who --from table.txt --proto tcp --top 3 -o json");
         assert_accepted("ctdrop who --from -");
         assert_refused("ctdrop who --from table.txt --netns gateway", 2, "--netns");
-    }
-
-    #[test]
-    fn no_entry_is_of_two_families() {
-        assert_refused(
-            "ctdrop who --src 10.0.0.1 --family ipv6",
-            2,
-            "--family ipv6 and --src 10.0.0.1",
-        );
-        assert_refused("ctdrop who --dst ::1 --family ipv4", 2, "--dst ::1");
-        assert_refused(
-            "ctdrop who --src 10.0.0.1 --dst ::1",
-            2,
-            "--src 10.0.0.1 and --dst ::1",
-        );
-        assert_accepted("ctdrop who --src 10.0.0.1 --dst 10.0.0.2 --family ipv4");
-        assert_accepted("ctdrop who --src ::1 --family ipv6");
-        assert_accepted("ctdrop who --family ipv6");
     }
 }

@@ -70,6 +70,8 @@ fn rows(options: &Options) -> Option<String> {
     let asked: Vec<&str> = [
         by,
         options.protocol.map(|_| "--proto"),
+        options.src.map(|_| "--src"),
+        options.dst.map(|_| "--dst"),
         options.all_flows.then_some("--all-flows"),
     ]
     .into_iter()
@@ -169,6 +171,12 @@ mod tests {
             ..Options::default()
         };
         assert_said(&udp, counters, "--proto");
+        let from = Options {
+            src: "10.0.0.0/8".parse().ok(),
+            dst: "192.0.2.1/32".parse().ok(),
+            ..Options::default()
+        };
+        assert_said(&from, counters, "--src, --dst");
         let all = Options {
             all_flows: true,
             ..Options::default()

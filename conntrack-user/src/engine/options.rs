@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::{
@@ -31,6 +32,10 @@ pub struct Options {
     pub netns: Option<String>,
     /// The only IP protocol to report; totals by reason know none.
     pub protocol: Option<u8>,
+    /// The only sources to report; totals by reason know none.
+    pub src: Option<IpNet>,
+    /// The only destinations to report, likewise.
+    pub dst: Option<IpNet>,
     /// The only reasons to report; all if there are none.
     pub reasons: Vec<ReasonName>,
     /// What the rows of a report are.
@@ -62,6 +67,8 @@ impl Default for Options {
             duration: None,
             netns: None,
             protocol: None,
+            src: None,
+            dst: None,
             reasons: Vec::new(),
             by: By::Flow,
             top: 10,

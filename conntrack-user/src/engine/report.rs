@@ -156,8 +156,8 @@ impl Report {
         let namespaces = rows_by_netns(&figures.by_netns, NAMESPACES);
         let groups = match by {
             By::Flow => None,
-            // The totals know no protocol, and are of lost packets.
-            By::Netns if select.protocol.is_none() && select.reasons.is_empty() => {
+            // The totals know no protocol and no address, and are of lost packets.
+            By::Netns if !select.chooses_flows() => {
                 Some(rows_by_netns(&figures.by_netns, top))
             }
             _ => Some(rows(tally, select, by, period, top)),

@@ -1,8 +1,12 @@
 //! What the user asked to see.
 
 use conntrack_ebpf::{FlowKey, ServiceKey};
+use ipnet::IpNet;
 
-use crate::say::reason::{ReasonName, reason_text};
+use crate::say::{
+    protocol::address,
+    reason::{ReasonName, reason_text},
+};
 
 /// The filters of the command line, resolved.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +15,10 @@ pub struct Select {
     pub netns: Option<u32>,
     /// The only protocol to show.
     pub protocol: Option<u8>,
+    /// The only sources to show.
+    pub src: Option<IpNet>,
+    /// The only destinations to show.
+    pub dst: Option<IpNet>,
     /// The only reasons to show; all if there are none.
     pub reasons: Vec<ReasonName>,
     /// Show flows that ended well, too.
@@ -28,23 +36,42 @@ impl Select {
         self.reasons.is_empty() || self.reasons.iter().any(|wanted| wanted.as_str() == name)
     }
 
+    /// Whether flows of some namespaces are not asked for, so that the totals of a
+    /// namespace are not theirs.
+    pub const fn chooses_flows(&self) -> bool {
+        self.protocol.is_some()
+            || self.src.is_some()
+            || self.dst.is_some()
+            || !self.reasons.is_empty()
+    }
+
     /// Whether a flow's packets are in the totals asked for. These know no
-    /// protocol.
+    /// protocol and no address.
     pub fn totals_of(&self, key: &FlowKey) -> bool {
         self.netns(key.netns) && self.reason(&reason_text(key.reason))
     }
 
     /// Whether a flow is asked for.
     pub fn flow(&self, key: &FlowKey) -> bool {
-        self.protocol.is_none_or(|wanted| wanted == key.protocol) && self.totals_of(key)
+        self.protocol.is_none_or(|wanted| wanted == key.protocol)
+            && has(self.src, key.family, key.src)
+            && has(self.dst, key.family, key.dst)
+            && self.totals_of(key)
     }
 
-    /// Whether a service is asked for.
+    /// Whether a service is asked for. Its sources are not known, so it is not if one is.
     pub fn service(&self, key: &ServiceKey) -> bool {
-        self.protocol.is_none_or(|wanted| wanted == key.protocol)
+        self.src.is_none()
+            && self.protocol.is_none_or(|wanted| wanted == key.protocol)
+            && has(self.dst, key.family, key.dst)
             && self.netns(key.netns)
             && self.reason(&reason_text(key.reason))
     }
+}
+
+/// Whether an address is one of those asked for.
+fn has(wanted: Option<IpNet>, family: u8, bytes: [u8; 16]) -> bool {
+    wanted.is_none_or(|wanted| wanted.contains(&address(family, bytes)))
 }
 
 #[cfg(test)]
@@ -79,12 +106,41 @@ mod tests {
             netns: Some(1),
             protocol: Some(17),
             reasons: vec![Reason::TableFull.into()],
-            all_flows: false,
+            ..Select::default()
         };
         assert!(select.flow(&flow(1, 17, Reason::TableFull)));
         assert!(!select.flow(&flow(2, 17, Reason::TableFull)));
         assert!(!select.flow(&flow(1, 6, Reason::TableFull)));
         assert!(!select.flow(&flow(1, 17, Reason::Clash)));
         assert!(select.totals_of(&flow(1, 6, Reason::TableFull)));
+        assert!(select.chooses_flows() && !Select::default().chooses_flows());
+    }
+
+    #[test]
+    fn addresses_choose_flows_and_not_totals() {
+        let mut key = flow(1, 17, Reason::TableFull);
+        key.src[..4].copy_from_slice(&[10, 1, 2, 3]);
+        key.dst[..4].copy_from_slice(&[192, 0, 2, 1]);
+        let of = |src: Option<&str>, dst: Option<&str>| Select {
+            src: src.map(|src| src.parse().unwrap()),
+            dst: dst.map(|dst| dst.parse().unwrap()),
+            ..Select::default()
+        };
+        let service = ServiceKey::from(&key);
+        for (src, dst, flow, services) in [
+            (None, None, true, true),
+            (Some("10.0.0.0/8"), None, true, false),
+            (Some("11.0.0.0/8"), None, false, false),
+            (None, Some("192.0.2.1/32"), true, true),
+            (None, Some("192.0.2.0/31"), true, true),
+            (None, Some("192.0.2.2/31"), false, false),
+            (Some("::/0"), None, false, false),
+            (Some("10.1.2.3/32"), Some("192.0.2.0/24"), true, false),
+        ] {
+            let select = of(src, dst);
+            assert_eq!(select.flow(&key), flow, "{src:?} {dst:?}");
+            assert_eq!(select.service(&service), services, "{src:?} {dst:?}");
+            assert!(select.totals_of(&key), "{src:?} {dst:?}");
+        }
     }
 }

@@ -91,6 +91,8 @@ impl<S: Source> Session<S> {
         let select = Select {
             netns: watched.as_ref().map(WatchedNetns::inode),
             protocol: options.protocol,
+            src: options.src,
+            dst: options.dst,
             reasons: options.reasons.clone(),
             all_flows: options.all_flows,
         };

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod finding;
 pub mod journal;
+pub mod network;
 pub mod number;
 pub mod output;
 pub mod port;

@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn what_the_kernel_does_not_filter_is_filtered_here() {
         let filter = Filter {
-            src: Some(Ipv4Addr::new(10, 0, 0, 2).into()),
+            src: "10.0.0.2/32".parse().ok(),
             ..Filter::default()
         };
         let table = || {

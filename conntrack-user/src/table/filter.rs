@@ -1,7 +1,8 @@
 //! Which entries are asked for.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::table::entry::{Address, Entry};
@@ -27,10 +28,10 @@ pub struct Filter {
     pub family: Option<Family>,
     /// IP protocol.
     pub protocol: Option<u8>,
-    /// Source of the original direction.
-    pub src: Option<IpAddr>,
-    /// Destination of the original direction.
-    pub dst: Option<IpAddr>,
+    /// Sources of the original direction.
+    pub src: Option<IpNet>,
+    /// Destinations of the original direction.
+    pub dst: Option<IpNet>,
     /// Zone.
     pub zone: Option<u16>,
     /// Mark.
@@ -105,8 +106,8 @@ impl Filter {
 
     /// The first criterion that an entry does not meet.
     pub fn fails(&self, entry: &Entry) -> Option<Criterion> {
-        let wanted = |address: Option<IpAddr>, has: Address| {
-            address.is_none_or(|address| Address::from(address) == has)
+        let wanted = |network: Option<IpNet>, has: Address| {
+            network.is_none_or(|network| network.contains(&has.ip()))
         };
         let family = self.family_number();
         let meets = |criterion| match criterion {
@@ -127,9 +128,9 @@ impl Filter {
     /// The family asked for, or that of an address asked for.
     fn wanted_family(&self) -> Option<Family> {
         self.family.or_else(|| {
-            self.src.or(self.dst).map(|address| match address {
-                IpAddr::V4(_) => Family::Ipv4,
-                IpAddr::V6(_) => Family::Ipv6,
+            self.src.or(self.dst).map(|network| match network {
+                IpNet::V4(_) => Family::Ipv4,
+                IpNet::V6(_) => Family::Ipv6,
             })
         })
     }
@@ -143,12 +144,22 @@ impl Filter {
         }
     }
 
-    /// The addresses asked for that are of IPv4.
+    /// The single addresses of IPv4 asked for: the only ones that a kernel filters by.
     pub fn v4_addresses(&self) -> (Option<Ipv4Addr>, Option<Ipv4Addr>) {
-        let v4 = |address: Option<IpAddr>| match address {
-            Some(IpAddr::V4(address)) => Some(address),
+        let v4 = |network: Option<IpNet>| match network {
+            Some(IpNet::V4(network)) if network.prefix_len() == 32 => Some(network.addr()),
             _ => None,
         };
         (v4(self.src), v4(self.dst))
+    }
+
+    /// Whether some kernel can filter by a criterion that is asked for.
+    pub fn may_be_left_to_kernel(&self, criterion: Criterion) -> bool {
+        let (src, dst) = self.v4_addresses();
+        match criterion {
+            Criterion::Src => src.is_some(),
+            Criterion::Dst => dst.is_some(),
+            Criterion::Family | Criterion::Proto | Criterion::Zone | Criterion::Mark => true,
+        }
     }
 }

@@ -226,11 +226,11 @@ fn dump(seen: &Seen, filter: &Filter) -> Dump {
         ..
     } = seen;
     // What the kernel does not know it ignores, so that entries show it.
-    let here: Vec<Criterion> = Criterion::ALL
-        .into_iter()
-        .zip(outcome.discarded)
-        .filter(|&(_, discarded)| discarded > 0)
-        .map(|(criterion, _)| criterion)
+    let here: Vec<Criterion> = filter
+        .criteria()
+        .filter(|&criterion| {
+            outcome.discarded[criterion as usize] > 0 || !filter.may_be_left_to_kernel(criterion)
+        })
         .collect();
     Dump {
         seconds: seen.seconds,
@@ -334,5 +334,22 @@ mod tests {
                 .any(|line| line.contains("up to 500 (100 %) by early_drop; 0")),
             "{lines:#?}"
         );
+    }
+
+    #[test]
+    fn no_kernel_filters_by_a_prefix() {
+        let dump = |src: &str| {
+            let filter = Filter {
+                src: src.parse().ok(),
+                ..Filter::default()
+            };
+            full(512, &filter).dump
+        };
+        let of = dump("10.0.0.0/8");
+        assert_eq!(of.filtered_by_kernel, [Criterion::Family]);
+        assert_eq!(of.filtered_here, [Criterion::Src]);
+        let of = dump("10.0.0.1/32");
+        assert_eq!(of.filtered_by_kernel, [Criterion::Family, Criterion::Src]);
+        assert!(of.filtered_here.is_empty());
     }
 }

@@ -81,7 +81,7 @@ impl Listing {
         length: Duration,
     ) -> Self {
         let mut matcher = Matcher::new(&view.filter, snapshot);
-        let all = view.filter.is_empty() && select.protocol.is_none() && select.reasons.is_empty();
+        let all = view.filter.is_empty() && !select.chooses_flows();
         let rows = if view.by == By::Netns && all {
             namespaces(by_netns)
         } else {

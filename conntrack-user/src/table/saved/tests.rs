@@ -347,7 +347,7 @@ fn an_entry_that_is_not_asked_for_still_shows_the_timeout() {
     let of_another = connection(431_999).replace("src=10.0.0.1", "src=10.0.0.9");
     let lines = of_another + &connection(80_000) + &connection(70_000);
     let filter = Filter {
-        src: Some("10.0.0.1".parse().unwrap()),
+        src: Some("10.0.0.1/32".parse().unwrap()),
         ..Filter::default()
     };
     let sums = of_lines(lines, &filter);

@@ -48,7 +48,7 @@ fn without_a_connection_in_use_nothing_is_called_idle() {
 #[test]
 fn filters_choose_from_a_saved_table() {
     let filter = Filter {
-        src: Some("10.9.0.66".parse().unwrap()),
+        src: Some("10.9.0.66/32".parse().unwrap()),
         protocol: Some(17),
         ..Filter::default()
     };
