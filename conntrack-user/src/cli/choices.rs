@@ -5,7 +5,7 @@ use clap::{ValueEnum, builder::PossibleValue};
 
 use crate::{
     auto::guard::Mode,
-    commands::report::Format,
+    commands::{report::Format, who::by::By as GroupBy},
     engine::by::By,
     observe::{
         arming::{ARM_AT, Arm, CALM, REST_BELOW},
@@ -75,6 +75,30 @@ impl ValueEnum for By {
             Self::Netns => ("netns", "Network namespace"),
             Self::Reason => ("reason", "Reason"),
             Self::Sender => ("sender", "Process of this host that sent the packets"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for GroupBy {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            // What watch has, too, is the same.
+            Self::Src => return By::Src.to_possible_value(),
+            Self::Dst => return By::Dst.to_possible_value(),
+            Self::Service => return By::Service.to_possible_value(),
+            Self::Netns => return By::Netns.to_possible_value(),
+            Self::Owner => (
+                "owner",
+                "Container, pod or namespace that has the source address, or else answers",
+            ),
+            Self::State => ("state", "Protocol, state and progress"),
+            Self::Zone => ("zone", "Conntrack zone"),
+            Self::Mark => ("mark", "Mark"),
         };
         Some(PossibleValue::new(name).help(help))
     }

@@ -7,7 +7,7 @@ use crate::{
         addresses::Addresses,
         values::{mark, protocol, zone},
     },
-    commands::who::Options,
+    commands::who::{Options, by::By},
     say::output::Output,
     table::filter::{Family, Filter, Mark},
 };
@@ -49,6 +49,11 @@ pub struct Who {
     #[arg(long, value_name = "VALUE[/MASK]", value_parser = mark)]
     pub mark: Option<Mark>,
 
+    /// What the rows of the table are; by default there are several tables. JSON always has
+    /// all of them
+    #[arg(long, value_enum)]
+    pub by: Option<By>,
+
     /// Number of rows in each table, those with the most entries first
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top: usize,
@@ -65,6 +70,11 @@ impl TryFrom<Who> for Options {
         if let Some(contradiction) = arguments.addresses.contradiction(arguments.family) {
             return Err(contradiction);
         }
+        if arguments.from.is_some() && arguments.by == Some(By::Netns) {
+            return Err("--by netns has no rows for --from: a saved table is of one network \
+                        namespace"
+                .to_owned());
+        }
         Ok(Self {
             output: arguments.output,
             from: arguments.from,
@@ -77,6 +87,7 @@ impl TryFrom<Who> for Options {
                 zone: arguments.zone,
                 mark: arguments.mark,
             },
+            by: arguments.by,
             top: arguments.top,
             service_names: arguments.service_names,
         })
@@ -92,5 +103,7 @@ mod tests {
         assert_accepted("ctdrop who --from table.txt --proto tcp --top 3 -o json");
         assert_accepted("ctdrop who --from -");
         assert_refused("ctdrop who --from table.txt --netns gateway", 2, "--netns");
+        assert_refused("ctdrop who --from table.txt --by netns", 2, "--by netns");
+        assert_accepted("ctdrop who --from table.txt --by src");
     }
 }

@@ -3,6 +3,7 @@
 //! The table of each namespace is dumped once through ctnetlink and added up
 //! while it comes in, in memory that does not grow with it ([`crate::table`]).
 
+pub mod by;
 mod look;
 mod progress;
 pub mod report;
@@ -10,6 +11,7 @@ pub mod rows;
 mod saved;
 pub mod saved_file;
 mod summary;
+mod tables;
 pub mod text;
 mod turns;
 
@@ -18,7 +20,13 @@ use std::{path::PathBuf, sync::OnceLock};
 use anyhow::{Result, bail};
 
 use crate::{
-    commands::who::{look::Look, report::NamespaceReport, summary::Summary},
+    commands::who::{
+        by::By,
+        look::Look,
+        report::NamespaceReport,
+        rows::{Name, Row},
+        summary::Summary,
+    },
     kernel::{
         netns::{Namespace, Namespaces},
         presence::Presence,
@@ -41,6 +49,9 @@ pub struct Options {
     pub netns: Option<String>,
     /// The entries to count.
     pub filter: Filter,
+    /// What the rows of the only table are; all tables if none is asked for. JSON always
+    /// has all of them.
+    pub by: Option<By>,
     /// Rows of each table.
     pub top: usize,
     /// Whether to name service ports.
@@ -58,7 +69,8 @@ pub fn run(options: &Options) -> Result<State> {
     };
     if let Some(file) = &options.from {
         let report = saved::read(file, &options.filter, options.top)?;
-        say(&report, options.output, &services, false)?;
+        let mut said = Said::new(options, &services);
+        said.say(&report)?;
         return Ok(report.saved.map_or(State::Unknown, |saved| saved.state()));
     }
     let release = Release::running()?;
@@ -97,17 +109,19 @@ pub fn run(options: &Options) -> Result<State> {
         summary.hidden_processes = namespaces.hidden;
         by_use(namespaces.list, &mut summary)
     };
+    let mut said = Said::new(options, &services);
     look.at_each(&wanted, |namespace, report| {
         match report {
             Ok(report) => {
                 summary.namespaces += 1;
                 summary.entries += report.entries;
-                say(&report, options.output, &services, summary.namespaces > 1)?;
+                said.say(&report)?;
             }
             Err(error) => summary.unreadable(namespace, &error),
         }
         Ok(())
     })?;
+    said.end()?;
     summary.say(options.output)?;
     if summary.saw_nothing() {
         bail!("no conntrack table could be read");
@@ -129,15 +143,52 @@ fn by_use(list: Vec<Namespace>, summary: &mut Summary) -> Vec<Namespace> {
     used.into_iter().map(|(_, namespace)| namespace).collect()
 }
 
-fn say(report: &NamespaceReport, output: Output, services: &Services, apart: bool) -> Result<()> {
-    match output {
-        Output::Json => stdout::json(report),
-        Output::Text => {
-            let mut lines = text::lines(report, services);
-            if apart {
-                lines.insert(0, String::new());
-            }
-            stdout::lines(&lines)
+/// Says what reports say, one after the other.
+struct Said<'a> {
+    options: &'a Options,
+    services: &'a Services,
+    /// Whether something has been said.
+    any: bool,
+    /// The rows of the table of namespaces, and what may be wrong about them.
+    namespaces: (Vec<Row<Name>>, Vec<String>),
+}
+
+impl<'a> Said<'a> {
+    fn new(options: &'a Options, services: &'a Services) -> Self {
+        Self {
+            options,
+            services,
+            any: false,
+            namespaces: Default::default(),
         }
+    }
+
+    fn say(&mut self, report: &NamespaceReport) -> Result<()> {
+        if self.options.output == Output::Json {
+            return stdout::json(report);
+        }
+        let mut lines = match self.options.by {
+            Some(By::Netns) => {
+                let (rows, caveats) = &mut self.namespaces;
+                rows.push(report::row(report));
+                caveats.extend(text::caveats_of(report));
+                return Ok(());
+            }
+            Some(by) => text::lines_by(report, self.services, by),
+            None => text::lines(report, self.services),
+        };
+        if self.any {
+            lines.insert(0, String::new());
+        }
+        self.any = true;
+        stdout::lines(&lines)
+    }
+
+    /// Prints the table of namespaces, if it is the one that is asked for.
+    fn end(self) -> Result<()> {
+        let (rows, caveats) = self.namespaces;
+        let mut lines = tables::of_namespaces(rows, self.options.top);
+        lines.extend(caveats);
+        stdout::lines(lines)
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     commands::who::{
         rows::{
-            Age, Group, MarkValue, OwnerName, Place, Row, ServiceName, StateRow, TimeRange, Zone,
+            Age, Group, MarkValue, Name, OwnerName, Place, Row, ServiceName, StateRow, TimeRange, Zone,
             group, owner_rows, place, ranges, service_name, state_rows,
         },
         saved_file::SavedFile,
@@ -215,6 +215,20 @@ impl NamespaceReport {
             dump: dump(seen, context.filter),
             saved: None,
         }
+    }
+}
+
+/// A namespace as a row of a table.
+pub(super) fn row(report: &NamespaceReport) -> Row<Name> {
+    let count = |entries: u64| u32::try_from(entries).unwrap_or(u32::MAX);
+    Row {
+        key: Name {
+            name: report.name.clone(),
+        },
+        entries: count(report.entries),
+        evictable: count(report.evictable.early_drop),
+        unreplied: count(report.progress.unreplied),
+        idle_established: count(report.idle_established),
     }
 }
 

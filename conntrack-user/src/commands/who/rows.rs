@@ -84,6 +84,13 @@ pub struct OwnerName {
     pub owner: String,
 }
 
+/// The name of a namespace.
+#[derive(Debug)]
+pub struct Name {
+    /// Its name.
+    pub name: String,
+}
+
 /// A zone.
 #[derive(Debug, Serialize)]
 pub struct Zone {

@@ -1,12 +1,13 @@
 //! A report as text for people.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
     commands::who::{
+        by::By,
         report::{Dump, NamespaceReport},
-        rows::{Group, Place, Row, ServiceName, TimeRange},
+        rows::TimeRange,
+        tables::{self, owned_by},
     },
     incident::{Culprit, FillingKind, Incident, Remedies, thresholds::IDLE, words},
     say::{
@@ -22,50 +23,50 @@ const BOLD: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 
-/// The lines of a report.
+/// The lines of a report, with all tables.
 pub fn lines(report: &NamespaceReport, services: &Services) -> Vec<String> {
-    let mut lines = vec![header(report)];
-    lines.extend(incident(report, services));
+    let mut lines = about(report, services);
     if report.entries > 0 {
         lines.push(evictable(report));
         lines.push(progress(report));
         lines.push(remaining("expire in", &report.remaining));
         lines.push(age(report));
     }
-    lines.extend(table(("SOURCE", "sources"), &report.sources, |it| {
-        owned(it, String::new())
-    }));
-    lines.extend(table(
-        ("DESTINATION", "destinations"),
-        &report.destinations,
-        |it| owned(it, String::new()),
-    ));
-    lines.extend(table(("SERVICE", "services"), &report.services, |it| {
-        service(it, services)
-    }));
-    if !report.owners.is_empty() {
-        lines.extend(rows("CONTAINER, POD OR NAMESPACE", &report.owners, |it| {
-            plain(&it.owner)
-        }));
-    }
-    lines.extend(states(report));
-    if report.zones.rows.iter().any(|row| row.key.zone != 0) {
-        lines.extend(table(("ZONE", "zones"), &report.zones, |it| {
-            it.zone.to_string()
-        }));
-    }
-    if report.marks.rows.iter().any(|row| row.key.mark != 0) {
-        lines.extend(table(("MARK", "marks"), &report.marks, |it| {
-            format!("{:#x}", it.mark)
-        }));
-    }
+    lines.extend(tables::lines(report, services));
     lines.extend(would_free(report));
+    lines.extend(remarks(report));
+    lines
+}
+
+/// The lines of a report, with one table.
+pub(super) fn lines_by(report: &NamespaceReport, services: &Services, by: By) -> Vec<String> {
+    let mut lines = about(report, services);
+    lines.extend(tables::one(report, services, by));
+    lines.extend(remarks(report));
+    lines
+}
+
+/// Which table it is, how full, and why.
+fn about(report: &NamespaceReport, services: &Services) -> Vec<String> {
+    let mut lines = vec![header(report)];
+    lines.extend(incident(report, services));
+    lines
+}
+
+/// What may be wrong about the numbers of a namespace, which the lines name.
+pub(super) fn caveats_of(report: &NamespaceReport) -> Vec<String> {
+    let name = plain(&report.name);
+    let caveats = caveats(&report.dump).into_iter();
+    caveats.map(|caveat| format!("{name}: {caveat}")).collect()
+}
+
+/// How entries were chosen, and what may be wrong about the numbers.
+fn remarks(report: &NamespaceReport) -> Vec<String> {
     if let Some(saved) = &report.saved {
-        lines.extend(saved.caveats.iter().cloned());
-    } else {
-        lines.extend(filters(&report.dump, report.entries));
-        lines.extend(caveats(&report.dump));
+        return saved.caveats.clone();
     }
+    let mut lines = filters(&report.dump, report.entries);
+    lines.extend(caveats(&report.dump));
     lines
 }
 
@@ -229,88 +230,6 @@ fn age(report: &NamespaceReport) -> String {
     remaining("age", &report.age.ranges) + &rest
 }
 
-fn table<T>(
-    (what, plural): (&str, &str),
-    group: &Group<T>,
-    name: impl Fn(&T) -> String,
-) -> Vec<String> {
-    let mut lines = rows(what, &group.rows, name);
-    if group.omitted > 0 || group.error_bound > 0 {
-        let about = if group.error_bound > 0 { "about " } else { "" };
-        let bound = if group.error_bound > 0 {
-            format!(
-                "; each count may be up to {} too low, because not all {plural} fit into memory",
-                number(u64::from(group.error_bound))
-            )
-        } else {
-            String::new()
-        };
-        lines.push(format!(
-            "  {about}{} {plural}, top {} shown{bound}",
-            number(group.distinct),
-            group.rows.len()
-        ));
-    }
-    lines
-}
-
-fn rows<T>(what: &str, rows: &[Row<T>], name: impl Fn(&T) -> String) -> Vec<String> {
-    if rows.is_empty() {
-        return Vec::new();
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["ENTRIES", "EVICTABLE", "UNREPLIED", "IDLE", what]);
-    for row in rows {
-        let counts = [
-            row.entries,
-            row.evictable,
-            row.unreplied,
-            row.idle_established,
-        ];
-        let mut cells: Vec<String> = counts.map(|count| number(u64::from(count))).to_vec();
-        cells.push(name(&row.key));
-        table.add_row(cells);
-    }
-    let mut lines = vec![String::new()];
-    lines.extend(aligned(&mut table, 4));
-    lines
-}
-
-/// The table's lines, with its first columns aligned as numbers.
-fn aligned(table: &mut Table, numbers: usize) -> Vec<String> {
-    for column in 0..numbers {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
-}
-
-fn states(report: &NamespaceReport) -> Vec<String> {
-    if report.states.is_empty() {
-        return Vec::new();
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["ENTRIES", "PROTO", "STATE", "PROGRESS"]);
-    for row in &report.states {
-        let progress = format!("{:?}", row.progress).to_lowercase();
-        table.add_row([
-            number(row.entries),
-            row.protocol.clone(),
-            row.state.unwrap_or("-").to_owned(),
-            progress,
-        ]);
-    }
-    let mut lines = vec![String::new()];
-    lines.extend(aligned(&mut table, 1));
-    lines
-}
-
 fn would_free(report: &NamespaceReport) -> Vec<String> {
     let Remedies { netns, list } = &report.would_free;
     if list.is_empty() {
@@ -397,27 +316,4 @@ fn caveats(dump: &Dump) -> Vec<String> {
         });
     }
     lines
-}
-
-fn service(it: &ServiceName, services: &Services) -> String {
-    let port = port_text(it.number, it.raw_port, services);
-    let text = endpoint(&it.place.address.to_string(), &port);
-    owned(&it.place, format!("{} {text}", it.protocol))
-}
-
-/// An address, or a text about it, with its owner.
-fn owned(place: &Place, text: String) -> String {
-    let text = if text.is_empty() {
-        place.address.to_string()
-    } else {
-        text
-    };
-    owned_by(text, place.owner.as_deref())
-}
-
-fn owned_by(text: String, owner: Option<&str>) -> String {
-    match owner {
-        Some(owner) => format!("{text} ({})", plain(owner)),
-        None => text,
-    }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{commands::who::text, incident::FillingKind, say::port::Services};
+use crate::{commands::who::{by::By, text}, incident::FillingKind, say::port::Services};
 
 fn of(table: &str, filter: &Filter) -> NamespaceReport {
     let content = Content::Read(table.as_bytes().to_vec());
@@ -61,6 +61,33 @@ fn filters_choose_from_a_saved_table() {
         "{}",
         lines[0]
     );
+}
+
+#[test]
+fn one_table_is_shown_alone() {
+    let report = of(&leak(), &Filter::default());
+    let tables = |by| {
+        let lines = text::lines_by(&report, &Services::default(), by);
+        let titles = lines.iter().filter(|line| line.contains("ENTRIES "));
+        let titles: Vec<String> = titles.cloned().collect();
+        (titles, lines.join("\n"))
+    };
+    for (by, title) in [
+        (By::Src, "SOURCE"),
+        (By::Dst, "DESTINATION"),
+        (By::Service, "SERVICE"),
+        (By::State, "PROGRESS"),
+        (By::Zone, "ZONE"),
+        (By::Mark, "MARK"),
+    ] {
+        let (titles, lines) = tables(by);
+        assert_eq!(titles.len(), 1, "{lines}");
+        assert!(titles[0].ends_with(title), "{titles:?}");
+        assert!(lines.contains("looks like a leak"), "{lines}");
+        assert!(lines.contains("does not tell network namespaces apart"), "{lines}");
+        assert!(!lines.contains("would free"), "{lines}");
+    }
+    assert!(tables(By::Owner).0.is_empty());
 }
 
 #[test]
