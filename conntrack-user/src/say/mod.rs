@@ -1,6 +1,7 @@
 //! Words that all output is made of: numbers, times, names, and standard output
 //! itself.
 
+pub mod alike;
 pub mod clock;
 pub mod finding;
 pub mod journal;

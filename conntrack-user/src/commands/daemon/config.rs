@@ -8,16 +8,16 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::commands::daemon::{
-    settings::{ALL, Given, Setting},
-    value::Value,
+use crate::{
+    commands::daemon::{
+        settings::{ALL, Given, Setting},
+        value::Value,
+    },
+    say::alike::meant,
 };
 
 /// Where it is, unless another file is named.
 pub(crate) const FILE: &str = "/etc/ctdrop/config.toml";
-
-/// Names that are no more alike than this are not meant.
-const ALIKE: f64 = 0.7;
 
 /// What a file says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -140,14 +140,6 @@ fn unknown_key(table: &str, key: &str) -> String {
         Some(meant) => format!("unknown key {key} in [{table}]; did you mean {meant}?"),
         None => format!("unknown key {key} in [{table}]; there are {}", list(keys)),
     }
-}
-
-/// The name that somebody has probably meant.
-fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let alike = known.map(|known| (known, strsim::jaro_winkler(name, known)));
-    let best = alike.max_by(|(_, one), (_, other)| one.total_cmp(other));
-    best.filter(|&(_, alike)| alike >= ALIKE)
-        .map(|(known, _)| known)
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -9,12 +9,15 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use crate::kernel::netns::{
-    files::{inode_of_file, inode_of_process, mounts, processes},
-    hidden::{Hidden, HiddenProcess, warnings},
-    host::Host,
-    namespace::Namespace,
-    rights::Rights,
+use crate::{
+    kernel::netns::{
+        files::{inode_of_file, inode_of_process, mounts, processes},
+        hidden::{Hidden, HiddenProcess, warnings},
+        host::Host,
+        namespace::Namespace,
+        rights::Rights,
+    },
+    say::alike::meant_by,
 };
 
 /// How many namespaces an error message lists.
@@ -141,10 +144,25 @@ impl Namespaces {
         if wanted.contains('/') && !is_missing(Path::new(wanted)) {
             return self.of_file(Path::new(wanted));
         }
+        let known = match self.meant(wanted) {
+            Some(meant) => format!("did you mean {:?}? Known", meant.name),
+            None => "known".to_owned(),
+        };
         bail!(
-            "no network namespace is called {wanted:?}; {}",
+            "no network namespace is called {wanted:?}; {known} namespaces: {}",
             self.known()
         )
+    }
+
+    /// The namespace whose name is like one that none has: also without what is in front of
+    /// it, as `web` of `docker/web`.
+    fn meant(&self, wanted: &str) -> Option<&Namespace> {
+        let named = self.list.iter().filter(|one| !one.name.starts_with("net:["));
+        let names = named.flat_map(|one| {
+            let last = one.name.rsplit('/').next();
+            last.into_iter().chain([one.name.as_str()]).map(move |name| (name, one))
+        });
+        meant_by(wanted, names)
     }
 
     /// The namespace of a process, which may be younger than the discovery.
@@ -206,7 +224,7 @@ impl Namespaces {
             "; some are hidden from ctdrop"
         };
         format!(
-            "known namespaces: {}{more}{hidden}; you can also give an inode number, pid:PID or a path",
+            "{}{more}{hidden}; you can also give an inode number, pid:PID or a path",
             names.join(", ")
         )
     }
@@ -242,4 +260,44 @@ fn unreadable(path: &Path, error: io::ErrorKind) -> String {
         return format!("cannot see the network namespace of {path_shown}: {remedy}");
     }
     format!("cannot read the attributes of {path_shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(names: &[&str]) -> Namespaces {
+        let describe = |(inode, name): (u32, &&str)| Namespace {
+            name: (*name).to_owned(),
+            ..Namespace::describe(inode, None, Vec::new(), false)
+        };
+        Namespaces {
+            list: (100..).zip(names).map(describe).collect(),
+            hidden: Vec::new(),
+            contained: false,
+            warnings: Vec::new(),
+            is_whole: true,
+        }
+    }
+
+    #[test]
+    fn a_mistyped_name_gets_a_suggestion() {
+        let names = called(&["host", "gateway", "docker/web", "pod/shop/cart", "net:[105]"]);
+        let said = |wanted| names.find(wanted).unwrap_err().to_string();
+        for (wanted, meant) in [
+            ("gatway", "gateway"),
+            ("hots", "host"),
+            ("wev", "docker/web"),
+            ("docker/wbe", "docker/web"),
+            ("shop/crat", "pod/shop/cart"),
+        ] {
+            let said = said(wanted);
+            assert!(said.contains(&format!("; did you mean {meant:?}? Known")), "{said}");
+        }
+        for wanted in ["red", "net:[106]", "7"] {
+            let said = said(wanted);
+            assert!(!said.contains("did you mean"), "{said}");
+            assert!(said.contains("; known namespaces: host, gateway, "), "{said}");
+        }
+    }
 }
