@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use conntrack_user::{
-    cli::{self, Command},
+    cli::{self, Command, CommandLine},
     commands::{
         completions, daemon, fix, incidents, logs, man, probe, report, status, undo, watch, who,
     },
@@ -28,10 +28,11 @@ use tokio::{
 /// that the second one ends the process whatever holds up the work.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
-    let command = match Command::read(env::args_os()) {
-        Ok(command) => command,
+    let CommandLine { command, look } = match CommandLine::read(env::args_os()) {
+        Ok(line) => line,
         Err(error) => return refused(&error),
     };
+    look.apply();
     // Of a monitoring plugin 1 and 2 say something about the host.
     let failed = match command {
         Command::Status(_) => finding::UNKNOWN,

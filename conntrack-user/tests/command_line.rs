@@ -101,3 +101,69 @@ fn an_unknown_time_zone_is_said_once() {
         assert_eq!(said(known), "", "{known}");
     }
 }
+
+/// What `ctdrop logs` prints of a log, in a time zone.
+fn logs_in(zone: &str, more: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+        .args(["logs", "--year", "2026", &log(directory.path())])
+        .args(more)
+        .env("TZ", zone)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.replace(directory.path().to_str().unwrap(), "")
+}
+
+#[test]
+fn times_are_local_with_their_offset_or_in_utc() {
+    let (there, here) = ("at 2026-03-12 13:40:34 ", "at 2026-03-12 07:55:34 ");
+    assert!(logs_in("Asia/Kathmandu", &[]).contains(&format!("{there}+05:45\n")));
+    assert!(logs_in("Asia/Kathmandu", &["--utc"]).contains(&format!("{here}+00:00\n")));
+    assert!(logs_in("UTC", &[]).contains(&format!("{there}+00:00\n")));
+    let json = logs_in("Asia/Kathmandu", &["-o", "json"]);
+    assert!(json.contains("\"2026-03-12T07:55:34Z\""), "{json}");
+    assert_eq!(json, logs_in("Asia/Kathmandu", &["--utc", "-o", "json"]));
+}
+
+/// What `ctdrop status` prints of a tree in a pipe.
+fn status_of_tree(more: &[&str], environment: &[(&str, &str)]) -> Vec<u8> {
+    let tree = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trees/el5-curly-quotes");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ctdrop"));
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(name);
+    }
+    let output = command
+        .args(["status", "--root", tree])
+        .args(more)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    output.stdout
+}
+
+#[test]
+fn colours_come_if_they_are_wanted_and_say_nothing_that_words_do_not() {
+    let plain = status_of_tree(&[], &[]);
+    assert!(!plain.contains(&0x1b));
+    for (option, environment) in [
+        ("--color=never", &[("CLICOLOR_FORCE", "1")][..]),
+        ("--color=auto", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]),
+        ("--color=auto", &[("TERM", "xterm-256color")]),
+    ] {
+        assert_eq!(status_of_tree(&[option], environment), plain, "{option}");
+    }
+    for (option, environment) in [
+        ("--color=always", &[][..]),
+        ("--color=always", &[("NO_COLOR", "1")]),
+        ("--color=always", &[("TERM", "dumb")]),
+        ("--color=auto", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "")]),
+    ] {
+        let coloured = status_of_tree(&[option], environment);
+        assert!(coloured.contains(&0x1b), "{option} {environment:?}");
+        let text = String::from_utf8(coloured).unwrap();
+        let stripped = console::strip_ansi_codes(&text);
+        assert_eq!(stripped.as_bytes(), plain, "{option} {environment:?}");
+    }
+}

@@ -190,7 +190,7 @@ impl Event {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.what.lines().into_iter();
         let first = lines.next().unwrap_or_default();
-        std::iter::once(format!("{}  fix: {first}", self.time))
+        std::iter::once(format!("{}  fix: {first}", clock::shown(&self.time)))
             .chain(lines)
             .collect()
     }

@@ -1,6 +1,15 @@
 //! What a command line asks for.
 
-use crate::commands;
+use crate::{cli::look::Look, commands};
+
+/// A command line.
+#[derive(Clone, Debug)]
+pub struct CommandLine {
+    /// What is asked for.
+    pub command: Command,
+    /// How what is printed looks.
+    pub look: Look,
+}
 
 /// What is asked for: a command and its options.
 #[derive(Clone, Debug)]

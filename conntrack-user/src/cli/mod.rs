@@ -12,6 +12,7 @@ mod daemon;
 mod fix;
 mod incidents;
 mod logs;
+mod look;
 mod man;
 mod probe;
 mod read;
@@ -23,6 +24,6 @@ mod watch;
 mod who;
 
 pub use self::{
-    command::Command,
+    command::{Command, CommandLine},
     read::{refused_code, wrong_usage},
 };

@@ -6,8 +6,8 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     cli::{
-        command::Command, completions::Completions, daemon::Daemon, fix::Fix, incidents::Incidents,
-        logs::Logs, man::Man, probe::Probe, report::Report, status::Status, undo::Undo,
+        command::{Command, CommandLine}, completions::Completions, daemon::Daemon, fix::Fix,
+        incidents::Incidents, logs::Logs, look::Look, man::Man, probe::Probe, report::Report, status::Status, undo::Undo,
         watch::Watch, who::Who,
     },
     logs::read::request::EmptyPeriod,
@@ -18,6 +18,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "ctdrop", version, arg_required_else_help = true)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) look: Look,
+
     /// What to do.
     #[command(subcommand)]
     pub(super) command: Subcommand,
@@ -107,7 +110,7 @@ pub(super) enum Subcommand {
     Man(Man),
 }
 
-impl Command {
+impl CommandLine {
     /// Reads a command line.
     ///
     /// # Errors
@@ -117,10 +120,34 @@ impl Command {
     pub fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let arguments = Arguments::try_parse_from(arguments)?;
+        let Arguments { look, command } = Arguments::try_parse_from(arguments)?;
+        let command = command.try_into()?;
+        Ok(Self { command, look })
+    }
+}
+
+impl Command {
+    /// Reads a command line of which the look does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`CommandLine::read`].
+    #[cfg(test)]
+    pub(super) fn read(
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        CommandLine::read(arguments).map(|line| line.command)
+    }
+}
+
+impl TryFrom<Subcommand> for Command {
+    type Error = clap::Error;
+
+    /// Fails if options contradict each other.
+    fn try_from(command: Subcommand) -> Result<Self, clap::Error> {
         let contradiction =
             |command| move |what: String| refusal(command, ErrorKind::ArgumentConflict, &what);
-        Ok(match arguments.command {
+        Ok(match command {
             Subcommand::Watch(watch) => {
                 Self::Watch(watch.try_into().map_err(contradiction("watch"))?)
             }
@@ -169,10 +196,13 @@ pub fn wrong_usage(error: &anyhow::Error) -> Option<clap::Error> {
 /// The exit code of a command line that clap refuses, or of help: clap's own
 /// but for `status`, of which 2 would mean that packets are being refused.
 pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> u8 {
+    // The value of --color can be a word of its own, which is no command.
+    let mut of_color = false;
     let asked = arguments.skip(1).find(|argument| {
-        argument
-            .to_str()
-            .is_none_or(|argument| !argument.starts_with('-'))
+        let is_option = |text: &str| text.starts_with('-');
+        let is_value = of_color;
+        of_color = argument == "--color";
+        !is_value && argument.to_str().is_none_or(|text| !is_option(text))
     });
     match error.exit_code() {
         0 => 0,
@@ -222,6 +252,9 @@ pub(super) mod tests {
         assert_eq!(code(&["ctdrop", "status", "--nonsense"]), 3);
         assert_eq!(code(&["ctdrop", "status", "--help"]), 0);
         assert_eq!(code(&["ctdrop", "watch", "--nonsense"]), 2);
+        assert_eq!(code(&["ctdrop", "--color", "never", "status", "x"]), 3);
+        assert_eq!(code(&["ctdrop", "--color=never", "status", "x"]), 3);
+        assert_eq!(code(&["ctdrop", "--color", "status", "watch", "x"]), 2);
         assert_eq!(code(&["ctdrop", "statusx"]), 2);
         assert_eq!(code(&["ctdrop"]), 2);
     }

@@ -208,6 +208,7 @@ mod tests {
         match Arguments::try_parse_from(line) {
             Ok(Arguments {
                 command: Subcommand::Watch(watch),
+                ..
             }) => Ok(watch),
             Ok(_) => Err("another command".to_owned()),
             Err(error) => Err(error.to_string()),

@@ -9,7 +9,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     say::{
-        clock::of_millis as time,
+        clock::{self, of_millis as time},
         number::{duration, number},
         output::Output,
         stdout,
@@ -110,7 +110,7 @@ fn text(incidents: &[Incident]) -> Vec<String> {
     for incident in incidents {
         table.add_row([
             number(incident.id.unsigned_abs()),
-            time(incident.opened.wall),
+            clock::shown_millis(incident.opened.wall),
             duration(length(incident)),
             number(incident.refused),
             plain(&incident.netns_name),

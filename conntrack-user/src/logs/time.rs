@@ -1,9 +1,8 @@
 //! Times that a user gives, and the time zone of the logs.
 
 use std::{
-    env, fs,
+    fs,
     path::Path,
-    sync::Once,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,10 +13,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use crate::say::{
-    journal::{self, Level},
-    text::plain,
-};
+use crate::say::clock;
 
 /// A time on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +29,12 @@ pub enum When {
 }
 
 impl When {
-    /// Reads `2026-03-12`, `2026-03-12 13:40`, `13:40` of today, RFC 3339, or `2h` for
-    /// two hours ago.
+    /// Reads `2026-03-12`, `2026-03-12 13:40`, `13:40` of today, RFC 3339, a time as ctdrop
+    /// shows it, or `2h` for two hours ago.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(at) = text.parse() {
+        // ctdrop itself shows a blank before the offset.
+        let joined = text.replace(" +", "+").replace(" -", "-");
+        if let Ok(at) = joined.parse() {
             return Ok(Self::At(at));
         }
         if let Ok(local) = text.parse() {
@@ -91,31 +89,11 @@ pub(super) fn now() -> i64 {
         .unwrap_or(0)
 }
 
-/// The time zone of this host. An unknown one in `TZ` is a warning, once, and UTC is used.
-fn system() -> TimeZone {
-    static WARN: Once = Once::new();
-    match (TimeZone::try_system(), env::var_os("TZ")) {
-        (Err(_), Some(name)) => {
-            WARN.call_once(|| {
-                let name = plain(&name.to_string_lossy());
-                let what = format!(
-                    "TZ={name} is no time zone that this host knows, so times are in UTC: correct \
-                     TZ, or install tzdata"
-                );
-                journal::complain(Level::Warning, what);
-            });
-            TimeZone::UTC
-        }
-        (Ok(zone), _) => zone,
-        (Err(_), None) => TimeZone::system(),
-    }
-}
-
 /// The time zone of logs that name none: the one of this host, or of the system
 /// below `root`.
 pub fn zone(root: Option<&Path>) -> Result<TimeZone> {
     let Some(root) = root else {
-        return Ok(system());
+        return Ok(clock::local());
     };
     let localtime = root.join("etc/localtime");
     // A link leads out of the tree, but it says the name.
@@ -155,6 +133,10 @@ mod tests {
         assert_eq!(
             When::parse("2026-03-12T13:40:34+01:00"),
             Ok(When::At("2026-03-12T12:40:34Z".parse().unwrap()))
+        );
+        assert_eq!(
+            When::parse("2026-03-12 13:40:34 -05:30"),
+            Ok(When::At("2026-03-12T19:10:34Z".parse().unwrap()))
         );
         for bad in ["", "yesterday", "2026-13-01", "25:40"] {
             assert!(When::parse(bad).unwrap_err().contains("2h"), "{bad}");

@@ -169,7 +169,7 @@ impl Recording {
 
     /// As lines of text.
     pub fn lines(&self) -> Vec<String> {
-        let time = &self.time;
+        let time = clock::shown(&self.time);
         match &self.what {
             What::Records { path, set_aside } => {
                 let records = format!("records  {}", plain(&path.to_string_lossy()));
@@ -188,6 +188,7 @@ impl Recording {
                 plain(error)
             )],
             What::Resumed { since, lost } => {
+                let since = clock::shown(since);
                 let lost = match lost {
                     0 => String::new(),
                     some => format!("; lost for want of memory: {}", counted(*some, "row")),
@@ -197,7 +198,8 @@ impl Recording {
                 )]
             }
             What::Lost { since, rows, error } => vec![format!(
-                "{time}  evidence since {since} is lost ({}): ctdrop could not write it: {}",
+                "{time}  evidence since {} is lost ({}): ctdrop could not write it: {}",
+                clock::shown(since),
                 counted(*rows, "row"),
                 plain(error)
             )],
@@ -242,7 +244,7 @@ fn lost(survival: &Survival) -> impl Iterator<Item = String> {
 
 /// What is missing, and why.
 fn sentence(gap: &Gap) -> String {
-    let since = gap.from.time();
+    let since = clock::shown(&gap.from.time());
     let why = match gap.why.as_str() {
         "stopped" => "ctdrop was stopped",
         "killed" => "ctdrop was killed",

@@ -19,6 +19,7 @@ pub mod words;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use jiff::tz::TimeZone;
 use rustix::system::uname;
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
         time,
     },
     say::{
+        clock,
         journal::{self, Level},
         number::counted,
         output::Output,
@@ -82,7 +84,10 @@ pub fn run(options: &Options) -> Result<()> {
     recorded::set_beside(&mut report, &evidence, is_of);
     match options.output {
         Output::Json => stdout::json(&report)?,
-        Output::Text => stdout::lines(text::report(&report, &zone))?,
+        Output::Text => {
+            let shown = if clock::is_utc() { TimeZone::UTC } else { zone };
+            stdout::lines(text::report(&report, &shown))?;
+        }
     }
     if !options.files.is_empty() && !summary.unreadable.is_empty() {
         let failed = counted(summary.unreadable.len() as u64, "log");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 
 use crate::{
     commands::logs::{
@@ -12,6 +12,7 @@ use crate::{
     },
     logs::account::tally::PacketBounds,
     say::{
+        clock::{retold_in, shown_in},
         number::{counted, number, span},
         text::plain,
     },
@@ -20,7 +21,7 @@ use crate::{
 /// Rows of a table that are shown: the ones with the most drops.
 const ROWS: usize = 12;
 
-/// The lines of the report; times are in the zone of the logs.
+/// The lines of the report; times are in that zone.
 pub fn report(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     let mut lines = headline(report, zone);
     if report.by_minute.len() > 1 {
@@ -32,7 +33,7 @@ pub fn report(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     lines.extend(namespaces(report));
     lines.extend(loads(&report.module_loads, zone));
     lines.extend(advice(report));
-    lines.extend(not_counted(report));
+    lines.extend(not_counted(report, zone));
     lines
 }
 
@@ -93,12 +94,12 @@ fn sources(report: &LogReport) -> String {
 fn period(report: &LogReport, zone: &TimeZone) -> Option<String> {
     match (&report.first, &report.last, report.uptime) {
         (Some(first), Some(last), _) if first == last => {
-            Some(format!("  at {}", local(first, zone)))
+            Some(format!("  at {}", shown_in(first, zone)))
         }
         (Some(first), Some(last), _) => Some(format!(
             "  from {} to {}",
-            local(first, zone),
-            local(last, zone)
+            shown_in(first, zone),
+            shown_in(last, zone)
         )),
         (_, _, Some(uptime)) => Some(format!(
             "  from {:.0} to {:.0} s after the kernel's start",
@@ -141,7 +142,7 @@ fn recorded(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         };
         format!(
             "  {}: the kernel's log shows {shown}; ctdrop recorded {}{}",
-            local(&burst.first, zone),
+            shown_in(&burst.first, zone),
             // Both cannot be right: a warning says so.
             if recorded.packets < at_least {
                 "only "
@@ -188,7 +189,7 @@ fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
     if filtered_out.by_time > 0 {
         let times = match (&filtered_out.first, &filtered_out.last) {
             (Some(first), Some(last)) => {
-                format!(" from {} to {}", local(first, zone), local(last, zone))
+                format!(" from {} to {}", shown_in(first, zone), shown_in(last, zone))
             }
             _ => " without a time of day".to_owned(),
         };
@@ -208,17 +209,6 @@ fn at_most(range: PacketBounds) -> String {
     } else {
         bound
     }
-}
-
-/// A time of the report in the zone of the logs.
-fn local(time: &str, zone: &TimeZone) -> String {
-    time.parse::<Timestamp>().map_or_else(
-        |_| time.to_owned(),
-        |time| {
-            let zoned = time.to_zoned_datetime(zone.clone());
-            zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
-        },
-    )
 }
 
 fn table(header: &[&str], rows: &[Vec<String>], numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -250,7 +240,7 @@ fn minutes(report: &LogReport, zone: &TimeZone) -> Vec<String> {
         .filter(shown)
         .map(|minute| {
             let time = match (&minute.minute, minute.uptime) {
-                (Some(time), _) => local(time, zone),
+                (Some(time), _) => shown_in(time, zone),
                 (None, Some(uptime)) => format!("{uptime} s after start"),
                 (None, None) => "unknown time".to_owned(),
             };
@@ -272,7 +262,7 @@ fn hosts(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     hosts.sort_by_key(|host| std::cmp::Reverse(host.drops.at_most));
     let when = |time: &Option<String>| {
         time.as_deref()
-            .map_or_else(String::new, |time| local(time, zone))
+            .map_or_else(String::new, |time| shown_in(time, zone))
     };
     let rows: Vec<_> = hosts
         .iter()
@@ -341,7 +331,7 @@ fn loads(loads: &[Load], zone: &TimeZone) -> Vec<String> {
             },
             load.time
                 .as_deref()
-                .map_or_else(String::new, |time| format!(" at {}", local(time, zone))),
+                .map_or_else(String::new, |time| format!(" at {}", shown_in(time, zone))),
             number(load.max),
             number(load.buckets),
             if load.reload {
@@ -364,7 +354,7 @@ fn advice(report: &LogReport) -> Vec<String> {
     lines
 }
 
-fn not_counted(report: &LogReport) -> Vec<String> {
+fn not_counted(report: &LogReport, zone: &TimeZone) -> Vec<String> {
     let mut lines = Vec::new();
     let skipped = report.skipped.lines;
     if skipped.total() > 0 {
@@ -400,7 +390,12 @@ fn not_counted(report: &LogReport) -> Vec<String> {
     for source in &report.skipped.sources {
         lines.push(plain(&format!("not read: {source}")));
     }
-    lines.extend(report.warnings.iter().map(|warning| plain(warning)));
+    lines.extend(
+        report
+            .warnings
+            .iter()
+            .map(|warning| retold_in(&plain(warning), zone)),
+    );
     if !lines.is_empty() {
         lines.insert(0, String::new());
     }

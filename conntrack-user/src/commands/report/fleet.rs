@@ -119,8 +119,8 @@ fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
     if wall.0 > wall.1 {
         bail!(
             "no host has evidence of this time: choose a time from {} to {}",
-            clock::of_millis(first),
-            clock::of_millis(last)
+            clock::shown_millis(first),
+            clock::shown_millis(last)
         );
     }
     Ok(wall)

@@ -150,8 +150,8 @@ fn range(
     let wall = (since.unwrap_or(first), until.unwrap_or(last));
     if wall.0 > last || wall.1 < first {
         let when = match (since, until) {
-            (Some(since), None) => format!("after {}", clock::of_millis(since)),
-            (None, Some(until)) => format!("before {}", clock::of_millis(until)),
+            (Some(since), None) => format!("after {}", clock::shown_millis(since)),
+            (None, Some(until)) => format!("before {}", clock::shown_millis(until)),
             _ => between(wall),
         };
         bail!(nothing(reader, options, wall, &when)?);
@@ -169,10 +169,10 @@ fn nothing(
 ) -> Result<String> {
     let there = match reader.extent()? {
         Some((_, last)) if from > last => {
-            format!("its evidence ends at {}", clock::of_millis(last))
+            format!("its evidence ends at {}", clock::shown_millis(last))
         }
         Some((first, _)) if to < first => {
-            format!("its evidence begins at {}", clock::of_millis(first))
+            format!("its evidence begins at {}", clock::shown_millis(first))
         }
         Some(extent) => format!("this file has evidence {}", between(extent)),
         None => "this file has no evidence".to_owned(),

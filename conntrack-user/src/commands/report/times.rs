@@ -32,8 +32,8 @@ pub(super) fn resolved(
     {
         bail!(
             "--since ({}) must be earlier than --until ({})",
-            clock::of_millis(since),
-            clock::of_millis(until)
+            clock::shown_millis(since),
+            clock::shown_millis(until)
         );
     }
     Ok((since, until))
@@ -43,7 +43,7 @@ pub(super) fn resolved(
 pub(super) fn between((from, to): (i64, i64)) -> String {
     format!(
         "from {} to {}",
-        clock::of_millis(from),
-        clock::of_millis(to)
+        clock::shown_millis(from),
+        clock::shown_millis(to)
     )
 }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use anstream::adapter::strip_str;
 
+use crate::say::clock;
+
 /// Events that are kept.
 const KEPT: usize = 1000;
 
@@ -28,7 +30,7 @@ impl Events {
         let mut lines: Vec<String> = lines.iter().map(|it| strip_str(it).to_string()).collect();
         let mut known = String::new();
         if let Some(first) = lines.first_mut()
-            && let Some(rest) = first.strip_prefix(time)
+            && let Some(rest) = first.strip_prefix(&clock::shown(time))
             && !time.is_empty()
         {
             time.clone_into(&mut known);

@@ -40,8 +40,7 @@ use crate::{
         update::{Summary, Update},
         view::View,
     },
-    logs::time::zone,
-    say::{port::Services, stdout},
+    say::{clock, port::Services, stdout},
     subscribers::{
         Subscriber, census,
         input::Input,
@@ -94,8 +93,10 @@ impl Screen {
     /// Draws a screen, with ports by these names.
     pub fn new(services: Services, controls: Controls, inbox: Inbox) -> Result<Self> {
         let view = controls.view.borrow().clone();
+        let mut state = State::new(services, clock::local(), view, controls.replay.is_none());
+        state.times.utc = clock::is_utc();
         Ok(Self {
-            state: State::new(services, zone(None)?, view, controls.replay.is_none()),
+            state,
             controls,
             inbox,
             coloured: Terminal::is_coloured(),

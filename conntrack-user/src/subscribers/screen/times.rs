@@ -2,6 +2,8 @@
 
 use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 
+use crate::say::clock;
+
 /// How times are shown.
 #[derive(Clone, Debug)]
 pub(super) struct Times {
@@ -33,20 +35,20 @@ impl Times {
 
     /// `2026-11-30 13:07:45 +01:00`
     pub(super) fn whole(&self, time: &str) -> String {
-        self.zoned(time).map_or_else(
-            || time.to_owned(),
-            |time| time.strftime("%F %H:%M:%S %:z").to_string(),
-        )
+        clock::shown_in(time, &self.zone())
     }
 
     fn zoned(&self, time: &str) -> Option<ZonedDateTime> {
-        let zone = if self.utc {
+        let time: Timestamp = time.parse().ok()?;
+        Some(time.to_zoned_datetime(self.zone()))
+    }
+
+    fn zone(&self) -> TimeZone {
+        if self.utc {
             TimeZone::UTC
         } else {
             self.local.clone()
-        };
-        let time: Timestamp = time.parse().ok()?;
-        Some(time.to_zoned_datetime(zone))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     },
     kernel::defaults::Table,
     say::{
+        clock,
         number::{counted_entries, number, optional, share},
         text::plain,
     },
@@ -39,7 +40,11 @@ pub(in crate::subscribers) fn in_force(report: &Report) -> Option<String> {
     let limit = report.limit.as_ref()?;
     let Table { max, buckets } = limit.table;
     let changed = limit.changed.as_ref().map_or_else(String::new, |change| {
-        format!(" (changed {} at {})", from(change), change.time)
+        format!(
+            " (changed {} at {})",
+            from(change),
+            clock::shown(&change.time)
+        )
     });
     let used = match &report.fullest[..] {
         [] => String::new(),
@@ -87,7 +92,7 @@ pub(in crate::subscribers) fn change(change: &LimitChange) -> String {
     let by = made_by.as_ref().map_or_else(String::new, |maker| {
         format!(" by {}", plain(&maker.label()))
     });
-    format!("{time}  {}{by}", changes.join(", "))
+    format!("{}  {}{by}", clock::shown(time), changes.join(", "))
 }
 
 /// `from 900 entries`, and buckets, as far as they were others.

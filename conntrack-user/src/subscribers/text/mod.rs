@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use crate::{
     engine::watched_netns::{Change, NetnsChange},
     observe::observer::event::Event,
-    say::text::plain,
+    say::{clock, text::plain},
 };
 
 const BOLD: Style = Style::new().bold();
@@ -30,7 +30,7 @@ pub(super) fn event(time: &str, event: Event) -> String {
         }
         Event::Attached => "attached again: module nf_conntrack is in use",
     };
-    format!("{time}  {what}")
+    format!("{}  {what}", clock::shown(time))
 }
 
 /// Something has become of the only network namespace that is observed.
@@ -42,12 +42,12 @@ pub(super) fn netns(change: &NetnsChange) -> String {
             format!("network namespace {name} has a new name: {}", plain(now))
         }
     };
-    format!("{}  {what}", change.time)
+    format!("{}  {what}", clock::shown(&change.time))
 }
 
 /// A warning, before the numbers or after them.
 fn note(warning: &str) -> String {
-    format!("note     {}", plain(warning))
+    format!("note     {}", clock::retold(&plain(warning)))
 }
 
 /// Says on standard error that there is nothing to observe yet.

@@ -12,6 +12,7 @@ use crate::{
         observer::log::Logged,
     },
     say::{
+        clock,
         number::{counted, number, optional, share},
         port::Services,
         text::plain,
@@ -26,7 +27,7 @@ pub(in crate::subscribers) fn interval(report: &Report, services: &Services) -> 
     let style = if total == 0 { BOLD } else { BAD };
     let mut lines = vec![format!(
         "{}  {style}{} refused{style:#} in {:.1} s{}",
-        report.time,
+        clock::shown(&report.time),
         counted(total, "packet"),
         report.length.as_secs_f64(),
         reasons(report)

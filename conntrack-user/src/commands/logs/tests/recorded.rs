@@ -42,7 +42,7 @@ fn a_burst_has_its_exact_count_if_all_of_it_was_recorded() {
     assert_eq!(recorded.since, "2023-11-14T22:14:00Z");
     assert_eq!(recorded.until, "2023-11-14T22:15:00Z");
     let text = text::report(&report, &TimeZone::UTC).join("\n");
-    let said = "2023-11-14 22:14:00 UTC: the kernel's log shows 2 to 42 packets; ctdrop recorded \
+    let said = "2023-11-14 22:14:00 +00:00: the kernel's log shows 2 to 42 packets; ctdrop recorded \
                 exactly 30";
     assert!(text.contains(said), "{text}");
     assert_eq!(

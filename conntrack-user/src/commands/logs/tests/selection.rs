@@ -182,8 +182,8 @@ Mar 12 12:00:01 gate kernel: nf_conntrack: table full, dropping packet
     assert!(
         said.contains("--host filters out 1 line; hosts: gate")
             && said.contains(
-                "--since and --until filter out 2 lines from 2012-03-12 10:00:01 UTC to \
-                 2012-03-12 11:00:01 UTC"
+                "--since and --until filter out 2 lines from 2012-03-12 10:00:01 +00:00 to \
+                 2012-03-12 11:00:01 +00:00"
             ),
         "{said}"
     );

@@ -53,6 +53,7 @@ fn what_is_not_reported_yet_leaves_a_burst_open() {
         assert!(
             text.starts_with("at least 10 packets were refused: the table was full\n")
                 && text.contains("how many more is not known")
+                && text.contains("minute 2012-03-12 10:00:00 +00:00 on gate")
                 && text.contains("(at least 10 packets were refused)"),
             "{text}"
         );

@@ -66,12 +66,12 @@ pub(super) async fn run(
         let there = match reader.extent()? {
             Some((_, last)) if range.0 > last => format!(
                 "its evidence ends at {}: change --since",
-                clock::of_millis(last)
+                clock::shown_millis(last)
             ),
             Some((first, last)) => format!(
                 "its intervals are from {} to {}: change --since or --until",
-                clock::of_millis(first),
-                clock::of_millis(last)
+                clock::shown_millis(first),
+                clock::shown_millis(last)
             ),
             None => "it has no intervals yet".to_owned(),
         };
