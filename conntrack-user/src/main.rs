@@ -76,7 +76,15 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Probe(options) => probe::run(&options)?,
         Command::Who(options) => return Ok(who::run(&options)?.code().into()),
         Command::Logs(options) => logs::run(&options)?,
-        Command::Status(options) => return Ok(status::run(&options)?.code().into()),
+        Command::Status(options) => {
+            let state = match options.watch {
+                Some(every) => {
+                    status::watch::run(options, every, shutdown(Hangup::Ends)?).await?
+                }
+                None => status::run(&options)?,
+            };
+            return Ok(state.code().into());
+        }
         Command::Fix(options) => return Ok(fix::run(&options)?.code().into()),
         Command::Undo(options) => undo::run(&options)?,
         Command::Completions(options) => completions::run(&options)?,

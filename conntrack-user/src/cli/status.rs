@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    cli::values::{interval, percent},
+    cli::values::{interval, pause, percent},
     commands::{
         daemon::STATE,
         status::{Options, capacity::Bounds},
@@ -28,17 +28,28 @@ pub struct Status {
     #[arg(long, value_name = "FILE", requires = "root")]
     pub table: Option<PathBuf>,
 
+    /// Only this network namespace: its name, inode number, pid:PID or path
+    #[arg(long, value_name = "NETNS", conflicts_with = "root")]
+    pub netns: Option<String>,
+
+    /// Look again and again; TIME from one begin to the next is from 1s to 1h, by default 2s.
+    /// On a terminal each look takes the place of the one before. Ctrl-C ends this with
+    /// the exit code of the last look
+    #[arg(long, value_name = "TIME", value_parser = pause, num_args = 0..=1,
+        default_missing_value = "2s", conflicts_with_all = ["root", "textfile", "nagios"])]
+    pub watch: Option<Duration>,
+
     /// Time in which ctdrop reads the numbers of entries up to twelve times, and the
     /// counters at its begin and its end
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 
     /// Warn if a table is this full, in per cent of the limit; not above --critical
-    #[arg(long, value_name = "PERCENT", default_value_t = 75, value_parser = percent())]
+    #[arg(long, value_name = "PERCENT", default_value_t = Bounds::USUAL.warning, value_parser = percent())]
     pub warning: u8,
 
     /// A table this full is critical, in per cent of the limit
-    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = percent())]
+    #[arg(long, value_name = "PERCENT", default_value_t = Bounds::USUAL.critical, value_parser = percent())]
     pub critical: u8,
 
     /// For the forecast of a full table, also use recent evidence of ctdrop daemon in this
@@ -74,7 +85,10 @@ impl TryFrom<Status> for Options {
             output: arguments.output,
             root: arguments.root,
             table: arguments.table,
+            netns: arguments.netns,
             interval: arguments.interval,
+            patience: None,
+            watch: arguments.watch,
             bounds: Bounds { warning, critical },
             state: arguments.state_dir,
             textfile: arguments.textfile,
@@ -85,7 +99,10 @@ impl TryFrom<Status> for Options {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::read::tests::{assert_accepted, assert_refused};
+    use crate::cli::{
+        Command,
+        read::tests::{assert_accepted, assert_refused},
+    };
 
     #[test]
     fn a_saved_table_is_of_a_tree() {
@@ -98,6 +115,29 @@ mod tests {
         assert_accepted("ctdrop status --nagios");
         assert_refused("ctdrop status --nagios -o json", 3, "--nagios");
         assert_refused("ctdrop status --nagios --textfile x.prom", 3, "--nagios");
+    }
+
+    #[test]
+    fn looks_again_and_again_are_at_this_host() {
+        let watch = |line: &str| match Command::read(line.split(' ')).unwrap() {
+            Command::Status(options) => options.watch.map(|every| every.as_secs()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(watch("ctdrop status"), None);
+        assert_eq!(watch("ctdrop status --watch"), Some(2));
+        assert_eq!(watch("ctdrop status --watch -o json"), Some(2));
+        assert_eq!(watch("ctdrop status --watch 10"), Some(10));
+        assert_eq!(watch("ctdrop status --watch=1m"), Some(60));
+        for bad in ["0", "500ms", "2h", "-1", "soon"] {
+            let line = format!("ctdrop status --watch={bad}");
+            assert_refused(&line, 3, "give a time from 1s to 1h");
+        }
+        for other in ["--root box", "--nagios", "--textfile x.prom"] {
+            let line = format!("ctdrop status --watch {other}");
+            assert_refused(&line, 3, "cannot be used with");
+        }
+        assert_refused("ctdrop status --netns blue --root box", 3, "--netns");
+        assert_accepted("ctdrop status --netns blue --watch");
     }
 
     #[test]

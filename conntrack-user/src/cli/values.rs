@@ -92,6 +92,17 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
+/// Time between two looks that people see: whole seconds need no unit, as of watch(1).
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .ok()
+        .or_else(|| duration(text).ok())
+        .filter(|pause| bounds.contains(pause))
+        .ok_or_else(|| "give a time from 1s to 1h, such as 5s".to_owned())
+}
+
 pub(super) fn percent() -> impl TypedValueParser<Value = u8> {
     whole(1..=100)
 }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
@@ -106,20 +107,37 @@ impl Look {
     }
 }
 
-/// Looks twice.
+/// Looks twice at all namespaces.
 pub(crate) fn measure(interval: Duration) -> Usage {
-    let namespaces = match Namespaces::discover() {
-        Ok(namespaces) => namespaces,
-        Err(error) => {
-            return Usage {
-                unread: Unread {
-                    not_found: Some(format!("{error:#}")),
-                    ..Unread::default()
-                },
-                ..Usage::default()
-            };
-        }
+    match Namespaces::discover() {
+        Ok(namespaces) => look_twice(namespaces, interval),
+        Err(error) => Usage {
+            unread: Unread {
+                not_found: Some(format!("{error:#}")),
+                ..Unread::default()
+            },
+            ..Usage::default()
+        },
+    }
+}
+
+/// Looks twice at one namespace, by its name, inode number, `pid:PID` or path. What else
+/// there is, and may be hidden, does not matter.
+pub(crate) fn measure_one(wanted: &str, interval: Duration) -> Result<Usage> {
+    let namespaces = Namespaces::discover()?;
+    let mut one = namespaces.find(wanted)?;
+    one.host = namespaces.is_host(&one);
+    let only = Namespaces {
+        list: vec![one],
+        hidden: Vec::new(),
+        contained: false,
+        warnings: Vec::new(),
+        is_whole: true,
     };
+    Ok(look_twice(only, interval))
+}
+
+fn look_twice(namespaces: Namespaces, interval: Duration) -> Usage {
     let began = Instant::now();
     let mut first: Vec<(&Namespace, Netns, Look)> = Vec::new();
     let mut unreadable: Vec<UnreadableNamespace> = Vec::new();

@@ -24,6 +24,14 @@ pub struct Bounds {
     pub critical: u8,
 }
 
+impl Bounds {
+    /// Those that hold if nobody chooses others.
+    pub const USUAL: Self = Self {
+        warning: 75,
+        critical: 90,
+    };
+}
+
 /// What is judged.
 pub(crate) struct Capacity<'a> {
     pub(crate) facts: &'a Facts,

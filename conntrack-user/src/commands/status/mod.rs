@@ -10,50 +10,26 @@ mod configuration;
 mod events;
 pub mod forecast;
 mod nagios;
+mod options;
 mod persistence;
 pub mod report;
 mod text;
 mod textfile;
 mod unknown;
+pub mod watch;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::Path;
 
 use anyhow::Result;
 
+pub use self::options::Options;
 pub use crate::say::finding::State;
 use crate::{
-    commands::{
-        daemon,
-        status::{capacity::Bounds, report::StatusReport},
-    },
+    commands::status::report::StatusReport,
     facts::{Facts, root::Root},
     incident::look::{self, SavedTable},
     say::{output::Output, stdout},
 };
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Form of the output.
-    pub output: Output,
-    /// The tree to judge; `/` is the running host.
-    pub root: PathBuf,
-    /// The saved table of that tree, if it is not where it was copied from.
-    pub table: Option<PathBuf>,
-    /// Time between the two looks at the kernel's numbers.
-    pub interval: Duration,
-    /// How full a table has to be.
-    pub bounds: Bounds,
-    /// Where `ctdrop daemon` keeps evidence, for the trend of each table.
-    pub state: PathBuf,
-    /// A file for `node_exporter`, which is written and nothing printed.
-    pub textfile: Option<PathBuf>,
-    /// Whether to print the output of a Nagios plugin.
-    pub nagios: bool,
-}
 
 /// The saved table of a tree. One that was named has to be there; a copied one that
 /// cannot be read is told as what is missing.
@@ -92,12 +68,12 @@ pub fn run(options: &Options) -> Result<State> {
     Ok(report.state)
 }
 
-fn judge(options: &Options) -> Result<StatusReport> {
+/// Looks at this host, or at a tree.
+pub(crate) fn judge(options: &Options) -> Result<StatusReport> {
     let root = Root::open(&options.root)?;
     let facts = Facts::read(&root)?;
     if root.is_this_host() {
-        let evidence = daemon::file(&options.state);
-        let running = report::read_host(&facts, options.interval, &evidence)?;
+        let running = report::read_host(&facts, options)?;
         Ok(StatusReport::of_host(facts, running, options.bounds))
     } else {
         let table = table(&root, options.table.as_deref())?;

@@ -1,20 +1,23 @@
 //! Everything that `ctdrop status` reports; serialized, it is the JSON.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use crate::{
     commands::{
+        daemon,
         status::{
             capacity::{Bounds, Capacity},
             configuration,
             forecast::{Namespace, Recorded},
+            options::Options,
             persistence::Persistence,
             unknown,
         },
@@ -44,6 +47,7 @@ use crate::{
     say::{
         clock,
         finding::{Finding, State, rank},
+        number::duration,
     },
     survival::{Start, Survival, simulate},
 };
@@ -341,15 +345,39 @@ fn default_max(facts: &Facts) -> Option<u64> {
     facts.kernel.default_table().map(|table| table.max)
 }
 
+/// The census of the table that is judged, if it matters, and if it comes in time.
+fn census(evidence: Vec<Evidence>, patience: Option<Duration>) -> Result<Option<Census>> {
+    let Some(patience) = patience else {
+        return look::at_the_worst(&evidence);
+    };
+    let (done, census) = mpsc::channel();
+    thread::Builder::new()
+        .name("census".to_owned())
+        .spawn(move || {
+            // Nobody waits any more after the time.
+            let _ = done.send(look::at_the_worst(&evidence));
+        })
+        .context("cannot start a thread to read the table")?;
+    census.recv_timeout(patience).unwrap_or_else(|_| {
+        bail!(
+            "reading the table takes longer than {}; ctdrop who waits for it",
+            duration(patience)
+        )
+    })
+}
+
 /// Reads the running host.
-pub(crate) fn read_host(facts: &Facts, interval: Duration, evidence: &Path) -> Result<Running> {
-    let recorded = Recorded::read(evidence);
+pub(crate) fn read_host(facts: &Facts, options: &Options) -> Result<Running> {
+    let recorded = Recorded::read(&daemon::file(&options.state));
     let around = Arc::new(Surroundings::read());
     let Survey { works, unusable } = survey::expect(&around);
-    let mut usage = usage::measure(interval);
+    let mut usage = match &options.netns {
+        Some(wanted) => usage::measure_one(wanted, options.interval)?,
+        None => usage::measure(options.interval),
+    };
     usage.warnings.extend(around.container_note());
     let evidence = Evidence::of_all(&usage.namespaces, default_max(facts));
-    let (census, filling_unknown) = match look::at_the_worst(&evidence) {
+    let (census, filling_unknown) = match census(evidence, options.patience) {
         Ok(census) => (census, None),
         Err(error) => (None, Some(plan::filling_unknown(format!("{error:#}")))),
     };
