@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command, CommandLine},
     commands::{
-        completions, daemon, fix, incidents, logs, man, probe, report, status, undo, watch, who,
+        completions, daemon, fix, incidents, logs, man, overview, probe, report, status, undo, watch, who,
     },
     say::{
         finding,
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     look.apply();
     // Of a monitoring plugin 1 and 2 say something about the host.
     let failed = match command {
-        Command::Status(_) => finding::UNKNOWN,
+        Command::Status(_) | Command::Overview => finding::UNKNOWN,
         _ => 1,
     };
     match run(command).await {
@@ -66,6 +66,7 @@ fn refused(error: &clap::Error) -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Overview => return Ok(overview::run()?.code().into()),
         Command::Watch(options) => watch::run(options, shutdown(Hangup::Ends)?).await?,
         Command::Daemon(options) => {
             let hangup = Hangup::of_daemon();

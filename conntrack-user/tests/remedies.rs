@@ -192,5 +192,20 @@ fn every_remedy_says_what_and_how() {
 
 #[test]
 fn an_option_that_does_not_exist_is_found_out() {
-    assert!(Command::read(["ctdrop", "who", "--by", "src"]).is_err());
+    assert!(Command::read(["ctdrop", "who", "--by", "flow"]).is_err());
+    assert!(Command::read(["ctdrop", "who", "--sort", "src"]).is_err());
+}
+
+#[test]
+fn every_command_of_the_overview_exists() {
+    let source = include_str!("../src/commands/overview/next.rs");
+    let literals = source.split('"').skip(1).step_by(2);
+    let commands: Vec<&str> = literals.filter(|it| it.contains("ctdrop ")).collect();
+    assert!(commands.len() > 5, "{commands:?}");
+    for command in commands {
+        match Command::read(command.split(' ')) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.exit_code(), 0, "{command}: {error}"),
+        }
+    }
 }

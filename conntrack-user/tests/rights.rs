@@ -314,3 +314,18 @@ fn undo_does_not_take_fixes_that_it_cannot_read_for_none() {
         );
     }
 }
+
+#[test]
+fn the_overview_says_what_it_could_not_see() {
+    let Some(_hidden) = Netns::new("overview") else {
+        return;
+    };
+    let output = ctdrop(&[]);
+    let (out, err) = texts(&output);
+    let status = ctdrop(&["status", "--interval", "100ms"]);
+    assert_eq!(output.status.code(), status.status.code(), "{out}{err}");
+    assert!(out.contains("\nnot seen "), "{out}{err}");
+    assert!(out.contains("network namespaces"), "{out}");
+    assert!(out.contains("\n  sudo ctdrop "), "{out}");
+    assert!(out.lines().count() < 24, "{out}");
+}

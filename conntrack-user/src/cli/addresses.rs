@@ -6,16 +6,16 @@ use crate::{cli::values::network, table::filter::Family};
 
 /// Options that choose by address.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Addresses {
-    /// Only this source address, or the addresses of this prefix such as 10.0.0.0/8, in the
-    /// original direction
-    #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = network)]
-    pub src: Option<IpNet>,
-
-    /// Only this destination address, or the addresses of this prefix such as 2001:db8::/32,
+pub(super) struct Addresses {
+    /// Only this source address or prefix, such as 192.0.2.1 or 10.0.0.0/8, of IPv4 or IPv6;
     /// in the original direction
     #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = network)]
-    pub dst: Option<IpNet>,
+    pub(super) src: Option<IpNet>,
+
+    /// Only this destination address or prefix, such as 192.0.2.1 or 10.0.0.0/8, of IPv4 or
+    /// IPv6; in the original direction
+    #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = network)]
+    pub(super) dst: Option<IpNet>,
 }
 
 impl Addresses {
@@ -94,7 +94,10 @@ mod tests {
                 let refused = |value, says| {
                     assert_refused(&format!("ctdrop {command} {option} {value}"), 2, says);
                 };
-                refused("10.0.0.0/33", "\"33\" is no prefix length of 10.0.0.0: give 0 to 32");
+                refused(
+                    "10.0.0.0/33",
+                    "\"33\" is no prefix length of 10.0.0.0: give 0 to 32",
+                );
                 refused("::/x", "give 0 to 128");
                 refused("host", "give an address or a prefix, such as 192.0.2.1");
                 refused("10/8", "give an address or a prefix");

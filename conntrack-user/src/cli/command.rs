@@ -14,6 +14,8 @@ pub struct CommandLine {
 /// What is asked for: a command and its options.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// Show on one screen whether packets are refused now.
+    Overview,
     /// Observe refused packets.
     Watch(commands::watch::options::Options),
     /// Observe, and keep the evidence.

@@ -15,15 +15,19 @@ use crate::{
 };
 
 /// Shows which flows conntrack refuses, exactly how many packets, and why
+///
+/// Without a command, shows on one screen whether packets are refused on this host now, and
+/// which command to run next. The exit codes are then those of ctdrop status: 0 ok, 1
+/// warning, 2 critical, 3 unknown (also after wrong usage).
 #[derive(Debug, Parser)]
-#[command(name = "ctdrop", version, arg_required_else_help = true)]
+#[command(name = "ctdrop", version)]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) look: Look,
 
     /// What to do.
     #[command(subcommand)]
-    pub(super) command: Subcommand,
+    pub(super) command: Option<Subcommand>,
 }
 
 /// The commands, each with its arguments.
@@ -121,7 +125,10 @@ impl CommandLine {
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let Arguments { look, command } = Arguments::try_parse_from(arguments)?;
-        let command = command.try_into()?;
+        let command = match command {
+            Some(command) => command.try_into()?,
+            None => Command::Overview,
+        };
         Ok(Self { command, look })
     }
 }
@@ -132,8 +139,7 @@ impl Command {
     /// # Errors
     ///
     /// As [`CommandLine::read`].
-    #[cfg(test)]
-    pub(super) fn read(
+    pub fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         CommandLine::read(arguments).map(|line| line.command)
@@ -194,7 +200,7 @@ pub fn wrong_usage(error: &anyhow::Error) -> Option<clap::Error> {
 }
 
 /// The exit code of a command line that clap refuses, or of help: clap's own
-/// but for `status`, of which 2 would mean that packets are being refused.
+/// but for `status` and `ctdrop` alone, of which 2 would mean that packets are being refused.
 pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> u8 {
     // The value of --color can be a word of its own, which is no command.
     let mut of_color = false;
@@ -206,7 +212,7 @@ pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsStrin
     });
     match error.exit_code() {
         0 => 0,
-        _ if asked.is_some_and(|command| command == "status") => finding::UNKNOWN,
+        _ if asked.is_none_or(|command| command == "status") => finding::UNKNOWN,
         code => u8::try_from(code).unwrap_or(2),
     }
 }
@@ -256,7 +262,17 @@ pub(super) mod tests {
         assert_eq!(code(&["ctdrop", "--color=never", "status", "x"]), 3);
         assert_eq!(code(&["ctdrop", "--color", "status", "watch", "x"]), 2);
         assert_eq!(code(&["ctdrop", "statusx"]), 2);
-        assert_eq!(code(&["ctdrop"]), 2);
+        assert_eq!(code(&["ctdrop", "--nonsense"]), 3);
+        assert_eq!(code(&["ctdrop", "--color", "purple"]), 3);
+        assert_eq!(code(&["ctdrop", "--help"]), 0);
+    }
+
+    #[test]
+    fn without_a_command_there_is_an_overview() {
+        for line in ["ctdrop", "ctdrop --utc", "ctdrop --color never"] {
+            let command = Command::read(line.split(' ')).unwrap();
+            assert!(matches!(command, Command::Overview), "{line}");
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ mod tests {
         let line = ["ctdrop", "watch"].iter().chain(arguments);
         match Arguments::try_parse_from(line) {
             Ok(Arguments {
-                command: Subcommand::Watch(watch),
+                command: Some(Subcommand::Watch(watch)),
                 ..
             }) => Ok(watch),
             Ok(_) => Err("another command".to_owned()),

@@ -7,6 +7,7 @@ pub mod fix;
 pub mod incidents;
 pub mod logs;
 pub mod man;
+pub mod overview;
 pub mod probe;
 pub mod report;
 pub mod status;

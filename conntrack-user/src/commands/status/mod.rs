@@ -13,7 +13,7 @@ mod nagios;
 mod options;
 mod persistence;
 pub mod report;
-mod text;
+pub(crate) mod text;
 mod textfile;
 mod unknown;
 pub mod watch;

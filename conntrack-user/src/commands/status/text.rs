@@ -58,12 +58,26 @@ pub(crate) fn lines(report: &StatusReport) -> Vec<String> {
 
 /// The line that a monitoring system shows.
 fn summary(report: &StatusReport) -> String {
-    let style = match report.state {
+    let style = of_state(report.state);
+    format!("{style}{}{style:#}: {}", report.state, essence(report))
+}
+
+/// How a state looks.
+pub(crate) const fn of_state(state: State) -> Style {
+    match state {
         State::Ok => GOOD,
         State::Critical => BAD,
         State::Warning | State::Unknown => WARN,
-    };
-    format!("{style}{}{style:#}: {}", report.state, essence(report))
+    }
+}
+
+/// How a severity looks.
+pub(crate) const fn of_severity(severity: Severity) -> Style {
+    match severity {
+        Severity::Critical => BAD,
+        Severity::Warning | Severity::Unknown => WARN,
+        Severity::Info => BOLD,
+    }
 }
 
 /// What matters most, in one sentence.
@@ -93,13 +107,18 @@ fn used(namespace: &NamespaceUse) -> String {
 }
 
 fn origin(report: &StatusReport) -> String {
+    format!("{DIM}{}{DIM:#}", place(report))
+}
+
+/// Which program looks at which host.
+pub(crate) fn place(report: &StatusReport) -> String {
     let of = match (&report.root, &report.host) {
         (Some(root), _) => format!("the tree {}", root.display()),
         (None, host) => host.clone().unwrap_or_default(),
     };
     let release = report.release.as_deref().unwrap_or("of unknown release");
     format!(
-        "{DIM}ctdrop {} on {}: {}, Linux {}{DIM:#}",
+        "ctdrop {} on {}: {}, Linux {}",
         report.version,
         plain(&of),
         plain(&report.distribution),
@@ -110,11 +129,7 @@ fn origin(report: &StatusReport) -> String {
 fn findings(findings: &[Finding]) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in findings {
-        let style = match finding.severity {
-            Severity::Critical => BAD,
-            Severity::Warning | Severity::Unknown => WARN,
-            Severity::Info => BOLD,
-        };
+        let style = of_severity(finding.severity);
         lines.push(String::new());
         lines.push(format!(
             "{style}{}{style:#}  {}",

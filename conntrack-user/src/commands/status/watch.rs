@@ -69,15 +69,13 @@ fn say(report: &StatusReport, output: Output, first: bool) -> Result<()> {
     }
     let mut lines = vec![clock::shown(&report.time)];
     lines.extend(text::lines(report));
-    match screen() {
-        Some(size) => repaint(&lines, size),
-        None => {
-            if !first {
-                lines.insert(0, String::new());
-            }
-            stdout::lines(lines)
-        }
+    if let Some(size) = screen() {
+        return repaint(&lines, size);
     }
+    if !first {
+        lines.insert(0, String::new());
+    }
+    stdout::lines(lines)
 }
 
 /// Columns and rows of a terminal that can be painted over.

@@ -157,10 +157,13 @@ impl Namespaces {
     /// The namespace whose name is like one that none has: also without what is in front of
     /// it, as `web` of `docker/web`.
     fn meant(&self, wanted: &str) -> Option<&Namespace> {
-        let named = self.list.iter().filter(|one| !one.name.starts_with("net:["));
-        let names = named.flat_map(|one| {
+        let known = self.list.iter();
+        let known = known.filter(|one| !one.name.starts_with("net:["));
+        let names = known.flat_map(|one| {
             let last = one.name.rsplit('/').next();
-            last.into_iter().chain([one.name.as_str()]).map(move |name| (name, one))
+            last.into_iter()
+                .chain([one.name.as_str()])
+                .map(move |name| (name, one))
         });
         meant_by(wanted, names)
     }
@@ -267,9 +270,10 @@ mod tests {
     use super::*;
 
     fn called(names: &[&str]) -> Namespaces {
-        let describe = |(inode, name): (u32, &&str)| Namespace {
-            name: (*name).to_owned(),
-            ..Namespace::describe(inode, None, Vec::new(), false)
+        let describe = |(inode, name): (u32, &&str)| {
+            let mut namespace = Namespace::describe(inode, None, Vec::new(), false);
+            (*name).clone_into(&mut namespace.name);
+            namespace
         };
         Namespaces {
             list: (100..).zip(names).map(describe).collect(),
@@ -282,7 +286,13 @@ mod tests {
 
     #[test]
     fn a_mistyped_name_gets_a_suggestion() {
-        let names = called(&["host", "gateway", "docker/web", "pod/shop/cart", "net:[105]"]);
+        let names = called(&[
+            "host",
+            "gateway",
+            "docker/web",
+            "pod/shop/cart",
+            "net:[105]",
+        ]);
         let said = |wanted| names.find(wanted).unwrap_err().to_string();
         for (wanted, meant) in [
             ("gatway", "gateway"),
@@ -292,12 +302,18 @@ mod tests {
             ("shop/crat", "pod/shop/cart"),
         ] {
             let said = said(wanted);
-            assert!(said.contains(&format!("; did you mean {meant:?}? Known")), "{said}");
+            assert!(
+                said.contains(&format!("; did you mean {meant:?}? Known")),
+                "{said}"
+            );
         }
         for wanted in ["red", "net:[106]", "7"] {
             let said = said(wanted);
             assert!(!said.contains("did you mean"), "{said}");
-            assert!(said.contains("; known namespaces: host, gateway, "), "{said}");
+            assert!(
+                said.contains("; known namespaces: host, gateway, "),
+                "{said}"
+            );
         }
     }
 }
