@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result};
 use conntrack_user::{
     cli::{self, Command, CommandLine},
     commands::{
-        completions, daemon, fix, incidents, logs, man, overview, probe, report, status, undo, watch, who,
+        completions, daemon, fix, incidents, logs, man, overview, probe, report, status, undo,
+        watch, who,
     },
     say::{
         finding,
@@ -79,9 +80,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Logs(options) => logs::run(&options)?,
         Command::Status(options) => {
             let state = match options.watch {
-                Some(every) => {
-                    status::watch::run(options, every, shutdown(Hangup::Ends)?).await?
-                }
+                Some(every) => status::watch::run(options, every, shutdown(Hangup::Ends)?).await?,
                 None => status::run(&options)?,
             };
             return Ok(state.code().into());

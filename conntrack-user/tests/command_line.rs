@@ -149,7 +149,10 @@ fn colours_come_if_they_are_wanted_and_say_nothing_that_words_do_not() {
     assert!(!plain.contains(&0x1b));
     for (option, environment) in [
         ("--color=never", &[("CLICOLOR_FORCE", "1")][..]),
-        ("--color=auto", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]),
+        (
+            "--color=auto",
+            &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")],
+        ),
         ("--color=auto", &[("TERM", "xterm-256color")]),
     ] {
         assert_eq!(status_of_tree(&[option], environment), plain, "{option}");

@@ -44,7 +44,9 @@ mod tests {
             };
             assert!(options.script.contains(says), "{shell}");
             assert!(options.script.contains("incidents"), "{shell}");
-            assert!(options.script.contains("state-dir"), "{shell}");
+            for option in ["state-dir", "color", "utc", "netns"] {
+                assert!(options.script.contains(option), "{shell}: {option}");
+            }
         }
         assert_accepted("ctdrop completions elvish");
         assert_refused("ctdrop completions csh", 2, "bash");

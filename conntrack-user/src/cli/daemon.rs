@@ -28,13 +28,13 @@ pub struct Daemon {
     #[arg(long)]
     pub check: bool,
 
-    /// Output: text for people, json for programs (one object a line) [default: text]
+    /// Form of the output: text for people, json for programs (one object a line) [default: text]
     #[arg(short, long, value_enum)]
     pub output: Option<Output>,
 
     /// The directory of the evidence.
     #[arg(long, value_name = "DIR", help = format!(
-        "Write the evidence database, ctdrop.db, to this directory [default: {STATE}]"
+        "The directory with the evidence database; the daemon writes ctdrop.db there [default: {STATE}]"
     ))]
     pub state_dir: Option<PathBuf>,
 

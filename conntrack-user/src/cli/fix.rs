@@ -15,12 +15,11 @@ use crate::{
     reason = "each is a switch of its own on the command line"
 )]
 pub struct Fix {
-    /// Output: text for people, json for programs
+    /// Form of the output: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Change the files of this mounted or copied tree instead of the running
-    /// host's
+    /// Use this mounted or copied tree instead of this host; change its files
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
@@ -45,7 +44,7 @@ pub struct Fix {
     #[arg(long)]
     pub edit_conflicts: bool,
 
-    /// Time between the two readings of the kernel's counters
+    /// Time between two readings of the kernel's counters
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 }

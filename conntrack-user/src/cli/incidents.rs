@@ -13,7 +13,7 @@ use crate::{
 /// Options of `ctdrop incidents`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Incidents {
-    /// Output: text for people, json for programs (one object a line)
+    /// Form of the output: text for people, json for programs (one object a line)
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 

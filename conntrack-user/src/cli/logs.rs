@@ -18,20 +18,20 @@ pub struct Logs {
     #[arg(value_name = "FILE", conflicts_with = "root")]
     pub files: Vec<PathBuf>,
 
-    /// Output: text for people, json for programs
+    /// Form of the output: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Read the logs of the system below this directory instead of this host's
+    /// Use this mounted or copied tree instead of this host; read its logs
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
 
-    /// Count only lines from this time on: 2026-03-12, "2026-03-12 13:40",
+    /// Only from this time on: 2026-03-12, "2026-03-12 13:40",
     /// 13:40 for today, RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
 
-    /// Count only lines before this time
+    /// Only up to this time
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
 
@@ -48,8 +48,8 @@ pub struct Logs {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
 
-    /// Also show the exact counts that ctdrop daemon has recorded in this directory; by
-    /// default in /var/lib/ctdrop, if it is there
+    /// The directory with the evidence database; ctdrop logs also shows the exact counts in
+    /// it. By default /var/lib/ctdrop, if it is there
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 }

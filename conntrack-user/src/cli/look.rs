@@ -12,7 +12,13 @@ use crate::say::{
 pub struct Look {
     /// When text has colours; auto means on a terminal, unless `NO_COLOR` is set or TERM is
     /// dumb
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub color: ColorChoice,
 
     /// Show times in UTC; by default, text shows them in the time zone of this host
@@ -61,7 +67,15 @@ mod tests {
         }
         let read = CommandLine::read(["ctdrop", "probe"]).unwrap();
         assert_eq!((read.look.color, read.look.utc), (ColorChoice::Auto, false));
-        for command in ["watch", "status", "who", "fix", "undo", "incidents", "report"] {
+        for command in [
+            "watch",
+            "status",
+            "who",
+            "fix",
+            "undo",
+            "incidents",
+            "report",
+        ] {
             assert_accepted(&format!("ctdrop {command} --color always --utc"));
         }
         assert_refused("ctdrop probe --color purple", 2, "auto, always, never");

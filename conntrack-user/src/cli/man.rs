@@ -51,7 +51,11 @@ mod tests {
             String::from_utf8(page.unwrap().text.clone()).unwrap()
         };
         assert!(text("ctdrop.1").contains("ctdrop\\-incidents(1)"));
+        assert!(text("ctdrop.1").contains("Without a command"));
         assert!(text("ctdrop-watch.1").contains("\\-\\-interval"));
+        for page in ["ctdrop.1", "ctdrop-who.1", "ctdrop-logs.1"] {
+            assert!(text(page).contains("\\-\\-utc"), "{page}");
+        }
         assert!(text("ctdrop-daemon.1").starts_with(".ie \\n(.g"));
     }
 }

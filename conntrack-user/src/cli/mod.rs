@@ -14,6 +14,8 @@ mod incidents;
 mod logs;
 mod look;
 mod man;
+#[cfg(test)]
+mod options;
 mod probe;
 mod read;
 mod report;

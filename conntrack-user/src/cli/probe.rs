@@ -5,7 +5,7 @@ use crate::{commands::probe::Options, say::output::Output};
 /// Options of `ctdrop probe`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Probe {
-    /// Output: text for people, json for programs
+    /// Form of the output: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 }

@@ -6,9 +6,20 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     cli::{
-        command::{Command, CommandLine}, completions::Completions, daemon::Daemon, fix::Fix,
-        incidents::Incidents, logs::Logs, look::Look, man::Man, probe::Probe, report::Report, status::Status, undo::Undo,
-        watch::Watch, who::Who,
+        command::{Command, CommandLine},
+        completions::Completions,
+        daemon::Daemon,
+        fix::Fix,
+        incidents::Incidents,
+        logs::Logs,
+        look::Look,
+        man::Man,
+        probe::Probe,
+        report::Report,
+        status::Status,
+        undo::Undo,
+        watch::Watch,
+        who::Who,
     },
     logs::read::request::EmptyPeriod,
     say::finding,

@@ -18,12 +18,12 @@ pub struct Report {
         value_parser = clap::value_parser!(i64).range(1..))]
     pub id: Option<i64>,
 
-    /// Report on all that was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
+    /// Only from this time on: 2026-03-12, "2026-03-12 13:40",
     /// 13:40 for today, RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
 
-    /// Report on all that was recorded up to this time
+    /// Only up to this time
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
 

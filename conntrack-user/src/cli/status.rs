@@ -14,12 +14,12 @@ use crate::{
 /// Options of `ctdrop status`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Status {
-    /// Output: text for people, json for programs
+    /// Form of the output: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Judge this mounted or copied tree instead of the running host: its etc and
-    /// usr, and the copied part of its proc for the kernel's numbers
+    /// Use this mounted or copied tree instead of this host; judge its etc and usr, and the
+    /// copied part of its proc for the kernel's numbers
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
@@ -39,8 +39,8 @@ pub struct Status {
         default_missing_value = "2s", conflicts_with_all = ["root", "textfile", "nagios"])]
     pub watch: Option<Duration>,
 
-    /// Time in which ctdrop reads the numbers of entries up to twelve times, and the
-    /// counters at its begin and its end
+    /// Time between two readings of the kernel's counters; in this time, ctdrop reads the
+    /// numbers of entries up to twelve times
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 
@@ -52,8 +52,8 @@ pub struct Status {
     #[arg(long, value_name = "PERCENT", default_value_t = Bounds::USUAL.critical, value_parser = percent())]
     pub critical: u8,
 
-    /// For the forecast of a full table, also use recent evidence of ctdrop daemon in this
-    /// directory
+    /// The directory with the evidence database; the forecast of a full table also uses what
+    /// ctdrop daemon has recorded there lately
     #[arg(long, value_name = "DIR", default_value = STATE)]
     pub state_dir: PathBuf,
 

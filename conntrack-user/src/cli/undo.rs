@@ -11,11 +11,11 @@ pub struct Undo {
     #[arg(value_name = "ID")]
     pub id: Option<String>,
 
-    /// Output: text for people, json for programs
+    /// Form of the output: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Undo the fix of this mounted or copied tree instead of the running host's
+    /// Use this mounted or copied tree instead of this host; undo its fix
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 

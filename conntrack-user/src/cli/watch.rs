@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     auto::guard,
-    cli::{addresses::Addresses, values::{duration, interval, limit, protocol, reason, speed}},
+    cli::{
+        addresses::Addresses,
+        values::{duration, interval, limit, protocol, reason, speed},
+    },
     commands::watch::{self, options::Speed},
     engine::{self, by::By},
     logs::time::When,
@@ -21,11 +24,12 @@ use crate::{
     reason = "each is a switch of its own on the command line"
 )]
 pub struct Watch {
-    /// Output: text for people, json for programs (one object a line)
+    /// Form of the output: text for people, json for programs (one object a line)
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Time between two reports, such as 500ms, 1s, 1m
+    /// Time between two readings of the kernel's counters; each makes a report. Such as 500ms,
+    /// 1s, 1m
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     pub interval: Duration,
 
@@ -37,7 +41,7 @@ pub struct Watch {
     #[arg(long, value_enum, default_value = "flow")]
     pub by: By,
 
-    /// Rows to show, the ones with the most packets
+    /// Number of rows of a table; those with the most packets are shown
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub top: usize,
 
@@ -49,8 +53,7 @@ pub struct Watch {
     #[arg(long, value_name = "NETNS")]
     pub netns: Option<String>,
 
-    /// Only flows of this IP protocol, by name or number; totals by reason
-    /// still cover all protocols
+    /// Only this IP protocol, by name or number; totals by reason still cover all protocols
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
     pub proto: Option<u8>,
 
@@ -112,12 +115,12 @@ pub struct Watch {
     #[arg(long, value_name = "N", value_parser = speed, default_value = "1", requires = "replay")]
     pub speed: Speed,
 
-    /// Replay only what was recorded from this time on: 2026-03-12, "2026-03-12 13:40",
+    /// Only from this time on: 2026-03-12, "2026-03-12 13:40",
     /// 13:40 for today, RFC 3339, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "replay")]
     pub since: Option<When>,
 
-    /// Replay only what was recorded up to this time
+    /// Only up to this time
     #[arg(long, value_name = "TIME", value_parser = When::parse, requires = "replay")]
     pub until: Option<When>,
 }

@@ -15,7 +15,7 @@ use crate::{
 /// Options of `ctdrop who`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Who {
-    /// Output: text for people, json for programs (one object a line)
+    /// Form of the output: text for people, json for programs (one object a line)
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
 
@@ -34,7 +34,7 @@ pub struct Who {
     #[arg(long, value_enum)]
     pub family: Option<Family>,
 
-    /// Only entries of this IP protocol, by name or number
+    /// Only this IP protocol, by name or number
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
     pub proto: Option<u8>,
 
@@ -54,7 +54,7 @@ pub struct Who {
     #[arg(long, value_enum)]
     pub by: Option<By>,
 
-    /// Number of rows in each table, those with the most entries first
+    /// Number of rows of a table; those with the most entries are shown
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top: usize,
 
@@ -71,9 +71,11 @@ impl TryFrom<Who> for Options {
             return Err(contradiction);
         }
         if arguments.from.is_some() && arguments.by == Some(By::Netns) {
-            return Err("--by netns has no rows for --from: a saved table is of one network \
+            return Err(
+                "--by netns has no rows for --from: a saved table is of one network \
                         namespace"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Ok(Self {
             output: arguments.output,

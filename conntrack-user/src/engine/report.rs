@@ -157,9 +157,7 @@ impl Report {
         let groups = match by {
             By::Flow => None,
             // The totals know no protocol and no address, and are of lost packets.
-            By::Netns if !select.chooses_flows() => {
-                Some(rows_by_netns(&figures.by_netns, top))
-            }
+            By::Netns if !select.chooses_flows() => Some(rows_by_netns(&figures.by_netns, top)),
             _ => Some(rows(tally, select, by, period, top)),
         };
         let flows = rows(tally, select, By::Flow, period, top);

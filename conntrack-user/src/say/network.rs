@@ -24,7 +24,15 @@ mod tests {
         assert_eq!(shown("0.0.0.0/0").as_deref(), Some("0.0.0.0/0"));
         assert_eq!(shown("2001:db8::7").as_deref(), Some("2001:db8::7/128"));
         assert_eq!(shown("2001:db8::7/32").as_deref(), Some("2001:db8::/32"));
-        for bad in ["10.0.0.0/33", "::/129", "10.0.0.0/", "10/8", "10.0.0.0/-1", "host", ""] {
+        for bad in [
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10/8",
+            "10.0.0.0/-1",
+            "host",
+            "",
+        ] {
             assert_eq!(shown(bad), None, "{bad:?}");
         }
     }

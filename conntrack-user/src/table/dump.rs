@@ -210,7 +210,6 @@ const fn denied(root: bool) -> &'static str {
 mod tests {
     use std::{
         collections::VecDeque,
-        net::Ipv4Addr,
         sync::atomic::{AtomicBool, Ordering},
     };
 

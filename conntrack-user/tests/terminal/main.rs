@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod panics;
+mod plain;
 mod pty;
 
 use std::{io::Read as _, path::Path, thread, time::Duration};

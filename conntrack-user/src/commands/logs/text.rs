@@ -189,7 +189,11 @@ fn nothing(report: &LogReport, sources: &str, zone: &TimeZone) -> Vec<String> {
     if filtered_out.by_time > 0 {
         let times = match (&filtered_out.first, &filtered_out.last) {
             (Some(first), Some(last)) => {
-                format!(" from {} to {}", shown_in(first, zone), shown_in(last, zone))
+                format!(
+                    " from {} to {}",
+                    shown_in(first, zone),
+                    shown_in(last, zone)
+                )
             }
             _ => " without a time of day".to_owned(),
         };

@@ -318,7 +318,7 @@ impl Capacity<'_> {
 }
 
 /// `1 packet`, or `7 to 9 packets`.
-pub(super) fn packets(count: PacketRange) -> String {
+pub(crate) fn packets(count: PacketRange) -> String {
     let plural = if count.at_most == 1 { "" } else { "s" };
     format!("{} packet{plural}", range(count))
 }

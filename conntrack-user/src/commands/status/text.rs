@@ -107,11 +107,11 @@ fn used(namespace: &NamespaceUse) -> String {
 }
 
 fn origin(report: &StatusReport) -> String {
-    format!("{DIM}{}{DIM:#}", place(report))
+    format!("{DIM}{}{DIM:#}", heading(report))
 }
 
 /// Which program looks at which host.
-pub(crate) fn place(report: &StatusReport) -> String {
+pub(crate) fn heading(report: &StatusReport) -> String {
     let of = match (&report.root, &report.host) {
         (Some(root), _) => format!("the tree {}", root.display()),
         (None, host) => host.clone().unwrap_or_default(),

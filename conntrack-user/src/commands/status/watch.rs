@@ -81,14 +81,21 @@ fn say(report: &StatusReport, output: Output, first: bool) -> Result<()> {
 /// Columns and rows of a terminal that can be painted over.
 fn screen() -> Option<(usize, usize)> {
     let obeys = env::var("TERM").is_ok_and(|term| term != "dumb");
-    let size = terminal::size().ok().filter(|_| obeys && io::stdout().is_terminal())?;
+    let size = terminal::size()
+        .ok()
+        .filter(|_| obeys && io::stdout().is_terminal())?;
     Some((size.0.into(), size.1.into())).filter(|&(columns, rows)| columns > 0 && rows > 1)
 }
 
 fn repaint(lines: &[String], size: (usize, usize)) -> Result<()> {
     let mut out = io::stdout();
-    queue!(out, BeginSynchronizedUpdate, MoveTo(0, 0), Clear(ClearType::All))
-        .context(stdout::CANNOT_WRITE)?;
+    queue!(
+        out,
+        BeginSynchronizedUpdate,
+        MoveTo(0, 0),
+        Clear(ClearType::All)
+    )
+    .context(stdout::CANNOT_WRITE)?;
     stdout::lines(fitting(lines, size))?;
     queue!(out, EndSynchronizedUpdate)
         .and_then(|()| out.flush())

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::{
     commands::who::{
         rows::{
-            Age, Group, MarkValue, Name, OwnerName, Place, Row, ServiceName, StateRow, TimeRange, Zone,
-            group, owner_rows, place, ranges, service_name, state_rows,
+            Age, Group, MarkValue, Name, OwnerName, Place, Row, ServiceName, StateRow, TimeRange,
+            Zone, group, owner_rows, place, ranges, service_name, state_rows,
         },
         saved_file::SavedFile,
     },

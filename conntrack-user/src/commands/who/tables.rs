@@ -34,9 +34,11 @@ pub(super) fn one(report: &NamespaceReport, services: &Services, by: By) -> Vec<
         By::Src => table(("SOURCE", "sources"), &report.sources, |it| {
             owned(it, String::new())
         }),
-        By::Dst => table(("DESTINATION", "destinations"), &report.destinations, |it| {
-            owned(it, String::new())
-        }),
+        By::Dst => table(
+            ("DESTINATION", "destinations"),
+            &report.destinations,
+            |it| owned(it, String::new()),
+        ),
         By::Service => table(("SERVICE", "services"), &report.services, |it| {
             service(it, services)
         }),

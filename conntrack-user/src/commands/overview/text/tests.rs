@@ -58,8 +58,12 @@ fn any_report_fits_on_one_screen() {
         let blind = (0..9).map(|it| finding(it, Code::NamespacesHidden, Severity::Unknown));
         report.findings.extend(blind);
         assert_fits(&report);
-        assert!(shown(&report, false).iter().any(|line| line.contains("more findings: ctdrop status")
-            || line.contains("findings: ctdrop status")));
+        assert!(
+            shown(&report, false)
+                .iter()
+                .any(|line| line.contains("more findings: ctdrop status")
+                    || line.contains("findings: ctdrop status"))
+        );
     }
 }
 
@@ -68,7 +72,10 @@ fn a_full_table_comes_with_what_to_run() {
     let report = &trees()["el5-curly-quotes"];
     assert_eq!(report.state, State::Critical);
     let lines = shown(report, true);
-    assert!(lines[0].starts_with("CRITICAL: the table of host is 99 % full"), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("CRITICAL: the table of host is 99 % full"),
+        "{lines:#?}"
+    );
     let has = |words: &str| lines.iter().any(|line| line.starts_with(words));
     for words in [
         "refused now   ",
@@ -103,7 +110,11 @@ fn what_cannot_be_seen_is_said_and_who_can_see_it() {
     assert!(lines[0].starts_with("UNKNOWN: 2 of 3"), "{lines:#?}");
     let seen = "not seen      2 of 3 network namespaces cannot be read: blue, red";
     assert!(lines.iter().any(|line| line == seen), "{lines:#?}");
-    let as_root = |root| shown(&report, root).iter().any(|line| line.starts_with("  sudo ctdrop"));
+    let as_root = |root| {
+        shown(&report, root)
+            .iter()
+            .any(|line| line.starts_with("  sudo ctdrop"))
+    };
     assert!(as_root(false) && !as_root(true));
 }
 

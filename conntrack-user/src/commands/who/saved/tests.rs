@@ -1,5 +1,9 @@
 use super::*;
-use crate::{commands::who::{by::By, text}, incident::FillingKind, say::port::Services};
+use crate::{
+    commands::who::{by::By, text},
+    incident::FillingKind,
+    say::port::Services,
+};
 
 fn of(table: &str, filter: &Filter) -> NamespaceReport {
     let content = Content::Read(table.as_bytes().to_vec());
@@ -84,7 +88,10 @@ fn one_table_is_shown_alone() {
         assert_eq!(titles.len(), 1, "{lines}");
         assert!(titles[0].ends_with(title), "{titles:?}");
         assert!(lines.contains("looks like a leak"), "{lines}");
-        assert!(lines.contains("does not tell network namespaces apart"), "{lines}");
+        assert!(
+            lines.contains("does not tell network namespaces apart"),
+            "{lines}"
+        );
         assert!(!lines.contains("would free"), "{lines}");
     }
     assert!(tables(By::Owner).0.is_empty());
