@@ -164,10 +164,10 @@ fn trials(options: &Options, executable: &Path) -> Result<Command> {
 /// skipped, and say so.
 fn sudo(root: bool, sudo: bool) -> Vec<String> {
     let kept = VARIABLES.join(",");
-    match !root && sudo {
-        true => vec!["sudo".to_owned(), format!("--preserve-env={kept}")],
-        false => Vec::new(),
+    if root || !sudo {
+        return Vec::new();
     }
+    vec!["sudo".to_owned(), format!("--preserve-env={kept}")]
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod boots;
 mod containers;
+mod documented;
 mod etc;
 mod fix;
 mod fix_by_hand;
@@ -36,6 +37,7 @@ pub static ALL: &[&Story] = &[
     &fix::FIX,
     &fix_by_hand::FIX_BY_HAND,
     &logs::LOGS,
+    &documented::DOCUMENTED,
     &power::POWER,
     &packaged::PACKAGES,
 ];

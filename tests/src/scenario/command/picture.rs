@@ -27,7 +27,7 @@ pub static PICTURE: Scenario = Scenario {
 };
 
 /// Columns and lines of the picture.
-const SIZE: (usize, usize) = (104, 30);
+const SIZE: (usize, usize) = (104, 28);
 
 /// How long packets are refused before it is taken, so that the graphs are full.
 const WHILE: Duration = Duration::from_secs(40);
@@ -38,10 +38,10 @@ fn run(machine: &Machine) -> Result<()> {
     tmux.resize(SIZE.0, SIZE.1)?;
     tmux.wait_for("quit")?;
     during_incident(&lan, None, || {
-        // Who fills the table, then the diagnosis with what to do.
+        // Who fills the table stays in the pane.
         tmux.press(&["w"])?;
         tmux.wait_for("FILLED BY")?;
-        tmux.press(&["i", "Escape", "Tab", "Tab"])?;
+        tmux.press(&["Escape"])?;
         thread::sleep(WHILE);
         println!("\n{SHOW_BEGIN}\n{}{SHOW_END}", tmux.seen_in_colour()?);
         Ok(())
