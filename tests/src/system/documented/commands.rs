@@ -1,0 +1,108 @@
+//! The commands of `ctdrop` in a document, with the output that is shown with them.
+
+/// A command in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Command {
+    /// Where it is.
+    pub(super) line: usize,
+    /// What a shell is to run.
+    pub(super) text: String,
+    /// The lines that are shown as its output; `…` stands for any number of lines.
+    pub(super) shown: Vec<String>,
+}
+
+/// Finds the commands of a document in Markdown: indented lines, and lines behind `$ ` in a block
+/// between fences.
+pub(super) fn in_document(document: &str) -> Vec<Command> {
+    let mut commands: Vec<Command> = Vec::new();
+    let mut fenced = false;
+    // Whether the last line of a command ends with a backslash.
+    let mut goes_on = false;
+    for (number, line) in document.lines().enumerate() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+            goes_on = false;
+            continue;
+        }
+        if goes_on && let Some(last) = commands.last_mut() {
+            goes_on = append(&mut last.text, line.trim());
+            continue;
+        }
+        let begun = if fenced {
+            line.strip_prefix("$ ")
+        } else {
+            line.strip_prefix("    ")
+                .filter(|line| !line.starts_with(' '))
+        };
+        match (begun, commands.last_mut()) {
+            (Some(begun), _) => {
+                let mut text = String::new();
+                goes_on = append(&mut text, begun);
+                commands.push(Command {
+                    line: number + 1,
+                    text,
+                    shown: Vec::new(),
+                });
+            }
+            (None, Some(last)) if fenced => last.shown.push(line.to_owned()),
+            (None, _) => {}
+        }
+    }
+    commands.retain(|command| runs_ctdrop(&command.text));
+    commands
+}
+
+/// Appends a line without its remark; whether the command goes on in the next line.
+fn append(command: &mut String, line: &str) -> bool {
+    let code = line
+        .split_once(" #")
+        .map_or(line, |(code, _)| code)
+        .trim_end();
+    let more = code.strip_suffix('\\');
+    command.push_str(more.unwrap_or(code));
+    more.is_some()
+}
+
+/// Whether a line of a shell runs ctdrop itself, not a program with such an argument.
+fn runs_ctdrop(line: &str) -> bool {
+    line.split(['|', '&', ';'])
+        .any(|part| part.trim_start().starts_with("ctdrop "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = "\
+Text with `ctdrop who` in it.
+
+    ctdrop fix --dry-run              # only show the plan
+    dmesg | ctdrop logs -
+    systemctl status ctdrop
+
+```text
+$ ctdrop report 3 \\
+    --out incident.md
+written
+$ ls
+```
+After.
+";
+
+    #[test]
+    fn commands_and_their_output_are_found() {
+        let command = |line, text: &str, shown: &[&str]| Command {
+            line,
+            text: text.to_owned(),
+            shown: shown.iter().map(|&line| line.to_owned()).collect(),
+        };
+        assert_eq!(
+            in_document(DOCUMENT),
+            [
+                command(3, "ctdrop fix --dry-run", &[]),
+                command(4, "dmesg | ctdrop logs -", &[]),
+                command(8, "ctdrop report 3 --out incident.md", &["written"]),
+            ]
+        );
+    }
+}
