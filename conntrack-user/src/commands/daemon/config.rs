@@ -250,6 +250,11 @@ mod tests {
             ("[otlp]\nheaders = \"a\"", "give headers as name=value"),
             ("[otlp]\nca_file = \"ca.pem\"", "its whole path"),
             ("[otlp]\ntimeout = \"1h\"", "give 5m or less"),
+            (
+                "[otlp]\ninterval = \"999999d\"",
+                "otlp.interval: give a time from 1s to 1d",
+            ),
+            ("[otlp]\ninterval = \"999ms\"", "from 1s to 1d"),
             ("[otlp]\nend_point = \"off\"", "did you mean endpoint?"),
             ("\n[evidence\n", "config.toml:2: not TOML"),
         ] {

@@ -1,6 +1,6 @@
 //! The settings of the export by OTLP.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::{
     commands::daemon::{
@@ -10,8 +10,8 @@ use crate::{
     subscribers::otlp::settings::{Endpoint, Settings, inline},
 };
 
-/// The shortest interval.
-const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest interval and the longest one.
+const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
 /// The longest time that a request may take.
 const LONGEST_REQUEST: Duration = Duration::from_mins(5);
@@ -158,8 +158,8 @@ pub(super) fn ca_file(given: &Given) -> Option<String> {
 
 pub(super) fn take_interval(given: &mut Given, value: Value<'_>) -> Taken {
     let interval = duration(value.text()?)?;
-    if interval < LEAST_INTERVAL {
-        return Err("give 1s or more".to_owned());
+    if !INTERVALS.contains(&interval) {
+        return Err("give a time from 1s to 1d".to_owned());
     }
     given.interval = Some(interval);
     Ok(())
