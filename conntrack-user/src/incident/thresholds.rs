@@ -69,3 +69,18 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
 pub(super) const fn is_share(part: u64, whole: u64, per_cent: u64) -> bool {
     part > 0 && part.saturating_mul(100) >= whole.saturating_mul(per_cent)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An operator must not look for refused packets in an incident that has none.
+    #[test]
+    fn the_readme_says_that_a_full_table_opens_an_incident_too() {
+        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+        let readme = readme.replace('\n', " ");
+        let seconds = FULL_FOR.as_secs();
+        let opens = format!("a table stays full for {seconds} seconds, it opens an incident");
+        assert!(readme.contains(&opens), "{opens}");
+    }
+}
