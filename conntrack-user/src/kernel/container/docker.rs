@@ -29,6 +29,8 @@ struct Settings {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct File {
+    #[serde(rename = "ID")]
+    id: Option<String>,
     name: Option<String>,
     config: Option<Config>,
 }
@@ -49,11 +51,14 @@ pub(super) fn names(tree: &Tree, id: &str) -> Found<Names> {
     let Some(content) = tree.read(&path)? else {
         return Ok(None);
     };
-    parse(&content, &path).map(Some)
+    parse(&content, id, &path).map(Some)
 }
 
-fn parse(content: &[u8], path: &str) -> Result<Names, String> {
+fn parse(content: &[u8], id: &str, path: &str) -> Result<Names, String> {
     let file: File = serde_json::from_slice(content).map_err(|error| format!("{path}: {error}"))?;
+    if file.id.as_deref().is_some_and(|said| said != id) {
+        return Err(format!("{path}: its ID is that of another container"));
+    }
     let given = file.name.as_deref().unwrap_or_default();
     let given = given.strip_prefix('/').unwrap_or(given);
     let config = file.config.as_ref();
@@ -91,15 +96,22 @@ mod tests {
         let file = r#"{"ID":"3f","Name":"/shop-web-1","Image":"sha256:00","Config":{"Hostname":"a",
             "Image":"nginx:1.25","Env":["SECRET=x"],"Labels":{"com.docker.compose.project":"shop",
             "com.docker.compose.service":"web"}}}"#;
-        let names = parse(file.as_bytes(), "f").unwrap();
+        let names = parse(file.as_bytes(), "3f", "f").unwrap();
         assert_eq!(names.container.as_deref(), Some("shop-web-1"));
         assert_eq!(
             names.details(),
             ["image nginx:1.25", "service web of project shop"]
         );
         let bare = br#"{"Name":"/a","Config":{"Labels":null}}"#;
-        assert_eq!(parse(bare, "f").unwrap().container.as_deref(), Some("a"));
-        assert!(parse(b"{\"Name\":", "f").unwrap_err().starts_with("f: "));
+        assert_eq!(
+            parse(bare, "3f", "f").unwrap().container.as_deref(),
+            Some("a")
+        );
+        assert!(
+            parse(b"{\"Name\":", "3f", "f")
+                .unwrap_err()
+                .starts_with("f: ")
+        );
     }
 
     #[test]
@@ -107,9 +119,16 @@ mod tests {
         let file = r#"{"Name":"/k8s_web_cart-1_shop_uid_0","Config":{"Image":"nginx@sha256:00","Labels":{
             "io.kubernetes.container.name":"web","io.kubernetes.pod.name":"cart-1",
             "io.kubernetes.pod.namespace":"shop"}}}"#;
-        let names = parse(file.as_bytes(), "f").unwrap();
+        let names = parse(file.as_bytes(), "3f", "f").unwrap();
         assert_eq!(names.pod(), Some(("shop", "cart-1")));
         assert_eq!(names.container.as_deref(), Some("web"));
         assert_eq!(names.image.as_deref(), Some("nginx@sha256:00"));
+    }
+
+    #[test]
+    fn the_file_of_another_container_names_nothing() {
+        let file = br#"{"ID":"4e","Name":"/other"}"#;
+        let error = parse(file, "3f", "f").unwrap_err();
+        assert_eq!(error, "f: its ID is that of another container");
     }
 }
