@@ -6,7 +6,11 @@
 
 use std::collections::HashMap;
 
-use crate::kernel::container::{form::name, names::Names, tree::Tree};
+use crate::kernel::container::{
+    form::name,
+    names::Names,
+    tree::{ENTRIES, Listing, Tree},
+};
 
 const CONTAINERS: &str = "/var/log/containers";
 const PODS: &str = "/var/log/pods";
@@ -23,21 +27,26 @@ impl Logs {
     pub(super) fn read(tree: &Tree) -> (Self, Option<String>) {
         let mut logs = Self::default();
         let mut unread = None;
-        match tree.list(PODS) {
-            Ok(names) => names
-                .into_iter()
-                .flatten()
-                .for_each(|name| logs.add_pod(&name)),
-            Err(why) => unread = Some(why),
-        }
-        match tree.list(CONTAINERS) {
-            Ok(names) => {
-                for name in names.into_iter().flatten() {
-                    let target = tree.link(CONTAINERS, &name);
-                    logs.add_container(&name, target.as_deref());
-                }
+        let mut list = |path| match tree.list(path, ENTRIES) {
+            Ok(listing) => {
+                let Listing {
+                    names,
+                    unread: rest,
+                } = listing.unwrap_or_default();
+                unread = rest.or(unread.take());
+                names
             }
-            Err(why) => unread = Some(why),
+            Err(why) => {
+                unread = Some(why);
+                Vec::new()
+            }
+        };
+        for name in list(PODS) {
+            logs.add_pod(&name);
+        }
+        for name in list(CONTAINERS) {
+            let target = tree.link(CONTAINERS, &name);
+            logs.add_container(&name, target.as_deref());
         }
         (logs, unread)
     }

@@ -44,19 +44,21 @@ struct Bundle {
 
 /// The names in the bundle of containerd for the container with that id.
 pub(super) fn of_containerd(tree: &Tree, id: &str) -> Found<Names> {
+    let mut unread = None;
     for state in CONTAINERD {
         for runtime in RUNTIMES {
             let folder = format!("{state}/{runtime}");
-            let namespaces = tree.list(&folder)?.unwrap_or_default();
-            for namespace in namespaces.iter().take(NAMESPACES) {
+            let namespaces = tree.list(&folder, NAMESPACES)?.unwrap_or_default();
+            for namespace in namespaces.names {
                 let path = format!("{folder}/{namespace}/{id}/config.json");
                 if let Some(content) = tree.read(&path)? {
                     return parse(&content, &path).map(Some);
                 }
             }
+            unread = unread.or(namespaces.unread);
         }
     }
-    Ok(None)
+    unread.map_or(Ok(None), Err)
 }
 
 /// The names in the bundle of CRI-O for the container with that id.

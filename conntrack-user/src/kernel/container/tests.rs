@@ -15,7 +15,7 @@ use crate::kernel::container::{
     cgroup::Place,
     find::Known,
     known::Directory,
-    tree::{LARGEST, Tree},
+    tree::{ENTRIES, LARGEST, Tree},
 };
 
 const ID: &str = "3f4e5d6c7b8a99887766554433221100ffeeddccbbaa99887766554433221100";
@@ -107,6 +107,21 @@ fn docker_s_data_may_be_elsewhere() {
     write(root.path(), &path, r#"{"Name":"/web"}"#);
     let names = at(root.path(), IN_DOCKER).names.unwrap();
     assert_eq!(names.container.as_deref(), Some("web"));
+}
+
+#[test]
+fn entries_that_are_not_read_are_counted_and_told() {
+    let root = TempDir::new().unwrap();
+    let pods = root.path().join("var/log/pods");
+    fs::create_dir_all(&pods).unwrap();
+    for number in 0..ENTRIES + 3 {
+        fs::File::create(pods.join(format!("a_{number}_b"))).unwrap();
+    }
+    let known = at(root.path(), IN_POD);
+    assert_eq!(known.names, None);
+    let why = known.unread.unwrap();
+    let expected = format!("/var/log/pods: 3 of its entries, after the first {ENTRIES}");
+    assert!(why.ends_with(&expected), "{why}");
 }
 
 /// Puts something at a path.

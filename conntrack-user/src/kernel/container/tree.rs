@@ -20,11 +20,23 @@ pub(super) const LARGEST: u64 = 4 << 20;
 /// The most entries of a directory that are read.
 pub(super) const ENTRIES: usize = 20_000;
 
+/// Entries after the most that are read, up to which they are counted.
+const COUNTED: usize = 200_000;
+
 /// How often a path is tried that changes meanwhile.
 const TRIES: usize = 3;
 
 /// What was found at a path, or why it could not be read: a text with the path.
 pub(super) type Found<T> = Result<Option<T>, String>;
+
+/// The names of the entries of a directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    /// Names, as many as are read at most.
+    pub(super) names: Vec<String>,
+    /// If there are more, how many are not read: a text with the path.
+    pub(super) unread: Option<String>,
+}
 
 /// The files of a host, or of a user's home.
 #[derive(Clone, Debug)]
@@ -48,9 +60,9 @@ impl Tree {
         self.told(path, self.content(path))
     }
 
-    /// The names of the entries of a directory; none if there is no directory.
-    pub(super) fn list(&self, path: &str) -> Found<Vec<String>> {
-        self.told(path, self.entries(path))
+    /// The names of so many entries of a directory at most; none if there is no directory.
+    pub(super) fn list(&self, path: &str, most: usize) -> Found<Listing> {
+        self.told(path, self.entries(path, most))
     }
 
     /// The target of a link in a directory.
@@ -68,8 +80,13 @@ impl Tree {
             Err(Why::NotAFile) => "it is not a regular file".to_owned(),
             Err(Why::TooLarge) => format!("it is larger than {} MiB", LARGEST >> 20),
         };
+        Err(format!("{}: {why}", self.shown(path)))
+    }
+
+    /// The whole path, in words.
+    fn shown(&self, path: &str) -> String {
         let path = self.root.join(path.trim_start_matches('/'));
-        Err(format!("{}: {why}", path.display()))
+        path.display().to_string()
     }
 
     fn content(&self, path: &str) -> Result<Vec<u8>, Why> {
@@ -88,13 +105,24 @@ impl Tree {
         Ok(content)
     }
 
-    fn entries(&self, path: &str) -> Result<Vec<String>, Why> {
+    fn entries(&self, path: &str, most: usize) -> Result<Listing, Why> {
         let found = again(&self.open(path)?, OFlags::DIRECTORY)?;
-        let names = Dir::new(found)?.take(ENTRIES).filter_map(|entry| {
+        let mut names = Dir::new(found)?.filter_map(|entry| {
             let name = entry.ok()?.file_name().to_str().ok()?.to_owned();
             (name != "." && name != "..").then_some(name)
         });
-        Ok(names.collect())
+        let read: Vec<String> = names.by_ref().take(most).collect();
+        let more = names.take(COUNTED).count();
+        let at_least = if more == COUNTED { "at least " } else { "" };
+        Ok(Listing {
+            names: read,
+            unread: (more > 0).then(|| {
+                format!(
+                    "{}: {at_least}{more} of its entries, after the first {most}",
+                    self.shown(path)
+                )
+            }),
+        })
     }
 
     /// A handle to what is at a path (`O_PATH`): it is not opened.
