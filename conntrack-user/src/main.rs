@@ -55,6 +55,10 @@ async fn main() -> ExitCode {
 /// Says what is wrong with the command line, or the help that was asked for.
 fn refused(error: &clap::Error) -> ExitCode {
     let code = cli::refused_code(error, env::args_os());
+    if let Some(line) = cli::refused_plugin(error, env::args_os()) {
+        // Where that cannot be said, the exit code still says that nothing is known.
+        let _ = stdout::lines([line]);
+    }
     match error.print().and_then(|()| io::stdout().flush()) {
         // Whoever closes a pipe does not want the rest of the help.
         Err(why) if code == 0 && why.kind() != io::ErrorKind::BrokenPipe => {

@@ -47,6 +47,21 @@ fn help_that_nobody_reads_is_none() {
     assert_eq!(output.stderr, b"");
 }
 
+#[test]
+fn a_plugin_with_wrong_usage_is_heard_on_standard_output() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ctdrop"))
+        .args(["status", "--nagios", "--nonsense"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with("CTDROP UNKNOWN - "), "{said}");
+    assert!(
+        said.contains("--nonsense") && said.lines().count() == 1,
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(3));
+}
+
 /// A log with one refused packet.
 fn log(directory: &std::path::Path) -> String {
     let file = directory.join("messages");

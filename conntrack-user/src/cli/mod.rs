@@ -27,5 +27,5 @@ mod who;
 
 pub use self::{
     command::{Command, CommandLine},
-    read::{refused_code, wrong_usage},
+    read::{refused_code, refused_plugin, wrong_usage},
 };

@@ -21,6 +21,7 @@ use crate::{
         watch::Watch,
         who::Who,
     },
+    commands::status::nagios,
     logs::read::request::EmptyPeriod,
     say::finding,
 };
@@ -228,6 +229,26 @@ pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsStrin
     }
 }
 
+/// What a monitoring plugin prints if clap refuses its command line: such plugins are heard on
+/// standard output only. None for another command line, and for help.
+pub fn refused_plugin(
+    error: &clap::Error,
+    arguments: impl Iterator<Item = OsString>,
+) -> Option<String> {
+    let arguments: Vec<OsString> = arguments.skip(1).collect();
+    let has = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
+    if error.exit_code() == 0 || !has("status") || !has("--nagios") {
+        return None;
+    }
+    let text = error.to_string();
+    let what = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = what
+        .trim_start_matches("error:")
+        .split_whitespace()
+        .collect();
+    Some(nagios::failure(&words.join(" ")))
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use clap::CommandFactory as _;
@@ -283,6 +304,40 @@ pub(super) mod tests {
         for line in ["ctdrop", "ctdrop --utc", "ctdrop --color never"] {
             let command = Command::read(line.split(' ')).unwrap();
             assert!(matches!(command, Command::Overview), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_with_wrong_usage_says_one_line_that_is_unknown() {
+        let line = |line: &str| {
+            let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let error = Command::read(&arguments).err()?;
+            refused_plugin(&error, arguments.into_iter())
+        };
+        for (wrong, says) in [
+            ("ctdrop status --nagios --nonsense", "'--nonsense'"),
+            ("ctdrop status --nagios -o json", "cannot be used with"),
+            (
+                "ctdrop status --nagios --warning 95 --critical 90",
+                "--warning 95 is above --critical 90",
+            ),
+            ("ctdrop status --critical x --nagios", "'x'"),
+        ] {
+            let line = line(wrong).unwrap();
+            assert!(line.starts_with("CTDROP UNKNOWN - "), "{line}");
+            assert!(line.contains(says) && !line.contains('\n'), "{line}");
+            assert!(
+                !line.contains('\u{fffd}') && !line.contains("error:"),
+                "{line}"
+            );
+        }
+        for other in [
+            "ctdrop status --nonsense",
+            "ctdrop status --nagios --help",
+            "ctdrop status --nagios",
+            "ctdrop who --nagios",
+        ] {
+            assert_eq!(line(other), None, "{other}");
         }
     }
 

@@ -9,7 +9,7 @@ pub mod capacity;
 mod configuration;
 mod events;
 pub mod forecast;
-mod nagios;
+pub(crate) mod nagios;
 mod options;
 mod persistence;
 pub mod report;

@@ -28,9 +28,9 @@ pub(super) fn lines(report: &StatusReport, bounds: Bounds) -> Vec<String> {
     [first].into_iter().chain(findings).collect()
 }
 
-/// The line if `ctdrop status` failed.
-pub(super) fn failure(error: &anyhow::Error) -> String {
-    headline(State::Unknown, &plain(&format!("{error:#}")))
+/// The line if `ctdrop status` failed, or could not read its command line.
+pub(crate) fn failure(why: &impl Display) -> String {
+    headline(State::Unknown, &plain(&format!("{why:#}")))
 }
 
 fn headline(state: State, what: &str) -> String {
