@@ -417,7 +417,7 @@ fn exported(export: &Export) -> Vec<Family> {
         ),
         counter(
             "ctdrop_otlp_dropped_points",
-            "Data points of metrics that were dropped or refused in OTLP",
+            "Data points that OTLP lost, those of earlier runs among them",
             one(export.dropped_points),
         ),
         counter(

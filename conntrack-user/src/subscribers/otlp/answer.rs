@@ -9,7 +9,7 @@ use hyper::StatusCode;
 const FIRST: Duration = Duration::from_secs(1);
 
 /// The longest pause, unless the receiver asks for a longer one.
-const LONGEST: Duration = Duration::from_mins(5);
+pub(super) const LONGEST: Duration = Duration::from_mins(5);
 
 /// The longest pause that a receiver can ask for.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);

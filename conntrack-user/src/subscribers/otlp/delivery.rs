@@ -27,6 +27,7 @@ use crate::{
             post::Transport,
             queue::{Batch, Earlier, Queue},
             records,
+            trouble::{Signal, Trouble, dropped_earlier},
         },
     },
 };
@@ -39,9 +40,6 @@ const BYTES: usize = 512 << 10;
 
 /// How long the last requests may take when ctdrop ends.
 const LAST: Duration = Duration::from_secs(5);
-
-/// How often a message about the same trouble is repeated.
-const SAID_AGAIN: Duration = Duration::from_hours(1);
 
 /// The queue, and the signal that it has more records.
 #[derive(Debug)]
@@ -84,13 +82,6 @@ pub(super) struct Delivery<T> {
     pub(super) random: fn() -> f64,
 }
 
-/// The two kinds of data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    Metrics,
-    Logs,
-}
-
 impl<T: Transport> Delivery<T> {
     /// Delivers until the end is asked for; then sends what it can within seconds.
     pub(super) async fn run(&self, end: impl Future<Output = ()>) {
@@ -114,8 +105,9 @@ impl<T: Transport> Delivery<T> {
         let Some(to) = &self.logs_to else {
             return;
         };
+        let mut trouble = Trouble::of(Signal::Logs);
         while !self.waiting.queue().is_empty() {
-            if !matches!(self.send_records(to, RECORDS).await, Verdict::Taken) {
+            if self.send_records(to, RECORDS, &mut trouble).await != Verdict::Taken {
                 return;
             }
         }
@@ -132,36 +124,39 @@ impl<T: Transport> Delivery<T> {
                 self.waiting.more.notified().await;
                 continue;
             }
-            let pause = match self.send_records(to, most).await {
+            let after = match self.send_records(to, most, &mut trouble).await {
                 Verdict::Taken => {
-                    trouble.is_over(to);
                     backoff.succeed();
                     most = (most * 2).min(RECORDS);
                     continue;
                 }
-                Verdict::Again { after, why } => {
-                    trouble.say(to, &why);
-                    backoff.fail(after, (self.random)())
-                }
-                Verdict::Refused { why } => {
+                Verdict::Again { after, .. } => after,
+                Verdict::Refused { .. } => {
                     // One by one, only the records that the receiver refuses are dropped.
                     most = 1;
-                    trouble.say(to, &why);
-                    backoff.fail(None, (self.random)())
+                    None
                 }
             };
-            sleep(pause).await;
+            sleep(backoff.fail(after, (self.random)())).await;
         }
     }
 
     /// Sends the oldest records. It removes them if they were accepted. If a request with a single
     /// record is refused, it drops that record.
-    async fn send_records(&self, to: &Uri, most: usize) -> Verdict {
+    async fn send_records(&self, to: &Uri, most: usize, trouble: &mut Trouble) -> Verdict {
         let batch = self.waiting.queue().next(most, BYTES);
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => return unusable(&error),
+        let (verdict, sent) = match batch {
+            Ok(batch) => (
+                self.send_batch(to, &batch).await,
+                batch.records.len() as u64,
+            ),
+            Err(error) => (unusable(&error), 0),
         };
+        trouble.tell(to, &verdict, sent);
+        verdict
+    }
+
+    async fn send_batch(&self, to: &Uri, batch: &Batch) -> Verdict {
         let request = records::request(&batch.records, &self.resource);
         let (verdict, answer) = self.send(Signal::Logs, to, request.encode_to_vec()).await;
         let sent = batch.records.len() as u64;
@@ -172,20 +167,15 @@ impl<T: Transport> Delivery<T> {
                     export.sent += sent - refused;
                     export.dropped.refused += refused;
                 });
-                self.remove(&batch)
+                self.remove(batch)
             }
-            Verdict::Refused { why } if sent == 1 => {
-                self.counts.change(|export| export.dropped.refused += 1);
-                let what = format!(
-                    "a record of an incident is dropped because {to} refuses it: {why}. ctdrop \
-                     incidents still has the incident"
-                );
-                journal::complain(Level::Error, what);
-                match self.remove(&batch) {
-                    Verdict::Taken => verdict,
-                    unusable => unusable,
+            Verdict::Refused { .. } if sent == 1 => match self.remove(batch) {
+                Verdict::Taken => {
+                    self.counts.change(|export| export.dropped.refused += 1);
+                    verdict
                 }
-            }
+                unusable => unusable,
+            },
             _ => {
                 self.waiting.queue().put_back();
                 verdict
@@ -209,22 +199,18 @@ impl<T: Transport> Delivery<T> {
         loop {
             sleep_until(next).await;
             let began = Instant::now();
-            let pause = match self.send_all_metrics(to).await {
+            let verdict = self.send_all_metrics(to).await;
+            trouble.tell(to, &verdict, 0);
+            let after = match verdict {
                 Verdict::Taken => {
-                    trouble.is_over(to);
                     backoff.succeed();
                     next = (next + self.interval).max(began);
                     continue;
                 }
-                Verdict::Again { after, why } => {
-                    trouble.say(to, &why);
-                    backoff.fail(after, (self.random)())
-                }
-                Verdict::Refused { why } => {
-                    trouble.say(to, &why);
-                    backoff.fail(None, (self.random)())
-                }
+                Verdict::Again { after, .. } => after,
+                Verdict::Refused { .. } => None,
             };
+            let pause = backoff.fail(after, (self.random)());
             self.keep_metrics();
             next = began + pause.max(self.interval.min(Duration::from_secs(10)));
         }
@@ -242,7 +228,11 @@ impl<T: Transport> Delivery<T> {
             let (verdict, answer) = self.send(Signal::Metrics, to, earlier.body.clone()).await;
             let dropped = match &verdict {
                 Verdict::Taken => refused_points(answer.as_ref(), to).min(earlier.points),
-                Verdict::Refused { .. } => earlier.points,
+                Verdict::Refused { why } => {
+                    let what = dropped_earlier(to, why, earlier.points);
+                    journal::complain(Level::Error, what);
+                    earlier.points
+                }
                 Verdict::Again { .. } => return verdict,
             };
             self.counts
@@ -382,52 +372,4 @@ fn partly(refused: i64, what: &str, message: &str, from: &Uri) -> u64 {
         journal::complain(Level::Warning, what);
     }
     refused
-}
-
-/// Trouble with a receiver: a message tells it once, and again each hour while it lasts.
-struct Trouble {
-    signal: Signal,
-    since: Option<Instant>,
-    said: Option<(String, Instant)>,
-}
-
-impl Trouble {
-    const fn of(signal: Signal) -> Self {
-        Self {
-            signal,
-            since: None,
-            said: None,
-        }
-    }
-
-    const fn what(&self) -> &'static str {
-        match self.signal {
-            Signal::Metrics => "metrics",
-            Signal::Logs => "records of incidents",
-        }
-    }
-
-    fn say(&mut self, to: &Uri, why: &str) {
-        let now = Instant::now();
-        self.since.get_or_insert(now);
-        let was_said = self.said.as_ref();
-        if was_said.is_some_and(|(said, at)| said == why && now - *at < SAID_AGAIN) {
-            return;
-        }
-        let what = format!(
-            "cannot send {} to {to}: {why}. ctdrop tries again",
-            self.what()
-        );
-        journal::complain(Level::Warning, what);
-        self.said = Some((why.to_owned(), now));
-    }
-
-    fn is_over(&mut self, to: &Uri) {
-        self.said = None;
-        if let Some(since) = self.since.take() {
-            let seconds = since.elapsed().as_secs();
-            let what = format!("{to} accepts {} again, after {seconds} s", self.what());
-            journal::complain(Level::Info, what);
-        }
-    }
 }

@@ -17,6 +17,7 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
