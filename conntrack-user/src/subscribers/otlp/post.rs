@@ -92,11 +92,7 @@ impl Http {
                 )
             })?;
             let stream = self.connector()?.connect(name, stream).await;
-            let stream = stream.context(
-                "no TLS connection: this host, or otlp.ca_file if it is set, must trust the \
-                 certificate of the receiver",
-            )?;
-            talk(stream, request).await
+            talk(stream.map_err(tls::explained)?, request).await
         } else {
             talk(stream, request).await
         }

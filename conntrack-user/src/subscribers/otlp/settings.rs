@@ -267,7 +267,13 @@ fn from_file(path: &Path) -> Result<Headers> {
         there.mode() & OTHERS == 0,
         "{shown} is for secrets, and others can read or write it: run chmod o= {shown}"
     );
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let content = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    let text = String::from_utf8(content).map_err(|_| {
+        anyhow!(
+            "{shown} is not text (otlp.headers_file): give a file with a header on each line, such as \
+             \"authorization: Bearer ...\""
+        )
+    })?;
     let mut headers = Headers::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -354,6 +360,10 @@ mod tests {
         fs::write(&file, "Authorization Bearer x\n").unwrap();
         let error = with("http://localhost").check().unwrap_err().to_string();
         assert!(error.contains("headers:1: give a header"), "{error}");
+        fs::write(&file, b"\x7fELF\x02\x01\xff\xfe").unwrap();
+        let error = with("http://localhost").check().unwrap_err().to_string();
+        assert!(error.contains("headers is not text"), "{error}");
+        assert!(error.contains("a header on each line"), "{error}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! TLS, and which certificate authorities to trust.
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -43,4 +43,21 @@ pub(super) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Why there is no TLS connection, with what to do.
+pub(super) fn explained(error: io::Error) -> Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    let what = match cause {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "no TLS connection: the receiver does not speak TLS there, but probably plain HTTP: turn \
+             TLS on in the receiver, or begin its address (otlp.endpoint) with http://"
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "no TLS connection: this host, or otlp.ca_file if it is set, must trust the certificate \
+             of the receiver"
+        }
+        _ => "no TLS connection",
+    };
+    Error::new(error).context(what)
 }
