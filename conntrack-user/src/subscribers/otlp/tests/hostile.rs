@@ -3,7 +3,6 @@
 use std::{
     io::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,11 +13,6 @@ use std::{
 
 use anyhow::Result;
 use bytes::Bytes;
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
 
 use super::super::{
     answer::{Answer, Verdict, judge},
@@ -29,11 +23,11 @@ use super::super::{
 const TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A receiver that does this with each connection.
-fn receiver(act: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+pub(super) fn receiver(act: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     receiver_at("127.0.0.1", act)
 }
 
-fn receiver_at(host: &str, act: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+pub(super) fn receiver_at(host: &str, act: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((host, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -45,7 +39,7 @@ fn receiver_at(host: &str, act: impl Fn(TcpStream) + Send + 'static) -> SocketAd
 }
 
 /// Reads a request, and gives all of it.
-fn request(stream: &mut impl std::io::Read) -> String {
+pub(super) fn request(stream: &mut impl std::io::Read) -> String {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -75,7 +69,7 @@ fn answering(answer: &'static str) -> SocketAddr {
     })
 }
 
-fn settings(endpoint: &str) -> Settings {
+pub(super) fn settings(endpoint: &str) -> Settings {
     Settings {
         endpoint: Endpoint::read(endpoint).unwrap(),
         timeout: TIMEOUT,
@@ -83,7 +77,7 @@ fn settings(endpoint: &str) -> Settings {
     }
 }
 
-async fn post(settings: Settings) -> Result<Answer> {
+pub(super) async fn post(settings: Settings) -> Result<Answer> {
     let to = settings.logs_to().unwrap();
     Http::new(settings)
         .post(&to, Bytes::from_static(b"records"))
@@ -238,63 +232,4 @@ async fn garbage_is_no_answer_and_an_error_is_one() {
         panic!()
     };
     assert_eq!(after, Some(Duration::from_secs(7)));
-}
-
-/// A file beside this one.
-fn beside(name: &str) -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.join("src/subscribers/otlp/tests").join(name)
-}
-
-fn tls_receiver(host: &str) -> SocketAddr {
-    let certificate = CertificateDer::from_pem_file(beside("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(beside("server.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    let config = Arc::new(config);
-    receiver_at(host, move |stream| {
-        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        let mut stream = StreamOwned::new(connection, stream);
-        if !request(&mut stream).is_empty() {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        }
-    })
-}
-
-#[tokio::test]
-async fn only_who_is_trusted_gets_anything() {
-    let here = tls_receiver("127.0.0.1");
-    // Its certificate is of another address.
-    let elsewhere = tls_receiver("127.0.0.2");
-    let with = |host: &str, ca: &str| {
-        let receiver = if host == "127.0.0.2" { elsewhere } else { here };
-        Settings {
-            ca_file: Some(beside(ca)),
-            ..settings(&format!("https://{host}:{}", receiver.port()))
-        }
-    };
-    for host in ["localhost", "127.0.0.1"] {
-        let answer = post(with(host, "ca.pem")).await.unwrap();
-        assert_eq!(judge(&answer, SystemTime::now()), Verdict::Taken);
-    }
-    for (host, ca) in [("localhost", "other.pem"), ("127.0.0.2", "ca.pem")] {
-        let error = format!("{:#}", post(with(host, ca)).await.unwrap_err());
-        assert!(error.contains("must trust"), "{error}");
-    }
-    let plain = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let settings = Settings {
-        ca_file: Some(beside("ca.pem")),
-        ..settings(&format!("https://{plain}"))
-    };
-    assert!(post(settings).await.is_err());
-    let missing = Settings {
-        ca_file: Some(beside("server.key")),
-        ..with("localhost", "ca.pem")
-    };
-    let error = missing.check().unwrap_err().to_string();
-    assert!(error.contains("has no certificate"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Tests of the export by OTLP.
 
+mod certificates;
 mod fleet;
 mod hostile;
 mod kills;
