@@ -145,9 +145,10 @@ fn incidents(evidence: &Evidence) -> Vec<Event> {
         );
         events.push(event(Lane::Incident, incident.opened, opened));
         if let Some((at, by)) = incident.closed {
-            let end = match by {
-                ClosedBy::Quiet | ClosedBy::NetnsGone => " closed",
-                ClosedBy::Stopped | ClosedBy::Killed | ClosedBy::Reboot => ": end unknown",
+            let end = if is_end_known(by) {
+                " closed"
+            } else {
+                ": end unknown"
             };
             let text = format!("incident {}{end}: {}", incident.id, closed(by));
             events.push(event(Lane::Incident, at, text));
@@ -164,6 +165,22 @@ fn event(kind: Lane, at: Moment, text: String) -> Event {
         kind,
         text,
     }
+}
+
+/// Whether it is known when an incident ended: ctdrop watched to its end.
+const fn is_end_known(by: ClosedBy) -> bool {
+    match by {
+        ClosedBy::Quiet | ClosedBy::NetnsGone => true,
+        ClosedBy::Stopped | ClosedBy::Killed | ClosedBy::Reboot => false,
+    }
+}
+
+/// Why it is not known when an incident ended that was closed like this; none if it is known.
+pub(super) fn unknown_end(closed_by: &str) -> Option<&'static str> {
+    let by = ClosedBy::ALL
+        .into_iter()
+        .find(|by| by.as_str() == closed_by)?;
+    (!is_end_known(by)).then(|| closed(by))
 }
 
 /// Why an incident was closed.

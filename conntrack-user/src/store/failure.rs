@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi::code_to_str};
 use rustix::process::geteuid;
 
 use crate::say::text::plain;
@@ -121,6 +121,44 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
 }
 
 impl Failure {
+    /// The same without any name, for a list that has the name of the file beside it: only words
+    /// of ctdrop, of SQLite and of the system.
+    pub fn nameless(&self) -> String {
+        match self {
+            Self::Newer { version, .. } => {
+                format!(
+                    "a later version of ctdrop made it (schema version {version}): update ctdrop"
+                )
+            }
+            Self::InUse(_) => "another ctdrop records to it".to_owned(),
+            Self::Missing(_) => {
+                "there is no evidence in it: name a directory or a file that ctdrop daemon has \
+                 written"
+                    .to_owned()
+            }
+            Self::NoFile(_) => "it is not a regular file".to_owned(),
+            Self::NotEvidence(_) => {
+                "it is not a ctdrop evidence database, or it is damaged".to_owned()
+            }
+            Self::Sqlite { error, .. } if is_foreign_value(error) => {
+                "it has a value that ctdrop does not write: it was edited or is damaged".to_owned()
+            }
+            Self::Sqlite { error, .. } => {
+                let said = error
+                    .sqlite_error()
+                    .map(|error| code_to_str(error.extended_code));
+                let said = said.unwrap_or("SQLite cannot read it");
+                format!("{said}{}", remedy(error))
+            }
+            Self::System { error, .. } => {
+                format!("{}{}", error.kind(), remedy_of_system(error.kind()))
+            }
+            Self::HeldByReader(_) => {
+                "another program keeps a read transaction open on it".to_owned()
+            }
+        }
+    }
+
     /// Whether it does not help to try again: the file is damaged, or lacks what is
     /// referred to. It has to be opened anew, and all that is known written again.
     pub fn is_lasting(&self) -> bool {
@@ -180,5 +218,38 @@ mod tests {
         let text = failure.to_string();
         assert!(text.starts_with("cannot use /x/ctdrop.db: "), "{text}");
         assert!(text.contains("the file was edited or is damaged"), "{text}");
+    }
+
+    #[test]
+    fn without_a_name_it_still_says_what_is_wrong_and_no_option() {
+        let path = || PathBuf::from("/secret/ctdrop.db");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        for (failure, says) in [
+            (Failure::Missing(path()), "no evidence in it"),
+            (Failure::NoFile(path()), "not a regular file"),
+            (Failure::NotEvidence(path()), "it is damaged"),
+            (
+                Failure::Sqlite {
+                    path: path(),
+                    error: rusqlite::Error::SqliteFailure(
+                        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+                        Some("unable to open database file: /secret/ctdrop.db".to_owned()),
+                    ),
+                },
+                "unable to open",
+            ),
+            (
+                Failure::System {
+                    what: "cannot read /secret/ctdrop.db".to_owned(),
+                    error: denied,
+                },
+                "permission denied",
+            ),
+        ] {
+            let said = failure.nameless();
+            let lower = said.to_lowercase();
+            assert!(lower.contains(says), "{said}");
+            assert!(!said.contains("secret") && !said.contains("--"), "{said}");
+        }
     }
 }

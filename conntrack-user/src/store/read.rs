@@ -19,7 +19,7 @@ use crate::{
         failure::{Failure, is_damage},
         incident::{Census, Incident},
         interval::Entries,
-        record::{Namespace, PastRun, Record},
+        record::{Namespace, PastRun, Record, Start},
         schema::Content,
         select, writer_lock,
     },
@@ -178,6 +178,16 @@ impl Reader {
     /// The runs of which a time has evidence.
     pub fn runs(&self, wall: RangeInclusive<i64>) -> Result<Vec<PastRun>, Failure> {
         self.say(select::runs(&self.connection, wall.into_inner()))
+    }
+
+    /// All runs, as what tells them from those of other databases.
+    pub fn starts(&self) -> Result<Vec<Start>, Failure> {
+        self.say(select::starts(&self.connection))
+    }
+
+    /// The ids of all starts of the kernel.
+    pub fn boots(&self) -> Result<Vec<String>, Failure> {
+        self.say(select::boots(&self.connection))
     }
 
     /// The first and the last moment that something is known of, by the clock of the host.

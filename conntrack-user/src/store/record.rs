@@ -158,6 +158,29 @@ pub struct Boot {
     pub facts: String,
 }
 
+/// What tells a run from those of other databases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Id of the boot that it is in.
+    pub boot_id: String,
+    /// When it began: by the clock of the host, and by the monotonic one of the boot.
+    pub began: (i64, i64),
+    /// The last of which it has evidence, by the monotonic clock.
+    pub until: i64,
+}
+
+impl Start {
+    /// Whether it is the same run.
+    pub fn is(&self, other: &Self) -> bool {
+        self.boot_id == other.boot_id && self.began == other.began
+    }
+
+    /// Whether both have evidence of the same time.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.boot_id == other.boot_id && self.began.1 < other.until && other.began.1 < self.until
+    }
+}
+
 /// A run as it is read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PastRun {

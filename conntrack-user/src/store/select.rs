@@ -8,7 +8,9 @@ use crate::store::{
     incident::{Census, CensusRow, ClosedBy, Incident},
     interval::{Entries, Flow, FlowKey, Interval, Table},
     moment::Moment,
-    record::{Boot, Event, Fix, Gap, LimitChange, LogLine, Namespace, PastRun, Run, Survival},
+    record::{
+        Boot, Event, Fix, Gap, LimitChange, LogLine, Namespace, PastRun, Run, Start, Survival,
+    },
 };
 
 /// An interval as it is kept.
@@ -262,6 +264,28 @@ pub(super) fn runs(connection: &Connection, (from, to): (i64, i64)) -> Result<Ve
                 facts: row.get("facts")?,
             },
         })
+    })
+}
+
+/// All runs, as what tells them from those of other databases.
+pub(super) fn starts(connection: &Connection) -> Result<Vec<Start>> {
+    let sql =
+        "SELECT boot_id, wall, mono, coalesce(ended_mono, (SELECT intervals.mono FROM intervals
+        WHERE intervals.run = runs.run ORDER BY interval DESC LIMIT 1), mono) AS until
+        FROM runs JOIN boots USING (boot) ORDER BY run";
+    all(connection, sql, [], |row| {
+        Ok(Start {
+            boot_id: row.get("boot_id")?,
+            began: (row.get("wall")?, row.get("mono")?),
+            until: row.get("until")?,
+        })
+    })
+}
+
+/// The ids of all boots.
+pub(super) fn boots(connection: &Connection) -> Result<Vec<String>> {
+    all(connection, "SELECT boot_id FROM boots", [], |row| {
+        row.get(0)
     })
 }
 

@@ -20,44 +20,109 @@ use crate::{
     },
     report::{
         Evidence,
-        fleet::{Fleet, Merger},
+        fleet::{
+            Fleet, Merger,
+            copies::{Copied, Database, Place, places},
+        },
         markdown::fleet_markdown,
         page::fleet_page,
         redact::Mask,
         report, width,
     },
     say::clock,
-    store::{Reader, digest::Asked},
+    store::{Reader, digest::Asked, failure::Failure},
 };
 
-/// A database that --from names, opened or not.
-struct Opened {
+/// A database that --from names.
+struct Named {
     from: String,
-    reader: Result<Reader, String>,
+    /// The database; or why it is not read.
+    reader: Result<Reader, Unused>,
+}
+
+/// Why a database is not read.
+enum Unused {
+    Unread(String),
+    /// Another one, by its number, is counted instead.
+    LeftOut(usize, Copied),
 }
 
 /// Makes a report on several hosts, in the chosen format.
 pub(super) fn fleet(options: &Options) -> Result<String> {
-    let opened = open_all(&options.from);
-    let wall = range(&opened, options)?;
+    let mut named = open_all(&options.from);
+    let places = places_of(&mut named);
+    let wall = range(&named, options)?;
     let mut mask = options.redact.then(Mask::random).transpose()?;
     let mut merger = Merger::default();
-    for Opened { from, reader } in &opened {
-        let evidence = reader
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|reader| gather(reader, wall).map_err(|error| format!("{error:#}")));
-        match evidence {
-            Ok(evidence) => {
-                let report = report(&evidence, mask.as_mut());
-                merger.add(from, &report, mask.as_mut());
+    let mut hosts = BTreeMap::new();
+    for index in in_order(&places) {
+        let Named { from, reader } = &named[index];
+        let evidence = match reader {
+            Ok(reader) => gather(reader, wall).map_err(|failure| failure.nameless()),
+            Err(Unused::Unread(why)) => Err(why.clone()),
+            Err(Unused::LeftOut(instead, why)) => {
+                let instead = named[*instead].from.as_str();
+                merger.add_left_out((from, instead), *why, mask.as_mut());
+                continue;
             }
-            Err(why) => merger.add_unread(from, &why, mask.as_mut()),
+        };
+        let evidence = match evidence {
+            Ok(evidence) => evidence,
+            Err(why) => {
+                merger.add_unread(from, &why, mask.as_mut());
+                continue;
+            }
+        };
+        let report = report(&evidence, mask.as_mut());
+        let first = match places[index] {
+            Some(Place::PartOf(first)) => first,
+            _ => index,
+        };
+        match hosts.get(&first) {
+            Some(&host) => merger.add_part(host, from, &report, mask.as_mut()),
+            None => {
+                hosts.insert(first, merger.add(from, &report, mask.as_mut()));
+            }
         }
     }
     let times = (clock::of_millis(wall.0), clock::of_millis(wall.1));
     let fleet = merger.finish(&clock::now(), times, options.redact);
     written(&fleet, options.format)
+}
+
+/// What becomes of each database: of several databases of one host, some are left out.
+fn places_of(named: &mut [Named]) -> Vec<Option<Place>> {
+    let mut known: Vec<Option<Database>> = Vec::new();
+    for one in &mut *named {
+        let database = one.reader.as_ref().ok().map(database).transpose();
+        known.push(database.unwrap_or_else(|failure| {
+            one.reader = Err(Unused::Unread(failure.nameless()));
+            None
+        }));
+    }
+    let places = places(&known);
+    for (one, place) in named.iter_mut().zip(&places) {
+        if let Some(Place::LeftOut(instead, why)) = *place {
+            one.reader = Err(Unused::LeftOut(instead, why));
+        }
+    }
+    places
+}
+
+/// What tells a database from others.
+fn database(reader: &Reader) -> Result<Database, Failure> {
+    Ok(Database {
+        boots: reader.boots()?.into_iter().collect(),
+        starts: reader.starts()?,
+        newest: reader.extent()?.map_or(i64::MIN, |(_, last)| last),
+    })
+}
+
+/// The numbers of the databases as they were given, but other evidence of a host after its first.
+fn in_order(places: &[Option<Place>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by_key(|&index| matches!(places[index], Some(Place::PartOf(_))));
+    order
 }
 
 fn written(fleet: &Fleet, format: Format) -> Result<String> {
@@ -69,27 +134,26 @@ fn written(fleet: &Fleet, format: Format) -> Result<String> {
 }
 
 /// Opens directories with a database, and databases; the same file only once.
-fn open_all(paths: &[PathBuf]) -> Vec<Opened> {
-    let mut known: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
-    let open = |path: &PathBuf| {
+fn open_all(paths: &[PathBuf]) -> Vec<Named> {
+    let mut known: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+    let open = |(index, path): (usize, &PathBuf)| {
         let file = file_of(path);
-        let which = fs::metadata(&file).map(|there| (there.dev(), there.ino()));
-        let reader = match which
-            .ok()
-            .and_then(|which| known.insert(which, path.clone()))
-        {
-            Some(other) => Err(format!(
-                "it is the file of {}, too, and is counted once",
-                other.display()
-            )),
-            None => Reader::open(&file).map_err(|error| error.to_string()),
+        let inode = fs::metadata(&file).map(|there| (there.dev(), there.ino()));
+        let first = match inode {
+            Ok(inode) => *known.entry(inode).or_insert(index),
+            Err(_) => index,
         };
-        Opened {
+        let reader = if first == index {
+            Reader::open(&file).map_err(|failure| Unused::Unread(failure.nameless()))
+        } else {
+            Err(Unused::LeftOut(first, Copied::SameFile))
+        };
+        Named {
             from: path.display().to_string(),
             reader,
         }
     };
-    paths.iter().map(open).collect()
+    paths.iter().enumerate().map(open).collect()
 }
 
 /// The database in a directory, or the database that is named.
@@ -102,14 +166,17 @@ fn file_of(path: &Path) -> PathBuf {
 }
 
 /// The requested time, limited to the time of which any host has evidence.
-fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
+fn range(named: &[Named], options: &Options) -> Result<(i64, i64)> {
     let (since, until) = written_times(options)?;
-    let readers = opened.iter().filter_map(|one| one.reader.as_ref().ok());
+    let readers = named.iter().filter_map(|one| one.reader.as_ref().ok());
     let extents = readers.filter_map(|reader| reader.extent().ok().flatten());
     let all = extents.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
     let Some((first, last)) = all else {
-        let why = opened.iter().find_map(|one| one.reader.as_ref().err());
-        let why = why.map_or("nothing was recorded in them yet", String::as_str);
+        let why = named.iter().find_map(|one| match &one.reader {
+            Err(Unused::Unread(why)) => Some(format!("{}: {why}", one.from)),
+            _ => None,
+        });
+        let why = why.unwrap_or_else(|| "nothing was recorded in them yet".to_owned());
         bail!("no database that --from names has evidence: {why}");
     };
     let wall = (
@@ -126,7 +193,7 @@ fn range(opened: &[Opened], options: &Options) -> Result<(i64, i64)> {
     Ok(wall)
 }
 
-fn gather(reader: &Reader, wall: (i64, i64)) -> Result<Evidence> {
+fn gather(reader: &Reader, wall: (i64, i64)) -> Result<Evidence, Failure> {
     let width = width(wall.0, wall.1);
     let asked = Asked {
         wall,

@@ -41,8 +41,16 @@ impl Place {
 
     /// A store with an interval, and with so many incidents.
     fn record(&self, incidents: i64) {
+        self.record_in("", incidents);
+    }
+
+    /// The same in a boot of that id.
+    fn record_in(&self, boot_id: &str, incidents: i64) {
         let file = self.directory.path().join("ctdrop.db");
-        let boot = Boot::default();
+        let boot = Boot {
+            boot_id: boot_id.to_owned(),
+            ..Boot::default()
+        };
         let mut store = Store::open(&file, Bounds::default(), &boot).unwrap().store;
         let at = |seconds: i64| Moment {
             boot: store.begun().at.boot,
@@ -216,9 +224,14 @@ fn databases_of_several_hosts_become_one_report() {
     let report: serde_json::Value = serde_json::from_str(&made(&twice)).unwrap();
     assert_eq!(report["totals"]["hosts"], 1, "it is the same file");
     assert_eq!(report["totals"]["incidents"], 2);
+    assert_eq!(report["left_out"][0]["code"], "same_file");
     let redacted = made(&options(Format::Json, true));
     let place = one.directory.path().display().to_string();
     assert!(!redacted.contains(&place), "{redacted}");
+    assert!(
+        redacted.contains("there is no evidence in it"),
+        "{redacted}"
+    );
     for (format, begin) in [
         (Format::Html, "<!DOCTYPE html>"),
         (Format::Md, "# Conntrack report on several hosts"),
@@ -236,10 +249,39 @@ fn databases_of_several_hosts_become_one_report() {
         error.contains("no database that --from names has evidence"),
         "{error}"
     );
+    let named = none.directory.path().display().to_string();
+    assert!(error.contains(&named) && !error.contains("--db"), "{error}");
     let over = Options {
         out: Some(other.directory.path().join("ctdrop.db")),
         ..options(Format::Json, false)
     };
     let error = run(&over).unwrap_err().to_string();
     assert!(error.contains("would overwrite the evidence"), "{error}");
+}
+
+#[test]
+fn copies_of_a_database_are_one_host() {
+    let (host, copy, other) = (Place::new(), Place::new(), Place::new());
+    host.record_in("boot-1", 1);
+    let file = |place: &Place| place.directory.path().join("ctdrop.db");
+    fs::copy(file(&host), file(&copy)).unwrap();
+    // It goes on after it was copied.
+    host.record_in("boot-1", 2);
+    other.record_in("boot-2", 1);
+    let options = Options {
+        from: [&copy, &host, &other].map(file).to_vec(),
+        redact: false,
+        ..host.options(time("2023-11-14T00:00:00Z", None))
+    };
+    run(&options).unwrap();
+    let report = fs::read(host.directory.path().join("out")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["totals"]["hosts"], 2);
+    assert_eq!(report["hosts"].as_array().unwrap().len(), 2);
+    let left_out = &report["left_out"];
+    assert_eq!(left_out.as_array().unwrap().len(), 1, "{left_out}");
+    assert_eq!(left_out[0]["code"], "copy");
+    assert_eq!(left_out[0]["from"], file(&copy).display().to_string());
+    assert_eq!(left_out[0]["instead"], file(&host).display().to_string());
+    assert_eq!(left_out[0]["has_more"], false);
 }

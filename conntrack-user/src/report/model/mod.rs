@@ -133,6 +133,14 @@ pub struct Timeline {
     pub events: Vec<Event>,
 }
 
+impl Timeline {
+    /// Whether it is about a table, too: one of several hosts is not.
+    pub(super) fn has_table(&self) -> bool {
+        let has_table = |point: &Point| point.entries.is_some() || point.max.is_some();
+        self.netns_name.is_some() || self.points.iter().any(has_table)
+    }
+}
+
 /// A point of time, and what was counted in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Point {

@@ -8,6 +8,7 @@ use crate::{
             block::{Block, table},
         },
         sentences::{moment, most_first, reason},
+        timeline::unknown_end,
     },
     say::number::{counted, number},
 };
@@ -63,6 +64,28 @@ fn hosts(fleet: &Fleet) -> Vec<Block> {
     let rows = rows.map(|one| vec![one.from.clone(), one.why.clone()]);
     let caption = "Databases that could not be read; the report has nothing about their hosts";
     blocks.extend(table(caption, &["read from", "why"], rows.collect()));
+    let rows = fleet.left_out.iter();
+    let rows = rows.map(|one| vec![one.from.clone(), one.instead.clone(), one.why.clone()]);
+    let caption = "Databases that were left out, because their host is counted already";
+    let head = ["read from", "counted instead", "why"];
+    blocks.extend(table(caption, &head, rows.collect()));
+    blocks.extend(remarks(fleet));
+    blocks
+}
+
+/// What to know about the numbers of the hosts.
+fn remarks(fleet: &Fleet) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if fleet.hosts.iter().any(|host| host.from.len() > 1) {
+        let what = "Hosts with several databases: these have evidence of different times, and are \
+                    added up.";
+        blocks.push(Block::Text(what.to_owned()));
+    }
+    if fleet.hosts.iter().any(|host| host.is_namesake) {
+        let what = "Hosts with the same name: no start of the kernel is in the databases of both, so \
+                    ctdrop counts them as different hosts.";
+        blocks.push(Block::Text(what.to_owned()));
+    }
     if fleet.hosts.iter().any(|host| !host.exact) {
         let what = "At least: the counts of this host are not exact. A report on this host alone \
                     says why.";
@@ -93,7 +116,7 @@ fn host(host: &Host) -> Vec<String> {
         host.culprit.clone().unwrap_or_default(),
         host.peak.as_deref().map_or_else(String::new, moment),
         host.kernel.clone(),
-        host.from.clone(),
+        host.from.join(", "),
     ]
 }
 
@@ -153,6 +176,15 @@ fn shared(one: &Shared) -> Vec<String> {
     ]
 }
 
+/// When an incident ended, or why that is not known.
+fn end(one: &Incident) -> String {
+    match (&one.closed, one.closed_by.and_then(unknown_end)) {
+        (_, Some(why)) => format!("end unknown: {why}"),
+        (Some(closed), None) => moment(closed),
+        (None, None) => "open".to_owned(),
+    }
+}
+
 fn incidents(incidents: &[Incident]) -> Vec<Block> {
     let head = [
         "since",
@@ -170,9 +202,7 @@ fn incidents(incidents: &[Incident]) -> Vec<Block> {
             one.host.clone(),
             one.incident.to_string(),
             one.netns_name.clone(),
-            one.closed
-                .as_deref()
-                .map_or_else(|| "open".to_owned(), moment),
+            end(one),
             number(one.refused),
             one.kind_text.clone(),
             one.culprit.clone().unwrap_or_default(),

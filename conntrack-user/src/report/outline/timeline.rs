@@ -70,21 +70,29 @@ pub(in crate::report) fn points(timeline: &Timeline) -> Table {
         title: sentences::reason(name).to_owned(),
         numeric: true,
     }));
-    heads.extend(columns(&["#evicted", "#most entries", "#limit"]));
+    heads.extend(columns(&["#evicted"]));
+    let has_table = timeline.has_table();
+    if has_table {
+        heads.extend(columns(&["#most entries", "#limit"]));
+    }
     let rows = timeline.points.iter().map(|point| {
         let mut row = vec![moment(&point.time), number(point.refused)];
         let drops = apart.iter().map(|name| point.drops.get(*name).copied());
         row.extend(drops.map(|packets| number(packets.unwrap_or(0))));
         row.push(number(point.evicted));
-        row.push(optional(point.entries));
-        row.push(limit(point.max));
+        if has_table {
+            row.push(optional(point.entries));
+            row.push(limit(point.max));
+        }
         row
     });
+    let what = if has_table {
+        "Refused packets, evicted entries, and entries against the limit"
+    } else {
+        "Refused packets and evicted entries"
+    };
     Table {
-        caption: format!(
-            "Refused packets, evicted entries, and entries against the limit, in rows of {}",
-            each(timeline)
-        ),
+        caption: format!("{what}, in rows of {}", each(timeline)),
         columns: heads,
         rows: rows.collect(),
     }

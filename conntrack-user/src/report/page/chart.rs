@@ -31,7 +31,7 @@ pub(super) fn charts(report: &Report) -> Markup {
                 (refused(timeline, place, name, packets))
             }
             @if timeline.drops.is_empty() { p { "Nothing was refused in this time." } }
-            (entries(timeline))
+            @if timeline.has_table() { (entries(timeline)) }
             (lanes(timeline))
             (axis(report))
         }

@@ -133,6 +133,9 @@ fn fleet_figures(fleet: &Fleet) -> Markup {
             li { strong { (number(fleet.totals.hosts_refusing)) } " of " (number(fleet.totals.hosts)) " hosts refused packets" }
             li { strong { (number(fleet.totals.incidents)) } " incidents" }
             li { strong { (number(fleet.unread.len() as u64)) } " databases could not be read" }
+            @if !fleet.left_out.is_empty() {
+                li { strong { (number(fleet.left_out.len() as u64)) } " databases left out, because their host is counted already" }
+            }
         }
     }
 }

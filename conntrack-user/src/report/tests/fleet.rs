@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::report::{
-    fleet::{Fleet, Merger},
+    fleet::{Fleet, Merger, copies::Copied},
     markdown::fleet_markdown,
     model::{Census, Host, Incident, Point, Report, Service, Share, Timeline, Victims},
     page::fleet_page,
@@ -128,6 +128,64 @@ fn who_was_on_several_hosts_is_named_with_them() {
     );
     assert!(summary.who.starts_with("192.0.2.7"), "{summary:?}");
     assert!(summary.now.contains("web2"), "{summary:?}");
+}
+
+#[test]
+fn two_databases_of_one_host_are_one_host() {
+    let mut merger = Merger::default();
+    let host = merger.add("/a", &report("web1", 10, &[("192.0.2.7", 5)]), None);
+    // The second one still has an incident of the first one, too.
+    let mut later = report("web1", 10, &[("192.0.2.7", 6)]);
+    later.incidents.push(Incident {
+        incident: 2,
+        refused: 90,
+        kind_text: "flood".to_owned(),
+        ..Incident::default()
+    });
+    merger.add_part(host, "/b", &later, None);
+    merger.add_left_out(("/c", "/a"), Copied::Copy { has_more: true }, None);
+    let fleet = merger.finish("2026-01-10", (String::new(), String::new()), false);
+    assert_eq!((fleet.totals.hosts, fleet.totals.hosts_refusing), (1, 1));
+    assert_eq!((fleet.totals.refused, fleet.totals.incidents), (20, 2));
+    let host = &fleet.hosts[0];
+    assert_eq!(host.from, ["/a", "/b"]);
+    assert_eq!((host.refused, host.incidents), (20, 2));
+    assert_eq!(host.worst.as_deref(), Some("flood"));
+    assert!(fleet.sources.is_empty(), "one host: {:?}", fleet.sources);
+    assert!(
+        fleet.summary.what.contains("at least"),
+        "{:?}",
+        fleet.summary
+    );
+    assert!(
+        fleet.summary.what.contains("1 database left out"),
+        "{:?}",
+        fleet.summary
+    );
+    for text in [fleet_page(&fleet), fleet_markdown(&fleet)] {
+        for part in ["/a, /b", "it is a copy", "have evidence of different times"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_known_is_left_out_or_said() {
+    let mut killed = report("web1", 10, &[]);
+    killed.incidents[0].closed = Some("2026-01-05T00:00:00Z".to_owned());
+    killed.incidents[0].closed_by = Some("killed");
+    for point in &mut killed.timeline.points {
+        point.entries = None;
+    }
+    let mut merger = Merger::default();
+    merger.add("/a", &killed, None);
+    let fleet = merger.finish("2026-01-10", (String::new(), String::new()), false);
+    for text in [fleet_page(&fleet), fleet_markdown(&fleet)] {
+        assert!(text.contains("end unknown: ctdrop was killed"), "{text}");
+        assert!(!text.contains("2026-01-05"), "{text}");
+        assert!(!text.contains("most entries"), "{text}");
+        assert!(!text.contains("namespace unknown"), "{text}");
+    }
 }
 
 #[test]
