@@ -72,7 +72,7 @@ fn refused(error: &clap::Error) -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Overview => return Ok(overview::run()?.code().into()),
-        Command::Watch(options) => watch::run(options, shutdown(Hangup::Ends)?).await?,
+        Command::Watch(options) => watch::run(*options, shutdown(Hangup::Ends)?).await?,
         Command::Daemon(options) => {
             let hangup = Hangup::of_daemon();
             daemon::run(*options, shutdown(hangup)?, reloads(hangup)?).await?;

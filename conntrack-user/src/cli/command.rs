@@ -17,7 +17,7 @@ pub enum Command {
     /// Show on one screen whether packets are refused now.
     Overview,
     /// Observe refused packets.
-    Watch(commands::watch::options::Options),
+    Watch(Box<commands::watch::options::Options>),
     /// Observe, and keep the evidence.
     Daemon(Box<commands::daemon::Options>),
     /// List what was recorded.

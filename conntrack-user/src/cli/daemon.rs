@@ -7,6 +7,7 @@ use crate::{
     commands::daemon::{CONFIG, Options, STATE, otlp, settings::Given},
     say::output::Output,
     subscribers::{
+        hook::command::Command,
         metrics::{
             listen::{DEFAULT as LISTEN, Listen},
             numbers::MOST,
@@ -61,6 +62,11 @@ pub struct Daemon {
     ))]
     pub metrics_top: Option<usize>,
 
+    /// Run this command when an incident is opened and when it is closed, with the incident as JSON
+    /// on its standard input; words, without a shell (docs/hooks.md)
+    #[arg(long, value_name = "CMD", value_parser = Command::read)]
+    pub exec: Option<Command>,
+
     /// Send metrics and records of incidents by OTLP over HTTP to this address, such as
     /// `https://collector.example:4318`, or off [default: off]
     #[arg(long, value_name = "URL", value_parser = Endpoint::read)]
@@ -90,6 +96,7 @@ impl From<Daemon> for Options {
                 metrics_namespaces: None,
                 metrics_top: arguments.metrics_top,
                 metrics_owners: None,
+                hook: arguments.exec.map(Some),
                 otlp: otlp::Given {
                     endpoint: arguments.otlp_endpoint,
                     headers_file: arguments.otlp_headers_file.map(Some),
@@ -129,6 +136,8 @@ mod tests {
         assert_accepted("ctdrop daemon --otlp-endpoint https://c:4318 --otlp-ca-file ca.pem");
         assert_refused("ctdrop daemon --otlp-endpoint c:4318", 2, "https://");
         assert_accepted("ctdrop daemon --check --config here.toml");
+        assert_accepted("ctdrop daemon --exec true");
+        assert_refused("ctdrop daemon --exec 'a", 2, "close it");
         assert_refused("ctdrop daemon --max-size 1KiB", 2, "4 MiB or more");
         assert_refused("ctdrop daemon --max-size lots", 2, "such as 64MiB");
     }

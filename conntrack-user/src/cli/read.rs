@@ -167,7 +167,8 @@ impl TryFrom<Subcommand> for Command {
             |command| move |what: String| refusal(command, ErrorKind::ArgumentConflict, &what);
         Ok(match command {
             Subcommand::Watch(watch) => {
-                Self::Watch(watch.try_into().map_err(contradiction("watch"))?)
+                let options = watch.try_into().map_err(contradiction("watch"))?;
+                Self::Watch(Box::new(options))
             }
             Subcommand::Daemon(daemon) => Self::Daemon(Box::new(daemon.into())),
             Subcommand::Incidents(incidents) => Self::Incidents(incidents.into()),

@@ -14,7 +14,7 @@ use crate::{
     observe::{arming::Arm, backend::Backend},
     say::{output::Output, reason::ReasonName},
     store::keep::Bounds,
-    subscribers::Printed,
+    subscribers::{Printed, hook::command::Command},
 };
 
 /// Options of `ctdrop watch`.
@@ -98,6 +98,11 @@ pub struct Watch {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
+    /// Run this command when an incident is opened and when it is closed, with the incident as JSON
+    /// on its standard input; words, without a shell (docs/hooks.md). Needs --record
+    #[arg(long, value_name = "CMD", value_parser = Command::read, requires = "record")]
+    pub exec: Option<Command>,
+
     /// On a terminal, print lines as in a pipe instead of showing the live screen
     #[arg(long)]
     pub no_tui: bool,
@@ -126,7 +131,7 @@ pub struct Watch {
 }
 
 /// The options that are about what is observed, which a replay cannot change.
-const OBSERVING: [&str; 15] = [
+const OBSERVING: [&str; 16] = [
     "interval",
     "duration",
     "by",
@@ -142,6 +147,7 @@ const OBSERVING: [&str; 15] = [
     "fix",
     "ceiling",
     "record",
+    "exec",
 ];
 
 impl TryFrom<Watch> for watch::options::Options {
@@ -186,6 +192,7 @@ impl TryFrom<Watch> for watch::options::Options {
                 file,
                 bounds: Bounds::default(),
             }),
+            hook: watch.exec,
             replay: watch.replay.map(|file| watch::options::Replay {
                 file,
                 speed: watch.speed,
@@ -260,6 +267,14 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_needs_incidents() {
+        assert_accepted("ctdrop watch --record x.db --exec true");
+        assert_refused("ctdrop watch --exec true", 2, "--record <FILE>");
+        assert_refused("ctdrop watch --record x.db --exec 'a", 2, "close it");
+        assert_refused("ctdrop watch --record x.db --exec=", 2, "give a program");
+    }
+
+    #[test]
     fn a_replay_observes_nothing() {
         assert_accepted("ctdrop watch --replay x.db --speed 10 --since 2h --top 3 -o json -q");
         assert_accepted("ctdrop watch --replay x.db --speed max");
@@ -270,6 +285,7 @@ mod tests {
             "--netns host",
             "--interval 2s",
             "--record y.db",
+            "--record y.db --exec true",
             "--by src",
             "--src 10.0.0.0/8",
         ] {

@@ -1,6 +1,7 @@
 //! Those who are told what the engine observes: a screen, lines of text, lines of
 //! JSON, the guard, which fixes what can be fixed, the recorder, which writes evidence,
-//! the metrics, the export by OTLP, the service manager, and who asks the fixer for a higher limit.
+//! the metrics, the export by OTLP, the service manager, who asks the fixer for a higher limit, and
+//! the hook, which runs a command for incidents.
 //!
 //! Each implements [`Subscriber`], and is served by a thread of its own
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
@@ -10,6 +11,7 @@ pub mod census;
 pub mod filling;
 pub mod fix_request;
 pub mod guard;
+pub mod hook;
 pub mod input;
 pub mod json;
 pub mod lines;

@@ -16,7 +16,7 @@ use crate::{
         incident::ClosedBy,
         record::{Gap, Survival},
     },
-    subscribers::filling::Filling,
+    subscribers::{filling::Filling, hook::outcome::Outcome},
 };
 
 /// Something that the recorder reports.
@@ -78,6 +78,8 @@ pub enum What {
     Grown(Box<Told>),
     /// It is over.
     Closed(Box<Told>),
+    /// A command was run for an incident, or was not.
+    Hooked(Box<Outcome>),
 }
 
 /// What is told of an incident.
@@ -106,7 +108,9 @@ impl Recording {
     pub const fn level(&self) -> Level {
         match &self.what {
             What::Failing(_) | What::Lost { .. } => Level::Error,
-            What::Opened(_)
+            What::Hooked(outcome) if outcome.is_success() => Level::Info,
+            What::Hooked(_)
+            | What::Opened(_)
             | What::Diagnosed(_)
             | What::Filling(_)
             | What::Predicted(_)
@@ -160,6 +164,7 @@ impl Recording {
             What::Diagnosed(told) => ("incident", "diagnosed", told.json()),
             What::Grown(told) => ("incident", "grown", told.json()),
             What::Closed(told) => ("incident", "closed", told.json()),
+            What::Hooked(outcome) => ("hook", "hook", outcome.json()),
         };
         body["type"] = kind.into();
         body["action"] = action.into();
@@ -218,6 +223,11 @@ impl Recording {
             // The lines of the intervals say how many packets are refused.
             What::Grown(_) => Vec::new(),
             What::Closed(told) => vec![format!("{time}  {}", told.line("closed"))],
+            What::Hooked(outcome) => {
+                let mut lines = outcome.lines();
+                lines[0].insert_str(0, &format!("{time}  "));
+                lines
+            }
         }
     }
 }
@@ -271,6 +281,7 @@ impl Told {
             "netns": self.incident.netns.inode,
             "netns_name": self.incident.netns.name,
             "refused": self.refused,
+            "closed_by": self.closed_by.map(ClosedBy::as_str),
             "diagnosis": self.incident,
         })
     }

@@ -247,6 +247,10 @@ mod tests {
                 "[otlp]\nendpoint = \"c:4318\"",
                 "otlp.endpoint: give an address",
             ),
+            (
+                "[hooks]\nexec = \"page 'x\"",
+                "config.toml:2: hooks.exec: a quote",
+            ),
             ("[otlp]\nheaders = \"a\"", "give headers as name=value"),
             ("[otlp]\nca_file = \"ca.pem\"", "its whole path"),
             ("[otlp]\ntimeout = \"1h\"", "give 5m or less"),

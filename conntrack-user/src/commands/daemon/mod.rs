@@ -93,6 +93,9 @@ pub async fn run(
     let given = flags.clone().or(read.given.clone()).or(Given::defaults());
     let settings = Settings::from(given.clone());
     settings.otlp.check()?;
+    if let Some(hook) = &settings.hook {
+        hook.check()?;
+    }
     if check {
         let named = named.unwrap_or_else(|| CONFIG.into());
         return stdout::lines(shown(&named, &read, &flags));
@@ -223,6 +226,7 @@ fn watching(settings: &Settings) -> watch::options::Options {
             file: file(&settings.state),
             bounds: settings.live.bounds,
         }),
+        hook: settings.hook.clone(),
         replay: None,
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     say::output::Output,
     store::keep::Bounds,
     subscribers::{
+        hook::command::Command,
         metrics::{
             Live,
             listen::Listen,
@@ -42,6 +43,8 @@ pub struct Given {
     pub metrics_top: Option<usize>,
     /// The most namespaces whose container or pod has its names in the metrics.
     pub metrics_owners: Option<usize>,
+    /// What is run for incidents, if anything is.
+    pub hook: Option<Option<Command>>,
     /// Where and how to send by OTLP.
     pub otlp: otlp::Given,
 }
@@ -55,6 +58,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// Where metrics are served.
     pub listen: Listen,
+    /// What is run for incidents, if anything is.
+    pub hook: Option<Command>,
     /// Where and how to send by OTLP.
     pub otlp: Otlp,
     /// What may change while it runs: how much evidence is kept, and what is exported.
@@ -77,6 +82,7 @@ impl Given {
             metrics_namespaces: Some(cardinality.namespaces),
             metrics_top: Some(cardinality.top),
             metrics_owners: Some(cardinality.owners),
+            hook: Some(None),
             otlp: otlp::Given::defaults(),
         }
     }
@@ -93,6 +99,7 @@ impl Given {
             metrics_namespaces: self.metrics_namespaces.or(other.metrics_namespaces),
             metrics_top: self.metrics_top.or(other.metrics_top),
             metrics_owners: self.metrics_owners.or(other.metrics_owners),
+            hook: self.hook.or(other.hook),
             otlp: self.otlp.or(other.otlp),
         }
     }
@@ -109,6 +116,7 @@ impl From<Given> for Settings {
             output: given.output.unwrap_or(Output::Text),
             state: given.state.unwrap_or_else(|| STATE.into()),
             listen: given.metrics_listen.unwrap_or_default(),
+            hook: given.hook.flatten(),
             otlp: given.otlp.into(),
             live: Live {
                 bounds: Bounds {
@@ -254,6 +262,22 @@ pub(super) const ALL: &[Setting] = &[
             Ok(())
         },
         written: |given| given.metrics_owners.map(|most| most.to_string()),
+    },
+    Setting {
+        table: "hooks",
+        key: "exec",
+        reloads: false,
+        take: |given, value| {
+            given.hook = Some(match value.text()? {
+                "" => None,
+                text => Some(Command::read(text)?),
+            });
+            Ok(())
+        },
+        written: |given| {
+            let command = given.hook.as_ref()?.as_ref();
+            Some(quoted(command.map_or("", Command::text)))
+        },
     },
     of_otlp(
         "endpoint",

@@ -6,6 +6,8 @@ mod job_control;
 pub mod options;
 mod replay;
 mod said;
+#[cfg(test)]
+mod tests;
 
 use std::{future, sync::Arc};
 
@@ -21,10 +23,10 @@ use crate::{
         options::{Options, Record},
         said::output,
     },
-    engine::{self, Engine, update::Update},
+    engine::{self, Engine, source::Source, update::Update},
     store::keep::Bounds,
     subscribers::{
-        Printed, Subscriber, guard::Fixer, recorder::Recorder, recording::Recording,
+        Printed, Subscriber, guard::Fixer, hook::Hook, recorder::Recorder, recording::Recording,
         service::Manager, worker::Worker,
     },
 };
@@ -57,6 +59,13 @@ pub(crate) async fn run_beside(
     if let Some(replay) = &options.replay {
         return replay::run(replay, &options, || output(&options), shutdown).await;
     }
+    let hooks = match &options.hook {
+        None => None,
+        Some(command) => {
+            let (hook, events) = Hook::prepare(command)?;
+            Some(Acting::start("the hook", hook, events)?)
+        }
+    };
     let recording = match &options.record {
         None => None,
         Some(Record { file, bounds }) => {
@@ -91,6 +100,7 @@ pub(crate) async fn run_beside(
     let watch = Watch {
         output: said.worker,
         recording,
+        hooks,
         fixing,
         others: beside.others,
         pulse: Pulse::of(beside.manager),
@@ -103,6 +113,8 @@ struct Watch {
     output: Worker,
     /// Where evidence is written.
     recording: Option<Acting<Recording>>,
+    /// Who runs a command for incidents.
+    hooks: Option<Acting<Recording>>,
     /// With `--fix`.
     fixing: Option<Acting<Fix>>,
     /// Others who are told everything.
@@ -151,7 +163,7 @@ enum News {
 
 impl Watch {
     /// Passes on what happens until the end.
-    async fn follow(mut self, mut engine: Engine) -> Result<()> {
+    async fn follow<S: Source>(mut self, mut engine: Engine<S>) -> Result<()> {
         let mut outcome = Ok(());
         loop {
             let news = tokio::select! {
@@ -159,6 +171,7 @@ impl Watch {
                 () = self.pulse.beat() => News::Beat,
                 fix = next(self.fixing.as_mut()) => News::Fixed(fix),
                 recording = next(self.recording.as_mut()) => News::Recorded(recording),
+                hooked = next(self.hooks.as_mut()) => News::Recorded(hooked),
                 update = engine.next() => News::Observed(update),
             };
             match news {
@@ -175,6 +188,7 @@ impl Watch {
         }
         outcome = outcome.and(self.finish_fixing().await);
         outcome = outcome.and(self.finish_recording().await);
+        outcome = outcome.and(self.finish_hooks().await);
         for other in std::mem::take(&mut self.others) {
             outcome = outcome.and(other.finish().await);
         }
@@ -183,7 +197,7 @@ impl Watch {
         outcome.and(self.output.finish().await)
     }
 
-    /// Tells everybody. The totals wait for what the guard and the recorder do to the end.
+    /// Tells everybody. The totals wait for what the guard, the recorder and the hook do to the end.
     async fn tell(&mut self, update: Update) -> Result<()> {
         let update = Arc::new(update);
         if let Some(fixing) = &self.fixing {
@@ -199,6 +213,7 @@ impl Watch {
         }
         if is_end {
             outcome = outcome.and(self.finish_recording().await);
+            outcome = outcome.and(self.finish_hooks().await);
         }
         for other in &self.others {
             other.tell(&update);
@@ -210,6 +225,9 @@ impl Watch {
     /// Tells what the recorder reports.
     fn tell_recording(&self, recording: Recording) {
         let recording = Arc::new(recording);
+        if let Some(hooks) = &self.hooks {
+            hooks.worker.tell_recording(&recording);
+        }
         for other in &self.others {
             other.tell_recording(&recording);
         }
@@ -231,6 +249,14 @@ impl Watch {
     async fn finish_fixing(&mut self) -> Result<()> {
         match self.fixing.take() {
             Some(fixing) => fixing.finish(|fix| self.tell_fix(fix)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the runs that are left, as long as these may take.
+    async fn finish_hooks(&mut self) -> Result<()> {
+        match self.hooks.take() {
+            Some(hooks) => hooks.finish(|hooked| self.tell_recording(hooked)).await,
             None => Ok(()),
         }
     }

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use crate::{
-    auto::guard::Mode, engine, logs::time::When, say::output::Output, store::keep::Bounds,
-    subscribers::Printed,
+    auto::guard::Mode,
+    engine,
+    logs::time::When,
+    say::output::Output,
+    store::keep::Bounds,
+    subscribers::{Printed, hook::command::Command},
 };
 
 /// What `ctdrop watch` is to do.
@@ -26,6 +30,8 @@ pub struct Options {
     pub screen: bool,
     /// Where evidence is written, if it is.
     pub record: Option<Record>,
+    /// What is run for incidents, if anything is; only where evidence is written.
+    pub hook: Option<Command>,
     /// What was recorded is played back, and nothing observed.
     pub replay: Option<Replay>,
 }

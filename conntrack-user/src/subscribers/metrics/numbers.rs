@@ -252,7 +252,7 @@ impl Numbers {
                     reload: predicted.reload,
                 });
             }
-            What::Gap(_) | What::Fixed { .. } | What::Filling(_) => {}
+            What::Gap(_) | What::Fixed { .. } | What::Filling(_) | What::Hooked(_) => {}
         }
     }
 }

@@ -87,6 +87,7 @@ fn options(file: &Path, speed: Speed) -> (Replay, Options) {
         printed: Printed::All,
         screen: false,
         record: None,
+        hook: None,
         replay: Some(replay.clone()),
     };
     (replay, options)
