@@ -33,6 +33,21 @@ pub struct FlowKey {
 }
 const _: () = assert!(size_of::<FlowKey>() == 52);
 
+impl FlowKey {
+    /// Whether the headers of a packet, of which this was read, can be those of a packet
+    /// of another key: one whose ports could not be read is not told by them.
+    pub const fn has_headers_of(&self, other: &Self) -> bool {
+        let has_ports = self.sport != 0 || self.dport != 0;
+        let same_ports = self.sport == other.sport && self.dport == other.dport;
+        // As numbers: the programs have no `memcmp`.
+        u128::from_ne_bytes(self.src) == u128::from_ne_bytes(other.src)
+            && u128::from_ne_bytes(self.dst) == u128::from_ne_bytes(other.dst)
+            && self.family == other.family
+            && self.protocol == other.protocol
+            && (same_ports || !has_ports)
+    }
+}
+
 /// In words, which hashers take much faster than field by field.
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {

@@ -11,7 +11,9 @@
     reason = "the programs are public to the linker, the rest among themselves"
 )]
 
+mod copies;
 mod count;
+mod headers;
 mod join;
 mod kernel;
 mod maps;

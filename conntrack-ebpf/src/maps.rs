@@ -8,11 +8,14 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use conntrack_ebpf::{
-    Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey, drop_counter::Accounted,
-    early_drops::EarlyDrops, slots::Set,
+    Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey,
+    capture::{Budget, CapturedPacket, Omission},
+    drop_counter::Accounted,
+    early_drops::EarlyDrops,
+    slots::Set,
 };
 
-use crate::notes::{Call, ClashKey, ClashNote};
+use crate::notes::{Call, CaptureNote, ClashKey, ClashNote};
 
 /// One slot with a map of one number: the current [`conntrack_ebpf::Epoch`].
 ///
@@ -93,3 +96,26 @@ pub static CALLS: Array<Set<Call>, { SETS as usize }> = Array::new();
 /// was skipped cannot fill the map.
 #[btf_map]
 pub static CLASHES: LruHashMap<ClashKey, ClashNote, 4096> = LruHashMap::new();
+
+/// Packets that were copied. User space gives this and the next two maps their size if
+/// it wants copies; else no program uses them.
+#[btf_map]
+pub static CAPTURED: RingBuf<CapturedPacket, 4096> = RingBuf::new();
+
+/// How many packets of a flow were refused since copies are made. LRU: a flow that was
+/// not refused for long makes room.
+#[btf_map]
+pub static CAPTURE_FLOWS: LruHashMap<FlowKey, u64, 1> = LruHashMap::new();
+
+/// Packets to be copied when they are freed, by the task that was refused. LRU, so that
+/// those that are freed elsewhere cannot fill the map.
+#[btf_map]
+pub static CAPTURE_NOTES: LruHashMap<u64, CaptureNote, 1> = LruHashMap::new();
+
+/// Bounds how many packets are copied.
+#[btf_map]
+pub static CAPTURE_BUDGET: Array<Budget, 1> = Array::new();
+
+/// Packets that were not copied, by [`Omission`].
+#[btf_map]
+pub static OMITTED: PerCpuArray<u64, { Omission::COUNT as usize }> = PerCpuArray::new();

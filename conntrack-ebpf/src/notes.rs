@@ -1,6 +1,8 @@
 //! What one program notes for a later one that meets the same packet: values of the
 //! maps that user space does not read.
 
+use conntrack_ebpf::FlowKey;
+
 /// Identifies one packet while it is inside the conntrack code.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -29,4 +31,19 @@ pub struct Call {
     pub function: u64,
     /// Arguments, as far as they matter.
     pub arguments: [u64; 4],
+}
+
+/// A packet that was refused where only its flow is at hand, and that is to be copied
+/// when it is freed.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct CaptureNote {
+    /// When it was counted, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub at: u64,
+    /// Its place among the refused packets of its flow.
+    pub number: u64,
+    /// Its flow.
+    pub flow: FlowKey,
+    /// Nothing: it makes the size a multiple of eight.
+    pub padding: u32,
 }

@@ -12,7 +12,7 @@ use conntrack_ebpf::{
 };
 
 use crate::{
-    count, join,
+    copies, count, join,
     kernel::{self, Access, Conntrack, Locks, Net, Read, Skb, Tuple},
     pressure, sender,
 };
@@ -138,7 +138,9 @@ fn count_allocation<R: Access>(
     let Ok(tuple) = R::tuple(allocation.orig) else {
         return unreadable(epoch, netns, reason);
     };
-    count::flow(epoch, &flow_key(&tuple, netns, zone, reason, sender()));
+    let flow = flow_key(&tuple, netns, zone, reason, sender());
+    count::flow(epoch, &flow);
+    copies::take_when_freed(epoch, &flow);
 }
 
 /// `nf_ct_resolve_clash`: two entries want the same tuple. The packet carries
@@ -187,7 +189,11 @@ fn count_packet(
     let epoch = count::epoch();
     let counted = skb
         .conntrack()
-        .and_then(|entry| count_entry(epoch, entry, reason(entry)?, sender::of(locks)));
+        .and_then(|entry| flow_of(entry, reason(entry)?, sender::of(locks)))
+        .map(|flow| {
+            count::flow(epoch, &flow);
+            copies::take(epoch, skb, &flow);
+        });
     if counted.is_err() {
         unreadable(epoch, 0, otherwise);
     }
@@ -199,10 +205,12 @@ pub fn delete(killed: bool, frame: u32, entry: impl FnOnce() -> Conntrack) {
     if killed && join::inside_early_drop(frame) {
         let victim = entry();
         let (epoch, evicted) = (count::epoch(), Reason::Evicted);
-        if !victim.is_expired().unwrap_or(false)
-            && count_entry(epoch, victim, evicted, sender::NONE).is_err()
-        {
-            unreadable(epoch, 0, evicted);
+        if victim.is_expired().unwrap_or(false) {
+            return;
+        }
+        match flow_of(victim, evicted, sender::NONE) {
+            Ok(flow) => count::flow(epoch, &flow),
+            Err(_) => unreadable(epoch, 0, evicted),
         }
     }
 }
@@ -219,11 +227,16 @@ pub fn hash_check_insert(entry: Conntrack, result: i32) {
     }
 }
 
-fn count_entry(epoch: Epoch, entry: Conntrack, reason: Reason, sender: u32) -> Read<()> {
+/// The flow of an entry.
+fn flow_of(entry: Conntrack, reason: Reason, sender: u32) -> Read<FlowKey> {
     let netns = entry.net()?.inum()?;
-    let key = flow_key(&entry.tuple()?, netns, entry.zone()?, reason, sender);
-    count::flow(epoch, &key);
-    Ok(())
+    Ok(flow_key(
+        &entry.tuple()?,
+        netns,
+        entry.zone()?,
+        reason,
+        sender,
+    ))
 }
 
 fn flow_key(tuple: &Tuple, netns: u32, zone: u16, reason: Reason, sender: u32) -> FlowKey {

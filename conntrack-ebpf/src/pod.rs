@@ -1,6 +1,7 @@
 //! Allows user space to copy the shared types to and from maps.
 
 use crate::{
+    capture::CaptureOrder,
     drop_counter::Accounted,
     flow::{FlowCount, FlowKey, Sender, ServiceKey},
     layout::Layout,
@@ -23,3 +24,5 @@ unsafe impl aya::Pod for Sender {}
 unsafe impl aya::Pod for Layout {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Accounted {}
+// SAFETY: as above.
+unsafe impl aya::Pod for CaptureOrder {}

@@ -2,10 +2,14 @@
 
 use core::marker::PhantomData;
 
+use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
+use conntrack_ebpf::capture::SNAP_LENGTH;
+
 use super::{
     conntrack::Conntrack,
     memory::{Access, Probed, Read, Unreadable, layout, read},
     net::Net,
+    numbers::low,
 };
 
 /// A `struct sk_buff *`.
@@ -79,7 +83,8 @@ impl<R: Access> Skb<R> {
         let paged: u32 = R::number(self.0, layout.skb_data_len)?;
         let start = head.wrapping_add(u64::from(network));
         let end = data.wrapping_add(u64::from(len.wrapping_sub(paged)));
-        Ok(Bytes { start, end })
+        let paged = u64::from(paged);
+        Ok(Bytes { start, end, paged })
     }
 }
 
@@ -88,9 +93,31 @@ impl<R: Access> Skb<R> {
 pub struct Bytes {
     start: u64,
     end: u64,
+    /// How many more the packet has, which lie elsewhere.
+    paged: u64,
 }
 
 impl Bytes {
+    /// How many bytes the packet has from the start on.
+    pub const fn length(self) -> u32 {
+        low(self.end.wrapping_sub(self.start).wrapping_add(self.paged))
+    }
+
+    /// How many of them lie in one piece.
+    pub const fn linear(self) -> u32 {
+        low(self.end.wrapping_sub(self.start))
+    }
+
+    /// Copies the first bytes, and what lies behind them in memory if there are fewer.
+    /// Fails if there are none.
+    pub fn copy_to(self, room: &mut [u8; SNAP_LENGTH]) -> Read<()> {
+        if self.start >= self.end {
+            return Err(Unreadable);
+        }
+        // SAFETY: the helper takes any address and fails cleanly on a bad one.
+        unsafe { bpf_probe_read_kernel_buf(self.start as *const u8, room) }.map_err(|_| Unreadable)
+    }
+
     /// Copies what lies at `offset`; fails past the end.
     pub fn read<T: Copy>(self, offset: u32) -> Read<T> {
         let last = self
