@@ -6,7 +6,7 @@ use crate::{
     auto::guard,
     cli::{
         addresses::Addresses,
-        values::{duration, interval, limit, protocol, reason, speed},
+        values::{duration, interval, limit, protocol, reason, size, speed},
     },
     commands::watch::{self, options::Speed},
     engine::{self, by::By},
@@ -103,11 +103,22 @@ pub struct Watch {
     #[arg(long, value_name = "CMD", value_parser = Command::read, requires = "record")]
     pub exec: Option<Command>,
 
+    /// Also write the first bytes of refused packets to this file, for Wireshark (pcapng):
+    /// up to 8 packets of a flow and 1,000 a second; what is not captured is counted. Needs
+    /// the backend fexit, kprobe or tracepoint
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+
+    /// Largest size of that file
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB", requires = "pcap")]
+    pub pcap_size: u64,
+
     /// On a terminal, print lines as in a pipe instead of showing the live screen
     #[arg(long)]
     pub no_tui: bool,
 
-    /// Print only the header, the final totals, fixes, and what the recorder reports
+    /// Print only the header, the final totals, fixes, and what the recorder and the
+    /// capture report
     #[arg(short, long)]
     pub quiet: bool,
 
@@ -131,7 +142,7 @@ pub struct Watch {
 }
 
 /// The options that are about what is observed, which a replay cannot change.
-const OBSERVING: [&str; 16] = [
+const OBSERVING: [&str; 17] = [
     "interval",
     "duration",
     "by",
@@ -148,7 +159,28 @@ const OBSERVING: [&str; 16] = [
     "ceiling",
     "record",
     "exec",
+    "pcap",
 ];
+
+impl Watch {
+    /// Why packets cannot be captured as they are asked for.
+    fn may_capture(&self) -> Result<(), String> {
+        if self.backend == Some(Backend::Counters) {
+            return Err(
+                "backend counters sees no packets: --pcap needs fexit, kprobe or tracepoint"
+                    .to_owned(),
+            );
+        }
+        if self.addresses.src.is_some() || self.addresses.dst.is_some() {
+            return Err(
+                "--pcap cannot choose by address: leave out --src and --dst, and filter in \
+                 Wireshark"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
 
 impl TryFrom<Watch> for watch::options::Options {
     /// What contradicts what.
@@ -160,6 +192,9 @@ impl TryFrom<Watch> for watch::options::Options {
         }
         if let Some(contradiction) = watch.addresses.contradiction(None) {
             return Err(contradiction);
+        }
+        if watch.pcap.is_some() {
+            watch.may_capture()?;
         }
         Ok(Self {
             engine: engine::options::Options {
@@ -176,6 +211,7 @@ impl TryFrom<Watch> for watch::options::Options {
                 by: watch.by,
                 top: watch.top,
                 all_flows: watch.all_flows,
+                capture: watch.pcap.is_some(),
                 ..engine::options::Options::default()
             },
             output: watch.output,
@@ -193,6 +229,10 @@ impl TryFrom<Watch> for watch::options::Options {
                 bounds: Bounds::default(),
             }),
             hook: watch.exec,
+            pcap: watch.pcap.map(|file| watch::options::Pcap {
+                file,
+                most: watch.pcap_size,
+            }),
             replay: watch.replay.map(|file| watch::options::Replay {
                 file,
                 speed: watch.speed,
@@ -275,6 +315,27 @@ mod tests {
     }
 
     #[test]
+    fn packets_are_captured_where_a_program_sees_them() {
+        assert_refused(
+            "ctdrop watch --pcap x --backend counters",
+            2,
+            "--pcap needs fexit, kprobe or tracepoint",
+        );
+        for address in ["--src 10.0.0.0/8", "--dst 192.0.2.1"] {
+            let line = format!("ctdrop watch --pcap x {address}");
+            assert_refused(&line, 2, "filter in Wireshark");
+        }
+        assert_refused("ctdrop watch --pcap-size 8MiB", 2, "--pcap <FILE>");
+        assert_refused("ctdrop watch --pcap x --pcap-size 8", 2, "such as 64MiB");
+        let options = watch(&["--pcap", "x", "--pcap-size", "8MiB"]).unwrap();
+        let options = watch::options::Options::try_from(options).unwrap();
+        assert!(options.engine.capture);
+        assert_eq!(options.pcap.unwrap().most, 8 << 20);
+        let options = watch::options::Options::try_from(watch(&[]).unwrap()).unwrap();
+        assert!(!options.engine.capture && options.pcap.is_none());
+    }
+
+    #[test]
     fn a_replay_observes_nothing() {
         assert_accepted("ctdrop watch --replay x.db --speed 10 --since 2h --top 3 -o json -q");
         assert_accepted("ctdrop watch --replay x.db --speed max");
@@ -286,6 +347,7 @@ mod tests {
             "--interval 2s",
             "--record y.db",
             "--record y.db --exec true",
+            "--pcap y.pcapng",
             "--by src",
             "--src 10.0.0.0/8",
         ] {

@@ -51,6 +51,8 @@ struct Findings {
 struct Tried {
     backend: Backend,
     works: bool,
+    /// Whether it sees refused packets, so that `watch --pcap` can write them.
+    sees_packets: bool,
     /// What stands in the way, and the remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
@@ -66,6 +68,7 @@ impl Tried {
         Self {
             backend,
             works: unusable.is_none(),
+            sees_packets: backend.has_packets(),
             why: unusable.as_ref().map(Unusable::why),
             verifier_log: unusable
                 .as_ref()
@@ -139,7 +142,12 @@ fn say(findings: &Findings, output: Output) -> io::Result<()> {
             writeln!(out, "kernel     {}", findings.release)?;
             writeln!(out, "conntrack  {}", findings.conntrack)?;
             for it in &findings.backends {
-                let verdict = it.why.as_deref().unwrap_or("works");
+                let works = if it.sees_packets {
+                    "works"
+                } else {
+                    "works, but sees no packets for watch --pcap"
+                };
+                let verdict = it.why.as_deref().unwrap_or(works);
                 writeln!(out, "{:10} {verdict}", it.backend.to_string())?;
                 for line in it.verifier_log.iter().flat_map(|log| log.lines()) {
                     writeln!(out, "{:10} verifier: {line}", "")?;

@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use conntrack_ebpf::{FlowCount, FlowKey, Reason, TotalCounts};
 
 use crate::{
-    engine::{Engine, options::Options, source::Source},
+    engine::{Engine, captured::Captured, options::Options, source::Source},
     kernel::{limit_writers::LimitWriters, limits::Limits, netns::Namespaces},
     observe::{
         arming::Arm,
         backend::Backend,
+        capture::Omitted,
         check::{counter::Counter, verdict::Verdict},
         counts::{
             health::{Faults, Missed, RunsByProgram},
@@ -70,7 +71,7 @@ impl Fake {
             options,
             shutdown,
             || Ok(true),
-            move |_| Ok(fake.take().unwrap_or_default()),
+            move |_, _| Ok(fake.take().unwrap_or_default()),
         )
     }
 
@@ -183,6 +184,14 @@ impl Source for Fake {
 
     fn totals_now(&self) -> Result<TotalsByNetns> {
         Ok(Self::totals(self.refused + self.under_way))
+    }
+
+    fn captured(&mut self) -> Result<Captured> {
+        Ok(Captured::default())
+    }
+
+    fn omitted(&self) -> Result<Omitted> {
+        Ok(Omitted::default())
     }
 
     fn limit_writers(&self) -> LimitWriters {

@@ -7,6 +7,7 @@
 
 mod alert;
 pub mod by;
+pub mod captured;
 pub mod figures;
 pub mod header;
 pub mod ineffective;
@@ -32,6 +33,7 @@ mod tests;
 use std::{future, mem, pin::Pin, time::Duration};
 
 use anyhow::Result;
+use conntrack_ebpf::capture::CaptureOrder;
 use tokio::time;
 
 use crate::{
@@ -55,7 +57,7 @@ pub struct Engine<S = Observer> {
     state: State<S>,
 }
 
-type Open<S> = Box<dyn FnMut(&Options) -> Result<S> + Send>;
+type Open<S> = Box<dyn FnMut(&Options, Option<CaptureOrder>) -> Result<S> + Send>;
 
 enum State<S> {
     /// Conntrack was not loaded when that was last tried, if it was.
@@ -78,11 +80,12 @@ impl Engine {
             options,
             shutdown,
             || Ok(Presence::read()? != Presence::Absent),
-            |options| {
+            |options, capture| {
                 Observer::start(Wanted {
                     backend: options.backend,
                     arm: options.arm,
                     release_module: options.release_module,
+                    capture,
                 })
             },
         )
@@ -94,7 +97,7 @@ impl<S: Source> Engine<S> {
         options: Options,
         shutdown: impl Future<Output = ()> + Send + 'static,
         is_loaded: fn() -> Result<bool>,
-        open: impl FnMut(&Options) -> Result<S> + Send + 'static,
+        open: impl FnMut(&Options, Option<CaptureOrder>) -> Result<S> + Send + 'static,
     ) -> Self {
         let duration = options.duration;
         Self {

@@ -50,6 +50,10 @@ pub struct Options {
     /// Whether refused packets are told of at once, as
     /// [`Update::Refused`](super::update::Update::Refused).
     pub refusals: bool,
+    /// Whether the first bytes of refused packets are copied, whatever their addresses,
+    /// and told as
+    /// [`Update::Captured`](super::update::Update::Captured).
+    pub capture: bool,
     /// What somebody looks at, as it changes: those rows are told as
     /// [`Update::Listing`](super::update::Update::Listing).
     pub view: Option<watch::Receiver<View>>,
@@ -75,6 +79,7 @@ impl Default for Options {
             all_flows: false,
             intervals: true,
             refusals: false,
+            capture: false,
             view: None,
         }
     }

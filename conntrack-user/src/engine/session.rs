@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, future, time::Duration};
 
 use anyhow::Result;
+use conntrack_ebpf::capture::CaptureOrder;
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
         watched_netns::WatchedNetns,
     },
     kernel::limit_writers::LimitWriters,
-    observe::{backend::Backend, counts::tally::Tally, observer::snapshot::Snapshot},
+    observe::{backend::Backend, capture, counts::tally::Tally, observer::snapshot::Snapshot},
     say::clock,
 };
 
@@ -83,11 +84,10 @@ impl<S: Source> Session<S> {
     /// Attaches, and begins to count.
     pub(super) fn begin(
         options: Options,
-        open: impl FnOnce(&Options) -> Result<S>,
+        open: impl FnOnce(&Options, Option<CaptureOrder>) -> Result<S>,
     ) -> Result<Self> {
         let netns = options.netns.as_deref();
         let watched = netns.map(WatchedNetns::find).transpose()?;
-        let observer = open(&options)?;
         let select = Select {
             netns: watched.as_ref().map(WatchedNetns::inode),
             protocol: options.protocol,
@@ -96,6 +96,8 @@ impl<S: Source> Session<S> {
             reasons: options.reasons.clone(),
             all_flows: options.all_flows,
         };
+        let order = || capture::order(select.netns, select.protocol, &select.reasons);
+        let observer = open(&options, options.capture.then(order))?;
         let snapshot = observer.snapshot(|netns| select.netns(netns))?;
         let fullest = Fullest::of(&snapshot, |netns| select.netns(netns));
         let header = Header::collect(observer.setup(), &options, watched.as_ref(), fullest)?;
@@ -236,6 +238,17 @@ impl<S: Source> Session<S> {
         if self.is_view_new() {
             self.list()?;
         }
+        self.tell_captured()
+    }
+
+    /// Tells the packets that were copied.
+    fn tell_captured(&mut self) -> Result<()> {
+        if self.options.capture {
+            let captured = self.observer.captured()?;
+            if !captured.packets.is_empty() {
+                self.updates.push_back(Update::Captured(captured));
+            }
+        }
         Ok(())
     }
 
@@ -336,6 +349,7 @@ impl<S: Source> Session<S> {
     /// Detaches, and takes the totals.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.observer.stop(&mut self.tally)?;
+        self.tell_captured()?;
         self.check_netns()?;
         self.check_limit()?;
         let snapshot = self.snapshot()?;
@@ -359,6 +373,11 @@ impl<S: Source> Session<S> {
                 .filter(|(key, _)| self.select.service(key))
                 .map(|(&key, entry)| (key, entry.count.packets))
                 .collect(),
+            omitted: self
+                .options
+                .capture
+                .then(|| self.observer.omitted())
+                .transpose()?,
             warnings: self.warnings(&snapshot),
         };
         self.updates.push_back(Update::Finished(Box::new(summary)));

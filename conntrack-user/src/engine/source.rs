@@ -3,8 +3,10 @@
 use anyhow::Result;
 
 use crate::{
+    engine::captured::Captured,
     kernel::{limit_writers::LimitWriters, limits::Limits},
     observe::{
+        capture::Omitted,
         counts::{tally::Tally, totals::TotalsByNetns},
         observer::{
             Observer,
@@ -12,6 +14,7 @@ use crate::{
             snapshot::{Setup, Snapshot},
         },
     },
+    say::clock::Clock,
 };
 
 /// Where the engine has its counts from: an [`Observer`], or in tests a script.
@@ -45,6 +48,12 @@ pub trait Source {
 
     /// See [`Observer::totals_now`].
     fn totals_now(&self) -> Result<TotalsByNetns>;
+
+    /// The refused packets that were copied since the last time.
+    fn captured(&mut self) -> Result<Captured>;
+
+    /// See [`Observer::omitted`].
+    fn omitted(&self) -> Result<Omitted>;
 
     /// The limit in force, the same in every namespace, and the buckets; nothing while
     /// they cannot be read.
@@ -96,6 +105,15 @@ impl Source for Observer {
 
     fn totals_now(&self) -> Result<TotalsByNetns> {
         self.totals_now()
+    }
+
+    fn captured(&mut self) -> Result<Captured> {
+        let packets = self.take_packets()?;
+        Ok(Captured::of(&packets, &self.namespaces(), Clock::now()))
+    }
+
+    fn omitted(&self) -> Result<Omitted> {
+        self.omitted()
     }
 
     fn limits(&self) -> Limits {

@@ -196,7 +196,7 @@ async fn without_conntrack_it_waits() {
         options(),
         future::pending(),
         || Ok(false),
-        |_| Ok(Fake::default()),
+        |_, _| Ok(Fake::default()),
     );
     assert!(matches!(
         engine.next().await,

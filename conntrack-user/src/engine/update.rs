@@ -4,10 +4,10 @@ use conntrack_ebpf::ServiceKey;
 
 use crate::{
     engine::{
-        header::Header, limit::LimitChange, refusals::Refusals, report::Report,
+        captured::Captured, header::Header, limit::LimitChange, refusals::Refusals, report::Report,
         view::listing::Listing, watched_netns::NetnsChange,
     },
-    observe::observer::event::Event,
+    observe::{capture::Omitted, observer::event::Event},
     say::clock,
 };
 
@@ -42,6 +42,9 @@ pub enum Update {
     /// looked at. Only where [`Options::view`](super::options::Options::view) asks for
     /// them.
     Listing(Box<Listing>),
+    /// Packets that were refused, with each drain after which there are some. Only where
+    /// [`Options::capture`](super::options::Options::capture) asks for them.
+    Captured(Captured),
     /// The last: the totals.
     Finished(Box<Summary>),
 }
@@ -57,6 +60,8 @@ pub struct Summary {
     pub release: String,
     /// Where packets went whose flow has no count of its own, and how many.
     pub services: Vec<(ServiceKey, u64)>,
+    /// How many packets were seen and not copied; none if none were to be.
+    pub omitted: Option<Omitted>,
     /// What may be wrong with the numbers, each as a sentence.
     pub warnings: Vec<String>,
 }
@@ -74,7 +79,7 @@ impl Update {
     }
 
     /// This update and a later one in one, for a reader that has taken neither yet:
-    /// intervals are added up, and of refusals and rows, which are counted since the
+    /// intervals and captured packets are added up, and of refusals and rows, which are counted since the
     /// start, the later ones hold. None for any others.
     pub fn merged(&self, later: &Self) -> Option<Self> {
         match (self, later) {
@@ -83,6 +88,9 @@ impl Update {
             }
             (Self::Refused(_), Self::Refused(later)) => Some(Self::Refused(later.clone())),
             (Self::Listing(_), Self::Listing(later)) => Some(Self::Listing(later.clone())),
+            (Self::Captured(earlier), Self::Captured(later)) => {
+                Some(Self::Captured(earlier.merged(later)))
+            }
             _ => None,
         }
     }

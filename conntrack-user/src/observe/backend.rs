@@ -29,6 +29,11 @@ impl Backend {
     /// Those that have programs.
     pub const PROGRAMS: [Self; 3] = [Self::Fexit, Self::Kprobe, Self::Tracepoint];
 
+    /// Whether its programs see refused packets, so that these can be captured.
+    pub const fn has_packets(self) -> bool {
+        !matches!(self, Self::Counters)
+    }
+
     /// Whether some of its programs run for each new flow, so that they are
     /// better not attached at rest.
     pub const fn can_rest(self) -> bool {

@@ -9,11 +9,12 @@
 //! takes their counts out without losing one and keeps them in bounded memory.
 //! [`check`] compares the counts with the kernel's own counters and says what a
 //! discrepancy means, or what the counters prove by themselves where no program can
-//! be loaded. [`observer`] puts these together.
+//! be loaded. [`capture`] takes copies of refused packets. [`observer`] puts these together.
 
 pub mod arming;
 pub mod backend;
 pub mod bpf;
+pub mod capture;
 pub mod check;
 pub mod counts;
 pub mod failure;

@@ -132,11 +132,16 @@ impl Clock {
         }
     }
 
+    /// A time of the programs.
+    pub fn time(self, nanoseconds: u64) -> SystemTime {
+        self.zero + Duration::from_nanos(nanoseconds)
+    }
+
     /// A time of the programs as RFC 3339, in UTC, to the microsecond; none
     /// for a time that is not known.
     pub fn text(self, nanoseconds: u64) -> Option<String> {
-        let time = self.zero + Duration::from_nanos(nanoseconds);
-        (nanoseconds != 0).then(|| humantime::format_rfc3339_micros(time).to_string())
+        let text = || humantime::format_rfc3339_micros(self.time(nanoseconds)).to_string();
+        (nanoseconds != 0).then(text)
     }
 }
 

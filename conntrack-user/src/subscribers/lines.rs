@@ -62,7 +62,7 @@ impl Subscriber for Lines {
             Update::Observer { time, event } => vec![text::event(time, *event)],
             Update::Netns(change) => vec![text::netns(change)],
             Update::Limit(change) => vec![text::limit::change(change)],
-            Update::Refused(_) | Update::Listing(_) => return Ok(()),
+            Update::Refused(_) | Update::Listing(_) | Update::Captured(_) => return Ok(()),
             Update::Interval(report) => {
                 let mut lines = text::report::interval(report, &self.services);
                 lines.extend(text::limit::filling(&self.follower.see(report)));

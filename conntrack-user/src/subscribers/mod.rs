@@ -1,7 +1,7 @@
 //! Those who are told what the engine observes: a screen, lines of text, lines of
 //! JSON, the guard, which fixes what can be fixed, the recorder, which writes evidence,
-//! the metrics, the export by OTLP, the service manager, who asks the fixer for a higher limit, and
-//! the hook, which runs a command for incidents.
+//! the capture of refused packets, the metrics, the export by OTLP, the service manager, who asks
+//! the fixer for a higher limit, and the hook, which runs a command for incidents.
 //!
 //! Each implements [`Subscriber`], and is served by a thread of its own
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
@@ -18,6 +18,7 @@ pub mod lines;
 mod mailbox;
 pub mod metrics;
 pub mod otlp;
+pub mod pcap;
 pub mod playback;
 pub mod recorder;
 pub mod recording;
@@ -56,7 +57,9 @@ impl Printed {
             Update::Observer { .. } | Update::Netns(_) | Update::Limit(_) | Update::Refused(_) => {
                 !matches!(self, Self::Fixes)
             }
-            Update::Interval(_) | Update::Listing(_) => matches!(self, Self::All),
+            Update::Interval(_) | Update::Listing(_) | Update::Captured(_) => {
+                matches!(self, Self::All)
+            }
         }
     }
 }
@@ -117,7 +120,7 @@ pub trait Subscriber: Send + 'static {
         Ok(())
     }
 
-    /// Takes what the recorder reports.
+    /// Takes what the recorder and the capture report.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the recorder reports: lines of text, and of JSON (docs/json.md).
+//! What the recorder and the capture report: lines of text, and of JSON (docs/json.md).
 
 use std::path::PathBuf;
 
@@ -16,10 +16,10 @@ use crate::{
         incident::ClosedBy,
         record::{Gap, Survival},
     },
-    subscribers::{filling::Filling, hook::outcome::Outcome},
+    subscribers::{filling::Filling, hook::outcome::Outcome, pcap::news::News},
 };
 
-/// Something that the recorder reports.
+/// Something that the recorder or the capture reports.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// When, RFC 3339.
@@ -28,7 +28,7 @@ pub struct Recording {
     pub what: What,
 }
 
-/// What the recorder reports.
+/// What they report.
 #[derive(Clone, Debug)]
 pub enum What {
     /// It records to this file.
@@ -80,6 +80,8 @@ pub enum What {
     Closed(Box<Told>),
     /// A command was run for an incident, or was not.
     Hooked(Box<Outcome>),
+    /// What becomes of a capture.
+    Capture(News),
 }
 
 /// What is told of an incident.
@@ -107,6 +109,7 @@ impl Recording {
     /// How serious it is.
     pub const fn level(&self) -> Level {
         match &self.what {
+            What::Capture(news) => news.level(),
             What::Failing(_) | What::Lost { .. } => Level::Error,
             What::Hooked(outcome) if outcome.is_success() => Level::Info,
             What::Hooked(_)
@@ -165,6 +168,10 @@ impl Recording {
             What::Grown(told) => ("incident", "grown", told.json()),
             What::Closed(told) => ("incident", "closed", told.json()),
             What::Hooked(outcome) => ("hook", "hook", outcome.json()),
+            What::Capture(news) => {
+                let (action, body) = news.json();
+                ("capture", action, body)
+            }
         };
         body["type"] = kind.into();
         body["action"] = action.into();
@@ -228,6 +235,7 @@ impl Recording {
                 lines[0].insert_str(0, &format!("{time}  "));
                 lines
             }
+            What::Capture(news) => vec![news.line(&time)],
         }
     }
 }

@@ -227,6 +227,7 @@ fn watching(settings: &Settings) -> watch::options::Options {
             bounds: settings.live.bounds,
         }),
         hook: settings.hook.clone(),
+        pcap: None,
         replay: None,
     }
 }

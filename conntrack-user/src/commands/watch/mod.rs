@@ -26,8 +26,8 @@ use crate::{
     engine::{self, Engine, source::Source, update::Update},
     store::keep::Bounds,
     subscribers::{
-        Printed, Subscriber, guard::Fixer, hook::Hook, recorder::Recorder, recording::Recording,
-        service::Manager, worker::Worker,
+        Printed, Subscriber, guard::Fixer, hook::Hook, pcap::Pcap, recorder::Recorder,
+        recording::Recording, service::Manager, worker::Worker,
     },
 };
 
@@ -76,6 +76,13 @@ pub(crate) async fn run_beside(
             Some(Acting::start("the recorder", recorder, events)?)
         }
     };
+    let capturing = match &options.pcap {
+        None => None,
+        Some(pcap) => {
+            let (pcap, events) = Pcap::prepare(pcap.file.clone(), pcap.most)?;
+            Some(Acting::start("--pcap", pcap, events)?)
+        }
+    };
     let fixing = match options.fix {
         Mode::Off => None,
         mode => {
@@ -101,6 +108,7 @@ pub(crate) async fn run_beside(
         output: said.worker,
         recording,
         hooks,
+        capturing,
         fixing,
         others: beside.others,
         pulse: Pulse::of(beside.manager),
@@ -115,6 +123,8 @@ struct Watch {
     recording: Option<Acting<Recording>>,
     /// Who runs a command for incidents.
     hooks: Option<Acting<Recording>>,
+    /// Where refused packets are written.
+    capturing: Option<Acting<Recording>>,
     /// With `--fix`.
     fixing: Option<Acting<Fix>>,
     /// Others who are told everything.
@@ -172,6 +182,7 @@ impl Watch {
                 fix = next(self.fixing.as_mut()) => News::Fixed(fix),
                 recording = next(self.recording.as_mut()) => News::Recorded(recording),
                 hooked = next(self.hooks.as_mut()) => News::Recorded(hooked),
+                captured = next(self.capturing.as_mut()) => News::Recorded(captured),
                 update = engine.next() => News::Observed(update),
             };
             match news {
@@ -189,6 +200,7 @@ impl Watch {
         outcome = outcome.and(self.finish_fixing().await);
         outcome = outcome.and(self.finish_recording().await);
         outcome = outcome.and(self.finish_hooks().await);
+        outcome = outcome.and(self.finish_capturing().await);
         for other in std::mem::take(&mut self.others) {
             outcome = outcome.and(other.finish().await);
         }
@@ -197,9 +209,16 @@ impl Watch {
         outcome.and(self.output.finish().await)
     }
 
-    /// Tells everybody. The totals wait for what the guard, the recorder and the hook do to the end.
+    /// Tells everybody; of captured packets only who writes them. The totals wait for what
+    /// the guard, the recorder, the hook and the capture do to the end.
     async fn tell(&mut self, update: Update) -> Result<()> {
         let update = Arc::new(update);
+        if let Some(capturing) = &self.capturing {
+            capturing.worker.tell(&update);
+        }
+        if matches!(*update, Update::Captured(_)) {
+            return Ok(());
+        }
         if let Some(fixing) = &self.fixing {
             fixing.worker.tell(&update);
         }
@@ -214,6 +233,7 @@ impl Watch {
         if is_end {
             outcome = outcome.and(self.finish_recording().await);
             outcome = outcome.and(self.finish_hooks().await);
+            outcome = outcome.and(self.finish_capturing().await);
         }
         for other in &self.others {
             other.tell(&update);
@@ -262,7 +282,17 @@ impl Watch {
     }
 
     async fn finish_recording(&mut self) -> Result<()> {
-        match self.recording.take() {
+        let recording = self.recording.take();
+        self.finish_one(recording).await
+    }
+
+    async fn finish_capturing(&mut self) -> Result<()> {
+        let capturing = self.capturing.take();
+        self.finish_one(capturing).await
+    }
+
+    async fn finish_one(&self, acting: Option<Acting<Recording>>) -> Result<()> {
+        match acting {
             Some(acting) => {
                 acting
                     .finish(|recording| self.tell_recording(recording))

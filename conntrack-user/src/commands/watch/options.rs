@@ -32,6 +32,8 @@ pub struct Options {
     pub record: Option<Record>,
     /// What is run for incidents, if anything is; only where evidence is written.
     pub hook: Option<Command>,
+    /// Where refused packets are written, if they are; then `engine` captures them.
+    pub pcap: Option<Pcap>,
     /// What was recorded is played back, and nothing observed.
     pub replay: Option<Replay>,
 }
@@ -65,4 +67,13 @@ pub struct Record {
     pub file: PathBuf,
     /// How much is kept.
     pub bounds: Bounds,
+}
+
+/// Where refused packets are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pcap {
+    /// The file.
+    pub file: PathBuf,
+    /// Its bytes, at most.
+    pub most: u64,
 }

@@ -18,11 +18,25 @@ use aya::{
     programs::KProbe,
 };
 use aya_obj::generated::bpf_insn;
-use conntrack_ebpf::Layout;
+use conntrack_ebpf::{
+    Layout,
+    capture::{self, CaptureOrder},
+};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// The object, aligned as ELF requires.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));
+
+/// Bytes between the programs and user space for copies of packets: for more than
+/// [`PER_SECOND`](crate::observe::capture::PER_SECOND) in the time between two drains.
+const CAPTURE_ROOM: u32 = 1 << 20;
+
+/// Flows whose packets are numbered.
+const CAPTURE_FLOWS: u32 = 65_536;
+
+/// Refused packets that are not freed yet. Some for each CPU: the kernel hands out the
+/// entries of such a map by the dozen.
+const CAPTURE_NOTES: u32 = 16_384;
 
 /// The maps, and the programs that use them.
 pub struct Object {
@@ -32,20 +46,30 @@ pub struct Object {
 
 impl Object {
     /// Creates the maps, with room for `flows` flows in each epoch, and
-    /// relocates the programs onto them.
-    pub fn load(layout: &Layout, flows: u32) -> Result<Self> {
+    /// relocates the programs onto them. They copy packets if there is an order.
+    pub fn load(layout: &Layout, flows: u32, capture: Option<&CaptureOrder>) -> Result<Self> {
         lift_memory_limit();
         #[cfg_attr(
             not(feature = "debug-log"),
             expect(unused_mut, reason = "the log takes its map out")
         )]
-        let mut maps = EbpfLoader::new()
-            .btf(None)
-            .override_global("LAYOUT", layout, true)
-            .map_max_entries("FLOWS_0", flows)
-            .map_max_entries("FLOWS_1", flows)
-            .load(OBJECT)
-            .map_err(of_the_kernel)?;
+        let mut maps = {
+            let mut loader = EbpfLoader::new();
+            loader
+                .btf(None)
+                .override_global("LAYOUT", layout, true)
+                .map_max_entries("FLOWS_0", flows)
+                .map_max_entries("FLOWS_1", flows);
+            if let Some(order) = capture {
+                loader
+                    .override_global("CAPTURE_WANTED", &capture::ON, true)
+                    .override_global("CAPTURE_ORDER", order, true)
+                    .map_max_entries("CAPTURED", CAPTURE_ROOM)
+                    .map_max_entries("CAPTURE_FLOWS", CAPTURE_FLOWS)
+                    .map_max_entries("CAPTURE_NOTES", CAPTURE_NOTES);
+            }
+            loader.load(OBJECT).map_err(of_the_kernel)?
+        };
         let mut programs = aya_obj::Object::parse(OBJECT).context("the embedded eBPF object")?;
         let definitions = std::mem::take(&mut programs.maps);
         let placed = definitions

@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use bytes::Buf as _;
-use conntrack_ebpf::{FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey};
+use conntrack_ebpf::{
+    FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey,
+    capture::{CapturedPacket, SNAP_LENGTH},
+};
 
 /// Reads a flow key as it lies in the map.
 pub(crate) fn decode_flow(mut bytes: &[u8]) -> Result<FlowKey> {
@@ -39,6 +42,21 @@ pub(crate) fn decode_count(mut bytes: &[u8]) -> Result<FlowCount> {
         first: bytes.try_get_u64_ne().context(SHORT)?,
         last: bytes.try_get_u64_ne().context(SHORT)?,
     })
+}
+
+/// Reads a packet as it lies in the ring buffer.
+pub(crate) fn decode_captured(mut bytes: &[u8]) -> Result<CapturedPacket> {
+    let mut packet = CapturedPacket {
+        at: bytes.try_get_u64_ne().context(SHORT)?,
+        number: bytes.try_get_u64_ne().context(SHORT)?,
+        netns: bytes.try_get_u32_ne().context(SHORT)?,
+        reason: bytes.try_get_u32_ne().context(SHORT)?,
+        length: bytes.try_get_u32_ne().context(SHORT)?,
+        linear: bytes.try_get_u32_ne().context(SHORT)?,
+        bytes: [0; SNAP_LENGTH],
+    };
+    bytes.try_copy_to_slice(&mut packet.bytes).context(SHORT)?;
+    Ok(packet)
 }
 
 /// Reads a service key as it lies in the map.
@@ -112,5 +130,25 @@ mod tests {
         assert_eq!(bytes.len(), size_of::<FlowKey>());
         assert_eq!(decode_flow(&bytes).unwrap(), key);
         assert!(decode_flow(&bytes[..51]).is_err());
+    }
+
+    #[test]
+    fn a_packet_survives_the_ring_buffer() {
+        let mut bytes = Vec::new();
+        bytes.extend([1_u64, 2].map(u64::to_ne_bytes).as_flattened());
+        bytes.extend([3_u32, 4, 5, 6].map(u32::to_ne_bytes).as_flattened());
+        bytes.extend([7; SNAP_LENGTH]);
+        assert_eq!(bytes.len(), size_of::<CapturedPacket>());
+        let packet = CapturedPacket {
+            at: 1,
+            number: 2,
+            netns: 3,
+            reason: 4,
+            length: 5,
+            linear: 6,
+            bytes: [7; SNAP_LENGTH],
+        };
+        assert_eq!(decode_captured(&bytes).unwrap(), packet);
+        assert!(decode_captured(&bytes[..159]).is_err());
     }
 }

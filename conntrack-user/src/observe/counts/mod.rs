@@ -1,6 +1,6 @@
 //! The counts of the programs: taken out of the maps and kept.
 
-mod decode;
+pub(crate) mod decode;
 pub mod drain;
 pub(crate) mod drop_counters;
 pub mod health;

@@ -13,12 +13,14 @@ use std::{
 };
 
 use anyhow::Result;
+use conntrack_ebpf::capture::CapturedPacket;
 
 use crate::{
     kernel::{counters::Counters, netns::Namespaces},
     observe::{
         arming::{Arming, Change, TableState},
         backend::Backend,
+        capture::{Left, Omitted},
         check::{
             excess::Coverage,
             growth::{FollowedCounters, same_refusals},
@@ -86,6 +88,7 @@ struct Detached {
     missed: Missed,
     runs: RunsByProgram,
     faults: Faults,
+    left: Left,
 }
 
 impl ProgramObserver {
@@ -207,6 +210,24 @@ impl ProgramObserver {
             }
         }
         Ok(())
+    }
+
+    /// The packets that were copied since the last time.
+    pub(crate) fn take_packets(&mut self) -> Result<Vec<CapturedPacket>> {
+        let mut packets = self.detached.left.take();
+        if let Some(attachment) = &mut self.attachment {
+            attachment.take_packets(&mut packets)?;
+        }
+        Ok(packets)
+    }
+
+    /// How many packets were not copied since the start.
+    pub(crate) fn omitted(&self) -> Result<Omitted> {
+        let mut omitted = self.detached.left.omitted();
+        if let Some(attachment) = &self.attachment {
+            omitted.add(&attachment.omitted()?);
+        }
+        Ok(omitted)
     }
 
     /// The totals of this moment, drained or not.

@@ -10,12 +10,14 @@ pub mod snapshot;
 
 use std::{collections::BTreeMap, future, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use conntrack_ebpf::capture::CapturedPacket;
 
 use crate::{
-    kernel::surroundings::Surroundings,
+    kernel::{netns::Namespaces, surroundings::Surroundings},
     observe::{
         arming::Arming,
+        capture::Omitted,
         check::growth::FollowedCounters,
         counts::{sink::Sink, totals::TotalsByNetns},
         observer::{
@@ -48,9 +50,16 @@ impl Observer {
         let mut followed = FollowedCounters::discover()?;
         followed.begin();
         let arming = Arming::new(wanted.arm);
-        let mut trial = Trial::new(&around, arming.begins_armed(followed.fill()));
+        let mut trial = Trial::new(
+            &around,
+            arming.begins_armed(followed.fill()),
+            wanted.capture,
+        );
         let Survey { works, unusable } = survey::attach(&mut trial, wanted.backend, &around);
         match works {
+            None if wanted.capture.is_some() => {
+                Err(Unusable::error(&unusable)).context("no backend can copy packets on this host")
+            }
             None => Err(Unusable::error(&unusable)),
             Some((backend, Works::Programs(attached))) => {
                 // Before the programs count.
@@ -153,6 +162,30 @@ impl Observer {
         match self {
             Self::Programs(observer) => observer.totals_now(),
             Self::Counters(_) => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// The refused packets that were copied since the last time.
+    pub fn take_packets(&mut self) -> Result<Vec<CapturedPacket>> {
+        match self {
+            Self::Programs(observer) => observer.take_packets(),
+            Self::Counters(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// How many refused packets were seen and not copied, since the start.
+    pub fn omitted(&self) -> Result<Omitted> {
+        match self {
+            Self::Programs(observer) => observer.omitted(),
+            Self::Counters(_) => Ok(Omitted::default()),
+        }
+    }
+
+    /// The namespaces of this host, as last discovered.
+    pub fn namespaces(&self) -> Arc<Namespaces> {
+        match self {
+            Self::Programs(observer) => observer.namespaces(),
+            Self::Counters(observer) => observer.namespaces(),
         }
     }
 

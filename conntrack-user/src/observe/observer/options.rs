@@ -1,5 +1,7 @@
 //! How to observe.
 
+use conntrack_ebpf::capture::CaptureOrder;
+
 use crate::observe::{arming::Arm, backend::Backend};
 
 /// How to observe.
@@ -11,4 +13,6 @@ pub struct Wanted {
     pub arm: Arm,
     /// Whether to let go of the conntrack module when nobody else needs it.
     pub release_module: bool,
+    /// Which refused packets to copy, if any.
+    pub capture: Option<CaptureOrder>,
 }

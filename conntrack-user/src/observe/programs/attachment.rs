@@ -1,13 +1,17 @@
 //! The programs of one backend, attached, and the maps that they count in.
 
 use anyhow::Result;
-use conntrack_ebpf::{ABSENT, Fault, Layout, Phase};
+use conntrack_ebpf::{
+    ABSENT, Fault, Layout, Phase,
+    capture::{CaptureOrder, CapturedPacket},
+};
 
 use crate::{
     kernel::{counters::Counters, module, surroundings::Surroundings},
     observe::{
         backend::Backend,
         bpf::object::Object,
+        capture::{Captures, Left, Omitted},
         counts::{
             drain::Counts,
             drop_counters::DropCounters,
@@ -34,20 +38,24 @@ pub(crate) struct Prepared {
     counts: Counts,
     pressure: PressureSignal,
     drop_counters: DropCounters,
+    /// If copies of packets are wanted.
+    captures: Option<Captures>,
 }
 
 impl Prepared {
-    /// Reads the kernel's types and creates the maps.
-    pub(crate) fn new() -> Result<Self, LoadFailure> {
+    /// Reads the kernel's types and creates the maps. Packets are copied if there is an
+    /// order.
+    pub(crate) fn new(capture: Option<&CaptureOrder>) -> Result<Self, LoadFailure> {
         let types = Types::read()?;
-        Self::with_types(types).map_err(|error| LoadFailure::of(Step::CreateMaps, &error))
+        Self::with_types(types, capture).map_err(|error| LoadFailure::of(Step::CreateMaps, &error))
     }
 
-    fn with_types(types: Types) -> Result<Self> {
-        let mut object = Object::load(&types.layout, FLOWS)?;
+    fn with_types(types: Types, capture: Option<&CaptureOrder>) -> Result<Self> {
+        let mut object = Object::load(&types.layout, FLOWS, capture)?;
         Ok(Self {
             pressure: PressureSignal::new(&mut object)?,
             drop_counters: DropCounters::new(&mut object)?,
+            captures: capture.map(|_| Captures::new(&mut object)).transpose()?,
             counts: Counts::new(object)?,
             types,
         })
@@ -61,9 +69,10 @@ impl Prepared {
         armed: bool,
         around: &Surroundings,
     ) -> Result<Attached, LoadFailure> {
-        requirements::check(backend, &self.types, around)?;
+        let capture = self.captures.is_some();
+        requirements::check(backend, &self.types, capture, around)?;
         let object = self.counts.object();
-        let mut programs = Programs::load(backend, object, &self.types)?;
+        let mut programs = Programs::load(backend, object, &self.types, capture)?;
         let armed = armed || !backend.can_rest();
         if armed {
             programs.attach(When::Armed, object)?;
@@ -195,6 +204,28 @@ impl Attachment {
     /// A namespace has ended.
     pub(crate) fn forget_drops(&mut self, netns: u32) -> Result<()> {
         self.prepared.drop_counters.forget(netns)
+    }
+
+    /// Takes out the packets that were copied.
+    pub(crate) fn take_packets(&mut self, packets: &mut Vec<CapturedPacket>) -> Result<()> {
+        match &mut self.prepared.captures {
+            Some(captures) => captures.take(packets),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves to others what was copied, as the programs are detached for good.
+    pub(crate) fn leave_packets(&mut self, left: &mut Left) -> Result<()> {
+        match &mut self.prepared.captures {
+            Some(captures) => left.keep(captures),
+            None => Ok(()),
+        }
+    }
+
+    /// How many packets were not copied.
+    pub(crate) fn omitted(&self) -> Result<Omitted> {
+        let captures = self.prepared.captures.as_ref();
+        captures.map_or_else(|| Ok(Omitted::default()), Captures::omitted)
     }
 
     /// CPUs of this host, plugged in or not.

@@ -49,12 +49,13 @@ impl Programs {
         backend: Backend,
         object: &mut Object,
         types: &Types,
+        capture: bool,
     ) -> Result<Self, LoadFailure> {
         let module = match &types.module {
             Some(_) if backend == Backend::Fexit => Some(open_module_btf()?),
             _ => None,
         };
-        Program::of(backend, types.deletion)
+        Program::of(backend, types.deletion, capture)
             .map(|program| {
                 let fd = load(program, object, types, module.as_ref())
                     .map_err(|cause| LoadFailure::new(Step::LoadProgram(program.name), cause))?;
@@ -100,7 +101,7 @@ impl Programs {
             .filter(|loaded| loaded.link.is_some())
             .filter_map(|loaded| match loaded.program.hook {
                 Hook::Fentry(function) | Hook::Fexit(function) => Some(function),
-                Hook::Kprobe(_) | Hook::Tracepoint(_) => None,
+                Hook::Kprobe(_) | Hook::Tracepoint(_) | Hook::TracepointSkb(_) => None,
             })
             .collect();
         functions.len()
@@ -164,7 +165,9 @@ fn load(
     let kind = match program.hook {
         Hook::Fentry(function) => Kind::Fentry(function_target(function, types, module)?),
         Hook::Fexit(function) => Kind::Fexit(function_target(function, types, module)?),
-        Hook::Tracepoint(tracepoint) => Kind::Tracepoint(tracepoint_target(tracepoint, types)?),
+        Hook::Tracepoint(tracepoint) | Hook::TracepointSkb(tracepoint) => {
+            Kind::Tracepoint(tracepoint_target(tracepoint, types)?)
+        }
         Hook::Kprobe(_) => return load_kprobe(program.name, object),
     };
     let (instructions, license) = object
@@ -236,7 +239,10 @@ fn attach_one(
 ) -> Result<Link, LoadFailure> {
     let name = program.name;
     let (link, target) = match program.hook {
-        Hook::Fentry(target) | Hook::Fexit(target) | Hook::Tracepoint(target) => {
+        Hook::Fentry(target)
+        | Hook::Fexit(target)
+        | Hook::Tracepoint(target)
+        | Hook::TracepointSkb(target) => {
             let link = sys::attach(fd).map(|fd| Link::Descriptor { _fd: fd });
             (link.map_err(Cause::from), target)
         }
@@ -259,4 +265,38 @@ fn attach_kprobe(program: &mut KProbe, function: &str) -> Result<Link, Cause> {
         .and_then(|id| program.take_link(id))
         .map_err(|error| Cause::of(&error.into()))?;
     Ok(Link::Kprobe { _link: link })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::capture;
+
+    #[test]
+    fn what_copies_freed_packets_passes_the_verifier() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: not root");
+            return;
+        }
+        let types = match Types::read() {
+            Ok(types) => types,
+            Err(error) => {
+                eprintln!("skipped: {error:?}");
+                return;
+            }
+        };
+        let order = capture::order(None, None, &[]);
+        let mut object = Object::load(&types.layout, 64, Some(&order)).unwrap();
+        let freed = Program::of(Backend::Fexit, types.deletion, true)
+            .find(|program| matches!(program.hook, Hook::TracepointSkb(_)))
+            .unwrap();
+        let loaded = load(freed, &mut object, &types, None);
+        assert!(loaded.is_ok(), "{loaded:?}");
+        let without = Program::of(Backend::Fexit, types.deletion, false);
+        assert!(
+            without
+                .map(|program| program.name)
+                .all(|name| name != freed.name)
+        );
+    }
 }

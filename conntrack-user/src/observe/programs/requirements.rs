@@ -19,14 +19,18 @@ use crate::{
     },
 };
 
-/// Demands all of it.
+/// Demands all of it, and what copies of packets need if they are wanted.
 pub(crate) fn check(
     backend: Backend,
     types: &Types,
+    capture: bool,
     around: &Surroundings,
 ) -> Result<(), LoadFailure> {
     of_kernel(backend, types, around)
-        .and_then(|()| Program::of(backend, types.deletion).try_for_each(|it| target(it, types)))
+        .and_then(|()| {
+            let mut programs = Program::of(backend, types.deletion, capture);
+            programs.try_for_each(|it| target(it, types))
+        })
         .map_err(|cause| LoadFailure::new(Step::FindTargets, cause))
 }
 
@@ -64,7 +68,7 @@ fn target(program: &Program, types: &Types) -> Result<(), Cause> {
             }
             btf
         }
-        Hook::Tracepoint(tracepoint) => {
+        Hook::Tracepoint(tracepoint) | Hook::TracepointSkb(tracepoint) => {
             if types.kernel.tracepoint(tracepoint).is_none() {
                 return Err(Cause::NoTracepoint(tracepoint));
             }

@@ -22,6 +22,8 @@ pub(crate) enum Hook {
     /// Entry or return, as the program itself says.
     Kprobe(&'static str),
     Tracepoint(&'static str),
+    /// A tracepoint of which the program reads the first argument alone, the packet.
+    TracepointSkb(&'static str),
 }
 
 /// What is lost if the kernel skips a program.
@@ -48,10 +50,11 @@ pub(crate) enum When {
 }
 
 impl Program {
-    /// The programs of a backend.
+    /// The programs of a backend, with what it needs to copy packets if that is wanted.
     pub(crate) fn of(
         backend: Backend,
         deletion: Deletion,
+        capture: bool,
     ) -> impl Iterator<Item = &'static Program> {
         let functions = match backend {
             Backend::Fexit => FEXIT,
@@ -68,7 +71,11 @@ impl Program {
             (Backend::Kprobe, Deletion::PartedEarly) => KPROBE_DELETION_PARTED_EARLY,
             (Backend::Tracepoint | Backend::Counters, _) => &[],
         };
-        deletions.iter().chain(functions)
+        let copies = match backend {
+            Backend::Fexit | Backend::Kprobe if capture => COPIES,
+            _ => &[],
+        };
+        deletions.iter().chain(functions).chain(copies)
     }
 }
 
@@ -183,6 +190,14 @@ static KPROBE_DELETION_PARTED_EARLY: &[Program] = &[kprobe(
     "delete_from_lists_call",
     "nf_ct_delete_from_lists",
     Evictions,
+    Armed,
+)];
+
+/// Sees the packets of refused allocations.
+static COPIES: &[Program] = &[program(
+    "freed_packet",
+    Hook::TracepointSkb("kfree_skb"),
+    Nothing,
     Armed,
 )];
 

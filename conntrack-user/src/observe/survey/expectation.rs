@@ -35,7 +35,7 @@ impl<'a> Expectation<'a> {
             return find_counters();
         }
         let types = self.types.as_ref().map_err(Clone::clone)?;
-        requirements::check(backend, types, self.around)?;
+        requirements::check(backend, types, false, self.around)?;
         let obstacles = diagnosis::expected(backend, types.has_direct_calls(), self.around);
         if obstacles.is_empty() {
             return Ok(());

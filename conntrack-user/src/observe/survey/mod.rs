@@ -32,20 +32,26 @@ pub struct Survey<T> {
     pub unusable: Vec<Unusable>,
 }
 
-/// Attaches the programs of the best backend that works, or of the one wanted.
+/// Attaches the programs of the best backend that works and sees packets if these are
+/// to be copied, or of the one wanted.
 pub(crate) fn attach(
     trial: &mut Trial<'_>,
     wanted: Option<Backend>,
     around: &Arc<Surroundings>,
 ) -> Survey<Works> {
-    let backends = wanted.as_ref().map_or(&Backend::ALL[..], slice::from_ref);
+    let all: &[Backend] = if trial.captures() {
+        &Backend::PROGRAMS
+    } else {
+        &Backend::ALL
+    };
+    let backends = wanted.as_ref().map_or(all, slice::from_ref);
     first(tried(backends, around, |backend| trial.attempt(backend)))
 }
 
 /// Attaches the programs of each backend, which count nothing, and takes them away.
 /// Gives why those do not work that do not.
 pub fn try_all(around: &Arc<Surroundings>) -> Vec<(Backend, Option<Unusable>)> {
-    let mut trial = Trial::new(around, true);
+    let mut trial = Trial::new(around, true, None);
     tried(&Backend::ALL, around, |backend| trial.attempt(backend))
         .map(|(backend, outcome)| (backend, outcome.err()))
         .collect()

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use conntrack_ebpf::capture::CaptureOrder;
+
 use crate::{
     kernel::{counters::Counters, presence::Presence, surroundings::Surroundings},
     observe::{
@@ -15,6 +17,8 @@ use crate::{
 pub(crate) struct Trial<'a> {
     around: &'a Surroundings,
     armed: bool,
+    /// Which packets are copied.
+    capture: Option<CaptureOrder>,
     /// What all backends with programs need, once one was tried.
     prepared: Option<Result<Prepared, LoadFailure>>,
 }
@@ -30,13 +34,23 @@ pub(crate) enum Works {
 
 impl<'a> Trial<'a> {
     /// Attaches all programs of a backend if `armed`, else those that are attached at
-    /// rest.
-    pub(crate) const fn new(around: &'a Surroundings, armed: bool) -> Self {
+    /// rest. They copy packets if there is an order.
+    pub(crate) const fn new(
+        around: &'a Surroundings,
+        armed: bool,
+        capture: Option<CaptureOrder>,
+    ) -> Self {
         Self {
             around,
             armed,
+            capture,
             prepared: None,
         }
+    }
+
+    /// Whether packets are to be copied.
+    pub(super) const fn captures(&self) -> bool {
+        self.capture.is_some()
     }
 
     /// Tries a backend.
@@ -45,7 +59,8 @@ impl<'a> Trial<'a> {
         if backend == Backend::Counters {
             return find_counters().map(|()| Works::Counters);
         }
-        match self.prepared.get_or_insert_with(Prepared::new) {
+        let capture = self.capture.as_ref();
+        match self.prepared.get_or_insert_with(|| Prepared::new(capture)) {
             Ok(prepared) => prepared
                 .attach(backend, self.armed, self.around)
                 .map(Works::Programs),

@@ -135,7 +135,7 @@ impl<'a> Line<'a> {
                 filling,
             },
             Update::Finished(summary) => Self::summary(summary, fixes),
-            Update::Refused(_) | Update::Listing(_) => return None,
+            Update::Refused(_) | Update::Listing(_) | Update::Captured(_) => return None,
         })
     }
 

@@ -121,7 +121,8 @@ impl Subscriber for Metrics {
             Update::Observer { .. }
             | Update::Netns(_)
             | Update::Refused(_)
-            | Update::Listing(_) => {}
+            | Update::Listing(_)
+            | Update::Captured(_) => {}
         }
         self.leave();
         Ok(())

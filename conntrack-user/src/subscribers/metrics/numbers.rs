@@ -252,7 +252,11 @@ impl Numbers {
                     reload: predicted.reload,
                 });
             }
-            What::Gap(_) | What::Fixed { .. } | What::Filling(_) | What::Hooked(_) => {}
+            What::Gap(_)
+            | What::Fixed { .. }
+            | What::Filling(_)
+            | What::Hooked(_)
+            | What::Capture(_) => {}
         }
     }
 }

@@ -422,7 +422,7 @@ impl Subscriber for Recorder {
             }
             Update::Netns(change) => self.netns(change),
             Update::Limit(change) => self.limit(change),
-            Update::Refused(_) | Update::Listing(_) => {}
+            Update::Refused(_) | Update::Listing(_) | Update::Captured(_) => {}
             Update::Interval(report) => self.interval(report),
             Update::Finished(summary) => self.finish(summary),
         }

@@ -73,7 +73,10 @@ impl Observed {
             }
             Update::Interval(report) => self.interval(report),
             Update::Listing(listing) => self.listing = Some((**listing).clone()),
-            Update::Waiting { .. } | Update::Refused(_) | Update::Finished(_) => {}
+            Update::Waiting { .. }
+            | Update::Refused(_)
+            | Update::Captured(_)
+            | Update::Finished(_) => {}
         }
     }
 

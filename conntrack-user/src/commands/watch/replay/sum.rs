@@ -139,6 +139,7 @@ impl Sum {
             host: run.boot.host.clone(),
             release: run.boot.kernel.clone(),
             services: Vec::new(),
+            omitted: None,
             warnings,
         })
     }

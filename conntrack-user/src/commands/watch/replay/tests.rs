@@ -88,6 +88,7 @@ fn options(file: &Path, speed: Speed) -> (Replay, Options) {
         screen: false,
         record: None,
         hook: None,
+        pcap: None,
         replay: Some(replay.clone()),
     };
     (replay, options)

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::{Result, bail};
+use conntrack_ebpf::capture::CaptureOrder;
 
 use crate::{
     kernel::{presence::Presence, surroundings::Surroundings},
@@ -76,8 +77,10 @@ impl ProgramObserver {
             missed,
             runs,
             faults,
+            left,
         } = &mut self.detached;
         *totals = with(totals, attachment.end(sink)?);
+        attachment.leave_packets(left)?;
         attachment.learn(&mut self.senders)?;
         missed.add(&attachment.missed()?);
         add_runs(runs, &attachment.runs()?);
@@ -98,7 +101,7 @@ impl ProgramObserver {
 
     fn attach_again(&mut self) -> Result<()> {
         let armed = self.arming.begins_armed(self.followed.fill());
-        let attachment = attach(self.backend, armed)?;
+        let attachment = attach(self.backend, armed, self.wanted.capture)?;
         // Else its counters are not the ones that are followed.
         if attachment::instance() != self.instance {
             bail!("the module was loaded anew meanwhile");
@@ -113,9 +116,9 @@ impl ProgramObserver {
 
 /// Attaches the programs of the same backend as before, so that the report stays about
 /// one.
-fn attach(backend: Backend, armed: bool) -> Result<Attachment> {
+fn attach(backend: Backend, armed: bool, capture: Option<CaptureOrder>) -> Result<Attachment> {
     let around = Arc::new(Surroundings::read());
-    let mut trial = Trial::new(&around, armed);
+    let mut trial = Trial::new(&around, armed, capture);
     match trial.attempt(backend) {
         Ok(Works::Programs(attached)) => trial.begin(attached),
         Ok(Works::Counters) => bail!("backend {backend} has no programs"),

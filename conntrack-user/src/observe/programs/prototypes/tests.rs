@@ -98,7 +98,7 @@ fn programs() -> impl Iterator<Item = &'static Program> {
     Backend::PROGRAMS.into_iter().flat_map(|backend| {
         [Whole, Parted, PartedEarly]
             .into_iter()
-            .flat_map(move |deletion| Program::of(backend, deletion))
+            .flat_map(move |deletion| Program::of(backend, deletion, true))
     })
 }
 
@@ -127,7 +127,7 @@ fn each_hook_of_each_program_is_in_the_table() {
     for program in programs() {
         let found = match program.hook {
             Hook::Kprobe(name) | Hook::Fentry(name) | Hook::Fexit(name) => find(FUNCTIONS, name),
-            Hook::Tracepoint(name) => find(TRACEPOINTS, name),
+            Hook::Tracepoint(name) | Hook::TracepointSkb(name) => find(TRACEPOINTS, name),
         };
         assert!(found.is_some(), "{program:?}");
     }
@@ -276,5 +276,21 @@ fn a_tracepoint_with_another_order_is_refused() {
     assert_eq!(
         refusal(&hook, &types(&[], &unnamed)),
         "tracepoint kfree_skb has void * as parameter 3, not a 4-byte integer"
+    );
+}
+
+#[test]
+fn who_reads_the_packet_alone_needs_no_reason() {
+    // 5.10.
+    let old = types(&[], &kfree_skb()[..2]);
+    assert_eq!(refusal(&Hook::TracepointSkb("kfree_skb"), &old), "");
+    assert_eq!(
+        refusal(&Hook::Tracepoint("kfree_skb"), &old),
+        "tracepoint kfree_skb has 2 parameters, not 3"
+    );
+    let moved = types(&[], &[("location", VOID), ("skb", SKB)]);
+    assert_eq!(
+        refusal(&Hook::TracepointSkb("kfree_skb"), &moved),
+        "tracepoint kfree_skb has skb as parameter 2, not it as parameter 1"
     );
 }

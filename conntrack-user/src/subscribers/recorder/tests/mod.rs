@@ -139,6 +139,7 @@ impl Stage {
             host: String::new(),
             release: String::new(),
             services: Vec::new(),
+            omitted: None,
             warnings: Vec::new(),
         };
         self.recorder

@@ -1,0 +1,167 @@
+//! The file of a capture: only its owner can read it, it has a bound, and it ends with a
+//! whole block whatever happens.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::say::number::number;
+
+/// The file of a capture.
+#[derive(Debug)]
+pub(super) struct CaptureFile {
+    file: File,
+    path: PathBuf,
+    /// Whether it is a file, not a pipe.
+    is_file: bool,
+    written: u64,
+    most: u64,
+}
+
+/// Why nothing more is written.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The bound is reached.
+    Full(u64),
+    /// It cannot be written.
+    Failed(io::Error),
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(most) => write!(f, "it has the {} bytes of --pcap-size", number(*most)),
+            Self::Failed(error) => write!(f, "it cannot be written: {error}"),
+        }
+    }
+}
+
+impl CaptureFile {
+    /// Creates it, or opens a pipe that somebody reads. What was captured before is never
+    /// overwritten.
+    pub(super) fn create(path: &Path, most: u64) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).mode(0o600);
+        let cannot = || format!("cannot create {}", path.display());
+        let (file, is_file) = match options.clone().create_new(true).open(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let there = fs::metadata(path).with_context(cannot)?;
+                if there.is_file() || there.is_dir() {
+                    bail!(
+                        "{} exists, and --pcap overwrites nothing: name another file, or remove \
+                         this one first",
+                        path.display()
+                    );
+                }
+                (options.open(path), false)
+            }
+            created => (created, true),
+        };
+        Ok(Self {
+            file: file.with_context(cannot)?,
+            path: path.to_owned(),
+            is_file,
+            written: 0,
+            most,
+        })
+    }
+
+    /// Writes blocks, if as many bytes as `reserve` are left after them.
+    pub(super) fn write(&mut self, blocks: &[u8], reserve: u64) -> Result<(), Stop> {
+        let length = blocks.len() as u64;
+        if self.written + length + reserve > self.most {
+            return Err(Stop::Full(self.most));
+        }
+        match self.file.write_all(blocks) {
+            Ok(()) => {
+                self.written += length;
+                Ok(())
+            }
+            Err(error) => {
+                self.cut();
+                Err(Stop::Failed(error))
+            }
+        }
+    }
+
+    /// Takes away the beginning of a block that was not written to its end.
+    fn cut(&mut self) {
+        if self.is_file {
+            // As well as that can be done on a disk that fails.
+            let _ = self.file.set_len(self.written);
+            let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.written));
+        }
+    }
+}
+
+impl Drop for CaptureFile {
+    /// A file in which nothing was written would only be in the way of the next capture.
+    fn drop(&mut self) {
+        if self.is_file && self.written == 0 {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_the_owner_reads_it_and_nothing_is_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.pcapng");
+        let mut file = CaptureFile::create(&path, 100).unwrap();
+        file.write(b"one", 0).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        for there in [&path, directory.path()] {
+            let error = CaptureFile::create(there, 100).unwrap_err().to_string();
+            assert!(error.contains("remove this one first"), "{error}");
+        }
+        drop(file);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        let nowhere = directory.path().join("no/x.pcapng");
+        let error = format!("{:#}", CaptureFile::create(&nowhere, 9).unwrap_err());
+        assert!(error.contains("no/x.pcapng: No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_capture_that_never_began_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.pcapng");
+        drop(CaptureFile::create(&path, 100).unwrap());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn its_bound_holds_with_room_for_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.pcapng");
+        let mut file = CaptureFile::create(&path, 10).unwrap();
+        file.write(b"1234", 4).unwrap();
+        let stop = file.write(b"567", 4).unwrap_err();
+        assert_eq!(stop.to_string(), "it has the 10 bytes of --pcap-size");
+        file.write(b"567890", 0).unwrap();
+        assert!(file.write(b"1", 0).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"1234567890");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_end_of_the_watch() {
+        let full = Path::new("/dev/full");
+        let mut file = CaptureFile::create(full, 100).unwrap();
+        let stop = file.write(b"1", 0).unwrap_err().to_string();
+        assert!(stop.contains("No space left on device"), "{stop}");
+        drop(file);
+        assert!(full.exists());
+    }
+}
