@@ -12,6 +12,8 @@
 //!
 //! `form` says what stays the same of output whose numbers change.
 //!
+//! [`capture`] reads the captures of `ctdrop watch --pcap`.
+//!
 //! [`sysctl`] runs the programs of several releases that apply files of sysctls, in a
 //! directory of their own, where what they set are plain files.
 //!
@@ -25,6 +27,7 @@
 
 pub mod agent;
 pub mod bench;
+pub mod capture;
 pub mod confine;
 mod form;
 pub mod guest;

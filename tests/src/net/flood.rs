@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use super::{
     lan::{CLIENT_MAC, LAN_MAC, Lan},
-    packet::Template,
+    packet::{ETHERNET, Template},
     tuple::{Family, Protocol, Tuple},
     wire::{BATCH, Wire, received, senders},
 };
@@ -101,6 +101,15 @@ impl Flood {
         let flows = u64::from(self.flows);
         let turn = u64::from(number - self.first_flow);
         self.packets / flows + u64::from(turn < self.packets % flows)
+    }
+
+    /// A packet of flow `number` as it is sent, from its IP header on.
+    pub fn packet(&self, number: u32) -> Vec<u8> {
+        let template = self.template();
+        let mut frame = template.blank().to_vec();
+        let (source, port) = self.source(number);
+        template.patch(&mut frame, source, port);
+        frame.split_off(ETHERNET)
     }
 
     /// Sends the packets, from as many threads as there are CPUs. On return,

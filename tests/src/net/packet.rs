@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::tuple::{Family, Protocol};
 
 /// Bytes of an Ethernet header.
-const ETHERNET: usize = 14;
+pub(super) const ETHERNET: usize = 14;
 
 /// Hop limit of every packet.
 const HOPS: u8 = 64;

@@ -17,7 +17,7 @@ use self::{
     evidence::{culprits, disk, kills, limits},
     life::{boots, churn, lifecycle, module_life, net_check},
     metrics::{clients, program_runs, prometheus},
-    refusal::{arming, confirm, counters, eviction, rule_drops, senders, table_full, unload},
+    refusal::{arming, confirm, counters, eviction, pcap, rule_drops, senders, table_full, unload},
 };
 use crate::{
     bench::{self, daemon, footprint, limit_raised, packets, rate},
@@ -42,6 +42,8 @@ pub static ALL: &[&Scenario] = &[
     &confirm::NON_PACKET,
     &arming::ARMING,
     &senders::SENDERS,
+    &pcap::PCAP,
+    &pcap::PCAP_CLASH,
     &rule_drops::RULE_DROPS,
     &counters::TABLE_FULL,
     &counters::PROTOCOLS,

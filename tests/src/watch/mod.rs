@@ -135,14 +135,19 @@ impl Watch {
     }
 
     /// The same, with the lines about fixes that came before the totals.
-    pub fn finish_with_fixes(mut self) -> Result<(Summary, Vec<String>)> {
+    pub fn finish_with_fixes(self) -> Result<(Summary, Vec<String>)> {
+        self.finish_with_lines("fix")
+    }
+
+    /// The same, with lines of any type.
+    pub fn finish_with_lines(mut self, kind: &str) -> Result<(Summary, Vec<String>)> {
         signal(self.pid(), libc::SIGINT)?;
-        let mut fixes = Vec::new();
+        let mut lines = Vec::new();
         let mut last = String::new();
         let mut line = String::new();
         while self.output.read_line(&mut line)? > 0 {
-            if serde_json::from_str(&line).is_ok_and(|line: Line| line.kind == "fix") {
-                fixes.push(line.clone());
+            if serde_json::from_str(&line).is_ok_and(|line: Line| line.kind == kind) {
+                lines.push(line.clone());
             }
             std::mem::swap(&mut last, &mut line);
             line.clear();
@@ -155,7 +160,7 @@ impl Watch {
         })?;
         summary.memory = memory;
         summary.skips_runs = self.skips_runs;
-        Ok((summary, fixes))
+        Ok((summary, lines))
     }
 }
 

@@ -4,6 +4,7 @@ pub mod arming;
 pub mod confirm;
 pub mod counters;
 pub mod eviction;
+pub mod pcap;
 pub mod rule_drops;
 pub mod senders;
 pub mod table_full;
