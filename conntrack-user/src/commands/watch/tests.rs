@@ -61,6 +61,7 @@ async fn the_hook_of_a_closing_runs_before_the_totals() {
         output: Worker::start("the notes", notes.clone()).unwrap(),
         recording: Some(Acting::start("the recorder", recorder, events).unwrap()),
         hooks: Some(Acting::start("the hook", hook, hooked).unwrap()),
+        capturing: None,
         fixing: None,
         others: Vec::new(),
         pulse: Pulse::of(Manager::default()),
