@@ -5,15 +5,15 @@
 
 /// How many bytes of a packet are copied, from its network header on.
 ///
-/// As many are read of every packet, however short it is, and user space cuts them.
-/// That never leaves the packet's buffer: at its end the kernel has `struct
-/// skb_shared_info`, which is more than twice as large (`include/linux/skbuff.h`).
+/// The programs read as many bytes of a shorter packet, and user space cuts the rest. The
+/// read stays in the packet's buffer, which ends with `struct skb_shared_info`: that is
+/// more than twice as large (`include/linux/skbuff.h`).
 pub const SNAP_LENGTH: usize = 128;
 
 /// Whether packets are to be copied: frozen before the programs are loaded.
 ///
-/// Numbers that are no others: the compiler puts equal constants in one place, and user
-/// space would change all of them.
+/// No other constant has these values: the compiler merges equal constants, and user space
+/// would then overwrite all uses.
 pub const OFF: u32 = 0x6f66_6600;
 
 /// See [`OFF`].
@@ -33,7 +33,7 @@ pub struct CaptureOrder {
     pub per_flow: u32,
     /// How many packets in each window of time at most: see [`Budget`].
     pub per_window: u32,
-    /// Nothing: it makes the size a multiple of eight.
+    /// Unused: it makes the size a multiple of eight.
     pub padding: u32,
 }
 const _: () = assert!(size_of::<CaptureOrder>() == 24);
@@ -59,7 +59,7 @@ impl CaptureOrder {
 pub struct CapturedPacket {
     /// When it was counted, in nanoseconds of `CLOCK_MONOTONIC`.
     pub at: u64,
-    /// Its place among the refused packets of its flow, from 1 on.
+    /// Its number among the refused packets of its flow, from 1 on.
     pub number: u64,
     /// Inode of the network namespace.
     pub netns: u32,
@@ -67,7 +67,8 @@ pub struct CapturedPacket {
     pub reason: u32,
     /// How many bytes it has from its network header on.
     pub length: u32,
-    /// How many of these lie in one piece. Of `bytes`, no more are of the packet.
+    /// How many of these are in the linear part of the socket buffer. No further `bytes` are
+    /// of the packet.
     pub linear: u32,
     /// The first of them.
     pub bytes: [u8; SNAP_LENGTH],
@@ -87,7 +88,7 @@ pub enum Omission {
     RateBound,
     /// The ring buffer was full.
     NoRoom,
-    /// None of its bytes lie in one piece, or they could not be read.
+    /// The socket buffer has no linear part, or its bytes could not be read.
     Unreadable,
 }
 
@@ -98,9 +99,9 @@ impl Omission {
 
 /// How many packets were copied in the current window of time.
 ///
-/// CPUs that change it at the same moment can each take the last one, or lose the
-/// other's: then some more packets are copied than the bound says, by no more than
-/// there are CPUs.
+/// CPUs that change it at the same moment can both take the last packet, or overwrite each
+/// other's change. Then more packets are copied than the bound allows, but at most one more
+/// for each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Budget {
@@ -111,8 +112,8 @@ pub struct Budget {
 const _: () = assert!(size_of::<Budget>() == 16);
 
 impl Budget {
-    /// A window lasts two to the power of so many nanoseconds: 67 ms. So packets of the
-    /// whole of each second are copied, not only those of its beginning.
+    /// A window lasts two to the power of so many nanoseconds: 67 ms. So copies are spread
+    /// over each second. With one budget for a second, all would be from its beginning.
     pub const WINDOW: u32 = 26;
 
     /// Takes one packet at that time, if fewer than `most` were taken in its window.

@@ -1,11 +1,11 @@
 //! Copies packets that were refused, if user space wants that.
 //!
-//! Where the packet is at hand it is copied when it is counted ([`take`]). A refused
-//! allocation knows the flow alone; then the packet is copied when the same task frees
-//! it a moment later ([`take_when_freed`], [`freed`]).
+//! A program that has the packet copies it when it counts it ([`take`]). A program that
+//! sees a refused allocation has only the flow. Then the packet is copied when the same
+//! task frees it a moment later ([`take_when_freed`], [`freed`]).
 //!
-//! Counting comes first and knows nothing of this. If no copies are wanted, the verifier
-//! removes all of it: [`CAPTURE_WANTED`] is frozen before the programs are loaded.
+//! Counting comes first and does not depend on this. If no copies are wanted, the verifier
+//! removes this code: [`CAPTURE_WANTED`] is frozen before the programs are loaded.
 
 use aya_ebpf::{
     Global,
@@ -27,12 +27,12 @@ use crate::{
 #[unsafe(no_mangle)]
 static CAPTURE_WANTED: Global<u32> = Global::new(capture::OFF);
 
-/// Which. Set by user space before the load.
+/// Which copies are wanted. Set by user space before the load.
 #[unsafe(no_mangle)]
 static CAPTURE_ORDER: Global<CaptureOrder> = Global::new(CaptureOrder::NOTHING);
 
-/// How long a note is valid, in nanoseconds: its reader runs a moment later. If it was
-/// skipped, the note must not be taken for that of a later packet.
+/// How long a note is valid, in nanoseconds: [`freed`] reads it a moment later. If the
+/// kernel skipped that program, a later packet must not use the note.
 const VALID_FOR: u64 = 1_000_000_000;
 
 /// Copies a packet of this flow, which was counted in this epoch.
@@ -47,7 +47,7 @@ pub fn take<R: Access>(epoch: Epoch, skb: Skb<R>, flow: &FlowKey) {
     }
 }
 
-/// A function of its own, so that it changes nothing about the code that it is called by.
+/// A function of its own, so that it does not change the code of its callers.
 #[inline(never)]
 fn take_wanted<R: Access>(epoch: Epoch, skb: Skb<R>, flow: &FlowKey) {
     if let Some(number) = admit(epoch, flow) {
@@ -55,8 +55,8 @@ fn take_wanted<R: Access>(epoch: Epoch, skb: Skb<R>, flow: &FlowKey) {
     }
 }
 
-/// Has a packet of this flow, which was counted in this epoch, copied when the current
-/// task frees it.
+/// Notes that a packet of this flow, which was counted in this epoch, is to be copied when
+/// the current task frees it.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -68,7 +68,7 @@ pub fn take_when_freed(epoch: Epoch, flow: &FlowKey) {
     }
 }
 
-/// As [`take_wanted`].
+/// A function of its own, as [`take_wanted`].
 #[inline(never)]
 fn note_wanted(epoch: Epoch, flow: &FlowKey) {
     if let Some(number) = admit(epoch, flow) {
@@ -78,8 +78,8 @@ fn note_wanted(epoch: Epoch, flow: &FlowKey) {
             flow: *flow,
             padding: 0,
         };
-        // Fails if all memory of the map is in use by other CPUs at this very moment:
-        // then the packet is one that no program saw.
+        // Fails if other CPUs use all memory of the map at this moment: then the packet
+        // counts as one that no program saw.
         let _ = maps::CAPTURE_NOTES.insert(kernel::current_task(), note, u64::from(BPF_ANY));
     }
 }
@@ -110,7 +110,7 @@ fn is_of(skb: Skb<Typed>, flow: &FlowKey) -> Read<bool> {
     Ok(headers::flow_key(skb, protocol, flow.netns, flow.reason)?.has_headers_of(flow))
 }
 
-/// Its place among the refused packets of its flow, if it is to be copied.
+/// The number of a packet among the refused packets of its flow, if it is to be copied.
 fn admit(epoch: Epoch, flow: &FlowKey) -> Option<u64> {
     let order = CAPTURE_ORDER.load();
     let is_asked_for = epoch.index().is_some()
@@ -141,7 +141,7 @@ fn number(flow: &FlowKey) -> u64 {
         kernel::add(packets, 1);
         return kernel::peek(packets);
     }
-    // Fails if another CPU made the entry meanwhile: then two are the first.
+    // Fails if another CPU made the entry meanwhile: then two packets have number 1.
     let _ = maps::CAPTURE_FLOWS.insert(flow, 1_u64, u64::from(BPF_NOEXIST));
     1
 }
@@ -154,8 +154,8 @@ fn has_budget(most: u32) -> bool {
         .is_some_and(|budget| kernel::update(budget, |budget| budget.take(now, most)))
 }
 
-/// Copies a packet to user space, which looks for it when it takes counts out: nobody
-/// is woken.
+/// Puts a copy of a packet into the ring buffer. It does not wake user space, which reads
+/// the ring buffer when it drains the counts.
 fn copy<R: Access>(skb: Skb<R>, flow: &FlowKey, at: u64, number: u64) {
     let Ok(packet) = skb.network() else {
         return omit(Omission::Unreadable);

@@ -34,12 +34,12 @@ pub struct FlowKey {
 const _: () = assert!(size_of::<FlowKey>() == 52);
 
 impl FlowKey {
-    /// Whether the headers of a packet, of which this was read, can be those of a packet
-    /// of another key: one whose ports could not be read is not told by them.
+    /// Whether this key, which was read from the headers of a packet, can be of a packet of
+    /// the other key. Ports that could not be read are not compared.
     pub const fn has_headers_of(&self, other: &Self) -> bool {
         let has_ports = self.sport != 0 || self.dport != 0;
         let same_ports = self.sport == other.sport && self.dport == other.dport;
-        // As numbers: the programs have no `memcmp`.
+        // Compared as numbers, because the programs have no `memcmp`.
         u128::from_ne_bytes(self.src) == u128::from_ne_bytes(other.src)
             && u128::from_ne_bytes(self.dst) == u128::from_ne_bytes(other.dst)
             && self.family == other.family

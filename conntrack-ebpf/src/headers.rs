@@ -1,4 +1,4 @@
-//! What the headers of a packet say about its flow, where no entry tells.
+//! Reads the flow of a packet from its headers, if the packet has no entry.
 
 use conntrack_ebpf::FlowKey;
 

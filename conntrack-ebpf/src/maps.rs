@@ -97,18 +97,18 @@ pub static CALLS: Array<Set<Call>, { SETS as usize }> = Array::new();
 #[btf_map]
 pub static CLASHES: LruHashMap<ClashKey, ClashNote, 4096> = LruHashMap::new();
 
-/// Packets that were copied. User space gives this and the next two maps their size if
-/// it wants copies; else no program uses them.
+/// Packets that were copied. If user space wants copies, it sets the size of this map and
+/// of the next two; otherwise no program uses them.
 #[btf_map]
 pub static CAPTURED: RingBuf<CapturedPacket, 4096> = RingBuf::new();
 
-/// How many packets of a flow were refused since copies are made. LRU: a flow that was
-/// not refused for long makes room.
+/// How many packets of a flow were refused since the programs were loaded. LRU: if it is
+/// full, it forgets a flow of which no packet was refused for a long time.
 #[btf_map]
 pub static CAPTURE_FLOWS: LruHashMap<FlowKey, u64, 1> = LruHashMap::new();
 
 /// Packets to be copied when they are freed, by the task that was refused. LRU, so that
-/// those that are freed elsewhere cannot fill the map.
+/// packets that another task frees cannot fill the map.
 #[btf_map]
 pub static CAPTURE_NOTES: LruHashMap<u64, CaptureNote, 1> = LruHashMap::new();
 

@@ -33,17 +33,17 @@ pub struct Call {
     pub arguments: [u64; 4],
 }
 
-/// A packet that was refused where only its flow is at hand, and that is to be copied
-/// when it is freed.
+/// A packet that is to be copied when it is freed, because the program that saw the refusal
+/// had only its flow.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CaptureNote {
     /// When it was counted, in nanoseconds of `CLOCK_MONOTONIC`.
     pub at: u64,
-    /// Its place among the refused packets of its flow.
+    /// Its number among the refused packets of its flow.
     pub number: u64,
     /// Its flow.
     pub flow: FlowKey,
-    /// Nothing: it makes the size a multiple of eight.
+    /// Unused: it makes the size a multiple of eight.
     pub padding: u32,
 }

@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
 fn refused(error: &clap::Error) -> ExitCode {
     let code = cli::refused_code(error, env::args_os());
     if let Some(line) = cli::refused_plugin(error, env::args_os()) {
-        // Where that cannot be said, the exit code still says that nothing is known.
+        // If that cannot be printed, the exit code still says that the state is unknown.
         let _ = stdout::lines([line]);
     }
     match error.print().and_then(|()| io::stdout().flush()) {

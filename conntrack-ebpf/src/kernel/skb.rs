@@ -93,7 +93,7 @@ impl<R: Access> Skb<R> {
 pub struct Bytes {
     start: u64,
     end: u64,
-    /// How many more the packet has, which lie elsewhere.
+    /// How many more bytes the packet has outside of the linear part of its buffer.
     paged: u64,
 }
 
@@ -103,12 +103,12 @@ impl Bytes {
         low(self.end.wrapping_sub(self.start).wrapping_add(self.paged))
     }
 
-    /// How many of them lie in one piece.
+    /// How many of them are in the linear part of its buffer.
     pub const fn linear(self) -> u32 {
         low(self.end.wrapping_sub(self.start))
     }
 
-    /// Copies the first bytes, and what lies behind them in memory if there are fewer.
+    /// Copies the first bytes. If there are fewer, it also copies the memory behind them.
     /// Fails if there are none.
     pub fn copy_to(self, room: &mut [u8; SNAP_LENGTH]) -> Read<()> {
         if self.start >= self.end {

@@ -1,5 +1,5 @@
-//! The program that copies refused packets for the backends `fexit` and `kprobe`, whose
-//! other programs see a refused allocation without its packet.
+//! The program that copies packets of refused allocations for the backends `fexit` and
+//! `kprobe`. Their other programs see such an allocation without its packet.
 
 #![expect(
     clippy::needless_pass_by_value,

@@ -87,7 +87,7 @@ impl ValueEnum for GroupBy {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            // What watch has, too, is the same.
+            // Values that watch also has mean the same.
             Self::Src => return By::Src.to_possible_value(),
             Self::Dst => return By::Dst.to_possible_value(),
             Self::Service => return By::Service.to_possible_value(),

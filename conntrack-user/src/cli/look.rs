@@ -27,10 +27,11 @@ pub struct Look {
 }
 
 impl Look {
-    /// Makes all that this process prints look so.
+    /// Applies these options to all that this process prints.
     pub fn apply(self) {
         let colours = match self.color {
-            // Asks each stream, and NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
+            // Depends on whether the stream is a terminal, and on NO_COLOR, CLICOLOR,
+            // CLICOLOR_FORCE and TERM.
             ColorChoice::Auto => anstream::ColorChoice::Auto,
             ColorChoice::Always => anstream::ColorChoice::Always,
             ColorChoice::Never => anstream::ColorChoice::Never,

@@ -47,14 +47,14 @@ impl Meaning {
     }
 }
 
-/// Up to what only adds to it.
+/// The text before the first detail.
 fn first_sentence(help: &str) -> String {
     let ends = [". ", "; ", ": ", ", such as ", " [default"].map(|end| help.find(end));
     let end = ends.into_iter().flatten().min().unwrap_or(help.len());
     help[..end].to_owned()
 }
 
-/// The commands by their names, first none at all.
+/// The commands with their names. The first is `ctdrop` without a command.
 fn commands() -> Vec<(String, Command)> {
     let mut whole = Arguments::command();
     whole.build();
@@ -133,7 +133,7 @@ fn table() -> String {
     let columns = " --- |".repeat(commands.len() + 2);
     let _ = writeln!(text, "\n|{columns}");
     for (long, of) in options() {
-        // Of an exception a row of its own.
+        // An exception has a row of its own.
         let mut rows: Vec<(Meaning, Vec<String>)> = Vec::new();
         for (command, meaning) in of {
             match rows.iter_mut().find(|(known, _)| *known == meaning) {

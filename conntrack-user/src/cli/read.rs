@@ -146,7 +146,7 @@ impl CommandLine {
 }
 
 impl Command {
-    /// Reads a command line of which the look does not matter.
+    /// Reads a command line, without the options for colours and times.
     ///
     /// # Errors
     ///
@@ -212,10 +212,11 @@ pub fn wrong_usage(error: &anyhow::Error) -> Option<clap::Error> {
     ))
 }
 
-/// The exit code of a command line that clap refuses, or of help: clap's own
-/// but for `status` and `ctdrop` alone, of which 2 would mean that packets are being refused.
+/// The exit code of a command line that clap refuses, or of help: that of clap. A refused
+/// command line of `status` or of `ctdrop` without a command ends with 3, because their exit
+/// code 2 means that packets are being refused.
 pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> u8 {
-    // The value of --color can be a word of its own, which is no command.
+    // The value of --color can be a word of its own. It is not the command.
     let mut of_color = false;
     let asked = arguments.skip(1).find(|argument| {
         let is_option = |text: &str| text.starts_with('-');
@@ -230,8 +231,8 @@ pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsStrin
     }
 }
 
-/// What a monitoring plugin prints if clap refuses its command line: such plugins are heard on
-/// standard output only. None for another command line, and for help.
+/// What a monitoring plugin prints if clap refuses its command line: monitoring systems read
+/// only standard output of a plugin. None for another command line, and for help.
 pub fn refused_plugin(
     error: &clap::Error,
     arguments: impl Iterator<Item = OsString>,

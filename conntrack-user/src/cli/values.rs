@@ -92,7 +92,7 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
-/// Time between two looks that people see: whole seconds need no unit, as of watch(1).
+/// The period of `ctdrop status --watch`. A number without a unit means seconds, as in watch(1).
 pub(super) fn pause(text: &str) -> Result<Duration, String> {
     let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
     let seconds = text.parse().map(Duration::from_secs);

@@ -17,7 +17,7 @@ const WAITING: usize = 65_536;
 pub struct Captured {
     /// The packets, about in the order in which they were refused.
     pub packets: Vec<Packet>,
-    /// How many more were copied, but waited for too long.
+    /// How many more were copied and then dropped, because too many waited.
     pub given_up: u64,
 }
 
@@ -28,11 +28,11 @@ pub struct Packet {
     pub at: SystemTime,
     /// Inode of its network namespace.
     pub netns: u32,
-    /// What that is called.
+    /// The name of that namespace.
     pub netns_name: Arc<str>,
     /// Name of the reason.
     pub reason: String,
-    /// Its place among the refused packets of its flow, from 1 on.
+    /// Its number among the refused packets of its flow, from 1 on.
     pub number: u64,
     /// How many bytes it has from its network header on.
     pub length: u32,
@@ -41,7 +41,7 @@ pub struct Packet {
 }
 
 impl Captured {
-    /// These packets, by the names that namespaces have now.
+    /// These packets, with the names that their namespaces have now.
     pub(super) fn of(packets: &[CapturedPacket], namespaces: &Namespaces, clock: Clock) -> Self {
         let mut names = BTreeMap::new();
         let packets = packets.iter().map(|packet| {
@@ -77,7 +77,7 @@ impl Packet {
             reason: reason_text(packet.reason),
             number: packet.number,
             length: packet.length,
-            // What was read behind the packet is none of it.
+            // The programs may have read bytes behind the packet.
             bytes: packet.bytes[..length.min(packet.bytes.len())].to_vec(),
         }
     }

@@ -32,9 +32,9 @@ pub struct Options {
     pub netns: Option<String>,
     /// The only IP protocol to report; totals by reason know none.
     pub protocol: Option<u8>,
-    /// The only sources to report; totals by reason know none.
+    /// The only sources to report; totals by reason cover all sources.
     pub src: Option<IpNet>,
-    /// The only destinations to report, likewise.
+    /// The only destinations to report; totals by reason cover all destinations.
     pub dst: Option<IpNet>,
     /// The only reasons to report; all if there are none.
     pub reasons: Vec<ReasonName>,
@@ -50,8 +50,7 @@ pub struct Options {
     /// Whether refused packets are told of at once, as
     /// [`Update::Refused`](super::update::Update::Refused).
     pub refusals: bool,
-    /// Whether the first bytes of refused packets are copied, whatever their addresses,
-    /// and told as
+    /// Whether the first bytes of refused packets, of all addresses, are copied and told as
     /// [`Update::Captured`](super::update::Update::Captured).
     pub capture: bool,
     /// What somebody looks at, as it changes: those rows are told as

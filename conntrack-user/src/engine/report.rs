@@ -156,7 +156,7 @@ impl Report {
         let namespaces = rows_by_netns(&figures.by_netns, NAMESPACES);
         let groups = match by {
             By::Flow => None,
-            // The totals know no protocol and no address, and are of lost packets.
+            // The totals cover all protocols and addresses, and only lost packets.
             By::Netns if !select.chooses_flows() => Some(rows_by_netns(&figures.by_netns, top)),
             _ => Some(rows(tally, select, by, period, top)),
         };

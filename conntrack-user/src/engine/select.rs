@@ -36,8 +36,8 @@ impl Select {
         self.reasons.is_empty() || self.reasons.iter().any(|wanted| wanted.as_str() == name)
     }
 
-    /// Whether flows of some namespaces are not asked for, so that the totals of a
-    /// namespace are not theirs.
+    /// Whether only some flows of a namespace are asked for. Then its totals are not the
+    /// sums of these flows.
     pub const fn chooses_flows(&self) -> bool {
         self.protocol.is_some()
             || self.src.is_some()
@@ -45,8 +45,8 @@ impl Select {
             || !self.reasons.is_empty()
     }
 
-    /// Whether a flow's packets are in the totals asked for. These know no
-    /// protocol and no address.
+    /// Whether a flow's packets are in the totals asked for. These cover all protocols and
+    /// addresses.
     pub fn totals_of(&self, key: &FlowKey) -> bool {
         self.netns(key.netns) && self.reason(&reason_text(key.reason))
     }
@@ -59,7 +59,8 @@ impl Select {
             && self.totals_of(key)
     }
 
-    /// Whether a service is asked for. Its sources are not known, so it is not if one is.
+    /// Whether a service is asked for. Its sources are not known, so it is not asked for if a
+    /// source is.
     pub fn service(&self, key: &ServiceKey) -> bool {
         self.src.is_none()
             && self.protocol.is_none_or(|wanted| wanted == key.protocol)

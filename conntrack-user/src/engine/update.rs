@@ -42,7 +42,7 @@ pub enum Update {
     /// looked at. Only where [`Options::view`](super::options::Options::view) asks for
     /// them.
     Listing(Box<Listing>),
-    /// Packets that were refused, with each drain after which there are some. Only where
+    /// Copies of refused packets, after each drain that found some. Only where
     /// [`Options::capture`](super::options::Options::capture) asks for them.
     Captured(Captured),
     /// The last: the totals.
@@ -60,7 +60,7 @@ pub struct Summary {
     pub release: String,
     /// Where packets went whose flow has no count of its own, and how many.
     pub services: Vec<(ServiceKey, u64)>,
-    /// How many packets were seen and not copied; none if none were to be.
+    /// How many packets were seen and not copied; none without a capture.
     pub omitted: Option<Omitted>,
     /// What may be wrong with the numbers, each as a sentence.
     pub warnings: Vec<String>,
@@ -78,9 +78,9 @@ impl Update {
         }
     }
 
-    /// This update and a later one in one, for a reader that has taken neither yet:
-    /// intervals and captured packets are added up, and of refusals and rows, which are counted since the
-    /// start, the later ones hold. None for any others.
+    /// This update and a later one in one, for a reader that has taken neither yet.
+    /// Intervals and captured packets are added up. Refusals and rows are counted since the
+    /// start, so the later ones replace the earlier ones. None for any others.
     pub fn merged(&self, later: &Self) -> Option<Self> {
         match (self, later) {
             (Self::Interval(earlier), Self::Interval(later)) => {

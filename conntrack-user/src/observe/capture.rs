@@ -39,7 +39,7 @@ pub fn order(netns: Option<u32>, protocol: Option<u8>, reasons: &[ReasonName]) -
     }
 }
 
-/// How many packets that were asked for were not copied, by why.
+/// How many packets that were asked for were not copied, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Omitted {
     /// They are of another protocol.

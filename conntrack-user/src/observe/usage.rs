@@ -121,8 +121,8 @@ pub(crate) fn measure(interval: Duration) -> Usage {
     }
 }
 
-/// Looks twice at one namespace, by its name, inode number, `pid:PID` or path. What else
-/// there is, and may be hidden, does not matter.
+/// Looks twice at one namespace, by its name, inode number, `pid:PID` or path. Namespaces that
+/// are hidden from ctdrop do not matter here.
 pub(crate) fn measure_one(wanted: &str, interval: Duration) -> Result<Usage> {
     let namespaces = Namespaces::discover()?;
     let mut one = namespaces.find(wanted)?;

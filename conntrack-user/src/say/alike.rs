@@ -1,15 +1,14 @@
-//! The name that somebody may have meant.
+//! Suggests a name that is similar to a mistyped one.
 
-/// Names that are no more alike than this are not meant; clap has the same bound.
+/// A suggestion is more similar than this; clap has the same bound.
 const ALIKE: f64 = 0.7;
 
-/// The name that is most like the one given; none if it is not alike enough.
+/// The most similar known name; none if it is not similar enough.
 pub fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     meant_by(name, known.map(|known| (known, known)))
 }
 
-/// The same for things that have several names: the thing whose name is most like the one
-/// given.
+/// The same for things that have several names: the thing with the most similar name.
 pub fn meant_by<'a, T>(name: &str, known: impl Iterator<Item = (&'a str, T)>) -> Option<T> {
     let alike = known.map(|(known, thing)| (strsim::jaro(name, known), thing));
     let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other));

@@ -56,7 +56,7 @@ pub fn shown_millis(wall: i64) -> String {
     shown(&of_millis(wall))
 }
 
-/// A time of RFC 3339 in a zone: `2026-11-30 13:07:45 +01:00`. What is no time stays as it is.
+/// A time of RFC 3339 in a zone: `2026-11-30 13:07:45 +01:00`. Other text is not changed.
 pub fn shown_in(time: &str, zone: &TimeZone) -> String {
     time.parse::<Timestamp>().map_or_else(
         |_| time.to_owned(),
@@ -67,7 +67,7 @@ pub fn shown_in(time: &str, zone: &TimeZone) -> String {
     )
 }
 
-/// A sentence that programs get, too, with its times as text shows them.
+/// A sentence that JSON has too, with its times as text shows them.
 pub fn retold(sentence: &str) -> String {
     retell(sentence, shown)
 }

@@ -121,8 +121,8 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
 }
 
 impl Failure {
-    /// The same without any name, for a list that has the name of the file beside it: only words
-    /// of ctdrop, of SQLite and of the system.
+    /// The same without the path, for a list that has the path in another column. All words are of
+    /// ctdrop, of SQLite or of the system.
     pub fn nameless(&self) -> String {
         match self {
             Self::Newer { version, .. } => {

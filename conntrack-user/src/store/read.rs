@@ -180,12 +180,12 @@ impl Reader {
         self.say(select::runs(&self.connection, wall.into_inner()))
     }
 
-    /// All runs, as what tells them from those of other databases.
+    /// All runs, with what identifies them in any database.
     pub fn starts(&self) -> Result<Vec<Start>, Failure> {
         self.say(select::starts(&self.connection))
     }
 
-    /// The ids of all starts of the kernel.
+    /// The ids of all boots.
     pub fn boots(&self) -> Result<Vec<String>, Failure> {
         self.say(select::boots(&self.connection))
     }

@@ -158,14 +158,14 @@ pub struct Boot {
     pub facts: String,
 }
 
-/// What tells a run from those of other databases.
+/// What identifies a run in any database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// Id of the boot that it is in.
     pub boot_id: String,
     /// When it began: by the clock of the host, and by the monotonic one of the boot.
     pub began: (i64, i64),
-    /// The last of which it has evidence, by the monotonic clock.
+    /// The last moment of which it has evidence, by the monotonic clock.
     pub until: i64,
 }
 

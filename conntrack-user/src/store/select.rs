@@ -267,7 +267,7 @@ pub(super) fn runs(connection: &Connection, (from, to): (i64, i64)) -> Result<Ve
     })
 }
 
-/// All runs, as what tells them from those of other databases.
+/// All runs, with what identifies them in any database.
 pub(super) fn starts(connection: &Connection) -> Result<Vec<Start>> {
     let sql =
         "SELECT boot_id, wall, mono, coalesce(ended_mono, (SELECT intervals.mono FROM intervals

@@ -144,7 +144,7 @@ impl Filter {
         }
     }
 
-    /// The single addresses of IPv4 asked for: the only ones that a kernel filters by.
+    /// The single IPv4 addresses that are asked for. A kernel cannot filter by others.
     pub fn v4_addresses(&self) -> (Option<Ipv4Addr>, Option<Ipv4Addr>) {
         let v4 = |network: Option<IpNet>| match network {
             Some(IpNet::V4(network)) if network.prefix_len() == 32 => Some(network.addr()),

@@ -1,5 +1,5 @@
-//! `ctdrop` alone: whether packets are refused here now, on one screen, and which command
-//! to run next. It is a short `ctdrop status`: the same look, diagnosis and findings.
+//! `ctdrop` without a command: shows on one screen whether packets are refused here now, and
+//! which command to run next. It is a short `ctdrop status`: the same diagnosis and findings.
 
 mod next;
 mod text;
@@ -23,7 +23,7 @@ use crate::{
 /// Time between the two looks at the kernel's numbers.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long to wait for what fills a table.
+/// How long to wait for the census of a table.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Looks at this host. The state is that of `ctdrop status`.

@@ -19,7 +19,7 @@ const AS_ROOT: Next = ("sudo ctdrop", "the same with all rights");
 const STATUS: Next = ("ctdrop status", "all numbers and findings");
 const HELP: Next = ("ctdrop --help", "all commands");
 
-/// Commands besides the last two.
+/// At most so many commands before the last two.
 const MOST: usize = 3;
 
 /// The commands that the findings call for, the most urgent first.
@@ -46,7 +46,7 @@ pub(super) fn commands(report: &StatusReport, root: bool) -> Vec<Next> {
             _ => None,
         };
         next.extend(command);
-        // Of a flood or a leak more room only buys time.
+        // A flood or a leak fills any limit, so a higher one does not help for long.
         let helps = incident.wants_room() && !incident.fills_any_limit();
         if finding.code == Code::PacketsRefused && helps && filling_known {
             next.push(FIX);

@@ -30,7 +30,7 @@ const LINES: usize = 23;
 /// Columns of a line.
 const WIDTH: usize = 80;
 
-/// Columns of the names in front.
+/// Columns of the names at the beginning of lines.
 const NAME: usize = 14;
 
 const PLAIN: Style = Style::new();
@@ -52,7 +52,7 @@ pub(super) fn lines(report: &StatusReport, root: bool) -> Vec<String> {
     lines
 }
 
-/// The state with what matters most, and where that is.
+/// The state with the most important fact, and the host.
 fn summary(report: &StatusReport) -> Vec<String> {
     let state = report.state.to_string();
     let style = of_state(report.state);
@@ -85,7 +85,7 @@ fn refused_now(report: &StatusReport) -> Vec<String> {
     capped(row(PLAIN, "refused now", &text), 4)
 }
 
-/// Whether a finding is about what cannot be seen, which has a line of its own.
+/// Whether a finding says that something cannot be seen: [`not_seen`] shows those.
 const fn is_blind(finding: &Finding) -> bool {
     matches!(
         finding.code,
@@ -97,7 +97,7 @@ const fn is_blind(finding: &Finding) -> bool {
     )
 }
 
-/// The findings that fit, the worst first, each with what helps first.
+/// The findings that fit, the worst first, each with its first remedy.
 fn findings(all: &[Finding], room: usize) -> Vec<String> {
     let matters = |it: &&Finding| it.severity > Severity::Info && !is_blind(it);
     let listed: Vec<&Finding> = all.iter().filter(matters).collect();
@@ -112,7 +112,7 @@ fn findings(all: &[Finding], room: usize) -> Vec<String> {
         if let Some(remedy) = finding.remedy.lines().next() {
             more.extend(row(PLAIN, "  remedy", &plain(remedy)));
         }
-        // One line is for how many are left out.
+        // The last line says how many are left out.
         if lines.len() + more.len() + 1 > room {
             break;
         }
@@ -137,7 +137,7 @@ fn not_seen(report: &StatusReport) -> Vec<String> {
         is_blind(finding) && !matches!(finding.code, Code::FileUnreadable | Code::NumbersUnreadable)
     });
     let mut parts: Vec<String> = namespaces.map(|finding| plain(&finding.what)).collect();
-    // It says no more than what an entry takes.
+    // This file only says how much memory an entry takes.
     let matters = |it: &&Unreadable| it.path != Path::new("/proc/slabinfo");
     let files = report.unreadable.iter().filter(matters);
     let files: Vec<String> = files
@@ -182,7 +182,7 @@ fn capped(mut lines: Vec<String>, most: usize) -> Vec<String> {
     lines
 }
 
-/// The lines of a text in so many columns.
+/// The text, broken into lines of so many columns.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut table = Table::new();
     table

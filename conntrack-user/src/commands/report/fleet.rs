@@ -109,7 +109,7 @@ fn places_of(named: &mut [Named]) -> Vec<Option<Place>> {
     places
 }
 
-/// What tells a database from others.
+/// What identifies a database.
 fn database(reader: &Reader) -> Result<Database, Failure> {
     Ok(Database {
         boots: reader.boots()?.into_iter().collect(),
@@ -118,7 +118,8 @@ fn database(reader: &Reader) -> Result<Database, Failure> {
     })
 }
 
-/// The numbers of the databases as they were given, but other evidence of a host after its first.
+/// The indices of the databases in the order of the command line, but further evidence of a host
+/// comes after all first databases.
 fn in_order(places: &[Option<Place>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by_key(|&index| matches!(places[index], Some(Place::PartOf(_))));

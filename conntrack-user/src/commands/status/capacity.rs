@@ -25,7 +25,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Those that hold if nobody chooses others.
+    /// The defaults.
     pub const USUAL: Self = Self {
         warning: 75,
         critical: 90,

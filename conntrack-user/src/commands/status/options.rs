@@ -1,4 +1,4 @@
-//! What `ctdrop status` is asked for.
+//! The options of `ctdrop status`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -18,10 +18,10 @@ pub struct Options {
     pub netns: Option<String>,
     /// Time between the two looks at the kernel's numbers.
     pub interval: Duration,
-    /// How long to wait for what fills the table of the worst namespace, if that matters; as
-    /// long as it takes if there is no bound.
+    /// How long to wait for the census of the worst namespace, if the report needs one. None
+    /// waits until it is done.
     pub patience: Option<Duration>,
-    /// To look again and again, so much time from one begin to the next.
+    /// With `--watch`, the time from the start of one report to the start of the next.
     pub watch: Option<Duration>,
     /// How full a table has to be.
     pub bounds: Bounds,

@@ -345,7 +345,7 @@ fn default_max(facts: &Facts) -> Option<u64> {
     facts.kernel.default_table().map(|table| table.max)
 }
 
-/// The census of the table that is judged, if it matters, and if it comes in time.
+/// The census of the table that is judged, if the report needs one and if it comes in time.
 fn census(evidence: Vec<Evidence>, patience: Option<Duration>) -> Result<Option<Census>> {
     let Some(patience) = patience else {
         return look::at_the_worst(&evidence);
@@ -354,7 +354,7 @@ fn census(evidence: Vec<Evidence>, patience: Option<Duration>) -> Result<Option<
     thread::Builder::new()
         .name("census".to_owned())
         .spawn(move || {
-            // Nobody waits any more after the time.
+            // Fails if the census takes longer than that.
             let _ = done.send(look::at_the_worst(&evidence));
         })
         .context("cannot start a thread to read the table")?;

@@ -62,7 +62,7 @@ fn summary(report: &StatusReport) -> String {
     format!("{style}{}{style:#}: {}", report.state, essence(report))
 }
 
-/// How a state looks.
+/// The style of a state.
 pub(crate) const fn of_state(state: State) -> Style {
     match state {
         State::Ok => GOOD,
@@ -71,7 +71,7 @@ pub(crate) const fn of_state(state: State) -> Style {
     }
 }
 
-/// How a severity looks.
+/// The style of a severity.
 pub(crate) const fn of_severity(severity: Severity) -> Style {
     match severity {
         Severity::Critical => BAD,

@@ -1,7 +1,7 @@
-//! `ctdrop status --watch`: looks again and again.
+//! `ctdrop status --watch`: repeats the report.
 //!
-//! On a terminal each look takes the place of the one before; elsewhere they are blocks
-//! one after the other, or lines of JSON.
+//! On a terminal, each report replaces the one before. Elsewhere, reports are blocks of lines,
+//! or lines of JSON.
 
 use std::{
     env,
@@ -23,7 +23,7 @@ use crate::{
     say::{clock, finding::State, output::Output, stdout},
 };
 
-/// Looks until `shutdown`; the state is that of the last look, unknown if there was none.
+/// Reports until `shutdown`. Returns the state of the last report, or unknown without one.
 pub async fn run(
     options: Options,
     every: Duration,
@@ -50,13 +50,13 @@ pub async fn run(
     }
 }
 
-/// Looks in a thread of its own, for which nobody has to wait at the end.
+/// Makes a report in a thread of its own, so that `shutdown` need not wait for it.
 async fn look(options: Options) -> Result<StatusReport> {
     let (done, report) = oneshot::channel();
     thread::Builder::new()
         .name("status".to_owned())
         .spawn(move || {
-            // Nobody waits any more after the end.
+            // Fails if `shutdown` came first.
             let _ = done.send(judge(&options));
         })
         .context("cannot start a thread to look at the host")?;
@@ -78,7 +78,7 @@ fn say(report: &StatusReport, output: Output, first: bool) -> Result<()> {
     stdout::lines(lines)
 }
 
-/// Columns and rows of a terminal that can be painted over.
+/// Columns and rows of the terminal, if it can be redrawn.
 fn screen() -> Option<(usize, usize)> {
     let obeys = env::var("TERM").is_ok_and(|term| term != "dumb");
     let size = terminal::size()

@@ -209,8 +209,9 @@ impl Watch {
         outcome.and(self.output.finish().await)
     }
 
-    /// Tells everybody; of captured packets only who writes them. The totals wait for what
-    /// the guard, the recorder, the hook and the capture do to the end.
+    /// Passes an update to all subscribers, but captured packets only to the one that writes
+    /// them. The totals come after the last messages of the guard, the recorder, the hook and
+    /// the capture.
     async fn tell(&mut self, update: Update) -> Result<()> {
         let update = Arc::new(update);
         if let Some(capturing) = &self.capturing {
@@ -273,7 +274,7 @@ impl Watch {
         }
     }
 
-    /// Waits for the runs that are left, as long as these may take.
+    /// Waits for the remaining runs, which have a time limit.
     async fn finish_hooks(&mut self) -> Result<()> {
         match self.hooks.take() {
             Some(hooks) => hooks.finish(|hooked| self.tell_recording(hooked)).await,

@@ -1,4 +1,4 @@
-//! Who acts is waited for before the end is told.
+//! The totals come after the last messages of the recorder and the hook.
 
 use std::{
     fs,

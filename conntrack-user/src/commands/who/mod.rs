@@ -143,7 +143,7 @@ fn by_use(list: Vec<Namespace>, summary: &mut Summary) -> Vec<Namespace> {
     used.into_iter().map(|(_, namespace)| namespace).collect()
 }
 
-/// Says what reports say, one after the other.
+/// Prints reports, one after the other.
 struct Said<'a> {
     options: &'a Options,
     services: &'a Services,

@@ -28,7 +28,8 @@ pub(super) fn lines(report: &NamespaceReport, services: &Services) -> Vec<String
         .collect()
 }
 
-/// One table; no line if it is empty. The one of namespaces is not about one of them.
+/// One table of a namespace; no line if it is empty. The table of namespaces is
+/// [`of_namespaces`].
 pub(super) fn one(report: &NamespaceReport, services: &Services, by: By) -> Vec<String> {
     match by {
         By::Src => table(("SOURCE", "sources"), &report.sources, |it| {
@@ -67,7 +68,7 @@ pub(super) fn of_namespaces(mut each: Vec<Row<Name>>, top: usize) -> Vec<String>
             each.len()
         ));
     }
-    // There is nothing that an empty line would set it apart from.
+    // Nothing is printed before it, so it needs no empty line above.
     lines.into_iter().skip(1).collect()
 }
 

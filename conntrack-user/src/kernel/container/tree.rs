@@ -20,7 +20,7 @@ pub(super) const LARGEST: u64 = 4 << 20;
 /// The most entries of a directory that are read.
 pub(super) const ENTRIES: usize = 20_000;
 
-/// Entries after the most that are read, up to which they are counted.
+/// At most so many of the further entries are counted.
 const COUNTED: usize = 200_000;
 
 /// How often a path is tried that changes meanwhile.

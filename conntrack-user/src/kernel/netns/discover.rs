@@ -154,8 +154,8 @@ impl Namespaces {
         )
     }
 
-    /// The namespace whose name is like one that none has: also without what is in front of
-    /// it, as `web` of `docker/web`.
+    /// The namespace whose name is most similar to a name that no namespace has. Only the last
+    /// part of a name may be similar, such as `web` of `docker/web`.
     fn meant(&self, wanted: &str) -> Option<&Namespace> {
         let known = self.list.iter();
         let known = known.filter(|one| !one.name.starts_with("net:["));

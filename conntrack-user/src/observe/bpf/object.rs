@@ -27,15 +27,15 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 /// The object, aligned as ELF requires.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));
 
-/// Bytes between the programs and user space for copies of packets: for more than
-/// [`PER_SECOND`](crate::observe::capture::PER_SECOND) in the time between two drains.
+/// Bytes of the ring buffer for copies of packets. It has room for more than
+/// [`PER_SECOND`](crate::observe::capture::PER_SECOND) packets between two drains.
 const CAPTURE_ROOM: u32 = 1 << 20;
 
-/// Flows whose packets are numbered.
+/// At most so many flows have their packets numbered.
 const CAPTURE_FLOWS: u32 = 65_536;
 
-/// Refused packets that are not freed yet. Some for each CPU: the kernel hands out the
-/// entries of such a map by the dozen.
+/// At most so many refused packets that are not freed yet. The kernel gives each CPU many entries
+/// of an LRU map at once, so this is more than can be in use.
 const CAPTURE_NOTES: u32 = 16_384;
 
 /// The maps, and the programs that use them.

@@ -214,7 +214,7 @@ impl Attachment {
         }
     }
 
-    /// Leaves to others what was copied, as the programs are detached for good.
+    /// Moves the copied packets to `left`, when the programs are detached for good.
     pub(crate) fn leave_packets(&mut self, left: &mut Left) -> Result<()> {
         match &mut self.prepared.captures {
             Some(captures) => left.keep(captures),

@@ -108,7 +108,7 @@ static FUNCTIONS: &[Expected] = &[
 ];
 
 /// Tracepoints of `include/trace/events/skb.h`, 5.18 to 7.3, where more parameters
-/// follow. Before that, this one has no reason.
+/// follow. Before 5.18, `kfree_skb` has no parameter `reason`.
 static TRACEPOINTS: &[Expected] = &[Expected {
     name: "kfree_skb",
     parameters: &[

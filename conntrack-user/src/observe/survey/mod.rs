@@ -32,8 +32,8 @@ pub struct Survey<T> {
     pub unusable: Vec<Unusable>,
 }
 
-/// Attaches the programs of the best backend that works and sees packets if these are
-/// to be copied, or of the one wanted.
+/// Attaches the programs of the backend that is wanted, otherwise those of the best one that
+/// works. If packets are to be copied, it must be one that sees packets.
 pub(crate) fn attach(
     trial: &mut Trial<'_>,
     wanted: Option<Backend>,

@@ -1,16 +1,16 @@
-//! Which databases are of one host. A start of the kernel has an id that no other start of any
-//! host has, so databases with the same id are of one host. Pure.
+//! Which databases are of the same host. The id of a boot is unique over all hosts, so databases
+//! with the same boot id are of the same host. Pure.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use crate::store::record::Start;
 
-/// What tells a database from others.
+/// What identifies a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Database {
-    /// The starts of the kernel that it knows, by id.
+    /// The ids of the boots that it has evidence of.
     pub boots: BTreeSet<String>,
-    /// The starts of ctdrop that it has.
+    /// The runs of ctdrop that it has.
     pub starts: Vec<Start>,
     /// The newest moment that it has evidence of, by the clock of the host.
     pub newest: i64,
@@ -21,9 +21,9 @@ pub struct Database {
 pub enum Place {
     /// It is the first one of its host.
     First,
-    /// It has other evidence of the host of that one.
+    /// It has evidence of other times of the same host as that one.
     PartOf(usize),
-    /// It is left out: that one is counted instead.
+    /// It is left out, because that one is counted instead.
     LeftOut(usize, Copied),
 }
 
@@ -32,12 +32,12 @@ pub enum Place {
 pub enum Copied {
     /// It is the same file.
     SameFile,
-    /// It has the same starts of ctdrop.
+    /// It has the same runs of ctdrop.
     Copy {
-        /// It also has some that the other one has not.
+        /// It also has runs that the other one does not have.
         has_more: bool,
     },
-    /// Two ctdrops have observed the same host at the same time.
+    /// Two processes of ctdrop have observed the same host at the same time.
     SameTime,
 }
 
@@ -51,7 +51,7 @@ impl Copied {
         }
     }
 
-    /// Whether the database may have evidence that the other one has not.
+    /// Whether the database may have evidence that the other one does not have.
     pub const fn has_more(self) -> bool {
         match self {
             Self::SameFile => false,
@@ -81,7 +81,7 @@ impl Copied {
     }
 }
 
-/// What becomes of each database; none of those that cannot be read. That with the newest
+/// The place of each database; none for one that cannot be read. The database with the newest
 /// evidence of a host is its first one.
 pub fn places(databases: &[Option<Database>]) -> Vec<Option<Place>> {
     let mut newest_first: Vec<(usize, &Database)> = databases
@@ -121,7 +121,7 @@ impl Database {
         boots.any(|boot| !boot.is_empty())
     }
 
-    /// Why its evidence would count twice beside another one of the same host.
+    /// Why its evidence would count twice together with another database of the same host.
     fn twice(&self, other: &Self) -> Option<Copied> {
         let has = |start: &Start| other.starts.iter().any(|it| it.is(start));
         if self.starts.iter().any(has) {
@@ -137,7 +137,7 @@ impl Database {
 mod tests {
     use super::*;
 
-    /// Starts of ctdrop: the boot, and from when to when.
+    /// Runs of ctdrop: the boot, the start and the end.
     fn database(starts: &[(&str, i64, i64)], newest: i64) -> Database {
         let start = |&(boot, began, until): &(&str, i64, i64)| Start {
             boot_id: boot.to_owned(),
@@ -168,7 +168,7 @@ mod tests {
                 copy(2)
             ]
         );
-        // Both were written to since they were one.
+        // Copies of one database, both written to afterwards.
         let apart = database(&[("a", 1, 5), ("b", 7, 9)], 10);
         let more = Some(Place::LeftOut(1, Copied::Copy { has_more: true }));
         let new = database(&[("a", 1, 5), ("b", 1, 4)], 20);

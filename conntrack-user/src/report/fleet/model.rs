@@ -87,7 +87,7 @@ pub struct Host {
     pub culprit: Option<String>,
     /// The time with the most refused packets.
     pub peak: Option<String>,
-    /// Packets of the worst incident, and of that time.
+    /// Packets of the worst incident, and of the time in `peak`.
     #[serde(skip)]
     pub(super) most: (u64, u64),
     /// Whether another host here has the same name.
@@ -115,7 +115,7 @@ pub struct LeftOut {
     pub code: &'static str,
     /// The same in words.
     pub why: String,
-    /// Whether it has evidence that the other one has not.
+    /// Whether it may have evidence that the other one does not have.
     pub has_more: bool,
 }
 
@@ -145,7 +145,8 @@ pub struct Incident {
     pub since: String,
     /// When it was closed; none while it is open.
     pub closed: Option<String>,
-    /// Why. With `stopped`, `killed` and `reboot`, `closed` is only the last that was seen of it.
+    /// Why it was closed. With `stopped`, `killed` and `reboot`, `closed` is the time of the last
+    /// evidence of it.
     pub closed_by: Option<&'static str>,
     /// Packets refused.
     pub refused: u64,

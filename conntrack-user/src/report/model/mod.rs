@@ -134,7 +134,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Whether it is about a table, too: one of several hosts is not.
+    /// Whether it also shows a table. The timeline of several hosts does not.
     pub(super) fn has_table(&self) -> bool {
         let has_table = |point: &Point| point.entries.is_some() || point.max.is_some();
         self.netns_name.is_some() || self.points.iter().any(has_table)

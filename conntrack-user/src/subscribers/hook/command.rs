@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use rustix::fs::{Access, access};
 
-/// A command as somebody has given it.
+/// A command as the user gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     text: String,
@@ -25,8 +25,8 @@ pub(super) struct Program {
 }
 
 impl Command {
-    /// Splits a text into words as a shell does, with quotes and backslashes. Nothing else of a
-    /// shell has a meaning.
+    /// Splits a text into words as a shell does, with quotes, backslashes and comments. All other
+    /// special characters of a shell are plain characters.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Command {
         })
     }
 
-    /// As it was given.
+    /// The text as it was given.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -62,7 +62,7 @@ impl Command {
         self.find().map(drop)
     }
 
-    /// Finds the program: what has no slash, in the directories of `PATH`.
+    /// Finds the program: in the directories of `PATH` if its name has no slash.
     pub(super) fn find(&self) -> Result<Program> {
         self.find_in(env::var_os("PATH").as_deref())
     }

@@ -42,8 +42,8 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Finds the program, so that what is wrong with it is known before anything is observed. What
-    /// became of each run comes out of the receiver, which ends with the hook.
+    /// Finds the program, so that an error is reported before the observation begins. The receiver
+    /// gets the outcome of each run, and ends with the hook.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Hook {
 }
 
 fn tell(news: &UnboundedSender<Recording>, outcome: Outcome) {
-    // Nobody is told any more if the command has failed.
+    // Fails if `watch` or `daemon` has failed, and nobody receives it.
     let _ = news.send(Recording::now(What::Hooked(Box::new(outcome))));
 }
 

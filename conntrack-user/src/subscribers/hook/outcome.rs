@@ -39,9 +39,9 @@ pub struct Outcome {
     pub end: End,
     /// How long it took.
     pub took: Duration,
-    /// The first that it has written to its standard output and standard error.
+    /// The first lines that it has written to standard output and standard error.
     pub output: Vec<String>,
-    /// Bytes after these.
+    /// How many bytes it has written after these lines.
     pub cut: u64,
 }
 
@@ -56,9 +56,9 @@ pub enum End {
     TimedOut,
     /// It took too long, and could not be ended.
     Stuck,
-    /// It did not begin.
+    /// It could not be started.
     Failed(String),
-    /// It was left out.
+    /// It was skipped.
     Skipped(&'static str),
 }
 
@@ -76,7 +76,7 @@ impl End {
 }
 
 impl Outcome {
-    /// Whether the hook ran, and said that all is well.
+    /// Whether the hook ended with exit status 0.
     pub const fn is_success(&self) -> bool {
         matches!(self.end, End::Exited(0))
     }

@@ -1,4 +1,4 @@
-//! Which runs of a hook are left out, so that many incidents do not become many processes. Pure.
+//! Which runs of a hook are skipped, so that many incidents do not start many processes. Pure.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -17,16 +17,17 @@ pub(super) const WAITING: usize = 20;
 /// Decides whether the hook runs.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// When it was run for an opening, within the window.
+    /// When it ran for openings within the window.
     recent: VecDeque<Duration>,
-    /// The open incidents whose opening was not left out.
+    /// The open incidents for whose opening it ran.
     told: BTreeSet<i64>,
-    /// Runs that were left out since the last one that was not.
+    /// How many runs were skipped since the last one that was not.
     skipped: u64,
 }
 
 impl Pace {
-    /// Whether the hook runs for the opening of an incident, while so many runs wait; why not.
+    /// Whether the hook runs for the opening of an incident while so many runs wait. The error says
+    /// why not.
     pub(super) fn opened(
         &mut self,
         incident: i64,
@@ -48,8 +49,8 @@ impl Pace {
         Ok(())
     }
 
-    /// Whether it runs for the closing of an incident: if it did for the opening. So these are as
-    /// few as those.
+    /// Whether it runs for the closing of an incident: only if it ran for the opening. So the runs
+    /// for closings have the same bound.
     pub(super) fn closed(&mut self, incident: i64) -> Result<(), &'static str> {
         if self.told.remove(&incident) {
             Ok(())
@@ -58,7 +59,7 @@ impl Pace {
         }
     }
 
-    /// Runs that were left out since this was asked for the last time.
+    /// How many runs were skipped since the last call.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }

@@ -1,7 +1,7 @@
-//! Runs a program within bounds of time and memory, whatever it does.
+//! Runs a program, and bounds its time and its output.
 //!
-//! The program leads a process group of its own. The group is signalled only while its leader is
-//! not yet waited for: until then no other process can have its number.
+//! The program is the leader of a process group of its own. ctdrop signals the group only before it
+//! waits for the leader: until then, no other process group can have its number.
 
 use std::{
     io::{self, Read, Write as _},
@@ -22,11 +22,10 @@ use rustix::{
 
 use crate::subscribers::hook::{command::Program, outcome::End};
 
-/// How long a program that has to end may take for it, before it is killed; and how long that may
-/// take.
+/// How long ctdrop waits after SIGTERM, and again after SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether the program has ended.
+/// How often ctdrop checks whether the program has ended.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The most bytes of each output stream that are kept.
@@ -35,7 +34,7 @@ const KEPT: usize = 4 << 10;
 /// The most lines of the output that are kept.
 const LINES: usize = 20;
 
-/// What only this process is to have: they are about the service manager.
+/// Variables of the service manager, which a program must not inherit.
 const OURS: [&str; 7] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
@@ -46,7 +45,7 @@ const OURS: [&str; 7] = [
     "JOURNAL_STREAM",
 ];
 
-/// What became of a program.
+/// How a program ended, and its output.
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) end: End,
@@ -55,8 +54,8 @@ pub(super) struct Ran {
     pub(super) cut: u64,
 }
 
-/// Runs a program with this input for as long as `deadline` says at most, which may come closer
-/// meanwhile. What it leaves in its process group ends with it.
+/// Runs a program with this input until `deadline` at the latest. The deadline may become earlier
+/// meanwhile. Afterwards, the remaining processes of its group are ended, too.
 pub(super) fn run(program: &Program, input: &[u8], deadline: &dyn Fn() -> Instant) -> Ran {
     let began = Instant::now();
     let mut child = match start(program) {
@@ -119,7 +118,7 @@ fn ended(child: &mut Child, streams: &mut Streams<'_>, deadline: &dyn Fn() -> In
                 signal(leader, Signal::KILL);
                 Step::Killed(now)
             }
-            // It waits for a device or a file system that does not answer.
+            // The program waits for a device or a file system that does not answer.
             Step::Killed(at) if now >= at + GRACE => return End::Stuck,
             step => step,
         };
@@ -133,12 +132,12 @@ fn ended(child: &mut Child, streams: &mut Streams<'_>, deadline: &dyn Fn() -> In
     }
 }
 
-/// Ends what a leader that has exited has left in its group.
+/// Ends the processes that are left in the group of a leader that has exited.
 fn end_the_rest(leader: Pid, streams: &mut Streams<'_>) {
     streams.stop_writing();
     signal(leader, Signal::TERM);
     let until = Instant::now() + GRACE;
-    // Who holds a stream lives.
+    // While a stream is open, a process that uses it still runs.
     while streams.are_open() && Instant::now() < until {
         streams.exchange();
     }
@@ -160,7 +159,7 @@ fn has_exited(leader: Pid) -> bool {
 }
 
 fn signal(leader: Pid, signal: Signal) {
-    // Who has ended meanwhile, or has changed its user, is none of ours.
+    // Fails if the processes have ended meanwhile, or run as another user.
     let _ = kill_process_group(leader, signal);
 }
 
@@ -170,7 +169,7 @@ struct Streams<'a> {
     outputs: [Output; 2],
 }
 
-/// An output stream, and what came of it.
+/// An output stream, and what was read from it.
 struct Output {
     stream: Option<Box<dyn Stream>>,
     kept: Vec<u8>,
@@ -202,7 +201,7 @@ impl<'a> Streams<'a> {
         self.outputs.iter().any(|output| output.stream.is_some())
     }
 
-    /// Writes and reads what is possible, or waits for it a moment.
+    /// Writes and reads what is possible, and waits up to [`TICK`] for that.
     fn exchange(&mut self) {
         let mut waits = Vec::with_capacity(3);
         if let Some((stdin, _)) = &self.input {
@@ -221,7 +220,7 @@ impl<'a> Streams<'a> {
             thread::sleep(TICK);
         }
         self.write();
-        // One that says a lot is slowed down, and not this host.
+        // A program that writes a lot is slowed down, so that it does not load the host.
         let mut is_too_much = false;
         for output in &mut self.outputs {
             is_too_much |= output.read();
@@ -240,7 +239,7 @@ impl<'a> Streams<'a> {
                 *rest = &rest[written..];
                 rest.is_empty()
             }
-            // A program need not read.
+            // The program may have closed its standard input.
             Err(error) => !is_for_later(&error),
         };
         if is_done {
@@ -248,7 +247,7 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// The first lines, and how many bytes there were after what is kept.
+    /// The first lines, and how many bytes there were after them.
     fn said(self) -> (Vec<String>, u64) {
         let mut lines = Vec::new();
         let mut cut = 0;
@@ -277,7 +276,7 @@ impl Output {
         }
     }
 
-    /// Reads a part of what is there; whether that is more than is kept.
+    /// Reads some bytes. Returns whether some of them were not kept.
     fn read(&mut self) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -298,7 +297,7 @@ impl Output {
     }
 }
 
-/// Has a stream not wait. One that would is not used.
+/// Makes a stream non-blocking. If that fails, the stream is not used.
 fn is_prepared(stream: &impl AsFd) -> bool {
     ioctl_fionbio(stream, true).is_ok()
 }

@@ -19,12 +19,12 @@ use crate::subscribers::{
     },
 };
 
-/// How long things may take.
+/// Time limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// A run.
+    /// Of one run.
     pub(super) run: Duration,
-    /// All runs that are left when ctdrop ends.
+    /// Of all remaining runs together, when ctdrop ends.
     pub(super) last: Duration,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Job {
     pub(super) input: Vec<u8>,
 }
 
-/// The thread. It ends when this is dropped, after the runs that are left.
+/// The thread. If this is dropped, it ends after the remaining runs.
 #[derive(Debug)]
 pub(super) struct Runner {
     shared: Arc<Shared>,
@@ -62,7 +62,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Job>,
-    /// When all has to be over, once no more runs come.
+    /// The deadline of all remaining runs, once ctdrop ends.
     end: Option<Instant>,
 }
 
@@ -71,7 +71,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next run; none comes any more at the end.
+    /// Waits for the next run; none at the end.
     fn next(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
@@ -99,7 +99,7 @@ impl Runner {
         let thread = thread::Builder::new().name("hook-runner".to_owned());
         let thread = thread
             .spawn(move || {
-                // A program that root starts has all capabilities again.
+                // A program that root executes gets the capabilities again.
                 if !geteuid().is_root() {
                     renounce("runs the hook");
                 }
@@ -115,7 +115,7 @@ impl Runner {
         })
     }
 
-    /// Runs the hook when those that wait have run.
+    /// Puts a run at the end of the queue.
     pub(super) fn put(&self, job: Job) {
         self.shared.state().waiting.push_back(job);
         self.shared.changed.notify_one();

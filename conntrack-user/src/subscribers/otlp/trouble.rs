@@ -1,5 +1,5 @@
-//! What the journal says of requests that were not accepted, and what becomes of their data. By the
-//! standard of OTLP, only an answer of 429, 502, 503 or 504 allows to send the same again.
+//! What the journal says of requests that were not accepted and of their data. The OTLP standard
+//! allows to send the same again only after an answer of 429, 502, 503 or 504.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Trouble {
         let what = match verdict {
             Verdict::Taken => return self.is_over(to, now),
             Verdict::Again { after, why } => again(self.signal, to, why, *after),
-            // Each record that is lost is told.
+            // Every lost record is reported.
             Verdict::Refused { why } if self.signal == Signal::Logs && records == 1 => {
                 return Some((Level::Error, dropped(to, why)));
             }

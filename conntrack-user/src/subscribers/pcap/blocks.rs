@@ -34,7 +34,7 @@ use crate::{
 /// Bytes that the statistics of an interface take at most, with a comment as long as any.
 const STATISTICS: u64 = 1024;
 
-/// How much of the name of a namespace is written.
+/// At most so many characters of the name of a namespace are written.
 const NAME: usize = 200;
 
 /// Makes blocks.
@@ -50,7 +50,7 @@ struct Interface {
 }
 
 impl Blocks {
-    /// Begins a file; gives its first block too.
+    /// Begins a file. Also returns its first block.
     pub(super) fn begin(header: &Header) -> Result<(Self, Vec<u8>)> {
         let about = format!(
             "Packets that conntrack refused, by ctdrop watch --pcap on host {}",
@@ -78,7 +78,7 @@ impl Blocks {
         Ok((blocks, section))
     }
 
-    /// A packet, and before the first one of a namespace the interface that stands for it.
+    /// A packet. Before the first one of a namespace, the interface of this namespace.
     pub(super) fn packet(&mut self, packet: &Packet) -> Result<Vec<u8>> {
         let name: String = plain(&packet.netns_name).chars().take(NAME).collect();
         let interface_id = self.interface(packet.netns, &name)?;
@@ -175,7 +175,7 @@ fn comment(text: String) -> CommonOption<'static> {
     CommonOption::Comment(text.into())
 }
 
-/// The format knows no earlier time.
+/// pcapng has no earlier times.
 fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()

@@ -1,5 +1,5 @@
-//! The file of a capture: only its owner can read it, it has a bound, and it ends with a
-//! whole block whatever happens.
+//! The file of a capture: only its owner can read it, its size is limited, and it ends with a
+//! whole block also after an error.
 
 use std::{
     fmt,
@@ -27,7 +27,7 @@ pub(super) struct CaptureFile {
 /// Why nothing more is written.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The bound is reached.
+    /// The file has its largest size.
     Full(u64),
     /// It cannot be written.
     Failed(io::Error),
@@ -43,8 +43,7 @@ impl fmt::Display for Stop {
 }
 
 impl CaptureFile {
-    /// Creates it, or opens a pipe that somebody reads. What was captured before is never
-    /// overwritten.
+    /// Creates it, or opens a pipe for writing. An existing file is never overwritten.
     pub(super) fn create(path: &Path, most: u64) -> Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).mode(0o600);
@@ -90,10 +89,10 @@ impl CaptureFile {
         }
     }
 
-    /// Takes away the beginning of a block that was not written to its end.
+    /// Removes a block that was written only in part.
     fn cut(&mut self) {
         if self.is_file {
-            // As well as that can be done on a disk that fails.
+            // This may fail, too, on a disk that fails.
             let _ = self.file.set_len(self.written);
             let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.written));
         }
@@ -101,7 +100,7 @@ impl CaptureFile {
 }
 
 impl Drop for CaptureFile {
-    /// A file in which nothing was written would only be in the way of the next capture.
+    /// Removes an empty file, because the next capture would refuse to overwrite it.
     fn drop(&mut self) {
         if self.is_file && self.written == 0 {
             let _ = fs::remove_file(&self.path);

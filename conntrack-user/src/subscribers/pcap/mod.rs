@@ -1,9 +1,9 @@
 //! `watch --pcap`: writes the first bytes of refused packets to a file that Wireshark
 //! reads (docs/pcap.md).
 //!
-//! `file` creates the file and keeps it whole and within its bound, `blocks` turns
-//! packets into blocks of pcapng, [`news`] says what becomes of the capture. Whatever
-//! goes wrong with the file, counting goes on.
+//! `file` creates the file, limits its size and removes a partial block. `blocks` turns packets
+//! into blocks of pcapng. [`news`] says what becomes of the capture. Counting continues after
+//! any error of the file.
 
 mod blocks;
 mod file;
@@ -52,7 +52,7 @@ struct Counts {
     written: u64,
     /// They came after the capture had stopped.
     after_stop: u64,
-    /// They waited for too long.
+    /// They were dropped, because too many waited.
     given_up: u64,
 }
 
@@ -110,8 +110,8 @@ impl Pcap {
         }
     }
 
-    /// Writes a block, with room left for the statistics. Stops the capture if that is not
-    /// possible. Whether it was.
+    /// Writes a block, if there is room for the statistics after it. Otherwise stops the capture.
+    /// Returns whether the block was written.
     fn write(&mut self, block: &[u8]) -> bool {
         let reserve = self.blocks.as_ref().map_or(0, Blocks::room_for_statistics);
         match self.file.write(block, reserve) {
@@ -134,7 +134,7 @@ impl Pcap {
         };
         let lost_in = &summary.report.figures.by_netns;
         let statistics = blocks.statistics(lost_in, &outcome.sentence())?;
-        // If it cannot be written, that was said.
+        // An error is not reported here: it usually stopped the capture before.
         let _ = self.file.write(&statistics, 0);
         self.tell(News::Captured(outcome));
         Ok(())
@@ -164,7 +164,7 @@ impl Pcap {
     }
 
     fn tell(&self, news: News) {
-        // Nobody listens any more if the watch has failed.
+        // Fails if `watch` has failed, and nobody receives it.
         let _ = self.news.send(Recording::now(What::Capture(news)));
     }
 }

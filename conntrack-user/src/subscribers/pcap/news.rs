@@ -22,7 +22,7 @@ pub enum News {
         /// The file.
         file: PathBuf,
     },
-    /// No more are; counting goes on.
+    /// No more packets are written; counting continues.
     Stopped {
         /// The file.
         file: PathBuf,
@@ -46,7 +46,7 @@ pub struct Outcome {
     pub not_captured: NotCaptured,
 }
 
-/// Refused packets that are not in the file, by why.
+/// Refused packets that are not in the file, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NotCaptured {
     /// Enough packets of their flow were captured.
@@ -57,16 +57,16 @@ pub struct NotCaptured {
     pub other_protocol: u64,
     /// Their bytes could not be read.
     pub unreadable: u64,
-    /// There was no room for them on the way to the file.
+    /// A buffer between the kernel and the file was full.
     pub late: u64,
     /// The capture had stopped.
     pub after_stop: u64,
-    /// No program saw the packet: all that other reasons do not account for.
+    /// No program saw the packet: all packets without another cause.
     pub unseen: u64,
 }
 
 impl NotCaptured {
-    /// Each reason as a clause, with its packets.
+    /// Each cause as a clause, with its packets.
     fn clauses(&self) -> [(u64, String); 7] {
         [
             (
@@ -91,8 +91,8 @@ impl NotCaptured {
 }
 
 impl Outcome {
-    /// Of so many refused packets, so many were captured. What `not_captured` does not
-    /// account for, no program saw.
+    /// The outcome with these numbers. Packets that are neither in `captured` nor in
+    /// `not_captured` are those that no program saw.
     pub(super) fn new(
         file: PathBuf,
         refused: u64,

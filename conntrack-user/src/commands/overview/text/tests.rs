@@ -144,7 +144,7 @@ fn refused_packets_come_with_the_command_that_shows_them() {
         lines.contains(&"  remedy      raise the limit: ctdrop fix".to_owned()),
         "{lines:#?}"
     );
-    // Of a flood more room only buys time, and so it may be where nobody knows.
+    // A higher limit does not help for long against a flood, and an unknown cause may be one.
     report.incident.kind = Kind::Flood;
     assert_eq!(names(&report), [&["ctdrop watch"][..], &last].concat());
     report.incident.kind = Kind::Undersized;

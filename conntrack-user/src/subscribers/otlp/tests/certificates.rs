@@ -1,4 +1,4 @@
-//! Only a receiver that is trusted gets anything, and what is wrong with others is said.
+//! ctdrop sends data only to a receiver that it trusts, and says what is wrong with another one.
 
 use std::{
     fs,
@@ -99,7 +99,7 @@ async fn only_who_is_trusted_gets_anything() {
 #[tokio::test]
 async fn a_receiver_without_tls_is_said_to_have_none() {
     let plain = receiver(|mut stream| {
-        // Servers answer what is no request at once.
+        // Servers answer at once to bytes that are no request.
         let _ = stream.read(&mut [0; 4096]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     });
