@@ -7,11 +7,19 @@ use std::{
     io::{self, ErrorKind, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::say::number::number;
+
+/// How long the reader of a pipe may take nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait until the reader of a full pipe may have taken something.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// The file of a capture.
 #[derive(Debug)]
@@ -20,6 +28,8 @@ pub(super) struct CaptureFile {
     path: PathBuf,
     /// Whether it is a file, not a pipe.
     is_file: bool,
+    /// Whether it is a pipe that has ended in the middle of a block.
+    is_broken: bool,
     written: u64,
     most: u64,
 }
@@ -31,6 +41,8 @@ pub(super) enum Stop {
     Full(u64),
     /// It cannot be written.
     Failed(io::Error),
+    /// It is a pipe, and its reader takes nothing.
+    Stalled,
 }
 
 impl fmt::Display for Stop {
@@ -38,12 +50,17 @@ impl fmt::Display for Stop {
         match self {
             Self::Full(most) => write!(f, "it has the {} bytes of --pcap-size", number(*most)),
             Self::Failed(error) => write!(f, "it cannot be written: {error}"),
+            Self::Stalled => write!(
+                f,
+                "its reader has taken nothing for {} s",
+                PATIENCE.as_secs()
+            ),
         }
     }
 }
 
 impl CaptureFile {
-    /// Creates it, or opens a pipe for writing. An existing file is never overwritten.
+    /// Creates it, or opens a pipe that somebody reads. An existing file is never overwritten.
     pub(super) fn create(path: &Path, most: u64) -> Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).mode(0o600);
@@ -53,12 +70,20 @@ impl CaptureFile {
                 let there = fs::metadata(path).with_context(cannot)?;
                 if there.is_file() || there.is_dir() {
                     bail!(
-                        "{} exists, and --pcap overwrites nothing: name another file, or remove \
+                        "{} exists, and --pcap does not overwrite files: name another file, or remove \
                          this one first",
                         path.display()
                     );
                 }
-                (options.open(path), false)
+                // Otherwise this waits for a reader, and later for what it reads.
+                let opened = options.custom_flags(libc::O_NONBLOCK).open(path);
+                if matches!(&opened, Err(error) if error.raw_os_error() == Some(libc::ENXIO)) {
+                    bail!(
+                        "nobody reads the pipe {}: start its reader first",
+                        path.display()
+                    );
+                }
+                (opened, false)
             }
             created => (created, true),
         };
@@ -66,6 +91,7 @@ impl CaptureFile {
             file: file.with_context(cannot)?,
             path: path.to_owned(),
             is_file,
+            is_broken: false,
             written: 0,
             most,
         })
@@ -77,20 +103,45 @@ impl CaptureFile {
         if self.written + length + reserve > self.most {
             return Err(Stop::Full(self.most));
         }
-        match self.file.write_all(blocks) {
-            Ok(()) => {
-                self.written += length;
-                Ok(())
-            }
-            Err(error) => {
-                self.cut();
-                Err(Stop::Failed(error))
-            }
+        let written = if self.is_file {
+            self.file.write_all(blocks).map_err(Stop::Failed)
+        } else if self.is_broken {
+            return Err(Stop::Stalled);
+        } else {
+            self.pipe(blocks)
+        };
+        match written {
+            Ok(()) => self.written += length,
+            Err(_) => self.cut(),
         }
+        written
     }
 
-    /// Removes a block that was written only in part.
+    /// Writes to a pipe, and gives up if its reader takes nothing.
+    fn pipe(&mut self, mut blocks: &[u8]) -> Result<(), Stop> {
+        let mut since = Instant::now();
+        while !blocks.is_empty() {
+            match self.file.write(blocks) {
+                Ok(taken) => {
+                    blocks = &blocks[taken..];
+                    since = Instant::now();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if since.elapsed() >= PATIENCE {
+                        return Err(Stop::Stalled);
+                    }
+                    thread::sleep(GLANCE);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Stop::Failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a block that was written only in part; in a pipe nothing can follow it.
     fn cut(&mut self) {
+        self.is_broken = !self.is_file;
         if self.is_file {
             // This may fail, too, on a disk that fails.
             let _ = self.file.set_len(self.written);
@@ -152,6 +203,31 @@ mod tests {
         file.write(b"567890", 0).unwrap();
         assert!(file.write(b"1", 0).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"1234567890");
+    }
+
+    #[test]
+    fn a_pipe_needs_a_reader_who_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let error = CaptureFile::create(&path, 9).unwrap_err().to_string();
+        assert!(error.contains("start its reader first"), "{error}");
+        let mut options = OpenOptions::new();
+        let reader = options.read(true).custom_flags(libc::O_NONBLOCK);
+        let mut reader = reader.open(&path).unwrap();
+        let mut file = CaptureFile::create(&path, u64::MAX).unwrap();
+        file.write(b"read", 0).unwrap();
+        let mut read = [0; 4];
+        io::Read::read_exact(&mut reader, &mut read).unwrap();
+        assert_eq!(&read, b"read");
+        let more_than_a_pipe_holds = vec![0; 2 << 20];
+        let began = Instant::now();
+        let stop = file.write(&more_than_a_pipe_holds, 0).unwrap_err();
+        assert!(stop.to_string().contains("has taken nothing"), "{stop}");
+        assert!(began.elapsed() >= PATIENCE);
+        // The end is not written into the middle of a block.
+        assert!(matches!(file.write(b"end", 0), Err(Stop::Stalled)));
     }
 
     #[test]
