@@ -216,17 +216,25 @@ pub fn wrong_usage(error: &anyhow::Error) -> Option<clap::Error> {
 /// command line of `status` or of `ctdrop` without a command ends with 3, because their exit
 /// code 2 means that packets are being refused.
 pub fn refused_code(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> u8 {
+    let mut arguments = arguments.skip(1).peekable();
+    let is_option = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"-");
+    let begins_with_option = arguments.peek().is_none_or(is_option);
+    let names = Arguments::command();
     // The value of --color can be a word of its own. It is not the command.
     let mut of_color = false;
-    let asked = arguments.skip(1).find(|argument| {
-        let is_option = |text: &str| text.starts_with('-');
+    let asked = arguments.find(|argument| {
         let is_value = of_color;
         of_color = argument == "--color";
-        !is_value && argument.to_str().is_none_or(|text| !is_option(text))
+        !is_value && names.find_subcommand(argument).is_some()
     });
+    let is_plugin = match &asked {
+        Some(command) => command == "status",
+        // What follows an unknown option can be its value.
+        None => begins_with_option,
+    };
     match error.exit_code() {
         0 => 0,
-        _ if asked.is_none_or(|command| command == "status") => finding::UNKNOWN,
+        _ if is_plugin => finding::UNKNOWN,
         code => u8::try_from(code).unwrap_or(2),
     }
 }
@@ -297,6 +305,9 @@ pub(super) mod tests {
         assert_eq!(code(&["ctdrop", "--color", "status", "watch", "x"]), 2);
         assert_eq!(code(&["ctdrop", "statusx"]), 2);
         assert_eq!(code(&["ctdrop", "--nonsense"]), 3);
+        assert_eq!(code(&["ctdrop", "--netns", "x"]), 3);
+        assert_eq!(code(&["ctdrop", "-o", "json"]), 3);
+        assert_eq!(code(&["ctdrop", "--utc", "who", "--nonsense"]), 2);
         assert_eq!(code(&["ctdrop", "--color", "purple"]), 3);
         assert_eq!(code(&["ctdrop", "--help"]), 0);
     }
