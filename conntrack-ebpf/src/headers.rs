@@ -26,7 +26,7 @@ pub const fn is_ip(protocol: u16) -> bool {
 #[inline(always)]
 #[expect(
     clippy::inline_always,
-    reason = "a call takes more than some of what it does"
+    reason = "a call costs more than a part of the function"
 )]
 pub fn flow_key(skb: Skb<Typed>, protocol: u16, netns: u32, reason: u32) -> Read<FlowKey> {
     let packet = skb.network()?;

@@ -23,7 +23,7 @@ pub(crate) fn picture(kernel: &str) -> Result<()> {
         .with_context(|| format!("cannot run {}", tests.display()))?;
     ensure!(
         output.status.success() && !output.stdout.is_empty(),
-        "nothing was shown: {}",
+        "the guest showed no screen: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     let screen = String::from_utf8(output.stdout).context("the screen is not UTF-8")?;

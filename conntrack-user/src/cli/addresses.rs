@@ -33,7 +33,7 @@ impl Addresses {
         let (first, family) = given.first()?;
         let (other, _) = given.iter().find(|(_, other)| other != family)?;
         Some(format!(
-            "{first} and {other} are of different address families: nothing can match both"
+            "{first} and {other} are of different address families: no flow matches both"
         ))
     }
 }

@@ -63,7 +63,7 @@ pub struct Daemon {
     pub metrics_top: Option<usize>,
 
     /// Run this command when an incident is opened and when it is closed, with the incident as JSON
-    /// on its standard input; words, without a shell (docs/hooks.md)
+    /// on its standard input; ctdrop runs no shell for it (docs/hooks.md)
     #[arg(long, value_name = "CMD", value_parser = Command::read)]
     pub exec: Option<Command>,
 

@@ -32,9 +32,8 @@ pub struct Status {
     #[arg(long, value_name = "NETNS", conflicts_with = "root")]
     pub netns: Option<String>,
 
-    /// Look again and again; TIME from one begin to the next is from 1s to 1h, by default 2s.
-    /// On a terminal each look takes the place of the one before. Ctrl-C ends this with
-    /// the exit code of the last look
+    /// Print a new report every TIME: from 1s to 1h, by default 2s. On a terminal, each report
+    /// replaces the one before. Ctrl-C ends it with the exit code of the last report
     #[arg(long, value_name = "TIME", value_parser = pause, num_args = 0..=1,
         default_missing_value = "2s", conflicts_with_all = ["root", "textfile", "nagios"])]
     pub watch: Option<Duration>,

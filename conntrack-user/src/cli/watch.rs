@@ -99,7 +99,7 @@ pub struct Watch {
     pub record: Option<PathBuf>,
 
     /// Run this command when an incident is opened and when it is closed, with the incident as JSON
-    /// on its standard input; words, without a shell (docs/hooks.md). Needs --record
+    /// on its standard input; ctdrop runs no shell for it (docs/hooks.md). Needs --record
     #[arg(long, value_name = "CMD", value_parser = Command::read, requires = "record")]
     pub exec: Option<Command>,
 
@@ -109,7 +109,7 @@ pub struct Watch {
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 
-    /// Largest size of that file
+    /// Largest size of the file of --pcap
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB", requires = "pcap")]
     pub pcap_size: u64,
 
@@ -117,8 +117,7 @@ pub struct Watch {
     #[arg(long)]
     pub no_tui: bool,
 
-    /// Print only the header, the final totals, fixes, and what the recorder and the
-    /// capture report
+    /// Print only the header, the final totals, fixes, and messages of the recorder and of --pcap
     #[arg(short, long)]
     pub quiet: bool,
 
@@ -173,8 +172,7 @@ impl Watch {
         }
         if self.addresses.src.is_some() || self.addresses.dst.is_some() {
             return Err(
-                "--pcap cannot choose by address: leave out --src and --dst, and filter in \
-                 Wireshark"
+                "--pcap does not work with --src and --dst: leave them out, and filter in Wireshark"
                     .to_owned(),
             );
         }

@@ -72,8 +72,7 @@ impl TryFrom<Who> for Options {
         }
         if arguments.from.is_some() && arguments.by == Some(By::Netns) {
             return Err(
-                "--by netns has no rows for --from: a saved table is of one network \
-                        namespace"
+                "--by netns does not work with --from: a saved table does not tell network namespaces apart"
                     .to_owned(),
             );
         }

@@ -12,10 +12,10 @@ const WATCH: Next = ("ctdrop watch", "which flows are refused, and why");
 const WHO: Next = ("ctdrop who", "who fills the table");
 const FIX: Next = (
     "ctdrop fix --dry-run",
-    "the right limit, and how it lasts; changes nothing",
+    "the right limit and how to keep it; changes nothing",
 );
 const LOGS: Next = ("ctdrop logs", "when packets were refused before");
-const AS_ROOT: Next = ("sudo ctdrop", "the same with all rights");
+const AS_ROOT: Next = ("sudo ctdrop", "the same report as root");
 const STATUS: Next = ("ctdrop status", "all numbers and findings");
 const HELP: Next = ("ctdrop --help", "all commands");
 
@@ -53,7 +53,10 @@ pub(super) fn commands(report: &StatusReport, root: bool) -> Vec<Next> {
         }
     }
     if next.is_empty() {
-        next.push(("ctdrop watch", "observe refused packets as they come"));
+        next.push((
+            "ctdrop watch",
+            "show refused packets as soon as there are any",
+        ));
     }
     let mut distinct: Vec<Next> = Vec::new();
     for one in next {

@@ -177,7 +177,7 @@ fn range(named: &[Named], options: &Options) -> Result<(i64, i64)> {
             Err(Unused::Unread(why)) => Some(format!("{}: {why}", one.from)),
             _ => None,
         });
-        let why = why.unwrap_or_else(|| "nothing was recorded in them yet".to_owned());
+        let why = why.unwrap_or_else(|| "the databases are still empty".to_owned());
         bail!("no database that --from names has evidence: {why}");
     };
     let wall = (

@@ -60,7 +60,9 @@ async fn look(options: Options) -> Result<StatusReport> {
             let _ = done.send(judge(&options));
         })
         .context("cannot start a thread to look at the host")?;
-    report.await.context("the look at the host broke off")?
+    report
+        .await
+        .context("the thread that reads the host ended without a report")?
 }
 
 fn say(report: &StatusReport, output: Output, first: bool) -> Result<()> {

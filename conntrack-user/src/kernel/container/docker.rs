@@ -57,7 +57,7 @@ pub(super) fn names(tree: &Tree, id: &str) -> Found<Names> {
 fn parse(content: &[u8], id: &str, path: &str) -> Result<Names, String> {
     let file: File = serde_json::from_slice(content).map_err(|error| format!("{path}: {error}"))?;
     if file.id.as_deref().is_some_and(|said| said != id) {
-        return Err(format!("{path}: its ID is that of another container"));
+        return Err(format!("{path}: it has the ID of another container"));
     }
     let given = file.name.as_deref().unwrap_or_default();
     let given = given.strip_prefix('/').unwrap_or(given);
@@ -129,6 +129,6 @@ mod tests {
     fn the_file_of_another_container_names_nothing() {
         let file = br#"{"ID":"4e","Name":"/other"}"#;
         let error = parse(file, "3f", "f").unwrap_err();
-        assert_eq!(error, "f: its ID is that of another container");
+        assert_eq!(error, "f: it has the ID of another container");
     }
 }

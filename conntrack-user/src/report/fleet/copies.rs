@@ -65,7 +65,7 @@ impl Copied {
         match self {
             Self::SameFile => "it is the same file".to_owned(),
             Self::Copy { has_more: false } => {
-                "it is a copy: the other one has the same evidence, or newer one".to_owned()
+                "it is a copy: the other database has the same or newer evidence".to_owned()
             }
             Self::Copy { has_more: true } => {
                 "it is a copy, and the other one has newer evidence; but this one also has starts of \

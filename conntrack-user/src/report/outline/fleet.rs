@@ -77,8 +77,8 @@ fn hosts(fleet: &Fleet) -> Vec<Block> {
 fn remarks(fleet: &Fleet) -> Vec<Block> {
     let mut blocks = Vec::new();
     if fleet.hosts.iter().any(|host| host.from.len() > 1) {
-        let what = "Hosts with several databases: these have evidence of different times, and are \
-                    added up.";
+        let what = "If a host has several databases, they have evidence of different times, and \
+                    ctdrop adds them up.";
         blocks.push(Block::Text(what.to_owned()));
     }
     if fleet.hosts.iter().any(|host| host.is_namesake) {

@@ -32,14 +32,15 @@ impl Command {
     ///
     /// What is wrong, and what to give instead.
     pub fn read(text: &str) -> Result<Self, String> {
-        let words =
-            shlex::split(text).ok_or("a quote or a backslash at its end is open: close it")?;
+        let words = shlex::split(text).ok_or(
+            "a quote is not closed, or a backslash is the last character: close it or remove it",
+        )?;
         let mut words = words.into_iter();
         let program = words.next().filter(|program| !program.is_empty());
         let program = program
             .ok_or("give a program and its arguments, such as \"/usr/local/bin/page oncall\"")?;
         if text.contains('\0') {
-            return Err("it has a NUL character: leave that out".to_owned());
+            return Err("it has a NUL character: remove it".to_owned());
         }
         Ok(Self {
             text: text.to_owned(),

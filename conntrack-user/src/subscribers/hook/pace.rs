@@ -39,7 +39,7 @@ impl Pace {
             self.recent.pop_front();
         }
         if waiting >= WAITING {
-            return self.skip("too many runs wait for one that takes long");
+            return self.skip("too many runs are waiting, because one run takes long");
         }
         if self.recent.len() >= MOST {
             return self.skip("too many incidents were opened within a minute");

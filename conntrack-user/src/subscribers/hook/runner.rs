@@ -139,7 +139,9 @@ fn run(program: &Program, job: &Job, times: Times, shared: &Shared) -> Outcome {
         cut: 0,
     };
     if deadline() <= Instant::now() {
-        return outcome(End::Skipped("ctdrop ended, and runs before it took long"));
+        return outcome(End::Skipped(
+            "ctdrop ended, and earlier runs took all the time that was left",
+        ));
     }
     let ran = process::run(program, &job.input, &deadline);
     Outcome {

@@ -417,7 +417,7 @@ fn exported(export: &Export) -> Vec<Family> {
         ),
         counter(
             "ctdrop_otlp_dropped_points",
-            "Data points that OTLP lost, those of earlier runs among them",
+            "Data points that were not delivered by OTLP, including those of earlier runs",
             one(export.dropped_points),
         ),
         counter(

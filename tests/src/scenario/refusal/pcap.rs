@@ -221,7 +221,7 @@ fn refuses_what_is_there(machine: &Machine) -> Result<()> {
     let output = watch.arg("--pcap").arg(&file).output()?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(
-        output.status.code() == Some(1) && error.contains("--pcap overwrites nothing"),
+        output.status.code() == Some(1) && error.contains("--pcap does not overwrite files"),
         "{error}"
     );
     ensure!(fs::read(&file)? == b"mine", "it was overwritten");
