@@ -7,11 +7,13 @@
 //! ([`worker`]), so that none can hold up or crash the observer, nor the others.
 
 mod capabilities;
+pub mod capture_news;
 pub mod census;
 pub mod filling;
 pub mod fix_request;
 pub mod guard;
 pub mod hook;
+pub mod hook_outcome;
 pub mod input;
 pub mod json;
 pub mod lines;

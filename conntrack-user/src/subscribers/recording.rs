@@ -16,7 +16,7 @@ use crate::{
         incident::ClosedBy,
         record::{Gap, Survival},
     },
-    subscribers::{filling::Filling, hook::outcome::Outcome, pcap::news::News},
+    subscribers::{capture_news::News, filling::Filling, hook_outcome::Outcome},
 };
 
 /// Something that the recorder or the capture reports.

@@ -4,7 +4,6 @@
 //! one after the other, within bounds (`process`).
 
 pub mod command;
-pub mod outcome;
 mod pace;
 mod process;
 mod runner;
@@ -23,10 +22,10 @@ use crate::{
         Subscriber,
         hook::{
             command::Command,
-            outcome::{End, Moment, Outcome},
             pace::Pace,
             runner::{Job, Runner, Times},
         },
+        hook_outcome::{End, Moment, Outcome},
         recording::{Recording, What},
     },
 };

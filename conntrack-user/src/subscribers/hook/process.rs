@@ -20,7 +20,7 @@ use rustix::{
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
 };
 
-use crate::subscribers::hook::{command::Program, outcome::End};
+use crate::subscribers::{hook::command::Program, hook_outcome::End};
 
 /// How long ctdrop waits after SIGTERM, and again after SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);

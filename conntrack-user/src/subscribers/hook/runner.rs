@@ -12,11 +12,8 @@ use rustix::process::geteuid;
 
 use crate::subscribers::{
     capabilities::renounce,
-    hook::{
-        command::Program,
-        outcome::{End, Moment, Outcome},
-        process,
-    },
+    hook::{command::Program, process},
+    hook_outcome::{End, Moment, Outcome},
 };
 
 /// Time limits.

@@ -16,7 +16,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     Hook,
     command::{Command, Program},
-    outcome::{End, Moment, Outcome},
     process::{Ran, run},
     runner::Times,
 };
@@ -25,6 +24,7 @@ use crate::{
     store::incident::ClosedBy,
     subscribers::{
         Subscriber as _,
+        hook_outcome::{End, Moment, Outcome},
         recording::{Recording, Told, What},
     },
 };

@@ -2,12 +2,11 @@
 //! reads (docs/pcap.md).
 //!
 //! `file` creates the file, limits its size and removes a partial block. `blocks` turns packets
-//! into blocks of pcapng. [`news`] says what becomes of the capture. Counting continues after
+//! into blocks of pcapng. `capture_news` says what becomes of the capture. Counting continues after
 //! any error of the file.
 
 mod blocks;
 mod file;
-pub mod news;
 
 #[cfg(test)]
 mod tests;
@@ -17,11 +16,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use self::{
-    blocks::Blocks,
-    file::CaptureFile,
-    news::{News, NotCaptured, Outcome},
-};
+use self::{blocks::Blocks, file::CaptureFile};
 use crate::{
     engine::{
         captured::Captured,
@@ -30,6 +25,7 @@ use crate::{
     },
     subscribers::{
         Subscriber,
+        capture_news::{News, NotCaptured, Outcome},
         recording::{Recording, What},
     },
 };
