@@ -38,6 +38,8 @@ fn run(machine: &Machine) -> Result<()> {
     tmux.resize(SIZE.0, SIZE.1)?;
     tmux.wait_for("quit")?;
     during_incident(&lan, None, || {
+        // Before the first interval ctdrop knows no table.
+        tmux.wait_for("table_full")?;
         // Who fills the table stays in the pane.
         tmux.press(&["w"])?;
         tmux.wait_for("FILLED BY")?;
