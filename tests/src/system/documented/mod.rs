@@ -36,7 +36,7 @@ Mar 12 13:40:34 old-box kernel: ip_conntrack: table full, dropping packet.
 const OLD_BOX: &str = "conntrack-user/tests/trees/el5-curly-quotes";
 
 /// Where the commands run.
-const PLACE: &str = "/root/documented";
+const PLACE: &str = "/srv/documented";
 
 /// Begins of lines that are names of the host on which the output was made.
 const NAMES: [&str; 5] = [
@@ -99,13 +99,13 @@ fn prepare(host: &mut DiskGuest) -> Result<()> {
         .arg(sources().join(OLD_BOX))
         .args(["-cf", "-", "."]);
     let tree = String::from_utf8(tar.output()?.stdout).context("the tree is not text")?;
-    host.write("/root/tree.tar", &tree)?;
+    host.write("/srv/tree.tar", &tree)?;
     host.write(&format!("{PLACE}/messages"), MESSAGES)?;
     shell(
         host,
         "mkdir -p /mnt/old-box web1 web2 /var/lib/node_exporter \
            /usr/local/share/bash-completion/completions /usr/local/share/man/man1
-         tar -C /mnt/old-box -xf /root/tree.tar
+         tar -C /mnt/old-box -xf /srv/tree.tar
          cp -a /mnt/old-box box; tar -czf box.tar.gz box
          gzip -c messages > messages-20120318.gz
          touch -d '2012-04-01' messages messages-20120318.gz
@@ -134,7 +134,7 @@ fn flooded(host: &mut DiskGuest, command: &str, seconds: u32) -> Result<String> 
         "rm -f /run/said
          systemd-run --quiet --unit=documented --collect --working-directory={PLACE} \
            --property=StandardOutput=file:/run/said --property=StandardError=file:/run/erred \
-           --property=KillSignal=SIGINT --setenv=HOME=/root --setenv=PATH=\"$PATH\" \
+           --property=KillSignal=SIGINT --setenv=HOME=/srv --setenv=PATH=\"$PATH\" \
            bash -c 'exec {command}'
          until grep -q ^limit /run/said; do
            systemctl is-active --quiet documented || {{ cat /run/erred >&2; exit 1; }}
