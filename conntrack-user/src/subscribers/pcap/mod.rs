@@ -130,8 +130,15 @@ impl Pcap {
         };
         let lost_in = &summary.report.figures.by_netns;
         let statistics = blocks.statistics(lost_in, &outcome.sentence())?;
-        // An error is not reported here: it usually stopped the capture before.
-        let _ = self.file.write(&statistics, 0);
+        // An error that stopped the capture is reported already.
+        if let Err(why) = self.file.write(&statistics, 0)
+            && !self.stopped
+        {
+            self.tell(News::Stopped {
+                file: self.path.clone(),
+                why: why.to_string(),
+            });
+        }
         self.tell(News::Captured(outcome));
         Ok(())
     }
