@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
+use console::truncate_str;
 
 use crate::{
     commands::{
@@ -171,12 +172,12 @@ fn row(style: Style, name: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The first lines of a text.
+/// The first lines of a text. If lines are left out, the last one ends in `…`.
 fn capped(mut lines: Vec<String>, most: usize) -> Vec<String> {
     if lines.len() > most {
         lines.truncate(most);
         if let Some(last) = lines.last_mut() {
-            last.push('…');
+            *last = format!("{}…", truncate_str(last, WIDTH - 1, ""));
         }
     }
     lines

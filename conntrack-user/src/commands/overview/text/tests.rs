@@ -68,6 +68,16 @@ fn any_report_fits_on_one_screen() {
 }
 
 #[test]
+fn a_long_path_of_the_tree_is_cut_within_the_line() {
+    let mut report = trees().remove("debian13").unwrap();
+    for length in 1..200 {
+        let path: String = "/long".repeat(40).chars().take(length).collect();
+        report.root = Some(path.into());
+        assert_fits(&report);
+    }
+}
+
+#[test]
 fn a_full_table_comes_with_what_to_run() {
     let report = &trees()["el5-curly-quotes"];
     assert_eq!(report.state, State::Critical);
