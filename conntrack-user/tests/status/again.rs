@@ -77,6 +77,26 @@ fn in_a_pipe_the_looks_are_blocks_that_begin_with_the_time() {
 }
 
 #[test]
+fn a_namespace_that_goes_ends_it_and_is_named() {
+    let mut sleeping = Command::new("sleep").arg("60").spawn().unwrap();
+    let inside = format!("pid:{}", sleeping.id());
+    let mut watching = Watching::start(&["--netns", &inside, "-o", "json"]);
+    let mut out = BufReader::new(watching.0.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    sleeping.kill().unwrap();
+    sleeping.wait().unwrap();
+    out.read_to_string(&mut String::new()).unwrap();
+    assert_eq!(watching.0.wait().unwrap().code(), Some(3), "after {first}");
+    let mut said = String::new();
+    let mut errors = watching.0.stderr.take().unwrap();
+    errors.read_to_string(&mut said).unwrap();
+    let begin = format!("ctdrop: the last report was on network namespace {inside}, and");
+    assert!(said.starts_with(&begin), "{said}");
+    assert!(said.contains("there is no process"), "{said}");
+}
+
+#[test]
 fn one_namespace_is_judged_alone() {
     let own = format!("pid:{}", std::process::id());
     let output = status(&["--netns", &own, "--interval", "100ms", "-o", "json"]);

@@ -190,6 +190,14 @@ mod tests {
     }
 
     #[test]
+    fn no_hook_is_written_in_two_ways() {
+        for none in ["", "off"] {
+            let given = parse(&format!("[hooks]\nexec = \"{none}\"\n")).unwrap();
+            assert_eq!(given.hook, Some(None), "{none:?}");
+        }
+    }
+
+    #[test]
     fn an_unknown_name_is_an_error_with_the_one_that_is_meant() {
         for (text, said) in [
             (

@@ -269,7 +269,7 @@ pub(super) const ALL: &[Setting] = &[
         reloads: false,
         take: |given, value| {
             given.hook = Some(match value.text()? {
-                "" => None,
+                "" | "off" => None,
                 text => Some(Command::read(text)?),
             });
             Ok(())

@@ -29,7 +29,7 @@ use crate::{
         redact::Mask,
         report, width,
     },
-    say::clock,
+    say::{clock, text::plain},
     store::{Reader, digest::Asked, failure::Failure},
 };
 
@@ -69,6 +69,7 @@ pub(super) fn fleet(options: &Options) -> Result<String> {
         let evidence = match evidence {
             Ok(evidence) => evidence,
             Err(why) => {
+                anstream::eprintln!("{}", not_counted(from, &why));
                 merger.add_unread(from, &why, mask.as_mut());
                 continue;
             }
@@ -88,6 +89,16 @@ pub(super) fn fleet(options: &Options) -> Result<String> {
     let times = (clock::of_millis(wall.0), clock::of_millis(wall.1));
     let fleet = merger.finish(&clock::now(), times, options.redact);
     written(&fleet, options.format)
+}
+
+/// What is said on standard error of a database that cannot be read: the report itself may be
+/// read by somebody else, or by a program.
+fn not_counted(from: &str, why: &str) -> String {
+    format!(
+        "ctdrop: cannot read {}: {}; the report does not count its packets",
+        plain(from),
+        plain(why)
+    )
 }
 
 /// What becomes of each database: of several databases of one host, some are left out.

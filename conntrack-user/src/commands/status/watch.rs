@@ -20,7 +20,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     commands::status::{judge, options::Options, report::StatusReport, text},
-    say::{clock, finding::State, output::Output, stdout},
+    say::{clock, finding::State, output::Output, stdout, text::plain},
 };
 
 /// Reports until `shutdown`. Returns the state of the last report, or unknown without one.
@@ -37,7 +37,12 @@ pub async fn run(
         let report = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(state),
-            report = look(options.clone()) => report?,
+            report = look(options.clone()) => report,
+        };
+        let report = if first {
+            report?
+        } else {
+            report.with_context(|| stopped(&options))?
         };
         state = report.state;
         say(&report, options.output, first)?;
@@ -47,6 +52,17 @@ pub async fn run(
             () = &mut shutdown => return Ok(state),
             () = tokio::time::sleep_until(next) => {}
         }
+    }
+}
+
+/// What an error after the first report stops: a namespace can be gone since.
+fn stopped(options: &Options) -> String {
+    match &options.netns {
+        Some(netns) => format!(
+            "the last report was on network namespace {}, and there is no next one",
+            plain(netns)
+        ),
+        None => "there is no next report".to_owned(),
     }
 }
 

@@ -364,7 +364,12 @@ impl State {
             return None;
         }
         let Some(netns) = self.suspect() else {
-            self.census = Answer::Failed("no table has entries".to_owned());
+            let why = if self.shown.listing.is_none() {
+                "the tables are not known before the first interval has ended: press w again then"
+            } else {
+                "no table has entries"
+            };
+            self.census = Answer::Failed(why.to_owned());
             return None;
         };
         self.census = Answer::Asked;

@@ -49,6 +49,21 @@ async fn each_key_of_the_help_does_something() {
     assert!(keys::action(Key::Char(' ')).is_some());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_census_before_the_first_interval_is_asked_for_again() {
+    let mut stage = Stage::new().await;
+    stage.shown(80, 24);
+    stage.press("w");
+    let Answer::Failed(why) = &stage.state.census else {
+        panic!("{:?}", stage.state.census);
+    };
+    assert!(why.contains("first interval"), "{why}");
+    stage.flood();
+    stage.shown(80, 24);
+    stage.press("w");
+    assert!(stage.state.census.is_asked());
+}
+
 #[test]
 fn the_documentation_has_the_keys() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/screen.md");
