@@ -42,19 +42,30 @@ const IMAGE: &str = "mkdir -p /root/image/bin && cp /bin/busybox /root/image/bin
 const START: &str = "podman run --detach --network none --name leaky-cart localhost/shopfront:1 \
     /bin/busybox sleep 3600 > /root/started 2>&1 || { cat /root/started; exit 1; }";
 
-/// In its network namespace, entries that stay.
+/// Conntrack in its network namespace.
 const TRACK: &str = "pid=$(podman inspect --format '{{.State.Pid}}' leaky-cart) && \
     nsenter -t $pid -n sh -ec '\
         ip link set lo up
         nft add table ip t
         nft add chain ip t out \"{ type filter hook output priority 0; }\"
-        nft add rule ip t out ct state new accept
-        sysctl -qw net.netfilter.nf_conntrack_udp_timeout=3600'";
+        nft add rule ip t out ct state new accept'";
 
-/// Flows of which the table holds less than half.
-const LEAK: &str = "podman exec leaky-cart /bin/busybox sh -c 'port=20000; \
-    while [ $port -lt 20150 ]; do port=$((port + 1)); \
-    echo x | /bin/busybox nc -u -w 1 -p $port 127.0.0.1 5300 & done; wait' > /root/leak 2>&1; true";
+/// Connections that nobody closes: the table has room for less than two thirds of them.
+const LEAK: &str = "podman exec --detach leaky-cart /bin/busybox sh -c '\
+        b=/bin/busybox
+        $b nc -ll -p 5300 -e $b sleep 3600 &
+        $b sleep 2
+        for one in $($b seq 100); do $b sleep 3600 | $b nc -w 20 127.0.0.1 5300 & done
+    '";
+
+/// Waits for the last connections, which are refused.
+const FULL: &str = "pid=$(podman inspect --format '{{.State.Pid}}' leaky-cart)
+    for second in $(seq 60); do
+        entries=$(nsenter -t $pid -n sysctl -n net.netfilter.nf_conntrack_count)
+        [ $entries -ge 60 ] && exit
+        sleep 1
+    done
+    echo $entries entries; podman exec leaky-cart /bin/busybox ps; exit 1";
 
 const RECORD: &str = "systemd-run --quiet --unit=recorder \
     ctdrop watch --output json --record /root/evidence.db";
@@ -80,6 +91,7 @@ fn run(host: &mut DiskGuest) -> Result<()> {
         "for second in $(seq 60); do journalctl -u recorder -o cat | grep -q '\"start\"' && exit; sleep 1; done; exit 1",
     )?;
     sh(host, LEAK)?;
+    sh(host, FULL)?;
     who(host)?;
     sh(host, "sleep 5; systemctl stop recorder")?;
     report(host)
