@@ -79,7 +79,7 @@ impl NotCaptured {
             ),
             (self.other_protocol, "of other protocols".to_owned()),
             (self.unreadable, "whose bytes could not be read".to_owned()),
-            (self.late, "that found no room on their way".to_owned()),
+            (self.late, "for which a buffer was full".to_owned()),
             (self.after_stop, "after the capture had stopped".to_owned()),
             (self.unseen, "that no program saw".to_owned()),
         ]
@@ -158,7 +158,7 @@ impl News {
     pub(in crate::subscribers) fn line(&self, time: &str) -> String {
         let name = |file: &Path| plain(&file.to_string_lossy());
         match self {
-            Self::Captures { file } => format!("captures {}", name(file)),
+            Self::Captures { file } => format!("captures packets to {}", name(file)),
             Self::Stopped { file, why } => format!(
                 "{time}  no more packets are captured in {}: {}. ctdrop goes on counting",
                 name(file),
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(
             outcome.sentence(),
             "captured 1,000 of 1,100 refused packets; not captured: 20 beyond the first 8 of \
-             their flow, 3 that found no room on their way, 77 that no program saw"
+             their flow, 3 for which a buffer was full, 77 that no program saw"
         );
         let all = Outcome::new("x".into(), 1, 1, NotCaptured::default());
         assert_eq!(all.sentence(), "captured 1 of 1 refused packet");

@@ -113,7 +113,7 @@ impl Outcome {
             End::Exited(status) => format!("ended after {took} with exit status {status}"),
             End::Signalled(signal) => format!("was ended after {took} by signal {signal}"),
             End::TimedOut => format!("took too long: ctdrop ended it after {took}"),
-            End::Stuck => format!("took too long, and could not be ended within {took}"),
+            End::Stuck => format!("took too long: ctdrop could not end it within {took}"),
             End::Failed(why) => format!("could not be run: {}", plain(why)),
             End::Skipped(why) => format!("was skipped: {why}"),
         };

@@ -360,7 +360,7 @@ fn census(evidence: Vec<Evidence>, patience: Option<Duration>) -> Result<Option<
         .context("cannot start a thread to read the table")?;
     census.recv_timeout(patience).unwrap_or_else(|_| {
         bail!(
-            "reading the table takes longer than {}; ctdrop who waits for it",
+            "reading the table takes longer than {}: run ctdrop who, which waits for the end",
             duration(patience)
         )
     })

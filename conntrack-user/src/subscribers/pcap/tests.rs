@@ -200,7 +200,7 @@ fn it_stops_at_its_bound_and_counts_on() {
     else {
         panic!("{told:?}");
     };
-    assert_eq!(why, "it has the 6,000 bytes of --pcap-size");
+    assert_eq!(why, "it has reached the 6,000 bytes of --pcap-size");
     assert!(outcome.captured > 10, "{outcome:?}");
     assert_eq!(outcome.captured + outcome.not_captured.after_stop, 100);
     let length = fs::metadata(stage.path()).unwrap().len();
@@ -231,7 +231,7 @@ fn a_full_disk_is_told_once() {
         lines.extend(recording.lines());
     }
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert_eq!(lines[0], "captures /dev/full");
+    assert_eq!(lines[0], "captures packets to /dev/full");
     assert!(lines[1].contains("No space left on device"), "{}", lines[1]);
     assert!(
         lines[1].ends_with("ctdrop goes on counting"),

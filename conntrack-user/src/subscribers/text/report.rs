@@ -74,6 +74,7 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
     lines.extend(report.namespaces.iter().map(namespace));
     let table = TableText::of(report, services);
     lines.extend(table.iter().flat_map(TableText::lines));
+    lines.extend(nothing_chosen(report));
     if figures.unattributed > 0 && report.backend != Backend::Counters {
         lines.push(format!(
             "{} of the refused packets have no flow here: they are counted by reason and, where \
@@ -115,6 +116,19 @@ pub(in crate::subscribers) fn summary(summary: &Summary, services: &Services) ->
     lines.push(verdict(report));
     lines.extend(summary.warnings.iter().map(|warning| note(warning)));
     lines
+}
+
+/// That there are no rows because of options, while packets of flows are counted.
+fn nothing_chosen(report: &Report) -> Option<String> {
+    let rows = &report.flows;
+    let figures = &report.figures;
+    let has_flows = figures.recorded.is_none() && figures.total() > figures.unattributed;
+    let none = has_flows && rows.top.is_empty() && rows.more == 0;
+    none.then(|| {
+        "  no refused packet matches --proto, --src and --dst as given; the counts cover all protocols \
+         and addresses"
+            .to_owned()
+    })
 }
 
 /// What the kernel log has said.
@@ -264,5 +278,38 @@ const fn counter_name(counter: Counter) -> &'static str {
         Counter::EarlyDrop => "early_drop",
         Counter::ClashResolve => "clash_resolve",
         Counter::ChainTooLong => "chaintoolong",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::{fake::Fake, options::Options, update::Update};
+
+    async fn totals(src: Option<&str>) -> Vec<String> {
+        let options = Options {
+            duration: Some(Duration::from_secs(5)),
+            src: src.map(|src| src.parse().unwrap()),
+            ..Options::default()
+        };
+        let mut engine = Fake::default().engine(options, std::future::pending());
+        let mut lines = Vec::new();
+        while let Some(update) = engine.next().await.unwrap() {
+            if let Update::Finished(finished) = &update {
+                lines = summary(finished, &Services::default());
+            }
+        }
+        lines
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_said_if_no_flow_matches() {
+        const SAID: &str = "  no refused packet matches --proto, --src and --dst";
+        let says = |lines: &[String]| lines.iter().any(|line| line.starts_with(SAID));
+        assert!(!says(&totals(None).await));
+        let lines = totals(Some("203.0.113.0/24")).await;
+        assert!(says(&lines), "{lines:#?}");
     }
 }
