@@ -2,6 +2,7 @@
 //! removed, as an administrator does it.
 
 use std::{
+    collections::BTreeSet,
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use crate::{confine::capabilities_of_unit, vm::DiskGuest};
 /// Never reboots.
 pub(super) static PACKAGES: Story = Story {
     name: "packages",
-    about: "the package: an incident, reload, watchdog, upgrade, downgrade, the fixer, removal",
+    about: "the package: an incident, reload, watchdog, upgrade, downgrade, hook, fixer, removal",
     once: true,
     packages: true,
     files: &[
@@ -23,6 +24,7 @@ pub(super) static PACKAGES: Story = Story {
             "/etc/modprobe.d/small.conf",
             "options nf_conntrack hashsize=512\n",
         ),
+        ("/opt/hook", "#!/bin/sh\ncat >> /var/lib/ctdrop/told.json\n"),
         // A minute is too long for a test.
         (
             "/etc/systemd/system/ctdrop.service.d/test.conf",
@@ -149,7 +151,9 @@ fn names_who_sets_the_limit(host: &mut DiskGuest) -> Result<()> {
 
 /// A reload applies what it can, and says what needs a restart.
 fn reload(host: &mut DiskGuest) -> Result<()> {
-    let settings = "[evidence]\nmax_age = \"30days\"\n[output]\nformat = \"json\"\n";
+    let settings = "[evidence]\nmax_age = \"30days\"\n[output]\nformat = \"json\"\n\
+                    [hooks]\nexec = \"/opt/hook\"\n";
+    host.succeed(["chmod", "755", "/opt/hook"])?;
     host.write("/etc/ctdrop/config.toml", settings)?;
     host.succeed(["systemctl", "reload", "ctdrop"])?;
     until(host, "the reload is told", |host| {
@@ -158,7 +162,9 @@ fn reload(host: &mut DiskGuest) -> Result<()> {
             told.lines()
                 .any(|line| line.contains(one) && line.contains(other))
         };
-        Ok(says("evidence.max_age", "30days") && says("output.format", "only a restart"))
+        Ok(says("evidence.max_age", "30days")
+            && says("output.format", "only a restart")
+            && says("hooks.exec", "only a restart"))
     })
 }
 
@@ -194,6 +200,30 @@ fn replace(host: &mut DiskGuest, package: &str, refused: u64) -> Result<()> {
     demand("the evidence", recorded(host)?, refused)
 }
 
+/// The hook has run in the sandbox of the service, once for the opening of each incident since the
+/// restart.
+fn hook(host: &mut DiskGuest) -> Result<()> {
+    let opened = |host: &mut DiskGuest| {
+        let told = host.run(["cat", "/var/lib/ctdrop/told.json"])?.stdout;
+        let told = told.lines().map(serde_json::from_str::<Value>);
+        let mut told = told.collect::<Result<Vec<_>, _>>()?;
+        told.retain(|it| it["action"] == "opened");
+        anyhow::Ok(told)
+    };
+    until(host, "the hook has run", |host| {
+        Ok(!opened(host)?.is_empty())
+    })?;
+    let opened = opened(host)?;
+    let incidents = opened.iter().map(|it| it["incident"].to_string());
+    let different: BTreeSet<String> = incidents.collect();
+    ensure!(different.len() == opened.len(), "{opened:#?}");
+    let told = journal(host)?;
+    let exited =
+        |line: &str| line.contains("\"type\":\"hook\"") && line.contains("\"exit_status\":0");
+    ensure!(told.lines().any(exited), "no run of the hook: {told}");
+    Ok(())
+}
+
 /// Once somebody has enabled it, an incident raises the limit for good; undo takes it back.
 fn fixer(host: &mut DiskGuest) -> Result<()> {
     host.succeed(["systemctl", "enable", "--now", "ctdrop-fixer.path"])?;
@@ -202,6 +232,7 @@ fn fixer(host: &mut DiskGuest) -> Result<()> {
         Ok(told.starts_with("observes by "))
     })?;
     host.flood(FLOWS)?;
+    hook(host)?;
     until(host, "the limit is raised", |host| {
         Ok(limit::max(host)? > SMALL)
     })?;

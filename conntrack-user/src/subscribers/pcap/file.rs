@@ -48,7 +48,11 @@ pub(super) enum Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full(most) => write!(f, "it has reached the {} bytes of --pcap-size", number(*most)),
+            Self::Full(most) => write!(
+                f,
+                "it has reached the {} bytes of --pcap-size",
+                number(*most)
+            ),
             Self::Failed(error) => write!(f, "it cannot be written: {error}"),
             Self::Stalled => write!(
                 f,
@@ -199,7 +203,10 @@ mod tests {
         let mut file = CaptureFile::create(&path, 10).unwrap();
         file.write(b"1234", 4).unwrap();
         let stop = file.write(b"567", 4).unwrap_err();
-        assert_eq!(stop.to_string(), "it has reached the 10 bytes of --pcap-size");
+        assert_eq!(
+            stop.to_string(),
+            "it has reached the 10 bytes of --pcap-size"
+        );
         file.write(b"567890", 0).unwrap();
         assert!(file.write(b"1", 0).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"1234567890");

@@ -17,7 +17,7 @@ use crate::{
 /// On machines that have tmux.
 pub static SCREEN: Scenario = Scenario {
     name: "screen",
-    about: "the live screen in tmux: keys, sizes, and exact totals under a flood",
+    about: "the live screen in tmux: keys, sizes, and exact totals of 100,000 flows",
     backends: Backend::ALL,
     alone: true,
     auto: Auto::No,
@@ -40,8 +40,8 @@ fn screen(machine: &Machine) -> Result<()> {
     tmux.resize(80, 24)?;
     tmux.wait_for("quit")?;
     let flood = Flood {
-        flows: 3_000,
-        packets: 60_000,
+        flows: 100_000,
+        packets: 200_000,
         ..Flood::default()
     };
     let sent = flood.send(&lan)?;
