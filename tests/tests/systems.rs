@@ -47,14 +47,15 @@ fn trials(binaries: &Binaries) -> Vec<Trial> {
     let all = !named.is_empty() || env::var_os("CTDROP_ALL").is_some();
     let systems = systems::ALL.iter().filter(wanted);
     let stories = systems.flat_map(|system| system::ALL.iter().map(move |story| (system, *story)));
-    // It takes a disk of its own.
-    let containers = (&systems::WITH_PODMAN, &system::CONTAINERS);
-    let containers = Some(containers).filter(|(system, _)| all && wanted(system));
+    // Podman takes a disk of its own.
+    let with_podman = system::WITH_PODMAN.iter();
+    let with_podman = with_podman.map(|story| (&systems::WITH_PODMAN, *story));
+    let with_podman = with_podman.filter(|(system, _)| all && wanted(system));
     stories
         .filter(|(system, story)| all || !story.once || Some(*system) == systems::ALL.last())
         // Packages take a guest ten minutes.
         .filter(|(_, story)| all || !story.packages)
-        .chain(containers)
+        .chain(with_podman)
         .map(|(system, story)| on(system, story, binaries.clone()))
         .collect()
 }

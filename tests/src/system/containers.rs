@@ -8,7 +8,7 @@ use super::story::Story;
 use crate::vm::DiskGuest;
 
 /// Boots once, a system with podman.
-pub static CONTAINERS: Story = Story {
+pub(super) static CONTAINERS: Story = Story {
     name: "containers",
     about: "a container with a leak is called by its name in who, incidents and report",
     once: true,
@@ -21,7 +21,8 @@ pub static CONTAINERS: Story = Story {
     run,
 };
 
-const STORAGE: &str = "\
+/// A store that needs no overlayfs.
+pub(super) const STORAGE: &str = "\
 [storage]
 driver = \"vfs\"
 runroot = \"/run/containers/storage\"

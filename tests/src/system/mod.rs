@@ -9,10 +9,13 @@ mod etc;
 mod fix;
 mod fix_by_hand;
 mod foretold;
+mod image;
 mod limit;
 mod logs;
+mod observed;
 mod packaged;
 mod packages;
+mod patience;
 mod power;
 mod service;
 mod spelling;
@@ -20,13 +23,15 @@ mod story;
 mod sysctl;
 
 pub use self::{
-    containers::CONTAINERS,
     limit::{Outcomes, Survival},
     packages::are_there as packages_are_there,
     story::Story,
 };
 
-/// All stories.
+/// Stories of a system with podman.
+pub static WITH_PODMAN: &[&Story] = &[&containers::CONTAINERS, &image::IMAGE];
+
+/// All other stories.
 pub static ALL: &[&Story] = &[
     &boots::BOOTS,
     &sysctl::LOST_AT_BOOT,

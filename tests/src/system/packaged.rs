@@ -1,16 +1,19 @@
 //! The package of Debian on a whole system: it is installed, observes, is upgraded and
 //! removed, as an administrator does it.
 
-use std::{
-    collections::BTreeSet,
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{foretold, limit, packages::DEBS, story::Story, sysctl::demand};
+use super::{
+    foretold, limit,
+    observed::{best_backend, refused_in},
+    packages::DEBS,
+    patience,
+    story::Story,
+    sysctl::demand,
+};
 use crate::{confine::capabilities_of_unit, vm::DiskGuest};
 
 /// Never reboots.
@@ -39,9 +42,6 @@ const SMALL: u64 = 4_096;
 
 /// Flows of each flood: fewer than there are entries, so that it is no flood.
 const FLOWS: u32 = 3_000;
-
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The program as the package has it.
 const CTDROP: &str = "/usr/bin/ctdrop";
@@ -107,14 +107,7 @@ fn demand_service(host: &mut DiskGuest) -> Result<()> {
 fn incident(host: &mut DiskGuest) -> Result<u64> {
     let full = host.fill_table()?;
     demand("the limit", full.max, SMALL)?;
-    let probe = shell(host, &format!("{CTDROP} probe -o json"))?;
-    let probe: Value = serde_json::from_str(&probe)?;
-    let backends = probe["backends"].as_array().context("no backends")?;
-    let best = backends.iter().find(|it| it["works"] == true);
-    let best = best
-        .and_then(|it| it["backend"].as_str())
-        .context("none works")?;
-    let observes = format!("observes by {best}");
+    let observes = format!("observes by {}", best_backend(host)?);
     until(host, "it observes by what root has", |host| {
         Ok(property(host, "ctdrop.service", "StatusText")?.starts_with(&observes))
     })?;
@@ -280,11 +273,7 @@ fn removal(host: &mut DiskGuest) -> Result<()> {
 
 /// Packets of all incidents that are recorded.
 fn recorded(host: &mut DiskGuest) -> Result<u64> {
-    let said = shell(host, &format!("{CTDROP} incidents -o json"))?;
-    let incidents = said.lines().map(serde_json::from_str::<Value>);
-    incidents
-        .map(|incident| Ok(incident?["refused"].as_u64().unwrap_or(0)))
-        .sum()
+    refused_in(&shell(host, &format!("{CTDROP} incidents -o json"))?)
 }
 
 /// What the service has told.
@@ -308,13 +297,10 @@ fn until(
     what: &str,
     is_so: impl Fn(&mut DiskGuest) -> Result<bool>,
 ) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so(host)? {
-        if Instant::now() > deadline {
-            let told = host.succeed(["journalctl", "--unit=ctdrop*", "--output=cat"])?;
-            anyhow::bail!("not so after {} s: {what}: {told}", PATIENCE.as_secs());
-        }
-        thread::sleep(Duration::from_millis(500));
-    }
-    Ok(())
+    patience::until(
+        host,
+        what,
+        "journalctl '--unit=ctdrop*' --output=cat",
+        is_so,
+    )
 }

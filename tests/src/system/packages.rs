@@ -12,15 +12,18 @@ const VARIABLE: &str = "CTDROP_PACKAGES";
 /// The packages of Debian in a guest, two revisions of one version.
 pub(super) const DEBS: [&str; 2] = ["/root/ctdrop-1.deb", "/root/ctdrop-2.deb"];
 
+/// The image in a guest, named as in docs/install.md.
+const IMAGE: &str = concat!("/root/ctdrop-", env!("CARGO_PKG_VERSION"), "-oci.tar");
+
 /// How the names of their files end.
-const ENDS: [&str; 2] = ["-1_amd64.deb", "-2_amd64.deb"];
+const ENDS: [&str; 3] = ["-1_amd64.deb", "-2_amd64.deb", "-oci.tar"];
 
 /// Whether somebody has made them.
 pub fn are_there() -> bool {
     env::var_os(VARIABLE).is_some()
 }
 
-/// Those of Debian, as they are put onto a disk.
+/// Those of Debian and the image, as they are put onto a disk.
 pub(super) fn files() -> Result<Vec<Content>> {
     let directory = env::var_os(VARIABLE).map(PathBuf::from);
     let directory = directory.with_context(|| format!("{VARIABLE} is not set"))?;
@@ -37,5 +40,6 @@ pub(super) fn files() -> Result<Vec<Content>> {
         let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok((inside.to_owned(), content))
     };
-    ENDS.into_iter().zip(DEBS).map(package).collect()
+    let inside = DEBS.into_iter().chain([IMAGE]);
+    ENDS.into_iter().zip(inside).map(package).collect()
 }

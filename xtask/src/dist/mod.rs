@@ -78,7 +78,7 @@ pub(crate) fn dist(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Makes what tests install: the packages with this program, in two revisions.
+/// Makes what tests install: the packages with this program, in two revisions, and the image.
 pub(crate) fn under_test(program: &Path, out: &Path) -> Result<()> {
     let root = cargo::root()?;
     let triple = cargo::host_triple()?;
@@ -91,7 +91,8 @@ pub(crate) fn under_test(program: &Path, out: &Path) -> Result<()> {
             &[debian(&sources, &release)?, rpm(&sources, &release)?],
         )?;
     }
-    Ok(())
+    let release = Release::of(root, 1)?;
+    write(out, &[image(&sources, &release)?]).map(drop)
 }
 
 /// The sources with the lists of what is linked into the program.
@@ -112,12 +113,11 @@ fn made(sources: &Sources, release: &Release) -> Result<Vec<File>> {
     let top = format!("{NAME}-{}-{PROCESSOR}-linux", release.version);
     let portable = layout::portable(sources, &top);
     let portable = archive::gzip(&archive::tar(&portable, "", release.time)?)?;
-    let image = oci::archive(release, &layout::image(sources))?;
     let mut made = vec![
         debian(sources, release)?,
         named(format!("{top}.tar.gz"), portable),
         rpm(sources, release)?,
-        named(oci::name(release), image),
+        image(sources, release)?,
         named(sbom::name(release), sources.bill.clone().into_bytes()),
     ];
     made.sort_by(|one, other| one.path.cmp(&other.path));
@@ -141,6 +141,12 @@ fn rpm(sources: &Sources, release: &Release) -> Result<File> {
     let scripts = scripts::filled(&sources.packaging, "rpm")?;
     let package = rpm::package(release, &layout::rpm(sources)?, &scripts)?;
     Ok(named(rpm::name(release), package))
+}
+
+/// The image for engines of containers.
+fn image(sources: &Sources, release: &Release) -> Result<File> {
+    let archive = oci::archive(release, &layout::image(sources))?;
+    Ok(named(oci::name(release), archive))
 }
 
 fn named(name: String, bytes: Vec<u8>) -> File {

@@ -1,19 +1,19 @@
-//! The commands of `ctdrop` in a document, with the output that is shown with them.
+//! The commands of a program in a document, with the output that is shown with them.
 
 /// A command in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Command {
+pub(in crate::system) struct Command {
     /// Where it is.
-    pub(super) line: usize,
+    pub(in crate::system) line: usize,
     /// What a shell is to run.
-    pub(super) text: String,
+    pub(in crate::system) text: String,
     /// The lines that are shown as its output; `…` stands for any number of lines.
-    pub(super) shown: Vec<String>,
+    pub(in crate::system) shown: Vec<String>,
 }
 
-/// Finds the commands of a document in Markdown: indented lines, and lines behind `$ ` in a block
-/// between fences.
-pub(super) fn in_document(document: &str) -> Vec<Command> {
+/// Finds the commands of a document in Markdown that run a program: indented lines, and lines
+/// behind `$ ` in a block between fences.
+pub(in crate::system) fn in_document(document: &str, program: &str) -> Vec<Command> {
     let mut commands: Vec<Command> = Vec::new();
     let mut fenced = false;
     // Whether the last line of a command ends with a backslash.
@@ -48,7 +48,7 @@ pub(super) fn in_document(document: &str) -> Vec<Command> {
             (None, _) => {}
         }
     }
-    commands.retain(|command| runs_ctdrop(&command.text));
+    commands.retain(|command| runs(program, &command.text));
     commands
 }
 
@@ -63,10 +63,11 @@ fn append(command: &mut String, line: &str) -> bool {
     more.is_some()
 }
 
-/// Whether a line of a shell runs ctdrop itself, not a program with such an argument.
-fn runs_ctdrop(line: &str) -> bool {
+/// Whether a line of a shell runs the program itself, not another one with such an argument.
+fn runs(program: &str, line: &str) -> bool {
     line.split(['|', '&', ';'])
-        .any(|part| part.trim_start().starts_with("ctdrop "))
+        .filter_map(|part| part.trim_start().strip_prefix(program))
+        .any(|arguments| arguments.starts_with(' '))
 }
 
 #[cfg(test)]
@@ -97,12 +98,16 @@ After.
             shown: shown.iter().map(|&line| line.to_owned()).collect(),
         };
         assert_eq!(
-            in_document(DOCUMENT),
+            in_document(DOCUMENT, "ctdrop"),
             [
                 command(3, "ctdrop fix --dry-run", &[]),
                 command(4, "dmesg | ctdrop logs -", &[]),
                 command(8, "ctdrop report 3 --out incident.md", &["written"]),
             ]
+        );
+        assert_eq!(
+            in_document(DOCUMENT, "systemctl"),
+            [command(5, "systemctl status ctdrop", &[])]
         );
     }
 }

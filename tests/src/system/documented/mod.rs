@@ -1,7 +1,7 @@
 //! Every command of `ctdrop` in the README and in `docs` runs, on a host as it needs one, and
 //! prints what the document shows.
 
-mod commands;
+pub(super) mod commands;
 mod form;
 
 use std::{fs, path::PathBuf, process, thread, time::Duration};
@@ -55,7 +55,7 @@ fn run(host: &mut DiskGuest) -> Result<()> {
     prepare(host)?;
     let mut ran = 0;
     for (name, text) in documents {
-        for command in commands::in_document(&text) {
+        for command in commands::in_document(&text, "ctdrop") {
             let at = format!("{name}:{}: {}", command.line, command.text);
             demand(host, &command).with_context(|| at.clone())?;
             println!("{at}");
