@@ -1,12 +1,18 @@
 //! This machine's own kernel as a place for scenarios.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{
+    env, fs,
+    io::{Read as _, Seek as _},
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     stage::Scenario,
     vm::{Binaries, LIMIT, packages},
+    watch::signal,
 };
 
 /// What tests and commands call this machine's kernel.
@@ -104,16 +110,24 @@ pub fn run(scenario: &Scenario, binaries: &Binaries) -> Result<()> {
         let directory = program.parent().unwrap_or(Path::new("."));
         command.env("PATH", format!("{path}:{}", directory.display()));
     }
-    let output = command
-        .output()
+    let mut output = tempfile::tempfile()?;
+    let mut child = command
+        .stdout(output.try_clone()?)
+        .stderr(output.try_clone()?)
+        .spawn()
         .context("cannot run timeout, of the GNU core utilities")?;
+    let status = child.wait()?;
+    // `timeout` leads a process group. What a failed scenario has left in it ends here; an error
+    // means that nothing is left.
+    let _ = signal(-child.id().cast_signed(), libc::SIGKILL);
+    let mut said = Vec::new();
+    output.rewind()?;
+    output.read_to_end(&mut said)?;
     ensure!(
-        output.status.success(),
-        "{} (124: no end within {} s)\n{}{}",
-        output.status,
+        status.success(),
+        "{status} (124: no end within {} s)\n{}",
         LIMIT.as_secs(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+        String::from_utf8_lossy(&said)
     );
     Ok(())
 }
