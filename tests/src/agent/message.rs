@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::net::Entry;
+
 /// The name of the virtio port that the agent answers on.
 pub const PORT: &str = "ctdrop.agent";
 
@@ -32,6 +34,13 @@ pub enum Request {
     /// Make a firewall in a network namespace of its own, with conntrack, and fill
     /// its table to the limit in force.
     FillTable,
+    /// Make a network namespace with these entries in its table.
+    Track {
+        /// Its name.
+        netns: String,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
     /// Send it one packet of each of some flows that it has never seen.
     Flood {
         /// How many.
@@ -58,6 +67,8 @@ pub enum Answer {
     Content(Vec<u8>),
     /// The firewall's table, after all packets that were sent.
     Table(Table),
+    /// The entries are in the table.
+    Tracked,
     /// The firewall is gone.
     Forgotten,
     /// It could not be done, and why.

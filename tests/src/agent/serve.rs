@@ -8,13 +8,14 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{
     firewall::Firewall,
     message::{Answer, Ended, Request},
     port,
 };
+use crate::net::{Conntrack, Netns};
 
 /// Answers requests until the port closes.
 pub fn serve() -> Result<()> {
@@ -47,6 +48,8 @@ fn booted() -> Result<String> {
 struct Agent {
     /// The firewall, from its making until it is to go.
     firewall: Option<Firewall>,
+    /// Other namespaces, until the end.
+    tracked: Vec<Netns>,
 }
 
 impl Agent {
@@ -76,6 +79,13 @@ impl Agent {
                 let firewall = self.firewall.as_mut().context("there is no firewall")?;
                 firewall.flood(flows)?;
                 firewall.table().map(Answer::Table)
+            }
+            Request::Track { netns, entries } => {
+                let netns = Netns::create(&netns)?;
+                let made = Conntrack::open(&netns)?.insert(entries)?;
+                ensure!(made.refused.is_empty(), "not all were made: {made:?}");
+                self.tracked.push(netns);
+                Ok(Answer::Tracked)
             }
             Request::ForgetTable => {
                 self.firewall = None;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::{
     netlink::{Attributes, CREATE, EXCLUSIVE, NetlinkSocket, Requests},
@@ -45,7 +46,7 @@ const ASSURED: u32 = 1 << 2;
 const CONFIRMED: u32 = 1 << 3;
 
 /// An entry to be made; the protocol must be one with ports.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Its original direction.
     pub tuple: Tuple,

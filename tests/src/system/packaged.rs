@@ -28,11 +28,6 @@ pub(super) static PACKAGES: Story = Story {
             "options nf_conntrack hashsize=512\n",
         ),
         ("/opt/hook", "#!/bin/sh\ncat >> /var/lib/ctdrop/told.json\n"),
-        // A minute is too long for a test.
-        (
-            "/etc/systemd/system/ctdrop.service.d/test.conf",
-            "[Service]\nWatchdogSec=30\nRestartSec=1\n",
-        ),
     ],
     run,
 };

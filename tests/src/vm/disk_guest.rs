@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     agent::{Answer, Ended, PORT, Request, Table},
+    net::Entry,
     stage::{
         console,
         places::{DISK, FILES},
@@ -199,6 +200,15 @@ impl DiskGuest {
     /// next boot.
     pub fn fill_table(&mut self) -> Result<Table> {
         self.table(&Request::FillTable)
+    }
+
+    /// Makes a network namespace with these entries in its table, until the next boot.
+    pub fn track(&mut self, netns: &str, entries: Vec<Entry>) -> Result<()> {
+        let netns = netns.to_owned();
+        match self.ask(&Request::Track { netns, entries })? {
+            Answer::Tracked => Ok(()),
+            other => bail!("unexpected {other:?}"),
+        }
     }
 
     /// Sends through that firewall one packet of each of `flows` new flows; returns

@@ -2,7 +2,7 @@
 
 mod report;
 pub mod saved;
-mod tables;
+pub mod tables;
 
 use std::{
     net::{IpAddr, Ipv4Addr},

@@ -68,7 +68,7 @@ pub(super) fn honest() -> impl Iterator<Item = Entry> {
 
 /// 300 connections in use of ten clients; one client has 1,500 that have been
 /// idle for four days, and 300 that are closing; 20 queries go unanswered.
-pub(super) fn leak() -> impl Iterator<Item = Entry> {
+pub fn leak() -> impl Iterator<Item = Entry> {
     let used = (1..=10).flat_map(|number| {
         (0..30).map(move |n| connection(client(number), 2000 + n, ESTABLISHED, FIVE_DAYS))
     });
