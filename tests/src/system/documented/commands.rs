@@ -18,10 +18,12 @@ pub(in crate::system) fn in_document(document: &str, program: &str) -> Vec<Comma
     let mut fenced = false;
     // Whether the last line of a command ends with a backslash.
     let mut goes_on = false;
+    // Whether lines are the output of the last command: until the end of its block.
+    let mut shows = false;
     for (number, line) in document.lines().enumerate() {
         if line.starts_with("```") {
             fenced = !fenced;
-            goes_on = false;
+            (goes_on, shows) = (false, false);
             continue;
         }
         if goes_on && let Some(last) = commands.last_mut() {
@@ -38,13 +40,14 @@ pub(in crate::system) fn in_document(document: &str, program: &str) -> Vec<Comma
             (Some(begun), _) => {
                 let mut text = String::new();
                 goes_on = append(&mut text, begun);
+                shows = fenced;
                 commands.push(Command {
                     line: number + 1,
                     text,
                     shown: Vec::new(),
                 });
             }
-            (None, Some(last)) if fenced => last.shown.push(line.to_owned()),
+            (None, Some(last)) if shows => last.shown.push(line.to_owned()),
             (None, _) => {}
         }
     }
@@ -88,6 +91,12 @@ written
 $ ls
 ```
 After.
+```text
+$ ctdrop undo
+```
+```text
+no output
+```
 ";
 
     #[test]
@@ -103,6 +112,7 @@ After.
                 command(3, "ctdrop fix --dry-run", &[]),
                 command(4, "dmesg | ctdrop logs -", &[]),
                 command(8, "ctdrop report 3 --out incident.md", &["written"]),
+                command(15, "ctdrop undo", &[]),
             ]
         );
         assert_eq!(

@@ -110,6 +110,7 @@ fn prepare(host: &mut DiskGuest) -> Result<()> {
         "mkdir -p /mnt/old-box web1 web2 /var/lib/node_exporter \
            /usr/local/share/bash-completion/completions /usr/local/share/man/man1
          tar -C /mnt/old-box -xf /srv/tree.tar
+         mkdir -p /mnt/old-box/var/log; cp messages /mnt/old-box/var/log/
          cp -a /mnt/old-box box; tar -czf box.tar.gz box
          gzip -c messages > messages-20120318.gz
          touch -d '2012-04-01' messages messages-20120318.gz",
@@ -127,7 +128,7 @@ fn prepare(host: &mut DiskGuest) -> Result<()> {
         host,
         "cp /var/lib/ctdrop/ctdrop.db web1/; cp /tmp/watch.db web2/ctdrop.db
          cp /tmp/watch.db web3.db
-         gzip -c /proc/net/nf_conntrack > table.gz",
+         ip netns exec gateway cat /proc/net/nf_conntrack | gzip > table.gz",
     )
     .map(drop)
 }
@@ -160,13 +161,14 @@ fn demand(host: &mut DiskGuest, command: &Command) -> Result<()> {
     let output = if watches {
         flooded(host, text, 8)?
     } else {
-        let input = if text.starts_with("ctdrop fix") {
-            "y\n"
+        let asks = text.starts_with("ctdrop fix") && !text.contains("--yes");
+        let script = if asks {
+            // A terminal, which has its own ends of lines.
+            format!("cd {PLACE}; NO_COLOR=1 script -qec '{text}' /dev/null | tr -d '\\r'")
         } else {
-            ""
+            format!("cd {PLACE}; {text}")
         };
-        let script = format!("cd {PLACE}; {text}");
-        let ended = host.run_with(["bash", "-o", "pipefail", "-c", &script], input)?;
+        let ended = host.run_with(["bash", "-o", "pipefail", "-c", &script], "y\n")?;
         // The state of the host or of the tree.
         let most = if text.contains("ctdrop status") { 2 } else { 0 };
         ensure!(
