@@ -178,7 +178,8 @@ fn demand(host: &mut DiskGuest, command: &Command) -> Result<()> {
             ended.stdout,
             ended.stderr
         );
-        ended.stdout
+        // The answer, which ends the line of the question, is not echoed.
+        ended.stdout.replace("[y/N] ", "[y/N]\n")
     };
     let same = if text.contains("/mnt/") || text.contains("messages") {
         Same::Line
