@@ -86,7 +86,7 @@ fn commands() -> Result<[String; 3]> {
 }
 
 fn shell(host: &mut DiskGuest, script: &str) -> Result<String> {
-    host.succeed(["sh", "-c", &format!("cd /root; {script}")])
+    host.succeed(["sh", "-c", &format!("cd /srv; {script}")])
 }
 
 fn until(

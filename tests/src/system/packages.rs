@@ -13,7 +13,7 @@ const VARIABLE: &str = "CTDROP_PACKAGES";
 pub(super) const DEBS: [&str; 2] = ["/root/ctdrop-1.deb", "/root/ctdrop-2.deb"];
 
 /// The image in a guest, named as in docs/install.md.
-const IMAGE: &str = concat!("/root/ctdrop-", env!("CARGO_PKG_VERSION"), "-oci.tar");
+const IMAGE: &str = concat!("/srv/ctdrop-", env!("CARGO_PKG_VERSION"), "-oci.tar");
 
 /// How the names of their files end.
 const ENDS: [&str; 3] = ["-1_amd64.deb", "-2_amd64.deb", "-oci.tar"];
