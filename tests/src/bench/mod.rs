@@ -8,6 +8,7 @@ use serde::Serialize;
 
 mod batches;
 pub mod daemon;
+mod empty;
 pub mod footprint;
 pub mod limit_raised;
 mod mounts;
@@ -15,6 +16,7 @@ mod observers;
 pub mod packets;
 mod programs;
 pub mod rate;
+pub mod run_time;
 pub mod screen;
 mod scripts;
 mod used;

@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{MapData, PerCpuHashMap, loaded_maps};
 
-use super::scripts::{self, Job};
+use super::{
+    empty::Empty,
+    scripts::{self, Job},
+};
 use crate::{
     net::Netns,
     stage::{Backend, Machine},
@@ -28,6 +31,9 @@ pub(super) enum Observer {
     Ctdrop(Backend, Arm),
     /// A script for bpftrace that counts refused packets.
     Bpftrace(Backend, Job),
+    /// Programs that do nothing, where ctdrop has its own: whoever uses these hooks
+    /// takes at least that.
+    Empty(Backend),
     /// dropwatch, which counts lost packets by the place that drops them.
     Dropwatch,
 }
@@ -50,6 +56,7 @@ impl fmt::Display for Observer {
             Self::Ctdrop(backend, Arm::Armed) => write!(f, "ctdrop {backend}"),
             Self::Bpftrace(backend, Job::Tuple) => write!(f, "bpftrace {backend}"),
             Self::Bpftrace(backend, Job::Same) => write!(f, "bpftrace {backend}, same job"),
+            Self::Empty(backend) => write!(f, "empty programs, {backend}"),
             Self::Dropwatch => f.write_str("dropwatch"),
         }
     }
@@ -64,6 +71,10 @@ pub(super) enum Observing {
     Ctdrop(Box<Watch>),
     /// bpftrace.
     Bpftrace(Script),
+    /// bpftrace with programs that do nothing.
+    EmptyScript(Script),
+    /// A program that does nothing.
+    Empty(Empty),
     /// dropwatch.
     Dropwatch(Dropwatch),
 }
@@ -85,12 +96,24 @@ impl Observer {
             Self::Bpftrace(backend, job) => {
                 Observing::Bpftrace(Script::start(&scripts::script(backend, job)?)?)
             }
+            Self::Empty(Backend::Tracepoint) => Observing::Empty(Empty::at(c"kfree_skb")?),
+            Self::Empty(backend) => {
+                Observing::EmptyScript(Script::start(&scripts::empty(backend)?)?)
+            }
             Self::Dropwatch => Observing::Dropwatch(Dropwatch::start()?),
         })
     }
 }
 
 impl Observing {
+    /// The process of ctdrop.
+    pub(super) fn ctdrop(&self) -> Option<i32> {
+        match self {
+            Self::Ctdrop(watch) => Some(watch.pid()),
+            _ => None,
+        }
+    }
+
     /// Ends it, and demands that it has counted each packet that was refused in
     /// this namespace, if it counts those.
     pub(super) fn finish(self, netns: &Netns, refused: u64) -> Result<()> {
@@ -105,7 +128,16 @@ impl Observing {
                 // With a flow of their own or without.
                 found.map_or(0, |found| found.drops)
             }
-            Self::Bpftrace(script) => script.finish(netns)?,
+            Self::Bpftrace(script) => {
+                let counted = counted(netns)?;
+                script.finish()?;
+                counted
+            }
+            Self::EmptyScript(script) => return script.finish(),
+            Self::Empty(program) => {
+                drop(program);
+                return Ok(());
+            }
             Self::Dropwatch(dropwatch) => return dropwatch.finish(),
         };
         ensure!(
@@ -146,18 +178,16 @@ impl Script {
         Ok(Self { child, output })
     }
 
-    /// Ends it; the sum of its counts in a namespace.
-    fn finish(mut self, netns: u64) -> Result<u64> {
-        let counted = counted(netns)?;
+    fn finish(mut self) -> Result<()> {
         watch::signal(self.child.id().cast_signed(), libc::SIGINT)?;
         io::copy(&mut self.output, &mut io::sink())?;
         let status = self.child.wait()?;
         ensure!(status.success(), "bpftrace ended with {status}");
-        Ok(counted)
+        Ok(())
     }
 }
 
-/// Adds up a script's counts, which the script cannot do, and does not print:
+/// Adds up a script's counts in a namespace, which the script cannot do, and does not print:
 /// bpftrace 0.17 crashes while it sorts thousands that are equal.
 fn counted(netns: u64) -> Result<u64> {
     let maps = loaded_maps().collect::<Result<Vec<_>, _>>()?;

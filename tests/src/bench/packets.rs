@@ -39,7 +39,7 @@ pub static PACKETS: Scenario = Scenario {
 };
 
 /// Nobody comes first and last: what the two differ by is the method's error.
-const OBSERVERS: [Observer; 13] = [
+const OBSERVERS: [Observer; 16] = [
     Observer::None,
     Observer::Ctdrop(Fexit, AtRest),
     Observer::Ctdrop(Fexit, Armed),
@@ -52,6 +52,9 @@ const OBSERVERS: [Observer; 13] = [
     Observer::Bpftrace(Fexit, Job::Same),
     Observer::Bpftrace(Kprobe, Job::Same),
     Observer::Bpftrace(Tracepoint, Job::Same),
+    Observer::Empty(Fexit),
+    Observer::Empty(Kprobe),
+    Observer::Empty(Tracepoint),
     Observer::None,
 ];
 

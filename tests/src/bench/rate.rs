@@ -1,11 +1,12 @@
-//! Packets a second against a full table, by observer.
+//! Packets a second against a full table, by observer, in a guest: there the clock counts
+//! instructions, and nothing else disturbs it.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
 use super::{
-    Figure, median, mounts,
+    Figure,
     observers::{Arm::Armed, Observer},
     scripts::Job,
 };
@@ -13,10 +14,11 @@ use crate::{
     net::{Flood, Lan, LanOptions},
     stage::{
         Auto,
-        Backend::{Fexit, Kprobe, Tracepoint},
+        Backend::{self, Fexit, Kprobe, Tracepoint},
         Machine, Scenario, Takes, setup,
         setup::modprobe,
     },
+    watch,
 };
 
 /// Refused packets a second, with and without observers.
@@ -31,77 +33,105 @@ pub static RATE: Scenario = Scenario {
     run,
 };
 
-/// Observers in a guest.
-const INSIDE: [Observer; 8] = [
-    Observer::None,
-    Observer::Ctdrop(Fexit, Armed),
+/// Over how many flows packets are refused.
+pub(super) const FLOWS: [u32; 3] = [100, 10_000, 1_000_000];
+
+/// Those over which all observers are compared.
+const COMMON: u32 = 10_000;
+
+/// Packets that are refused; more if there are more flows.
+const PACKETS: u32 = 100_000;
+
+/// Whom ctdrop is compared with.
+const OTHERS: [Observer; 7] = [
     Observer::Bpftrace(Fexit, Job::Tuple),
-    Observer::Ctdrop(Kprobe, Armed),
     Observer::Bpftrace(Kprobe, Job::Tuple),
-    Observer::Ctdrop(Tracepoint, Armed),
     Observer::Bpftrace(Tracepoint, Job::Tuple),
+    Observer::Empty(Fexit),
+    Observer::Empty(Kprobe),
+    Observer::Empty(Tracepoint),
     Observer::Dropwatch,
 ];
 
-/// Observers on this machine's own kernel, which may have no more.
-const HERE: [Observer; 3] = [
-    Observer::None,
-    Observer::Ctdrop(Tracepoint, Armed),
-    Observer::Bpftrace(Tracepoint, Job::Tuple),
-];
-
-/// Rounds here, where other work disturbs.
-const ROUNDS: usize = 9;
+const BACKENDS: [Backend; 3] = [Fexit, Kprobe, Tracepoint];
 
 fn run(machine: &Machine) -> Result<()> {
-    let (observers, rounds) = if machine.guest {
-        fs::write("/proc/sys/net/core/message_burst", "0")?;
-        modprobe("drop_monitor")?;
-        (INSIDE.as_slice(), 1)
-    } else {
-        mounts::private_debugfs()?;
-        (HERE.as_slice(), ROUNDS)
-    };
+    fs::write("/proc/sys/net/core/message_burst", "0")?;
+    modprobe("drop_monitor")?;
     let lan = setup::full_lan(machine, "rate", &LanOptions::default())?;
     // What only the first packets meet.
-    flood(machine).send(&lan)?;
-    let mut rates = vec![Vec::new(); observers.len()];
-    for _ in 0..rounds {
-        for (observer, rates) in observers.iter().zip(&mut rates) {
-            let rate = rate(machine, &lan, *observer);
-            rates.push(rate.with_context(|| format!("observed by {observer}"))?);
+    flood(COMMON).send(&lan)?;
+    for flows in FLOWS {
+        let bench = Bench {
+            machine,
+            lan: &lan,
+            flows,
+            alone: flood(flows).send(&lan)?.rate(),
+        };
+        for backend in BACKENDS {
+            let ctdrop = Observer::Ctdrop(backend, Armed);
+            bench.state(ctdrop, Process::Runs)?;
+            bench.state(ctdrop, Process::Stopped)?;
         }
-    }
-    for (observer, rate) in observers.iter().zip(&rates) {
-        // Each round's against that without an observer, side by side.
-        let ratios = rate
-            .iter()
-            .zip(&rates[0])
-            .map(|(with, without)| with / without);
-        let mut ratios: Vec<_> = ratios.collect();
-        ratios.sort_by(f64::total_cmp);
-        let name = observer.to_string();
-        Figure::state("refused_rate_least", &name, ratios[0])?;
-        Figure::state("refused_rate_most", &name, ratios[ratios.len() - 1])?;
-        Figure::state("refused_rate", &name, median(ratios))?;
-        Figure::state("refused_per_second", &name, median(rate.clone()))?;
+        if flows == COMMON {
+            for observer in OTHERS {
+                bench.state(observer, Process::Runs)?;
+            }
+        }
     }
     Ok(())
 }
 
-/// What is refused: in a guest, whose clock nothing disturbs, less.
-fn flood(machine: &Machine) -> Flood {
-    Flood {
-        flows: 10_000,
-        packets: if machine.guest { 100_000 } else { 200_000 },
-        ..Flood::default()
+/// What the observer's process does while packets are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Process {
+    Runs,
+    /// It is stopped, so that only its programs take time.
+    Stopped,
+}
+
+struct Bench<'a> {
+    machine: &'a Machine,
+    lan: &'a Lan,
+    flows: u32,
+    /// Packets a second without an observer.
+    alone: f64,
+}
+
+impl Bench<'_> {
+    /// States how many of the packets a second are left.
+    fn state(&self, observer: Observer, process: Process) -> Result<()> {
+        let rate = self
+            .rate(observer, process)
+            .with_context(|| format!("observed by {observer}, {} flows", self.flows))?;
+        let name = match process {
+            Process::Runs => observer.to_string(),
+            Process::Stopped => format!("{observer}, process stopped"),
+        };
+        let what = format!("refused_rate_{}", self.flows);
+        Figure::state(&what, &name, rate / self.alone)
+    }
+
+    fn rate(&self, observer: Observer, process: Process) -> Result<f64> {
+        let observing = observer.start(self.machine)?;
+        let stopped = observing.ctdrop().filter(|_| process == Process::Stopped);
+        if let Some(pid) = stopped {
+            watch::signal(pid, libc::SIGSTOP)?;
+        }
+        let sent = flood(self.flows).send(self.lan)?;
+        if let Some(pid) = stopped {
+            watch::signal(pid, libc::SIGCONT)?;
+        }
+        observing.finish(&self.lan.firewall, sent.delivered)?;
+        Ok(sent.rate())
     }
 }
 
-fn rate(machine: &Machine, lan: &Lan, observer: Observer) -> Result<f64> {
-    let observing = observer.start(machine)?;
-    let sent = flood(machine).send(lan)?;
-    observing.finish(&lan.firewall, sent.delivered)?;
-    println!("{observer}: {:.0} packets/s", sent.rate());
-    Ok(sent.rate())
+/// Packets over so many flows.
+pub(super) fn flood(flows: u32) -> Flood {
+    Flood {
+        flows,
+        packets: PACKETS.max(flows).into(),
+        ..Flood::default()
+    }
 }

@@ -69,6 +69,29 @@ pub(super) fn script(backend: Backend, job: Job) -> Result<String> {
     ))
 }
 
+/// Programs that do nothing, at what ctdrop's programs are at while armed: those that
+/// a packet meets which a full table refuses.
+pub(super) fn empty(backend: Backend) -> Result<String> {
+    let probes: &[&str] = match backend {
+        Backend::Fexit => &[
+            "kfunc:nf_conntrack:early_drop",
+            "kretfunc:nf_conntrack:__nf_conntrack_alloc",
+        ],
+        Backend::Kprobe => &[
+            "kprobe:early_drop",
+            "kprobe:__nf_conntrack_alloc",
+            "kretprobe:__nf_conntrack_alloc",
+        ],
+        Backend::Tracepoint | Backend::Counters => bail!("no script does nothing on {backend}"),
+    };
+    let mut script = format!("BEGIN {{ printf(\"{ATTACHED}\\n\"); }}\n");
+    for probe in probes {
+        script += probe;
+        script += " { $nothing = 0; }\n";
+    }
+    Ok(script)
+}
+
 /// Entries and returns, paired by thread.
 fn by_kprobes(refused: &str, job: Job) -> (String, &'static str) {
     let count = by_tuple(job, "@net[tid]", "@zone[tid]", "@tuple[tid]");

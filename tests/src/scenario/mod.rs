@@ -20,7 +20,7 @@ use self::{
     refusal::{arming, confirm, counters, eviction, pcap, rule_drops, senders, table_full, unload},
 };
 use crate::{
-    bench::{self, daemon, footprint, limit_raised, packets, rate},
+    bench::{self, daemon, footprint, limit_raised, packets, rate, run_time},
     stage::Scenario,
 };
 
@@ -95,6 +95,7 @@ pub static ALL: &[&Scenario] = &[
     &picture::PICTURE,
     &packets::PACKETS,
     &rate::RATE,
+    &run_time::RUN_TIME,
     &limit_raised::LIMIT_RAISED,
     &footprint::FOOTPRINT,
     &daemon::DAEMON,

@@ -29,16 +29,18 @@ pub(super) fn bench() -> Result<()> {
     let packets = bench.in_vm("bench_packets")?;
     eprintln!("bench: measuring packets per second, in a virtual machine");
     let rates = bench.in_vm("bench_rate")?;
-    eprintln!("bench: measuring packets per second, on this machine");
-    let rates_here = bench.here("bench_rate")?;
+    eprintln!("bench: measuring how long programs run, on this machine");
+    let run_times = bench.here("bench_run_time")?;
     eprintln!("bench: measuring time and memory of ctdrop, on this machine");
     let footprint = bench.here("bench_footprint")?;
     let text = [
         context()?,
         tables::packets(&packets)?,
+        tables::floor(&packets)?,
         tables::programs(&packets),
-        tables::rates(&rates, &rates_here)?,
-        aims::table(&packets, &rates, &rates_here, &footprint)?,
+        tables::rates(&rates)?,
+        tables::run_times(&run_times)?,
+        aims::table(&packets, &rates, &footprint)?,
     ]
     .join("\n");
     println!("{text}");

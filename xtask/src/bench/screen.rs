@@ -20,7 +20,7 @@ const FRAMES: &str = "\
 
 /// Measures on this machine: a storm in a network namespace, and frames in memory.
 pub(super) fn bench() -> Result<()> {
-    setup::setup(Purpose::Test)?;
+    setup::setup(Purpose::Bench)?;
     ensure!(
         host::is_root()?,
         "the bench loads programs into this machine's kernel: run it as root"

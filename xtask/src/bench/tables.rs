@@ -58,6 +58,35 @@ pub(super) fn percent(share: f64) -> String {
     )
 }
 
+/// What the hooks take with programs that do nothing, beside what ctdrop takes.
+pub(super) fn floor(figures: &Figures) -> Result<String> {
+    let mut table = "### The floor\n\n\
+         Instructions added by programs that do nothing, at the functions where ctdrop has its own \
+         while armed, and by ctdrop.\n\n\
+         | backend | new flow, empty | new flow, ctdrop | refused, empty | refused, ctdrop | ratio |\n\
+         | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for backend in ["fexit", "kprobe", "tracepoint"] {
+        let more = |what: &str, who: &str| -> Result<f64> {
+            Ok(figures.get(what, who)? - figures.get(what, "none")?)
+        };
+        let (empty, own) = (
+            format!("empty programs, {backend}"),
+            format!("ctdrop {backend}"),
+        );
+        let (new, refused) = ("new_instructions", "refused_again_instructions");
+        let (least, all) = (more(refused, &empty)?, more(refused, &own)?);
+        let _ = writeln!(
+            table,
+            "| {backend} | {:.0} | {:.0} | {least:.0} | {all:.0} | {:.1} |",
+            more(new, &empty)?,
+            more(new, &own)?,
+            all / least
+        );
+    }
+    Ok(table)
+}
+
 /// How long each program runs.
 pub(super) fn programs(figures: &Figures) -> String {
     let mut table = "### Instructions of a program's run\n\n\
@@ -80,25 +109,55 @@ pub(super) fn programs(figures: &Figures) -> String {
     table
 }
 
+/// The number of flows over which packets are refused, as figures and as tables name it.
+const FLOWS: [(&str, &str); 3] = [
+    ("100", "100 flows"),
+    ("10000", "10,000 flows"),
+    ("1000000", "1,000,000 flows"),
+];
+
 /// Refused packets a second, as ratios of those without an observer.
-pub(super) fn rates(inside: &Figures, here: &Figures) -> Result<String> {
-    let mut table = "### Refused packets a second\n\n\
-         | where | observer | ratio | least and greatest ratio of a round |\n\
-         | --- | --- | --- | --- |\n"
-        .to_owned();
-    for (place, figures) in [("virtual machine", inside), ("this machine", here)] {
-        for observer in figures
-            .observers("refused_rate")
-            .filter(|&who| who != "none")
-        {
-            let ratio = figures.get("refused_rate", observer)?;
-            let least = figures.get("refused_rate_least", observer)?;
-            let most = figures.get("refused_rate_most", observer)?;
-            let _ = writeln!(
-                table,
-                "| {place} | {observer} | {ratio:.2} | {least:.2} to {most:.2} |"
-            );
+pub(super) fn rates(figures: &Figures) -> Result<String> {
+    by_flows(
+        "### Refused packets a second, received, virtual machine",
+        "refused_rate",
+        figures,
+        |ratio| format!("{ratio:.2}"),
+    )
+}
+
+/// How long programs run for a refused packet on this machine.
+pub(super) fn run_times(figures: &Figures) -> Result<String> {
+    by_flows(
+        "### Nanoseconds of programs for a refused packet, received, this machine",
+        "run_time",
+        figures,
+        |time| format!("{time:.0}"),
+    )
+}
+
+/// A figure of each observer, a column for each number of flows.
+fn by_flows(
+    head: &str,
+    what: &str,
+    figures: &Figures,
+    cell: impl Fn(f64) -> String,
+) -> Result<String> {
+    let mut table = format!("{head}\n\n| observer |");
+    for (_, flows) in FLOWS {
+        let _ = write!(table, " {flows} |");
+    }
+    table += "\n| --- | --- | --- | --- |\n";
+    let (common, _) = FLOWS[1];
+    for observer in figures.observers(&format!("{what}_{common}")) {
+        let _ = write!(table, "| {observer} |");
+        for (flows, _) in FLOWS {
+            let _ = match figures.get(&format!("{what}_{flows}"), observer) {
+                Ok(value) => write!(table, " {} |", cell(value)),
+                Err(_) => write!(table, " not measured |"),
+            };
         }
+        table += "\n";
     }
     Ok(table)
 }
@@ -119,5 +178,24 @@ mod tests {
         let figures = [("refused_program_instructions", "fexit: x", 12.0)];
         let table = programs(&figures.into_iter().collect());
         assert!(table.ends_with("| fexit: x | not run | 12 |\n"), "{table}");
+    }
+
+    #[test]
+    fn an_observer_that_was_not_measured_with_all_flows_is_in_the_table() {
+        let figures = [
+            ("refused_rate_100", "ctdrop", 0.5),
+            ("refused_rate_10000", "ctdrop", 0.511),
+            ("refused_rate_1000000", "ctdrop", 0.4),
+            ("refused_rate_10000", "dropwatch", 0.9),
+        ];
+        let table = rates(&figures.into_iter().collect()).unwrap();
+        let rows: Vec<&str> = table.lines().skip(4).collect();
+        assert_eq!(
+            rows,
+            [
+                "| ctdrop | 0.50 | 0.51 | 0.40 |",
+                "| dropwatch | not measured | 0.90 | not measured |"
+            ]
+        );
     }
 }
