@@ -1,7 +1,7 @@
 //! Conntrack's entries and zones.
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use conntrack_ebpf::{ABSENT, Layout};
+use conntrack_ebpf::ABSENT;
 
 use super::{
     memory::{Access, Read, layout, read},
@@ -12,7 +12,7 @@ use super::{
 
 /// `zone->id` of the `struct nf_conntrack_zone *` at `address`.
 pub fn zone_id<R: Access>(address: u64) -> Read<u16> {
-    R::number(address, layout().zone_id)
+    R::number(address, layout(|it| &it.zone_id))
 }
 
 /// A `struct nf_conn *`.
@@ -27,17 +27,17 @@ impl Conntrack {
 
     /// The namespace it belongs to.
     pub fn net(self) -> Read<Net> {
-        read(self.0, layout().ct_net).map(Net::at)
+        read(self.0, layout(|it| &it.ct_net)).map(Net::at)
     }
 
     /// Its original tuple.
     pub fn tuple(self) -> Read<Tuple> {
-        read(self.0, layout().ct_tuple)
+        read(self.0, layout(|it| &it.ct_tuple))
     }
 
     /// Its zone; 0 on a kernel without zones.
     pub fn zone(self) -> Read<u16> {
-        let offset = layout().ct_zone;
+        let offset = layout(|it| &it.ct_zone);
         if offset == ABSENT {
             Ok(0)
         } else {
@@ -48,7 +48,7 @@ impl Conntrack {
     /// `ct->status`, bits of `enum ip_conntrack_status`
     /// (`include/uapi/linux/netfilter/nf_conntrack_common.h`).
     pub fn status(self) -> Read<u64> {
-        read(self.0, layout().ct_status)
+        read(self.0, layout(|it| &it.ct_status))
     }
 
     /// Whether it is in the hash table, or has been.
@@ -59,14 +59,14 @@ impl Conntrack {
     /// bit `IPS_CONFIRMED` does not tell: kernels before July 2025 set it before
     /// they have decided (fixed by commit 2d72afb34065).
     pub fn was_inserted(self) -> Read<bool> {
-        let link: u64 = read(self.0, layout().ct_reply_pprev)?;
+        let link: u64 = read(self.0, layout(|it| &it.ct_reply_pprev))?;
         Ok(link > u64::from(u32::MAX))
     }
 
     /// Whether its time is over: `nf_ct_is_expired`
     /// (`include/net/netfilter/nf_conntrack.h`, 4.9 and later).
     pub fn is_expired(self) -> Read<bool> {
-        let timeout: u32 = read(self.0, layout().ct_timeout)?;
+        let timeout: u32 = read(self.0, layout(|it| &it.ct_timeout))?;
         // SAFETY: the helper has no preconditions.
         let now = unsafe { bpf_jiffies64() };
         Ok(timeout.wrapping_sub(low(now)).cast_signed() <= 0)
@@ -76,21 +76,17 @@ impl Conntrack {
     /// `nf_ct_ext_valid_pre` (`net/netfilter/nf_conntrack_extend.c`, 5.19 to
     /// 6.18). False on kernels without generations.
     pub fn extensions_are_stale(self) -> Read<bool> {
-        let Layout {
-            ext_genid_address,
-            ext_gen_id,
-            ct_ext,
-            ..
-        } = layout();
-        if ext_genid_address == 0 || ext_gen_id == ABSENT {
+        let genid = layout(|it| &it.ext_genid_address);
+        let gen_id = layout(|it| &it.ext_gen_id);
+        if genid == 0 || gen_id == ABSENT {
             return Ok(false);
         }
-        let extensions: u64 = read(self.0, ct_ext)?;
+        let extensions: u64 = read(self.0, layout(|it| &it.ct_ext))?;
         if extensions == 0 {
             return Ok(false);
         }
-        let theirs: u32 = read(extensions, ext_gen_id)?;
-        let current: u32 = read(ext_genid_address, 0)?;
+        let theirs: u32 = read(extensions, gen_id)?;
+        let current: u32 = read(genid, 0)?;
         Ok(theirs != current)
     }
 }

@@ -4,7 +4,7 @@
 //! are loaded, the verifier sees constants, and what depends on an absent field
 //! folds away.
 
-use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+use aya_ebpf::helpers::bpf_probe_read_kernel;
 use conntrack_ebpf::{ABSENT, Layout};
 
 use super::tuple::Tuple;
@@ -28,11 +28,20 @@ pub(super) fn read<T: Copy>(base: u64, offset: u32) -> Read<T> {
 
 /// Set by user space before the load.
 #[unsafe(no_mangle)]
-static LAYOUT: Global<Layout> = Global::new(Layout::UNKNOWN);
+static LAYOUT: Layout = Layout::UNKNOWN;
 
-/// The layout of the running kernel.
-pub(super) fn layout() -> Layout {
-    LAYOUT.load()
+/// A field of the layout of the running kernel. It is loaded alone: a copy of the whole
+/// would be made again in each program, a word at a time.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "so that the verifier sees a load from a constant address"
+)]
+pub(super) fn layout<T: Copy + 'static>(field: impl FnOnce(&'static Layout) -> &'static T) -> T {
+    let field: *const T = field(&LAYOUT);
+    // SAFETY: it points to a static. The read is volatile because the value is not that of
+    // the source: user space puts in another one before the load.
+    unsafe { field.read_volatile() }
 }
 
 /// How kernel memory is read.

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use conntrack_ebpf::{ABSENT, Layout, early_drops::AllocationKey};
+use conntrack_ebpf::{ABSENT, early_drops::AllocationKey};
 
 use super::{
     memory::{Access, Probed, Read, Unreadable, layout, read},
@@ -30,24 +30,24 @@ impl<R: Access> Net<R> {
 
     /// `net->ns.inum`, the inode of the namespace.
     pub fn inum(self) -> Read<u32> {
-        R::number(self.0, layout().net_inum)
+        R::number(self.0, layout(|it| &it.net_inum))
     }
 
     /// Its counter `drop` on the CPU of this offset: `net->ct.stat->drop`. 0 if conntrack
     /// is not loaded.
     pub fn drops(self, own_offset: u64) -> Read<u32> {
-        let stat: u64 = read(self.0, layout().net_ct_stat)?;
+        let stat: u64 = read(self.0, layout(|it| &it.net_ct_stat))?;
         if stat == 0 {
             return Ok(0);
         }
-        read(stat.wrapping_add(own_offset), layout().stat_drop)
+        read(stat.wrapping_add(own_offset), layout(|it| &it.stat_drop))
     }
 
     /// Whether its table holds as many entries as the limit allows, at this
     /// moment (`__nf_conntrack_alloc`, `net/netfilter/nf_conntrack_core.c`, 5.10
     /// to 7.3).
     pub fn is_full(self) -> Read<bool> {
-        let address = layout().max_address;
+        let address = layout(|it| &it.max_address);
         if address == 0 {
             return Err(Unreadable);
         }
@@ -58,23 +58,18 @@ impl<R: Access> Net<R> {
     /// Entries in its table: `net->ct.count`, or since 5.13
     /// `nf_ct_pernet(net)->count` (`include/net/netns/generic.h`).
     fn entries(self) -> Read<u32> {
-        let Layout {
-            net_id_address,
-            net_count,
-            net_gen,
-            generic_ptr,
-            generic_count,
-            ..
-        } = layout();
+        let net_count = layout(|it| &it.net_count);
         if net_count != ABSENT {
             return read(self.0, net_count);
         }
-        if net_id_address == 0 || generic_ptr == ABSENT {
+        let net_id = layout(|it| &it.net_id_address);
+        let generic_ptr = layout(|it| &it.generic_ptr);
+        if net_id == 0 || generic_ptr == ABSENT {
             return Err(Unreadable);
         }
-        let id: u32 = read(net_id_address, 0)?;
-        let generic: u64 = read(self.0, net_gen)?;
+        let id: u32 = read(net_id, 0)?;
+        let generic: u64 = read(self.0, layout(|it| &it.net_gen))?;
         let own: u64 = read(generic, generic_ptr.wrapping_add(id.wrapping_mul(8)))?;
-        read(own, generic_count)
+        read(own, layout(|it| &it.generic_count))
     }
 }

@@ -9,7 +9,7 @@ use super::memory::{Read, layout, read};
 /// `include/linux/bpf.h`, 4.6 to 7.3), this CPU's as what a look-up gives. `map` is the
 /// map, `first` its first value, looked up on this CPU.
 pub fn own_offset(map: u64, first: u64) -> Read<u64> {
-    let shared: u64 = read(number(map)?, layout().array_pptrs)?;
+    let shared: u64 = read(number(map)?, layout(|it| &it.array_pptrs))?;
     Ok(number(first)?.wrapping_sub(shared))
 }
 

@@ -31,7 +31,7 @@ impl<R: Access> Skb<R> {
     /// state (`NFCT_PTRMASK`, `include/linux/skbuff.h`). 0 if no entry was made;
     /// 7 for an untracked packet.
     pub fn nfct(self) -> Read<u64> {
-        R::number(self.0, layout().skb_nfct)
+        R::number(self.0, layout(|it| &it.skb_nfct))
     }
 
     /// The conntrack entry it carries.
@@ -46,41 +46,39 @@ impl<R: Access> Skb<R> {
     /// device it is routed to. A packet on its way out has no device yet in the output
     /// hook.
     pub fn net(self) -> Read<Net> {
-        let layout = layout();
-        let device: u64 = R::number(self.0, layout.skb_dev)?;
+        let device: u64 = R::number(self.0, layout(|it| &it.skb_dev))?;
         if device != 0 {
-            return Ok(Net::at(R::number(device, layout.dev_net)?));
+            return Ok(Net::at(R::number(device, layout(|it| &it.dev_net))?));
         }
-        let socket: u64 = R::number(self.0, layout.skb_sk)?;
+        let socket: u64 = R::number(self.0, layout(|it| &it.skb_sk))?;
         if socket != 0 {
-            return Ok(Net::at(R::number(socket, layout.sk_net)?));
+            return Ok(Net::at(R::number(socket, layout(|it| &it.sk_net))?));
         }
         // The lowest bit says whether the reference is counted (SKB_DST_NOREF).
-        let route: u64 = R::number(self.0, layout.skb_dst)?;
-        let device: u64 = read(route & !1, layout.dst_dev)?;
-        Ok(Net::at(read(device, layout.dev_net)?))
+        let route: u64 = R::number(self.0, layout(|it| &it.skb_dst))?;
+        let device: u64 = read(route & !1, layout(|it| &it.dst_dev))?;
+        Ok(Net::at(read(device, layout(|it| &it.dev_net))?))
     }
 
     /// Whether it belongs to a socket, as one on its way out does.
     pub fn has_socket(self) -> Read<bool> {
-        let socket: u64 = R::number(self.0, layout().skb_sk)?;
+        let socket: u64 = R::number(self.0, layout(|it| &it.skb_sk))?;
         Ok(socket != 0)
     }
 
     /// `skb->protocol`, host order: 0x0800 or 0x86dd.
     pub fn protocol(self) -> Read<u16> {
-        R::number(self.0, layout().skb_protocol).map(u16::from_be)
+        R::number(self.0, layout(|it| &it.skb_protocol)).map(u16::from_be)
     }
 
     /// The part of the packet that lies in one piece, from the network header
     /// on.
     pub fn network(self) -> Read<Bytes> {
-        let layout = layout();
-        let head: u64 = R::number(self.0, layout.skb_head)?;
-        let data: u64 = R::number(self.0, layout.skb_data)?;
-        let network: u16 = R::number(self.0, layout.skb_network_header)?;
-        let len: u32 = R::number(self.0, layout.skb_len)?;
-        let paged: u32 = R::number(self.0, layout.skb_data_len)?;
+        let head: u64 = R::number(self.0, layout(|it| &it.skb_head))?;
+        let data: u64 = R::number(self.0, layout(|it| &it.skb_data))?;
+        let network: u16 = R::number(self.0, layout(|it| &it.skb_network_header))?;
+        let len: u32 = R::number(self.0, layout(|it| &it.skb_len))?;
+        let paged: u32 = R::number(self.0, layout(|it| &it.skb_data_len))?;
         let start = head.wrapping_add(u64::from(network));
         let end = data.wrapping_add(u64::from(len.wrapping_sub(paged)));
         let paged = u64::from(paged);
@@ -134,5 +132,5 @@ impl Bytes {
 /// Whether a packet was freed because netfilter dropped it, by the number of
 /// the reason.
 pub fn is_netfilter_drop(reason: u32) -> bool {
-    reason == layout().reason_netfilter_drop
+    reason == layout(|it| &it.reason_netfilter_drop)
 }

@@ -38,10 +38,9 @@ pub fn is_own_business_of_task(locks: Locks) -> Read<bool> {
     const INTERRUPTS: u32 = 0x00ff_ff00;
     const SOFTIRQS_OFF_ONCE: u32 = 0x200;
 
-    let layout = layout();
     let count = preempt_count()? & INTERRUPTS;
-    if layout.task_softirq_disable != ABSENT {
-        let off: u32 = read(current_task(), layout.task_softirq_disable)?;
+    if layout(|it| &it.task_softirq_disable) != ABSENT {
+        let off: u32 = read(current_task(), layout(|it| &it.task_softirq_disable))?;
         return Ok(count == 0 && off == u32::from(matches!(locks, Locks::Buckets)));
     }
     Ok(count
@@ -60,7 +59,7 @@ pub fn is_on_stack_of_process(position: u32) -> Read<bool> {
     /// `PF_KTHREAD` (`include/linux/sched.h`).
     const KERNEL_THREAD: u32 = 0x0020_0000;
 
-    let flags: u32 = Typed::number(typed_current_task(), layout().task_flags)?;
+    let flags: u32 = Typed::number(typed_current_task(), layout(|it| &it.task_flags))?;
     Ok(is_within(SIZE, position)? && flags & KERNEL_THREAD == 0)
 }
 
@@ -75,7 +74,7 @@ pub fn may_be_on_stack_of_task(position: u32) -> Read<bool> {
 
 /// Whether a position is so near to the end of the current task's stack.
 fn is_within(size: u32, position: u32) -> Read<bool> {
-    let stack: u64 = Typed::number(typed_current_task(), layout().task_stack)?;
+    let stack: u64 = Typed::number(typed_current_task(), layout(|it| &it.task_stack))?;
     Ok(position.wrapping_sub(low(stack)) < size)
 }
 
@@ -87,15 +86,14 @@ fn typed_current_task() -> u64 {
 
 /// x86 keeps it in each CPU's own memory, the others in the task.
 fn preempt_count() -> Read<u32> {
-    let layout = layout();
-    if layout.per_cpu_offset_address == 0 {
-        return read(current_task(), layout.task_preempt_count);
+    if layout(|it| &it.per_cpu_offset_address) == 0 {
+        return read(current_task(), layout(|it| &it.task_preempt_count));
     }
     // SAFETY: the helper has no preconditions. Programs are not moved to
     // another CPU while they run.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let own: u64 = read(layout.per_cpu_offset_address, cpu.wrapping_mul(8))?;
-    read(own.wrapping_add(layout.preempt_count_address), 0)
+    let own: u64 = read(layout(|it| &it.per_cpu_offset_address), cpu.wrapping_mul(8))?;
+    read(own.wrapping_add(layout(|it| &it.preempt_count_address)), 0)
 }
 
 /// Id of the current task's cgroup in the unified hierarchy.
