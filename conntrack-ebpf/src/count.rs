@@ -6,7 +6,7 @@ use conntrack_ebpf::{
     Epoch, Fault, FlowCount, FlowKey, Reason, ServiceKey, TOTAL_SLOTS, TotalCounts, TotalKey,
 };
 
-use crate::{kernel, maps};
+use crate::{kernel, maps, sender};
 
 /// Counts one packet of `flow`, in the totals and by itself.
 pub fn flow(epoch: Epoch, flow: &FlowKey) {
@@ -95,6 +95,7 @@ fn flow_in<const N: usize>(
         last: now,
     };
     if map.insert(flow, first, u64::from(BPF_NOEXIST)).is_ok() {
+        sender::note(flow.sender);
         return true;
     }
     // Either another CPU made the entry meanwhile, or the map is full.

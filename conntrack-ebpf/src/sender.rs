@@ -4,6 +4,10 @@
 //! happens to run, or by a task that has softirqs switched off: the receive
 //! path demands it (`netif_receive_skb`, `net/core/dev.c`). A task that sends
 //! a packet of its own runs with softirqs on when it comes to the output hook.
+//!
+//! A packet needs its sender's number alone. Its name and cgroup are noted when an entry
+//! is made for a flow ([`note`]): user space takes all entries out several times a second,
+//! so who sends is noted as often.
 
 use aya_ebpf::{
     bindings::BPF_ANY,
@@ -49,22 +53,29 @@ pub fn of_packet<R: Access>(skb: Skb<R>, position: u32) -> u32 {
     if sends { current() } else { NONE }
 }
 
-/// The current process; notes its name and cgroup.
+/// The current process.
 fn current() -> u32 {
-    let process = kernel::high(bpf_get_current_pid_tgid());
-    let sender = Sender {
+    kernel::high(bpf_get_current_pid_tgid())
+}
+
+/// Notes the name and the cgroup of the current process, if it is what sends.
+#[inline(never)]
+pub fn note(sender: u32) {
+    if sender == NONE {
+        return;
+    }
+    let now = Sender {
         cgroup: kernel::current_cgroup(),
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
     let known = maps::SENDERS
-        .get_ptr_mut(process)
-        .is_some_and(|noted| is_same(&kernel::peek(noted), &sender));
+        .get_ptr_mut(sender)
+        .is_some_and(|noted| is_same(&kernel::peek(noted), &now));
     if !known {
         // Fails if all memory of the map is in use by other CPUs at this very
         // moment: then its name is not shown.
-        let _ = maps::SENDERS.insert(process, sender, u64::from(BPF_ANY));
+        let _ = maps::SENDERS.insert(sender, now, u64::from(BPF_ANY));
     }
-    process
 }
 
 /// Compares numbers: there is no `memcmp` here.
