@@ -15,6 +15,17 @@ const INET6: u8 = 10;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
+/// The protocols whose identifier conntrack takes for a port.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// Sizes of the headers without options and extensions.
+const V4: usize = 20;
+const V6: usize = 40;
+
+/// How many of the bytes behind them tell the ports, or what stands for them.
+const PORTS: usize = 6;
+
 /// Whether conntrack sees packets of this protocol.
 pub const fn is_ip(protocol: u16) -> bool {
     matches!(protocol, IPV4 | IPV6)
@@ -42,45 +53,78 @@ pub fn flow_key(skb: Skb<Typed>, protocol: u16, netns: u32, reason: u32) -> Read
         reason,
         sender: sender::NONE,
     };
-    let transport = if protocol == IPV4 {
-        ipv4(packet, &mut key)?
+    if protocol == IPV4 {
+        ipv4(packet, &mut key)?;
     } else {
-        ipv6(packet, &mut key)?
-    };
-    ports(packet, transport, &mut key);
+        ipv6(packet, &mut key)?;
+    }
     Ok(key)
 }
 
-/// Reads the addresses and the protocol; gives the offset of what follows.
-fn ipv4(packet: Bytes, key: &mut FlowKey) -> Read<u32> {
-    let header: [u8; 20] = packet.read(0)?;
+/// Reads an IPv4 header and the ports behind it. To begin a copy takes more instructions than
+/// to make it longer, so where no options are between the two there is one for both.
+fn ipv4(packet: Bytes, key: &mut FlowKey) -> Read<()> {
+    if let Ok(start) = packet.read::<[u8; V4 + PORTS]>(0)
+        && let (Some(header), Some(behind)) = (start.first_chunk(), start.last_chunk())
+        && ipv4_header(header, key) == 20
+    {
+        take_ports(*behind, key);
+        return Ok(());
+    }
+    let transport = ipv4_header(&packet.read(0)?, key);
+    read_ports(packet, transport, key);
+    Ok(())
+}
+
+/// Takes the addresses and the protocol; gives the length of the header.
+fn ipv4_header(header: &[u8; V4], key: &mut FlowKey) -> u32 {
     key.family = INET;
     key.protocol = header[9];
     key.src[..4].copy_from_slice(&header[12..16]);
     key.dst[..4].copy_from_slice(&header[16..20]);
-    Ok(u32::from(header[0] & 0x0f) * 4)
+    u32::from(header[0] & 0x0f) * 4
 }
 
-/// Reads the addresses and, past the extension headers, the protocol; gives
-/// the offset of what follows.
-fn ipv6(packet: Bytes, key: &mut FlowKey) -> Read<u32> {
+/// Reads an IPv6 header and the ports behind it; as [`ipv4`].
+fn ipv6(packet: Bytes, key: &mut FlowKey) -> Read<()> {
+    if let Ok(start) = packet.read::<[u8; V6 + PORTS]>(0)
+        && let (Some(header), Some(behind)) = (start.first_chunk(), start.last_chunk())
+    {
+        ipv6_header(header, key);
+        if extension_unit(key.protocol).is_none() {
+            take_ports(*behind, key);
+            return Ok(());
+        }
+    } else {
+        ipv6_header(&packet.read(0)?, key);
+    }
+    let transport = skip_extensions(packet, key)?;
+    read_ports(packet, transport, key);
+    Ok(())
+}
+
+/// Takes the addresses, and what follows the header.
+fn ipv6_header(header: &[u8; V6], key: &mut FlowKey) {
+    key.family = INET6;
+    key.protocol = header[6];
+    key.src.copy_from_slice(&header[8..24]);
+    key.dst.copy_from_slice(&header[24..40]);
+}
+
+/// Reads the protocol behind the extension headers; gives the offset of what follows.
+fn skip_extensions(packet: Bytes, key: &mut FlowKey) -> Read<u32> {
     /// More extension headers than any sender uses.
     const HEADERS: u32 = 6;
 
-    key.family = INET6;
-    key.src = packet.read(8)?;
-    key.dst = packet.read(24)?;
-    let mut protocol: u8 = packet.read(6)?;
     let mut offset = 40;
     for _ in 0..HEADERS {
-        let Some(unit) = extension_unit(protocol) else {
+        let Some(unit) = extension_unit(key.protocol) else {
             break;
         };
         let [next, length]: [u8; 2] = packet.read(offset)?;
         offset += unit.length(length);
-        protocol = next;
+        key.protocol = next;
     }
-    key.protocol = protocol;
     Ok(offset)
 }
 
@@ -117,22 +161,30 @@ const fn extension_unit(protocol: u8) -> Option<Unit> {
 
 /// Reads what conntrack takes for ports, where they lie in the packet's first
 /// piece; leaves 0 otherwise.
-fn ports(packet: Bytes, transport: u32, key: &mut FlowKey) {
-    match key.protocol {
-        // TCP, UDP, DCCP, SCTP, UDP-Lite.
-        6 | 17 | 33 | 132 | 136 => {
-            if let Ok([a, b, c, d]) = packet.read::<[u8; 4]>(transport) {
-                key.sport = u16::from_be_bytes([a, b]);
-                key.dport = u16::from_be_bytes([c, d]);
-            }
-        }
-        // ICMP, ICMPv6: id, and type with code.
-        1 | 58 => {
-            if let Ok([kind, code, _, _, a, b]) = packet.read::<[u8; 6]>(transport) {
-                key.sport = u16::from_be_bytes([a, b]);
-                key.dport = u16::from_be_bytes([kind, code]);
-            }
-        }
-        _ => {}
+fn read_ports(packet: Bytes, transport: u32, key: &mut FlowKey) {
+    if let Ok(all) = packet.read(transport) {
+        take_ports(all, key);
+    } else if let Ok([a, b, c, d]) = packet.read::<[u8; 4]>(transport)
+        && has_ports(key.protocol)
+    {
+        take_ports([a, b, c, d, 0, 0], key);
     }
+}
+
+/// Takes them from the first bytes behind the IP header.
+fn take_ports(bytes: [u8; PORTS], key: &mut FlowKey) {
+    let [a, b, c, d, e, f] = bytes;
+    if has_ports(key.protocol) {
+        key.sport = u16::from_be_bytes([a, b]);
+        key.dport = u16::from_be_bytes([c, d]);
+    } else if matches!(key.protocol, ICMP | ICMPV6) {
+        // The identifier, and the type with the code.
+        key.sport = u16::from_be_bytes([e, f]);
+        key.dport = u16::from_be_bytes([a, b]);
+    }
+}
+
+/// TCP, UDP, DCCP, SCTP, UDP-Lite.
+const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, 6 | 17 | 33 | 132 | 136)
 }
