@@ -37,6 +37,7 @@ impl Epoch {
         match self.0 >> 1 {
             1 => Phase::Arming,
             2 => Phase::Armed,
+            3 => Phase::Reinforced,
             _ => Phase::AtRest,
         }
     }
@@ -54,6 +55,18 @@ pub enum Phase {
     AtRest,
     /// All are attached; packets that were seen at rest may be on their way.
     Arming,
-    /// All are attached and have seen every packet from the start.
+    /// Those that run for each new flow are attached and have seen every packet from the
+    /// start. Of a call of `early_drop` they know what its entry has noted: the programs at
+    /// its exit are not needed, and detached.
     Armed,
+    /// As armed, but those are attached besides that see again what others see: the kernel
+    /// has skipped one.
+    Reinforced,
+}
+
+impl Phase {
+    /// Whether a refused allocation is counted where it ends, and by nobody before.
+    pub const fn is_armed(self) -> bool {
+        matches!(self, Self::Armed | Self::Reinforced)
+    }
 }

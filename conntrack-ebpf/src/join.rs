@@ -8,6 +8,7 @@
 use aya_ebpf::bindings::BPF_ANY;
 use conntrack_ebpf::{
     Fault, Phase,
+    early_drop_note::{self, Note},
     early_drops::{AllocationKey, EarlyDrops, Noted, Witness},
     judge::Mark,
     slots::{Set, set_of},
@@ -58,7 +59,7 @@ pub fn take_clash(skb: kernel::Skb) -> bool {
     // Nobody else has this key, so nobody else can have removed it.
     let _ = maps::CLASHES.remove(key);
     kernel::now().wrapping_sub(note.at) < VALID_FOR
-        && !(note.at_rest != 0 && count::epoch().is(Phase::Armed))
+        && !(note.at_rest != 0 && count::epoch().phase().is_armed())
 }
 
 /// The calls of `early_drop` on behalf of the current task, and whose they are.
@@ -98,9 +99,74 @@ impl TaskCalls {
     }
 }
 
+/// When an entry was last killed inside a call that was noted, in jiffies.
+static EVICTED_AT: kernel::Shared = kernel::Shared::new(0);
+
+/// The note in one of these places that this does something about.
+fn find_note<R>(places: [u32; 2], mut change: impl FnMut(&mut Note) -> Option<R>) -> Option<R> {
+    let [place, other] = places;
+    let note = maps::EARLY_DROP_NOTES.get_ptr_mut(place)?;
+    let found = kernel::update(note, &mut change);
+    if found.is_some() || other == place {
+        return found;
+    }
+    let note = maps::EARLY_DROP_NOTES.get_ptr_mut(other)?;
+    kernel::update(note, change)
+}
+
+/// Takes what the note of its call of `early_drop` says about the allocation that fails
+/// here. Nothing if the table had room, or the note is lost.
+pub fn take_note(position: u32, key: &AllocationKey) -> Option<Mark> {
+    let now = kernel::jiffies();
+    let places = early_drop_note::places_below(position);
+    find_note(places, |note| note.take(position, key, now))
+}
+
+/// An allocation succeeds here. If it has evicted somebody, nothing that dies later on this
+/// stack must be taken for another victim.
+pub fn end_note(position: u32) {
+    let since = kernel::jiffies().wrapping_sub(EVICTED_AT.load());
+    if since < early_drop_note::VALID_FOR {
+        let places = early_drop_note::places_below(position);
+        find_note(places, |note| note.end(position).then_some(()));
+    }
+}
+
+/// The call of `early_drop` that the function at this position was called by has killed an
+/// entry to make room.
+pub fn note_eviction(position: u32) {
+    let now = kernel::jiffies();
+    let places = early_drop_note::places_above(position);
+    let evicted = find_note(places, |note| {
+        note.contains(position, now).then(|| note.evict())
+    });
+    if evicted.is_some() {
+        EVICTED_AT.store(now);
+    }
+}
+
+fn is_noted(position: u32) -> bool {
+    let now = kernel::jiffies();
+    let places = early_drop_note::places_above(position);
+    find_note(places, |note| note.contains(position, now).then_some(())).is_some()
+}
+
 /// Notes that `early_drop` is entered, at this position on the stack.
 pub fn enter_early_drop(frame: u32, key: AllocationKey) {
     pressure::signal();
+    if !count::epoch().is(Phase::Armed) {
+        return begin_early_drop(frame, key);
+    }
+    let place = early_drop_note::place_of(frame);
+    if let Some(note) = maps::EARLY_DROP_NOTES.get_ptr_mut(place)
+        && !kernel::update(note, |note| note.enter(frame, &key, kernel::jiffies()))
+    {
+        count::fault(Fault::JoinLost);
+    }
+}
+
+/// The same, for programs at its exit.
+fn begin_early_drop(frame: u32, key: AllocationKey) {
     let Some(calls) = TaskCalls::current() else {
         return;
     };
@@ -154,7 +220,8 @@ pub fn take_again(key: AllocationKey) -> Option<Mark> {
 /// Whether the function at this position was called, on this very stack, by an
 /// `early_drop`.
 pub fn inside_early_drop(frame: u32) -> bool {
-    TaskCalls::current()
-        .and_then(|calls| calls.revise(|drops| drops.contain(frame)))
-        .unwrap_or(false)
+    is_noted(frame)
+        || TaskCalls::current()
+            .and_then(|calls| calls.revise(|drops| drops.contain(frame)))
+            .unwrap_or(false)
 }

@@ -19,6 +19,8 @@ pub enum Mark {
     /// Left while armed, by the second program that sees a refused allocation
     /// when it came before the first.
     Counted,
+    /// Left while armed, where the call has killed an entry to make room.
+    Evicted,
 }
 
 /// What to do about a refused allocation.
@@ -33,8 +35,8 @@ pub enum Refusal {
 /// A refused allocation (`__nf_conntrack_alloc`), by the tuple's hash that it
 /// was called with and what `early_drop` has left. Without a mark of a time when
 /// all programs are attached, it was counted at rest, if that is not yet over;
-/// else the kernel has skipped the programs that would have left one, and it
-/// matters whether the table is `full`, or it was no full table.
+/// else the kernel has skipped the programs that would have left one or it is
+/// lost, and it matters whether the table is `full`, or it was no full table.
 ///
 /// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 for
 /// the hash.
@@ -47,8 +49,9 @@ pub fn allocation(
     match (hash, mark) {
         (0, _) => Refusal::Count(Reason::NonPacket),
         (_, Some(Mark::Armed)) => Refusal::Count(Reason::TableFull),
+        (_, Some(Mark::Evicted)) => Refusal::Count(Reason::NoMemory),
         (_, Some(Mark::Counted)) => Refusal::Counted,
-        _ if !matches!(phase, Phase::Armed) => Refusal::Counted,
+        _ if !phase.is_armed() => Refusal::Counted,
         _ if full() => Refusal::Count(Reason::TableFull),
         _ => Refusal::Count(Reason::NoMemory),
     }
@@ -107,11 +110,17 @@ mod tests {
     #[test]
     fn an_allocation_is_refused_for_a_full_table_only_if_early_drop_failed() {
         use Refusal::{Count, Counted};
-        for phase in [Phase::AtRest, Phase::Arming, Phase::Armed] {
+        for phase in [
+            Phase::AtRest,
+            Phase::Arming,
+            Phase::Armed,
+            Phase::Reinforced,
+        ] {
             for full in [false, true] {
                 let marked = |hash, mark| allocation(hash, mark, phase, || full);
                 assert_eq!(marked(7, Some(Mark::Armed)), Count(Reason::TableFull));
                 assert_eq!(marked(7, Some(Mark::Counted)), Counted);
+                assert_eq!(marked(7, Some(Mark::Evicted)), Count(Reason::NoMemory));
                 for mark in [None, Some(Mark::Armed), Some(Mark::AtRest)] {
                     assert_eq!(marked(0, mark), Count(Reason::NonPacket));
                 }
@@ -121,9 +130,11 @@ mod tests {
             for phase in [Phase::AtRest, Phase::Arming] {
                 assert_eq!(allocation(7, mark, phase, || true), Counted);
             }
-            let armed = |full| allocation(7, mark, Phase::Armed, || full);
-            assert_eq!(armed(false), Count(Reason::NoMemory));
-            assert_eq!(armed(true), Count(Reason::TableFull));
+            for phase in [Phase::Armed, Phase::Reinforced] {
+                let armed = |full| allocation(7, mark, phase, || full);
+                assert_eq!(armed(false), Count(Reason::NoMemory));
+                assert_eq!(armed(true), Count(Reason::TableFull));
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod capture;
 pub mod drop_counter;
+pub mod early_drop_note;
 pub mod early_drops;
 mod epoch;
 mod flow;
@@ -25,5 +26,8 @@ pub use self::{
     flow::{FlowCount, FlowKey, Sender, ServiceKey},
     layout::{ABSENT, Layout},
     reason::Reason,
-    totals::{EARLY_DROP_FAILED, Fault, TABLE_FULL_AT_REST, TOTAL_SLOTS, TotalCounts, TotalKey},
+    totals::{
+        EARLY_DROP_FAILED, Fault, TABLE_FULL_AT_REST, TABLE_FULL_WITNESSED, TOTAL_SLOTS,
+        TotalCounts, TotalKey,
+    },
 };

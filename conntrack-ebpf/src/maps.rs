@@ -11,6 +11,7 @@ use conntrack_ebpf::{
     Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey,
     capture::{Budget, CapturedPacket, Omission},
     drop_counter::Accounted,
+    early_drop_note::{NOTES, Note},
     early_drops::EarlyDrops,
     slots::Set,
 };
@@ -82,8 +83,12 @@ pub static PRESSURE: RingBuf<u64, 65_536> = RingBuf::new();
 /// Sets of slots in each of the following maps, a power of two.
 pub const SETS: u32 = 4096;
 
+/// Calls of `early_drop` as their entries have noted them while armed, by page of the stack.
+#[btf_map]
+pub static EARLY_DROP_NOTES: Array<Note, { NOTES as usize }> = Array::new();
+
 /// Calls of `early_drop` under way, and marks of those that found no victim, by
-/// task.
+/// task. Used while the programs at its exit are attached.
 #[btf_map]
 pub static EARLY_DROPS: Array<Set<EarlyDrops>, { SETS as usize }> = Array::new();
 

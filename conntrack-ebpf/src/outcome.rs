@@ -7,6 +7,7 @@
 
 use conntrack_ebpf::{
     EARLY_DROP_FAILED, Epoch, Fault, FlowKey, Phase, Reason, TABLE_FULL_AT_REST,
+    TABLE_FULL_WITNESSED,
     early_drops::Witness,
     judge::{self, Mark, Refusal, Refused},
 };
@@ -22,8 +23,8 @@ const NF_DROP: u32 = 0;
 
 /// `early_drop`, entered at this position on the stack: if it found no victim,
 /// the allocation that called it will be refused for a full table. At rest nobody
-/// sees that, so it is counted here; while armed one of the witnesses counts it
-/// besides.
+/// sees that, so it is counted here; later one of the witnesses counts it besides.
+/// While armed these are about to be detached, and what the entry has noted will do.
 pub fn early_drop<R: Access>(
     frame: u32,
     net: Net<R>,
@@ -35,10 +36,11 @@ pub fn early_drop<R: Access>(
         return join::forget(frame);
     }
     let epoch = count::epoch();
-    let mark = if epoch.is(Phase::AtRest) {
-        Mark::AtRest
-    } else {
-        Mark::Armed
+    let mark = match epoch.phase() {
+        _ if epoch == Epoch::OFF => Mark::Armed,
+        Phase::AtRest => Mark::AtRest,
+        Phase::Arming | Phase::Reinforced => Mark::Armed,
+        Phase::Armed => return,
     };
     let by_other = join::found_none(frame, net.allocation_key(hash), mark, witness);
     let slot = match (by_other, mark) {
@@ -68,17 +70,22 @@ pub struct Allocation<R> {
     pub orig: u64,
     /// `u32 hash`
     pub hash: u32,
+    /// Where on the stack its program runs.
+    pub position: u32,
 }
 
 /// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for
 /// each new flow, so it is left at once if all is well.
 pub fn alloc<R: Access>(
     entry: u64,
+    position: u32,
     arguments: impl FnOnce() -> Allocation<R>,
     sender: impl FnOnce() -> u32,
 ) {
     if is_err(entry) {
         refused_allocation(&arguments(), sender);
+    } else {
+        join::end_note(position);
     }
 }
 
@@ -102,7 +109,13 @@ const fn is_err(pointer: u64) -> bool {
 
 fn refused_allocation<R: Access>(allocation: &Allocation<R>, sender: impl FnOnce() -> u32) {
     let epoch = count::epoch();
-    let mark = join::take(allocation.net.allocation_key(allocation.hash));
+    let key = allocation.net.allocation_key(allocation.hash);
+    let note = if epoch.is(Phase::Armed) {
+        join::take_note(allocation.position, &key)
+    } else {
+        None
+    };
+    let mark = note.or_else(|| join::take(key));
     let full = || allocation.net.is_full().unwrap_or(false);
     let Refusal::Count(reason) = judge::allocation(allocation.hash, mark, epoch.phase(), full)
     else {
@@ -110,6 +123,9 @@ fn refused_allocation<R: Access>(allocation: &Allocation<R>, sender: impl FnOnce
     };
     if is_no_packet(allocation.hash) {
         return count::total(epoch, allocation.net.inum().unwrap_or(0), reason);
+    }
+    if note.is_none() && reason == Reason::TableFull {
+        count_witnessed(epoch, allocation.net);
     }
     count_allocation(epoch, allocation, reason, sender);
 }
@@ -120,8 +136,15 @@ fn refused_allocation_again<R: Access>(allocation: &Allocation<R>, sender: impl 
     }
     let mark = join::take_again(allocation.net.allocation_key(allocation.hash));
     if let Refusal::Count(reason) = judge::allocation_again(allocation.hash, mark) {
-        count_allocation(count::epoch(), allocation, reason, sender);
+        let epoch = count::epoch();
+        count_witnessed(epoch, allocation.net);
+        count_allocation(epoch, allocation, reason, sender);
     }
+}
+
+/// The programs at the exit of `early_drop` may have counted the packet besides.
+fn count_witnessed<R: Access>(epoch: Epoch, net: Net<R>) {
+    count::in_slot(epoch, net.inum().unwrap_or(0), TABLE_FULL_WITNESSED);
 }
 
 /// Counts a packet by the flow that it wanted an entry for.
@@ -208,6 +231,7 @@ pub fn delete(killed: bool, frame: u32, entry: impl FnOnce() -> Conntrack) {
         if victim.is_expired().unwrap_or(false) {
             return;
         }
+        join::note_eviction(frame);
         match flow_of(victim, evicted, sender::NONE) {
             Ok(flow) => count::flow(epoch, &flow),
             Err(_) => unreadable(epoch, 0, evicted),

@@ -15,21 +15,26 @@ const _: () = assert!(size_of::<TotalKey>() == 8);
 
 /// Numbers kept for each [`TotalKey`] on each CPU: a [`Reason`]'s is in the
 /// slot of its number.
-pub const TOTAL_SLOTS: usize = 16;
+pub const TOTAL_SLOTS: usize = 17;
 const _: () = assert!(Reason::ALL.len() <= TABLE_FULL_AT_REST as usize);
 
 /// Slot of the packets that were refused by a full table at rest, when no
 /// program sees their flow.
 pub const TABLE_FULL_AT_REST: u32 = 14;
 
-/// Slot of the packets for which `early_drop` found no victim while armed: a
-/// second, independent count of [`Reason::TableFull`].
+/// Slot of the packets for which `early_drop` found no victim, while the programs at its
+/// exit are attached and others count the packet: a second, independent count of those in
+/// [`TABLE_FULL_WITNESSED`].
 ///
 /// The kernel skips a program that was interrupted on its CPU by the packet to
 /// be counted. It never skips both of the programs that count a full table for
 /// the same packet, so neither count alone is always right, and the larger one
 /// is the better.
 pub const EARLY_DROP_FAILED: u32 = 15;
+
+/// Slot of those packets of [`Reason::TableFull`] whose call of `early_drop` can be in
+/// [`EARLY_DROP_FAILED`]: all but those that are told by the note of its entry.
+pub const TABLE_FULL_WITNESSED: u32 = 16;
 
 /// What is counted for each [`TotalKey`] on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

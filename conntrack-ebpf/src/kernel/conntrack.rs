@@ -1,12 +1,11 @@
 //! Conntrack's entries and zones.
 
-use aya_ebpf::helpers::generated::bpf_jiffies64;
 use conntrack_ebpf::ABSENT;
 
 use super::{
     memory::{Access, Read, layout, read},
     net::Net,
-    numbers::low,
+    numbers::jiffies,
     tuple::Tuple,
 };
 
@@ -67,9 +66,7 @@ impl Conntrack {
     /// (`include/net/netfilter/nf_conntrack.h`, 4.9 and later).
     pub fn is_expired(self) -> Read<bool> {
         let timeout: u32 = read(self.0, layout(|it| &it.ct_timeout))?;
-        // SAFETY: the helper has no preconditions.
-        let now = unsafe { bpf_jiffies64() };
-        Ok(timeout.wrapping_sub(low(now)).cast_signed() <= 0)
+        Ok(timeout.wrapping_sub(jiffies()).cast_signed() <= 0)
     }
 
     /// Whether its extensions are of an older generation than the kernel's:

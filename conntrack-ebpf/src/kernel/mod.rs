@@ -18,7 +18,7 @@ pub use self::{
     conntrack::{Conntrack, zone_id},
     memory::{Access, Probed, Read, Typed, Unreadable},
     net::Net,
-    numbers::{high, low, now},
+    numbers::{high, jiffies, low, now},
     per_cpu::own_offset,
     skb::{Bytes, Skb, is_netfilter_drop},
     stack::{position_at_entry, position_at_return, stack_position},
@@ -27,5 +27,5 @@ pub use self::{
         may_be_on_stack_of_task,
     },
     tuple::Tuple,
-    values::{add, add_to_flow, add_to_owner, add_to_slot, peek, store, update},
+    values::{Shared, add, add_to_flow, add_to_owner, add_to_slot, peek, store, update},
 };

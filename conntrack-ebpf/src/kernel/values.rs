@@ -1,5 +1,7 @@
 //! The values of maps, changed in place.
 
+use core::cell::UnsafeCell;
+
 use conntrack_ebpf::{FlowCount, TOTAL_SLOTS, TotalCounts};
 
 /// Adds to a counter in a map. Atomic even in per-CPU maps: a softirq can come
@@ -29,10 +31,12 @@ pub fn add(slot: *mut u64, amount: u64) {
 
 /// Adds one to a slot of the totals.
 pub fn add_to_slot(counts: *mut TotalCounts, slot: u32) {
-    let slot = slot as usize % TOTAL_SLOTS;
-    // SAFETY: `counts` is a map value just looked up: valid for this run; the
-    // slot is inside the array.
-    add(unsafe { &raw mut (*counts).slots[slot] }, 1);
+    let slot = slot as usize;
+    if slot < TOTAL_SLOTS {
+        // SAFETY: `counts` is a map value just looked up: valid for this run; the
+        // slot is inside the array.
+        add(unsafe { &raw mut (*counts).slots[slot] }, 1);
+    }
 }
 
 /// Adds one packet at `now` to a flow's entry.
@@ -70,4 +74,29 @@ pub fn update<T, R>(value: *mut T, change: impl FnOnce(&mut T) -> R) -> R {
 pub fn peek<T: Copy>(value: *mut T) -> T {
     // SAFETY: as in `update`.
     unsafe { *value }
+}
+
+/// A number that all programs share, read in fewer instructions than one in a map of its own.
+pub struct Shared(UnsafeCell<u32>);
+
+// SAFETY: it is only read and written as a whole, by instructions that cannot be divided.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// This number, until one of them writes another.
+    pub const fn new(number: u32) -> Self {
+        Self(UnsafeCell::new(number))
+    }
+
+    /// Reads it.
+    pub fn load(&self) -> u32 {
+        // SAFETY: it points to the number in `self`; see above.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    /// Writes it; the last of several writers stays.
+    pub fn store(&self, number: u32) {
+        // SAFETY: as in `load`.
+        unsafe { self.0.get().write_volatile(number) };
+    }
 }

@@ -41,7 +41,8 @@ pub fn early_drop_exit(ctx: FExitContext) -> i32 {
 
 /// The same mark again, by a second program: the kernel does not run a program
 /// for a softirq that interrupted that very program on its CPU, but it runs
-/// the other one. So the mark is never missing.
+/// the other one. So the mark is never missing. While armed, neither of them is attached,
+/// until the kernel has skipped a program.
 #[fexit(function = "early_drop")]
 pub fn early_drop_exit_again(ctx: FExitContext) -> i32 {
     early_drop(&ctx, Witness::Other);
@@ -70,7 +71,8 @@ pub fn alloc_exit(ctx: FExitContext) -> i32 {
         aya_log_ebpf::debug!(&ctx, "allocation refused");
         allocation(&ctx)
     };
-    outcome::alloc(ctx.arg(6), arguments, || sender(&ctx));
+    let position = kernel::stack_position(&ctx);
+    outcome::alloc(ctx.arg(6), position, arguments, || sender(&ctx));
     0
 }
 
@@ -87,6 +89,7 @@ fn allocation(ctx: &FExitContext) -> Allocation<Typed> {
         zone: ctx.arg(1),
         orig: ctx.arg(2),
         hash: ctx.arg(5),
+        position: kernel::stack_position(ctx),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use conntrack_ebpf::{EARLY_DROP_FAILED, Reason, TABLE_FULL_AT_REST, TotalCounts};
+use conntrack_ebpf::{
+    EARLY_DROP_FAILED, Reason, TABLE_FULL_AT_REST, TABLE_FULL_WITNESSED, TotalCounts,
+};
 
 /// What the programs counted in one namespace, or in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,13 +13,13 @@ pub struct Totals(pub(crate) TotalCounts);
 impl Totals {
     /// Packets (of evicted: entries; of non-packets: refusals) for a reason.
     ///
-    /// While armed, a full table is counted by two programs. Where the first
-    /// has counted more, the second was skipped, or has taken a packet for one
-    /// that found no memory because the mark of the first was lost.
+    /// While programs are attached to the exit of `early_drop`, a full table is counted by
+    /// two programs. Where the first has counted more, the second was skipped, or has taken
+    /// a packet for one that found no memory because the mark of the first was lost.
     pub fn of(&self, reason: Reason) -> u64 {
         let counted = self.0.slots[reason as usize];
-        let table_full = self.0.slots[Reason::TableFull as usize];
-        let more = self.0.slots[EARLY_DROP_FAILED as usize].saturating_sub(table_full);
+        let witnessed = self.0.slots[TABLE_FULL_WITNESSED as usize];
+        let more = self.0.slots[EARLY_DROP_FAILED as usize].saturating_sub(witnessed);
         match reason {
             Reason::TableFull => counted + more + self.0.slots[TABLE_FULL_AT_REST as usize],
             Reason::NoMemory => counted.saturating_sub(more),
@@ -69,6 +71,7 @@ pub(super) mod tests {
         let mut totals = Totals::default();
         totals.add(&counts(&[
             (Reason::TableFull as u32, 95),
+            (TABLE_FULL_WITNESSED, 95),
             (Reason::NoMemory as u32, 5),
             (EARLY_DROP_FAILED, 98),
         ]));
@@ -83,6 +86,7 @@ pub(super) mod tests {
         totals.add(&counts(&[
             (TABLE_FULL_AT_REST, 1000),
             (Reason::TableFull as u32, 95),
+            (TABLE_FULL_WITNESSED, 95),
             (Reason::NoMemory as u32, 3),
             (EARLY_DROP_FAILED, 98),
         ]));
@@ -91,10 +95,22 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_one_program_alone_counts_does_not_hide_a_skipped_one() {
+        let mut totals = Totals::default();
+        totals.add(&counts(&[
+            (Reason::TableFull as u32, 1000 + 95),
+            (TABLE_FULL_WITNESSED, 95),
+            (EARLY_DROP_FAILED, 98),
+        ]));
+        assert_eq!(totals.of(Reason::TableFull), 1098);
+    }
+
+    #[test]
     fn of_two_counts_of_a_full_table_the_larger_one_holds() {
         let mut totals = Totals::default();
         totals.add(&counts(&[
             (Reason::TableFull as u32, 98),
+            (TABLE_FULL_WITNESSED, 98),
             (EARLY_DROP_FAILED, 100),
             (Reason::Evicted as u32, 7),
         ]));

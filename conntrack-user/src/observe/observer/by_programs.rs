@@ -205,6 +205,7 @@ impl ProgramObserver {
         if let Some(attachment) = &mut self.attachment {
             let totals = with(&self.detached.totals, attachment.drain(sink)?);
             if totals != self.counted {
+                attachment.reinforce_if_skipped()?;
                 attachment.learn(&mut self.senders)?;
                 self.counted = totals;
             }
@@ -333,11 +334,7 @@ impl ProgramObserver {
         }
         self.missed = self.detached.missed;
         if let Some(attachment) = &mut self.attachment {
-            let missed = attachment.missed()?;
-            if missed != Missed::default() {
-                attachment.reinforce()?;
-            }
-            self.missed.add(&missed);
+            self.missed.add(&attachment.missed()?);
         }
         self.looked = Instant::now();
         Ok(())

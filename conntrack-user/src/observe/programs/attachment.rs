@@ -74,11 +74,11 @@ impl Prepared {
         let object = self.counts.object();
         let mut programs = Programs::load(backend, object, &self.types, capture)?;
         let armed = armed || !backend.can_rest();
-        if armed {
-            programs.attach(When::Armed, object)?;
-        }
+        let phase = if armed { Phase::Armed } else { Phase::AtRest };
+        let besides = if armed { When::Armed } else { When::Witnessing };
+        programs.attach(besides, object)?;
         programs.attach(When::Always, object)?;
-        Ok(Attached { programs, armed })
+        Ok(Attached { programs, phase })
     }
 }
 
@@ -89,17 +89,7 @@ const MODULE: &str = "nf_conntrack";
 #[derive(Debug)]
 pub(crate) struct Attached {
     programs: Programs,
-    armed: bool,
-}
-
-impl Attached {
-    const fn phase(&self) -> Phase {
-        if self.armed {
-            Phase::Armed
-        } else {
-            Phase::AtRest
-        }
-    }
+    phase: Phase,
 }
 
 /// Programs attached, counting.
@@ -111,47 +101,60 @@ pub(crate) struct Attachment {
 impl Attachment {
     /// Lets them count.
     pub(crate) fn begin(mut prepared: Prepared, attached: Attached) -> Result<Self> {
-        prepared.counts.begin(attached.phase())?;
+        prepared.counts.begin(attached.phase)?;
         prepared.pressure.request()?;
         Ok(Self { prepared, attached })
     }
 
     /// Whether those are attached that run for each new flow.
     pub(crate) const fn is_armed(&self) -> bool {
-        self.attached.armed
+        self.attached.phase.is_armed()
     }
 
     /// Attaches those that run for each new flow. When this returns, they have
     /// seen every packet that is on its way.
     pub(crate) fn arm(&mut self) -> Result<()> {
-        let counts = &mut self.prepared.counts;
-        self.attached
-            .programs
-            .attach(When::Armed, counts.object())?;
-        counts.begin(Phase::Arming)?;
-        counts.begin(Phase::Armed)?;
-        self.attached.armed = true;
+        self.attach(When::Armed)?;
+        self.begin_phase(Phase::Arming)?;
+        self.begin_phase(Phase::Armed)?;
+        self.attached.programs.detach(When::Witnessing);
         Ok(())
     }
 
-    /// Attaches those besides that see what others of these see, since the
-    /// kernel skips programs.
-    pub(crate) fn reinforce(&mut self) -> Result<()> {
-        if !self.attached.armed {
-            return Ok(());
-        }
+    fn attach(&mut self, when: When) -> Result<(), LoadFailure> {
         let object = self.prepared.counts.object();
-        self.attached.programs.attach(When::Skipping, object)?;
+        self.attached.programs.attach(when, object)
+    }
+
+    fn begin_phase(&mut self, phase: Phase) -> Result<()> {
+        self.prepared.counts.begin(phase)?;
+        self.attached.phase = phase;
         Ok(())
+    }
+
+    /// Attaches those besides that see what others see, if the kernel has skipped one.
+    pub(crate) fn reinforce_if_skipped(&mut self) -> Result<()> {
+        if self.attached.phase == Phase::Armed && self.missed()? != Missed::default() {
+            self.reinforce()?;
+            self.attach(When::Skipping)?;
+        }
+        Ok(())
+    }
+
+    /// From then on a refusal is seen at the exit of `early_drop`, too.
+    fn reinforce(&mut self) -> Result<()> {
+        self.attach(When::Witnessing)?;
+        self.begin_phase(Phase::Reinforced)
     }
 
     /// Detaches them, when no packet is on its way whose count was left to
     /// them.
     pub(crate) fn rest(&mut self) -> Result<()> {
-        self.prepared.counts.begin(Phase::AtRest)?;
+        // Else nobody would count a packet that has left `early_drop` already.
+        self.reinforce()?;
+        self.begin_phase(Phase::AtRest)?;
         self.attached.programs.detach(When::Skipping);
         self.attached.programs.detach(When::Armed);
-        self.attached.armed = false;
         self.prepared.pressure.request()
     }
 
@@ -159,7 +162,7 @@ impl Attachment {
     /// counted before. At rest they count it before the kernel does, which may
     /// write a message to a slow console in between.
     pub(crate) fn wait_for_packets(&mut self) -> Result<()> {
-        self.prepared.counts.begin(self.attached.phase())
+        self.prepared.counts.begin(self.attached.phase)
     }
 
     /// Asks for the next sign of pressure.

@@ -1,7 +1,7 @@
 //! Which programs each backend has, and where they go.
 
 use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
-use When::{Always, Armed, Skipping};
+use When::{Always, Armed, Skipping, Witnessing};
 
 use crate::observe::{backend::Backend, programs::types::Deletion};
 
@@ -47,6 +47,9 @@ pub(crate) enum When {
     /// The same, and only once the kernel has skipped programs: it sees what
     /// another one sees.
     Skipping,
+    /// Whenever those that are armed do not do alone: at rest, and once the kernel has
+    /// skipped programs.
+    Witnessing,
 }
 
 impl Program {
@@ -103,8 +106,8 @@ static FEXIT: &[Program] = &[
         Evictions,
         Always,
     ),
-    fexit("early_drop_exit", "early_drop", Nothing, Always),
-    fexit("early_drop_exit_again", "early_drop", Nothing, Always),
+    fexit("early_drop_exit", "early_drop", Nothing, Witnessing),
+    fexit("early_drop_exit_again", "early_drop", Nothing, Witnessing),
     fexit("resolve_clash_exit", "nf_ct_resolve_clash", Clashes, Always),
     fexit(
         "hash_check_insert_exit",
@@ -138,7 +141,7 @@ static FEXIT_DELETION_PARTED: &[Program] = &[program(
 
 static KPROBE: &[Program] = &[
     kprobe("early_drop_call", "early_drop", Evictions, Always),
-    kprobe("early_drop_return", "early_drop", Nothing, Always),
+    kprobe("early_drop_return", "early_drop", Nothing, Witnessing),
     kprobe("resolve_clash_call", "nf_ct_resolve_clash", Clashes, Always),
     kprobe(
         "resolve_clash_return",
