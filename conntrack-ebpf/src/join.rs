@@ -38,28 +38,29 @@ const VALID_FOR: u64 = 60_000_000_000;
 /// Notes for the program at the end of `__nf_conntrack_confirm` that the packet is
 /// counted.
 pub fn note_clash(skb: kernel::Skb) {
-    let note = ClashNote {
-        at: kernel::now(),
-        at_rest: u64::from(count::epoch().is(Phase::AtRest)),
-    };
+    let note = ClashNote { at: kernel::now() };
     let key = clash_key(skb);
     if maps::CLASHES.insert(key, note, u64::from(BPF_ANY)).is_err() {
         count::fault(Fault::JoinLost);
     }
 }
 
-/// Takes such a note away; whether there was one. At rest nobody takes it, so a note
-/// of that time does not count once all programs have been attached for longer than
-/// a packet can be on its way.
-pub fn take_clash(skb: kernel::Skb) -> bool {
+/// Since when refused confirmations are counted; none if they are not.
+pub fn confirming_since() -> Option<u64> {
+    let since = maps::CONFIRMING_SINCE.get_ptr_mut(0).map(kernel::peek)?;
+    (since != 0).then_some(since)
+}
+
+/// Takes such a note away; whether there was one. Before `since` nobody may have been there to
+/// take it, so one of that time is not of this packet.
+pub fn take_clash(skb: kernel::Skb, since: u64) -> bool {
     let key = clash_key(skb);
     let Some(note) = maps::CLASHES.get_ptr_mut(key).map(kernel::peek) else {
         return false;
     };
     // Nobody else has this key, so nobody else can have removed it.
     let _ = maps::CLASHES.remove(key);
-    kernel::now().wrapping_sub(note.at) < VALID_FOR
-        && !(note.at_rest != 0 && count::epoch().phase().is_armed())
+    note.at >= since && kernel::now().wrapping_sub(note.at) < VALID_FOR
 }
 
 /// The calls of `early_drop` on behalf of the current task, and whose they are.

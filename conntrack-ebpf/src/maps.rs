@@ -102,6 +102,11 @@ pub static CALLS: Array<Set<Call>, { SETS as usize }> = Array::new();
 #[btf_map]
 pub static CLASHES: LruHashMap<ClashKey, ClashNote, 4096> = LruHashMap::new();
 
+/// Since when refused confirmations are counted, in nanoseconds of `CLOCK_MONOTONIC`; 0 while
+/// they are not. No packet that is in conntrack then has come into it before.
+#[btf_map]
+pub static CONFIRMING_SINCE: Array<u64, 1> = Array::new();
+
 /// Packets that were copied. If user space wants copies, it sets the size of this map and
 /// of the next two; otherwise no program uses them.
 #[btf_map]

@@ -19,8 +19,6 @@ pub struct ClashKey {
 pub struct ClashNote {
     /// When, in nanoseconds of `CLOCK_MONOTONIC`.
     pub at: u64,
-    /// 1 if it was noted at rest.
-    pub at_rest: u64,
 }
 
 /// A call under way of a function that a pair of kprobes is at.

@@ -184,10 +184,12 @@ pub fn resolve_clash(skb: Skb, verdict: u32) {
 /// `__nf_conntrack_confirm`: the first packet of a flow has passed all hooks,
 /// and its entry is to be inserted.
 pub fn confirm(skb: impl FnOnce() -> Skb, verdict: u32) {
-    if verdict == NF_DROP {
+    if verdict == NF_DROP
+        && let Some(since) = join::confirming_since()
+    {
         let skb = skb();
         // A clash was counted by the program that sees clashes.
-        if !join::take_clash(skb) {
+        if !join::take_clash(skb, since) {
             count_packet(skb, Reason::ChainTooLong, Locks::None, refused_confirmation);
         }
     }

@@ -39,6 +39,17 @@ pub struct TableState {
     pub refusing: bool,
 }
 
+/// Which programs are attached of those that run for each new flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attach {
+    /// None.
+    AtRest,
+    /// Those that see refused allocations.
+    Armed,
+    /// Those too that see refused confirmations.
+    All,
+}
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -49,7 +60,7 @@ pub enum Change {
 }
 
 /// Decides, and remembers since when it is calm.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arming {
     arm: Arm,
     calm_since: Option<Instant>,
@@ -68,10 +79,13 @@ impl Arming {
         matches!(self.arm, Arm::Auto)
     }
 
-    /// Whether to begin with everything attached, if the fullest namespace uses
-    /// this share of its limit.
-    pub(crate) fn begins_armed(&self, fill: f64) -> bool {
-        !self.is_automatic() || fill >= ARM_AT
+    /// What to begin with, if the fullest namespace uses this share of its limit.
+    pub(crate) fn begins(&self, fill: f64) -> Attach {
+        match self.arm {
+            Arm::Always => Attach::All,
+            Arm::Auto if fill >= ARM_AT => Attach::Armed,
+            Arm::Auto => Attach::AtRest,
+        }
     }
 
     /// What is to be done now.
@@ -115,9 +129,9 @@ mod tests {
 
     #[test]
     fn where_it_is_full_already_it_begins_armed() {
-        assert!(Arming::new(Arm::Auto).begins_armed(0.95));
-        assert!(!Arming::new(Arm::Auto).begins_armed(0.5));
-        assert!(Arming::new(Arm::Always).begins_armed(0.0));
+        assert_eq!(Arming::new(Arm::Auto).begins(0.95), Attach::Armed);
+        assert_eq!(Arming::new(Arm::Auto).begins(0.5), Attach::AtRest);
+        assert_eq!(Arming::new(Arm::Always).begins(0.0), Attach::All);
     }
 
     #[test]

@@ -3,16 +3,32 @@
 
 use std::mem;
 
+use crate::observe::check::counter::Counter;
+
 /// Which refusals the programs see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Coverage {
     /// All: the excess must not change.
     #[default]
     Full,
+    /// All but refused confirmations other than clashes.
+    Allocations,
     /// At rest: only a full table and clashes.
     AtRest,
     /// None: no program is attached.
     None,
+}
+
+impl Coverage {
+    /// The same as far as it concerns one counter. What the programs do not see of refused
+    /// confirmations while they see the rest moves two counters, as at rest.
+    pub(crate) const fn of(self, counter: Counter) -> Self {
+        match (self, counter) {
+            (Self::Allocations, Counter::InsertFailed | Counter::ChainTooLong) => Self::AtRest,
+            (Self::Allocations, _) => Self::Full,
+            (coverage, _) => coverage,
+        }
+    }
 }
 
 /// What the kernel counted and no program did: the bounds that all readings of one
@@ -161,7 +177,7 @@ pub(crate) fn positive(number: i64) -> u64 {
 /// Where growth is kept; none where there must not be any.
 const fn place(coverage: Coverage) -> Option<usize> {
     match coverage {
-        Coverage::Full => None,
+        Coverage::Full | Coverage::Allocations => None,
         Coverage::AtRest => Some(0),
         Coverage::None => Some(1),
     }

@@ -163,6 +163,16 @@ impl FollowedCounters {
         self.moved.keys().copied().collect()
     }
 
+    /// What these counters have shown so far.
+    pub(crate) fn grown(&self, counters: &[Counter]) -> u64 {
+        self.moved
+            .values()
+            .flat_map(|moved| &moved.growth)
+            .filter(|(counter, _)| counters.contains(counter))
+            .map(|(_, grown)| grown)
+            .sum()
+    }
+
     /// Everything that counters of refusals and evictions have shown so far.
     pub(crate) fn refusals(&self) -> u64 {
         self.moved

@@ -52,8 +52,9 @@ pub struct Ledger {
     /// Namespaces that the next reading is to be taken of as it comes.
     open: BTreeSet<u32>,
     coverage: Coverage,
-    /// That of the last period in which not all programs were attached.
-    last_partial: Coverage,
+    /// That of the last period in which not all programs were attached that see what moves
+    /// the counter.
+    last_partial: BTreeMap<Counter, Coverage>,
 }
 
 impl Ledger {
@@ -70,16 +71,17 @@ impl Ledger {
             let grown = grown.cast_signed();
             let low = grown - counter.expected(reading.after) - in_flight;
             let high = grown - counter.expected(reading.before) + in_flight;
+            let last_partial = self.last_partial(counter);
             let excess = self.excess.entry((netns, counter)).or_insert(Excess::START);
             if first && high < 0 {
-                excess.reopen_at_zero(self.last_partial);
+                excess.reopen_at_zero(last_partial);
                 if matches!(counter, Counter::Drop | Counter::InsertFailed) {
                     // Some of them may turn out to be checked, but none is left out.
                     of_others += low.unsigned_abs();
                 }
             }
-            match self.coverage {
-                Coverage::Full => excess.narrow((low, high)),
+            match self.coverage.of(counter) {
+                Coverage::Full | Coverage::Allocations => excess.narrow((low, high)),
                 Coverage::AtRest | Coverage::None => excess.rise((low, high)),
             }
         }
@@ -103,13 +105,22 @@ impl Ledger {
     /// From now on the programs see this much. Belongs right after a reading of
     /// every namespace.
     pub fn cover(&mut self, coverage: Coverage) {
-        if coverage != Coverage::Full && coverage != self.coverage {
-            for excess in self.excess.values_mut() {
-                excess.settle(self.last_partial);
+        for counter in Counter::ALL {
+            let (before, now) = (self.coverage.of(counter), coverage.of(counter));
+            if now != Coverage::Full && now != before {
+                let last_partial = self.last_partial(counter);
+                let excesses = self.excess.iter_mut();
+                for (_, excess) in excesses.filter(|((_, of), _)| *of == counter) {
+                    excess.settle(last_partial);
+                }
+                self.last_partial.insert(counter, now);
             }
-            self.last_partial = coverage;
         }
         self.coverage = coverage;
+    }
+
+    fn last_partial(&self, counter: Counter) -> Coverage {
+        self.last_partial.get(&counter).copied().unwrap_or_default()
     }
 
     /// A namespace has ended, or may have: what follows under its number is
@@ -123,11 +134,12 @@ impl Ledger {
             self.counted.insert(netns, *counted);
         }
         self.open.insert(netns);
-        for (_, excess) in self
+        for (&(_, counter), excess) in self
             .excess
             .range_mut((netns, Counter::Drop)..=(netns, Counter::ChainTooLong))
         {
-            excess.reopen(self.last_partial);
+            let last_partial = self.last_partial.get(&counter);
+            excess.reopen(last_partial.copied().unwrap_or_default());
         }
     }
 
@@ -223,7 +235,7 @@ impl Ledger {
         };
         for counter in Counter::ALL {
             if let Some(excess) = self.excess.get(&(netns, counter)) {
-                let grown = |of| excess.grown(of, self.last_partial);
+                let grown = |of| excess.grown(of, self.last_partial(counter));
                 unseen.by_counter.insert(counter, excess.unseen());
                 unseen.at_rest.insert(counter, grown(Coverage::AtRest));
                 unseen.unwatched.insert(counter, grown(Coverage::None));

@@ -4,13 +4,9 @@
 
 mod failing;
 mod module_life;
+mod pressure;
 
-use std::{
-    collections::BTreeMap,
-    future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, future, sync::Arc, time::Instant};
 
 use anyhow::Result;
 use conntrack_ebpf::capture::CapturedPacket;
@@ -18,7 +14,7 @@ use conntrack_ebpf::capture::CapturedPacket;
 use crate::{
     kernel::{counters::Counters, netns::Namespaces},
     observe::{
-        arming::{Arming, Change, TableState},
+        arming::Arming,
         backend::Backend,
         capture::{Left, Omitted},
         check::{
@@ -30,7 +26,7 @@ use crate::{
             health::{Faults, Missed, RunsByProgram, add_runs},
             senders::Senders,
             sink::Sink,
-            totals::{Totals, TotalsByNetns},
+            totals::TotalsByNetns,
         },
         observer::{
             by_programs::failing::Failing,
@@ -42,9 +38,6 @@ use crate::{
         survey::unusable::Unusable,
     },
 };
-
-/// How often the counters are looked at when arming depends on it.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Programs attached, counting.
 pub struct ProgramObserver {
@@ -66,6 +59,10 @@ pub struct ProgramObserver {
     looked: Instant,
     /// The refusals that counters showed when arming was last decided.
     refusals: u64,
+    /// When what sees refused confirmations is attached, besides being armed.
+    confirming: Arming,
+    /// Those that counters showed when that was last decided.
+    confirmations_refused: u64,
     /// Which load of the module the counters are of.
     instance: Option<u64>,
     /// Since when it cannot be attached to.
@@ -110,6 +107,7 @@ impl ProgramObserver {
             unusable,
             warnings: warnings(&attachment, backend),
             attachment: Some(attachment),
+            confirming: arming.clone(),
             arming,
             followed,
             ledger: Ledger::default(),
@@ -119,6 +117,7 @@ impl ProgramObserver {
             missed: Missed::default(),
             looked: Instant::now(),
             refusals: 0,
+            confirmations_refused: 0,
             instance: attachment::instance(),
             failing: Failing::default(),
         };
@@ -244,46 +243,10 @@ impl ProgramObserver {
     fn cover(&mut self) {
         self.ledger.cover(match &self.attachment {
             None => Coverage::None,
-            Some(attachment) if attachment.is_armed() => Coverage::Full,
+            Some(attachment) if attachment.is_confirming() => Coverage::Full,
+            Some(attachment) if attachment.is_armed() => Coverage::Allocations,
             Some(_) => Coverage::AtRest,
         });
-    }
-
-    /// Arms, or comes to rest.
-    fn follow_pressure(&mut self) -> Result<Option<Event>> {
-        if !self.arming.is_automatic() || !self.backend.can_rest() {
-            return Ok(None);
-        }
-        if self.looked.elapsed() >= LOOK {
-            self.check()?;
-        }
-        let refusals = self.followed.refusals() + sum_of_all(&self.counted);
-        let state = TableState {
-            fill: self.followed.fill(),
-            refusing: refusals != self.refusals,
-        };
-        self.refusals = refusals;
-        let Some(attachment) = &mut self.attachment else {
-            return Ok(None);
-        };
-        let armed = attachment.is_armed();
-        match self.arming.decide(armed, state, Instant::now()) {
-            Some(Change::Arm) if !armed => {
-                attachment.arm()?;
-                self.check()?;
-                self.cover();
-                Ok(Some(Event::Armed))
-            }
-            Some(Change::Rest) => {
-                self.check()?;
-                self.ledger.cover(Coverage::AtRest);
-                if let Some(attachment) = &mut self.attachment {
-                    attachment.rest()?;
-                }
-                Ok(Some(Event::AtRest))
-            }
-            _ => Ok(None),
-        }
     }
 
     pub(crate) fn check(&mut self) -> Result<()> {
@@ -398,9 +361,4 @@ fn with(detached: &TotalsByNetns, mut totals: TotalsByNetns) -> TotalsByNetns {
         totals.entry(netns).or_default().join(more);
     }
     totals
-}
-
-/// Everything that programs counted, whatever it was.
-fn sum_of_all(totals: &TotalsByNetns) -> u64 {
-    totals.values().map(Totals::drops).sum()
 }

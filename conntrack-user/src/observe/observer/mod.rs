@@ -50,11 +50,7 @@ impl Observer {
         let mut followed = FollowedCounters::discover()?;
         followed.begin();
         let arming = Arming::new(wanted.arm);
-        let mut trial = Trial::new(
-            &around,
-            arming.begins_armed(followed.fill()),
-            wanted.capture,
-        );
+        let mut trial = Trial::new(&around, arming.begins(followed.fill()), wanted.capture);
         let Survey { works, unusable } = survey::attach(&mut trial, wanted.backend, &around);
         match works {
             None if wanted.capture.is_some() => {

@@ -9,6 +9,7 @@ use conntrack_ebpf::{
 use crate::{
     kernel::{counters::Counters, module, surroundings::Surroundings},
     observe::{
+        arming::Attach,
         backend::Backend,
         bpf::object::Object,
         capture::{Captures, Left, Omitted},
@@ -22,7 +23,11 @@ use crate::{
         },
         failure::{LoadFailure, Step},
         programs::{
-            load::Programs, pressure_signal::PressureSignal, requirements, table::When,
+            confirmations::{Confirmations, Moment},
+            load::Programs,
+            pressure_signal::PressureSignal,
+            requirements,
+            table::When,
             types::Types,
         },
     },
@@ -38,6 +43,7 @@ pub(crate) struct Prepared {
     counts: Counts,
     pressure: PressureSignal,
     drop_counters: DropCounters,
+    confirmations: Confirmations,
     /// If copies of packets are wanted.
     captures: Option<Captures>,
 }
@@ -55,30 +61,45 @@ impl Prepared {
         Ok(Self {
             pressure: PressureSignal::new(&mut object)?,
             drop_counters: DropCounters::new(&mut object)?,
+            confirmations: Confirmations::new(&mut object)?,
             captures: capture.map(|_| Captures::new(&mut object)).transpose()?,
             counts: Counts::new(object)?,
             types,
         })
     }
 
-    /// Loads the programs of a backend and attaches them, those that may rest only
-    /// if they are wanted `armed`. They count nothing yet.
+    /// Loads the programs of a backend and attaches them, of those that may rest
+    /// only what is to begin with. They count nothing yet.
     pub(crate) fn attach(
         &mut self,
         backend: Backend,
-        armed: bool,
+        begin: Attach,
         around: &Surroundings,
     ) -> Result<Attached, LoadFailure> {
         let capture = self.captures.is_some();
         requirements::check(backend, &self.types, capture, around)?;
         let object = self.counts.object();
         let mut programs = Programs::load(backend, object, &self.types, capture)?;
-        let armed = armed || !backend.can_rest();
-        let phase = if armed { Phase::Armed } else { Phase::AtRest };
-        let besides = if armed { When::Armed } else { When::Witnessing };
+        let begin = if backend.can_rest() {
+            begin
+        } else {
+            Attach::All
+        };
+        let confirming = begin == Attach::All;
+        let (phase, besides) = match begin {
+            Attach::AtRest => (Phase::AtRest, When::Witnessing),
+            Attach::Armed | Attach::All => (Phase::Armed, When::Armed),
+        };
         programs.attach(besides, object)?;
+        if confirming {
+            programs.attach(When::Confirming, object)?;
+        }
         programs.attach(When::Always, object)?;
-        Ok(Attached { programs, phase })
+        Ok(Attached {
+            programs,
+            phase,
+            confirming,
+        })
     }
 }
 
@@ -90,6 +111,8 @@ const MODULE: &str = "nf_conntrack";
 pub(crate) struct Attached {
     programs: Programs,
     phase: Phase,
+    /// Whether refused confirmations are seen.
+    confirming: bool,
 }
 
 /// Programs attached, counting.
@@ -101,23 +124,50 @@ pub(crate) struct Attachment {
 impl Attachment {
     /// Lets them count.
     pub(crate) fn begin(mut prepared: Prepared, attached: Attached) -> Result<Self> {
+        let now = Moment::now();
         prepared.counts.begin(attached.phase)?;
+        if attached.confirming {
+            prepared.confirmations.count_since(now)?;
+        }
         prepared.pressure.request()?;
         Ok(Self { prepared, attached })
     }
 
-    /// Whether those are attached that run for each new flow.
+    /// Whether those are attached that see refused allocations, which run for each new flow.
     pub(crate) const fn is_armed(&self) -> bool {
         self.attached.phase.is_armed()
     }
 
-    /// Attaches those that run for each new flow. When this returns, they have
+    /// Whether those are attached besides that see refused confirmations.
+    pub(crate) const fn is_confirming(&self) -> bool {
+        self.attached.confirming
+    }
+
+    /// Attaches those that see refused allocations. When this returns, they have
     /// seen every packet that is on its way.
     pub(crate) fn arm(&mut self) -> Result<()> {
         self.attach(When::Armed)?;
         self.begin_phase(Phase::Arming)?;
         self.begin_phase(Phase::Armed)?;
         self.attached.programs.detach(When::Witnessing);
+        Ok(())
+    }
+
+    /// Attaches those that see refused confirmations, which count from now on.
+    pub(crate) fn confirm(&mut self) -> Result<()> {
+        self.attach(When::Confirming)?;
+        let now = Moment::now();
+        self.wait_for_packets()?;
+        self.prepared.confirmations.count_since(now)?;
+        self.attached.confirming = true;
+        Ok(())
+    }
+
+    /// Detaches them.
+    pub(crate) fn end_confirming(&mut self) -> Result<()> {
+        self.prepared.confirmations.end()?;
+        self.attached.programs.detach(When::Confirming);
+        self.attached.confirming = false;
         Ok(())
     }
 
@@ -150,6 +200,7 @@ impl Attachment {
     /// Detaches them, when no packet is on its way whose count was left to
     /// them.
     pub(crate) fn rest(&mut self) -> Result<()> {
+        self.end_confirming()?;
         // Else nobody would count a packet that has left `early_drop` already.
         self.reinforce()?;
         self.begin_phase(Phase::AtRest)?;

@@ -1,7 +1,7 @@
 //! Which programs each backend has, and where they go.
 
 use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
-use When::{Always, Armed, Skipping, Witnessing};
+use When::{Always, Armed, Confirming, Skipping, Witnessing};
 
 use crate::observe::{backend::Backend, programs::types::Deletion};
 
@@ -47,6 +47,9 @@ pub(crate) enum When {
     /// The same, and only once the kernel has skipped programs: it sees what
     /// another one sees.
     Skipping,
+    /// While armed, and once packets were refused that it sees: its function runs for each new
+    /// flow, too.
+    Confirming,
     /// Whenever those that are armed do not do alone: at rest, and once the kernel has
     /// skipped programs.
     Witnessing,
@@ -126,7 +129,7 @@ static FEXIT: &[Program] = &[
         "confirm_exit",
         "__nf_conntrack_confirm",
         Confirmations,
-        Armed,
+        Confirming,
     ),
 ];
 
@@ -167,13 +170,13 @@ static KPROBE: &[Program] = &[
         "confirm_call",
         "__nf_conntrack_confirm",
         Confirmations,
-        Armed,
+        Confirming,
     ),
     kprobe(
         "confirm_return",
         "__nf_conntrack_confirm",
         Confirmations,
-        Armed,
+        Confirming,
     ),
 ];
 

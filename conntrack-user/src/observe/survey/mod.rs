@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     kernel::surroundings::Surroundings,
-    observe::{backend::Backend, failure::LoadFailure},
+    observe::{arming::Attach, backend::Backend, failure::LoadFailure},
 };
 
 /// What has come of looking for a backend that works.
@@ -51,7 +51,7 @@ pub(crate) fn attach(
 /// Attaches the programs of each backend, which count nothing, and takes them away.
 /// Gives why those do not work that do not.
 pub fn try_all(around: &Arc<Surroundings>) -> Vec<(Backend, Option<Unusable>)> {
-    let mut trial = Trial::new(around, true, None);
+    let mut trial = Trial::new(around, Attach::All, None);
     tried(&Backend::ALL, around, |backend| trial.attempt(backend))
         .map(|(backend, outcome)| (backend, outcome.err()))
         .collect()

@@ -7,6 +7,7 @@ use conntrack_ebpf::capture::CaptureOrder;
 use crate::{
     kernel::{counters::Counters, presence::Presence, surroundings::Surroundings},
     observe::{
+        arming::Attach,
         backend::Backend,
         failure::{Cause, LoadFailure, Step},
         programs::attachment::{Attached, Attachment, Prepared},
@@ -16,7 +17,7 @@ use crate::{
 /// Attaches the programs of one backend after another. They count nothing yet.
 pub(crate) struct Trial<'a> {
     around: &'a Surroundings,
-    armed: bool,
+    begin: Attach,
     /// Which packets are copied.
     capture: Option<CaptureOrder>,
     /// What all backends with programs need, once one was tried.
@@ -33,16 +34,15 @@ pub(crate) enum Works {
 }
 
 impl<'a> Trial<'a> {
-    /// Attaches all programs of a backend if `armed`, else those that are attached at
-    /// rest. They copy packets if there is an order.
+    /// Attaches the programs of a backend that are to begin with. They copy packets if there is an order.
     pub(crate) const fn new(
         around: &'a Surroundings,
-        armed: bool,
+        begin: Attach,
         capture: Option<CaptureOrder>,
     ) -> Self {
         Self {
             around,
-            armed,
+            begin,
             capture,
             prepared: None,
         }
@@ -62,7 +62,7 @@ impl<'a> Trial<'a> {
         let capture = self.capture.as_ref();
         match self.prepared.get_or_insert_with(|| Prepared::new(capture)) {
             Ok(prepared) => prepared
-                .attach(backend, self.armed, self.around)
+                .attach(backend, self.begin, self.around)
                 .map(Works::Programs),
             Err(failure) => Err(failure.clone()),
         }

@@ -375,6 +375,40 @@ fn what_only_counters_show_at_rest_is_explained_and_exact_at_the_next_quiet_mome
 }
 
 #[test]
+fn of_refused_confirmations_alone_the_counters_may_show_more_than_the_programs() {
+    let kernel = |drop, failed, chains| -> Growth {
+        [
+            (Counter::Drop, drop),
+            (Counter::InsertFailed, failed),
+            (Counter::ChainTooLong, chains),
+        ]
+        .into()
+    };
+    let full = |packets| totals(&[(Reason::TableFull, packets)]);
+    let verdict = |ledger: &Ledger| ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
+    let mut ledger = Ledger::default();
+    quiet(&mut ledger, &full(0), &kernel(0, 0, 0));
+    ledger.cover(Coverage::AtRest);
+    quiet(&mut ledger, &full(3), &kernel(3, 2, 2));
+    ledger.cover(Coverage::Allocations);
+    quiet(&mut ledger, &full(5), &kernel(5, 7, 6));
+    ledger.cover(Coverage::Full);
+    quiet(&mut ledger, &full(6), &kernel(6, 7, 6));
+    ledger.cover(Coverage::Allocations);
+    quiet(&mut ledger, &full(6), &kernel(6, 8, 7));
+    let seen = verdict(&ledger);
+    assert_eq!(seen.from_counters[&Reason::ChainTooLong], 7);
+    assert_eq!((seen.other, seen.discrepancy.total()), (1, 0));
+    // A full table has all its programs.
+    quiet(&mut ledger, &full(6), &kernel(7, 8, 7));
+    assert_eq!(verdict(&ledger).discrepancy.total(), 1);
+    // And so has everything once they are attached again.
+    ledger.cover(Coverage::Full);
+    quiet(&mut ledger, &full(6), &kernel(7, 9, 8));
+    assert!(verdict(&ledger).discrepancy.total() > 1);
+}
+
+#[test]
 fn a_packet_that_no_counter_confirms_is_found_at_rest_too() {
     let mut ledger = Ledger::default();
     quiet(&mut ledger, &totals(&[]), &growth(0, 0));

@@ -8,6 +8,7 @@ use conntrack_ebpf::capture::CaptureOrder;
 use crate::{
     kernel::{presence::Presence, surroundings::Surroundings},
     observe::{
+        arming::Attach,
         backend::Backend,
         counts::{health::add_runs, sink::Sink},
         observer::{
@@ -100,8 +101,8 @@ impl ProgramObserver {
     }
 
     fn attach_again(&mut self) -> Result<()> {
-        let armed = self.arming.begins_armed(self.followed.fill());
-        let attachment = attach(self.backend, armed, self.wanted.capture)?;
+        let begin = self.arming.begins(self.followed.fill());
+        let attachment = attach(self.backend, begin, self.wanted.capture)?;
         // Else its counters are not the ones that are followed.
         if attachment::instance() != self.instance {
             bail!("the module was loaded anew meanwhile");
@@ -116,9 +117,9 @@ impl ProgramObserver {
 
 /// Attaches the programs of the same backend as before, so that the report stays about
 /// one.
-fn attach(backend: Backend, armed: bool, capture: Option<CaptureOrder>) -> Result<Attachment> {
+fn attach(backend: Backend, begin: Attach, capture: Option<CaptureOrder>) -> Result<Attachment> {
     let around = Arc::new(Surroundings::read());
-    let mut trial = Trial::new(&around, armed, capture);
+    let mut trial = Trial::new(&around, begin, capture);
     match trial.attempt(backend) {
         Ok(Works::Programs(attached)) => trial.begin(attached),
         Ok(Works::Counters) => bail!("backend {backend} has no programs"),

@@ -1,0 +1,109 @@
+//! Attaches programs under pressure, and detaches them in calm.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use conntrack_ebpf::Reason;
+
+use crate::observe::{
+    arming::{Change, TableState},
+    check::{counter::Counter, excess::Coverage},
+    counts::totals::{Totals, TotalsByNetns},
+    observer::{by_programs::ProgramObserver, event::Event},
+};
+
+/// How often the counters are looked at when arming depends on it.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl ProgramObserver {
+    /// Arms, or comes to rest.
+    pub(super) fn follow_pressure(&mut self) -> Result<Option<Event>> {
+        if !self.arming.is_automatic() || !self.backend.can_rest() {
+            return Ok(None);
+        }
+        if self.looked.elapsed() >= LOOK {
+            self.check()?;
+        }
+        let event = self.follow_allocations()?;
+        self.follow_confirmations()?;
+        Ok(event)
+    }
+
+    fn follow_allocations(&mut self) -> Result<Option<Event>> {
+        let refusals = self.followed.refusals() + sum_of_all(&self.counted);
+        let state = TableState {
+            fill: self.followed.fill(),
+            refusing: refusals != self.refusals,
+        };
+        self.refusals = refusals;
+        let Some(attachment) = &mut self.attachment else {
+            return Ok(None);
+        };
+        let armed = attachment.is_armed();
+        match self.arming.decide(armed, state, Instant::now()) {
+            Some(Change::Arm) if !armed => {
+                attachment.arm()?;
+                self.check()?;
+                self.cover();
+                Ok(Some(Event::Armed))
+            }
+            Some(Change::Rest) => {
+                self.check()?;
+                self.ledger.cover(Coverage::AtRest);
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.rest()?;
+                }
+                Ok(Some(Event::AtRest))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What sees refused confirmations is attached apart, since it runs for each new flow as
+    /// well, and most full tables refuse none.
+    fn follow_confirmations(&mut self) -> Result<()> {
+        let refused = self.refused_confirmations();
+        let state = TableState {
+            fill: 0.0,
+            refusing: refused != self.confirmations_refused,
+        };
+        self.confirmations_refused = refused;
+        let Some(attachment) = &mut self.attachment else {
+            return Ok(());
+        };
+        if !attachment.is_armed() {
+            return Ok(());
+        }
+        let confirming = attachment.is_confirming();
+        match self.confirming.decide(confirming, state, Instant::now()) {
+            Some(Change::Arm) if !confirming => {
+                attachment.confirm()?;
+                self.check()?;
+                self.cover();
+            }
+            Some(Change::Rest) => {
+                self.check()?;
+                self.ledger.cover(Coverage::Allocations);
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.end_confirming()?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the counters have shown so far of refused confirmations, without clashes, which
+    /// another program sees.
+    fn refused_confirmations(&self) -> u64 {
+        let counters = [Counter::InsertFailed, Counter::ChainTooLong];
+        let clashes = |totals: &Totals| totals.of(Reason::Clash) + totals.of(Reason::NatExhausted);
+        let clashes: u64 = self.counted.values().map(clashes).sum();
+        self.followed.grown(&counters).saturating_sub(clashes)
+    }
+}
+
+/// Everything that programs counted, whatever it was.
+fn sum_of_all(totals: &TotalsByNetns) -> u64 {
+    totals.values().map(Totals::drops).sum()
+}
