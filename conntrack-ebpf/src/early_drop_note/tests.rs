@@ -135,7 +135,7 @@ fn a_softirq_inside_a_call_has_a_note_of_its_own() {
         for (evicts, expected) in [(false, Mark::Armed), (true, Mark::Evicted)] {
             for at in 0..3 {
                 let mut notes = Notes::new();
-                let mut softirq = |notes: &mut Notes, step| {
+                let softirq = |notes: &mut Notes, step| {
                     if step == at {
                         notes.enter(SOFTIRQ, hash);
                         if evicts {
@@ -147,7 +147,7 @@ fn a_softirq_inside_a_call_has_a_note_of_its_own() {
                 softirq(&mut notes, 0);
                 notes.enter(PROCESS, 7);
                 softirq(&mut notes, 1);
-                assert_eq!(notes.dies(PROCESS, BELOW), true);
+                assert!(notes.dies(PROCESS, BELOW));
                 softirq(&mut notes, 2);
                 assert_eq!(notes.fail(PROCESS, 7), Some(Mark::Evicted));
             }
@@ -183,7 +183,7 @@ fn two_tasks_on_one_cpu_and_one_on_two_keep_their_notes() {
 #[test]
 fn who_has_the_same_place_is_told() {
     let page = PROCESS >> PAGE;
-    let other = (page + 1..)
+    let other = (page + 1..page + (NOTES << 4))
         .find(|&other| place(other) == place(page))
         .map(|other| other << PAGE | 0xd00)
         .unwrap();

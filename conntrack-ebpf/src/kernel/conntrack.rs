@@ -73,9 +73,9 @@ impl Conntrack {
     /// `nf_ct_ext_valid_pre` (`net/netfilter/nf_conntrack_extend.c`, 5.19 to
     /// 6.18). False on kernels without generations.
     pub fn extensions_are_stale(self) -> Read<bool> {
-        let genid = layout(|it| &it.ext_genid_address);
+        let newest = layout(|it| &it.ext_genid_address);
         let gen_id = layout(|it| &it.ext_gen_id);
-        if genid == 0 || gen_id == ABSENT {
+        if newest == 0 || gen_id == ABSENT {
             return Ok(false);
         }
         let extensions: u64 = read(self.0, layout(|it| &it.ct_ext))?;
@@ -83,7 +83,7 @@ impl Conntrack {
             return Ok(false);
         }
         let theirs: u32 = read(extensions, gen_id)?;
-        let current: u32 = read(genid, 0)?;
+        let current: u32 = read(newest, 0)?;
         Ok(theirs != current)
     }
 }

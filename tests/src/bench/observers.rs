@@ -43,6 +43,8 @@ pub(super) enum Observer {
 pub(super) enum Arm {
     /// `--arm auto`, before any pressure.
     AtRest,
+    /// `--arm auto`, begun while a table is full.
+    Pressed,
     /// `--arm always`.
     Armed,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Observer {
         match self {
             Self::None => f.write_str("none"),
             Self::Ctdrop(backend, Arm::AtRest) => write!(f, "ctdrop {backend} at rest"),
+            Self::Ctdrop(backend, Arm::Pressed) => write!(f, "ctdrop {backend} under pressure"),
             Self::Ctdrop(backend, Arm::Armed) => write!(f, "ctdrop {backend}"),
             Self::Bpftrace(backend, Job::Tuple) => write!(f, "bpftrace {backend}"),
             Self::Bpftrace(backend, Job::Same) => write!(f, "bpftrace {backend}, same job"),
@@ -88,7 +91,7 @@ impl Observer {
                 let machine = Machine {
                     backend,
                     forced: true,
-                    auto: arm == Arm::AtRest,
+                    auto: arm != Arm::Armed,
                     ..machine.clone()
                 };
                 Observing::Ctdrop(Box::new(Watch::start(&machine, &["--quiet"])?))

@@ -10,7 +10,7 @@ use super::{
     batches::{BATCH, BATCHES, FULL, ROOM, empty, flows, send, sender},
     median,
     observers::{
-        Arm::{Armed, AtRest},
+        Arm::{Armed, AtRest, Pressed},
         Observer, Observing,
     },
     programs,
@@ -39,11 +39,13 @@ pub static PACKETS: Scenario = Scenario {
 };
 
 /// Nobody comes first and last: what the two differ by is the method's error.
-const OBSERVERS: [Observer; 16] = [
+const OBSERVERS: [Observer; 18] = [
     Observer::None,
     Observer::Ctdrop(Fexit, AtRest),
+    Observer::Ctdrop(Fexit, Pressed),
     Observer::Ctdrop(Fexit, Armed),
     Observer::Ctdrop(Kprobe, AtRest),
+    Observer::Ctdrop(Kprobe, Pressed),
     Observer::Ctdrop(Kprobe, Armed),
     Observer::Ctdrop(Tracepoint, Armed),
     Observer::Bpftrace(Fexit, Job::Tuple),
@@ -97,13 +99,21 @@ struct Cost {
 fn measure(netns: &Netns, machine: &Machine, observer: Observer) -> Result<Cost> {
     empty(netns)?;
     let socket = netns.run(|| Ok(UdpSocket::bind("172.16.0.1:40000")?))?;
+    let pressed = matches!(observer, Observer::Ctdrop(_, Pressed));
+    if pressed {
+        setup::set_conntrack("max", FULL)?;
+        Fill::default().to_the_limit(netns)?;
+    }
     let observing = observer.start(machine)?;
+    if pressed {
+        setup::set_conntrack("max", ROOM)?;
+    }
     send(&socket, 1..2, 1)?;
     let established = timed(|_| send(&socket, 1..2, BATCH).map(drop))?;
     let new = timed(|batch| send(&socket, flows(batch), BATCH).map(drop))?;
     // Whoever is at rest must not learn of the pressure before all is measured.
     let resting = match &observing {
-        Observing::Ctdrop(watch) if watch.start.arm == "auto" => Some(watch.pid()),
+        Observing::Ctdrop(watch) if watch.start.arm == "auto" && !pressed => Some(watch.pid()),
         _ => None,
     };
     if let Some(pid) = resting {
