@@ -73,10 +73,12 @@ pub const fn places_above(position: u32) -> [u32; 2] {
 }
 
 impl Note {
-    /// Notes a call. False if that displaces the note of another one that may still be
-    /// under way.
+    /// Notes a call. False if that displaces the note of a call on another stack, which may
+    /// still be under way. One on the same stack is over, and nobody has seen its end, unless
+    /// softirqs have no stack of their own.
     pub const fn enter(&mut self, frame: u32, key: &AllocationKey, now: u32) -> bool {
-        let displaces = self.state != FREE && self.frame != frame && self.is_recent(now);
+        let same_stack = self.frame >> PAGE == frame >> PAGE;
+        let displaces = self.state != FREE && !same_stack && self.is_recent(now);
         *self = Self {
             net: key.net_low,
             hash: key.hash,

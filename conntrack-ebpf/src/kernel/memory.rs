@@ -67,6 +67,9 @@ impl Access for Probed {
     }
 }
 
+/// `AF_INET` (`include/linux/socket.h`).
+const INET: u16 = 2;
+
 /// By plain loads, a few instructions instead of a hundred. Only an argument of
 /// a program of type tracing is such an address, and what is loaded from one:
 /// the verifier knows which structure is there and, where the address turns out
@@ -89,19 +92,23 @@ impl Access for Typed {
     fn tuple(address: u64) -> Read<Tuple> {
         let word = |offset| Self::number::<u32>(address, offset).map(u32::to_ne_bytes);
         let half = |offset| Self::number::<u16>(address, offset);
+        let family = half(18)?;
         let address_at = |offset| {
-            let words = [
-                word(offset)?,
-                word(offset + 4)?,
-                word(offset + 8)?,
-                word(offset + 12)?,
-            ];
+            let first = word(offset)?;
+            // The kernel clears a tuple before it writes an address of IPv4 into it
+            // (`nf_ct_get_tuple`, `net/netfilter/nf_conntrack_core.c`, 2.6.20 to 7.3).
+            let rest = if family == INET {
+                [[0; 4]; 3]
+            } else {
+                [word(offset + 4)?, word(offset + 8)?, word(offset + 12)?]
+            };
+            let words = [first, rest[0], rest[1], rest[2]];
             Ok(*words.as_flattened().first_chunk().ok_or(Unreadable)?)
         };
         Ok(Tuple {
             src: address_at(0)?,
             src_port: half(16)?.to_ne_bytes(),
-            family: half(18)?,
+            family,
             dst: address_at(20)?,
             dst_port: half(36)?.to_ne_bytes(),
             protocol: Self::number(address, 38)?,
