@@ -100,7 +100,10 @@ impl TaskCalls {
     }
 }
 
-/// When an entry was last killed inside a call that was noted, in jiffies.
+/// 1 once an entry was killed inside a call that was noted.
+static HAS_EVICTED: kernel::Shared = kernel::Shared::new(0);
+
+/// When that was last, in jiffies.
 static EVICTED_AT: kernel::Shared = kernel::Shared::new(0);
 
 /// The note in one of these places that this does something about.
@@ -125,7 +128,15 @@ pub fn take_note(position: u32, key: &AllocationKey) -> Option<Mark> {
 
 /// An allocation succeeds here. If it has evicted somebody, nothing that dies later on this
 /// stack must be taken for another victim.
-pub fn end_note(position: u32) {
+pub fn end_note(position: impl FnOnce() -> u32) {
+    if HAS_EVICTED.load() != 0 {
+        end_recent_note(position());
+    }
+}
+
+/// A function of its own: it runs for each new flow only once entries were evicted.
+#[inline(never)]
+fn end_recent_note(position: u32) {
     let since = kernel::jiffies().wrapping_sub(EVICTED_AT.load());
     if since < early_drop_note::VALID_FOR {
         let places = early_drop_note::places_below(position);
@@ -143,6 +154,7 @@ pub fn note_eviction(position: u32) {
     });
     if evicted.is_some() {
         EVICTED_AT.store(now);
+        HAS_EVICTED.store(1);
     }
 }
 

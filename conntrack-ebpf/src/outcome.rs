@@ -75,15 +75,11 @@ pub struct Allocation<R> {
 }
 
 /// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for
-/// each new flow, so it is left at once if all is well.
-pub fn alloc<R: Access>(
-    entry: u64,
-    position: u32,
-    arguments: impl FnOnce() -> Allocation<R>,
-    sender: impl FnOnce() -> u32,
-) {
+/// each new flow, so it is left at once if all is well: what a refused one takes is a function
+/// of its own, so that nothing else has to save registers for it.
+pub fn alloc(entry: u64, refused: impl FnOnce(), position: impl FnOnce() -> u32) {
     if is_err(entry) {
-        refused_allocation(&arguments(), sender);
+        refused();
     } else {
         join::end_note(position);
     }
@@ -107,7 +103,8 @@ const fn is_err(pointer: u64) -> bool {
     pointer >= 4095_u64.wrapping_neg()
 }
 
-fn refused_allocation<R: Access>(allocation: &Allocation<R>, sender: impl FnOnce() -> u32) {
+/// The allocation is refused: counts the packet that wanted it.
+pub fn refused_allocation<R: Access>(allocation: &Allocation<R>, sender: impl FnOnce() -> u32) {
     let epoch = count::epoch();
     let key = allocation.net.allocation_key(allocation.hash);
     let note = if epoch.is(Phase::Armed) {

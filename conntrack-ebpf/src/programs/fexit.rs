@@ -66,14 +66,16 @@ fn early_drop(ctx: &FExitContext, witness: Witness) {
 /// struct nf_conntrack_tuple *repl, gfp_t gfp, u32 hash)`, 3.10 to 7.3.
 #[fexit(function = "__nf_conntrack_alloc")]
 pub fn alloc_exit(ctx: FExitContext) -> i32 {
-    let arguments = || {
-        #[cfg(feature = "debug-log")]
-        aya_log_ebpf::debug!(&ctx, "allocation refused");
-        allocation(&ctx)
-    };
-    let position = kernel::stack_position(&ctx);
-    outcome::alloc(ctx.arg(6), position, arguments, || sender(&ctx));
+    let position = || kernel::stack_position(&ctx);
+    outcome::alloc(ctx.arg(6), || refused_allocation(&ctx), position);
     0
+}
+
+#[inline(never)]
+fn refused_allocation(ctx: &FExitContext) {
+    #[cfg(feature = "debug-log")]
+    aya_log_ebpf::debug!(ctx, "allocation refused");
+    outcome::refused_allocation(&allocation(ctx), || sender(ctx));
 }
 
 /// The same exit, seen by a second program.

@@ -108,14 +108,17 @@ pub fn alloc_call(ctx: ProbeContext) -> u32 {
 pub fn alloc_return(ctx: RetProbeContext) -> u32 {
     if let Some([net, zone, orig, hash]) = take(&ctx, Function::Alloc) {
         let position = kernel::low(kernel::position_at_return(&ctx));
-        let arguments = || Allocation {
-            net: Net::<Probed>::at(net),
-            zone,
-            orig,
-            hash: kernel::low(hash),
-            position,
+        let refused = || {
+            let allocation = Allocation {
+                net: Net::<Probed>::at(net),
+                zone,
+                orig,
+                hash: kernel::low(hash),
+                position,
+            };
+            outcome::refused_allocation(&allocation, || sender::of(Locks::None));
         };
-        outcome::alloc(ctx.ret(), position, arguments, || sender::of(Locks::None));
+        outcome::alloc(ctx.ret(), refused, || position);
     }
     0
 }
