@@ -173,14 +173,14 @@ fn read_ports(packet: Bytes, transport: u32, key: &mut FlowKey) {
 
 /// Takes them from the first bytes behind the IP header.
 fn take_ports(bytes: [u8; PORTS], key: &mut FlowKey) {
-    let [a, b, c, d, e, f] = bytes;
+    let word = |first: usize| u16::from_be_bytes([bytes[first], bytes[first + 1]]);
     if has_ports(key.protocol) {
-        key.sport = u16::from_be_bytes([a, b]);
-        key.dport = u16::from_be_bytes([c, d]);
+        key.sport = word(0);
+        key.dport = word(2);
     } else if matches!(key.protocol, ICMP | ICMPV6) {
         // The identifier, and the type with the code.
-        key.sport = u16::from_be_bytes([e, f]);
-        key.dport = u16::from_be_bytes([a, b]);
+        key.sport = word(4);
+        key.dport = word(0);
     }
 }
 

@@ -94,8 +94,9 @@ fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
         aim(format!("{backend}: new flow at rest"), more, 0.1);
     }
     for backend in ["fexit", "kprobe"] {
-        let more = added(packets, "new_instructions", &format!("ctdrop {backend}"))?;
-        aim(format!("{backend}: new flow, armed"), more, 2.7);
+        let armed = format!("ctdrop {backend} under pressure");
+        let more = added(packets, "new_instructions", &armed)?;
+        aim(format!("{backend}: new flow, armed by pressure"), more, 2.7);
     }
     for (backend, same_job) in [("fexit", 15.0), ("kprobe", 15.0), ("tracepoint", 10.0)] {
         let more = |who: &str| added(packets, "refused_again_instructions", who);

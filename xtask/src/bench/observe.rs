@@ -38,8 +38,8 @@ pub(super) fn bench() -> Result<()> {
         tables::packets(&packets)?,
         tables::floor(&packets)?,
         tables::programs(&packets),
-        tables::rates(&rates)?,
-        tables::run_times(&run_times)?,
+        tables::rates(&rates),
+        tables::run_times(&run_times),
         aims::table(&packets, &rates, &footprint)?,
     ]
     .join("\n");
