@@ -1,18 +1,21 @@
-//! Counts, first in the totals, which lose nothing, then in the flow's own
-//! entry.
+//! Counts. A packet whose flow has a slot is counted there and nowhere else. Any other is
+//! counted in the totals, which lose nothing, then in the flow's own entry.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use conntrack_ebpf::{
     Epoch, Fault, FlowCount, FlowKey, Reason, ServiceKey, TOTAL_SLOTS, TotalCounts, TotalKey,
 };
 
-use crate::{kernel, maps, sender};
+use crate::{flow_table, kernel, maps, sender};
 
-/// Counts one packet of `flow`, in the totals and by itself.
+/// Counts one packet of `flow`.
 pub fn flow(epoch: Epoch, flow: &FlowKey) {
     let Some(index) = epoch.index() else {
         return;
     };
+    if flow_table::count(index, flow) {
+        return;
+    }
     total_in(index, flow.netns, flow.reason);
     let counted = if index == 0 {
         flow_in(&maps::FLOWS_0, flow)

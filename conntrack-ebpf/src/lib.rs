@@ -13,6 +13,7 @@ pub mod early_drop_note;
 pub mod early_drops;
 mod epoch;
 mod flow;
+pub mod flow_slots;
 pub mod judge;
 mod layout;
 #[cfg(feature = "user")]

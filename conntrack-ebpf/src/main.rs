@@ -13,6 +13,7 @@
 
 mod copies;
 mod count;
+mod flow_table;
 mod headers;
 mod join;
 mod kernel;

@@ -13,10 +13,14 @@ use conntrack_ebpf::{
     drop_counter::Accounted,
     early_drop_note::{NOTES, Note},
     early_drops::EarlyDrops,
-    slots::Set,
+    flow_slots::{self, Set},
+    slots,
 };
 
-use crate::notes::{Call, CaptureNote, ClashKey, ClashNote};
+use crate::{
+    kernel::SharedWord,
+    notes::{Call, CaptureNote, ClashKey, ClashNote},
+};
 
 /// One slot with a map of one number: the current [`conntrack_ebpf::Epoch`].
 ///
@@ -27,11 +31,37 @@ use crate::notes::{Call, CaptureNote, ClashKey, ClashNote};
 #[btf_map]
 pub static EPOCH: ArrayOfMaps<Array<u32, 1>, 1> = ArrayOfMaps::new();
 
-/// Packets per flow, counted in epoch 0.
+/// `BPF_F_MMAPABLE` (`include/uapi/linux/bpf.h`, 5.5 and later): user space reads the
+/// map as memory.
+const MAPPED: usize = 1 << 10;
+
+/// A set of slots. A structure, since `aya-obj` (0.3.0) takes an array of arrays for one of
+/// its elements.
+#[repr(transparent)]
+pub struct SlotSet(pub Set<SharedWord>);
+
+/// Packets per flow, counted in epoch 0, by set ([`flow_slots`]). Without use where user
+/// space has not chosen it.
+#[btf_map]
+pub static SLOTS_0: Array<SlotSet, { flow_slots::SETS }, MAPPED> = Array::new();
+
+/// Packets per flow, counted in epoch 1, by set.
+#[btf_map]
+pub static SLOTS_1: Array<SlotSet, { flow_slots::SETS }, MAPPED> = Array::new();
+
+/// A bit for each set of [`SLOTS_0`] that is used.
+#[btf_map]
+pub static USED_0: Array<SharedWord, { flow_slots::USED_WORDS }, MAPPED> = Array::new();
+
+/// A bit for each set of [`SLOTS_1`] that is used.
+#[btf_map]
+pub static USED_1: Array<SharedWord, { flow_slots::USED_WORDS }, MAPPED> = Array::new();
+
+/// Packets per flow that have no slot, counted in epoch 0.
 #[btf_map]
 pub static FLOWS_0: HashMap<FlowKey, FlowCount, 131_072> = HashMap::new();
 
-/// Packets per flow, counted in epoch 1.
+/// Packets per flow that have no slot, counted in epoch 1.
 #[btf_map]
 pub static FLOWS_1: HashMap<FlowKey, FlowCount, 131_072> = HashMap::new();
 
@@ -43,7 +73,7 @@ pub static SERVICES_0: HashMap<ServiceKey, u64, 8192> = HashMap::new();
 #[btf_map]
 pub static SERVICES_1: HashMap<ServiceKey, u64, 8192> = HashMap::new();
 
-/// Everything, per namespace and reason.
+/// Everything that has no slot, per namespace and reason.
 #[btf_map]
 pub static TOTALS: PerCpuHashMap<TotalKey, TotalCounts, 2048> = PerCpuHashMap::new();
 
@@ -90,12 +120,12 @@ pub static EARLY_DROP_NOTES: Array<Note, { NOTES as usize }> = Array::new();
 /// Calls of `early_drop` under way, and marks of those that found no victim, by
 /// task. Used while the programs at its exit are attached.
 #[btf_map]
-pub static EARLY_DROPS: Array<Set<EarlyDrops>, { SETS as usize }> = Array::new();
+pub static EARLY_DROPS: Array<slots::Set<EarlyDrops>, { SETS as usize }> = Array::new();
 
 /// Calls under way of the other functions that kprobes are at, by position on the
 /// stack.
 #[btf_map]
-pub static CALLS: Array<Set<Call>, { SETS as usize }> = Array::new();
+pub static CALLS: Array<slots::Set<Call>, { SETS as usize }> = Array::new();
 
 /// Clashes that were counted, for a later program. LRU, so that those whose reader
 /// was skipped cannot fill the map.

@@ -13,6 +13,8 @@ mod stack;
 mod task;
 mod tuple;
 mod values;
+#[cfg(target_arch = "bpf")]
+mod word;
 
 pub use self::{
     conntrack::{Conntrack, zone_id},
@@ -29,3 +31,10 @@ pub use self::{
     tuple::Tuple,
     values::{Shared, add, add_to_flow, add_to_owner, add_to_slot, peek, store, update},
 };
+
+#[cfg(target_arch = "bpf")]
+pub use self::word::SharedWord;
+
+/// The same on the host, where the programs are only checked.
+#[cfg(not(target_arch = "bpf"))]
+pub type SharedWord = core::sync::atomic::AtomicU64;

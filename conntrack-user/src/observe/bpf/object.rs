@@ -6,6 +6,7 @@
 //! maps put in.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     ffi::CString,
     os::fd::{AsFd as _, AsRawFd as _, RawFd},
@@ -21,11 +22,18 @@ use aya_obj::generated::bpf_insn;
 use conntrack_ebpf::{
     Layout,
     capture::{self, CaptureOrder},
+    flow_slots::{self, SEEDS},
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::{
+    process::{Resource, Rlimit, setrlimit},
+    rand::{GetRandomFlags, getrandom},
+};
+
+use crate::observe::bpf::atomics;
 
 /// The object, aligned as ELF requires.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/conntrack"));
 
 /// Bytes of the ring buffer for copies of packets. It has room for more than
 /// [`PER_SECOND`](crate::observe::capture::PER_SECOND) packets between two drains.
@@ -42,13 +50,25 @@ const CAPTURE_NOTES: u32 = 16_384;
 pub struct Object {
     maps: aya::Ebpf,
     programs: aya_obj::Object,
+    has_slots: bool,
 }
 
 impl Object {
     /// Creates the maps, with room for `flows` flows in each epoch, and
     /// relocates the programs onto them. They copy packets if there is an order.
+    ///
+    /// Where the kernel allows it the room is in a table of slots, which is as large as it
+    /// is, and a quarter of it besides in the hash maps: so much can hardly find no slot.
     pub fn load(layout: &Layout, flows: u32, capture: Option<&CaptureOrder>) -> Result<Self> {
         lift_memory_limit();
+        let has_slots = atomics::are_known();
+        let object = if has_slots {
+            Cow::Borrowed(OBJECT)
+        } else {
+            Cow::Owned(atomics::removed(OBJECT)?)
+        };
+        let seed = seed()?;
+        let outside = if has_slots { flows / 4 } else { flows };
         #[cfg_attr(
             not(feature = "debug-log"),
             expect(unused_mut, reason = "the log takes its map out")
@@ -58,8 +78,17 @@ impl Object {
             loader
                 .btf(None)
                 .override_global("LAYOUT", layout, true)
-                .map_max_entries("FLOWS_0", flows)
-                .map_max_entries("FLOWS_1", flows);
+                .map_max_entries("FLOWS_0", outside)
+                .map_max_entries("FLOWS_1", outside);
+            if has_slots {
+                loader
+                    .override_global("FLOW_SLOTS", &flow_slots::ON, true)
+                    .override_global("FLOW_SEED", &seed, true);
+            } else {
+                loader
+                    .map_max_entries("SLOTS_0", 1)
+                    .map_max_entries("SLOTS_1", 1);
+            }
             if let Some(order) = capture {
                 loader
                     .override_global("CAPTURE_WANTED", &capture::ON, true)
@@ -68,9 +97,9 @@ impl Object {
                     .map_max_entries("CAPTURE_FLOWS", CAPTURE_FLOWS)
                     .map_max_entries("CAPTURE_NOTES", CAPTURE_NOTES);
             }
-            loader.load(OBJECT).map_err(of_the_kernel)?
+            loader.load(&object).map_err(of_the_kernel)?
         };
-        let mut programs = aya_obj::Object::parse(OBJECT).context("the embedded eBPF object")?;
+        let mut programs = aya_obj::Object::parse(&object).context("the embedded eBPF object")?;
         let definitions = std::mem::take(&mut programs.maps);
         let placed = definitions
             .iter()
@@ -89,7 +118,16 @@ impl Object {
             .context("the embedded eBPF object: calls")?;
         #[cfg(feature = "debug-log")]
         crate::observe::bpf::debug_log::show(&mut maps)?;
-        Ok(Self { maps, programs })
+        Ok(Self {
+            maps,
+            programs,
+            has_slots,
+        })
+    }
+
+    /// Whether flows have slots.
+    pub const fn has_slots(&self) -> bool {
+        self.has_slots
     }
 
     /// The instructions of a program, ready to load.
@@ -127,6 +165,15 @@ impl Object {
             .take_map(name)
             .with_context(|| format!("the embedded eBPF object has no map {name}"))
     }
+}
+
+/// Numbers that nobody can foresee.
+fn seed() -> Result<[u64; SEEDS]> {
+    let mut seed = [[0; 8]; SEEDS];
+    // So few bytes are never cut short (getrandom(2)).
+    getrandom(seed.as_flattened_mut(), GetRandomFlags::empty())
+        .context("cannot get random bytes")?;
+    Ok(seed.map(u64::from_ne_bytes))
 }
 
 /// Before 5.11 maps are charged to the locked memory of a process, of which it

@@ -18,6 +18,8 @@ use std::{
 
 use aya_obj::generated::{bpf_insn, bpf_prog_info};
 
+use crate::observe::bpf::unpreempted::Unpreempted;
+
 const BPF_PROG_LOAD: u32 = 5;
 const BPF_BTF_GET_FD_BY_ID: u32 = 19;
 const BPF_BTF_GET_NEXT_ID: u32 = 23;
@@ -35,6 +37,8 @@ pub(crate) enum Kind {
     Fexit(Target),
     /// At a tracepoint.
     Tracepoint(Target),
+    /// Of a socket: a kind that needs no target.
+    Filter,
 }
 
 /// A kernel function or tracepoint, as the verifier wants it named.
@@ -49,6 +53,7 @@ pub(crate) struct Target {
 impl Kind {
     /// Program type, attach type and target for `BPF_PROG_LOAD`.
     const fn numbers(self) -> (u32, u32, Option<Target>) {
+        const SOCKET_FILTER: u32 = 1;
         const TRACING: u32 = 26;
         const TRACE_RAW_TP: u32 = 23;
         const TRACE_FENTRY: u32 = 24;
@@ -57,6 +62,7 @@ impl Kind {
             Self::Fentry(target) => (TRACING, TRACE_FENTRY, Some(target)),
             Self::Fexit(target) => (TRACING, TRACE_FEXIT, Some(target)),
             Self::Tracepoint(target) => (TRACING, TRACE_RAW_TP, Some(target)),
+            Self::Filter => (SOCKET_FILTER, 0, None),
         }
     }
 }
@@ -379,45 +385,6 @@ pub(crate) fn batches(
         }
         cursor = Some(next);
     }
-}
-
-/// While it lives, no ordinary task preempts this thread.
-///
-/// The kernel runs no kprobe program on a CPU whose task is inside an operation
-/// on a map (`bpf_disable_instrumentation` in `include/linux/bpf.h`, 5.7 to
-/// 7.3), not even when that task has been preempted there. A kernel that
-/// preempts its own work does that to a walk through a large map, and then
-/// nothing is counted there for the other task's whole time slice.
-struct Unpreempted {
-    /// Whether the scheduler has agreed.
-    granted: bool,
-}
-
-impl Unpreempted {
-    /// Asks for the lowest real-time priority. Who may not have it, or has
-    /// chosen another policy for ctdrop, misses more runs; those are counted.
-    fn begin() -> Self {
-        // SAFETY: takes an integer and touches no memory.
-        let ordinary = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
-        Self {
-            granted: ordinary && schedule(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, 1),
-        }
-    }
-}
-
-impl Drop for Unpreempted {
-    fn drop(&mut self) {
-        if self.granted {
-            schedule(libc::SCHED_OTHER, 0);
-        }
-    }
-}
-
-/// Sets the policy of this thread; whether that was allowed.
-fn schedule(policy: i32, sched_priority: i32) -> bool {
-    let parameters = libc::sched_param { sched_priority };
-    // SAFETY: the pointer is to a local that outlives the call.
-    unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) == 0 }
 }
 
 fn call<T>(command: u32, attr: &mut T) -> io::Result<RawFd> {

@@ -4,6 +4,9 @@
 //! them count into the other ones, and returns only when no program is still
 //! at work in the old ones; these are then drained at rest. So no packet is
 //! lost between being read and being deleted.
+//!
+//! A packet that has a slot (`flow_slots`) is counted there alone, and
+//! the totals of these packets are added up when they are taken out.
 
 use std::{collections::HashMap, os::fd::RawFd};
 
@@ -14,19 +17,23 @@ use aya::{
 };
 use bytes::Buf as _;
 use conntrack_ebpf::{
-    Epoch, Fault, FlowCount, FlowKey, Phase, Sender, ServiceKey, TotalCounts, TotalKey,
+    Epoch, Fault, FlowCount, FlowKey, Phase, Reason, Sender, ServiceKey, TotalCounts, TotalKey,
 };
 
-use crate::observe::{
-    bpf::{
-        object::Object,
-        sys::{self, Batch},
+use crate::{
+    observe::{
+        bpf::{
+            object::Object,
+            sys::{self, Batch},
+        },
+        counts::{
+            decode,
+            flow_slots::{FlowSlots, Span},
+            sink::Sink,
+            totals::{Totals, TotalsByNetns},
+        },
     },
-    counts::{
-        decode,
-        sink::Sink,
-        totals::{Totals, TotalsByNetns},
-    },
+    say::clock,
 };
 
 /// The maps the programs count in.
@@ -36,8 +43,14 @@ pub struct Counts {
     /// Which of the two sets of maps is counted in.
     index: u32,
     phase: Phase,
-    /// Totals of epochs at rest.
-    settled: HashMap<TotalKey, TotalCounts>,
+    /// Before any packet that is counted in this epoch.
+    since: u64,
+    /// None where the kernel is too old.
+    slots: Option<FlowSlots>,
+    /// Totals of all that was taken out of slots.
+    taken: TotalsByNetns,
+    /// Totals of epochs at rest, of what had no slot.
+    settled: TotalsByEpoch,
     spill: PerCpuArray<MapData, TotalCounts>,
     faults: PerCpuArray<MapData, u64>,
     cpus: usize,
@@ -51,6 +64,12 @@ impl Counts {
             current: object.take("EPOCH")?.try_into().context("map EPOCH")?,
             index: 0,
             phase: Phase::AtRest,
+            since: clock::monotonic(),
+            slots: object
+                .has_slots()
+                .then(|| FlowSlots::new(&object))
+                .transpose()?,
+            taken: TotalsByNetns::new(),
             settled: HashMap::new(),
             spill: object.take("SPILL")?.try_into().context("map SPILL")?,
             faults: object.take("FAULTS")?.try_into().context("map FAULTS")?,
@@ -94,7 +113,7 @@ impl Counts {
     /// `sink`; else as [`Self::turn`].
     pub fn end(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
         self.set(Epoch::OFF)?;
-        self.drain(self.index, sink)
+        self.drain(self.index, self.since, sink)
     }
 
     /// CPUs that the per-CPU maps have a place for.
@@ -106,28 +125,57 @@ impl Counts {
     /// of everything at rest: after it, Σ flows + Σ services handed out so far
     /// plus what had no room at all is exactly these totals.
     pub fn turn(&mut self, sink: &mut impl Sink) -> Result<TotalsByNetns> {
-        let at_rest = sum(self.settled.iter());
-        if self.totals_now()? == at_rest {
-            // Nothing was counted, so the flow maps need no walk.
-            return Ok(at_rest);
+        let looked = clock::monotonic();
+        let unused = self
+            .slots
+            .as_ref()
+            .is_none_or(|slots| slots.is_unused(self.index));
+        if unused && sum(&self.read_totals()?) == sum(&self.settled) {
+            // Nothing was counted, so there is nothing to walk.
+            self.since = looked;
+            self.slots.iter_mut().for_each(FlowSlots::unmap);
+            return Ok(self.at_rest());
         }
         let old = self.index;
         self.index = 1 - old;
+        let since = std::mem::replace(&mut self.since, looked);
         self.begin(self.phase)?;
-        self.drain(old, sink)
+        self.drain(old, since, sink)
     }
 
-    /// Empties an epoch that is at rest.
-    fn drain(&mut self, old: u32, sink: &mut impl Sink) -> Result<TotalsByNetns> {
-        let [flows, services] = if old == 0 {
-            ["FLOWS_0", "SERVICES_0"]
-        } else {
-            ["FLOWS_1", "SERVICES_1"]
-        };
-        self.drain_flows(flows, sink)?;
-        self.drain_services(services, sink)?;
-        self.settle(old)?;
-        Ok(sum(self.settled.iter()))
+    /// Empties an epoch that is at rest and began after `since`.
+    fn drain(&mut self, old: u32, since: u64, sink: &mut impl Sink) -> Result<TotalsByNetns> {
+        if let Some(slots) = &self.slots {
+            let span = Span::since(since);
+            slots.take(old, &span, &mut self.taken, |key, count| {
+                sink.flow(key, count);
+            })?;
+        }
+        let mut totals = self.read_totals()?;
+        totals.retain(|key, _| key.epoch == old);
+        if totals
+            .iter()
+            .any(|(key, counts)| has_flows(counts, self.settled.get(key)))
+        {
+            let [flows, services] = if old == 0 {
+                ["FLOWS_0", "SERVICES_0"]
+            } else {
+                ["FLOWS_1", "SERVICES_1"]
+            };
+            self.drain_flows(flows, sink)?;
+            self.drain_services(services, sink)?;
+        }
+        self.settled.extend(totals);
+        Ok(self.at_rest())
+    }
+
+    /// The totals of everything that was taken out.
+    fn at_rest(&self) -> TotalsByNetns {
+        let mut totals = sum(&self.settled);
+        for (&netns, taken) in &self.taken {
+            totals.entry(netns).or_default().join(taken);
+        }
+        totals
     }
 
     fn drain_flows(&self, map: &str, sink: &mut impl Sink) -> Result<()> {
@@ -146,20 +194,17 @@ impl Counts {
         })
     }
 
-    fn settle(&mut self, epoch: u32) -> Result<()> {
-        let totals = self.read_totals()?;
-        self.settled
-            .extend(totals.into_iter().filter(|(key, _)| key.epoch == epoch));
-        Ok(())
-    }
-
     /// The totals at this moment, of both epochs. Never less than what is at
     /// rest.
     pub fn totals_now(&self) -> Result<TotalsByNetns> {
-        Ok(sum(self
-            .read_totals()?
-            .iter()
-            .map(|(key, counts)| (key, counts))))
+        let mut totals = sum(&self.read_totals()?);
+        for (&netns, taken) in &self.taken {
+            totals.entry(netns).or_default().join(taken);
+        }
+        if let Some(slots) = &self.slots {
+            slots.add_now(self.index, &mut totals)?;
+        }
+        Ok(totals)
     }
 
     /// The processes that sent packets which were refused, by number.
@@ -180,9 +225,10 @@ impl Counts {
         Ok(values.iter().sum())
     }
 
-    /// All totals, summed over the CPUs; the spilled ones as of namespace 0.
-    fn read_totals(&self) -> Result<Vec<(TotalKey, TotalCounts)>> {
-        let mut totals = Vec::new();
+    /// All totals of what has no slot, summed over the CPUs; the spilled ones as of
+    /// namespace 0.
+    fn read_totals(&self) -> Result<TotalsByEpoch> {
+        let mut totals = HashMap::<_, Totals>::new();
         let size = size_of::<TotalCounts>();
         let sizes = (size_of::<TotalKey>(), self.cpus * size);
         self.entries("TOTALS", Batch::Read, sizes, |key, values| {
@@ -190,7 +236,7 @@ impl Counts {
             for value in values.chunks_exact(size) {
                 sum.add(&decode::decode_totals(value)?);
             }
-            totals.push((decode::decode_total_key(key)?, sum.0));
+            totals.insert(decode::decode_total_key(key)?, sum);
             Ok(())
         })?;
         for epoch in [0, 1] {
@@ -198,7 +244,10 @@ impl Counts {
             let mut sum = Totals::default();
             values.iter().for_each(|value| sum.add(value));
             if sum != Totals::default() {
-                totals.push((TotalKey { netns: 0, epoch }, sum.0));
+                totals
+                    .entry(TotalKey { netns: 0, epoch })
+                    .or_default()
+                    .join(&sum);
             }
         }
         Ok(totals)
@@ -227,30 +276,38 @@ impl Counts {
     }
 }
 
-fn sum<'a>(totals: impl Iterator<Item = (&'a TotalKey, &'a TotalCounts)>) -> TotalsByNetns {
+/// Totals of what has no slot.
+type TotalsByEpoch = HashMap<TotalKey, Totals>;
+
+/// Whether there are more packets with a flow, or with a destination, than before.
+fn has_flows(counts: &Totals, before: Option<&Totals>) -> bool {
+    let before = before.copied().unwrap_or_default();
+    let by_reason = |totals: &Totals| totals.0.slots[..Reason::ALL.len()].to_vec();
+    by_reason(counts) != by_reason(&before)
+}
+
+fn sum(totals: &TotalsByEpoch) -> TotalsByNetns {
     let mut sums = TotalsByNetns::new();
     for (key, counts) in totals {
-        sums.entry(key.netns).or_default().add(counts);
+        sums.entry(key.netns).or_default().join(counts);
     }
     sums
 }
 
 #[cfg(test)]
 mod tests {
-    use conntrack_ebpf::Reason;
-
     use super::*;
     use crate::observe::counts::totals::tests::counts;
 
     #[test]
     fn epochs_are_summed_by_namespace() {
-        let clashes = |amount| counts(&[(Reason::Clash as u32, amount)]);
-        let totals = [
+        let clashes = |amount| Totals(counts(&[(Reason::Clash as u32, amount)]));
+        let totals = TotalsByEpoch::from([
             (TotalKey { netns: 7, epoch: 0 }, clashes(1)),
             (TotalKey { netns: 7, epoch: 1 }, clashes(2)),
             (TotalKey { netns: 8, epoch: 0 }, clashes(4)),
-        ];
-        let sums = sum(totals.iter().map(|(key, counts)| (key, counts)));
+        ]);
+        let sums = sum(&totals);
         assert_eq!(sums[&7].of(Reason::Clash), 3);
         assert_eq!(sums[&8].of(Reason::Clash), 4);
     }

@@ -3,6 +3,7 @@
 pub(crate) mod decode;
 pub mod drain;
 pub(crate) mod drop_counters;
+mod flow_slots;
 pub mod health;
 pub mod senders;
 pub mod sink;
