@@ -4,7 +4,7 @@ mod database;
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
@@ -29,7 +29,6 @@ pub struct Daemon {
     child: Child,
     /// What it says, line by line.
     lines: Receiver<Value>,
-    directory: PathBuf,
 }
 
 impl Daemon {
@@ -52,11 +51,7 @@ impl Daemon {
                 }
             }
         });
-        let daemon = Self {
-            child,
-            lines,
-            directory: directory.to_owned(),
-        };
+        let daemon = Self { child, lines };
         daemon.next("it observes", |line| line["type"] == "start")?;
         Ok(daemon)
     }
@@ -83,11 +78,6 @@ impl Daemon {
     /// Its process.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
-    }
-
-    /// The evidence, as it is now.
-    pub fn evidence(&self) -> Result<Database> {
-        Database::of(&self.directory)
     }
 
     /// Kills it in the middle of what it does.
