@@ -83,6 +83,11 @@ pub(super) enum Observing {
 }
 
 impl Observer {
+    /// Whether it can count so many flows.
+    pub(super) const fn has_room_for(self, flows: u32) -> bool {
+        !matches!(self, Self::Bpftrace(..)) || flows <= MAP_KEYS
+    }
+
     /// Starts it, and waits until it sees what happens.
     pub(super) fn start(self, machine: &Machine) -> Result<Observing> {
         Ok(match self {
@@ -158,6 +163,9 @@ pub(super) struct Script {
     output: BufReader<ChildStdout>,
 }
 
+/// How many flows a script counts: as many as ctdrop counts between two drains.
+const MAP_KEYS: u32 = 131_072;
+
 /// bpftrace's name of the map `@refused`.
 const MAP: &str = "AT_refused";
 
@@ -165,8 +173,7 @@ impl Script {
     fn start(script: &str) -> Result<Self> {
         let mut child = Command::new("bpftrace")
             .args(["-e", script])
-            // As many flows as ctdrop counts between two drains.
-            .env("BPFTRACE_MAP_KEYS_MAX", "131072")
+            .env("BPFTRACE_MAP_KEYS_MAX", MAP_KEYS.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start bpftrace")?;
