@@ -24,8 +24,9 @@ pub struct Layout {
     /// Address of `nf_conntrack_net_id`, 0 if it is hidden or this kernel has
     /// none.
     pub net_id_address: u64,
-    /// `task_struct.thread_info.preempt_count`, where the task holds it; absent
-    /// where [`Self::per_cpu_offset_address`] tells, or if nothing does.
+    /// The 32 bits of `task_struct.thread_info` that count, where the task holds the
+    /// preemption count; absent where [`Self::per_cpu_offset_address`] tells, or if
+    /// nothing does.
     pub task_preempt_count: u32,
     /// `task_struct.softirq_disable_cnt`, which only realtime kernels have.
     pub task_softirq_disable: u32,
@@ -96,8 +97,8 @@ pub struct Layout {
     pub stat_drop: u32,
     /// `bpf_array.pptrs`.
     pub array_pptrs: u32,
-    /// Nothing: it makes the size a multiple of eight.
-    pub padding: u32,
+    /// Bytes of a task's stack, `THREAD_SIZE`.
+    pub stack_size: u32,
 }
 const _: () = assert!(size_of::<Layout>() == 184);
 
@@ -145,6 +146,6 @@ impl Layout {
         net_ct_stat: ABSENT,
         stat_drop: ABSENT,
         array_pptrs: ABSENT,
-        padding: 0,
+        stack_size: 0,
     };
 }

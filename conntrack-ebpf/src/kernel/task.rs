@@ -54,13 +54,11 @@ pub fn is_own_business_of_task(locks: Locks) -> Read<bool> {
 /// the current task, which is a process: then no softirq runs, which has a stack of
 /// its own (x86-64; arm64 since 5.19) or belongs to a kernel thread.
 pub fn is_on_stack_of_process(position: u32) -> Read<bool> {
-    /// `THREAD_SIZE` of x86-64 and arm64, without debugging aids.
-    const SIZE: u32 = 16 * 1024;
     /// `PF_KTHREAD` (`include/linux/sched.h`).
     const KERNEL_THREAD: u32 = 0x0020_0000;
 
     let flags: u32 = Typed::number(typed_current_task(), layout(|it| &it.task_flags))?;
-    Ok(is_within(SIZE, position)? && flags & KERNEL_THREAD == 0)
+    Ok(is_within(layout(|it| &it.stack_size), position)? && flags & KERNEL_THREAD == 0)
 }
 
 /// Whether such a program may run on the stack of the current task, whatever its

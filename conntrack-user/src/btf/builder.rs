@@ -4,7 +4,7 @@ use std::iter;
 
 use crate::btf::{
     Btf, Value,
-    record::{ARRAY, CONST, ENUM, ENUM64, FUNC, FUNC_PROTO, INT, PTR, STRUCT, TYPEDEF},
+    record::{ARRAY, CONST, ENUM, ENUM64, FUNC, FUNC_PROTO, INT, PTR, STRUCT, TYPEDEF, UNION},
 };
 
 /// BTF under construction. Every method that adds a type returns its id.
@@ -62,7 +62,7 @@ impl Builder {
     }
 
     /// An unsigned integer that fills `size` bytes.
-    pub(super) fn int(&mut self, name: &str, size: u32) -> u32 {
+    pub(crate) fn int(&mut self, name: &str, size: u32) -> u32 {
         self.narrow_int(name, size, size * 8)
     }
 
@@ -77,8 +77,13 @@ impl Builder {
     }
 
     /// A struct with (name, type, offset in bits) members.
-    pub(super) fn structure(&mut self, name: &str, size: u32, members: &[(&str, u32, u32)]) -> u32 {
+    pub(crate) fn structure(&mut self, name: &str, size: u32, members: &[(&str, u32, u32)]) -> u32 {
         self.aggregate((STRUCT, false), name, size, members)
+    }
+
+    /// A union with (name, type, offset in bits) members.
+    pub(crate) fn union(&mut self, name: &str, size: u32, members: &[(&str, u32, u32)]) -> u32 {
+        self.aggregate((UNION, false), name, size, members)
     }
 
     /// A struct or union with (name, type, offset word) members.

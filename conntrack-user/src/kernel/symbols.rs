@@ -1,13 +1,57 @@
 //! Symbols of the running kernel and its modules, `/proc/kallsyms`.
 
-use std::fs;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
 use memchr::{memmem, memrchr};
 
-/// The kernel's symbol table, as text.
+/// A variable that every kernel has (`init/init_task.c`, 2.6.12 to 7.3).
+const VARIABLE: &str = "init_task";
+
+/// The value of `kernel.kptr_restrict` from which on not even `CAP_SYSLOG` shows addresses
+/// (`kallsyms_show_value`, `kernel/kallsyms.c`, 4.15 to 7.3).
+const FROM_ALL: u32 = 2;
+
+/// The kernel's symbol table.
 #[derive(Debug)]
-pub struct Symbols(Vec<u8>);
+pub struct Symbols {
+    /// As the kernel shows it.
+    text: Vec<u8>,
+    /// `kernel.kptr_restrict`.
+    restriction: u32,
+}
+
+/// Why the address of a variable is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlocated {
+    /// The kernel shows addresses only with `CAP_SYSLOG`.
+    Hidden,
+    /// The kernel shows no address to anybody.
+    HiddenFromAll,
+    /// The table has functions alone.
+    FunctionsAlone,
+    /// There is no variable of that name.
+    Absent(&'static str),
+}
+
+/// The reason, as a clause.
+impl fmt::Display for Unlocated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hidden => {
+                f.write_str("the kernel hides the addresses of its symbols (CAP_SYSLOG is missing)")
+            }
+            Self::HiddenFromAll => f.write_str(
+                "the kernel hides the addresses of its symbols (kernel.kptr_restrict is 2: set it \
+                 to 1)",
+            ),
+            Self::FunctionsAlone => f.write_str(
+                "the kernel's symbol table has no variables (CONFIG_KALLSYMS_ALL is not set)",
+            ),
+            Self::Absent(name) => write!(f, "the kernel has no variable {name}"),
+        }
+    }
+}
 
 impl Symbols {
     /// Reads it from the running kernel. Addresses are 0 for who may not see
@@ -15,7 +59,22 @@ impl Symbols {
     pub fn read() -> Result<Self> {
         let path = "/proc/kallsyms";
         let text = fs::read(path).with_context(|| format!("cannot read {path}"))?;
-        Ok(Self(text))
+        let restriction = fs::read_to_string("/proc/sys/kernel/kptr_restrict").ok();
+        Ok(Self {
+            text,
+            restriction: restriction
+                .and_then(|number| number.trim().parse().ok())
+                .unwrap_or(0),
+        })
+    }
+
+    /// Those of a table, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            restriction: 0,
+        }
     }
 
     /// Whether there is a symbol of that name.
@@ -23,9 +82,20 @@ impl Symbols {
         self.find(name).is_some()
     }
 
-    /// The address of a symbol; none if there is none, or if it is hidden.
-    pub fn address(&self, name: &str) -> Option<u64> {
-        self.find(name).filter(|&address| address != 0)
+    /// Whether there are variables in the table (`CONFIG_KALLSYMS_ALL`), not only functions.
+    pub fn has_variables(&self) -> bool {
+        self.has(VARIABLE)
+    }
+
+    /// The address of a variable.
+    pub fn address(&self, name: &'static str) -> Result<u64, Unlocated> {
+        match self.find(name) {
+            Some(0) if self.restriction >= FROM_ALL => Err(Unlocated::HiddenFromAll),
+            Some(0) => Err(Unlocated::Hidden),
+            Some(address) => Ok(address),
+            None if self.has_variables() => Err(Unlocated::Absent(name)),
+            None => Err(Unlocated::FunctionsAlone),
+        }
     }
 
     /// What the compiler has made of a function that is not there under its
@@ -33,9 +103,9 @@ impl Symbols {
     /// some known beforehand. Parts that it has split off are not the function.
     pub fn variant(&self, name: &str) -> Option<&str> {
         let prefix = format!(" {name}.");
-        memmem::find_iter(&self.0, &prefix)
+        memmem::find_iter(&self.text, &prefix)
             .filter_map(|at| {
-                let rest = &self.0[at + 1..];
+                let rest = &self.text[at + 1..];
                 let end = rest.iter().position(u8::is_ascii_whitespace);
                 std::str::from_utf8(&rest[..end.unwrap_or(rest.len())]).ok()
             })
@@ -47,7 +117,7 @@ impl Symbols {
 
     /// Finds `name` in lines of `address type name [module]`.
     fn find(&self, name: &str) -> Option<u64> {
-        let text = &self.0;
+        let text = &self.text;
         memmem::find_iter(text, &format!(" {name}"))
             .filter(|at| {
                 let after = text.get(at + 1 + name.len());
@@ -67,13 +137,12 @@ mod tests {
 
     #[test]
     fn a_variant_is_the_whole_function_under_another_name() {
-        let symbols = Symbols(
-            b"0 t early_drop.cold\t[nf_conntrack]\n\
+        let symbols = Symbols::of(
+            "0 t early_drop.cold\t[nf_conntrack]\n\
               0 t early_drop_list.isra.0\t[nf_conntrack]\n\
               0 t early_drop.constprop.0.part.0\t[nf_conntrack]\n\
               0 t init_conntrack.constprop.0\t[nf_conntrack]\n\
-              0 t __nf_conntrack_alloc.isra.35\n"
-                .to_vec(),
+              0 t __nf_conntrack_alloc.isra.35\n",
         );
         assert_eq!(symbols.variant("early_drop"), None);
         assert_eq!(
@@ -88,20 +157,44 @@ mod tests {
 
     #[test]
     fn finds_a_symbol_and_not_its_neighbours() {
-        let symbols = Symbols(
-            b"ffffffff81000000 T _text\n\
+        let symbols = Symbols::of(
+            "ffffffff81000000 T _text\n\
+              ffffffff82000000 D init_task\n\
               ffffffffc0a00010 d nf_conntrack_ext_genid_x\t[nf_conntrack]\n\
               0000000000000000 t nf_ct_delete.part.0\t[nf_conntrack]\n\
-              ffffffffc0a00020 B nf_conntrack_ext_genid\t[nf_conntrack]\n"
-                .to_vec(),
+              ffffffffc0a00020 B nf_conntrack_ext_genid\t[nf_conntrack]\n",
         );
         assert_eq!(
             symbols.address("nf_conntrack_ext_genid"),
-            Some(0xffff_ffff_c0a0_0020)
+            Ok(0xffff_ffff_c0a0_0020)
         );
         assert!(!symbols.has("nf_conntrack"));
         // Hidden, but there.
         assert!(symbols.has("nf_ct_delete.part.0"));
-        assert_eq!(symbols.address("nf_ct_delete.part.0"), None);
+        assert_eq!(
+            symbols.address("nf_ct_delete.part.0"),
+            Err(Unlocated::Hidden)
+        );
+        assert_eq!(
+            symbols.address("nf_conntrack_max"),
+            Err(Unlocated::Absent("nf_conntrack_max"))
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_not_known_is_not_always_hidden() {
+        let why = |text, restriction| {
+            let symbols = Symbols {
+                restriction,
+                ..Symbols::of(text)
+            };
+            symbols.address("nf_conntrack_max")
+        };
+        let hidden = "0 T _text\n0 D init_task\n0 D nf_conntrack_max\t[nf_conntrack]\n";
+        assert_eq!(why(hidden, 0), Err(Unlocated::Hidden));
+        assert_eq!(why(hidden, 1), Err(Unlocated::Hidden));
+        assert_eq!(why(hidden, 2), Err(Unlocated::HiddenFromAll));
+        let functions = "ffffffff81000000 T _text\n";
+        assert_eq!(why(functions, 2), Err(Unlocated::FunctionsAlone));
     }
 }

@@ -200,12 +200,10 @@ impl fmt::Display for LoadFailure {
                 "conntrack's counters cannot be read (/proc/net/stat/nf_conntrack): the kernel \
                  must be built with CONFIG_NF_CONNTRACK_PROCFS=y",
             ),
-            &Cause::Errno(errno) => write!(f, "{step}: {}", io::Error::from_raw_os_error(errno)),
-            &Cause::Rejected { errno, .. } => write!(
-                f,
-                "{step}: the verifier rejects it: {}",
-                io::Error::from_raw_os_error(errno)
-            ),
+            &Cause::Errno(errno) => write!(f, "{step}: {}", answer(errno)),
+            &Cause::Rejected { errno, .. } => {
+                write!(f, "{step}: the verifier rejects it: {}", answer(errno))
+            }
             Cause::Expected(_) => f.write_str("not tried: it would not work"),
             Cause::Other(text) => write!(f, "{step}: {text}"),
         }
@@ -213,6 +211,18 @@ impl fmt::Display for LoadFailure {
 }
 
 impl Error for LoadFailure {}
+
+/// The kernel's own number for what it does not support, which the C library does not know
+/// (`ENOTSUPP`, `include/linux/errno.h`).
+const NOT_SUPPORTED: i32 = 524;
+
+/// What the kernel answered, in words.
+fn answer(errno: i32) -> String {
+    if errno == NOT_SUPPORTED {
+        return format!("the kernel does not support it (os error {errno})");
+    }
+    io::Error::from_raw_os_error(errno).to_string()
+}
 
 /// That it failed.
 impl fmt::Display for Step {

@@ -182,15 +182,16 @@ fn of_distribution(reader: &Reader<'_>, distribution: &Distribution) -> Init {
 }
 
 fn installed_systemd(reader: &Reader<'_>) -> Option<u32> {
-    let shared = [
-        "/usr/lib/systemd",
-        "/lib/systemd",
-        "/usr/lib/x86_64-linux-gnu/systemd",
-        "/usr/lib64/systemd",
-    ];
-    shared
+    // Debian's, one for each architecture: `x86_64-linux-gnu`, `arm-linux-gnueabihf`.
+    let libraries = reader.names("/usr/lib").into_iter();
+    let of_architectures = libraries
+        .filter(|name| name.contains("-linux-"))
+        .map(|name| format!("/usr/lib/{name}/systemd"));
+    ["/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd"]
         .into_iter()
-        .flat_map(|directory| reader.names(directory))
+        .map(ToOwned::to_owned)
+        .chain(of_architectures)
+        .flat_map(|directory| reader.names(&directory))
         .find_map(|name| {
             let version = name.strip_prefix("libsystemd-shared-")?;
             let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;

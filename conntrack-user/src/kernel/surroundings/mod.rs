@@ -75,6 +75,9 @@ pub struct Surroundings {
     /// Release of the kernel, major and minor number; none if it has another form.
     #[serde(skip)]
     pub release: Option<(u32, u32)>,
+    /// The architecture, as Rust names it: `x86_64`, `aarch64`.
+    #[serde(skip)]
+    pub architecture: &'static str,
     /// The capabilities that are in effect.
     pub capabilities: Vec<Capability>,
     /// Whether the effective user is root, of whatever user namespace.
@@ -139,6 +142,7 @@ impl Surroundings {
         let module = (files.exists)("/sys/module/nf_conntrack/initstate");
         Self {
             release: None,
+            architecture: std::env::consts::ARCH,
             capabilities: capabilities(&status, "CapEff"),
             root: effective_user(&status) == Some("0"),
             bounding: capabilities(&status, "CapBnd"),
@@ -177,6 +181,7 @@ impl Surroundings {
     pub(crate) fn good() -> Self {
         Self {
             release: Some((6, 12)),
+            architecture: "x86_64",
             capabilities: Capability::ALL.to_vec(),
             root: false,
             bounding: Capability::ALL.to_vec(),

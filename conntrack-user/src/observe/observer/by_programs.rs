@@ -105,7 +105,7 @@ impl ProgramObserver {
             wanted,
             backend,
             unusable,
-            warnings: warnings(&attachment, backend),
+            warnings: attachment.warnings(backend),
             attachment: Some(attachment),
             confirming: arming.clone(),
             arming,
@@ -342,17 +342,6 @@ impl ProgramObserver {
         self.check()?;
         self.detach(sink)
     }
-}
-
-fn warnings(attachment: &Attachment, backend: Backend) -> Vec<String> {
-    let hidden = "the kernel hides the addresses of its symbols (CAP_SYSLOG is missing), so";
-    let stale = attachment
-        .cannot_tell_stale()
-        .then(|| format!("{hidden} packets lost to stale_extension are counted as chain_too_long"));
-    let senders = attachment
-        .cannot_tell_senders(backend)
-        .then(|| format!("{hidden} local packets are shown without the process that sent them"));
-    stale.into_iter().chain(senders).collect()
 }
 
 /// Totals of programs that have ended and of those that have not, together.

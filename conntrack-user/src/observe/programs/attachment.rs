@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use conntrack_ebpf::{
-    ABSENT, Fault, Layout, Phase,
+    Fault, Phase,
     capture::{CaptureOrder, CapturedPacket},
 };
 
@@ -23,6 +23,7 @@ use crate::{
         },
         failure::{LoadFailure, Step},
         programs::{
+            blind_spots::{self, BlindSpot},
             confirmations::{Confirmations, Moment},
             load::Programs,
             pressure_signal::PressureSignal,
@@ -303,24 +304,11 @@ impl Attachment {
         })
     }
 
-    /// Entries have generations, but which is the current one is hidden.
-    pub(crate) const fn cannot_tell_stale(&self) -> bool {
-        let Layout {
-            ext_gen_id,
-            ext_genid_address,
-            ..
-        } = self.prepared.types.layout;
-        ext_gen_id != ABSENT && ext_genid_address == 0
-    }
-
-    /// Nothing says whether a task runs on its own account.
-    pub(crate) const fn cannot_tell_senders(&self, backend: Backend) -> bool {
-        let Layout {
-            per_cpu_offset_address,
-            task_preempt_count,
-            ..
-        } = self.prepared.types.layout;
-        backend.can_rest() && per_cpu_offset_address == 0 && task_preempt_count == ABSENT
+    /// What the programs of a backend cannot tell, and why, in words.
+    pub(crate) fn warnings(&self, backend: Backend) -> Vec<String> {
+        let spots = self.prepared.types.blind_spots.iter();
+        let inside = |spot: &&BlindSpot| backend.can_rest() || !spot.unseen.is_inside();
+        blind_spots::sentences(spots.filter(inside))
     }
 
     /// Whether nobody but these programs keeps the module loaded. Each loaded

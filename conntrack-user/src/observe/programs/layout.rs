@@ -2,35 +2,78 @@
 
 use conntrack_ebpf::{ABSENT, Layout};
 
-use crate::{btf::Btf, kernel::symbols::Symbols};
+use rustix::param::page_size;
+
+use crate::{
+    btf::Btf,
+    kernel::symbols::Symbols,
+    observe::programs::{
+        blind_spots::{BlindSpot, Unseen},
+        preempt_count::PreemptCount,
+    },
+};
+
+/// Where the running kernel keeps what the programs read.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What is to be found.
+    pub layout: Layout,
+    /// What the programs cannot tell without the rest.
+    pub blind_spots: Vec<BlindSpot>,
+}
 
 /// Resolves the layout from the kernel's type information. Every structure
 /// the programs must read is in vmlinux's own, even where conntrack is a module. Fails
 /// with the fields that are not there.
-pub fn resolve(btf: &Btf, module: Option<&Btf>, symbols: &Symbols) -> Result<Layout, Vec<String>> {
+pub fn resolve(
+    btf: &Btf,
+    module: Option<&Btf>,
+    symbols: &Symbols,
+) -> Result<Resolved, Vec<String>> {
+    let mut blind_spots = Vec::new();
+    let mut blind = |unseen, why| blind_spots.push(BlindSpot { unseen, why });
     let mut fields = Fields {
         btf,
         missing: Vec::new(),
     };
     let ext_gen_id = fields.optional("nf_ct_ext.gen_id", 4);
-    let per_cpu = per_cpu_preempt_count(btf, symbols);
+    let mut ext_genid_address = 0;
+    if ext_gen_id != ABSENT {
+        match symbols.address("nf_conntrack_ext_genid") {
+            Ok(address) => ext_genid_address = address,
+            Err(why) => blind(Unseen::StaleExtensions, why.into()),
+        }
+    }
+    let preempt_count = PreemptCount::find(btf, symbols);
+    let (mut in_task, mut of_cpu) = (ABSENT, (0, 0));
+    match preempt_count {
+        Ok(PreemptCount::InTask(offset)) => in_task = offset,
+        Ok(PreemptCount::OfCpu { offsets, count }) => of_cpu = (offsets, count),
+        Err(why) => blind(Unseen::Senders, why),
+    }
+    let [max, net_id] = ["nf_conntrack_max", "nf_conntrack_net_id"].map(|it| symbols.address(it));
+    let net_count = fields.optional("net.ct.count", 4);
+    let counted = if net_count == ABSENT {
+        max.and(net_id)
+    } else {
+        max
+    };
+    if let Err(why) = counted {
+        blind(Unseen::Fullness, why.into());
+    }
     let layout = Layout {
-        ext_genid_address: if ext_gen_id == ABSENT {
-            0
-        } else {
-            symbols.address("nf_conntrack_ext_genid").unwrap_or(0)
-        },
+        ext_genid_address,
         ext_gen_id,
-        per_cpu_offset_address: per_cpu.map_or(0, |(offsets, _)| offsets),
-        preempt_count_address: per_cpu.map_or(0, |(_, count)| count),
-        task_preempt_count: fields.optional("task_struct.thread_info.preempt_count", 4),
+        per_cpu_offset_address: of_cpu.0,
+        preempt_count_address: of_cpu.1,
+        task_preempt_count: in_task,
         task_softirq_disable: fields.optional("task_struct.softirq_disable_cnt", 4),
         task_stack: fields.required("task_struct.stack", 8),
         task_flags: fields.required("task_struct.flags", 4),
-        max_address: symbols.address("nf_conntrack_max").unwrap_or(0),
-        net_id_address: symbols.address("nf_conntrack_net_id").unwrap_or(0),
+        max_address: max.unwrap_or(0),
+        net_id_address: net_id.unwrap_or(0),
         net_inum: fields.required("net.ns.inum", 4),
-        net_count: fields.optional("net.ct.count", 4),
+        net_count,
         net_gen: fields.optional("net.gen", 8),
         generic_ptr: fields.optional("net_generic.ptr", 0),
         generic_count: optional(module.unwrap_or(btf), "nf_conntrack_net.count", 4),
@@ -66,28 +109,30 @@ pub fn resolve(btf: &Btf, module: Option<&Btf>, symbols: &Symbols) -> Result<Lay
         net_ct_stat: fields.optional("net.ct.stat", 8),
         stat_drop: fields.optional("ip_conntrack_stat.drop", 4),
         array_pptrs: fields.optional("bpf_array.pptrs", 0),
-        padding: 0,
+        stack_size: stack_size(symbols, page_size()),
     };
     if fields.missing.is_empty() {
-        Ok(layout)
+        Ok(Resolved {
+            layout,
+            blind_spots,
+        })
     } else {
         Err(fields.missing)
     }
 }
 
-/// Where x86 keeps the preemption count: the address of the array with each
-/// CPU's offset, and the count's address before that offset is added. By itself
-/// (up to 6.1, 6.15 and later) or among other much used numbers (6.2 to 6.14;
-/// `arch/x86/include/asm/preempt.h`, `current.h`). None on other machines, or
-/// if the kernel hides its symbols.
-fn per_cpu_preempt_count(btf: &Btf, symbols: &Symbols) -> Option<(u64, u64)> {
-    let offsets = symbols.address("__per_cpu_offset")?;
-    if let Some(count) = symbols.address("__preempt_count") {
-        return Some((offsets, count));
-    }
-    let hot = symbols.address("pcpu_hot")?;
-    let field = btf.optional_field("pcpu_hot.preempt_count")?;
-    Some((offsets, hot + u64::from(field.offset)))
+/// Functions of kernels that check their own memory accesses, one of which a kernel has that
+/// has stacks of twice the size for it (`mm/kasan/generic.c` and `sw_tags.c`, 5.0 to 7.3).
+const CHECKED: [&str; 2] = ["__asan_load8", "__hwasan_load8_noabort"];
+
+/// `THREAD_SIZE`: 16 KiB, twice that with such checks, and at least a page, which has 64 KiB on
+/// some kernels of arm64 (`arch/arm64/include/asm/memory.h`,
+/// `arch/x86/include/asm/page_64_types.h`, 5.0 to 7.3).
+fn stack_size(symbols: &Symbols, page: usize) -> u32 {
+    const USUAL: u32 = 16 * 1024;
+    let checked = CHECKED.iter().any(|name| symbols.has(name));
+    let least = if checked { 2 * USUAL } else { USUAL };
+    u32::try_from(page).map_or(least, |page| page.max(least))
 }
 
 fn optional(btf: &Btf, path: &str, size: u32) -> u32 {
@@ -134,7 +179,8 @@ mod tests {
         };
         let symbols = Symbols::read().unwrap();
         let layout = resolve(&btf, None, &symbols)
-            .expect("a kernel with BTF has the structures of conntrack");
+            .expect("a kernel with BTF has the structures of conntrack")
+            .layout;
         assert_ne!(layout.net_inum, 0, "net.ns is not the first field of net");
         for drop_counter in [layout.net_ct_stat, layout.stat_drop, layout.array_pptrs] {
             assert_ne!(
@@ -143,5 +189,17 @@ mod tests {
             );
         }
         assert!(layout.ct_tuple >= 16);
+        assert!(layout.stack_size.is_power_of_two() && layout.stack_size >= 16 * 1024);
+    }
+
+    #[test]
+    fn a_stack_is_larger_with_checks_and_with_large_pages() {
+        const KIB: usize = 1024;
+        let size = |table, page| stack_size(&Symbols::of(table), page) as usize;
+        let checked = "0 T __asan_load8\n";
+        assert_eq!(size("", 4 * KIB), 16 * KIB);
+        assert_eq!(size(checked, 4 * KIB), 32 * KIB);
+        assert_eq!(size("", 64 * KIB), 64 * KIB);
+        assert_eq!(size(checked, 64 * KIB), 64 * KIB);
     }
 }

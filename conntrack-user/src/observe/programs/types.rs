@@ -10,7 +10,7 @@ use crate::{
     kernel::symbols::Symbols,
     observe::{
         failure::{Cause, LoadFailure, Step},
-        programs::layout,
+        programs::{blind_spots::BlindSpot, layout},
     },
 };
 
@@ -29,6 +29,8 @@ pub struct Types {
     pub deletion: Deletion,
     /// Where the fields lie that the programs read.
     pub layout: Layout,
+    /// What the programs cannot tell, for lack of a field or an address.
+    pub blind_spots: Vec<BlindSpot>,
     /// The symbol table.
     pub symbols: Symbols,
 }
@@ -43,10 +45,11 @@ impl Types {
             .map_err(|error| no_btf(&error))?;
         let module = Btf::module("nf_conntrack", Arc::clone(&kernel))
             .map_err(|error| LoadFailure::of(Step::ReadBtf, &error))?;
-        let layout = layout::resolve(&kernel, module.as_ref(), &symbols)
+        let resolved = layout::resolve(&kernel, module.as_ref(), &symbols)
             .map_err(|fields| LoadFailure::new(Step::FindFields, Cause::NoFields(fields)))?;
         Ok(Self {
-            layout,
+            layout: resolved.layout,
+            blind_spots: resolved.blind_spots,
             kernel,
             module,
             deletion: Deletion::of(&symbols),

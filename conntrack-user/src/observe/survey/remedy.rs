@@ -121,6 +121,9 @@ fn remedy(obstacle: Obstacle, around: &Surroundings) -> Option<&'static str> {
             "switch kprobes on: echo 1 > /sys/kernel/debug/kprobes/enabled"
         }
         Obstacle::Kprobes => "the kernel must be built with CONFIG_KPROBE_EVENTS=y",
+        Obstacle::Tracing if is_before_direct_calls(around) => {
+            "on arm64, programs can be attached to functions (fentry, fexit) since Linux 6.4"
+        }
         Obstacle::Tracing => {
             "tracing of functions (fentry, fexit) is not built in \
              (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y), or blocked by a security policy that \
@@ -138,6 +141,12 @@ fn remedy(obstacle: Obstacle, around: &Surroundings) -> Option<&'static str> {
         | Obstacle::Unknown
         | Obstacle::Capability(_) => return None,
     })
+}
+
+/// Whether a kernel of this architecture and age cannot have
+/// `CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS` (`arch/arm64/Kconfig`, from 6.4 on).
+fn is_before_direct_calls(around: &Surroundings) -> bool {
+    around.architecture == "aarch64" && around.is_before((6, 4))
 }
 
 #[cfg(test)]
@@ -189,6 +198,23 @@ mod tests {
              functions (fentry, fexit) is not built in (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y), \
              or blocked by a security policy that ctdrop cannot identify"
         );
+    }
+
+    #[test]
+    fn an_old_kernel_of_arm64_is_named_as_such() {
+        let old = Surroundings {
+            architecture: "aarch64",
+            release: Some((6, 1)),
+            ..Surroundings::good()
+        };
+        let text = advice(&[Obstacle::Tracing], &old);
+        assert!(text.ends_with("since Linux 6.4"), "{text}");
+        let x86 = Surroundings {
+            architecture: "x86_64",
+            ..old
+        };
+        let text = advice(&[Obstacle::Tracing], &x86);
+        assert!(text.contains("CONFIG_DYNAMIC_FTRACE"), "{text}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
         backend::Backend,
         counts::{health::add_runs, sink::Sink},
         observer::{
-            by_programs::{Detached, ProgramObserver, warnings, with},
+            by_programs::{Detached, ProgramObserver, with},
             event::Event,
         },
         programs::attachment::{self, Attachment},
@@ -107,7 +107,7 @@ impl ProgramObserver {
         if attachment::instance() != self.instance {
             bail!("the module was loaded anew meanwhile");
         }
-        self.warnings = warnings(&attachment, self.backend);
+        self.warnings = attachment.warnings(self.backend);
         self.attachment = Some(attachment);
         self.check()?;
         self.cover();
