@@ -115,10 +115,13 @@ struct UnderTest {
 }
 
 impl UnderTest {
-    /// The two programs of a guest; this one is its init.
+    /// The two programs of a guest. Its init is what was built together with ctdrop, or else
+    /// this program.
     fn binaries(self) -> Result<Binaries> {
-        let init = env::current_exe().context("cannot find the path of this program")?;
-        let ctdrop = self.ctdrop.unwrap_or_else(|| init.with_file_name("ctdrop"));
+        let own = env::current_exe().context("cannot find the path of this program")?;
+        let ctdrop = self.ctdrop.unwrap_or_else(|| own.with_file_name("ctdrop"));
+        let beside = ctdrop.with_file_name("ctdrop-tests");
+        let init = if beside.exists() { beside } else { own };
         Ok(Binaries { ctdrop, init })
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{cache, command};
+use super::{architecture::Architecture, cache, command};
 
 /// Keys of the Debian archive, as the package debian-archive-keyring has them.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -40,6 +40,8 @@ struct Archive {
 /// A private view of the archive on one suite.
 #[derive(Debug)]
 pub(super) struct Apt {
+    /// What its packages are for.
+    architecture: Architecture,
     /// Holds sources, lists and caches of this view.
     directory: PathBuf,
     /// Keeps other processes from changing the lists while they are read.
@@ -47,9 +49,14 @@ pub(super) struct Apt {
 }
 
 impl Apt {
-    /// Opens a view on `suite` whose lists are as new as the archive's.
-    pub(super) fn open(suite: &str) -> Result<Self> {
-        let directory = cache::root()?.join("apt").join(suite);
+    /// Opens a view on `suite` for an architecture whose lists are as new as the archive's.
+    pub(super) fn open(architecture: Architecture, suite: &str) -> Result<Self> {
+        let name = if architecture == Architecture::HERE {
+            suite.to_owned()
+        } else {
+            format!("{suite}-{}", architecture.debian())
+        };
+        let directory = cache::root()?.join("apt").join(name);
         for below in ["lists/partial", "cache/archives/partial"] {
             let path = directory.join(below);
             fs::create_dir_all(&path)
@@ -57,9 +64,10 @@ impl Apt {
         }
         let lock = cache::lock(&directory.join("lock"))?;
         let list = directory.join("sources.list");
-        fs::write(&list, sources(suite)?)
+        fs::write(&list, sources(architecture, suite)?)
             .with_context(|| format!("cannot write {}", list.display()))?;
         let apt = Self {
+            architecture,
             _lock: lock,
             directory,
         };
@@ -81,8 +89,8 @@ impl Apt {
         Ok(())
     }
 
-    /// Downloads a package and all that it depends on into `directory`.
-    pub(super) fn download_whole(&self, name: &str, directory: &Path) -> Result<()> {
+    /// Downloads packages and all that they depend on into `directory`.
+    pub(super) fn download_whole(&self, names: &[&str], directory: &Path) -> Result<()> {
         let partial = directory.join("partial");
         fs::create_dir_all(&partial)
             .with_context(|| format!("cannot create {}", partial.display()))?;
@@ -98,8 +106,10 @@ impl Apt {
                 "-o",
                 &format!("Dir::Cache::archives={}", directory.display()),
             ])
-            .args(["install", name]);
-        command::output(&mut apt_get).with_context(|| format!("cannot download {name}"))?;
+            .arg("install")
+            .args(names);
+        let cannot = || format!("cannot download {}", names.join(" "));
+        command::output(&mut apt_get).with_context(cannot)?;
         Ok(())
     }
 
@@ -129,6 +139,7 @@ impl Apt {
             format!("Dir::State::lists={}", at("lists")),
             "Dir::State::status=/dev/null".to_owned(),
             format!("Dir::Cache={}", at("cache")),
+            format!("APT::Architecture={}", self.architecture.debian()),
             // The directory is the caller's, which a sandboxed user cannot write.
             "APT::Sandbox::User=root".to_owned(),
             "Acquire::Languages=none".to_owned(),
@@ -142,9 +153,9 @@ impl Apt {
 }
 
 /// Lines for a sources.list that lead to a suite of Debian.
-pub(super) fn sources(suite: &str) -> Result<String> {
+pub(super) fn sources(architecture: Architecture, suite: &str) -> Result<String> {
     let signed_by = Path::new(KEYRING).exists().then_some(KEYRING);
-    Ok(Archive::of_this_machine()?.sources(suite, signed_by))
+    Ok(Archive::of_this_machine()?.sources(architecture, suite, signed_by))
 }
 
 impl Archive {
@@ -186,12 +197,13 @@ impl Archive {
 
     /// The sources of one suite: a stable one with its security updates; sid and
     /// the suites behind a hyphen (backports) have none of their own.
-    fn sources(&self, suite: &str, signed_by: Option<&str>) -> String {
+    fn sources(&self, architecture: Architecture, suite: &str, signed_by: Option<&str>) -> String {
+        let architecture = architecture.debian();
         let signed_by = signed_by
             .map(|path| format!(" signed-by={path}"))
             .unwrap_or_default();
         let line = |uri: &str, suite: &str| {
-            format!("deb [arch=amd64 target=Packages{signed_by}] {uri} {suite} main\n")
+            format!("deb [arch={architecture} target=Packages{signed_by}] {uri} {suite} main\n")
         };
         let mut sources = line(&self.main, suite);
         let stable = suite != "sid" && !suite.contains('-');
@@ -270,12 +282,14 @@ main Debian bookworm-security http://mirror.example.org/security/
     fn only_stable_suites_have_security_updates() {
         let archive = Archive::among(TARGETS).unwrap();
         assert_eq!(
-            archive.sources("trixie", Some("/keys.gpg")),
+            archive.sources(Architecture::X86_64, "trixie", Some("/keys.gpg")),
             "deb [arch=amd64 target=Packages signed-by=/keys.gpg] http://mirror.example.org/debian/ trixie main\n\
              deb [arch=amd64 target=Packages signed-by=/keys.gpg] http://mirror.example.org/security/ trixie-security main\n",
         );
         for suite in ["sid", "trixie-backports"] {
-            assert_eq!(archive.sources(suite, None).lines().count(), 1, "{suite}");
+            let sources = archive.sources(Architecture::Arm64, suite, None);
+            assert_eq!(sources.lines().count(), 1, "{suite}");
+            assert!(sources.starts_with("deb [arch=arm64 "), "{sources}");
         }
     }
 

@@ -12,7 +12,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    apt, cache, command, image, initramfs, modules,
+    apt,
+    architecture::Architecture,
+    cache, command, image, initramfs, modules,
     systems::System,
     tools::{self, Tools},
 };
@@ -52,8 +54,13 @@ impl Disk {
     /// Provides the disk of a system: makes it if this has never been done, which
     /// takes root.
     pub fn provide(system: &System) -> Result<Self> {
-        let packages = image::packages(system.packages, system.suite, system.kernel)?;
-        let tools = Tools::find(tools::DISK)?;
+        let packages = image::packages(
+            &system.packages(),
+            Architecture::HERE,
+            system.suite,
+            &System::kernel(),
+        )?;
+        let tools = Tools::find(Architecture::HERE, tools::DISK)?;
         let key = key(system, &packages, &tools)?;
         let systems = cache::root()?.join("systems");
         let directory = systems.join(format!("{}-{key:016x}", system.name));
@@ -99,11 +106,7 @@ fn key(system: &System, packages: &[PathBuf], tools: &Tools) -> Result<u64> {
     modules::SCENARIOS.text().hash(&mut hasher);
     modules::DISK.text().hash(&mut hasher);
     initramfs::LAYOUT.hash(&mut hasher);
-    for file in tools.files() {
-        file.hash(&mut hasher);
-        let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        content.hash(&mut hasher);
-    }
+    tools.hash(&mut hasher)?;
     Ok(hasher.finish())
 }
 
@@ -138,7 +141,7 @@ fn make(system: &System, packages: &[PathBuf], tools: &Tools, directory: &Path) 
 /// Installs a minimal system with the programs that set the limit.
 fn install(system: &System, root: &Path) -> Result<()> {
     let sources = root.with_added_extension("list");
-    fs::write(&sources, apt::sources(system.suite)?)
+    fs::write(&sources, apt::sources(Architecture::HERE, system.suite)?)
         .with_context(|| format!("cannot write {}", sources.display()))?;
     let mut mmdebstrap = Command::new(command::find("mmdebstrap")?);
     mmdebstrap.args(["--mode=root", "--variant=minbase", "--format=directory"]);

@@ -15,12 +15,13 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 use super::{
+    architecture::Architecture,
     binaries::Binaries,
     disk::Disk,
     initramfs,
     qemu::{self, Boot, Clock, Guest},
     systems::System,
-    tools::{self, Tools},
+    tools::Tools,
 };
 use crate::{
     agent::{Answer, Ended, PORT, Request, Table},
@@ -98,8 +99,7 @@ impl DiskGuest {
     /// Starts a system with a new copy of its disk, onto which `files` are put
     /// before anything there runs.
     pub(super) fn start(system: &System, binaries: &Binaries, files: &[Content]) -> Result<Self> {
-        tools::ensure_static(&binaries.ctdrop)?;
-        tools::ensure_static(&binaries.init)?;
+        let binaries = &binaries.of(Architecture::HERE)?;
         let disk = Disk::provide(system)?;
         let place = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
         let paths =
@@ -114,6 +114,7 @@ impl DiskGuest {
         initramfs::write(&disk.base(), binaries, &Tools::default(), &inside, &first)?;
         initramfs::write(&disk.base(), binaries, &Tools::default(), &[], &later)?;
         let mut boot = Boot {
+            architecture: Architecture::HERE,
             kernel: disk.kernel(),
             initramfs: first,
             parameters: format!(
@@ -384,7 +385,7 @@ fn start(boot: &Boot, place: &TempDir) -> Result<(Guest, Port)> {
         match listener.accept() {
             Ok((stream, _)) => break stream,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                ensure!(!guest.has_ended()?, "qemu-system-x86_64 ended at its start");
+                ensure!(!guest.has_ended()?, "the emulator ended at its start");
                 thread::sleep(GLANCE);
             }
             Err(error) => return Err(error).context("cannot accept the agent's port"),

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     apt::{Apt, packages_in},
+    architecture::Architecture,
     cache, command, initramfs,
     kernels::Kernel,
     modules,
@@ -30,8 +31,13 @@ impl Image {
     /// unpacks it if what guests need from it or from this machine has changed.
     pub fn provide(kernel: &Kernel) -> Result<Self> {
         let root = cache::root()?;
-        let packages = packages(kernel.name, kernel.suite, kernel.package)?;
-        let tools = Tools::find(tools::SCENARIOS)?;
+        let packages = packages(
+            kernel.name,
+            kernel.architecture,
+            kernel.suite,
+            kernel.package,
+        )?;
+        let tools = Tools::find(kernel.architecture, tools::SCENARIOS)?;
         let key = key(&packages, &tools)?;
         let directory = root
             .join("images")
@@ -59,10 +65,15 @@ impl Image {
 
 /// The packages of the newest kernel that `package` stands for in `suite`, downloaded
 /// under `name` if this has never been done.
-pub(super) fn packages(name: &str, suite: &str, package: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn packages(
+    name: &str,
+    architecture: Architecture,
+    suite: &str,
+    package: &str,
+) -> Result<Vec<PathBuf>> {
     let download = cache::root()?.join("packages").join(name);
     cache::provide(&download, |directory| {
-        Apt::open(suite)?.download(package, directory)
+        Apt::open(architecture, suite)?.download(package, directory)
     })?;
     packages_in(&download)
 }
@@ -76,11 +87,7 @@ fn key(packages: &[PathBuf], tools: &Tools) -> Result<u64> {
     }
     modules::SCENARIOS.text().hash(&mut hasher);
     initramfs::LAYOUT.hash(&mut hasher);
-    for file in tools.files() {
-        file.hash(&mut hasher);
-        let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        content.hash(&mut hasher);
-    }
+    tools.hash(&mut hasher)?;
     Ok(hasher.finish())
 }
 

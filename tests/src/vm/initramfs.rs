@@ -92,13 +92,8 @@ pub(super) fn write(
 
 /// Adds programs and the libraries that they need.
 fn add_tools<W: Write>(archive: &mut Archive<W>, tools: &Tools) -> Result<()> {
-    for program in &tools.programs {
-        let name = program.file_name().context("a program without a name")?;
-        let inside = format!("/sbin/{}", name.to_string_lossy());
-        add_file(archive, program, &inside)?;
-    }
-    for library in &tools.libraries {
-        add_file(archive, library, &library.to_string_lossy())?;
+    for (inside, here) in tools.files() {
+        add_file(archive, here, &inside.to_string_lossy())?;
     }
     Ok(())
 }

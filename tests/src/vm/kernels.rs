@@ -4,9 +4,10 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 
+use super::architecture::Architecture::{self, Arm64, X86_64};
 use crate::stage::{
     Auto, Backend,
-    Backend::{Fexit, Kprobe},
+    Backend::{Fexit, Kprobe, Tracepoint},
     Scenario, Takes,
 };
 
@@ -16,6 +17,8 @@ pub struct Kernel {
     /// What tests and commands call it: its series, or the suite whose newest
     /// kernel it is.
     pub name: &'static str,
+    /// What it is built for.
+    pub architecture: Architecture,
     /// The Debian suite that ships it.
     pub suite: &'static str,
     /// The package that stands for the newest image of that series.
@@ -31,6 +34,8 @@ pub struct Kernel {
 /// the same backend only the newest has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
+    /// Those of [`ELSEWHERE`], with one backend.
+    Elsewhere,
     /// Those in which packets are lost on every path, with one backend.
     Paths,
     /// Those in which packets are held against the counters, as far as they take seconds. Those of
@@ -40,10 +45,11 @@ pub enum Tried {
     All,
 }
 
-/// All kernels, oldest first.
+/// All kernels, those of each architecture oldest first.
 pub const ALL: &[Kernel] = &[
     Kernel {
         name: "5.10",
+        architecture: X86_64,
         suite: "bullseye",
         package: "linux-image-amd64",
         backends: &[Kprobe],
@@ -51,6 +57,7 @@ pub const ALL: &[Kernel] = &[
     },
     Kernel {
         name: "6.1",
+        architecture: X86_64,
         suite: "bookworm",
         package: "linux-image-amd64",
         backends: &[Fexit],
@@ -58,6 +65,7 @@ pub const ALL: &[Kernel] = &[
     },
     Kernel {
         name: "6.12",
+        architecture: X86_64,
         suite: "bookworm",
         package: "linux-image-6.12-amd64",
         backends: &[Fexit, Kprobe],
@@ -66,12 +74,34 @@ pub const ALL: &[Kernel] = &[
     // No package here stands for a series: the newest kernel of the suite.
     Kernel {
         name: "backports",
+        architecture: X86_64,
         suite: "trixie-backports",
         package: "linux-image-amd64",
         backends: &[Fexit, Kprobe],
         tried: Tried::All,
     },
+    // It has no fexit: that came with 6.4 there.
+    Kernel {
+        name: "6.1-arm64",
+        architecture: Arm64,
+        suite: "bookworm",
+        package: "linux-image-arm64",
+        backends: &[Kprobe],
+        tried: Tried::Elsewhere,
+    },
+    Kernel {
+        name: "6.12-arm64",
+        architecture: Arm64,
+        suite: "bookworm",
+        package: "linux-image-6.12-arm64",
+        backends: &[Fexit, Kprobe, Tracepoint],
+        tried: Tried::Elsewhere,
+    },
 ];
+
+/// What shows on another architecture that the programs read its registers, its stacks and its
+/// structures right: exact counts of all protocols and of two namespaces, victims, and senders.
+const ELSEWHERE: [&str; 4] = ["protocols", "two_namespaces", "eviction", "senders"];
 
 /// A kernel, and the backend to be tried there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,11 +196,12 @@ impl Target {
     fn has_chosen(&self, scenario: &Scenario) -> bool {
         let second_look = self.auto || self.is_forced();
         let twice_over = self.auto && self.is_forced();
-        let newest = Some(self.kernel) == ALL.last();
+        let newest = self.kernel.tried == Tried::All;
         let of_every_path = scenario.auto == Auto::EachBackend && scenario.takes == Takes::Seconds;
         scenario.takes != Takes::Minutes
             && (newest || !scenario.once)
             && match self.kernel.tried {
+                Tried::Elsewhere => ELSEWHERE.contains(&scenario.name) && !second_look,
                 Tried::Paths => of_every_path && !second_look,
                 Tried::Counts if !second_look => match scenario.auto {
                     Auto::No => false,
@@ -228,6 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn another_architecture_has_a_short_look() {
+        use crate::scenario::{self, command::who::WHO, refusal::senders::SENDERS};
+        let chosen = Asked::Chosen { here: false };
+        for name in ["6.1-arm64", "6.12-arm64"] {
+            let target = find(name).unwrap();
+            let fitting = |asked| {
+                let all = scenario::ALL.iter();
+                all.filter(|it| target.fits(it, asked)).count()
+            };
+            assert_eq!(fitting(chosen), ELSEWHERE.len());
+            assert!(fitting(Asked::All) > 2 * ELSEWHERE.len());
+            assert!(target.fits(&SENDERS, chosen) && !target.fits(&WHO, chosen));
+        }
+        let kprobe = find("6.12-arm64-kprobe").unwrap();
+        assert!(!kprobe.fits(&SENDERS, chosen) && kprobe.fits(&SENDERS, Asked::All));
+    }
+
+    #[test]
     fn what_this_machine_tries_no_guest_tries_again() {
         use crate::scenario::{command::who::WHO, fix::RULES, refusal::table_full::PROTOCOLS};
         let chosen = |here, scenario| {
@@ -250,6 +299,8 @@ mod tests {
         assert_eq!((told.backend, told.is_forced()), (Kprobe, true));
         assert!(!find("5.10").unwrap().is_forced());
         assert!(find("6.12-tracepoint").is_err());
+        assert!(find("6.12-arm64-tracepoint").unwrap().is_forced());
+        assert!(!find("6.1-arm64").unwrap().is_forced());
         assert!(find("6.12-kprobe-auto").unwrap().auto);
     }
 }

@@ -1,12 +1,14 @@
 //! Runs scenarios in virtual machines with stock kernels.
 
 mod apt;
+pub mod architecture;
 mod binaries;
 mod cache;
 mod command;
 mod cpio;
 pub mod disk;
 mod disk_guest;
+mod elf;
 pub mod image;
 pub mod initramfs;
 pub mod kernels;

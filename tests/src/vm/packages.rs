@@ -1,11 +1,11 @@
 //! Programs that some scenarios run beside ctdrop: of Debian packages that nobody installs, in the
 //! `PATH` of a guest and of a scenario on this machine; or of this machine, also in a guest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{tools::Tools, unpacked};
+use super::{architecture::Architecture, tools::Tools, unpacked};
 use crate::stage::Scenario;
 
 /// The release that they are of: that of the oldest C library they may meet.
@@ -33,14 +33,20 @@ pub fn program(scenario: &Scenario) -> Result<Option<PathBuf>> {
 }
 
 /// All that a guest needs beside ctdrop for a scenario.
-pub(super) fn tools(scenario: &Scenario) -> Result<Tools> {
+pub(super) fn tools(architecture: Architecture, scenario: &Scenario) -> Result<Tools> {
     if TERMINALS.contains(&scenario.name) {
-        let mut tools = Tools::find(&TERMINAL)?;
-        tools.libraries.insert(PathBuf::from(UTF8));
+        let mut tools = Tools::find(architecture, &TERMINAL)?;
+        // It is the same for every architecture.
+        tools.add(Path::new(UTF8), Path::new(UTF8));
         return Ok(tools);
     }
+    if architecture != Architecture::HERE {
+        let package = USED.iter().find(|(name, _)| *name == scenario.name);
+        let package = package.map(|(_, package)| *package);
+        return Tools::find(architecture, package.as_slice());
+    }
     match program(scenario)? {
-        Some(program) => Tools::of(vec![program]),
+        Some(program) => Tools::of(&[program]),
         None => Ok(Tools::default()),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::command;
+use super::{architecture::Architecture, command};
 use crate::stage::console::{self, READY, Verdict};
 
 /// How long a guest may take to power off after its verdict, or to write the
@@ -23,6 +23,8 @@ const GRACE: Duration = Duration::from_secs(15);
 /// What to boot.
 #[derive(Debug)]
 pub struct Boot {
+    /// What the kernel is for.
+    pub architecture: Architecture,
     /// The compressed kernel.
     pub kernel: PathBuf,
     /// The initial file system.
@@ -105,7 +107,7 @@ impl Boot {
         let mut process = self
             .command()?
             .spawn()
-            .context("cannot start qemu-system-x86_64")?;
+            .with_context(|| format!("cannot start {}", self.architecture.emulator()))?;
         let input = process.stdin.take().context("qemu has no stdin")?;
         let output = process.stdout.take().context("qemu has no stdout")?;
         Ok(Guest {
@@ -122,10 +124,12 @@ impl Boot {
     /// kernel has long taken out again while it attached a program
     /// (`Oops: int3` in the traced function).
     fn command(&self) -> Result<Command> {
-        let parameters = format!("console=ttyS0 quiet panic=-1 {}", self.parameters);
-        let mut command = Command::new(command::find("qemu-system-x86_64")?);
+        let console = self.architecture.console();
+        let parameters = format!("console={console} quiet panic=-1 {}", self.parameters);
+        let mut command = Command::new(command::find(self.architecture.emulator())?);
         command
-            .args(["-accel", "tcg,thread=single", "-cpu", "max", "-m", "2048"])
+            .args(["-accel", "tcg,thread=single", "-m", "2048"])
+            .args(self.architecture.hardware())
             .args(match self.clock {
                 Clock::Time => ["-smp", "2"].as_slice(),
                 Clock::Instructions => &["-smp", "1", "-icount", "shift=0,sleep=off"],

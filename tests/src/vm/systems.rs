@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
+use super::architecture::Architecture;
+
 /// A Debian release with its own systemd, procps, kmod and iptables, on its own
 /// kernel.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,10 +12,8 @@ pub struct System {
     pub name: &'static str,
     /// The suite of the archive that it is made from.
     pub suite: &'static str,
-    /// The package that stands for its newest kernel.
-    pub kernel: &'static str,
-    /// The name under which the packages of that kernel are kept.
-    pub packages: &'static str,
+    /// The name under which the packages of its kernel for x86-64 are kept.
+    packages: &'static str,
     /// Packages beside those that every system has, separated by commas.
     pub more: &'static str,
 }
@@ -23,14 +23,12 @@ pub const ALL: &[System] = &[
     System {
         name: "debian12",
         suite: "bookworm",
-        kernel: "linux-image-amd64",
         packages: "6.1",
         more: "",
     },
     System {
         name: "debian13",
         suite: "trixie",
-        kernel: "linux-image-amd64",
         packages: "trixie",
         more: "",
     },
@@ -40,10 +38,24 @@ pub const ALL: &[System] = &[
 pub static WITH_PODMAN: System = System {
     name: "debian13-podman",
     suite: "trixie",
-    kernel: "linux-image-amd64",
     packages: "trixie",
     more: "podman,crun,busybox-static",
 };
+
+impl System {
+    /// The package that stands for the newest kernel of a release.
+    pub fn kernel() -> String {
+        format!("linux-image-{}", Architecture::HERE.debian())
+    }
+
+    /// The name under which the packages of that kernel are kept.
+    pub fn packages(&self) -> String {
+        match Architecture::HERE {
+            Architecture::X86_64 => self.packages.to_owned(),
+            Architecture::Arm64 => format!("{}-arm64", self.packages),
+        }
+    }
+}
 
 /// The system of that name.
 pub fn find(name: &str) -> Result<&'static System> {
@@ -74,11 +86,15 @@ mod tests {
     #[test]
     fn packages_of_two_kernels_are_not_kept_under_one_name() {
         let kernels = kernels::ALL.iter();
-        let kept = kernels.map(|kernel| (kernel.name, (kernel.suite, kernel.package)));
+        let kept = kernels.map(|kernel| {
+            let source = (kernel.suite, kernel.package.to_owned());
+            (kernel.name.to_owned(), source)
+        });
         let mut kept: std::collections::BTreeMap<_, _> = kept.collect();
         for system in ALL {
-            let source = (system.suite, system.kernel);
-            assert_eq!(*kept.entry(system.packages).or_insert(source), source);
+            let source = (system.suite, System::kernel());
+            let kept = kept.entry(system.packages());
+            assert_eq!(*kept.or_insert_with(|| source.clone()), source);
         }
     }
 }

@@ -1,14 +1,17 @@
-//! The programs of this machine that guests use, with their libraries.
+//! The programs that guests use, with their libraries: this machine's, or those of Debian
+//! packages where guests have another architecture.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    hash::{Hash as _, Hasher},
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result};
 
-use super::command;
+use super::{architecture::Architecture, command, elf::Elf, unpacked};
 
 /// Programs that scenarios use.
 pub(super) const SCENARIOS: &[&str] = &["nft", "ip", "conntrack", "kmod", "awk", "sysctl"];
@@ -20,59 +23,129 @@ pub(super) const DISK: &[&str] = &["kmod"];
 /// `/sbin/modprobe` when it wants a module.
 pub(super) const KMOD_NAMES: [&str; 5] = ["modprobe", "lsmod", "rmmod", "insmod", "modinfo"];
 
-/// Everything that a guest needs to run programs of this machine.
+/// The release that programs for another architecture are of.
+const SUITE: &str = "bookworm";
+
+/// Programs whose packages have another name, or that have another name in there.
+const PACKAGES: [(&str, &str, &str); 5] = [
+    ("nft", "nftables", "nft"),
+    ("ip", "iproute2", "ip"),
+    ("awk", "mawk", "mawk"),
+    ("sysctl", "procps", "sysctl"),
+    ("sh", "dash", "dash"),
+];
+
+/// Directories of programs and of libraries in unpacked packages.
+const PROGRAMS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
+const LIBRARIES: [&str; 4] = [
+    "lib/aarch64-linux-gnu",
+    "usr/lib/aarch64-linux-gnu",
+    "lib/x86_64-linux-gnu",
+    "usr/lib/x86_64-linux-gnu",
+];
+
+/// Everything that a guest needs to run some programs.
 #[derive(Debug, Default)]
 pub(super) struct Tools {
-    /// Paths of the programs here; guests have them in `/sbin`.
-    pub(super) programs: Vec<PathBuf>,
-    /// Paths of loader, libraries and their data, the same in guests.
-    pub(super) libraries: BTreeSet<PathBuf>,
+    /// Where each file is in guests, and where it is here.
+    files: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Tools {
-    /// Finds programs of this machine by their names.
-    pub(super) fn find(names: &[&str]) -> Result<Self> {
-        let programs: Vec<_> = names
-            .iter()
-            .map(|name| command::find(name))
-            .collect::<Result<_>>()?;
-        Self::of(programs)
-    }
-
-    /// Programs at these paths, with their libraries.
-    pub(super) fn of(programs: Vec<PathBuf>) -> Result<Self> {
-        let mut libraries = BTreeSet::new();
-        for program in &programs {
-            libraries.append(&mut libraries_of(program)?);
+    /// Finds programs for an architecture by their names.
+    pub(super) fn find(architecture: Architecture, names: &[&str]) -> Result<Self> {
+        if architecture != Architecture::HERE {
+            return Self::of_packages(architecture, names);
         }
-        Ok(Self {
-            programs,
-            libraries,
-        })
+        let programs = names.iter().map(|name| command::find(name));
+        let programs: Vec<_> = programs.collect::<Result<_>>()?;
+        Self::of(&programs)
     }
 
-    /// Paths of all files, programs first.
-    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.programs.iter().chain(&self.libraries)
+    /// Programs at these paths of this machine, with their libraries.
+    pub(super) fn of(programs: &[PathBuf]) -> Result<Self> {
+        let mut tools = Self::default();
+        for program in programs {
+            let name = program.file_name().context("a program without a name")?;
+            let inside = Path::new("/sbin").join(name);
+            tools.files.insert(inside, program.clone());
+            for library in libraries_of(program)? {
+                tools.add(&library, &library);
+            }
+        }
+        Ok(tools)
+    }
+
+    /// Programs of Debian packages, which are unpacked for this.
+    fn of_packages(architecture: Architecture, names: &[&str]) -> Result<Self> {
+        let sources = names.iter().map(|&name| {
+            let known = PACKAGES.into_iter().find(|(program, ..)| *program == name);
+            known.unwrap_or((name, name, name))
+        });
+        let packages: Vec<_> = sources.clone().map(|(_, package, _)| package).collect();
+        let tree = unpacked::provide_for(architecture, SUITE, &packages)?;
+        let mut tools = Self::default();
+        for (name, _, file) in sources {
+            let program = find_in(&tree, &PROGRAMS, file)?;
+            tools.add_with_libraries(&tree, &program)?;
+            tools.add(&Path::new("/sbin").join(name), &tree.join(program));
+        }
+        Ok(tools)
+    }
+
+    /// Adds a program or library of a tree with the loader and the libraries that it needs.
+    fn add_with_libraries(&mut self, tree: &Path, file: &Path) -> Result<()> {
+        let elf = Elf::read(&tree.join(file))?;
+        if let Some(loader) = elf.loader {
+            let here = tree.join(loader.trim_start_matches('/'));
+            self.add(Path::new(&loader), &here);
+        }
+        for name in elf.needed {
+            let library = find_in(tree, &LIBRARIES, &name)?;
+            let inside = Path::new("/").join(&library);
+            if !self.files.contains_key(&inside) {
+                self.add(&inside, &tree.join(&library));
+                self.add_with_libraries(tree, &library)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a file: where it is to be in guests, and where it is here.
+    pub(super) fn add(&mut self, inside: &Path, here: &Path) {
+        self.files.insert(inside.to_owned(), here.to_owned());
+    }
+
+    /// Feeds a number that changes with whatever this is.
+    pub(super) fn hash(&self, hasher: &mut impl Hasher) -> Result<()> {
+        for (inside, here) in &self.files {
+            let content = fs::read(here);
+            let content = content.with_context(|| format!("cannot read {}", here.display()))?;
+            (inside, content).hash(hasher);
+        }
+        Ok(())
+    }
+
+    /// Where each file is in guests, and where it is here.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&PathBuf, &PathBuf)> {
+        self.files.iter()
     }
 }
 
-/// Demands that a program runs without any file beside it.
-pub(super) fn ensure_static(program: &Path) -> Result<()> {
-    ensure!(
-        program.exists(),
-        "{} does not exist: cargo xtask build",
-        program.display()
-    );
-    ensure!(
-        libraries_of(program)?.is_empty(),
-        "{} is not linked statically, so that it cannot run in a guest: cargo xtask test",
-        program.display()
-    );
-    Ok(())
+/// The path of a file below a tree that has it in one of some directories. A link that leads
+/// out of the tree, to the same program of this machine, is none.
+fn find_in(tree: &Path, directories: &[&str], name: &str) -> Result<PathBuf> {
+    let inside = |path: &PathBuf| {
+        let file = tree.join(path);
+        file.exists() && !file.read_link().is_ok_and(|target| target.is_absolute())
+    };
+    let mut paths = directories.iter().map(|it| Path::new(it).join(name));
+    paths
+        .find(inside)
+        .with_context(|| format!("no {name} in {}", tree.display()))
 }
 
-/// The loader and the libraries that a program needs.
+/// The loader and the libraries that a program of this machine needs.
 fn libraries_of(program: &Path) -> Result<BTreeSet<PathBuf>> {
     // ldd fails on a static program, so that its exit code says nothing.
     let output = Command::new("ldd")

@@ -18,7 +18,7 @@ use super::{
     packages,
     qemu::{Boot, Clock, End, Run},
     systems::System,
-    tools::{self, Tools},
+    tools::Tools,
 };
 use crate::stage::{Scenario, console::Verdict};
 
@@ -39,7 +39,8 @@ pub fn run(
     watch: &mut dyn FnMut(&str),
 ) -> Result<Duration> {
     let task = format!("ctdrop.scenario={}", scenario.name);
-    let (boot, _files) = prepare(target, binaries, &packages::tools(scenario)?, &task)?;
+    let tools = packages::tools(target.kernel.architecture, scenario)?;
+    let (boot, _files) = prepare(target, binaries, &tools, &task)?;
     judge(target, scenario, &boot.run(watch)?)
 }
 
@@ -72,7 +73,8 @@ pub fn bench(
 ) -> Result<Duration> {
     let task = format!("ctdrop.scenario={}", scenario.name);
     // bpftrace asks a shell where clang has its headers, and crashes without one.
-    let peers = Tools::find(&["bpftrace", "dropwatch", "sh"])?;
+    let peers = ["bpftrace", "dropwatch", "sh"];
+    let peers = Tools::find(target.kernel.architecture, &peers)?;
     let (mut boot, _files) = prepare(target, binaries, &peers, &task)?;
     boot.clock = Clock::Instructions;
     judge(target, scenario, &boot.run(watch)?)
@@ -86,13 +88,14 @@ pub(super) fn prepare(
     more: &Tools,
     task: &str,
 ) -> Result<(Boot, TempDir)> {
-    tools::ensure_static(&binaries.ctdrop)?;
-    tools::ensure_static(&binaries.init)?;
+    let architecture = target.kernel.architecture;
+    let binaries = binaries.of(architecture)?;
     let image = Image::provide(target.kernel)?;
     let files = tempfile::Builder::new().prefix("ctdrop-vm-").tempdir()?;
     let initramfs = files.path().join("initramfs.cpio");
-    initramfs::write(&image.base(), binaries, more, &[], &initramfs)?;
+    initramfs::write(&image.base(), &binaries, more, &[], &initramfs)?;
     let boot = Boot {
+        architecture,
         kernel: image.kernel(),
         initramfs,
         parameters: format!("ctdrop.kernel={target} {}{task}", all()),

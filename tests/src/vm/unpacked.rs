@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     apt::{self, Apt},
+    architecture::Architecture,
     cache, command,
 };
 
@@ -20,16 +21,29 @@ const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
 /// Provides the directory that a package of a release is unpacked in.
 pub fn provide(suite: &str, package: &str) -> Result<PathBuf> {
-    let place = cache::root()?
-        .join("unpacked")
-        .join(format!("{suite}-{package}"));
-    cache::provide(&place, |directory| unpack(suite, package, directory))?;
+    provide_for(Architecture::HERE, suite, &[package])
+}
+
+/// Provides the directory that packages for an architecture are unpacked in.
+pub(super) fn provide_for(
+    architecture: Architecture,
+    suite: &str,
+    packages: &[&str],
+) -> Result<PathBuf> {
+    let mut name = format!("{suite}-{}", packages.join("-"));
+    if architecture != Architecture::HERE {
+        name = format!("{name}-{}", architecture.debian());
+    }
+    let place = cache::root()?.join("unpacked").join(name);
+    cache::provide(&place, |directory| {
+        unpack(&Apt::open(architecture, suite)?, packages, directory)
+    })?;
     Ok(place)
 }
 
-fn unpack(suite: &str, package: &str, directory: &Path) -> Result<()> {
+fn unpack(apt: &Apt, wanted: &[&str], directory: &Path) -> Result<()> {
     let packages = tempfile::tempdir().context("cannot create a directory for packages")?;
-    Apt::open(suite)?.download_whole(package, packages.path())?;
+    apt.download_whole(wanted, packages.path())?;
     for archive in apt::packages_in(packages.path())? {
         let mut extract = Command::new("dpkg-deb");
         command::output(extract.arg("--extract").arg(archive).arg(directory))?;
