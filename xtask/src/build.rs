@@ -4,7 +4,7 @@ use std::{env, path::PathBuf};
 
 use anyhow::Result;
 
-use crate::{cargo, host};
+use crate::{architecture::Architecture, cargo, cross, host};
 
 /// How the programs are optimised; the profiles are in the workspace's Cargo.toml.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,30 +27,47 @@ impl Profile {
 
 /// Builds ctdrop as it is shipped, and returns its path.
 pub(crate) fn ctdrop() -> Result<PathBuf> {
-    Ok(programs(Profile::Release, &["conntrack-user"])?.join("ctdrop"))
+    ctdrop_for(None)
+}
+
+/// The same for another architecture, if there is one.
+pub(crate) fn ctdrop_for(other: Option<Architecture>) -> Result<PathBuf> {
+    Ok(programs(Profile::Release, &["conntrack-user"], other)?.join("ctdrop"))
 }
 
 /// Builds ctdrop and the program that tries it, and returns their paths.
 pub(crate) fn ctdrop_and_tests(profile: Profile) -> Result<(PathBuf, PathBuf)> {
-    let directory = programs(profile, &["conntrack-user", "ctdrop-tests"])?;
+    ctdrop_and_tests_for(profile, None)
+}
+
+/// The same for another architecture, if there is one.
+pub(crate) fn ctdrop_and_tests_for(
+    profile: Profile,
+    other: Option<Architecture>,
+) -> Result<(PathBuf, PathBuf)> {
+    let directory = programs(profile, &["conntrack-user", "ctdrop-tests"], other)?;
     Ok((directory.join("ctdrop"), directory.join("ctdrop-tests")))
 }
 
 /// Builds the programs of packages and returns the directory they are in. Only
 /// with an explicit target do the flags leave build scripts alone.
-fn programs(profile: Profile, packages: &[&str]) -> Result<PathBuf> {
-    eprintln!("build: ctdrop with its eBPF programs; the first build takes minutes");
-    let triple = cargo::host_triple()?;
-    let mut cargo = cargo::cargo()?;
+fn programs(profile: Profile, packages: &[&str], other: Option<Architecture>) -> Result<PathBuf> {
+    let triple = match other {
+        Some(other) => other.triple().to_owned(),
+        None => cargo::host_triple()?,
+    };
+    eprintln!("build: ctdrop with its eBPF programs for {triple}; the first build takes minutes");
+    let (mut cargo, more) = match other {
+        Some(other) => cross::cargo(other)?,
+        None => (cargo::cargo()?, String::new()),
+    };
     cargo.args(["build", "--profile", profile.name(), "--bins"]);
     cargo.args(["--target", &triple]);
     for package in packages {
         cargo.args(["--package", package]);
     }
-    cargo.env(
-        "RUSTFLAGS",
-        static_flags(env::var("RUSTFLAGS").ok().as_deref()),
-    );
+    let flags = static_flags(env::var("RUSTFLAGS").ok().as_deref());
+    cargo.env("RUSTFLAGS", format!("{flags} {more}").trim_end());
     host::step(&mut cargo)?;
     Ok(cargo::target()?.join(triple).join(profile.name()))
 }

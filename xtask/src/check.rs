@@ -1,6 +1,6 @@
 //! Checks structure, licences, format, lints and documentation, for user space and for eBPF.
 
-use std::{path::PathBuf, process::Command};
+use std::{env, path::PathBuf, process::Command};
 
 use anyhow::Result;
 use clap::Args;
@@ -88,7 +88,7 @@ fn ebpf_clippy() -> Result<Command> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
-            "--cfg\u{1f}bpf_target_arch=\"x86_64\"",
+            format!("--cfg\u{1f}bpf_target_arch=\"{}\"", env::consts::ARCH),
         )
         // Set by the cargo that runs this program, for its own tool chain.
         .env_remove("RUSTUP_TOOLCHAIN")

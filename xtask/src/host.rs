@@ -28,6 +28,18 @@ pub(crate) fn path() -> Result<std::ffi::OsString> {
         .context("a directory in PATH has a colon in its name")
 }
 
+/// Where what was fetched is kept between builds and between clones:
+/// `$XDG_CACHE_HOME/ctdrop`, by default `~/.cache/ctdrop`.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let set = |name| {
+        let value = env::var_os(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    };
+    let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let base = base.context("no place to keep what is fetched: set HOME or XDG_CACHE_HOME")?;
+    Ok(base.join("ctdrop"))
+}
+
 /// Whether a program is installed.
 pub(crate) fn has(program: &str) -> Result<bool> {
     Ok(env::split_paths(&path()?).any(|directory| directory.join(program).is_file()))

@@ -3,13 +3,16 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
+use architecture::Architecture;
 use clap::{Parser, Subcommand};
 use needs::Purpose;
 
+mod architecture;
 mod bench;
 mod build;
 mod cargo;
 mod check;
+mod cross;
 mod demo;
 mod dist;
 mod host;
@@ -38,9 +41,16 @@ enum Task {
         /// Also those of the tests
         #[arg(long)]
         test: bool,
+        /// Also what it takes to build for this target, such as aarch64-unknown-linux-gnu
+        #[arg(long, value_name = "TRIPLE", value_parser = Architecture::parse)]
+        target: Option<Architecture>,
     },
     /// Build one static ctdrop; the last line is its path
-    Build,
+    Build {
+        /// Build for this target, such as aarch64-unknown-linux-gnu
+        #[arg(long, value_name = "TRIPLE", value_parser = Architecture::parse)]
+        target: Option<Architecture>,
+    },
     /// Build ctdrop and run it, as root
     Run {
         /// Arguments of ctdrop, such as `watch`
@@ -85,10 +95,11 @@ fn main() -> ExitCode {
 /// Does what was asked for.
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Setup { test } => setup::setup(if test { Purpose::Test } else { Purpose::Build }),
-        Task::Build => {
-            setup::setup(Purpose::Build)?;
-            let ctdrop: PathBuf = build::ctdrop()?;
+        Task::Setup { test, target } => prepare(test, target),
+        Task::Build { target } => {
+            let other = other(target)?;
+            setup::setup_for(Purpose::Build, other)?;
+            let ctdrop: PathBuf = build::ctdrop_for(other)?;
             println!("{}", ctdrop.display());
             Ok(())
         }
@@ -101,4 +112,19 @@ fn run(task: Task) -> Result<()> {
         Task::Licences(options) => licences::check(&options),
         Task::Check(options) => check::check(&options),
     }
+}
+
+/// Installs what building takes, or what the tests take: they try each architecture.
+fn prepare(test: bool, target: Option<Architecture>) -> Result<()> {
+    if !test {
+        return setup::setup_for(Purpose::Build, other(target)?);
+    }
+    let others = Architecture::others()?;
+    let mut others = others.into_iter();
+    others.try_for_each(|other| setup::setup_for(Purpose::Test, Some(other)))
+}
+
+/// What is built for besides this machine.
+fn other(target: Option<Architecture>) -> Result<Option<Architecture>> {
+    target.map_or(Ok(None), Architecture::if_other)
 }

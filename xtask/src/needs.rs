@@ -2,6 +2,8 @@
 
 use anyhow::{Result, bail};
 
+use crate::architecture::Architecture;
+
 /// The rustup name of the distribution's compiler; conntrack-user/build.rs
 /// looks for it.
 pub(crate) const TOOLCHAIN: &str = "ctdrop-ebpf";
@@ -24,10 +26,11 @@ pub(crate) const LINTS: [&str; 1] = ["rust-web-clippy"];
 
 /// Debian packages for tests in virtual machines and network namespaces, of the live screen in a
 /// terminal, and of the page of a report in a browser.
-pub(crate) const TESTS: [&str; 11] = [
+pub(crate) const TESTS: [&str; 12] = [
     "procps",
     "qemu-system-x86",
     "seabios",
+    "qemu-system-arm",
     "nftables",
     "iproute2",
     "conntrack",
@@ -44,8 +47,9 @@ pub(crate) const PEERS: [&str; 3] = ["bpftrace", "dropwatch", "htop"];
 
 /// The programs that the tests use; the last four fetch and unpack kernels, and make
 /// disks with Debian systems.
-pub(crate) const PROGRAMS: [&str; 10] = [
+pub(crate) const PROGRAMS: [&str; 11] = [
     "qemu-system-x86_64",
+    "qemu-system-aarch64",
     "nft",
     "ip",
     "conntrack",
@@ -70,6 +74,17 @@ pub(crate) enum Purpose {
     Bench,
 }
 
+/// Another architecture that is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Other {
+    /// Which one.
+    pub(crate) architecture: Architecture,
+    /// Whether there is Rust's own library for it.
+    pub(crate) library: bool,
+    /// Whether there is a compiler of C for it.
+    pub(crate) compiler: bool,
+}
+
 /// What a machine has and has not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -87,6 +102,8 @@ pub(crate) struct Facts {
     pub(crate) lints: bool,
     /// [`PROGRAMS`] that are not there.
     pub(crate) programs: Vec<&'static str>,
+    /// Another architecture, if one is built for.
+    pub(crate) other: Option<Other>,
 }
 
 /// What rustup has.
@@ -114,11 +131,19 @@ pub(crate) enum Step {
     },
     /// Install rustfmt and clippy.
     Components,
+    /// Get Rust's own library for another architecture: Debian's, or rustup's.
+    Library {
+        /// Which architecture.
+        architecture: Architecture,
+        /// Whether it is Debian's.
+        debian: bool,
+    },
 }
 
-/// The Debian packages for a purpose.
-pub(crate) fn packages(purpose: Purpose) -> Vec<&'static str> {
+/// The Debian packages for a purpose, and for another architecture if one is built for.
+pub(crate) fn packages(purpose: Purpose, other: Option<Architecture>) -> Vec<&'static str> {
     let mut packages = COMPILER.to_vec();
+    packages.extend(other.into_iter().flat_map(Architecture::compiler_packages));
     match purpose {
         Purpose::Build => {}
         Purpose::Check => packages.extend(LINTS),
@@ -133,7 +158,8 @@ pub(crate) fn plan(facts: &Facts, purpose: Purpose) -> Result<Vec<Step>> {
     let offered = |package: &&str| !facts.unknown.contains(package);
     let debian = facts.apt && COMPILER.iter().all(offered);
     let mut install = facts.missing.clone();
-    install.retain(|package| packages(purpose).contains(package));
+    let other = facts.other.map(|other| other.architecture);
+    install.retain(|package| packages(purpose, other).contains(package));
     if !debian {
         install.retain(|package| !COMPILER.contains(package) && !LINTS.contains(package));
     }
@@ -155,6 +181,9 @@ pub(crate) fn plan(facts: &Facts, purpose: Purpose) -> Result<Vec<Step>> {
     if !facts.linker {
         steps.push(Step::Linker { debian });
     }
+    if let Some(other) = facts.other {
+        steps.extend(for_other(other, facts, debian)?);
+    }
     if purpose == Purpose::Check && !facts.lints {
         if facts.rustup.is_none() {
             bail!("cargo fmt or cargo clippy is missing: install rustfmt and clippy");
@@ -172,6 +201,33 @@ pub(crate) fn plan(facts: &Facts, purpose: Purpose) -> Result<Vec<Step>> {
         }
     }
     Ok(steps)
+}
+
+/// The step that is left to do for another architecture; an error if it does not suffice.
+fn for_other(other: Other, facts: &Facts, debian: bool) -> Result<Option<Step>> {
+    let architecture = other.architecture;
+    let compiler = architecture.compiler();
+    let packages = architecture.compiler_packages();
+    let offered = facts.apt && packages.iter().all(|it| !facts.unknown.contains(it));
+    if !other.compiler && !offered {
+        bail!(
+            "{compiler} is not installed: it links programs for {}",
+            architecture.triple()
+        );
+    }
+    if other.library {
+        return Ok(None);
+    }
+    if !debian && facts.rustup.is_none() {
+        bail!(
+            "no Rust library for {}: install rustup (https://rustup.rs), or a package with it",
+            architecture.triple()
+        );
+    }
+    Ok(Some(Step::Library {
+        architecture,
+        debian,
+    }))
 }
 
 #[cfg(test)]
@@ -202,13 +258,13 @@ mod tests {
     #[test]
     fn a_new_debian_gets_packages_then_the_link_then_the_linker() {
         let facts = Facts {
-            missing: packages(Purpose::Test),
+            missing: packages(Purpose::Test, None),
             rustup: Some(Rustup::default()),
             linker: false,
             ..complete()
         };
         let expected = [
-            Step::Packages(packages(Purpose::Test)),
+            Step::Packages(packages(Purpose::Test, None)),
             Step::Link,
             Step::Linker { debian: true },
         ];
@@ -230,7 +286,7 @@ mod tests {
 
     #[test]
     fn an_apt_that_does_not_offer_the_compiler_leaves_it_to_rustup() {
-        let missing = packages(Purpose::Test);
+        let missing = packages(Purpose::Test, None);
         let facts = Facts {
             missing,
             unknown: vec!["rustc-web"],
@@ -291,6 +347,49 @@ mod tests {
         let error = plan(&facts, Purpose::Test).unwrap_err().to_string();
         assert!(error.ends_with("nft, apt-get"), "{error}");
         assert_eq!(plan(&facts, Purpose::Build).unwrap(), []);
+    }
+
+    #[test]
+    fn another_architecture_takes_a_compiler_of_c_and_a_library() {
+        let other = Other {
+            architecture: Architecture::Arm64,
+            library: false,
+            compiler: false,
+        };
+        let compiler = Architecture::Arm64.compiler_packages();
+        let facts = Facts {
+            missing: compiler.to_vec(),
+            other: Some(other),
+            ..complete()
+        };
+        let library = |debian| Step::Library {
+            architecture: Architecture::Arm64,
+            debian,
+        };
+        let expected = [Step::Packages(compiler.to_vec()), library(true)];
+        assert_eq!(plan(&facts, Purpose::Build).unwrap(), expected);
+        assert_eq!(plan(&complete(), Purpose::Build).unwrap(), []);
+
+        let elsewhere = Facts {
+            apt: false,
+            rustup: Some(Rustup {
+                linked: false,
+                nightly: true,
+            }),
+            ..facts
+        };
+        let error = plan(&elsewhere, Purpose::Build).unwrap_err().to_string();
+        assert!(error.contains("aarch64-linux-gnu-gcc is not"), "{error}");
+        let other = Other {
+            compiler: true,
+            ..other
+        };
+        let elsewhere = Facts {
+            other: Some(other),
+            ..elsewhere
+        };
+        let steps = plan(&elsewhere, Purpose::Build).unwrap();
+        assert_eq!(steps, [library(false)]);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, process::Command};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cargo,
+    architecture::Architecture,
+    cargo, cross,
     host::{answer, as_root, command, has, quietly, step},
-    needs::{self, COMPILER, Facts, LINKER, PROGRAMS, Purpose, Rustup, Step, TOOLCHAIN},
+    needs::{self, COMPILER, Facts, LINKER, Other, PROGRAMS, Purpose, Rustup, Step, TOOLCHAIN},
 };
 
 /// Where Debian's LLVM 22 is.
@@ -18,14 +19,19 @@ const FRONTEND: &str = "DEBIAN_FRONTEND=noninteractive";
 
 /// Prepares this machine for a purpose.
 pub(crate) fn setup(purpose: Purpose) -> Result<()> {
-    let mut facts = gather(purpose)?;
+    setup_for(purpose, None)
+}
+
+/// The same, and to build for another architecture, if there is one.
+pub(crate) fn setup_for(purpose: Purpose, other: Option<Architecture>) -> Result<()> {
+    let mut facts = gather(purpose, other)?;
     if !facts.unknown.is_empty() {
         eprintln!(
             "setup: apt-get update, because apt does not know {}",
             facts.unknown.join(" ")
         );
         update()?;
-        facts = gather(purpose)?;
+        facts = gather(purpose, other)?;
     }
     for next in needs::plan(&facts, purpose)? {
         take(&next)?;
@@ -34,10 +40,10 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
 }
 
 /// Looks at what this machine has.
-fn gather(purpose: Purpose) -> Result<Facts> {
+fn gather(purpose: Purpose, other: Option<Architecture>) -> Result<Facts> {
     let apt = has("apt-get")? && has("dpkg-query")?;
     let missing = if apt {
-        missing(&needs::packages(purpose))?
+        missing(&needs::packages(purpose, other))?
     } else {
         Vec::new()
     };
@@ -67,6 +73,16 @@ fn gather(purpose: Purpose) -> Result<Facts> {
         linker: version.trim() == format!("bpf-linker {LINKER}"),
         lints: purpose != Purpose::Check || has_lints()?,
         programs,
+        other: other.map(has_for).transpose()?,
+    })
+}
+
+/// Looks at what this machine has to build for another architecture.
+fn has_for(architecture: Architecture) -> Result<Other> {
+    Ok(Other {
+        architecture,
+        library: cross::library(architecture)?.is_some(),
+        compiler: has(architecture.compiler())?,
     })
 }
 
@@ -173,6 +189,19 @@ fn take(next: &Step) -> Result<()> {
                 "bpf-linker has to be linked with an LLVM 22 or newer with headers: \
                  set LLVM_PREFIX to where it is",
             )
+        }
+        Step::Library {
+            architecture,
+            debian: true,
+        } => {
+            let triple = architecture.triple();
+            eprintln!("setup: fetching Debian's Rust library for {triple}");
+            cross::fetch_library(*architecture)
+        }
+        Step::Library { architecture, .. } => {
+            let triple = architecture.triple();
+            eprintln!("setup: installing the Rust library for {triple}");
+            step(command("rustup")?.args(["target", "add", triple]))
         }
         Step::Components => {
             eprintln!("setup: installing rustfmt and clippy");

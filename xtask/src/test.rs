@@ -12,6 +12,7 @@ use cargo_metadata::{Message, TargetKind};
 use clap::Args;
 
 use crate::{
+    architecture::Architecture,
     build, cargo, dist,
     host::{self, command, has, is_root},
     needs::Purpose,
@@ -64,12 +65,16 @@ pub(crate) struct Options {
 
 /// Runs what the options select. A failed test is an error.
 pub(crate) fn test(options: &Options) -> Result<()> {
-    let purpose = if options.unit {
-        Purpose::Build
+    let others = if options.unit {
+        setup::setup(Purpose::Build)?;
+        Vec::new()
     } else {
-        Purpose::Test
+        setup::setup(Purpose::Test)?;
+        others(&options.kernels)?
     };
-    setup::setup(purpose)?;
+    for &other in &others {
+        setup::setup_for(Purpose::Test, Some(other))?;
+    }
     eprintln!("test: unit tests");
     let mut units = cargo::cargo()?;
     units.args(["test", "--workspace"]).args(&options.filter);
@@ -78,6 +83,10 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         return Ok(());
     }
     let (ctdrop, tests) = build::ctdrop_and_tests(build::Profile::Trial)?;
+    for other in others {
+        // The tests find them beside these.
+        build::ctdrop_and_tests_for(build::Profile::Trial, Some(other))?;
+    }
     eprintln!("test: preparing kernels and systems");
     prepare(&tests, &options.kernels)?;
     let packages = cargo::target()?.join("packages-under-test");
@@ -101,6 +110,18 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     }
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
+}
+
+/// The architectures besides this machine's of these kernels, or of all.
+fn others(kernels: &[String]) -> Result<Vec<Architecture>> {
+    let mut others = Architecture::others()?;
+    let is_tried = |other: Architecture| {
+        let guests = kernels.iter().filter(|kernel| *kernel != "host");
+        let mut architectures = guests.map(|kernel| Architecture::of_kernel(kernel));
+        kernels.is_empty() || architectures.any(|it| it == other)
+    };
+    others.retain(|&other| is_tried(other));
+    Ok(others)
 }
 
 /// Has the images of these kernels made, so that no trial waits for a download.

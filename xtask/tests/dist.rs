@@ -63,9 +63,9 @@ fn two_runs_give_the_same_bytes_and_another_time_gives_others() {
     let expected = [
         "SHA256SUMS".to_owned(),
         format!("ctdrop-{version}-1.x86_64.rpm"),
-        format!("ctdrop-{version}-oci.tar"),
+        format!("ctdrop-{version}-amd64-oci.tar"),
         format!("ctdrop-{version}-x86_64-linux.tar.gz"),
-        format!("ctdrop-{version}.cdx.json"),
+        format!("ctdrop-{version}-x86_64.cdx.json"),
         format!("ctdrop_{version}-1_amd64.deb"),
     ];
     assert_eq!(one.keys().cloned().collect::<Vec<_>>(), expected);

@@ -15,7 +15,8 @@ use crate::dist::{
 
 /// The name of the package's file.
 pub(crate) fn name(release: &Release) -> String {
-    format!("{NAME}_{}_amd64.deb", release.full())
+    let architecture = release.architecture.debian();
+    format!("{NAME}_{}_{architecture}.deb", release.full())
 }
 
 /// The package with these files. The scripts have the names that dpkg gives them.
@@ -56,12 +57,13 @@ fn fields(release: &Release, files: &[File]) -> String {
          Version: {}\n\
          Section: net\n\
          Priority: optional\n\
-         Architecture: amd64\n\
+         Architecture: {}\n\
          Maintainer: {MAINTAINER}\n\
          Installed-Size: {kibibytes}\n\
          Homepage: {HOME}\n\
          Description: {SUMMARY}\n {}\n",
         release.full(),
+        release.architecture.debian(),
         DESCRIPTION.join("\n ")
     )
 }
@@ -134,6 +136,7 @@ mod tests {
         };
         let fields = text("./control");
         assert!(fields.contains("Version: 1.2.3-4\n"), "{fields}");
+        assert!(fields.contains("Architecture: arm64\n"), "{fields}");
         assert!(fields.contains("Installed-Size: 3\n"), "{fields}");
         assert_eq!(text("./conffiles"), "/etc/ctdrop/config.toml\n");
         // md5sum of 1,025 zero bytes.

@@ -21,7 +21,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// The name of the archive.
 pub(crate) fn name(release: &Release) -> String {
-    format!("{NAME}-{}-oci.tar", release.version)
+    let architecture = release.architecture.debian();
+    format!("{NAME}-{}-{architecture}-oci.tar", release.version)
 }
 
 /// The archive with the image of these files.
@@ -45,7 +46,7 @@ pub(crate) fn archive(release: &Release, files: &[File]) -> Result<Vec<u8>> {
         "annotations": labels(release)?,
     });
     let mut manifest_blob = layout.add(MANIFEST, serde_json::to_vec(&manifest)?);
-    manifest_blob["platform"] = json!({ "architecture": "amd64", "os": "linux" });
+    manifest_blob["platform"] = platform(release);
     manifest_blob["annotations"] = json!({
         "io.containerd.image.name": format!("docker.io/library/{}", tag(release)),
         "org.opencontainers.image.ref.name": tag(release),
@@ -85,6 +86,11 @@ impl Layout {
     }
 }
 
+/// What the image runs on.
+fn platform(release: &Release) -> Value {
+    json!({ "architecture": release.architecture.debian(), "os": "linux" })
+}
+
 /// Where the blob of a descriptor is.
 fn path(descriptor: &Value) -> String {
     let digest = descriptor["digest"].as_str().unwrap_or_default();
@@ -101,7 +107,7 @@ fn config(release: &Release, layer: &str) -> Result<Value> {
     let time = release.rfc3339()?;
     Ok(json!({
         "created": time,
-        "architecture": "amd64",
+        "architecture": release.architecture.debian(),
         "os": "linux",
         "config": {
             "Entrypoint": [format!("/usr/bin/{NAME}")],
@@ -161,6 +167,8 @@ mod tests {
             config["rootfs"]["diff_ids"][0],
             format!("sha256:{}", sha256(&layer))
         );
+        assert_eq!(index["manifests"][0]["platform"]["architecture"], "arm64");
+        assert_eq!(config["architecture"], "arm64");
         assert_eq!(config["config"]["Entrypoint"][0], "/usr/bin/ctdrop");
         let program = listed(&layer)
             .into_iter()

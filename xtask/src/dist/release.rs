@@ -5,7 +5,10 @@ use std::{env, path::Path};
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
-use crate::host::{answer, command};
+use crate::{
+    architecture::Architecture,
+    host::{answer, command},
+};
 
 /// The name of the program and of its packages.
 pub(crate) const NAME: &str = "ctdrop";
@@ -32,9 +35,6 @@ pub(crate) const MAINTAINER: &str = "The ctdrop authors";
 /// The licence of the program and of the eBPF object in it.
 pub(crate) const LICENCE: &str = "(MIT OR Apache-2.0) AND (GPL-2.0-only OR MIT)";
 
-/// The only processor that there are programs for, as targets name it.
-pub(crate) const PROCESSOR: &str = "x86_64";
-
 /// What is released.
 #[derive(Clone, Debug)]
 pub(crate) struct Release {
@@ -44,12 +44,14 @@ pub(crate) struct Release {
     pub(crate) revision: u32,
     /// The time that everything bears: seconds since 1970.
     pub(crate) time: u32,
+    /// What the program is built for.
+    pub(crate) architecture: Architecture,
 }
 
 impl Release {
     /// The release of this workspace. Its time is that of the last commit, or what
     /// the variable `SOURCE_DATE_EPOCH` says.
-    pub(crate) fn of(root: &Path, revision: u32) -> Result<Self> {
+    pub(crate) fn of(root: &Path, revision: u32, architecture: Architecture) -> Result<Self> {
         let said = match env::var("SOURCE_DATE_EPOCH") {
             Ok(said) => said,
             Err(_) => answer(
@@ -62,6 +64,7 @@ impl Release {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision,
             time: seconds(&said)?,
+            architecture,
         })
     }
 
@@ -99,6 +102,7 @@ pub(crate) mod tests {
             version: "1.2.3".to_owned(),
             revision: 4,
             time: 1_700_000_000,
+            architecture: Architecture::Arm64,
         }
     }
 

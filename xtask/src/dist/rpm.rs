@@ -7,18 +7,20 @@ use rpm::{BuildConfig, CompressionWithLevel, FileOptions, PackageBuilder};
 
 use crate::dist::{
     file::{File, Role},
-    release::{DESCRIPTION, HOME, LICENCE, MAINTAINER, NAME, PROCESSOR, Release, SUMMARY},
+    release::{DESCRIPTION, HOME, LICENCE, MAINTAINER, NAME, Release, SUMMARY},
 };
 
 /// The name of the package's file.
 pub(crate) fn name(release: &Release) -> String {
-    format!("{NAME}-{}.{PROCESSOR}.rpm", release.full())
+    let architecture = release.architecture.rust();
+    format!("{NAME}-{}.{architecture}.rpm", release.full())
 }
 
 /// The package with these files. The scripts are named as a spec file names them. It is
 /// compressed with gzip, which every rpm reads.
 pub(crate) fn package(release: &Release, files: &[File], scripts: &[File]) -> Result<Vec<u8>> {
-    let mut package = PackageBuilder::new(NAME, &release.version, LICENCE, PROCESSOR, SUMMARY);
+    let architecture = release.architecture.rust();
+    let mut package = PackageBuilder::new(NAME, &release.version, LICENCE, architecture, SUMMARY);
     package
         .using_config(
             BuildConfig::v4()
@@ -114,6 +116,7 @@ mod tests {
         let about = &package.metadata;
         assert_eq!(about.get_version().unwrap(), "1.2.3");
         assert_eq!(about.get_release().unwrap(), "4");
+        assert_eq!(about.get_arch().unwrap(), "aarch64");
         assert_eq!(about.get_build_time().unwrap(), 1_700_000_000);
         let script = about.get_post_install_script().unwrap();
         assert_eq!(script.script, "systemctl --version\n");

@@ -17,7 +17,8 @@ const PROGRAM: &str = "conntrack-user";
 
 /// The name of its file.
 pub(crate) fn name(release: &Release) -> String {
-    format!("{NAME}-{}.cdx.json", release.version)
+    let architecture = release.architecture.rust();
+    format!("{NAME}-{}-{architecture}.cdx.json", release.version)
 }
 
 /// The bill for the program with this SHA-256.

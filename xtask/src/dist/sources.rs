@@ -39,17 +39,17 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Reads the workspace in this directory, and asks the program for its manual pages
-    /// and completions. The notice and the bill are still empty.
-    pub(crate) fn read(root: &Path, program: &Path) -> Result<Self> {
+    /// Reads the workspace in this directory and the program, and asks a ctdrop that runs on this
+    /// machine for manual pages and completions. The notice and the bill are still empty.
+    pub(crate) fn read(root: &Path, program: &Path, here: &Path) -> Result<Self> {
         let told = tempfile::tempdir().context("cannot make a directory for manual pages")?;
         Ok(Self {
             program: bytes(program)?,
             packaging: below(&root.join("packaging"))?,
             docs: docs(root)?,
             licences: named(root, "LICENSE-")?,
-            man: man(program, &told)?,
-            completions: completions(program)?,
+            man: man(here, &told)?,
+            completions: completions(here)?,
             ..Self::default()
         })
     }

@@ -6,6 +6,8 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 
 use crate::{
+    architecture::Architecture,
+    cross,
     host::{answer, command},
     licences::dependency::Graph,
 };
@@ -23,18 +25,18 @@ pub(crate) struct Library {
     pub(crate) home: &'static str,
 }
 
-/// The libraries that are linked in on this machine.
-pub(crate) fn libraries(graph: &Graph) -> Result<Vec<Library>> {
-    let glibc = answer(command("getconf")?.arg("GNU_LIBC_VERSION"));
-    let glibc = glibc.trim().strip_prefix("glibc ");
-    let rust = answer(command("rustc")?.arg("-V"));
+/// The libraries that are linked in for an architecture.
+pub(crate) fn libraries(graph: &Graph, architecture: Architecture) -> Result<Vec<Library>> {
+    let (compiler, mut rustc) = match architecture.if_other()? {
+        Some(other) => (other.compiler(), cross::rustc(other)?),
+        None => ("cc", command("rustc")?),
+    };
+    let rust = answer(rustc.arg("-V"));
     let rust = rust.split_whitespace().nth(1);
     let mut libraries = vec![
         Library {
             name: "glibc",
-            version: glibc
-                .context("getconf does not name the C library: it must be glibc")?
-                .to_owned(),
+            version: glibc(compiler)?,
             licence: "LGPL-2.1-or-later",
             home: "https://www.gnu.org/software/libc/",
         },
@@ -57,6 +59,36 @@ pub(crate) fn libraries(graph: &Graph) -> Result<Vec<Library>> {
     Ok(libraries)
 }
 
+/// The version of the C library that a compiler links with.
+fn glibc(compiler: &str) -> Result<String> {
+    let mut preprocess = command(compiler)?;
+    preprocess.args([
+        "-E",
+        "-dM",
+        "-x",
+        "c",
+        "-include",
+        "features.h",
+        "/dev/null",
+    ]);
+    glibc_version(&answer(&mut preprocess))
+        .with_context(|| format!("{compiler} does not name its C library: it must be glibc"))
+}
+
+/// The version among the macros of C.
+fn glibc_version(macros: &str) -> Option<String> {
+    let value = |name: &str| {
+        let mut lines = macros.lines();
+        let value = lines.find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name));
+        value.map(str::trim)
+    };
+    Some(format!(
+        "{}.{}",
+        value("__GLIBC__ ")?,
+        value("__GLIBC_MINOR__ ")?
+    ))
+}
+
 /// The version of the SQLite that the crate in this directory brings.
 fn sqlite(folder: &Path) -> Result<String> {
     let header = folder.join("sqlite3/sqlite3.h");
@@ -77,6 +109,14 @@ fn sqlite_version(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_c_library_is_named_by_its_macros() {
+        let macros = "#define __GLIBC_USE(F) __GLIBC_USE_ ## F\n#define __GLIBC__ 2\n\
+                      #define __GLIBC_MINOR__ 36\n";
+        assert_eq!(glibc_version(macros).as_deref(), Some("2.36"));
+        assert_eq!(glibc_version("#define __linux__ 1\n"), None);
+    }
 
     #[test]
     fn the_version_is_not_that_of_another_line() {

@@ -12,7 +12,7 @@ use spdx::{Expression, ParseMode};
 
 use crate::licences::{
     dependency::{Dependency, Graph},
-    native::{self, Library},
+    native::Library,
 };
 
 /// How names of files with licences begin, in lower case.
@@ -33,11 +33,11 @@ const RULE: &str =
 type Texts = BTreeMap<String, BTreeSet<String>>;
 
 /// The text of the file.
-pub(crate) fn text(graph: &Graph) -> Result<String> {
+pub(crate) fn text(graph: &Graph, libraries: &[Library]) -> Result<String> {
     let mut parts = String::new();
     let mut texts = Texts::new();
-    for library in native::libraries(graph)? {
-        add_library(&library, &mut parts, &mut texts);
+    for library in libraries {
+        add_library(library, &mut parts, &mut texts);
     }
     // A checksum tells the crates of others from those of this workspace.
     for one in graph
