@@ -252,7 +252,7 @@ pub(super) fn set_receive_timeout(socket: &OwnedFd, timeout: Duration) -> Result
 }
 
 /// Sets an option of a socket.
-fn set_raw_option(socket: &OwnedFd, level: i32, name: i32, value: &[u8]) -> Result<()> {
+pub(super) fn set_raw_option(socket: &OwnedFd, level: i32, name: i32, value: &[u8]) -> Result<()> {
     let length = libc::socklen_t::try_from(value.len())?;
     // SAFETY: the pointer and the length describe `value`.
     let result = unsafe {
