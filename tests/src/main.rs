@@ -277,7 +277,8 @@ fn list() {
     }
 }
 
-/// Prepares kernels and systems; no name means all of them.
+/// Prepares kernels and systems; no name means all that are tried by default, or with
+/// `CTDROP_ALL` all of them.
 fn images(names: &[String]) -> Result<()> {
     let (mut kernels, mut systems) = (Vec::new(), Vec::new());
     for name in names {
@@ -287,7 +288,10 @@ fn images(names: &[String]) -> Result<()> {
         }
     }
     if names.is_empty() {
-        kernels.extend(kernels::ALL.iter().map(|kernel| kernel.name));
+        let all = env::var_os("CTDROP_ALL").is_some();
+        let tried = kernels::ALL.iter();
+        let tried = tried.filter(|kernel| all || kernel.tried != kernels::Tried::Nothing);
+        kernels.extend(tried.map(|kernel| kernel.name));
         systems.extend(systems::ALL);
     }
     for kernel in kernels::ALL {

@@ -55,7 +55,7 @@ impl Root {
         fs::write(&systemctl, SYSTEMCTL).unwrap();
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
         for revision in ["1", "2"] {
-            let end = format!("-{revision}.x86_64.rpm");
+            let end = format!("-{revision}.{}.rpm", env::consts::ARCH);
             let mut entries = fs::read_dir(packages).unwrap();
             let found = entries.find_map(|entry| {
                 let path = entry.unwrap().path();

@@ -372,6 +372,7 @@ mod tests {
 
         let elsewhere = Facts {
             apt: false,
+            missing: Vec::new(),
             rustup: Some(Rustup {
                 linked: false,
                 nightly: true,

@@ -88,7 +88,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         build::ctdrop_and_tests_for(build::Profile::Trial, Some(other))?;
     }
     eprintln!("test: preparing kernels and systems");
-    prepare(&tests, &options.kernels)?;
+    prepare(&tests, options)?;
     let packages = cargo::target()?.join("packages-under-test");
     dist::under_test(&ctdrop, &packages)?;
     eprintln!("test: scenarios, then tests of whole systems");
@@ -125,12 +125,16 @@ fn others(kernels: &[String]) -> Result<Vec<Architecture>> {
 }
 
 /// Has the images of these kernels made, so that no trial waits for a download.
-fn prepare(tests: &Path, kernels: &[String]) -> Result<()> {
-    if kernels == ["host"] {
+fn prepare(tests: &Path, options: &Options) -> Result<()> {
+    let kernels = &options.kernels;
+    if *kernels == ["host"] {
         return Ok(());
     }
     let mut images = Command::new(tests);
     images.arg("images");
+    if options.all {
+        images.env("CTDROP_ALL", "1");
+    }
     for kernel in kernels.iter().filter(|kernel| *kernel != "host") {
         images.args(["--kernel", kernel]);
     }

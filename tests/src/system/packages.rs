@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::vm::Content;
+use crate::vm::{Content, architecture::Architecture};
 
 /// The variable that says where they are.
 const VARIABLE: &str = "CTDROP_PACKAGES";
@@ -13,10 +13,13 @@ const VARIABLE: &str = "CTDROP_PACKAGES";
 pub(super) const DEBS: [&str; 2] = ["/root/ctdrop-1.deb", "/root/ctdrop-2.deb"];
 
 /// The image in a guest, named as in docs/install.md.
-const IMAGE: &str = concat!("/srv/ctdrop-", env!("CARGO_PKG_VERSION"), "-oci.tar");
+const IMAGE: &str = concat!("/srv/ctdrop-", env!("CARGO_PKG_VERSION"), "-amd64-oci.tar");
 
 /// How the names of their files end.
-const ENDS: [&str; 3] = ["-1_amd64.deb", "-2_amd64.deb", "-oci.tar"];
+fn ends() -> [String; 3] {
+    let architecture = Architecture::HERE.debian();
+    ["-1_ARCH.deb", "-2_ARCH.deb", "-ARCH-oci.tar"].map(|end| end.replace("ARCH", architecture))
+}
 
 /// Whether somebody has made them.
 pub fn are_there() -> bool {
@@ -32,14 +35,14 @@ pub(super) fn files() -> Result<Vec<Content>> {
     let paths: Vec<PathBuf> = entries
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;
-    let package = |(end, inside): (&str, &str)| {
+    let package = |(end, inside): (String, &str)| {
         let path = paths
             .iter()
-            .find(|path| path.to_string_lossy().ends_with(end));
+            .find(|path| path.to_string_lossy().ends_with(&end));
         let path = path.with_context(|| format!("no *{end} in {}", directory.display()))?;
         let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok((inside.to_owned(), content))
     };
     let inside = DEBS.into_iter().chain([IMAGE]);
-    ENDS.into_iter().zip(inside).map(package).collect()
+    ends().into_iter().zip(inside).map(package).collect()
 }

@@ -34,6 +34,8 @@ pub struct Kernel {
 /// the same backend only the newest has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
+    /// None, unless all are asked for.
+    Nothing,
     /// Those of [`ELSEWHERE`], with one backend.
     Elsewhere,
     /// Those in which packets are lost on every path, with one backend.
@@ -96,6 +98,15 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-6.12-arm64",
         backends: &[Fexit, Kprobe, Tracepoint],
         tried: Tried::Elsewhere,
+    },
+    // With pages of 16 KiB.
+    Kernel {
+        name: "6.12-16k-arm64",
+        architecture: Arm64,
+        suite: "bookworm",
+        package: "linux-image-6.12-arm64-16k",
+        backends: &[Fexit],
+        tried: Tried::Nothing,
     },
 ];
 
@@ -201,6 +212,7 @@ impl Target {
         scenario.takes != Takes::Minutes
             && (newest || !scenario.once)
             && match self.kernel.tried {
+                Tried::Nothing => false,
                 Tried::Elsewhere => ELSEWHERE.contains(&scenario.name) && !second_look,
                 Tried::Paths => of_every_path && !second_look,
                 Tried::Counts if !second_look => match scenario.auto {
@@ -272,6 +284,7 @@ mod tests {
             assert!(fitting(Asked::All) > 2 * ELSEWHERE.len());
             assert!(target.fits(&SENDERS, chosen) && !target.fits(&WHO, chosen));
         }
+        assert!(!find("6.12-16k-arm64").unwrap().fits(&SENDERS, chosen));
         let kprobe = find("6.12-arm64-kprobe").unwrap();
         assert!(!kprobe.fits(&SENDERS, chosen) && kprobe.fits(&SENDERS, Asked::All));
     }

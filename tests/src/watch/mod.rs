@@ -35,6 +35,8 @@ pub struct Start {
     pub arm: String,
     /// Whether it keeps the module loaded.
     pub pins_module: bool,
+    /// What it may not see.
+    pub warnings: Vec<String>,
 }
 
 /// Any line, as far as it says what has changed.
