@@ -97,7 +97,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup { test, target } => prepare(test, target),
         Task::Build { target } => {
-            let other = other(target)?;
+            let other = target.and_then(Architecture::if_other);
             setup::setup_for(Purpose::Build, other)?;
             let ctdrop: PathBuf = build::ctdrop_for(other)?;
             println!("{}", ctdrop.display());
@@ -117,14 +117,7 @@ fn run(task: Task) -> Result<()> {
 /// Installs what building takes, or what the tests take: they try each architecture.
 fn prepare(test: bool, target: Option<Architecture>) -> Result<()> {
     if !test {
-        return setup::setup_for(Purpose::Build, other(target)?);
+        return setup::setup_for(Purpose::Build, target.and_then(Architecture::if_other));
     }
-    let others = Architecture::others()?;
-    let mut others = others.into_iter();
-    others.try_for_each(|other| setup::setup_for(Purpose::Test, Some(other)))
-}
-
-/// What is built for besides this machine.
-fn other(target: Option<Architecture>) -> Result<Option<Architecture>> {
-    target.map_or(Ok(None), Architecture::if_other)
+    Architecture::others().try_for_each(|other| setup::setup_for(Purpose::Test, Some(other)))
 }

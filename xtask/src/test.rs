@@ -70,7 +70,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         Vec::new()
     } else {
         setup::setup(Purpose::Test)?;
-        others(&options.kernels)?
+        others(&options.kernels)
     };
     for &other in &others {
         setup::setup_for(Purpose::Test, Some(other))?;
@@ -113,15 +113,13 @@ pub(crate) fn test(options: &Options) -> Result<()> {
 }
 
 /// The architectures besides this machine's of these kernels, or of all.
-fn others(kernels: &[String]) -> Result<Vec<Architecture>> {
-    let mut others = Architecture::others()?;
-    let is_tried = |other: Architecture| {
+fn others(kernels: &[String]) -> Vec<Architecture> {
+    let is_tried = |&other: &Architecture| {
         let guests = kernels.iter().filter(|kernel| *kernel != "host");
         let mut architectures = guests.map(|kernel| Architecture::of_kernel(kernel));
         kernels.is_empty() || architectures.any(|it| it == other)
     };
-    others.retain(|&other| is_tried(other));
-    Ok(others)
+    Architecture::others().filter(is_tried).collect()
 }
 
 /// Has the images of these kernels made, so that no trial waits for a download.

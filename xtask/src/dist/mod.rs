@@ -60,7 +60,7 @@ pub(crate) fn dist(options: &Options) -> Result<()> {
     for architecture in targets(options)? {
         let root = cargo::root()?;
         let release = Release::of(root, options.revision, architecture)?;
-        let sources = sources(options, &release)?;
+        let sources = gather(options, &release)?;
         eprintln!(
             "dist: {NAME} {} for {}, as of {}",
             release.full(),
@@ -90,12 +90,12 @@ fn targets(options: &Options) -> Result<Vec<Architecture>> {
 
 /// This machine's architecture, which must be one that ctdrop is released for.
 fn here() -> Result<Architecture> {
-    Architecture::here()?.context("ctdrop is not released for this machine: name a --target")
+    Architecture::here().context("ctdrop is not released for this machine: name a --target")
 }
 
 /// What the packages of a release are made of.
-fn sources(options: &Options, release: &Release) -> Result<Sources> {
-    let other = release.architecture.if_other()?;
+fn gather(options: &Options, release: &Release) -> Result<Sources> {
+    let other = release.architecture.if_other();
     let build = || {
         setup::setup_for(Purpose::Build, other)?;
         build::ctdrop_for(other)

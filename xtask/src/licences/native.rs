@@ -27,7 +27,7 @@ pub(crate) struct Library {
 
 /// The libraries that are linked in for an architecture.
 pub(crate) fn libraries(graph: &Graph, architecture: Architecture) -> Result<Vec<Library>> {
-    let (compiler, mut rustc) = match architecture.if_other()? {
+    let (compiler, mut rustc) = match architecture.if_other() {
         Some(other) => (other.compiler(), cross::rustc(other)?),
         None => ("cc", command("rustc")?),
     };
