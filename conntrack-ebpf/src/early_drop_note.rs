@@ -21,7 +21,7 @@ const PAGE: u32 = 12;
 /// How far the allocation's end can lie above its call of `early_drop`, and the end of a
 /// victim below it, in bytes: the frames of two or three functions and of the trampolines
 /// between them.
-const REACH: u32 = 1024;
+pub(crate) const REACH: u32 = 1024;
 
 /// How long a note is valid, in jiffies: 1 to 10 seconds. Its readers run within
 /// microseconds, unless a message to a slow console comes between. If they were skipped, a
@@ -39,7 +39,7 @@ pub struct Note {
     frame: u32,
     /// When, in jiffies.
     at: u32,
-    /// [`FREE`], [`CALLED`] or [`EVICTED`].
+    /// [`FREE`], [`CALLED`], [`EVICTED`], [`SUCCEEDED`] or [`COUNTED`].
     state: u32,
 }
 const _: () = assert!(size_of::<Note>() <= 32);
@@ -50,6 +50,10 @@ const FREE: u32 = 0;
 const CALLED: u32 = 1;
 /// It has killed an entry to make room.
 const EVICTED: u32 = 2;
+/// It is over, and has made room.
+const SUCCEEDED: u32 = 3;
+/// It is over, and its packet is counted.
+const COUNTED: u32 = 4;
 
 /// The place of the notes of a page.
 const fn place(page: u32) -> u32 {
@@ -78,7 +82,7 @@ impl Note {
     /// softirqs have no stack of their own.
     pub const fn enter(&mut self, frame: u32, key: &AllocationKey, now: u32) -> bool {
         let same_stack = self.frame >> PAGE == frame >> PAGE;
-        let displaces = self.state != FREE && !same_stack && self.is_recent(now);
+        let displaces = self.is_under_way() && !same_stack && self.is_recent(now);
         *self = Self {
             net: key.net_low,
             hash: key.hash,
@@ -107,10 +111,10 @@ impl Note {
         if !is_its_own {
             return None;
         }
-        let mark = if self.state == EVICTED {
-            Mark::Evicted
-        } else {
-            Mark::Armed
+        let mark = match self.state {
+            EVICTED | SUCCEEDED => Mark::Evicted,
+            COUNTED => Mark::Counted,
+            _ => Mark::Armed,
         };
         self.state = FREE;
         Some(mark)
@@ -125,9 +129,23 @@ impl Note {
         made
     }
 
+    /// The call that was entered at this position is over. If it has made no room, whoever
+    /// says so counts its packet. False if this is not its note.
+    pub const fn leave(&mut self, frame: u32, made_room: bool, now: u32) -> bool {
+        let is_its_own = self.is_under_way() && self.frame == frame && self.is_recent(now);
+        if is_its_own {
+            self.state = if made_room { SUCCEEDED } else { COUNTED };
+        }
+        is_its_own
+    }
+
+    const fn is_under_way(&self) -> bool {
+        matches!(self.state, CALLED | EVICTED)
+    }
+
     /// Whether the function at this position was called inside of the call.
     pub const fn contains(&self, position: u32, now: u32) -> bool {
-        self.state != FREE && self.frame.wrapping_sub(position) < REACH && self.is_recent(now)
+        self.is_under_way() && self.frame.wrapping_sub(position) < REACH && self.is_recent(now)
     }
 
     /// The call has killed an entry to make room.

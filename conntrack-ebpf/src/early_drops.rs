@@ -25,8 +25,6 @@ const STACK: u32 = 8192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Witness {
-    /// There is no second one.
-    Alone = 0,
     /// One of them.
     One = 1,
     /// The other.
@@ -203,11 +201,7 @@ impl EarlyDrops {
         mark: Mark,
         witness: Witness,
     ) -> Noted {
-        let fresh = match (mark, witness) {
-            // Nobody takes it.
-            (Mark::AtRest, Witness::Alone) => FREE,
-            _ => marked(mark, witness as u32),
-        };
+        let fresh = marked(mark, witness as u32);
         let Some(call) = self.at(frame) else {
             self.begin(frame, key, fresh);
             return Noted::First;
@@ -304,7 +298,6 @@ mod tests {
         let mut none = |witness| calls.found_none(PROCESS, &key(7), Mark::AtRest, witness);
         assert_eq!(none(Witness::One), Noted::First);
         assert_eq!(none(Witness::Other), Noted::Second(Mark::AtRest));
-        assert_eq!(none(Witness::Alone), Noted::First);
         assert!(calls.are_none());
     }
 
@@ -336,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_alone_comes_first_each_time() {
+    fn a_witness_whose_other_is_skipped_comes_first_each_time() {
         let mut calls = EarlyDrops::default();
         for _ in 0..3 {
             calls.enter(PROCESS, &key(7));

@@ -8,6 +8,7 @@
 use aya_ebpf::bindings::BPF_ANY;
 use conntrack_ebpf::{
     Fault, Phase,
+    allocation_note::AllocationNote,
     early_drop_note::{self, Note},
     early_drops::{AllocationKey, EarlyDrops, Noted, Witness},
     judge::Mark,
@@ -164,21 +165,74 @@ fn is_noted(position: u32) -> bool {
     find_note(places, |note| note.contains(position, now).then_some(())).is_some()
 }
 
-/// Notes that `early_drop` is entered, at this position on the stack.
+/// Notes that `early_drop` is entered, at this position on the stack, for programs at its
+/// exit, or while they are not attached for one at the end of the allocation.
 pub fn enter_early_drop(frame: u32, key: AllocationKey) {
     pressure::signal();
-    if !count::epoch().is(Phase::Armed) {
-        return begin_early_drop(frame, key);
+    if count::epoch().is(Phase::Armed) {
+        note_early_drop(frame, &key);
+    } else {
+        begin_early_drop(frame, key);
     }
+}
+
+/// The same for a program at its end that is always attached ([`leave_early_drop`]).
+pub fn enter_early_drop_until_end(frame: u32, key: AllocationKey) {
+    pressure::signal();
+    if count::epoch().phase().is_armed() {
+        note_early_drop(frame, &key);
+    } else {
+        begin_early_drop(frame, key);
+    }
+}
+
+fn note_early_drop(frame: u32, key: &AllocationKey) {
     let place = early_drop_note::place_of(frame);
     if let Some(note) = maps::EARLY_DROP_NOTES.get_ptr_mut(place)
-        && !kernel::update(note, |note| note.enter(frame, &key, kernel::jiffies()))
+        && !kernel::update(note, |note| note.enter(frame, key, kernel::jiffies()))
     {
         count::fault(Fault::JoinLost);
     }
 }
 
-/// The same, for programs at its exit.
+/// Notes that the call of `early_drop` that was entered at this position is over. False if
+/// its entry has not left a note.
+pub fn leave_early_drop(frame: u32, made_room: bool) -> bool {
+    let place = early_drop_note::place_of(frame);
+    maps::EARLY_DROP_NOTES
+        .get_ptr_mut(place)
+        .is_some_and(|note| {
+            kernel::update(note, |note| note.leave(frame, made_room, kernel::jiffies()))
+        })
+}
+
+/// Notes that an allocation is entered.
+pub fn enter_allocation(call: &AllocationNote) {
+    let place = early_drop_note::place_of(call.frame);
+    if let Some(note) = maps::ALLOCATION_NOTES.get_ptr_mut(place) {
+        kernel::update(note, |note| *note = *call);
+    }
+}
+
+/// The allocation that has called the function that was entered at this position.
+pub fn allocation_around(position: u32) -> Option<AllocationNote> {
+    let now = kernel::jiffies();
+    let [place, other] = early_drop_note::places_above(position);
+    let at = |place| {
+        let note = maps::ALLOCATION_NOTES.get_ptr_mut(place)?;
+        kernel::update(note, |note| note.contains(position, now).then_some(*note))
+    };
+    at(place).or_else(|| at(other))
+}
+
+/// The allocation that was entered at this position.
+pub fn allocation_at(position: u32) -> Option<AllocationNote> {
+    let place = early_drop_note::place_of(position);
+    let note = maps::ALLOCATION_NOTES.get_ptr_mut(place)?;
+    kernel::update(note, |note| note.is_at(position, kernel::jiffies()).then_some(*note))
+}
+
+/// The same, in a map without loss for programs at its exit.
 fn begin_early_drop(frame: u32, key: AllocationKey) {
     let Some(calls) = TaskCalls::current() else {
         return;

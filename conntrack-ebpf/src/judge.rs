@@ -57,6 +57,25 @@ pub fn allocation(
     }
 }
 
+/// A refused allocation whose packet is counted at the end of `early_drop` if the table was
+/// full (kprobes): what that has left says whether it did. Without a mark nothing called it,
+/// or its note is lost; then the packet may be counted.
+pub fn allocation_after_early_drop(
+    hash: u32,
+    mark: Option<Mark>,
+    full: impl FnOnce() -> bool,
+) -> Refusal {
+    let reason = match mark {
+        Some(Mark::Counted | Mark::AtRest) => return Refusal::Counted,
+        None if full() => return Refusal::Counted,
+        _ if hash == 0 => Reason::NonPacket,
+        // The end of `early_drop` was not seen.
+        Some(Mark::Armed) => Reason::TableFull,
+        Some(Mark::Evicted) | None => Reason::NoMemory,
+    };
+    Refusal::Count(reason)
+}
+
 /// The same allocation, seen by a second program in case the kernel skipped the
 /// first. Whichever takes the mark of `early_drop` counts the packet; without
 /// one, the first has done so, or it was no full table.
@@ -136,6 +155,21 @@ mod tests {
                 assert_eq!(armed(true), Count(Reason::TableFull));
             }
         }
+    }
+
+    #[test]
+    fn what_the_end_of_early_drop_counted_is_not_counted_again() {
+        use Refusal::{Count, Counted};
+        let judged = |hash, mark, full| allocation_after_early_drop(hash, mark, || full);
+        for (hash, full) in [(0, false), (0, true), (7, false), (7, true)] {
+            assert_eq!(judged(hash, Some(Mark::Counted), full), Counted);
+        }
+        assert_eq!(judged(7, None, true), Counted);
+        assert_eq!(judged(7, None, false), Count(Reason::NoMemory));
+        assert_eq!(judged(7, Some(Mark::Evicted), true), Count(Reason::NoMemory));
+        assert_eq!(judged(7, Some(Mark::Armed), true), Count(Reason::TableFull));
+        assert_eq!(judged(0, None, false), Count(Reason::NonPacket));
+        assert_eq!(judged(0, Some(Mark::Armed), true), Count(Reason::NonPacket));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod allocation_note;
 pub mod capture;
 pub mod drop_counter;
 pub mod early_drop_note;

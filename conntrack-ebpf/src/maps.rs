@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use conntrack_ebpf::{
     Fault, FlowCount, FlowKey, Sender, ServiceKey, TotalCounts, TotalKey,
+    allocation_note::AllocationNote,
     capture::{Budget, CapturedPacket, Omission},
     drop_counter::Accounted,
     early_drop_note::{NOTES, Note},
@@ -116,6 +117,11 @@ pub const SETS: u32 = 4096;
 /// Calls of `early_drop` as their entries have noted them while armed, by page of the stack.
 #[btf_map]
 pub static EARLY_DROP_NOTES: Array<Note, { NOTES as usize }> = Array::new();
+
+/// Allocations as their entries have noted them, by page of the stack. The backend `kprobe`
+/// alone has them.
+#[btf_map]
+pub static ALLOCATION_NOTES: Array<AllocationNote, { NOTES as usize }> = Array::new();
 
 /// Calls of `early_drop` under way, and marks of those that found no victim, by
 /// task. Used while the programs at its exit are attached.

@@ -8,13 +8,14 @@
 use conntrack_ebpf::{
     EARLY_DROP_FAILED, Epoch, Fault, FlowKey, Phase, Reason, TABLE_FULL_AT_REST,
     TABLE_FULL_WITNESSED,
+    allocation_note::AllocationNote,
     early_drops::Witness,
     judge::{self, Mark, Refusal, Refused},
 };
 
 use crate::{
     copies, count, join,
-    kernel::{self, Access, Conntrack, Locks, Net, Read, Skb, Tuple},
+    kernel::{self, Access, Conntrack, Locks, Net, Probed, Read, Skb, Tuple},
     pressure, sender,
 };
 
@@ -53,6 +54,51 @@ pub fn early_drop<R: Access>(
     count::in_slot(epoch, net.inum().unwrap_or(0), slot);
 }
 
+/// The same by a kprobe, which sees the end of each call and alone counts its packet: with
+/// the flow, if the entry of the allocation was noted.
+pub fn early_drop_alone(frame: u32, found_victim: bool) {
+    let epoch = count::epoch();
+    if join::leave_early_drop(frame, found_victim) {
+        if !found_victim {
+            refused_around(epoch, frame);
+        }
+    } else if let Some(key) = join::early_drop_at(frame) {
+        join::forget(frame);
+        if !found_victim && !is_no_packet(key.hash) {
+            let netns = Net::<Probed>::at(key.net).inum().unwrap_or(0);
+            count::in_slot(epoch, netns, TABLE_FULL_AT_REST);
+        }
+    } else if !found_victim && epoch.phase().is_armed() {
+        // The note of another call has displaced the one of its entry.
+        refused_around(epoch, frame);
+    }
+}
+
+/// The allocation that called `early_drop` at this position is refused for a full table.
+fn refused_around(epoch: Epoch, frame: u32) {
+    let Some(note) = join::allocation_around(frame) else {
+        count::fault(Fault::JoinLost);
+        return count::in_slot(epoch, 0, TABLE_FULL_AT_REST);
+    };
+    let reason = if is_no_packet(note.hash) {
+        Reason::NonPacket
+    } else {
+        Reason::TableFull
+    };
+    count_noted(epoch, note, reason);
+}
+
+/// Counts a refused allocation whose entry was noted.
+fn count_noted(epoch: Epoch, note: AllocationNote, reason: Reason) {
+    let allocation = Allocation::from(note);
+    if reason == Reason::NonPacket {
+        let netns = allocation.net.inum().unwrap_or(0);
+        count::total(epoch, netns, reason);
+    } else {
+        count_allocation(epoch, &allocation, reason, || sender::of(Locks::None));
+    }
+}
+
 /// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 where
 /// a packet's path passes the tuple's hash.
 const fn is_no_packet(hash: u32) -> bool {
@@ -72,6 +118,18 @@ pub struct Allocation<R> {
     pub hash: u32,
     /// Where on the stack its program runs.
     pub position: u32,
+}
+
+impl From<AllocationNote> for Allocation<Probed> {
+    fn from(note: AllocationNote) -> Self {
+        Self {
+            net: Net::at(note.net),
+            zone: note.zone,
+            orig: note.orig,
+            hash: note.hash,
+            position: note.frame,
+        }
+    }
 }
 
 /// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for
@@ -136,6 +194,22 @@ fn refused_allocation_again<R: Access>(allocation: &Allocation<R>, sender: impl 
         let epoch = count::epoch();
         count_witnessed(epoch, allocation.net);
         count_allocation(epoch, allocation, reason, sender);
+    }
+}
+
+/// `__nf_conntrack_alloc`, entered at this position, by a kprobe: counts what the end of
+/// `early_drop` has not.
+pub fn alloc_after_early_drop(entry: u64, position: u32) {
+    if is_err(entry)
+        && let Some(note) = join::allocation_at(position)
+    {
+        let net = Net::<Probed>::at(note.net);
+        let mark = join::take_note(position, &net.allocation_key(note.hash));
+        let full = || net.is_full().unwrap_or(false);
+        let judged = judge::allocation_after_early_drop(note.hash, mark, full);
+        if let Refusal::Count(reason) = judged {
+            count_noted(count::epoch(), note, reason);
+        }
     }
 }
 

@@ -60,6 +60,11 @@ impl Notes {
         });
     }
 
+    /// A call of `early_drop` ends; whether it was noted.
+    fn leave(&mut self, frame: u32, made_room: bool) -> bool {
+        self.places[place_of(frame) as usize].leave(frame, made_room, self.now)
+    }
+
     /// An entry dies so far below this frame; whether it is a victim.
     fn dies(&mut self, frame: u32, below: u32) -> bool {
         let (position, now) = (frame.wrapping_sub(below), self.now);
@@ -194,6 +199,8 @@ fn who_has_the_same_place_is_told() {
     assert!(notes.enter(PROCESS, 7), "that one was taken");
     notes.now = notes.now.wrapping_add(VALID_FOR);
     assert!(notes.enter(other, 8), "that one is long over");
+    notes.leave(other, false);
+    assert!(notes.enter(PROCESS, 7), "that one has ended");
 }
 
 #[test]
@@ -221,4 +228,30 @@ fn stacks_that_follow_one_another_have_places_of_their_own() {
             .collect();
         assert_eq!(places.len(), 128, "stacks {stride:#x} apart");
     }
+}
+
+/// Where a program sees the end of `early_drop`, the allocation that calls it may have none.
+#[test]
+fn a_call_whose_end_is_seen_is_over() {
+    for (made_room, mark) in [(false, Mark::Counted), (true, Mark::Evicted)] {
+        let mut notes = Notes::new();
+        notes.enter(PROCESS, 7);
+        assert!(notes.dies(PROCESS, BELOW));
+        assert!(!notes.leave(PROCESS + 64, made_room), "another call");
+        assert!(notes.leave(PROCESS, made_room));
+        assert!(!notes.leave(PROCESS, made_room), "it is over");
+        assert!(!notes.dies(PROCESS, BELOW), "what dies now is no victim");
+        notes.enter(PROCESS, 7);
+        notes.leave(PROCESS, made_room);
+        assert_eq!(notes.fail(PROCESS, 7), Some(mark));
+        assert_eq!(notes.fail(PROCESS, 7), None);
+    }
+}
+
+#[test]
+fn a_call_of_long_ago_has_no_end() {
+    let mut notes = Notes::new();
+    notes.enter(PROCESS, 7);
+    notes.now = notes.now.wrapping_add(VALID_FOR);
+    assert!(!notes.leave(PROCESS, false));
 }

@@ -15,23 +15,20 @@ use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use conntrack_ebpf::{Fault, early_drops::Witness, slots::set_of};
+use conntrack_ebpf::{Fault, allocation_note::AllocationNote, slots::set_of};
 
 use crate::{
     count, join,
-    kernel::{self, Conntrack, Locks, Net, Probed, Skb},
+    kernel::{self, Conntrack, Net, Probed, Skb},
     maps::{self, SETS},
     notes::Call,
-    outcome::{self, Allocation},
-    sender,
+    outcome,
 };
 
-/// The functions whose calls are kept, as [`Call::function`] has them. An
-/// [`Allocation`] takes all four arguments of a call.
+/// The functions whose calls are kept, as [`Call::function`] has them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 enum Function {
-    Alloc,
     ResolveClash,
     Confirm,
     Delete,
@@ -80,46 +77,42 @@ fn take(ctx: &RetProbeContext, function: Function) -> Option<[u64; 4]> {
 pub fn early_drop_call(ctx: ProbeContext) -> u32 {
     let net = Net::<Probed>::at(ctx.arg(0).unwrap_or(0));
     let key = net.allocation_key(ctx.arg(1).unwrap_or(0));
-    join::enter_early_drop(kernel::low(kernel::position_at_entry(&ctx)), key);
+    join::enter_early_drop_until_end(kernel::low(kernel::position_at_entry(&ctx)), key);
     0
 }
 
-/// See [`super::fexit::early_drop_exit`].
+/// The end of `early_drop`, which counts the packet. A pair at the allocation would run for
+/// each new flow.
 #[kretprobe]
 pub fn early_drop_return(ctx: RetProbeContext) -> u32 {
     let frame = kernel::low(kernel::position_at_return(&ctx));
-    if let Some(key) = join::early_drop_at(frame) {
-        let net = Net::<Probed>::at(key.net);
-        let found_victim = ctx.ret::<u8>() != 0;
-        outcome::early_drop(frame, net, key.hash, found_victim, Witness::Alone);
-    }
+    outcome::early_drop_alone(frame, ctx.ret::<u8>() != 0);
     0
 }
 
-/// See [`super::fexit::alloc_exit`].
+/// See [`super::fexit::alloc_exit`]. It notes what [`early_drop_return`] and [`alloc_return`]
+/// do not know.
 #[kprobe]
 pub fn alloc_call(ctx: ProbeContext) -> u32 {
-    keep(&ctx, Function::Alloc, [0, 1, 2, 5]);
+    let argument = |number| ctx.arg(number).unwrap_or(0_u64);
+    join::enter_allocation(&AllocationNote {
+        net: argument(0),
+        zone: argument(1),
+        orig: argument(2),
+        hash: kernel::low(argument(5)),
+        frame: kernel::low(kernel::position_at_entry(&ctx)),
+        at: kernel::jiffies(),
+        padding: 0,
+    });
     0
 }
 
-/// See [`super::fexit::alloc_exit`].
+/// See [`super::fexit::alloc_exit`]. Attached only once a counter shows refusals that no
+/// program has counted.
 #[kretprobe]
 pub fn alloc_return(ctx: RetProbeContext) -> u32 {
-    if let Some([net, zone, orig, hash]) = take(&ctx, Function::Alloc) {
-        let position = kernel::low(kernel::position_at_return(&ctx));
-        let refused = || {
-            let allocation = Allocation {
-                net: Net::<Probed>::at(net),
-                zone,
-                orig,
-                hash: kernel::low(hash),
-                position,
-            };
-            outcome::refused_allocation(&allocation, || sender::of(Locks::None));
-        };
-        outcome::alloc(ctx.ret(), refused, || position);
-    }
+    let position = kernel::low(kernel::position_at_return(&ctx));
+    outcome::alloc_after_early_drop(ctx.ret(), position);
     0
 }
 

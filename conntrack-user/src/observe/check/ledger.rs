@@ -215,6 +215,16 @@ impl Ledger {
         verdict::judge(backend, missed, unseen)
     }
 
+    /// What a counter has surely shown, over all namespaces, and no program saw, though those
+    /// were attached that see what moves it.
+    pub(crate) fn unseen_of(&self, counter: Counter) -> u64 {
+        let excesses = self.excess.iter();
+        excesses
+            .filter(|((_, of), _)| *of == counter)
+            .map(|(_, excess)| excess.unseen())
+            .sum()
+    }
+
     /// Packets that either conntrack refused or a rule dropped: as many as the programs
     /// could not decide, but no more than the counter has besides those they counted.
     fn rule_or_refused(&self, netns: u32) -> u64 {

@@ -59,10 +59,10 @@ pub struct ProgramObserver {
     looked: Instant,
     /// The refusals that counters showed when arming was last decided.
     refusals: u64,
-    /// When what sees refused confirmations is attached, besides being armed.
+    /// When what sees seldom refusals is attached, besides being armed.
     confirming: Arming,
-    /// Those that counters showed when that was last decided.
-    confirmations_refused: u64,
+    /// The seldom refusals that counters showed when that was last decided.
+    seldom_refused: u64,
     /// Which load of the module the counters are of.
     instance: Option<u64>,
     /// Since when it cannot be attached to.
@@ -117,7 +117,7 @@ impl ProgramObserver {
             missed: Missed::default(),
             looked: Instant::now(),
             refusals: 0,
-            confirmations_refused: 0,
+            seldom_refused: 0,
             instance: attachment::instance(),
             failing: Failing::default(),
         };

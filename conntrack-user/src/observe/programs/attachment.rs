@@ -93,7 +93,7 @@ impl Prepared {
         };
         programs.attach(besides, object)?;
         if confirming {
-            programs.attach(When::Confirming, object)?;
+            programs.attach(When::Seldom, object)?;
         }
         programs.attach(When::Always, object)?;
         Ok(Attached {
@@ -154,9 +154,10 @@ impl Attachment {
         Ok(())
     }
 
-    /// Attaches those that see refused confirmations, which count from now on.
+    /// Attaches those that see what is refused seldom, confirmations above all. They count from
+    /// now on.
     pub(crate) fn confirm(&mut self) -> Result<()> {
-        self.attach(When::Confirming)?;
+        self.attach(When::Seldom)?;
         let now = Moment::now();
         self.wait_for_packets()?;
         self.prepared.confirmations.count_since(now)?;
@@ -167,7 +168,7 @@ impl Attachment {
     /// Detaches them.
     pub(crate) fn end_confirming(&mut self) -> Result<()> {
         self.prepared.confirmations.end()?;
-        self.attached.programs.detach(When::Confirming);
+        self.attached.programs.detach(When::Seldom);
         self.attached.confirming = false;
         Ok(())
     }

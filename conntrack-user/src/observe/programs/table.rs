@@ -1,7 +1,7 @@
 //! Which programs each backend has, and where they go.
 
 use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
-use When::{Always, Armed, Confirming, Skipping, Witnessing};
+use When::{Always, Armed, Seldom, Skipping, Witnessing};
 
 use crate::observe::{backend::Backend, programs::types::Deletion};
 
@@ -47,9 +47,9 @@ pub(crate) enum When {
     /// The same, and only once the kernel has skipped programs: it sees what
     /// another one sees.
     Skipping,
-    /// While armed, and once packets were refused that it sees: its function runs for each new
-    /// flow, too.
-    Confirming,
+    /// While armed, and once packets were refused that no other program sees: its function
+    /// runs for each new flow, too.
+    Seldom,
     /// Whenever those that are armed do not do alone: at rest, and once the kernel has
     /// skipped programs.
     Witnessing,
@@ -129,7 +129,7 @@ static FEXIT: &[Program] = &[
         "confirm_exit",
         "__nf_conntrack_confirm",
         Confirmations,
-        Confirming,
+        Seldom,
     ),
 ];
 
@@ -144,7 +144,7 @@ static FEXIT_DELETION_PARTED: &[Program] = &[program(
 
 static KPROBE: &[Program] = &[
     kprobe("early_drop_call", "early_drop", Evictions, Always),
-    kprobe("early_drop_return", "early_drop", Nothing, Witnessing),
+    kprobe("early_drop_return", "early_drop", Allocations, Always),
     kprobe("resolve_clash_call", "nf_ct_resolve_clash", Clashes, Always),
     kprobe(
         "resolve_clash_return",
@@ -165,18 +165,18 @@ static KPROBE: &[Program] = &[
         Always,
     ),
     kprobe("alloc_call", "__nf_conntrack_alloc", Allocations, Armed),
-    kprobe("alloc_return", "__nf_conntrack_alloc", Allocations, Armed),
+    kprobe("alloc_return", "__nf_conntrack_alloc", Nothing, Seldom),
     kprobe(
         "confirm_call",
         "__nf_conntrack_confirm",
         Confirmations,
-        Confirming,
+        Seldom,
     ),
     kprobe(
         "confirm_return",
         "__nf_conntrack_confirm",
         Confirmations,
-        Confirming,
+        Seldom,
     ),
 ];
 

@@ -25,7 +25,7 @@ impl ProgramObserver {
             self.check()?;
         }
         let event = self.follow_allocations()?;
-        self.follow_confirmations()?;
+        self.follow_seldom()?;
         Ok(event)
     }
 
@@ -59,15 +59,15 @@ impl ProgramObserver {
         }
     }
 
-    /// What sees refused confirmations is attached apart, since it runs for each new flow as
-    /// well, and most full tables refuse none.
-    fn follow_confirmations(&mut self) -> Result<()> {
-        let refused = self.refused_confirmations();
+    /// What sees refused confirmations, and with kprobes allocations without memory, is attached
+    /// apart, since it runs for each new flow as well, and most full tables refuse none.
+    fn follow_seldom(&mut self) -> Result<()> {
+        let refused = self.refused_confirmations() + self.unseen_allocations();
         let state = TableState {
             fill: 0.0,
-            refusing: refused != self.confirmations_refused,
+            refusing: refused != self.seldom_refused,
         };
-        self.confirmations_refused = refused;
+        self.seldom_refused = refused;
         let Some(attachment) = &mut self.attachment else {
             return Ok(());
         };
@@ -100,6 +100,11 @@ impl ProgramObserver {
         let clashes = |totals: &Totals| totals.of(Reason::Clash) + totals.of(Reason::NatExhausted);
         let clashes: u64 = self.counted.values().map(clashes).sum();
         self.followed.grown(&counters).saturating_sub(clashes)
+    }
+
+    /// What the counter `drop` has surely shown that no program saw.
+    fn unseen_allocations(&self) -> u64 {
+        self.ledger.unseen_of(Counter::Drop)
     }
 }
 
