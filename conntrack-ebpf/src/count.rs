@@ -4,18 +4,42 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use conntrack_ebpf::{
     Epoch, Fault, FlowCount, FlowKey, Reason, ServiceKey, TOTAL_SLOTS, TotalCounts, TotalKey,
+    flow_slots::Counted,
 };
 
 use crate::{flow_table, kernel, maps, sender};
 
 /// Counts one packet of `flow`.
 pub fn flow(epoch: Epoch, flow: &FlowKey) {
+    in_slot_or_without(epoch, flow, |index| flow_table::count(index, flow));
+}
+
+/// The same where conntrack has told the hash of its tuple.
+pub fn flow_of_tuple(epoch: Epoch, flow: &FlowKey, hash: u32) {
+    in_slot_or_without(epoch, flow, |index| {
+        flow_table::count_of_tuple(index, flow, hash)
+    });
+}
+
+fn in_slot_or_without(epoch: Epoch, flow: &FlowKey, count: impl FnOnce(u32) -> Counted) {
     let Some(index) = epoch.index() else {
         return;
     };
-    if flow_table::count(index, flow) {
-        return;
+    let counted = if flow_table::is_used() {
+        count(index)
+    } else {
+        Counted::No
+    };
+    match counted {
+        Counted::Again => {}
+        Counted::First => sender::note(flow.sender),
+        Counted::No => without_slot(index, flow),
     }
+}
+
+/// Counts one packet of a flow that has no slot.
+#[inline(never)]
+fn without_slot(index: u32, flow: &FlowKey) {
     total_in(index, flow.netns, flow.reason);
     let counted = if index == 0 {
         flow_in(&maps::FLOWS_0, flow)

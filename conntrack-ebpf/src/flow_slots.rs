@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 mod key;
 
 use self::key::{KEY_WORDS, high, low};
-pub use self::key::{SEEDS, SETS, SlotKey};
+pub use self::key::{SEEDS, SETS, SlotKey, set_of_tuple};
 
 /// Slots of a set.
 pub const WAYS: usize = 4;

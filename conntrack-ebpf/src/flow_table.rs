@@ -6,7 +6,7 @@ use conntrack_ebpf::{
     flow_slots::{self, Counted, OFF, ON, SEEDS, SlotKey, Word as _},
 };
 
-use crate::{kernel, maps, sender};
+use crate::{kernel, maps};
 
 /// Whether the table is used. Set by user space before the load; if not, the verifier
 /// removes this code.
@@ -17,32 +17,44 @@ static FLOW_SLOTS: Global<u32> = Global::new(OFF);
 #[unsafe(no_mangle)]
 static FLOW_SEED: [Global<u64>; SEEDS] = [const { Global::new(u64::MAX) }; SEEDS];
 
-/// Counts one packet of a flow; false if it has no slot.
+/// Whether the table is used.
+pub fn is_used() -> bool {
+    FLOW_SLOTS.load() == ON
+}
+
+/// Counts one packet of a flow, if the set has a slot for it. A function of its own, so that
+/// what comes next has its stack: a chain of calls has 512 bytes.
+#[inline(never)]
+pub fn count(epoch: u32, flow: &FlowKey) -> Counted {
+    let key = SlotKey::from(flow);
+    let set = key.set(|place| FLOW_SEED[place].load());
+    count_in(epoch, set, &key)
+}
+
+/// The same where conntrack has told the hash of the flow's tuple, which saves one of our own.
+#[inline(never)]
+pub fn count_of_tuple(epoch: u32, flow: &FlowKey, hash: u32) -> Counted {
+    let set = flow_slots::set_of_tuple(hash);
+    count_in(epoch, set, &SlotKey::from(flow))
+}
+
+/// Counts one packet of a flow in this set.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
-    reason = "so that nothing is left where the table is not used"
+    reason = "a call in a program costs more than what it saves"
 )]
-pub fn count(epoch: u32, flow: &FlowKey) -> bool {
-    if FLOW_SLOTS.load() != ON {
-        return false;
-    }
-    let key = SlotKey::from(flow);
-    let set = key.set(|place| FLOW_SEED[place].load());
+fn count_in(epoch: u32, set: u32, key: &SlotKey) -> Counted {
     let slots = if epoch == 0 {
         maps::SLOTS_0.get(set)
     } else {
         maps::SLOTS_1.get(set)
     };
     let Some(slots) = slots else {
-        return false;
+        return Counted::No;
     };
     let now = kernel::low(kernel::now() >> flow_slots::UNIT_BITS);
-    let counted = flow_slots::count(&slots.0, &key, now, || mark(epoch, set));
-    if counted == Counted::First {
-        sender::note(flow.sender);
-    }
-    counted != Counted::No
+    flow_slots::count(&slots.0, key, now, || mark(epoch, set))
 }
 
 /// Marks a set as used.

@@ -20,6 +20,7 @@ mod kernel;
 mod maps;
 mod notes;
 mod outcome;
+mod own_memory;
 mod pressure;
 mod programs;
 mod sender;

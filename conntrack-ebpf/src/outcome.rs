@@ -233,7 +233,7 @@ fn count_allocation<R: Access>(
         return unreadable(epoch, netns, reason);
     };
     let flow = flow_key(&tuple, netns, zone, reason, sender());
-    count::flow(epoch, &flow);
+    count::flow_of_tuple(epoch, &flow, allocation.hash);
     copies::take_when_freed(epoch, &flow);
 }
 

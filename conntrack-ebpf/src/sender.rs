@@ -17,7 +17,7 @@ use conntrack_ebpf::Sender;
 
 use crate::{
     kernel::{self, Access, Locks, Skb},
-    maps,
+    maps, own_memory,
 };
 
 /// No sender: received, or not known.
@@ -26,7 +26,7 @@ pub const NONE: u32 = 0;
 /// The process that sends the packet at hand, in a function that holds these
 /// locks.
 pub fn of(locks: Locks) -> u32 {
-    if kernel::is_own_business_of_task(locks).unwrap_or(false) {
+    if kernel::is_own_business_of_task(locks, own_memory::offset).unwrap_or(false) {
         current()
     } else {
         NONE

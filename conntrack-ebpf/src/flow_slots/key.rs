@@ -98,8 +98,16 @@ pub(super) const fn high(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
+/// In which set a flow has its slots whose tuple has this hash of conntrack's.
+///
+/// The kernel keys it (`hash_conntrack_raw`, `net/netfilter/nf_conntrack_core.c`: with
+/// `jhash2` up to 5.14, then with `siphash`), so that nobody can choose tuples of one hash.
+pub const fn set_of_tuple(hash: u32) -> u32 {
+    hash >> (32 - SETS.trailing_zeros())
+}
+
 impl SlotKey {
-    /// In which set this flow has its slots.
+    /// In which set this flow has its slots, if nothing else tells.
     ///
     /// The sum of products of Lemire and Kaser (*Strongly universal string hashing is
     /// fast*, 2014, `MULTILINEAR-HM`): of two flows chosen by one who does not know the
@@ -122,8 +130,7 @@ impl SlotKey {
         if self.words[1] | self.words[3] != 0 {
             sum = sum.wrapping_add(product(1)).wrapping_add(product(3));
         }
-        // Its upper bits.
-        high(sum) >> (32 - SETS.trailing_zeros())
+        set_of_tuple(high(sum))
     }
 }
 

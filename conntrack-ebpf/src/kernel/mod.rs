@@ -19,7 +19,7 @@ mod word;
 pub use self::{
     conntrack::{Conntrack, zone_id},
     memory::{Access, Probed, Read, Typed, Unreadable},
-    net::Net,
+    net::{Net, SeenNet},
     numbers::{high, jiffies, low, now},
     per_cpu::own_offset,
     skb::{Bytes, Skb, is_netfilter_drop},

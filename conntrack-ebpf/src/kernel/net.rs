@@ -9,6 +9,26 @@ use super::{
     numbers::low_of_address,
 };
 
+/// What is known of a namespace, however its address was found.
+#[derive(Clone, Copy)]
+pub struct SeenNet {
+    address: u64,
+    /// [`Net::inum`]
+    pub inum: u32,
+}
+
+impl SeenNet {
+    /// Its counter `drop` on the CPU of this offset: `net->ct.stat->drop`. 0 if conntrack
+    /// is not loaded.
+    pub fn drops(self, own_offset: u64) -> Read<u32> {
+        let stat: u64 = read(self.address, layout(|it| &it.net_ct_stat))?;
+        if stat == 0 {
+            return Ok(0);
+        }
+        read(stat.wrapping_add(own_offset), layout(|it| &it.stat_drop))
+    }
+}
+
 /// A `struct net *`.
 #[derive(Clone, Copy)]
 pub struct Net<R = Probed>(u64, PhantomData<R>);
@@ -33,14 +53,12 @@ impl<R: Access> Net<R> {
         R::number(self.0, layout(|it| &it.net_inum))
     }
 
-    /// Its counter `drop` on the CPU of this offset: `net->ct.stat->drop`. 0 if conntrack
-    /// is not loaded.
-    pub fn drops(self, own_offset: u64) -> Read<u32> {
-        let stat: u64 = read(self.0, layout(|it| &it.net_ct_stat))?;
-        if stat == 0 {
-            return Ok(0);
-        }
-        read(stat.wrapping_add(own_offset), layout(|it| &it.stat_drop))
+    /// What the tracepoint's program reads of it.
+    pub fn seen(self) -> Read<SeenNet> {
+        Ok(SeenNet {
+            address: self.0,
+            inum: self.inum()?,
+        })
     }
 
     /// Whether its table holds as many entries as the limit allows, at this

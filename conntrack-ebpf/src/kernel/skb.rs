@@ -8,7 +8,7 @@ use conntrack_ebpf::capture::SNAP_LENGTH;
 use super::{
     conntrack::Conntrack,
     memory::{Access, Probed, Read, Unreadable, layout, read},
-    net::Net,
+    net::{Net, SeenNet},
     numbers::low,
 };
 
@@ -45,19 +45,19 @@ impl<R: Access> Skb<R> {
     /// The namespace it is in: that of its device, else of its socket, else of the
     /// device it is routed to. A packet on its way out has no device yet in the output
     /// hook.
-    pub fn net(self) -> Read<Net> {
+    pub fn net(self) -> Read<SeenNet> {
         let device: u64 = R::number(self.0, layout(|it| &it.skb_dev))?;
         if device != 0 {
-            return Ok(Net::at(R::number(device, layout(|it| &it.dev_net))?));
+            return Net::<R>::at(R::number(device, layout(|it| &it.dev_net))?).seen();
         }
         let socket: u64 = R::number(self.0, layout(|it| &it.skb_sk))?;
         if socket != 0 {
-            return Ok(Net::at(R::number(socket, layout(|it| &it.sk_net))?));
+            return Net::<R>::at(R::number(socket, layout(|it| &it.sk_net))?).seen();
         }
         // The lowest bit says whether the reference is counted (SKB_DST_NOREF).
         let route: u64 = R::number(self.0, layout(|it| &it.skb_dst))?;
         let device: u64 = read(route & !1, layout(|it| &it.dst_dev))?;
-        Ok(Net::at(read(device, layout(|it| &it.dev_net))?))
+        Net::<Probed>::at(read(device, layout(|it| &it.dev_net))?).seen()
     }
 
     /// Whether it belongs to a socket, as one on its way out does.

@@ -2,7 +2,6 @@
 
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_current_task_btf,
-    bpf_get_smp_processor_id,
 };
 use conntrack_ebpf::ABSENT;
 
@@ -33,12 +32,15 @@ pub enum Locks {
 /// The preemption count says: bits 8 to 15 count softirqs, being served
 /// (odd) or switched off (even), those above interrupts
 /// (`include/linux/preempt.h`, 2.6.39 to 7.3). A realtime kernel counts
-/// switching off in the task instead.
-pub fn is_own_business_of_task(locks: Locks) -> Read<bool> {
+/// switching off in the task instead. `own_offset` leads to this CPU's own memory.
+pub fn is_own_business_of_task(
+    locks: Locks,
+    own_offset: impl FnOnce() -> Read<u64>,
+) -> Read<bool> {
     const INTERRUPTS: u32 = 0x00ff_ff00;
     const SOFTIRQS_OFF_ONCE: u32 = 0x200;
 
-    let count = preempt_count()? & INTERRUPTS;
+    let count = preempt_count(own_offset)? & INTERRUPTS;
     if layout(|it| &it.task_softirq_disable) != ABSENT {
         let off: u32 = read(current_task(), layout(|it| &it.task_softirq_disable))?;
         return Ok(count == 0 && off == u32::from(matches!(locks, Locks::Buckets)));
@@ -83,14 +85,12 @@ fn typed_current_task() -> u64 {
 }
 
 /// x86 keeps it in each CPU's own memory, the others in the task.
-fn preempt_count() -> Read<u32> {
+fn preempt_count(own_offset: impl FnOnce() -> Read<u64>) -> Read<u32> {
     if layout(|it| &it.per_cpu_offset_address) == 0 {
         return read(current_task(), layout(|it| &it.task_preempt_count));
     }
-    // SAFETY: the helper has no preconditions. Programs are not moved to
-    // another CPU while they run.
-    let cpu = unsafe { bpf_get_smp_processor_id() };
-    let own: u64 = read(layout(|it| &it.per_cpu_offset_address), cpu.wrapping_mul(8))?;
+    // Programs are not moved to another CPU while they run.
+    let own = own_offset()?;
     read(own.wrapping_add(layout(|it| &it.preempt_count_address)), 0)
 }
 

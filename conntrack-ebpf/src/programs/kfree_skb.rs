@@ -18,8 +18,8 @@ use conntrack_ebpf::{
 
 use crate::{
     copies, count, headers,
-    kernel::{self, Net, Read, Skb, Typed, Unreadable},
-    maps, sender,
+    kernel::{self, Read, SeenNet, Skb, Typed, Unreadable},
+    maps, own_memory, sender,
 };
 
 /// `skb->_nfct` of a packet that a rule has exempted from tracking (`IP_CT_UNTRACKED`,
@@ -44,10 +44,8 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
             Ok(UNTRACKED) | Err(Unreadable) => {}
             // The same counter counts clashes, whose packets have an entry.
             Ok(_) => {
-                if let Ok(net) = skb.net()
-                    && let Ok(netns) = net.inum()
-                {
-                    judge(net, netns);
+                if let Ok(net) = skb.net() {
+                    judge(net);
                 }
             }
         }
@@ -67,11 +65,8 @@ fn dropped(skb: Skb<Typed>, position: u32) -> Read<()> {
         count::total(epoch, 0, Reason::RuleOrRefused);
         return Err(Unreadable);
     };
-    let Ok(netns) = net.inum() else {
-        count::total(epoch, 0, Reason::RuleOrRefused);
-        return Err(Unreadable);
-    };
-    let reason = match judge(net, netns) {
+    let netns = net.inum;
+    let reason = match judge(net) {
         Dropped::ByRule => return Ok(()),
         Dropped::Refused => Reason::TableFull,
         Dropped::Undecided => Reason::RuleOrRefused,
@@ -88,32 +83,19 @@ fn dropped(skb: Skb<Typed>, position: u32) -> Read<()> {
 }
 
 /// Who dropped a packet of this namespace.
-fn judge(net: Net, netns: u32) -> Dropped {
-    let Ok(drops) = drops_here(net) else {
+fn judge(net: SeenNet) -> Dropped {
+    let Ok(drops) = own_memory::offset().and_then(|own| net.drops(own)) else {
         count::fault(Fault::Unreadable);
         return Dropped::Undecided;
     };
-    let mut accounted = maps::ACCOUNTED.get_ptr_mut(netns);
+    let mut accounted = maps::ACCOUNTED.get_ptr_mut(net.inum);
     if accounted.is_none() {
         // Fails if there is no room, or if another CPU was faster.
-        let _ = maps::ACCOUNTED.insert(netns, Accounted::UNKNOWN, u64::from(BPF_NOEXIST));
-        accounted = maps::ACCOUNTED.get_ptr_mut(netns);
+        let _ = maps::ACCOUNTED.insert(net.inum, Accounted::UNKNOWN, u64::from(BPF_NOEXIST));
+        accounted = maps::ACCOUNTED.get_ptr_mut(net.inum);
     }
     match accounted {
         Some(accounted) => kernel::update(accounted, |accounted| accounted.judge(drops)),
         None => Accounted::UNKNOWN.clone().judge(drops),
     }
-}
-
-/// The namespace's counter `drop` on this CPU.
-fn drops_here(net: Net) -> Read<u32> {
-    let offset = maps::OWN_OFFSET.get_ptr_mut(0).ok_or(Unreadable)?;
-    let known = kernel::peek(offset);
-    if known != 0 {
-        return net.drops(known);
-    }
-    let map = &raw const maps::OWN_OFFSET as u64;
-    let found = kernel::own_offset(map, offset as u64)?;
-    kernel::update(offset, |offset| *offset = found);
-    net.drops(found)
 }

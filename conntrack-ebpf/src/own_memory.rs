@@ -1,0 +1,27 @@
+//! Where this CPU has its own copy of per-CPU memory.
+
+use crate::{
+    kernel::{self, Read, Unreadable},
+    maps,
+};
+
+/// What leads from the address that the kernel has of such memory to this CPU's copy. It is
+/// found once on each CPU.
+pub fn offset() -> Read<u64> {
+    let offset = maps::OWN_OFFSET.get_ptr_mut(0).ok_or(Unreadable)?;
+    let known = kernel::peek(offset);
+    if known == 0 {
+        find(offset)
+    } else {
+        Ok(known)
+    }
+}
+
+/// A function of its own: it runs once.
+#[inline(never)]
+fn find(offset: *mut u64) -> Read<u64> {
+    let map = &raw const maps::OWN_OFFSET as u64;
+    let found = kernel::own_offset(map, offset as u64)?;
+    kernel::update(offset, |offset| *offset = found);
+    Ok(found)
+}
