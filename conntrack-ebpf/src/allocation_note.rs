@@ -62,7 +62,10 @@ mod tests {
         let contains = |position| NOTE.contains(position, 5);
         assert!(contains(NOTE.frame - 8) && contains(NOTE.frame - 200));
         assert!(!contains(NOTE.frame + 8), "that was called before");
-        assert!(!contains(NOTE.frame - 2048), "that was called by something else");
+        assert!(
+            !contains(NOTE.frame - 2048),
+            "that was called by something else"
+        );
         assert!(!contains(NOTE.frame + 0x8000_0000), "that is another stack");
     }
 

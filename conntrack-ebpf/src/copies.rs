@@ -14,6 +14,7 @@ use aya_ebpf::{
 use conntrack_ebpf::{
     Epoch, FlowKey,
     capture::{self, CaptureOrder, CapturedPacket, Omission, SNAP_LENGTH},
+    flow_slots::SlotKey,
 };
 
 use crate::{
@@ -62,7 +63,7 @@ fn take_wanted<R: Access>(epoch: Epoch, skb: Skb<R>, flow: &FlowKey) {
     clippy::inline_always,
     reason = "so that nothing is left if no copies are wanted"
 )]
-pub fn take_when_freed(epoch: Epoch, flow: &FlowKey) {
+pub fn take_when_freed(epoch: Epoch, flow: &SlotKey) {
     if CAPTURE_WANTED.load() == capture::ON {
         note_wanted(epoch, flow);
     }
@@ -70,12 +71,13 @@ pub fn take_when_freed(epoch: Epoch, flow: &FlowKey) {
 
 /// A function of its own, as [`take_wanted`].
 #[inline(never)]
-fn note_wanted(epoch: Epoch, flow: &FlowKey) {
-    if let Some(number) = admit(epoch, flow) {
+fn note_wanted(epoch: Epoch, flow: &SlotKey) {
+    let flow = FlowKey::from(flow);
+    if let Some(number) = admit(epoch, &flow) {
         let note = CaptureNote {
             at: kernel::now(),
             number,
-            flow: *flow,
+            flow,
             padding: 0,
         };
         // Fails if other CPUs use all memory of the map at this moment: then the packet

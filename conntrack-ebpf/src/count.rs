@@ -4,42 +4,49 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use conntrack_ebpf::{
     Epoch, Fault, FlowCount, FlowKey, Reason, ServiceKey, TOTAL_SLOTS, TotalCounts, TotalKey,
-    flow_slots::Counted,
+    flow_slots::{Counted, SlotKey},
 };
 
 use crate::{flow_table, kernel, maps, sender};
 
 /// Counts one packet of `flow`.
 pub fn flow(epoch: Epoch, flow: &FlowKey) {
-    in_slot_or_without(epoch, flow, |index| flow_table::count(index, flow));
+    in_slot_or_without(epoch, &SlotKey::from(flow), flow_table::count);
 }
 
 /// The same where conntrack has told the hash of its tuple.
-pub fn flow_of_tuple(epoch: Epoch, flow: &FlowKey, hash: u32) {
-    in_slot_or_without(epoch, flow, |index| {
+pub fn flow_of_tuple(epoch: Epoch, flow: &SlotKey, hash: u32) {
+    in_slot_or_without(epoch, flow, |index, flow| {
         flow_table::count_of_tuple(index, flow, hash)
     });
 }
 
-fn in_slot_or_without(epoch: Epoch, flow: &FlowKey, count: impl FnOnce(u32) -> Counted) {
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "a call in a program costs more than what it saves"
+)]
+fn in_slot_or_without(epoch: Epoch, flow: &SlotKey, count: impl FnOnce(u32, &SlotKey) -> Counted) {
     let Some(index) = epoch.index() else {
         return;
     };
     let counted = if flow_table::is_used() {
-        count(index)
+        count(index, flow)
     } else {
         Counted::No
     };
     match counted {
         Counted::Again => {}
-        Counted::First => sender::note(flow.sender),
+        Counted::First => sender::note(flow.sender()),
         Counted::No => without_slot(index, flow),
     }
 }
 
-/// Counts one packet of a flow that has no slot.
+/// Counts one packet of a flow that has no slot. A function of its own, so that its caller
+/// does not keep the parts of the flow for it.
 #[inline(never)]
-fn without_slot(index: u32, flow: &FlowKey) {
+fn without_slot(index: u32, flow: &SlotKey) {
+    let flow = &FlowKey::from(flow);
     total_in(index, flow.netns, flow.reason);
     let counted = if index == 0 {
         flow_in(&maps::FLOWS_0, flow)

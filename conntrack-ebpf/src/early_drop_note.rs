@@ -57,8 +57,9 @@ const COUNTED: u32 = 4;
 
 /// The place of the notes of a page.
 const fn place(page: u32) -> u32 {
-    // 2^32 divided by the golden ratio: spreads pages that follow one another.
-    page.wrapping_mul(0x9e37_79b1) >> (32 - BITS)
+    // 2^64 divided by the golden ratio: spreads pages that follow one another. In 64 bits,
+    // which the machine of the programs has.
+    ((page as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
 }
 
 /// The place of the note of a call that is entered here.

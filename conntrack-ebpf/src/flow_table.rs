@@ -1,10 +1,7 @@
 //! The table of [`flow_slots`], one for each epoch.
 
 use aya_ebpf::Global;
-use conntrack_ebpf::{
-    FlowKey,
-    flow_slots::{self, Counted, OFF, ON, SEEDS, SlotKey, Word as _},
-};
+use conntrack_ebpf::flow_slots::{self, Counted, OFF, ON, SEEDS, SlotKey, Word as _};
 
 use crate::{kernel, maps};
 
@@ -25,17 +22,14 @@ pub fn is_used() -> bool {
 /// Counts one packet of a flow, if the set has a slot for it. A function of its own, so that
 /// what comes next has its stack: a chain of calls has 512 bytes.
 #[inline(never)]
-pub fn count(epoch: u32, flow: &FlowKey) -> Counted {
-    let key = SlotKey::from(flow);
-    let set = key.set(|place| FLOW_SEED[place].load());
-    count_in(epoch, set, &key)
+pub fn count(epoch: u32, flow: &SlotKey) -> Counted {
+    count_in(epoch, flow.set(|place| FLOW_SEED[place].load()), flow)
 }
 
 /// The same where conntrack has told the hash of the flow's tuple, which saves one of our own.
 #[inline(never)]
-pub fn count_of_tuple(epoch: u32, flow: &FlowKey, hash: u32) -> Counted {
-    let set = flow_slots::set_of_tuple(hash);
-    count_in(epoch, set, &SlotKey::from(flow))
+pub fn count_of_tuple(epoch: u32, flow: &SlotKey, hash: u32) -> Counted {
+    count_in(epoch, flow_slots::set_of_tuple(hash), flow)
 }
 
 /// Counts one packet of a flow in this set.
@@ -44,7 +38,7 @@ pub fn count_of_tuple(epoch: u32, flow: &FlowKey, hash: u32) -> Counted {
     clippy::inline_always,
     reason = "a call in a program costs more than what it saves"
 )]
-fn count_in(epoch: u32, set: u32, key: &SlotKey) -> Counted {
+fn count_in(epoch: u32, set: u32, flow: &SlotKey) -> Counted {
     let slots = if epoch == 0 {
         maps::SLOTS_0.get(set)
     } else {
@@ -54,7 +48,7 @@ fn count_in(epoch: u32, set: u32, key: &SlotKey) -> Counted {
         return Counted::No;
     };
     let now = kernel::low(kernel::now() >> flow_slots::UNIT_BITS);
-    flow_slots::count(&slots.0, key, now, || mark(epoch, set))
+    flow_slots::count(&slots.0, flow, now, || mark(epoch, set))
 }
 
 /// Marks a set as used.

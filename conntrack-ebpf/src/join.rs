@@ -229,7 +229,9 @@ pub fn allocation_around(position: u32) -> Option<AllocationNote> {
 pub fn allocation_at(position: u32) -> Option<AllocationNote> {
     let place = early_drop_note::place_of(position);
     let note = maps::ALLOCATION_NOTES.get_ptr_mut(place)?;
-    kernel::update(note, |note| note.is_at(position, kernel::jiffies()).then_some(*note))
+    kernel::update(note, |note| {
+        note.is_at(position, kernel::jiffies()).then_some(*note)
+    })
 }
 
 /// The same, in a map without loss for programs at its exit.

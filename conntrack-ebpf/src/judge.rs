@@ -166,7 +166,10 @@ mod tests {
         }
         assert_eq!(judged(7, None, true), Counted);
         assert_eq!(judged(7, None, false), Count(Reason::NoMemory));
-        assert_eq!(judged(7, Some(Mark::Evicted), true), Count(Reason::NoMemory));
+        assert_eq!(
+            judged(7, Some(Mark::Evicted), true),
+            Count(Reason::NoMemory)
+        );
         assert_eq!(judged(7, Some(Mark::Armed), true), Count(Reason::TableFull));
         assert_eq!(judged(0, None, false), Count(Reason::NonPacket));
         assert_eq!(judged(0, Some(Mark::Armed), true), Count(Reason::NonPacket));

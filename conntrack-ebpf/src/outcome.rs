@@ -10,6 +10,7 @@ use conntrack_ebpf::{
     TABLE_FULL_WITNESSED,
     allocation_note::AllocationNote,
     early_drops::Witness,
+    flow_slots::SlotKey,
     judge::{self, Mark, Refusal, Refused},
 };
 
@@ -229,10 +230,12 @@ fn count_allocation<R: Access>(
     let Ok(zone) = kernel::zone_id::<R>(allocation.zone) else {
         return unreadable(epoch, netns, reason);
     };
+    // Before the tuple is loaded, which would have to be kept on the stack meanwhile.
+    let sender = sender();
     let Ok(tuple) = R::tuple(allocation.orig) else {
         return unreadable(epoch, netns, reason);
     };
-    let flow = flow_key(&tuple, netns, zone, reason, sender());
+    let flow = SlotKey::from(&flow_key(&tuple, netns, zone, reason, sender));
     count::flow_of_tuple(epoch, &flow, allocation.hash);
     copies::take_when_freed(epoch, &flow);
 }

@@ -10,11 +10,7 @@ use crate::{
 pub fn offset() -> Read<u64> {
     let offset = maps::OWN_OFFSET.get_ptr_mut(0).ok_or(Unreadable)?;
     let known = kernel::peek(offset);
-    if known == 0 {
-        find(offset)
-    } else {
-        Ok(known)
-    }
+    if known == 0 { find(offset) } else { Ok(known) }
 }
 
 /// A function of its own: it runs once.

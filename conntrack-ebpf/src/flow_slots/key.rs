@@ -107,6 +107,11 @@ pub const fn set_of_tuple(hash: u32) -> u32 {
 }
 
 impl SlotKey {
+    /// [`FlowKey::sender`]
+    pub const fn sender(&self) -> u32 {
+        low(self.words[5])
+    }
+
     /// In which set this flow has its slots, if nothing else tells.
     ///
     /// The sum of products of Lemire and Kaser (*Strongly universal string hashing is

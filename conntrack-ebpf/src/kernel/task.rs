@@ -33,10 +33,7 @@ pub enum Locks {
 /// (odd) or switched off (even), those above interrupts
 /// (`include/linux/preempt.h`, 2.6.39 to 7.3). A realtime kernel counts
 /// switching off in the task instead. `own_offset` leads to this CPU's own memory.
-pub fn is_own_business_of_task(
-    locks: Locks,
-    own_offset: impl FnOnce() -> Read<u64>,
-) -> Read<bool> {
+pub fn is_own_business_of_task(locks: Locks, own_offset: impl FnOnce() -> Read<u64>) -> Read<bool> {
     const INTERRUPTS: u32 = 0x00ff_ff00;
     const SOFTIRQS_OFF_ONCE: u32 = 0x200;
 
