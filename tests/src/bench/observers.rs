@@ -12,12 +12,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{MapData, PerCpuHashMap, loaded_maps};
 
 use super::{
+    batches::{FULL, ROOM},
     empty::Empty,
     scripts::{self, Job},
 };
 use crate::{
-    net::Netns,
-    stage::{Backend, Machine},
+    net::{Fill, Netns},
+    stage::{Backend, Machine, setup},
     watch,
     watch::Watch,
 };
@@ -111,6 +112,19 @@ impl Observer {
             Self::Dropwatch => Observing::Dropwatch(Dropwatch::start()?),
         })
     }
+}
+
+/// Starts an observer while the table of this namespace is full, then gives it room.
+pub(super) fn start_full(
+    netns: &Netns,
+    machine: &Machine,
+    observer: Observer,
+) -> Result<Observing> {
+    setup::set_conntrack("max", FULL)?;
+    Fill::default().to_the_limit(netns)?;
+    let observing = observer.start(machine)?;
+    setup::set_conntrack("max", ROOM)?;
+    Ok(observing)
 }
 
 impl Observing {

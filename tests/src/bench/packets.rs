@@ -11,7 +11,7 @@ use super::{
     median,
     observers::{
         Arm::{Armed, AtRest, Pressed},
-        Observer, Observing,
+        Observer, Observing, start_full,
     },
     programs,
     scripts::Job,
@@ -47,7 +47,7 @@ const OBSERVERS: [Observer; 18] = [
     Observer::Ctdrop(Kprobe, AtRest),
     Observer::Ctdrop(Kprobe, Pressed),
     Observer::Ctdrop(Kprobe, Armed),
-    Observer::Ctdrop(Tracepoint, Armed),
+    Observer::Ctdrop(Tracepoint, Pressed),
     Observer::Bpftrace(Fexit, Job::Tuple),
     Observer::Bpftrace(Kprobe, Job::Tuple),
     Observer::Bpftrace(Tracepoint, Job::Tuple),
@@ -100,14 +100,11 @@ fn measure(netns: &Netns, machine: &Machine, observer: Observer) -> Result<Cost>
     empty(netns)?;
     let socket = netns.run(|| Ok(UdpSocket::bind("172.16.0.1:40000")?))?;
     let pressed = matches!(observer, Observer::Ctdrop(_, Pressed));
-    if pressed {
-        setup::set_conntrack("max", FULL)?;
-        Fill::default().to_the_limit(netns)?;
-    }
-    let observing = observer.start(machine)?;
-    if pressed {
-        setup::set_conntrack("max", ROOM)?;
-    }
+    let observing = if pressed {
+        start_full(netns, machine, observer)?
+    } else {
+        observer.start(machine)?
+    };
     send(&socket, 1..2, 1)?;
     let established = timed(|_| send(&socket, 1..2, BATCH).map(drop))?;
     let new = timed(|batch| send(&socket, flows(batch), BATCH).map(drop))?;

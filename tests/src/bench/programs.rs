@@ -9,7 +9,7 @@ use aya::programs::loaded_programs;
 use super::{
     Figure,
     batches::{BATCH, BATCHES, FULL, ROOM, empty, flows, send},
-    observers::{Arm::Armed, Observer},
+    observers::{Arm::Pressed, Observer, start_full},
 };
 use crate::{
     net::{Fill, Netns},
@@ -104,9 +104,9 @@ pub(super) fn measure(netns: &Netns, machine: &Machine) -> Result<()> {
     fs::write("/proc/sys/kernel/bpf_stats_enabled", "1")?;
     let packets = u64::from(BATCH) * u64::from(BATCHES);
     for backend in [Fexit, Kprobe, Tracepoint] {
-        let observer = Observer::Ctdrop(backend, Armed);
+        let observer = Observer::Ctdrop(backend, Pressed);
         empty(netns)?;
-        let observing = observer.start(machine)?;
+        let observing = start_full(netns, machine, observer)?;
         let before = Runs::read()?;
         for batch in 0..BATCHES {
             send(&socket, flows(batch), BATCH)?;

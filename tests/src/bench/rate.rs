@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     Figure,
-    observers::{Arm::Armed, Observer},
+    observers::{Arm::Pressed, Observer},
     scripts::Job,
 };
 use crate::{
@@ -69,7 +69,7 @@ fn run(machine: &Machine) -> Result<()> {
             alone: flood(flows).send(&lan)?.rate(),
         };
         for backend in BACKENDS {
-            let ctdrop = Observer::Ctdrop(backend, Armed);
+            let ctdrop = Observer::Ctdrop(backend, Pressed);
             bench.state(ctdrop, Process::Runs)?;
             bench.state(ctdrop, Process::Stopped)?;
         }

@@ -7,7 +7,7 @@ use aya::sys::{Stats, enable_stats};
 
 use super::{
     Figure, median, mounts,
-    observers::{Arm::Armed, Observer},
+    observers::{Arm::Pressed, Observer},
     programs::Runs,
     rate::{FLOWS, flood},
     scripts::Job,
@@ -31,7 +31,7 @@ pub static RUN_TIME: Scenario = Scenario {
 
 /// This machine's kernel may have no other hooks.
 const OBSERVERS: [Observer; 4] = [
-    Observer::Ctdrop(Tracepoint, Armed),
+    Observer::Ctdrop(Tracepoint, Pressed),
     Observer::Bpftrace(Tracepoint, Job::Tuple),
     Observer::Bpftrace(Tracepoint, Job::Same),
     Observer::Empty(Tracepoint),

@@ -79,8 +79,8 @@ pub(super) fn empty(backend: Backend) -> Result<String> {
         ],
         Backend::Kprobe => &[
             "kprobe:early_drop",
+            "kretprobe:early_drop",
             "kprobe:__nf_conntrack_alloc",
-            "kretprobe:__nf_conntrack_alloc",
         ],
         Backend::Tracepoint | Backend::Counters => bail!("no script does nothing on {backend}"),
     };

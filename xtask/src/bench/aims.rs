@@ -81,7 +81,7 @@ fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
         let more = added(
             packets,
             "established_instructions",
-            &format!("ctdrop {backend}"),
+            &format!("ctdrop {backend} under pressure"),
         )?;
         aim(format!("{backend}: established flow"), more, 0.005);
     }
@@ -100,7 +100,7 @@ fn instructions(packets: &Figures) -> Result<Vec<Aim>> {
     }
     for (backend, same_job) in [("fexit", 15.0), ("kprobe", 15.0), ("tracepoint", 10.0)] {
         let more = |who: &str| added(packets, "refused_again_instructions", who);
-        let own = more(&format!("ctdrop {backend}"))?;
+        let own = more(&format!("ctdrop {backend} under pressure"))?;
         for (script, who, bound) in [
             (
                 "a bpftrace script that does the same",
@@ -127,7 +127,10 @@ fn ratios(rates: &Figures) -> Result<Vec<Aim>> {
             what: format!("{backend}: refused packets a second, 10,000 flows"),
             unit: "",
             digits: 2,
-            measured: rates.get("refused_rate_10000", &format!("ctdrop {backend}"))?,
+            measured: rates.get(
+                "refused_rate_10000",
+                &format!("ctdrop {backend} under pressure"),
+            )?,
             bound: Bound::AtLeast(bound),
         })
     };

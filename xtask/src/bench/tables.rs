@@ -72,7 +72,7 @@ pub(super) fn floor(figures: &Figures) -> Result<String> {
         };
         let (empty, own) = (
             format!("empty programs, {backend}"),
-            format!("ctdrop {backend}"),
+            format!("ctdrop {backend} under pressure"),
         );
         let (new, refused) = ("new_instructions", "refused_again_instructions");
         let (least, all) = (more(refused, &empty)?, more(refused, &own)?);
@@ -80,7 +80,7 @@ pub(super) fn floor(figures: &Figures) -> Result<String> {
             table,
             "| {backend} | {:.0} | {:.0} | {least:.0} | {all:.0} | {:.1} |",
             more(new, &empty)?,
-            more(new, &format!("{own} under pressure")).or_else(|_| more(new, &own))?,
+            more(new, &own)?,
             all / least
         );
     }
