@@ -39,21 +39,21 @@ pub struct Note {
     frame: u32,
     /// When, in jiffies.
     at: u32,
-    /// [`FREE`], [`CALLED`], [`EVICTED`], [`SUCCEEDED`] or [`COUNTED`].
+    /// [`FREE`], [`SUCCEEDED`], [`COUNTED`], [`CALLED`] or [`EVICTED`].
     state: u32,
 }
 const _: () = assert!(size_of::<Note>() <= 32);
 
 /// No call.
 const FREE: u32 = 0;
-/// No victim is known.
-const CALLED: u32 = 1;
-/// It has killed an entry to make room.
-const EVICTED: u32 = 2;
 /// It is over, and has made room.
-const SUCCEEDED: u32 = 3;
+const SUCCEEDED: u32 = 1;
 /// It is over, and its packet is counted.
-const COUNTED: u32 = 4;
+const COUNTED: u32 = 2;
+/// It is under way, and no victim is known.
+const CALLED: u32 = 3;
+/// It is under way, and has killed an entry to make room.
+const EVICTED: u32 = 4;
 
 /// The place of the notes of a page.
 const fn place(page: u32) -> u32 {
@@ -82,8 +82,9 @@ impl Note {
     /// still be under way. One on the same stack is over, and nobody has seen its end, unless
     /// softirqs have no stack of their own.
     pub const fn enter(&mut self, frame: u32, key: &AllocationKey, now: u32) -> bool {
-        let same_stack = self.frame >> PAGE == frame >> PAGE;
-        let displaces = self.is_under_way() && !same_stack && self.is_recent(now);
+        let displaces = self.is_under_way()
+            && self.frame >> PAGE != frame >> PAGE
+            && self.is_recent(now);
         *self = Self {
             net: key.net_low,
             hash: key.hash,
@@ -141,7 +142,7 @@ impl Note {
     }
 
     const fn is_under_way(&self) -> bool {
-        matches!(self.state, CALLED | EVICTED)
+        self.state >= CALLED
     }
 
     /// Whether the function at this position was called inside of the call.
