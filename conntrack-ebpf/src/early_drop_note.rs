@@ -82,9 +82,8 @@ impl Note {
     /// still be under way. One on the same stack is over, and nobody has seen its end, unless
     /// softirqs have no stack of their own.
     pub const fn enter(&mut self, frame: u32, key: &AllocationKey, now: u32) -> bool {
-        let displaces = self.is_under_way()
-            && self.frame >> PAGE != frame >> PAGE
-            && self.is_recent(now);
+        let displaces =
+            self.is_under_way() && self.frame >> PAGE != frame >> PAGE && self.is_recent(now);
         *self = Self {
             net: key.net_low,
             hash: key.hash,

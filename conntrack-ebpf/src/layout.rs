@@ -13,11 +13,8 @@ pub const ABSENT: u32 = u32::MAX;
 pub struct Layout {
     /// Address of `nf_conntrack_ext_genid`, 0 if this kernel has none.
     pub ext_genid_address: u64,
-    /// Address of the array `__per_cpu_offset`, 0 where the task holds the
-    /// preemption count.
-    pub per_cpu_offset_address: u64,
-    /// Where the preemption count lies in each CPU's own memory, to be added to
-    /// that CPU's offset.
+    /// Where the preemption count lies in each CPU's own memory, to be added to that CPU's
+    /// offset; 0 where the task holds it, or if nothing tells.
     pub preempt_count_address: u64,
     /// Address of `nf_conntrack_max`, 0 if it is hidden.
     pub max_address: u64,
@@ -25,7 +22,7 @@ pub struct Layout {
     /// none.
     pub net_id_address: u64,
     /// The 32 bits of `task_struct.thread_info` that count, where the task holds the
-    /// preemption count; absent where [`Self::per_cpu_offset_address`] tells, or if
+    /// preemption count; absent where [`Self::preempt_count_address`] tells, or if
     /// nothing does.
     pub task_preempt_count: u32,
     /// `task_struct.softirq_disable_cnt`, which only realtime kernels have.
@@ -100,14 +97,13 @@ pub struct Layout {
     /// Bytes of a task's stack, `THREAD_SIZE`.
     pub stack_size: u32,
 }
-const _: () = assert!(size_of::<Layout>() == 184);
+const _: () = assert!(size_of::<Layout>() == 176);
 
 impl Layout {
     /// A layout that knows nothing: the value in the object before it is
     /// loaded.
     pub const UNKNOWN: Self = Self {
         ext_genid_address: 0,
-        per_cpu_offset_address: 0,
         preempt_count_address: 0,
         max_address: 0,
         net_id_address: 0,

@@ -83,12 +83,12 @@ fn typed_current_task() -> u64 {
 
 /// x86 keeps it in each CPU's own memory, the others in the task.
 fn preempt_count(own_offset: impl FnOnce() -> Read<u64>) -> Read<u32> {
-    if layout(|it| &it.per_cpu_offset_address) == 0 {
+    let address = layout(|it| &it.preempt_count_address);
+    if address == 0 {
         return read(current_task(), layout(|it| &it.task_preempt_count));
     }
     // Programs are not moved to another CPU while they run.
-    let own = own_offset()?;
-    read(own.wrapping_add(layout(|it| &it.preempt_count_address)), 0)
+    read(own_offset()?.wrapping_add(address), 0)
 }
 
 /// Id of the current task's cgroup in the unified hierarchy.

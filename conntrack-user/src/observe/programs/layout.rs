@@ -45,10 +45,10 @@ pub fn resolve(
         }
     }
     let preempt_count = PreemptCount::find(btf, symbols);
-    let (mut in_task, mut of_cpu) = (ABSENT, (0, 0));
+    let (mut in_task, mut of_cpu) = (ABSENT, 0);
     match preempt_count {
         Ok(PreemptCount::InTask(offset)) => in_task = offset,
-        Ok(PreemptCount::OfCpu { offsets, count }) => of_cpu = (offsets, count),
+        Ok(PreemptCount::OfCpu(address)) => of_cpu = address,
         Err(why) => blind(Unseen::Senders, why),
     }
     let [max, net_id] = ["nf_conntrack_max", "nf_conntrack_net_id"].map(|it| symbols.address(it));
@@ -64,8 +64,7 @@ pub fn resolve(
     let layout = Layout {
         ext_genid_address,
         ext_gen_id,
-        per_cpu_offset_address: of_cpu.0,
-        preempt_count_address: of_cpu.1,
+        preempt_count_address: of_cpu,
         task_preempt_count: in_task,
         task_softirq_disable: fields.optional("task_struct.softirq_disable_cnt", 4),
         task_stack: fields.required("task_struct.stack", 8),

@@ -7,13 +7,8 @@ use crate::{btf::Btf, kernel::symbols::Symbols, observe::programs::blind_spots::
 pub(super) enum PreemptCount {
     /// In the task, so many bytes from its start.
     InTask(u32),
-    /// In each CPU's own memory.
-    OfCpu {
-        /// Address of the array with each CPU's offset.
-        offsets: u64,
-        /// Address of the count before that offset is added.
-        count: u64,
-    },
+    /// In each CPU's own memory: its address before the CPU's offset is added.
+    OfCpu(u64),
 }
 
 /// Where a task has it: in 32 bits, on arm64 in that half of 64 which counts (the other says
@@ -42,10 +37,8 @@ impl PreemptCount {
             }
             None => ("__preempt_count", 0),
         };
-        Ok(Self::OfCpu {
-            offsets: symbols.address("__per_cpu_offset")?,
-            count: symbols.address(variable)? + u64::from(within),
-        })
+        let address = symbols.address(variable)?;
+        Ok(Self::OfCpu(address + u64::from(within)))
     }
 }
 
@@ -77,7 +70,7 @@ mod tests {
         })
     }
 
-    const HIDDEN: &str = "0 D init_task\n0 D __per_cpu_offset\n0 D __preempt_count\n";
+    const HIDDEN: &str = "0 D init_task\n0 D __preempt_count\n";
 
     #[test]
     fn a_task_of_arm64_counts_in_one_half_and_needs_no_symbol() {
@@ -96,17 +89,13 @@ mod tests {
     fn x86_counts_in_memory_of_the_cpu_whose_address_may_be_hidden() {
         let x86 = kernel(|_| Vec::new());
         let find = |text| PreemptCount::find(&x86, &Symbols::of(text));
-        let shown = "10 D init_task\n20 D __per_cpu_offset\n30 D __preempt_count\n";
-        let [offsets, count] = [0x20, 0x30];
-        assert_eq!(find(shown), Ok(PreemptCount::OfCpu { offsets, count }));
+        let shown = "10 D init_task\n30 D __preempt_count\n";
+        assert_eq!(find(shown), Ok(PreemptCount::OfCpu(0x30)));
         assert_eq!(find(HIDDEN), Err(Unlocated::Hidden.into()));
         let functions = Unlocated::FunctionsAlone;
         assert_eq!(find("10 T _text\n"), Err(functions.into()));
         let unknown = NotFound::Field("task_struct.thread_info.preempt_count");
-        assert_eq!(
-            find("10 D init_task\n20 D __per_cpu_offset\n"),
-            Err(unknown)
-        );
+        assert_eq!(find("10 D init_task\n"), Err(unknown));
     }
 
     #[test]
@@ -115,11 +104,10 @@ mod tests {
         let number = builder.int("int", 4);
         builder.structure("pcpu_hot", 64, &[("preempt_count", number, 64)]);
         let btf = Btf::parse(builder.build()).unwrap();
-        let symbols = Symbols::of("10 D init_task\n20 D __per_cpu_offset\n30 D pcpu_hot\n");
-        let [offsets, count] = [0x20, 0x38];
+        let symbols = Symbols::of("10 D init_task\n30 D pcpu_hot\n");
         assert_eq!(
             PreemptCount::find(&btf, &symbols),
-            Ok(PreemptCount::OfCpu { offsets, count })
+            Ok(PreemptCount::OfCpu(0x38))
         );
     }
 }
