@@ -1,12 +1,13 @@
-//! What an allocation was called with, noted at its entry for programs that run later on the
-//! same stack and do not know it: at the end of the `early_drop` that it may call, and at
-//! its own end.
+//! The arguments of an allocation. A program at its entry notes them. Two programs that run
+//! later on the same stack do not have the arguments and read the note: one at the exit of
+//! the `early_drop` that the allocation may call, and one at the exit of the allocation.
 //!
-//! They find it by its place on the stack, as notes of [`early_drop_note`] are found.
+//! They find the note by the position on the stack, like the notes of
+//! [`early_drop_note`](crate::early_drop_note).
 
 use crate::early_drop_note::{REACH, VALID_FOR};
 
-/// One allocation. All zero, as the kernel makes it, is none.
+/// One allocation. If all is zero, as the kernel makes it, there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct AllocationNote {
@@ -18,17 +19,17 @@ pub struct AllocationNote {
     pub orig: u64,
     /// The tuple's hash.
     pub hash: u32,
-    /// Low half of the position on the stack that it was entered at.
+    /// Low half of the position on the stack at its entry.
     pub frame: u32,
     /// When, in jiffies.
     pub at: u32,
-    /// Nothing: it makes the size a multiple of eight.
+    /// Unused: it makes the size a multiple of eight.
     pub padding: u32,
 }
 const _: () = assert!(size_of::<AllocationNote>() == 40);
 
 impl AllocationNote {
-    /// Whether the function that was entered at this position was called by it.
+    /// Whether it called the function that was entered at this position.
     pub const fn contains(&self, position: u32, now: u32) -> bool {
         self.frame.wrapping_sub(position) < REACH && self.is_recent(now)
     }

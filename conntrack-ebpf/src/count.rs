@@ -14,7 +14,7 @@ pub fn flow(epoch: Epoch, flow: &FlowKey) {
     in_slot_or_without(epoch, &SlotKey::from(flow), flow_table::count);
 }
 
-/// The same where conntrack has told the hash of its tuple.
+/// The same, with the hash of its tuple that conntrack has computed.
 pub fn flow_of_tuple(epoch: Epoch, flow: &SlotKey, hash: u32) {
     in_slot_or_without(epoch, flow, |index, flow| {
         flow_table::count_of_tuple(index, flow, hash)

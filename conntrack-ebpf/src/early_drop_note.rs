@@ -1,41 +1,44 @@
-//! A call of `early_drop`, noted at its entry for two programs that run later on the same
-//! stack: where a victim dies inside of it, and at the end of the allocation that made it.
+//! Notes of calls of `early_drop`. A program at the entry of `early_drop` writes the note.
+//! Programs that run later on the same stack read it: where a victim dies inside the call,
+//! and at the exit of the allocation that made the call.
 //!
-//! What tells calls apart is where they lie on a stack. The stack of a softirq is not that
-//! of the task it interrupts, and a task keeps its own when it is moved to another CPU. So
-//! whoever is at a position just above or just below a call belongs to it, whatever else
-//! runs. Notes are kept by page of the stack, which both can find. Two stacks can have the
-//! same place: then the later note displaces the earlier one, and who misses it knows.
+//! A call is identified by its position on a stack. A softirq does not run on the stack of
+//! the task that it interrupts, and a task keeps its stack when it moves to another CPU. So a
+//! function at a position just above or just below a call belongs to that call, whatever
+//! else runs. The page of the stack gives the index of the note, and both programs can
+//! compute it. Two stacks can have the same index. Then the later note overwrites the earlier
+//! one, and the program that looks for the earlier one sees that it is gone.
 
 use crate::{early_drops::AllocationKey, judge::Mark};
 
 /// Binary logarithm of [`NOTES`].
 const BITS: u32 = 14;
 
-/// How many places there are.
+/// The number of notes.
 pub const NOTES: u32 = 1 << BITS;
 
 /// Binary logarithm of the bytes of a page of a stack.
 const PAGE: u32 = 12;
 
-/// How far the allocation's end can lie above its call of `early_drop`, and the end of a
-/// victim below it, in bytes: the frames of two or three functions and of the trampolines
-/// between them.
+/// The largest distance on the stack, in bytes, from a call of `early_drop` up to the exit of
+/// its allocation, and down to the function that kills a victim: the frames of two or three
+/// functions, and of the trampolines between them.
 pub(crate) const REACH: u32 = 1024;
 
 /// How long a note is valid, in jiffies: 1 to 10 seconds. Its readers run within
-/// microseconds, unless a message to a slow console comes between. If they were skipped, a
-/// later call must not use it. All programs are detached only after 10 seconds of calm.
+/// microseconds, unless the kernel first writes a message to a slow console. If the readers
+/// were skipped, a later call must not use the note. All programs are detached only after 10
+/// seconds of calm.
 pub const VALID_FOR: u32 = 1000;
 
-/// One call. All zero, as the kernel makes it, is none.
+/// One call. If all is zero, as the kernel makes it, there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Note {
     /// [`AllocationKey::net_low`].
     net: u32,
     hash: u32,
-    /// Low half of the position on the stack that it was entered at.
+    /// Low half of the position on the stack at its entry.
     frame: u32,
     /// When, in jiffies.
     at: u32,
@@ -43,6 +46,8 @@ pub struct Note {
     state: u32,
 }
 const _: () = assert!(size_of::<Note>() <= 32);
+
+// In this order: from `CALLED` on, the call is under way.
 
 /// No call.
 const FREE: u32 = 0;
@@ -55,32 +60,32 @@ const CALLED: u32 = 3;
 /// It is under way, and has killed an entry to make room.
 const EVICTED: u32 = 4;
 
-/// The place of the notes of a page.
+/// The index of the note of a page.
 const fn place(page: u32) -> u32 {
-    // 2^64 divided by the golden ratio: spreads pages that follow one another. In 64 bits,
-    // which the machine of the programs has.
+    // 2^64 divided by the golden ratio: this spreads pages that follow one another. The
+    // product has 64 bits, like the registers of eBPF.
     ((page as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
 }
 
-/// The place of the note of a call that is entered here.
+/// The index of the note of a call that is entered at this position.
 pub const fn place_of(frame: u32) -> u32 {
     place(frame >> PAGE)
 }
 
-/// Where the note can be of a call whose caller is here.
+/// The indices at which the note of a call can be whose caller is at this position.
 pub const fn places_below(position: u32) -> [u32; 2] {
     [place_of(position), place_of(position.wrapping_sub(REACH))]
 }
 
-/// Where the note can be of a call that the function here was called by.
+/// The indices at which the note of a call can be that called the function at this position.
 pub const fn places_above(position: u32) -> [u32; 2] {
     [place_of(position), place_of(position.wrapping_add(REACH))]
 }
 
 impl Note {
-    /// Notes a call. False if that displaces the note of a call on another stack, which may
-    /// still be under way. One on the same stack is over, and nobody has seen its end, unless
-    /// softirqs have no stack of their own.
+    /// Notes a call. False if this overwrites the note of a call on another stack that may
+    /// still be under way. A noted call on the same stack is over, and no program saw its
+    /// exit, unless softirqs have no stack of their own.
     pub const fn enter(&mut self, frame: u32, key: &AllocationKey, now: u32) -> bool {
         let displaces =
             self.is_under_way() && self.frame >> PAGE != frame >> PAGE && self.is_recent(now);
@@ -98,12 +103,12 @@ impl Note {
         now.wrapping_sub(self.at) < VALID_FOR
     }
 
-    /// Whether the function that ends at this position has made the call.
+    /// Whether the function that returns at this position made the call.
     const fn was_made_from(&self, position: u32) -> bool {
         self.state != FREE && position.wrapping_sub(self.frame) < REACH
     }
 
-    /// Takes the note of the call that this allocation, which fails here, has made.
+    /// Takes the note of the call if the allocation that fails at this position made it.
     pub const fn take(&mut self, position: u32, key: &AllocationKey, now: u32) -> Option<Mark> {
         let is_its_own = self.was_made_from(position)
             && self.net == key.net_low
@@ -121,7 +126,7 @@ impl Note {
         Some(mark)
     }
 
-    /// The allocation that succeeds here made the call, if any did: it is over.
+    /// Ends the note if the allocation that succeeds at this position made the call.
     pub const fn end(&mut self, position: u32) -> bool {
         let made = self.was_made_from(position);
         if made {
@@ -130,8 +135,8 @@ impl Note {
         made
     }
 
-    /// The call that was entered at this position is over. If it has made no room, whoever
-    /// says so counts its packet. False if this is not its note.
+    /// Notes that the call that was entered at this position is over. If it has made no room,
+    /// the program that calls this counts the packet. False if this is not its note.
     pub const fn leave(&mut self, frame: u32, made_room: bool, now: u32) -> bool {
         let is_its_own = self.is_under_way() && self.frame == frame && self.is_recent(now);
         if is_its_own {
@@ -144,12 +149,12 @@ impl Note {
         self.state >= CALLED
     }
 
-    /// Whether the function at this position was called inside of the call.
+    /// Whether the function at this position was called inside the call.
     pub const fn contains(&self, position: u32, now: u32) -> bool {
         self.is_under_way() && self.frame.wrapping_sub(position) < REACH && self.is_recent(now)
     }
 
-    /// The call has killed an entry to make room.
+    /// Notes that the call has killed an entry to make room.
     pub const fn evict(&mut self) {
         self.state = EVICTED;
     }

@@ -55,17 +55,17 @@ pub enum Phase {
     AtRest,
     /// All are attached; packets that were seen at rest may be on their way.
     Arming,
-    /// Those that run for each new flow are attached and have seen every packet from the
-    /// start. Of a call of `early_drop` they know what its entry has noted: the programs at
-    /// its exit are not needed, and detached.
+    /// The programs that run for each new flow are attached, and have seen every packet from
+    /// its start. They know a call of `early_drop` by the note of its entry. So the programs
+    /// at its exit are not needed, and are detached.
     Armed,
-    /// As armed, but those are attached besides that see again what others see: the kernel
-    /// has skipped one.
+    /// As armed, but the kernel has skipped a program. So the programs that see the same as
+    /// others are attached, too.
     Reinforced,
 }
 
 impl Phase {
-    /// Whether a refused allocation is counted where it ends, and by nobody before.
+    /// Whether a refused allocation is counted at its exit, and not before.
     pub const fn is_armed(self) -> bool {
         matches!(self, Self::Armed | Self::Reinforced)
     }

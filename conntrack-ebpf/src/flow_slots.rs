@@ -1,17 +1,18 @@
-//! A table in which most flows are counted: a cache line for each.
+//! A table that counts most flows, each in one cache line.
 //!
-//! A flow's place is one of the four slots of the set that its hash tells. The
+//! The hash of a flow selects a set of four slots. The flow is in one of them. The
 //! hash is keyed, so that nobody who sends packets can choose flows that collide.
 //!
-//! Slots have no locks. Who finds an empty one claims it by an exchange that only
-//! one can win, writes the key, and publishes it; from then on packets are added,
-//! and the key stays until user space takes all out. A slot that somebody claimed
-//! and has not published yet is passed over, not waited for: it may be the very
-//! program that this one interrupts. So a flow can have two slots, or a slot and an
-//! entry elsewhere, and user space adds them up. What has no slot in its set is
-//! counted elsewhere.
+//! Slots have no locks. A program that finds an empty slot claims it with a
+//! compare-and-exchange, in which only one program can succeed. It writes the key, and
+//! publishes the slot. From then on programs add packets, and the key does not change
+//! until user space takes the slot out. A program does not wait for a slot that is
+//! claimed and not yet published, because it may have interrupted the program that
+//! claimed it. It goes on to the next slot. So a flow can have two slots, or a slot and
+//! an entry elsewhere, and user space adds them up. A flow that finds no slot in its
+//! set is counted elsewhere.
 //!
-//! All of it is here, over a trait for one word of shared memory: the programs,
+//! All of this code uses a trait for one word of shared memory. So the programs,
 //! user space and the model test in `tests/flow_slots.rs` use the same code.
 
 #![expect(
@@ -33,14 +34,15 @@ pub const WAYS: usize = 4;
 /// Words of a slot: six of the key, its state, its times.
 pub const WORDS: usize = 8;
 
-/// Words of the map in which each set that is used has a bit.
+/// Words of the map that has a bit for each set: whether it is used.
 pub const USED_WORDS: usize = SETS / 64;
 
-/// User space has chosen the table: a kernel with the exchange (5.12 and later).
+/// The table is used: the kernel has compare-and-exchange (5.12 and later).
 pub const ON: u32 = u32::from_le_bytes(*b"slot");
 
-/// User space has not. No constant of a program may have this value, such as 0: the
-/// compiler would give both one place, which user space then changes.
+/// The table is not used. No constant of a program may have this value (as would be the
+/// case with 0): the compiler would store both at one address, and user space would change
+/// both.
 pub const OFF: u32 = u32::from_le_bytes(*b"none");
 
 /// Times are in units of 2^10 nanoseconds.
@@ -49,36 +51,37 @@ pub const UNIT_BITS: u32 = 10;
 const STATE: usize = 6;
 const TIMES: usize = 7;
 
-/// A state: nobody's slot.
+/// A state: no flow has the slot.
 const EMPTY: u64 = 0;
-/// A state: somebody writes the key.
+/// A state: a program writes the key.
 const CLAIMED: u64 = 1;
-/// In the low byte of a state: the key can be read. The reason is in the next three
-/// bytes, the number of packets in the upper half.
+/// The low byte of a state: the key can be read. The next three bytes are the reason, and
+/// the upper half is the number of packets.
 const PUBLISHED: u32 = 2;
 
-/// A slot that has so many packets takes no more, lest the next wrap its number. There
-/// is room for one of each program that has read a smaller number and not added yet.
+/// A slot with this many packets takes no more, so that the number does not wrap. Above it
+/// is room for one packet of each program that has read a smaller number and not added yet.
 const FULL: u64 = 0xffff_0000;
 
-/// A word of memory that CPUs share. All zero, as the kernel makes it, is an empty slot.
+/// A word of memory that CPUs share. If all words of a slot are zero, as the kernel makes
+/// them, the slot is empty.
 pub trait Word {
-    /// What it holds, before anything that is read after it.
+    /// Reads it, before anything that is read after it.
     fn acquire(&self) -> u64;
-    /// What it holds.
+    /// Reads it.
     fn get(&self) -> u64;
-    /// Makes it hold this.
+    /// Writes it.
     fn set(&self, value: u64);
-    /// Makes the upper half hold this.
+    /// Writes the upper half.
     fn set_high(&self, value: u32);
-    /// Makes it hold `value` if it holds 0, and says whether it did: at most one of
-    /// many succeeds.
+    /// Writes `value` if the word is 0, and returns whether it was. If several try at the
+    /// same time, at most one succeeds.
     fn claim(&self, value: u64) -> bool;
-    /// Makes it hold this, after anything that was written before.
+    /// Writes it, after anything that was written before.
     fn publish(&self, value: u64);
-    /// Adds to it. Nothing comes in between.
+    /// Adds to it, atomically.
     fn add(&self, amount: u64);
-    /// Sets these bits. Nothing comes in between.
+    /// Sets these bits, atomically.
     fn set_bits(&self, bits: u64);
 }
 
@@ -122,11 +125,11 @@ impl Word for AtomicU64 {
 /// Where a packet was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// In a slot that the flow had.
+    /// In a slot that the flow had already.
     Again,
-    /// In a slot that it was given.
+    /// In a slot that the flow has got now.
     First,
-    /// Nowhere: no slot of the set is the flow's, or empty.
+    /// Nowhere: no slot of the set has the flow, and none is empty.
     No,
 }
 
@@ -137,13 +140,13 @@ pub struct Slot<'a, W>(pub &'a [W; WORDS]);
 /// What a slot has counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Of which flow.
+    /// The flow.
     pub key: SlotKey,
-    /// Packets.
+    /// Number of packets.
     pub packets: u32,
-    /// Time of the first, the low bits.
+    /// Low bits of the time of the first packet.
     pub first: u32,
-    /// Time of the last, the low bits.
+    /// Low bits of the time of the last packet.
     pub last: u32,
 }
 
@@ -169,7 +172,7 @@ pub fn count<W: Word>(set: &Set<W>, key: &SlotKey, now: u32, mark: impl FnOnce()
     Counted::No
 }
 
-/// The low half of the state of a slot that is this flow's.
+/// The low half of the state of a published slot of this flow.
 const fn published(key: &SlotKey) -> u32 {
     key.reason << 8 | PUBLISHED
 }
@@ -185,7 +188,7 @@ impl<W: Word> Slot<'_, W> {
         self.0.iter().zip(&key.words).all(same)
     }
 
-    /// Adds a packet to a slot that was in this state.
+    /// Adds a packet to a slot whose state was read as `state`.
     #[inline(always)]
     fn add(&self, state: u64, now: u32) -> Counted {
         if state >> 32 >= FULL {
@@ -196,7 +199,7 @@ impl<W: Word> Slot<'_, W> {
         Counted::Again
     }
 
-    /// Gives a slot that was just claimed to a flow, with its first packet.
+    /// Puts a flow with its first packet into a slot that was just claimed.
     #[inline(always)]
     fn begin(&self, key: &SlotKey, now: u32) {
         for (word, &value) in self.0.iter().zip(&key.words) {
@@ -206,7 +209,7 @@ impl<W: Word> Slot<'_, W> {
         self.state().publish(1 << 32 | u64::from(published(key)));
     }
 
-    /// What it has counted up to now; none of one that is empty or not published yet.
+    /// What it has counted up to now. None if the slot is empty or not published yet.
     pub fn read(&self) -> Option<Entry> {
         let state = self.state().acquire();
         if low(state) & 0xff != PUBLISHED {
@@ -228,7 +231,7 @@ impl<W: Word> Slot<'_, W> {
         })
     }
 
-    /// Takes out what it has counted. Only when no program is at work in the table.
+    /// Takes out what it has counted. Call it only when no program uses the table.
     pub fn take(&self) -> Option<Entry> {
         let entry = self.read()?;
         self.state().set(EMPTY);
@@ -321,7 +324,7 @@ mod tests {
         assert_eq!(marked, 4);
     }
 
-    /// Who reads the claimed slot of another takes the next.
+    /// A program that finds a slot claimed by another program takes the next one.
     #[test]
     fn a_claimed_slot_is_passed_over() {
         let set = new_set();
@@ -344,8 +347,8 @@ mod tests {
         assert_eq!((u64::from(entry.packets), entry.last), (FULL, 2));
     }
 
-    /// 10,000 flows of one sender: where all sets are equally likely, a third of a set's
-    /// flows on average, some ten of 10,000 find no slot.
+    /// 10,000 flows of one sender. On average there is a third of a flow in a set. If all
+    /// sets are equally likely, about ten of the 10,000 flows find no slot.
     #[test]
     fn flows_that_follow_one_another_are_spread() {
         let flows = (0..10_000_u16).map(|number| FlowKey {

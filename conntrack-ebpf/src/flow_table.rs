@@ -5,12 +5,12 @@ use conntrack_ebpf::flow_slots::{self, Counted, OFF, ON, SEEDS, SlotKey, Word as
 
 use crate::{kernel, maps};
 
-/// Whether the table is used. Set by user space before the load; if not, the verifier
-/// removes this code.
+/// Whether the table is used. User space sets this before the load. If the table is not
+/// used, the verifier removes this code.
 #[unsafe(no_mangle)]
 static FLOW_SLOTS: Global<u32> = Global::new(OFF);
 
-/// Keys the hash. Set by user space before the load.
+/// The keys of the hash. User space sets them before the load.
 #[unsafe(no_mangle)]
 static FLOW_SEED: [Global<u64>; SEEDS] = [const { Global::new(u64::MAX) }; SEEDS];
 
@@ -19,14 +19,14 @@ pub fn is_used() -> bool {
     FLOW_SLOTS.load() == ON
 }
 
-/// Counts one packet of a flow, if the set has a slot for it. A function of its own, so that
-/// what comes next has its stack: a chain of calls has 512 bytes.
+/// Counts one packet of a flow, if the set has a slot for it. This is a separate function, so
+/// that later calls can use its stack again: a chain of calls has 512 bytes.
 #[inline(never)]
 pub fn count(epoch: u32, flow: &SlotKey) -> Counted {
     count_in(epoch, flow.set(|place| FLOW_SEED[place].load()), flow)
 }
 
-/// The same where conntrack has told the hash of the flow's tuple, which saves one of our own.
+/// The same, with the hash of the tuple that conntrack has computed. This saves a hash.
 #[inline(never)]
 pub fn count_of_tuple(epoch: u32, flow: &SlotKey, hash: u32) -> Counted {
     count_in(epoch, flow_slots::set_of_tuple(hash), flow)

@@ -23,7 +23,7 @@ const ICMPV6: u8 = 58;
 const V4: usize = 20;
 const V6: usize = 40;
 
-/// How many of the bytes behind them tell the ports, or what stands for them.
+/// Number of bytes after the headers that contain the ports, or what conntrack takes for them.
 const PORTS: usize = 6;
 
 /// Whether conntrack sees packets of this protocol.
@@ -61,8 +61,8 @@ pub fn flow_key(skb: Skb<Typed>, protocol: u16, netns: u32, reason: u32) -> Read
     Ok(key)
 }
 
-/// Reads an IPv4 header and the ports behind it. To begin a copy takes more instructions than
-/// to make it longer, so where no options are between the two there is one for both.
+/// Reads an IPv4 header and the ports after it. Two copies take more instructions than one
+/// longer copy. So if no options are between header and ports, one copy reads both.
 fn ipv4(packet: Bytes, key: &mut FlowKey) -> Read<()> {
     if let Ok(start) = packet.read::<[u8; V4 + PORTS]>(0)
         && let (Some(header), Some(behind)) = (start.first_chunk(), start.last_chunk())
@@ -76,7 +76,7 @@ fn ipv4(packet: Bytes, key: &mut FlowKey) -> Read<()> {
     Ok(())
 }
 
-/// Takes the addresses and the protocol; gives the length of the header.
+/// Takes the addresses and the protocol. Returns the length of the header.
 fn ipv4_header(header: &[u8; V4], key: &mut FlowKey) -> u32 {
     key.family = INET;
     key.protocol = header[9];
@@ -85,7 +85,7 @@ fn ipv4_header(header: &[u8; V4], key: &mut FlowKey) -> u32 {
     u32::from(header[0] & 0x0f) * 4
 }
 
-/// Reads an IPv6 header and the ports behind it; as [`ipv4`].
+/// Reads an IPv6 header and the ports after it, as [`ipv4`] does.
 fn ipv6(packet: Bytes, key: &mut FlowKey) -> Read<()> {
     if let Ok(start) = packet.read::<[u8; V6 + PORTS]>(0)
         && let (Some(header), Some(behind)) = (start.first_chunk(), start.last_chunk())
@@ -103,7 +103,7 @@ fn ipv6(packet: Bytes, key: &mut FlowKey) -> Read<()> {
     Ok(())
 }
 
-/// Takes the addresses, and what follows the header.
+/// Takes the addresses, and the protocol that follows the header.
 fn ipv6_header(header: &[u8; V6], key: &mut FlowKey) {
     key.family = INET6;
     key.protocol = header[6];
@@ -171,7 +171,7 @@ fn read_ports(packet: Bytes, transport: u32, key: &mut FlowKey) {
     }
 }
 
-/// Takes them from the first bytes behind the IP header.
+/// Takes the ports from the first bytes after the IP header.
 fn take_ports(bytes: [u8; PORTS], key: &mut FlowKey) {
     let word = |first: usize| u16::from_be_bytes([bytes[first], bytes[first + 1]]);
     if has_ports(key.protocol) {

@@ -46,14 +46,14 @@ pub fn note_clash(skb: kernel::Skb) {
     }
 }
 
-/// Since when refused confirmations are counted; none if they are not.
+/// Since when refused confirmations are counted. None if they are not counted.
 pub fn confirming_since() -> Option<u64> {
     let since = maps::CONFIRMING_SINCE.get_ptr_mut(0).map(kernel::peek)?;
     (since != 0).then_some(since)
 }
 
-/// Takes such a note away; whether there was one. Before `since` nobody may have been there to
-/// take it, so one of that time is not of this packet.
+/// Takes the note of a clash away, and returns whether there was one. Before `since` there may
+/// have been no program that takes notes. So a note from before `since` is not of this packet.
 pub fn take_clash(skb: kernel::Skb, since: u64) -> bool {
     let key = clash_key(skb);
     let Some(note) = maps::CLASHES.get_ptr_mut(key).map(kernel::peek) else {
@@ -101,13 +101,13 @@ impl TaskCalls {
     }
 }
 
-/// 1 once an entry was killed inside a call that was noted.
+/// 1 if an entry was ever killed inside a noted call.
 static HAS_EVICTED: kernel::Shared = kernel::Shared::new(0);
 
-/// When that was last, in jiffies.
+/// When that last happened, in jiffies.
 static EVICTED_AT: kernel::Shared = kernel::Shared::new(0);
 
-/// The note in one of these places that this does something about.
+/// Calls `change` for the notes at these indices, until it returns something.
 fn find_note<R>(places: [u32; 2], mut change: impl FnMut(&mut Note) -> Option<R>) -> Option<R> {
     let [place, other] = places;
     let note = maps::EARLY_DROP_NOTES.get_ptr_mut(place)?;
@@ -119,23 +119,23 @@ fn find_note<R>(places: [u32; 2], mut change: impl FnMut(&mut Note) -> Option<R>
     kernel::update(note, change)
 }
 
-/// Takes what the note of its call of `early_drop` says about the allocation that fails
-/// here. Nothing if the table had room, or the note is lost.
+/// Takes the note of the call of `early_drop` that this failing allocation made. None if the
+/// table had room, or if the note is lost.
 pub fn take_note(position: u32, key: &AllocationKey) -> Option<Mark> {
     let now = kernel::jiffies();
     let places = early_drop_note::places_below(position);
     find_note(places, |note| note.take(position, key, now))
 }
 
-/// An allocation succeeds here. If it has evicted somebody, nothing that dies later on this
-/// stack must be taken for another victim.
+/// An allocation succeeds. If it has evicted an entry, an entry that dies later on this stack
+/// must not be taken for another victim.
 pub fn end_note(position: impl FnOnce() -> u32) {
     if HAS_EVICTED.load() != 0 {
         end_recent_note(position());
     }
 }
 
-/// A function of its own: it runs for each new flow only once entries were evicted.
+/// This is a separate function: it runs for each new flow only after entries were evicted.
 #[inline(never)]
 fn end_recent_note(position: u32) {
     let since = kernel::jiffies().wrapping_sub(EVICTED_AT.load());
@@ -145,8 +145,8 @@ fn end_recent_note(position: u32) {
     }
 }
 
-/// The call of `early_drop` that the function at this position was called by has killed an
-/// entry to make room.
+/// Notes that a call of `early_drop` has killed an entry to make room. The function at this
+/// position was called inside that call.
 pub fn note_eviction(position: u32) {
     let now = kernel::jiffies();
     let places = early_drop_note::places_above(position);
@@ -165,8 +165,9 @@ fn is_noted(position: u32) -> bool {
     find_note(places, |note| note.contains(position, now).then_some(())).is_some()
 }
 
-/// Notes that `early_drop` is entered, at this position on the stack, for programs at its
-/// exit, or while they are not attached for one at the end of the allocation.
+/// Notes that `early_drop` is entered, at this position on the stack. The note is for the
+/// programs at its exit. While they are not attached, it is for the program at the exit of
+/// the allocation.
 pub fn enter_early_drop(frame: u32, key: AllocationKey) {
     pressure::signal();
     if count::epoch().is(Phase::Armed) {
@@ -176,7 +177,7 @@ pub fn enter_early_drop(frame: u32, key: AllocationKey) {
     }
 }
 
-/// The same for a program at its end that is always attached ([`leave_early_drop`]).
+/// The same, if the program at its exit is always attached ([`leave_early_drop`]).
 pub fn enter_early_drop_until_end(frame: u32, key: AllocationKey) {
     pressure::signal();
     if count::epoch().phase().is_armed() {
@@ -196,7 +197,7 @@ fn note_early_drop(frame: u32, key: &AllocationKey) {
 }
 
 /// Notes that the call of `early_drop` that was entered at this position is over. False if
-/// its entry has not left a note.
+/// there is no note of its entry.
 pub fn leave_early_drop(frame: u32, made_room: bool) -> bool {
     let place = early_drop_note::place_of(frame);
     maps::EARLY_DROP_NOTES
@@ -214,7 +215,7 @@ pub fn enter_allocation(call: &AllocationNote) {
     }
 }
 
-/// The allocation that has called the function that was entered at this position.
+/// The allocation that called the function that was entered at this position.
 pub fn allocation_around(position: u32) -> Option<AllocationNote> {
     let now = kernel::jiffies();
     let [place, other] = early_drop_note::places_above(position);
@@ -234,7 +235,7 @@ pub fn allocation_at(position: u32) -> Option<AllocationNote> {
     })
 }
 
-/// The same, in a map without loss for programs at its exit.
+/// The same, for programs at its exit, in a map that loses no notes.
 fn begin_early_drop(frame: u32, key: AllocationKey) {
     let Some(calls) = TaskCalls::current() else {
         return;

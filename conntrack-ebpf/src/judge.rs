@@ -32,11 +32,11 @@ pub enum Refusal {
     Counted,
 }
 
-/// A refused allocation (`__nf_conntrack_alloc`), by the tuple's hash that it
-/// was called with and what `early_drop` has left. Without a mark of a time when
-/// all programs are attached, it was counted at rest, if that is not yet over;
-/// else the kernel has skipped the programs that would have left one or it is
-/// lost, and it matters whether the table is `full`, or it was no full table.
+/// Judges a refused allocation (`__nf_conntrack_alloc`), by the tuple's hash and the mark of
+/// `early_drop`. There may be no mark from a time when all programs were attached. If the
+/// programs are not yet armed, the packet was then counted at rest. Otherwise the mark is
+/// lost, or the kernel has skipped the programs that leave it, or the table was not full. Then
+/// the reason depends on whether the table is `full` now.
 ///
 /// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 for
 /// the hash.
@@ -57,9 +57,9 @@ pub fn allocation(
     }
 }
 
-/// A refused allocation whose packet is counted at the end of `early_drop` if the table was
-/// full (kprobes): what that has left says whether it did. Without a mark nothing called it,
-/// or its note is lost; then the packet may be counted.
+/// Judges a refused allocation with kprobes. If the table was full, its packet is counted at
+/// the exit of `early_drop`, and the mark of `early_drop` says so. Without a mark, `early_drop`
+/// was not called, or its note is lost. In the latter case the packet may be counted already.
 pub fn allocation_after_early_drop(
     hash: u32,
     mark: Option<Mark>,
@@ -69,7 +69,7 @@ pub fn allocation_after_early_drop(
         Some(Mark::Counted | Mark::AtRest) => return Refusal::Counted,
         None if full() => return Refusal::Counted,
         _ if hash == 0 => Reason::NonPacket,
-        // The end of `early_drop` was not seen.
+        // No program has seen the exit of `early_drop`.
         Some(Mark::Armed) => Reason::TableFull,
         Some(Mark::Evicted) | None => Reason::NoMemory,
     };

@@ -36,13 +36,13 @@ pub static EPOCH: ArrayOfMaps<Array<u32, 1>, 1> = ArrayOfMaps::new();
 /// map as memory.
 const MAPPED: usize = 1 << 10;
 
-/// A set of slots. A structure, since `aya-obj` (0.3.0) takes an array of arrays for one of
-/// its elements.
+/// A set of slots. It is a structure because `aya-obj` (0.3.0) mistakes an array of arrays
+/// for one of its elements.
 #[repr(transparent)]
 pub struct SlotSet(pub Set<SharedWord>);
 
-/// Packets per flow, counted in epoch 0, by set ([`flow_slots`]). Without use where user
-/// space has not chosen it.
+/// Packets per flow, counted in epoch 0, by set ([`flow_slots`]). Not used if user space has
+/// not switched it on.
 #[btf_map]
 pub static SLOTS_0: Array<SlotSet, { flow_slots::SETS }, MAPPED> = Array::new();
 
@@ -74,7 +74,7 @@ pub static SERVICES_0: HashMap<ServiceKey, u64, 8192> = HashMap::new();
 #[btf_map]
 pub static SERVICES_1: HashMap<ServiceKey, u64, 8192> = HashMap::new();
 
-/// Everything that has no slot, per namespace and reason.
+/// All packets that have no slot, per namespace and reason.
 #[btf_map]
 pub static TOTALS: PerCpuHashMap<TotalKey, TotalCounts, 2048> = PerCpuHashMap::new();
 
@@ -114,12 +114,12 @@ pub static PRESSURE: RingBuf<u64, 65_536> = RingBuf::new();
 /// Sets of slots in each of the following maps, a power of two.
 pub const SETS: u32 = 4096;
 
-/// Calls of `early_drop` as their entries have noted them while armed, by page of the stack.
+/// Notes of calls of `early_drop`, made at their entry while armed, by page of the stack.
 #[btf_map]
 pub static EARLY_DROP_NOTES: Array<Note, { NOTES as usize }> = Array::new();
 
-/// Allocations as their entries have noted them, by page of the stack. The backend `kprobe`
-/// alone has them.
+/// Notes of allocations, made at their entry, by page of the stack. Only the backend `kprobe`
+/// uses them.
 #[btf_map]
 pub static ALLOCATION_NOTES: Array<AllocationNote, { NOTES as usize }> = Array::new();
 
@@ -139,7 +139,8 @@ pub static CALLS: Array<slots::Set<Call>, { SETS as usize }> = Array::new();
 pub static CLASHES: LruHashMap<ClashKey, ClashNote, 4096> = LruHashMap::new();
 
 /// Since when refused confirmations are counted, in nanoseconds of `CLOCK_MONOTONIC`; 0 while
-/// they are not. No packet that is in conntrack then has come into it before.
+/// they are not. Each packet that is in conntrack when user space sets this came into it
+/// after that time.
 #[btf_map]
 pub static CONFIRMING_SINCE: Array<u64, 1> = Array::new();
 

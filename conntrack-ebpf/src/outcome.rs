@@ -23,10 +23,11 @@ use crate::{
 /// `NF_DROP` (`include/uapi/linux/netfilter.h`).
 const NF_DROP: u32 = 0;
 
-/// `early_drop`, entered at this position on the stack: if it found no victim,
-/// the allocation that called it will be refused for a full table. At rest nobody
-/// sees that, so it is counted here; later one of the witnesses counts it besides.
-/// While armed these are about to be detached, and what the entry has noted will do.
+/// `early_drop`, entered at this position on the stack. If it found no victim, the
+/// allocation that called it will be refused for a full table. At rest no program sees
+/// that, so the packet is counted here. In other phases one of the witnesses counts the
+/// call in a second total. In phase armed the witnesses are about to be detached, and the
+/// note of the entry is enough.
 pub fn early_drop<R: Access>(
     frame: u32,
     net: Net<R>,
@@ -55,7 +56,7 @@ pub fn early_drop<R: Access>(
     count::in_slot(epoch, net.inum().unwrap_or(0), slot);
 }
 
-/// The same by a kprobe, which sees the end of each call and alone counts its packet: with
+/// The same by a kprobe. It sees the exit of each call, and only it counts the packet: with
 /// the flow, if the entry of the allocation was noted.
 pub fn early_drop_alone(frame: u32, found_victim: bool) {
     let epoch = count::epoch();
@@ -70,7 +71,7 @@ pub fn early_drop_alone(frame: u32, found_victim: bool) {
             count::in_slot(epoch, netns, TABLE_FULL_AT_REST);
         }
     } else if !found_victim && epoch.phase().is_armed() {
-        // The note of another call has displaced the one of its entry.
+        // The note of another call has overwritten the note of its entry.
         refused_around(epoch, frame);
     }
 }
@@ -117,7 +118,7 @@ pub struct Allocation<R> {
     pub orig: u64,
     /// `u32 hash`
     pub hash: u32,
-    /// Where on the stack its program runs.
+    /// The position on the stack at which the program runs.
     pub position: u32,
 }
 
@@ -133,9 +134,9 @@ impl From<AllocationNote> for Allocation<Probed> {
     }
 }
 
-/// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for
-/// each new flow, so it is left at once if all is well: what a refused one takes is a function
-/// of its own, so that nothing else has to save registers for it.
+/// `__nf_conntrack_alloc`: gives an entry, or an error number. It runs once for each new
+/// flow, so this returns at once if the allocation succeeds. A refused allocation is handled
+/// in a separate function, so that no registers are saved for it otherwise.
 pub fn alloc(entry: u64, refused: impl FnOnce(), position: impl FnOnce() -> u32) {
     if is_err(entry) {
         refused();
@@ -198,8 +199,8 @@ fn refused_allocation_again<R: Access>(allocation: &Allocation<R>, sender: impl 
     }
 }
 
-/// `__nf_conntrack_alloc`, entered at this position, by a kprobe: counts what the end of
-/// `early_drop` has not.
+/// `__nf_conntrack_alloc`, entered at this position, seen by a kprobe. Counts the packet if
+/// the probe at the exit of `early_drop` has not.
 pub fn alloc_after_early_drop(entry: u64, position: u32) {
     if is_err(entry)
         && let Some(note) = join::allocation_at(position)
@@ -214,7 +215,7 @@ pub fn alloc_after_early_drop(entry: u64, position: u32) {
     }
 }
 
-/// The programs at the exit of `early_drop` may have counted the packet besides.
+/// Counts a packet that the programs at the exit of `early_drop` may also have counted.
 fn count_witnessed<R: Access>(epoch: Epoch, net: Net<R>) {
     count::in_slot(epoch, net.inum().unwrap_or(0), TABLE_FULL_WITNESSED);
 }
@@ -230,7 +231,7 @@ fn count_allocation<R: Access>(
     let Ok(zone) = kernel::zone_id::<R>(allocation.zone) else {
         return unreadable(epoch, netns, reason);
     };
-    // Before the tuple is loaded, which would have to be kept on the stack meanwhile.
+    // Before the tuple is loaded. Otherwise the tuple would be kept on the stack during this.
     let sender = sender();
     let Ok(tuple) = R::tuple(allocation.orig) else {
         return unreadable(epoch, netns, reason);

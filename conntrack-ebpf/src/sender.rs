@@ -5,9 +5,9 @@
 //! path demands it (`netif_receive_skb`, `net/core/dev.c`). A task that sends
 //! a packet of its own runs with softirqs on when it comes to the output hook.
 //!
-//! A packet needs its sender's number alone. Its name and cgroup are noted when an entry
-//! is made for a flow ([`note`]): user space takes all entries out several times a second,
-//! so who sends is noted as often.
+//! A packet needs only the number of its sender. The name and the cgroup of the sender are
+//! noted when a flow gets an entry ([`note`]). User space takes all entries out several times
+//! a second, so a sender is noted as often.
 
 use aya_ebpf::{
     bindings::BPF_ANY,

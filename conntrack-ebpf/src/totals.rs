@@ -23,8 +23,8 @@ const _: () = assert!(Reason::ALL.len() <= TABLE_FULL_AT_REST as usize);
 pub const TABLE_FULL_AT_REST: u32 = 14;
 
 /// Slot of the packets for which `early_drop` found no victim, while the programs at its
-/// exit are attached and others count the packet: a second, independent count of those in
-/// [`TABLE_FULL_WITNESSED`].
+/// exit are attached and other programs count the packet. It is a second, independent count
+/// of the packets in [`TABLE_FULL_WITNESSED`].
 ///
 /// The kernel skips a program that was interrupted on its CPU by the packet to
 /// be counted. It never skips both of the programs that count a full table for
@@ -32,8 +32,8 @@ pub const TABLE_FULL_AT_REST: u32 = 14;
 /// is the better.
 pub const EARLY_DROP_FAILED: u32 = 15;
 
-/// Slot of those packets of [`Reason::TableFull`] whose call of `early_drop` can be in
-/// [`EARLY_DROP_FAILED`]: all but those that are told by the note of its entry.
+/// Slot of the packets of [`Reason::TableFull`] whose call of `early_drop` can be in
+/// [`EARLY_DROP_FAILED`]: all but the packets that were recognised by the note of its entry.
 pub const TABLE_FULL_WITNESSED: u32 = 16;
 
 /// What is counted for each [`TotalKey`] on each CPU.

@@ -1,8 +1,8 @@
-//! Every order in which programs and user space can be at work in the slots of flows.
+//! Every order in which programs and user space can use the slots of flows.
 //!
-//! loom runs each test in all orders of the reads and writes that can matter, and lets a
+//! loom runs each test in all orders of the reads and writes that can matter. It lets a
 //! read see each value that the memory model allows. A program that interrupts another on
-//! its CPU is a thread here: that it ends before the other goes on is one of the orders.
+//! its CPU is a thread here: one of the orders is that it ends before the other goes on.
 
 use std::{array, collections::HashMap};
 
@@ -18,7 +18,7 @@ use loom::{
     thread,
 };
 
-/// A word whose every access loom sees.
+/// A word. loom sees each access to it.
 struct Modelled(AtomicU64);
 
 impl Word for Modelled {
@@ -61,12 +61,13 @@ impl Word for Modelled {
     }
 }
 
-/// A table of one set, for an epoch.
+/// A table with one set, for one epoch.
 struct Table {
     set: Set<Modelled>,
     /// Not 0 if a slot may be in use.
     used: Modelled,
-    /// Packets that had no slot: the hash map and the totals, which the kernel keeps exact.
+    /// Packets that had no slot. They stand for the hash map and the totals, which the kernel
+    /// keeps exact.
     elsewhere: AtomicU64,
 }
 
@@ -90,7 +91,7 @@ impl Table {
         counted
     }
 
-    /// What user space does when no program is at work here.
+    /// What user space does when no program uses the table.
     fn take(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         if self.used.acquire() != 0 {
@@ -100,7 +101,7 @@ impl Table {
         entries
     }
 
-    /// Takes out all packets, by flow, of which none is elsewhere.
+    /// Takes out all packets, by flow. None may be elsewhere.
     fn packets(&self) -> HashMap<FlowKey, u32> {
         assert_eq!(self.elsewhere.load(Ordering::Relaxed), 0);
         sums(self.take())
@@ -115,7 +116,7 @@ fn sums(entries: impl IntoIterator<Item = Entry>) -> HashMap<FlowKey, u32> {
     packets
 }
 
-/// A flow of which every part is told by its number.
+/// A flow. Every part of it has this number.
 fn flow(number: u8) -> FlowKey {
     FlowKey {
         src: [number; 16],
@@ -131,14 +132,14 @@ fn flow(number: u8) -> FlowKey {
     }
 }
 
-/// In all orders with at most so many switches from a thread that could go on.
+/// Runs a test in all orders with at most this many switches from a thread that could go on.
 fn in_all_orders(switches: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(switches);
     model.check(test);
 }
 
-/// Packets that programs count at the same time in a new table.
+/// The packets of these flows, which programs count at the same time in a new table.
 fn counted_at_once<const N: usize>(flows: [u8; N]) -> HashMap<FlowKey, u32> {
     let table = Arc::new(Table::new());
     let programs = flows.map(|number| {
@@ -199,8 +200,8 @@ fn packets_of_a_flow_that_has_a_slot_are_added_up() {
     });
 }
 
-/// The last slot of a set goes to one of two flows. The other is counted elsewhere, and so
-/// is the flow itself if it finds the slot claimed and not published.
+/// Two flows want the last slot of a set. One gets it. The other is counted elsewhere, also if
+/// it finds the slot claimed and not published.
 #[test]
 fn the_last_slot_is_given_once() {
     in_all_orders(3, || {
@@ -224,7 +225,7 @@ fn the_last_slot_is_given_once() {
     });
 }
 
-/// User space looks while programs count: it sees no flow that is written in part, and no
+/// User space reads while programs count. It sees no flow that is only partly written, and no
 /// more packets than there were.
 #[test]
 fn what_is_read_meanwhile_is_whole() {
@@ -249,10 +250,10 @@ fn what_is_read_meanwhile_is_whole() {
     });
 }
 
-/// Each packet is in one of two epochs, also if the epoch turns while programs are at work.
+/// Each packet is in one of two epochs, also if the epoch changes while programs run.
 ///
-/// The grace period of RCU is a lock here: programs hold it together, and user space gets
-/// it once all that held it have let go.
+/// A lock stands for the grace period of RCU. Several programs can hold it at the same time.
+/// User space gets it when all programs that held it have released it.
 #[test]
 fn a_packet_is_in_one_epoch() {
     in_all_orders(3, || {
@@ -286,7 +287,7 @@ fn a_packet_is_in_one_epoch() {
     });
 }
 
-/// A slot that was taken out is given to another flow, without what it had before.
+/// After a slot was taken out, another flow can use it, and it keeps nothing of the first.
 #[test]
 fn a_slot_is_used_again() {
     in_all_orders(3, || {

@@ -1,7 +1,7 @@
 use super::*;
 
-/// Where a process and a softirq call `early_drop`, how far above it their allocations end
-/// and how far below it victims die.
+/// Where a process and a softirq call `early_drop`, how far above the call their allocations
+/// end, and how far below it victims die.
 const PROCESS: u32 = 0x0001_3d00;
 const SOFTIRQ: u32 = 0x8000_3e00;
 const ABOVE: u32 = 320;
@@ -17,7 +17,7 @@ fn key(hash: u32) -> AllocationKey {
     }
 }
 
-/// All places, as the programs use them.
+/// All notes, as the programs use them.
 struct Notes {
     places: Vec<Note>,
     now: u32,
@@ -45,7 +45,7 @@ impl Notes {
         self.places[place_of(frame) as usize].enter(frame, &key(hash), now)
     }
 
-    /// An allocation fails whose call of `early_drop` is, or would be, at this frame.
+    /// An allocation fails. Its call of `early_drop` is, or would be, at this frame.
     fn fail(&mut self, frame: u32, hash: u32) -> Option<Mark> {
         let (position, now) = (frame.wrapping_add(ABOVE), self.now);
         self.find(places_below(position), |note| {
@@ -60,12 +60,12 @@ impl Notes {
         });
     }
 
-    /// A call of `early_drop` ends; whether it was noted.
+    /// A call of `early_drop` ends. Gives whether it was noted.
     fn leave(&mut self, frame: u32, made_room: bool) -> bool {
         self.places[place_of(frame) as usize].leave(frame, made_room, self.now)
     }
 
-    /// An entry dies so far below this frame; whether it is a victim.
+    /// An entry dies `below` bytes below this frame. Gives whether it is a victim.
     fn dies(&mut self, frame: u32, below: u32) -> bool {
         let (position, now) = (frame.wrapping_sub(below), self.now);
         let evicted = self.find(places_above(position), |note| {
@@ -114,7 +114,7 @@ fn what_dies_after_an_eviction_is_no_victim() {
     notes.succeed(PROCESS);
     assert!(!notes.dies(PROCESS, BELOW));
     assert_eq!(notes.fail(PROCESS, 7), None, "nor is it still full");
-    // And where no program has seen the end.
+    // The same if no program has seen the end.
     notes.enter(PROCESS, 7);
     notes.dies(PROCESS, BELOW);
     notes.now = notes.now.wrapping_add(VALID_FOR);
@@ -132,8 +132,8 @@ fn what_dies_elsewhere_is_no_victim() {
     assert_eq!(notes.fail(PROCESS, 7), Some(Mark::Armed));
 }
 
-/// In each step of a call a softirq may come and do the same with another flow, or with the
-/// very same one.
+/// In each step of a call a softirq can do the same, with another flow or with the same
+/// one.
 #[test]
 fn a_softirq_inside_a_call_has_a_note_of_its_own() {
     for hash in [7, 8] {
@@ -160,7 +160,7 @@ fn a_softirq_inside_a_call_has_a_note_of_its_own() {
     }
 }
 
-/// Kernels without stacks for softirqs run them further down on that of the task.
+/// Kernels without stacks for softirqs run them on the stack of the task, further down.
 #[test]
 fn on_one_stack_a_note_is_lost_but_never_that_of_another_call() {
     let mut notes = Notes::new();
@@ -174,7 +174,7 @@ fn on_one_stack_a_note_is_lost_but_never_that_of_another_call() {
 
 #[test]
 fn two_tasks_on_one_cpu_and_one_on_two_keep_their_notes() {
-    // The second has preempted the first inside of its call; the first goes on elsewhere.
+    // The second has preempted the first inside its call. The first goes on, on another CPU.
     let second = 0x0041_bd00;
     let mut notes = Notes::new();
     notes.enter(PROCESS, 7);
@@ -193,7 +193,7 @@ fn who_has_the_same_place_is_told() {
         .unwrap();
     let mut notes = Notes::new();
     assert!(notes.enter(PROCESS, 7));
-    assert!(!notes.enter(other, 8), "it displaces a note");
+    assert!(!notes.enter(other, 8), "it overwrites a note");
     assert_eq!(notes.fail(PROCESS, 7), None);
     assert_eq!(notes.fail(other, 8), Some(Mark::Armed));
     assert!(notes.enter(PROCESS, 7), "that one was taken");
@@ -207,12 +207,12 @@ fn who_has_the_same_place_is_told() {
 fn a_call_whose_allocation_was_skipped_is_not_taken_for_a_later_one() {
     let mut notes = Notes::new();
     notes.enter(PROCESS, 7);
-    // The next call takes its place, at whatever depth of the same page.
+    // The note of the next call overwrites it, at any depth of the same page.
     assert!(notes.enter(PROCESS - 64, 7));
     assert!(notes.enter(PROCESS, 8));
     assert_eq!(notes.fail(PROCESS, 7), None);
     assert_eq!(notes.fail(PROCESS, 8), Some(Mark::Armed));
-    // Without one, its time is over.
+    // If no other call comes, its time ends.
     notes.enter(PROCESS, 7);
     notes.now = notes.now.wrapping_add(VALID_FOR);
     assert_eq!(notes.fail(PROCESS, 7), None);
@@ -230,7 +230,7 @@ fn stacks_that_follow_one_another_have_places_of_their_own() {
     }
 }
 
-/// Where a program sees the end of `early_drop`, the allocation that calls it may have none.
+/// If a program is at the exit of `early_drop`, none may be at the exit of the allocation.
 #[test]
 fn a_call_whose_end_is_seen_is_over() {
     for (made_room, mark) in [(false, Mark::Counted), (true, Mark::Evicted)] {

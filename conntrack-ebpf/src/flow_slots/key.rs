@@ -1,4 +1,4 @@
-//! A flow in words, and in which set of slots it belongs.
+//! A flow in words, and the set of slots that it belongs to.
 
 #![expect(
     clippy::inline_always,
@@ -13,7 +13,7 @@ pub const SETS: usize = 32_768;
 /// Words of a key.
 pub(super) const KEY_WORDS: usize = 6;
 
-/// Numbers that key the hash: two for each word of a key, and one.
+/// Numbers that key the hash: two for each word of a key, and one more.
 pub const SEEDS: usize = 2 * KEY_WORDS + 1;
 
 /// A flow as the table keeps it.
@@ -98,10 +98,10 @@ pub(super) const fn high(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// In which set a flow has its slots whose tuple has this hash of conntrack's.
+/// The set of a flow, from the hash of its tuple that conntrack has computed.
 ///
-/// The kernel keys it (`hash_conntrack_raw`, `net/netfilter/nf_conntrack_core.c`: with
-/// `jhash2` up to 5.14, then with `siphash`), so that nobody can choose tuples of one hash.
+/// The kernel keys this hash (`hash_conntrack_raw`, `net/netfilter/nf_conntrack_core.c`: with
+/// `jhash2` up to 5.14, then with `siphash`). So nobody can choose tuples with the same hash.
 pub const fn set_of_tuple(hash: u32) -> u32 {
     hash >> (32 - SETS.trailing_zeros())
 }
@@ -112,11 +112,11 @@ impl SlotKey {
         low(self.words[5])
     }
 
-    /// In which set this flow has its slots, if nothing else tells.
+    /// The set of this flow, if conntrack's hash of its tuple is not known.
     ///
     /// The sum of products of Lemire and Kaser (*Strongly universal string hashing is
-    /// fast*, 2014, `MULTILINEAR-HM`): of two flows chosen by one who does not know the
-    /// seeds, the chance to be in the same set is about one in the number of sets,
+    /// fast*, 2014, `MULTILINEAR-HM`). If somebody who does not know the seeds chooses two
+    /// flows, the chance that they are in the same set is about one in the number of sets,
     /// whatever they have in common.
     #[inline(always)]
     pub fn set(&self, seed: impl Fn(usize) -> u64) -> u32 {
@@ -131,7 +131,7 @@ impl SlotKey {
             .wrapping_add(product(2))
             .wrapping_add(product(4))
             .wrapping_add(product(5));
-        // Of IPv4 addresses these are 0.
+        // These words are 0 for IPv4 addresses.
         if self.words[1] | self.words[3] != 0 {
             sum = sum.wrapping_add(product(1)).wrapping_add(product(3));
         }
@@ -146,7 +146,7 @@ pub(super) mod tests {
     use super::*;
     use crate::Reason;
 
-    /// Numbers as user space draws them, but the same in each run: splitmix64, Steele, Lea
+    /// Random numbers as user space uses them, but the same in each run: splitmix64, Steele, Lea
     /// and Flood, *Fast splittable pseudorandom number generators*, 2014.
     fn seed(place: usize) -> u64 {
         let mut number = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(place as u64 + 1);
@@ -171,7 +171,7 @@ pub(super) mod tests {
         }
     }
 
-    /// In which set it has its slots.
+    /// The set of its slots.
     pub(crate) fn set_of(flow: &FlowKey) -> u32 {
         SlotKey::from(flow).set(seed)
     }

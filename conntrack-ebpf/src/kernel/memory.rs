@@ -30,8 +30,8 @@ pub(super) fn read<T: Copy>(base: u64, offset: u32) -> Read<T> {
 #[unsafe(no_mangle)]
 static LAYOUT: Layout = Layout::UNKNOWN;
 
-/// A field of the layout of the running kernel. It is loaded alone: a copy of the whole
-/// would be made again in each program, a word at a time.
+/// A field of the layout of the running kernel. Only this field is loaded: a copy of the
+/// whole layout would be made again in each program, a word at a time.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -39,8 +39,8 @@ static LAYOUT: Layout = Layout::UNKNOWN;
 )]
 pub(super) fn layout<T: Copy + 'static>(field: impl FnOnce(&'static Layout) -> &'static T) -> T {
     let field: *const T = field(&LAYOUT);
-    // SAFETY: it points to a static. The read is volatile because the value is not that of
-    // the source: user space puts in another one before the load.
+    // SAFETY: it points to a static. The read is volatile because user space replaces the
+    // value of the source before the load.
     unsafe { field.read_volatile() }
 }
 

@@ -9,7 +9,7 @@ use super::{
     numbers::low_of_address,
 };
 
-/// What is known of a namespace, however its address was found.
+/// What is known about a namespace, independent of how its address was found.
 #[derive(Clone, Copy)]
 pub struct SeenNet {
     address: u64,
@@ -53,7 +53,7 @@ impl<R: Access> Net<R> {
         R::number(self.0, layout(|it| &it.net_inum))
     }
 
-    /// What the tracepoint's program reads of it.
+    /// What the program at the tracepoint reads about it.
     pub fn seen(self) -> Read<SeenNet> {
         Ok(SeenNet {
             address: self.0,

@@ -8,8 +8,8 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Low half of the kernel's clock of ticks, which costs far less. It goes on by 100 to 1000 a
-/// second.
+/// Low half of the kernel's clock of ticks. It takes far less time to read than [`now`], and
+/// has 100 to 1000 ticks a second.
 pub fn jiffies() -> u32 {
     // SAFETY: the helper has no preconditions.
     low(unsafe { bpf_jiffies64() })

@@ -32,7 +32,7 @@ pub enum Locks {
 /// The preemption count says: bits 8 to 15 count softirqs, being served
 /// (odd) or switched off (even), those above interrupts
 /// (`include/linux/preempt.h`, 2.6.39 to 7.3). A realtime kernel counts
-/// switching off in the task instead. `own_offset` leads to this CPU's own memory.
+/// switching off in the task instead. `own_offset` gives the offset of this CPU's memory.
 pub fn is_own_business_of_task(locks: Locks, own_offset: impl FnOnce() -> Read<u64>) -> Read<bool> {
     const INTERRUPTS: u32 = 0x00ff_ff00;
     const SOFTIRQS_OFF_ONCE: u32 = 0x200;

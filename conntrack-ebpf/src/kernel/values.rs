@@ -76,14 +76,14 @@ pub fn peek<T: Copy>(value: *mut T) -> T {
     unsafe { *value }
 }
 
-/// A number that all programs share, read in fewer instructions than one in a map of its own.
+/// A number that all programs share. Reading it takes fewer instructions than reading a map.
 pub struct Shared(UnsafeCell<u32>);
 
-// SAFETY: it is only read and written as a whole, by instructions that cannot be divided.
+// SAFETY: it is only read and written as a whole, by single instructions.
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// This number, until one of them writes another.
+    /// This number, until a program writes another.
     pub const fn new(number: u32) -> Self {
         Self(UnsafeCell::new(number))
     }
@@ -94,7 +94,7 @@ impl Shared {
         unsafe { self.0.get().read_volatile() }
     }
 
-    /// Writes it; the last of several writers stays.
+    /// Writes it. The last of several writes stays.
     pub fn store(&self, number: u32) {
         // SAFETY: as in `load`.
         unsafe { self.0.get().write_volatile(number) };

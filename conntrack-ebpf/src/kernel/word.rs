@@ -1,8 +1,8 @@
 //! Words of maps that CPUs share, changed by the atomic instructions that came with 5.12.
 //!
-//! Older kernels refuse to load them, even where they are never reached; there user
-//! space takes them out of the programs. `kernel/bpf/verifier.c` and the compilers of
-//! `arch/*/net`: those that give back what was there are full barriers.
+//! Older kernels refuse to load them, even where they are never reached. On these kernels
+//! user space removes them from the programs. Instructions that return the old value are
+//! full barriers (`kernel/bpf/verifier.c` and the compilers in `arch/*/net`).
 
 use core::{arch::asm, cell::UnsafeCell};
 
@@ -14,8 +14,8 @@ pub struct SharedWord(UnsafeCell<u64>);
 
 impl Word for SharedWord {
     fn acquire(&self) -> u64 {
-        // x86 does not change the order of loads. Elsewhere only this is certain to keep it:
-        // plain loads that acquire came with 6.15.
+        // x86 does not change the order of loads. On other machines only this instruction is
+        // certain to keep the order: plain loads that acquire came with 6.15.
         if cfg!(bpf_target_arch = "x86_64") {
             return self.get();
         }
@@ -38,7 +38,8 @@ impl Word for SharedWord {
     }
 
     fn set(&self, value: u64) {
-        // SAFETY: as above; who writes does so after a claim, or the last of several stays.
+        // SAFETY: as above. A program writes after it has claimed the slot, or the last of
+        // several writes stays.
         unsafe { self.0.get().write_volatile(value) };
     }
 

@@ -41,8 +41,8 @@ pub fn early_drop_exit(ctx: FExitContext) -> i32 {
 
 /// The same mark again, by a second program: the kernel does not run a program
 /// for a softirq that interrupted that very program on its CPU, but it runs
-/// the other one. So the mark is never missing. While armed, neither of them is attached,
-/// until the kernel has skipped a program.
+/// the other one. So the mark is never missing. While armed, neither of them is attached
+/// unless the kernel has skipped a program.
 #[fexit(function = "early_drop")]
 pub fn early_drop_exit_again(ctx: FExitContext) -> i32 {
     early_drop(&ctx, Witness::Other);

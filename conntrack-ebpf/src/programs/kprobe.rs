@@ -81,8 +81,8 @@ pub fn early_drop_call(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// The end of `early_drop`, which counts the packet. A pair at the allocation would run for
-/// each new flow.
+/// The exit of `early_drop`. It counts the packet here, because a pair of probes at the
+/// allocation would run for each new flow.
 #[kretprobe]
 pub fn early_drop_return(ctx: RetProbeContext) -> u32 {
     let frame = kernel::low(kernel::position_at_return(&ctx));
@@ -90,8 +90,8 @@ pub fn early_drop_return(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// See [`super::fexit::alloc_exit`]. It notes what [`early_drop_return`] and [`alloc_return`]
-/// do not know.
+/// See [`super::fexit::alloc_exit`]. It notes the arguments, which [`early_drop_return`] and
+/// [`alloc_return`] do not have.
 #[kprobe]
 pub fn alloc_call(ctx: ProbeContext) -> u32 {
     let argument = |number| ctx.arg(number).unwrap_or(0_u64);
@@ -107,7 +107,7 @@ pub fn alloc_call(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// See [`super::fexit::alloc_exit`]. Attached only once a counter shows refusals that no
+/// See [`super::fexit::alloc_exit`]. It is attached only when a counter shows refusals that no
 /// program has counted.
 #[kretprobe]
 pub fn alloc_return(ctx: RetProbeContext) -> u32 {
