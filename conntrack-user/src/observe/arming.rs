@@ -39,14 +39,14 @@ pub struct TableState {
     pub refusing: bool,
 }
 
-/// Which programs are attached of those that run for each new flow.
+/// Which of the programs that run for each new flow are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attach {
     /// None.
     AtRest,
-    /// Those that see refused allocations.
+    /// The programs that see refused allocations.
     Armed,
-    /// Those too that see refused confirmations.
+    /// Also the programs that see refused confirmations.
     All,
 }
 
@@ -79,7 +79,7 @@ impl Arming {
         matches!(self.arm, Arm::Auto)
     }
 
-    /// What to begin with, if the fullest namespace uses this share of its limit.
+    /// The programs to begin with, if the fullest namespace uses this share of its limit.
     pub(crate) fn begins(&self, fill: f64) -> Attach {
         match self.arm {
             Arm::Always => Attach::All,

@@ -1,5 +1,5 @@
-//! Atomic instructions that came with 5.12: whether the kernel has them, and the object
-//! without them.
+//! Atomic instructions that came with 5.12. Finds out whether the kernel has them, and
+//! removes them from the object if it does not.
 
 use std::ffi::CStr;
 
@@ -20,11 +20,11 @@ const NOTHING: [u8; LENGTH] = [0x05, 0, 0, 0, 0, 0, 0, 0];
 
 const LICENSE: &CStr = c"Dual MIT/GPL";
 
-/// Whether the kernel takes a program with such an instruction. It is never run.
+/// Whether the kernel accepts a program with such an instruction. The program is never run.
 pub(super) fn are_known() -> bool {
     /// `*(u64 *)(r10 - 8) = r0`
     const STORE: u8 = 0x7b;
-    /// `BPF_CMPXCHG`, with the flag that all have that are not before 5.12.
+    /// `BPF_CMPXCHG`, with the flag of the instructions that came with 5.12.
     const EXCHANGE: i32 = 0xf0 | 0x01;
     let program = [
         instruction(0xb7, 0, 0, 0, 0),
@@ -46,8 +46,8 @@ fn instruction(code: u8, to: u8, from: u8, off: i16, imm: i32) -> bpf_insn {
     }
 }
 
-/// The object without these instructions. The code that they are part of is not reached,
-/// but kernels before 5.12 look at all of it (`resolve_pseudo_ldimm64`,
+/// The object without these instructions. Without slots the code that contains them is not
+/// reached, but kernels before 5.12 check all code (`resolve_pseudo_ldimm64`,
 /// `kernel/bpf/verifier.c`, 5.10).
 pub(super) fn removed(object: &[u8]) -> Result<Vec<u8>> {
     let elf = object::File::parse(object).context("the embedded eBPF object")?;
@@ -65,8 +65,8 @@ pub(super) fn removed(object: &[u8]) -> Result<Vec<u8>> {
     Ok(without)
 }
 
-/// Makes nothing of an instruction of that kind. The immediate value of an addition that
-/// gives nothing back, which all kernels have, is 0.
+/// Replaces such an instruction by one that does nothing. All kernels have the addition that
+/// returns nothing. Its immediate value is 0, and it stays.
 fn remove(instruction: &mut [u8; LENGTH]) {
     let [code, _, _, _, immediate @ ..] = *instruction;
     if CODES.contains(&code) && immediate != [0; 4] {

@@ -57,8 +57,9 @@ impl Object {
     /// Creates the maps, with room for `flows` flows in each epoch, and
     /// relocates the programs onto them. They copy packets if there is an order.
     ///
-    /// Where the kernel allows it the room is in a table of slots, which is as large as it
-    /// is, and a quarter of it besides in the hash maps: so much can hardly find no slot.
+    /// If the kernel allows it, the flows are in a table of slots, whose size is fixed. The
+    /// hash maps then have room for a quarter of `flows`: it is unlikely that more flows find
+    /// no slot.
     pub fn load(layout: &Layout, flows: u32, capture: Option<&CaptureOrder>) -> Result<Self> {
         lift_memory_limit();
         let has_slots = atomics::are_known();
@@ -167,10 +168,10 @@ impl Object {
     }
 }
 
-/// Numbers that nobody can foresee.
+/// Random numbers that nobody can predict.
 fn seed() -> Result<[u64; SEEDS]> {
     let mut seed = [[0; 8]; SEEDS];
-    // So few bytes are never cut short (getrandom(2)).
+    // getrandom(2) always returns all bytes if there are so few.
     getrandom(seed.as_flattened_mut(), GetRandomFlags::empty())
         .context("cannot get random bytes")?;
     Ok(seed.map(u64::from_ne_bytes))

@@ -5,12 +5,12 @@ use std::{os::fd::RawFd, slice, sync::atomic::AtomicU64};
 use anyhow::{Context as _, Result};
 use memmap2::{MmapOptions, MmapRaw};
 
-/// The memory of an array map. It stays when the map is closed.
+/// The memory of an array map. It stays mapped after the map is closed.
 #[derive(Debug)]
 pub(crate) struct Shared(MmapRaw);
 
 impl Shared {
-    /// The memory of a map with so many words of values.
+    /// Maps the memory of a map whose values have this many words.
     pub(crate) fn new(map: RawFd, words: usize) -> Result<Self> {
         MmapOptions::new()
             .len(words * size_of::<AtomicU64>())
@@ -22,9 +22,9 @@ impl Shared {
     /// Its words, which programs may change at any time.
     pub(crate) fn words(&self) -> &[AtomicU64] {
         let words = self.0.len() / size_of::<AtomicU64>();
-        // SAFETY: the memory begins at a page, is that long, and is mapped as long as `self`
-        // lives. Whoever changes it, here or in a program, does so by whole words or their
-        // halves, in instructions that are atomic to each other.
+        // SAFETY: the memory begins at a page, has this length, and is mapped as long as `self`
+        // lives. User space and programs change it only by whole words or their halves, in
+        // instructions that are atomic to each other.
         unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), words) }
     }
 }

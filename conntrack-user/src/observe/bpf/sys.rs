@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Fexit(Target),
     /// At a tracepoint.
     Tracepoint(Target),
-    /// Of a socket: a kind that needs no target.
+    /// A socket filter: a kind that needs no target.
     Filter,
 }
 

@@ -11,7 +11,7 @@ pub enum Coverage {
     /// All: the excess must not change.
     #[default]
     Full,
-    /// All but refused confirmations other than clashes.
+    /// All except refused confirmations that are not clashes.
     Allocations,
     /// At rest: only a full table and clashes.
     AtRest,
@@ -20,8 +20,8 @@ pub enum Coverage {
 }
 
 impl Coverage {
-    /// The same as far as it concerns one counter. What the programs do not see of refused
-    /// confirmations while they see the rest moves two counters, as at rest.
+    /// The coverage for one counter. Refused confirmations that no program sees move two
+    /// counters. For these counters the coverage is then as at rest.
     pub(crate) const fn of(self, counter: Counter) -> Self {
         match (self, counter) {
             (Self::Allocations, Counter::InsertFailed | Counter::ChainTooLong) => Self::AtRest,

@@ -52,8 +52,8 @@ pub struct Ledger {
     /// Namespaces that the next reading is to be taken of as it comes.
     open: BTreeSet<u32>,
     coverage: Coverage,
-    /// That of the last period in which not all programs were attached that see what moves
-    /// the counter.
+    /// By counter: the coverage of the last period in which not all programs were attached
+    /// that see what moves this counter.
     last_partial: BTreeMap<Counter, Coverage>,
 }
 
@@ -215,8 +215,8 @@ impl Ledger {
         verdict::judge(backend, missed, unseen)
     }
 
-    /// What a counter has surely shown, over all namespaces, and no program saw, though those
-    /// were attached that see what moves it.
+    /// What a counter has surely shown in all namespaces and no program saw, although the
+    /// programs were attached that see what moves it.
     pub(crate) fn unseen_of(&self, counter: Counter) -> u64 {
         let excesses = self.excess.iter();
         excesses

@@ -5,8 +5,8 @@
 //! at work in the old ones; these are then drained at rest. So no packet is
 //! lost between being read and being deleted.
 //!
-//! A packet that has a slot (`flow_slots`) is counted there alone, and
-//! the totals of these packets are added up when they are taken out.
+//! A packet whose flow has a slot (`flow_slots`) is counted only there.
+//! User space adds it to the totals when it takes the slot out.
 
 use std::{collections::HashMap, os::fd::RawFd};
 
@@ -43,13 +43,13 @@ pub struct Counts {
     /// Which of the two sets of maps is counted in.
     index: u32,
     phase: Phase,
-    /// Before any packet that is counted in this epoch.
+    /// A time before every packet that is counted in this epoch.
     since: u64,
-    /// None where the kernel is too old.
+    /// None if the kernel is too old.
     slots: Option<FlowSlots>,
-    /// Totals of all that was taken out of slots.
+    /// Totals of everything that was taken out of slots.
     taken: TotalsByNetns,
-    /// Totals of epochs at rest, of what had no slot.
+    /// Totals of packets that had no slot, in epochs at rest.
     settled: TotalsByEpoch,
     spill: PerCpuArray<MapData, TotalCounts>,
     faults: PerCpuArray<MapData, u64>,
@@ -143,7 +143,7 @@ impl Counts {
         self.drain(old, since, sink)
     }
 
-    /// Empties an epoch that is at rest and began after `since`.
+    /// Empties an epoch that is at rest. It began after `since`.
     fn drain(&mut self, old: u32, since: u64, sink: &mut impl Sink) -> Result<TotalsByNetns> {
         if let Some(slots) = &self.slots {
             let span = Span::since(since);
@@ -225,8 +225,8 @@ impl Counts {
         Ok(values.iter().sum())
     }
 
-    /// All totals of what has no slot, summed over the CPUs; the spilled ones as of
-    /// namespace 0.
+    /// All totals of packets that have no slot, summed over the CPUs. Those that had no room
+    /// (`SPILL`) are in namespace 0.
     fn read_totals(&self) -> Result<TotalsByEpoch> {
         let mut totals = HashMap::<_, Totals>::new();
         let size = size_of::<TotalCounts>();
@@ -276,7 +276,7 @@ impl Counts {
     }
 }
 
-/// Totals of what has no slot.
+/// Totals of packets that have no slot.
 type TotalsByEpoch = HashMap<TotalKey, Totals>;
 
 /// Whether there are more packets with a flow, or with a destination, than before.

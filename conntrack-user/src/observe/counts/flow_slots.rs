@@ -1,5 +1,5 @@
 //! Takes flows out of the tables of slots, which are memory that programs and user space
-//! share: at rest, nothing is read but a bit for each set.
+//! share. While nothing is counted, it reads only one bit for each set.
 
 use std::{
     cell::OnceCell,
@@ -28,16 +28,17 @@ pub(super) struct FlowSlots([Table; 2]);
 /// The table of an epoch.
 #[derive(Debug)]
 struct Table {
-    /// Open as long as the object of the maps.
+    /// Stays open as long as the object of the maps.
     map: RawFd,
-    /// Mapped while packets are refused: all of it counts as memory of this process.
+    /// Mapped only while packets are refused, because all of it counts as memory of this
+    /// process.
     sets: OnceCell<Shared>,
     /// A bit for each set in which a slot was claimed.
     used: Shared,
 }
 
 impl FlowSlots {
-    /// Those of an object that has them.
+    /// The tables of an object that has slots.
     pub(super) fn new(object: &Object) -> Result<Self> {
         let table = |slots, used| {
             Ok::<_, anyhow::Error>(Table {
@@ -58,7 +59,7 @@ impl FlowSlots {
         words.all(|word| word.load(Ordering::Relaxed) == 0)
     }
 
-    /// Gives the memory back until something is counted again.
+    /// Unmaps the memory. It is mapped again when something is counted.
     pub(super) fn unmap(&mut self) {
         for table in &mut self.0 {
             table.sets.take();
@@ -101,7 +102,7 @@ impl FlowSlots {
 }
 
 impl Table {
-    /// Shows every slot of the sets that are used.
+    /// Calls `each` with every slot of the sets that are used.
     fn visit(&self, mut each: impl FnMut(&Slot<'_, AtomicU64>)) -> Result<()> {
         let mut places = self.used.words().iter().enumerate();
         let Some(first) = places.find(|(_, word)| word.load(Ordering::Acquire) != 0) else {
@@ -148,12 +149,12 @@ fn add(totals: &mut TotalsByNetns, flow: &FlowKey, entry: &Entry) {
     }
 }
 
-/// When an epoch was counted in, in nanoseconds of `CLOCK_MONOTONIC`.
+/// When an epoch began and ended, in nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
-    /// No earlier than this, apart from the moment that a program takes to run.
+    /// No packet was counted earlier, apart from the time that a program takes to run.
     began: u64,
-    /// No later than this.
+    /// No packet was counted later.
     ended: u64,
 }
 
@@ -168,18 +169,18 @@ impl Span {
 
     /// The count of an entry, whose times are the lower 32 bits.
     ///
-    /// Those repeat after 73 minutes. As long as the epoch was shorter, there is one time
-    /// in it that fits. If it was longer, because this process was stopped, the time of the
-    /// first packet is no earlier than what is given, and that of the last no later.
+    /// These bits repeat after 73 minutes. If the epoch was shorter, only one time in it has
+    /// these bits. The epoch is longer if this process was stopped. Then the first packet came
+    /// no earlier than the time returned for it, and the last packet no later than its time.
     fn widen(&self, entry: &Entry) -> FlowCount {
-        /// After so many units the times repeat.
+        /// After this many units the times repeat.
         const PERIOD: u64 = 1 << 32;
         let now = self.ended >> UNIT_BITS;
         let longest = now.saturating_sub(self.began >> UNIT_BITS) + SLACK;
         let is_certain = longest < PERIOD;
         let at = |time: u32| {
             let age = now.wrapping_sub(time.into()) % PERIOD;
-            // The clocks of CPUs can differ a little: then it was just now.
+            // The clocks of CPUs can differ a little. Then the time is that of now.
             let age = if is_certain && age > longest { 0 } else { age };
             now.saturating_sub(age) << UNIT_BITS
         };
@@ -250,7 +251,7 @@ mod tests {
         }
     }
 
-    /// A program reads its clock, and the epoch turns before it counts.
+    /// A program reads the clock, and the epoch changes before the program counts.
     #[test]
     fn a_time_just_before_the_epoch_is_kept() {
         let began = 5 * HOUR;
@@ -262,7 +263,7 @@ mod tests {
         assert!(is_near(first, began - 3 * UNIT));
     }
 
-    /// Clocks of two CPUs differ by less than a moment.
+    /// The clocks of two CPUs differ a little.
     #[test]
     fn a_time_in_the_future_is_now() {
         for ended in [SECOND, 5 * HOUR] {

@@ -13,9 +13,10 @@ pub struct Totals(pub(crate) TotalCounts);
 impl Totals {
     /// Packets (of evicted: entries; of non-packets: refusals) for a reason.
     ///
-    /// While programs are attached to the exit of `early_drop`, a full table is counted by
-    /// two programs. Where the first has counted more, the second was skipped, or has taken
-    /// a packet for one that found no memory because the mark of the first was lost.
+    /// While programs are attached to the exit of `early_drop`, two programs count a full
+    /// table. If the first has counted more, there are two possible causes: the second was
+    /// skipped, or the mark of the first was lost and the second has counted the packet as
+    /// one without memory.
     pub fn of(&self, reason: Reason) -> u64 {
         let counted = self.0.slots[reason as usize];
         let witnessed = self.0.slots[TABLE_FULL_WITNESSED as usize];

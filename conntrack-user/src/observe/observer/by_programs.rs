@@ -59,9 +59,9 @@ pub struct ProgramObserver {
     looked: Instant,
     /// The refusals that counters showed when arming was last decided.
     refusals: u64,
-    /// When what sees seldom refusals is attached, besides being armed.
+    /// While armed: when to attach the programs that see rare refusals.
     confirming: Arming,
-    /// The seldom refusals that counters showed when that was last decided.
+    /// The rare refusals that counters showed when that was last decided.
     seldom_refused: u64,
     /// Which load of the module the counters are of.
     instance: Option<u64>,

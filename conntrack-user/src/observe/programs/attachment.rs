@@ -69,8 +69,8 @@ impl Prepared {
         })
     }
 
-    /// Loads the programs of a backend and attaches them, of those that may rest
-    /// only what is to begin with. They count nothing yet.
+    /// Loads the programs of a backend and attaches them. Of the programs that may rest, it
+    /// attaches only those to begin with. They count nothing yet.
     pub(crate) fn attach(
         &mut self,
         backend: Backend,
@@ -112,7 +112,7 @@ const MODULE: &str = "nf_conntrack";
 pub(crate) struct Attached {
     programs: Programs,
     phase: Phase,
-    /// Whether refused confirmations are seen.
+    /// Whether the programs that see refused confirmations are attached.
     confirming: bool,
 }
 
@@ -134,17 +134,18 @@ impl Attachment {
         Ok(Self { prepared, attached })
     }
 
-    /// Whether those are attached that see refused allocations, which run for each new flow.
+    /// Whether the programs are attached that see refused allocations. They run for each new
+    /// flow.
     pub(crate) const fn is_armed(&self) -> bool {
         self.attached.phase.is_armed()
     }
 
-    /// Whether those are attached besides that see refused confirmations.
+    /// Whether the programs that see refused confirmations are attached, too.
     pub(crate) const fn is_confirming(&self) -> bool {
         self.attached.confirming
     }
 
-    /// Attaches those that see refused allocations. When this returns, they have
+    /// Attaches the programs that see refused allocations. When this returns, they have
     /// seen every packet that is on its way.
     pub(crate) fn arm(&mut self) -> Result<()> {
         self.attach(When::Armed)?;
@@ -154,8 +155,8 @@ impl Attachment {
         Ok(())
     }
 
-    /// Attaches those that see what is refused seldom, confirmations above all. They count from
-    /// now on.
+    /// Attaches the programs that see rare refusals, mainly refused confirmations. They count
+    /// from now on.
     pub(crate) fn confirm(&mut self) -> Result<()> {
         self.attach(When::Seldom)?;
         let now = Moment::now();
@@ -184,7 +185,7 @@ impl Attachment {
         Ok(())
     }
 
-    /// Attaches those besides that see what others see, if the kernel has skipped one.
+    /// If the kernel has skipped a program, attaches the programs that see the same as others.
     pub(crate) fn reinforce_if_skipped(&mut self) -> Result<()> {
         if self.attached.phase == Phase::Armed && self.missed()? != Missed::default() {
             self.reinforce()?;
@@ -193,7 +194,7 @@ impl Attachment {
         Ok(())
     }
 
-    /// From then on a refusal is seen at the exit of `early_drop`, too.
+    /// From then on programs see a refusal also at the exit of `early_drop`.
     fn reinforce(&mut self) -> Result<()> {
         self.attach(When::Witnessing)?;
         self.begin_phase(Phase::Reinforced)
@@ -203,7 +204,7 @@ impl Attachment {
     /// them.
     pub(crate) fn rest(&mut self) -> Result<()> {
         self.end_confirming()?;
-        // Else nobody would count a packet that has left `early_drop` already.
+        // Otherwise no program would count a packet that has left `early_drop` already.
         self.reinforce()?;
         self.begin_phase(Phase::AtRest)?;
         self.attached.programs.detach(When::Skipping);

@@ -5,12 +5,12 @@ use aya::maps::{Array, MapData};
 
 use crate::{observe::bpf::object::Object, say::clock};
 
-/// Since when refused confirmations are counted by a program.
+/// Since when a program counts refused confirmations.
 ///
-/// That program must not count a clash, which another one has counted already and left a note
-/// of. What is a note of a packet on its way, and what one that nobody took, is told by its
-/// time: between the moment given here and that of [`Self::count_since`], every packet must
-/// have left conntrack that was on its way.
+/// The program must not count a clash: another program has counted it and left a note. A note
+/// can also be old, because no program took it. The program distinguishes the two by their time.
+/// So every packet that is on its way at the given moment must have left conntrack before
+/// [`Self::count_since`] is called.
 pub(crate) struct Confirmations(Array<MapData, u64>);
 
 /// A moment, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -30,12 +30,12 @@ impl Confirmations {
         Ok(Self(map.try_into().context("map CONFIRMING_SINCE")?))
     }
 
-    /// Has the program count.
+    /// Lets the program count.
     pub(crate) fn count_since(&mut self, Moment(moment): Moment) -> Result<()> {
         self.set(moment)
     }
 
-    /// Has it count no more.
+    /// Lets the program count no more.
     pub(crate) fn end(&mut self) -> Result<()> {
         self.set(0)
     }

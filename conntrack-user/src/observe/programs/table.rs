@@ -47,10 +47,10 @@ pub(crate) enum When {
     /// The same, and only once the kernel has skipped programs: it sees what
     /// another one sees.
     Skipping,
-    /// While armed, and once packets were refused that no other program sees: its function
-    /// runs for each new flow, too.
+    /// Only while armed, and only after packets were refused that no other program sees: its
+    /// function runs for each new flow, too.
     Seldom,
-    /// Whenever those that are armed do not do alone: at rest, and once the kernel has
+    /// When the programs of [`When::Armed`] are not enough: at rest, and after the kernel has
     /// skipped programs.
     Witnessing,
 }

@@ -34,7 +34,8 @@ pub(crate) enum Works {
 }
 
 impl<'a> Trial<'a> {
-    /// Attaches the programs of a backend that are to begin with. They copy packets if there is an order.
+    /// Attaches the programs of a backend to begin with. They copy packets if there is an
+    /// order.
     pub(crate) const fn new(
         around: &'a Surroundings,
         begin: Attach,

@@ -59,8 +59,9 @@ impl ProgramObserver {
         }
     }
 
-    /// What sees refused confirmations, and with kprobes allocations without memory, is attached
-    /// apart, since it runs for each new flow as well, and most full tables refuse none.
+    /// Attaches and detaches the programs that see refused confirmations, and with kprobes
+    /// allocations without memory. They are attached separately because they run for each new
+    /// flow, too, and most full tables refuse nothing else.
     fn follow_seldom(&mut self) -> Result<()> {
         let refused = self.refused_confirmations() + self.unseen_allocations();
         let state = TableState {
@@ -93,7 +94,7 @@ impl ProgramObserver {
         Ok(())
     }
 
-    /// What the counters have shown so far of refused confirmations, without clashes, which
+    /// The refused confirmations that the counters have shown so far, without clashes, which
     /// another program sees.
     fn refused_confirmations(&self) -> u64 {
         let counters = [Counter::InsertFailed, Counter::ChainTooLong];
@@ -102,7 +103,7 @@ impl ProgramObserver {
         self.followed.grown(&counters).saturating_sub(clashes)
     }
 
-    /// What the counter `drop` has surely shown that no program saw.
+    /// What the counter `drop` has surely shown and no program saw.
     fn unseen_allocations(&self) -> u64 {
         self.ledger.unseen_of(Counter::Drop)
     }

@@ -1,4 +1,4 @@
-//! What the ledger makes of times in which not all programs are attached.
+//! The ledger in periods in which not all programs are attached.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn what_only_counters_show_at_rest_is_explained_and_exact_at_the_next_quiet_mome
         (growth[&Counter::Drop], growth[&Counter::ChainTooLong]),
         (20, 7)
     );
-    // A second rest keeps the first one's.
+    // A second period at rest keeps the numbers of the first.
     ledger.cover(Coverage::AtRest);
     quiet(&mut ledger, &full(20), &kernel(61, 10, 10));
     let verdict = ledger.verdict(Backend::Fexit, &Missed::default(), |_| true);
@@ -69,10 +69,10 @@ fn of_refused_confirmations_alone_the_counters_may_show_more_than_the_programs()
     let seen = verdict(&ledger);
     assert_eq!(seen.from_counters[&Reason::ChainTooLong], 7);
     assert_eq!((seen.other, seen.discrepancy.total()), (1, 0));
-    // A full table has all its programs.
+    // All programs that see a full table are attached.
     quiet(&mut ledger, &full(6), &kernel(7, 8, 7));
     assert_eq!(verdict(&ledger).discrepancy.total(), 1);
-    // And so has everything once they are attached again.
+    // From now on all programs are attached again.
     ledger.cover(Coverage::Full);
     quiet(&mut ledger, &full(6), &kernel(7, 9, 8));
     assert!(verdict(&ledger).discrepancy.total() > 1);
