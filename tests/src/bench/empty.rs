@@ -1,5 +1,5 @@
-//! A program that does nothing at a raw tracepoint: bpftrace 0.17 knows only the slower kind,
-//! which perf brings.
+//! A program at a raw tracepoint that does nothing. bpftrace 0.17 knows only the slower
+//! tracepoints of perf.
 
 use std::{
     ffi::CStr,
@@ -25,7 +25,7 @@ struct Load {
     license: u64,
 }
 
-/// That of `BPF_RAW_TRACEPOINT_OPEN`.
+/// The same of `BPF_RAW_TRACEPOINT_OPEN`.
 #[repr(C)]
 struct Open {
     name: u64,
@@ -61,10 +61,10 @@ impl Empty {
     }
 }
 
-/// Calls `bpf(2)` for a command that gives a descriptor.
+/// Calls `bpf(2)` for a command that returns a descriptor.
 fn bpf<T>(command: i64, attributes: &T) -> io::Result<OwnedFd> {
-    // SAFETY: the attributes are as long as the kernel is told, and what they point to lives
-    // until it returns.
+    // SAFETY: the length of the attributes is correct, and what they point to lives until the
+    // call returns.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
     if fd < 0 {

@@ -32,8 +32,8 @@ pub(super) enum Observer {
     Ctdrop(Backend, Arm),
     /// A script for bpftrace that counts refused packets.
     Bpftrace(Backend, Job),
-    /// Programs that do nothing, where ctdrop has its own: whoever uses these hooks
-    /// takes at least that.
+    /// Programs that do nothing, at the hooks of ctdrop's programs. Every observer that uses
+    /// these hooks takes at least that.
     Empty(Backend),
     /// dropwatch, which counts lost packets by the place that drops them.
     Dropwatch,
@@ -44,7 +44,7 @@ pub(super) enum Observer {
 pub(super) enum Arm {
     /// `--arm auto`, before any pressure.
     AtRest,
-    /// `--arm auto`, begun while a table is full.
+    /// `--arm auto`, started while a table is full.
     Pressed,
     /// `--arm always`.
     Armed,
@@ -84,7 +84,7 @@ pub(super) enum Observing {
 }
 
 impl Observer {
-    /// Whether it can count so many flows.
+    /// Whether it can count this many flows.
     pub(super) const fn has_room_for(self, flows: u32) -> bool {
         !matches!(self, Self::Bpftrace(..)) || flows <= MAP_KEYS
     }
@@ -114,7 +114,7 @@ impl Observer {
     }
 }
 
-/// Starts an observer while the table of this namespace is full, then gives it room.
+/// Starts an observer while the table of this namespace is full, then raises the limit.
 pub(super) fn start_full(
     netns: &Netns,
     machine: &Machine,

@@ -58,7 +58,7 @@ impl Runs {
         Self(runs)
     }
 
-    /// Without the programs that are among these.
+    /// Without the programs that are in `others`.
     pub(super) fn without(mut self, others: &Self) -> Self {
         self.0.retain(|program, _| !others.0.contains_key(program));
         self
@@ -69,8 +69,8 @@ impl Runs {
         self.0.values().map(|ran| ran.time).sum()
     }
 
-    /// By name. The kernel cuts names to 15 bytes; programs that then share one are taken
-    /// together.
+    /// By name. The kernel cuts names to 15 bytes. Programs with the same cut name are added
+    /// up.
     fn by_name(&self) -> BTreeMap<&str, Ran> {
         let mut names = BTreeMap::<_, Ran>::new();
         for ((_, name), ran) in &self.0 {

@@ -1,4 +1,4 @@
-//! Packets a second against a full table, by observer, in a guest: there the clock counts
+//! Packets a second against a full table, by observer, in a virtual machine. Its clock counts
 //! instructions, and nothing else disturbs it.
 
 use std::fs;
@@ -33,16 +33,16 @@ pub static RATE: Scenario = Scenario {
     run,
 };
 
-/// Over how many flows packets are refused.
+/// Numbers of flows that the refused packets belong to.
 pub(super) const FLOWS: [u32; 3] = [100, 10_000, 1_000_000];
 
-/// Those over which all observers are compared.
+/// The number of flows with which all observers are compared.
 const COMMON: u32 = 10_000;
 
-/// Packets that are refused; more if there are more flows.
+/// Number of refused packets. If there are more flows than this, as many packets as flows.
 const PACKETS: u32 = 100_000;
 
-/// Whom ctdrop is compared with.
+/// The observers that ctdrop is compared with.
 const OTHERS: [Observer; 7] = [
     Observer::Bpftrace(Fexit, Job::Tuple),
     Observer::Bpftrace(Kprobe, Job::Tuple),
@@ -59,7 +59,7 @@ fn run(machine: &Machine) -> Result<()> {
     fs::write("/proc/sys/net/core/message_burst", "0")?;
     modprobe("drop_monitor")?;
     let lan = setup::full_lan(machine, "rate", &LanOptions::default())?;
-    // What only the first packets meet.
+    // Only the first packets have some costs, so they are sent before measuring.
     flood(COMMON).send(&lan)?;
     for flows in FLOWS {
         let bench = Bench {
@@ -86,7 +86,7 @@ fn run(machine: &Machine) -> Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Process {
     Runs,
-    /// It is stopped, so that only its programs take time.
+    /// It is stopped, so that only the programs take time.
     Stopped,
 }
 
@@ -99,7 +99,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// States how many of the packets a second are left.
+    /// States packets a second as a ratio of those without an observer.
     fn state(&self, observer: Observer, process: Process) -> Result<()> {
         let rate = self
             .rate(observer, process)
@@ -127,7 +127,7 @@ impl Bench<'_> {
     }
 }
 
-/// Packets over so many flows.
+/// Packets of this many flows.
 pub(super) fn flood(flows: u32) -> Flood {
     Flood {
         flows,

@@ -1,6 +1,5 @@
-//! How long programs run for a refused packet on this machine's own kernel, by the
-//! kernel's statistics: other work on the machine disturbs them less than it does packets a
-//! second.
+//! How long programs run for a refused packet on this machine's own kernel. The kernel's
+//! statistics say so. Other work on the machine disturbs them less than packets a second.
 
 use anyhow::{Context as _, Result};
 use aya::sys::{Stats, enable_stats};
@@ -29,7 +28,7 @@ pub static RUN_TIME: Scenario = Scenario {
     run,
 };
 
-/// This machine's kernel may have no other hooks.
+/// The kernel of this machine may have no other hooks than tracepoints.
 const OBSERVERS: [Observer; 4] = [
     Observer::Ctdrop(Tracepoint, Pressed),
     Observer::Bpftrace(Tracepoint, Job::Tuple),
@@ -37,13 +36,13 @@ const OBSERVERS: [Observer; 4] = [
     Observer::Empty(Tracepoint),
 ];
 
-/// Each observer's turns.
+/// How often each observer is measured.
 const ROUNDS: usize = 5;
 
 fn run(machine: &Machine) -> Result<()> {
     mounts::private_debugfs()?;
     let lan = setup::full_lan(machine, "runtime", &LanOptions::default())?;
-    let _statistics = enable_stats(Stats::RunTime).context("cannot have run times measured")?;
+    let _statistics = enable_stats(Stats::RunTime).context("cannot measure run times")?;
     for flows in FLOWS {
         let observers: Vec<_> = OBSERVERS
             .iter()
@@ -64,7 +63,7 @@ fn run(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// Nanoseconds for each refused packet, in all programs of the observer.
+/// Nanoseconds that all programs of the observer run for each refused packet.
 fn run_time(machine: &Machine, lan: &Lan, observer: Observer, flows: u32) -> Result<f64> {
     let others = Runs::read()?;
     let observing = observer.start(machine)?;

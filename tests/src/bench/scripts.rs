@@ -69,8 +69,8 @@ pub(super) fn script(backend: Backend, job: Job) -> Result<String> {
     ))
 }
 
-/// Programs that do nothing, at what ctdrop's programs are at while armed: those that
-/// a packet meets which a full table refuses.
+/// Programs that do nothing, at the hooks of ctdrop's programs while armed. A packet that a
+/// full table refuses passes all of them.
 pub(super) fn empty(backend: Backend) -> Result<String> {
     let probes: &[&str] = match backend {
         Backend::Fexit => &[

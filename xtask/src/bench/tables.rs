@@ -58,11 +58,11 @@ pub(super) fn percent(share: f64) -> String {
     )
 }
 
-/// What the hooks take with programs that do nothing, beside what ctdrop takes.
+/// Instructions of the hooks with programs that do nothing, and with those of ctdrop.
 pub(super) fn floor(figures: &Figures) -> Result<String> {
-    let mut table = "### The floor\n\n\
-         Instructions added by programs that do nothing, at the functions where ctdrop has its own \
-         while armed by pressure, and by ctdrop.\n\n\
+    let mut table = "### Programs that do nothing\n\n\
+         Instructions that are added by ctdrop, armed by pressure, and by programs that do nothing \
+         at the same functions.\n\n\
          | backend | new flow, empty | new flow, ctdrop | refused, empty | refused, ctdrop | ratio |\n\
          | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
@@ -109,7 +109,7 @@ pub(super) fn programs(figures: &Figures) -> String {
     table
 }
 
-/// The number of flows over which packets are refused, as figures and as tables name it.
+/// The number of flows that the refused packets belong to: in names of figures, and in tables.
 const FLOWS: [(&str, &str); 3] = [
     ("100", "100 flows"),
     ("10000", "10,000 flows"),
@@ -126,7 +126,7 @@ pub(super) fn rates(figures: &Figures) -> String {
     )
 }
 
-/// How long programs run for a refused packet on this machine.
+/// How long the programs run for a refused packet on this machine.
 pub(super) fn run_times(figures: &Figures) -> String {
     by_flows(
         "### Nanoseconds of programs for a refused packet, received, this machine",
@@ -136,7 +136,7 @@ pub(super) fn run_times(figures: &Figures) -> String {
     )
 }
 
-/// A figure of each observer, a column for each number of flows.
+/// A figure for each observer, with a column for each number of flows.
 fn by_flows(head: &str, what: &str, figures: &Figures, cell: impl Fn(f64) -> String) -> String {
     let mut table = format!("{head}\n\n| observer |");
     for (_, flows) in FLOWS {
