@@ -56,8 +56,8 @@ pub enum Phase {
     /// All are attached; packets that were seen at rest may be on their way.
     Arming,
     /// The programs that run for each new flow are attached, and have seen every packet from
-    /// its start. They know a call of `early_drop` by the note of its entry. So the programs
-    /// at its exit are not needed, and are detached.
+    /// its start. They know a call of `early_drop` by the note of its entry. So the fexit
+    /// programs at its exit are not needed, and are detached.
     Armed,
     /// As armed, but the kernel has skipped a program. So the programs that see the same as
     /// others are attached, too.
@@ -65,7 +65,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether a refused allocation is counted at its exit, and not before.
+    /// Whether a refused allocation is counted with its flow.
     pub const fn is_armed(self) -> bool {
         matches!(self, Self::Armed | Self::Reinforced)
     }

@@ -16,8 +16,9 @@ pub enum Mark {
     Armed,
     /// Left at rest, by a program that counted the packet itself.
     AtRest,
-    /// Left while armed, by the second program that sees a refused allocation
-    /// when it came before the first.
+    /// Left while armed, by a program that has counted the packet before the program that
+    /// takes the mark: the second one that sees a refused allocation, or the one at the
+    /// return of `early_drop`.
     Counted,
     /// Left while armed, where the call has killed an entry to make room.
     Evicted,

@@ -124,7 +124,8 @@ pub static EARLY_DROP_NOTES: Array<Note, { NOTES as usize }> = Array::new();
 pub static ALLOCATION_NOTES: Array<AllocationNote, { NOTES as usize }> = Array::new();
 
 /// Calls of `early_drop` under way, and marks of those that found no victim, by
-/// task. Used while the programs at its exit are attached.
+/// task. Used while the fexit programs at its exit are attached, and with kprobes while not
+/// armed.
 #[btf_map]
 pub static EARLY_DROPS: Array<slots::Set<EarlyDrops>, { SETS as usize }> = Array::new();
 

@@ -165,7 +165,7 @@ static KPROBE: &[Program] = &[
         Always,
     ),
     kprobe("alloc_call", "__nf_conntrack_alloc", Allocations, Armed),
-    kprobe("alloc_return", "__nf_conntrack_alloc", Nothing, Seldom),
+    kprobe("alloc_return", "__nf_conntrack_alloc", Allocations, Seldom),
     kprobe(
         "confirm_call",
         "__nf_conntrack_confirm",
