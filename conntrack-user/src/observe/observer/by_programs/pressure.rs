@@ -103,9 +103,11 @@ impl ProgramObserver {
         self.followed.grown(&counters).saturating_sub(clashes)
     }
 
-    /// What the counter `drop` has surely shown and no program saw.
+    /// What the counter `drop` has certainly shown and no program saw, beyond the runs that the
+    /// kernel has skipped.
     fn unseen_allocations(&self) -> u64 {
-        self.ledger.unseen_of(Counter::Drop)
+        let skipped = self.missed.allocations + self.missed.clashes;
+        self.ledger.unseen_of(Counter::Drop).saturating_sub(skipped)
     }
 }
 
