@@ -35,14 +35,14 @@ pub const VALID_FOR: u32 = 1000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Note {
-    /// [`AllocationKey::net_low`].
-    net: u32,
+    /// [`AllocationKey::net`].
+    net: u64,
     hash: u32,
     /// Low half of the position on the stack at its entry.
     frame: u32,
     /// When, in jiffies.
     at: u32,
-    /// [`FREE`], [`SUCCEEDED`], [`COUNTED`], [`CALLED`] or [`EVICTED`].
+    /// [`FREE`], [`SUCCEEDED`], [`CALLED`] or [`EVICTED`].
     state: u32,
 }
 const _: () = assert!(size_of::<Note>() <= 32);
@@ -53,12 +53,10 @@ const _: () = assert!(size_of::<Note>() <= 32);
 const FREE: u32 = 0;
 /// It is over, and has made room.
 const SUCCEEDED: u32 = 1;
-/// It is over, and its packet is counted.
-const COUNTED: u32 = 2;
 /// It is under way, and no victim is known.
-const CALLED: u32 = 3;
+const CALLED: u32 = 2;
 /// It is under way, and has killed an entry to make room.
-const EVICTED: u32 = 4;
+const EVICTED: u32 = 3;
 
 /// The index of the note of a page.
 const fn place(page: u32) -> u32 {
@@ -90,7 +88,7 @@ impl Note {
         let displaces =
             self.is_under_way() && self.frame >> PAGE != frame >> PAGE && self.is_recent(now);
         *self = Self {
-            net: key.net_low,
+            net: key.net,
             hash: key.hash,
             frame,
             at: now,
@@ -111,7 +109,7 @@ impl Note {
     /// Takes the note of the call if the allocation that fails at this position made it.
     pub const fn take(&mut self, position: u32, key: &AllocationKey, now: u32) -> Option<Mark> {
         let is_its_own = self.was_made_from(position)
-            && self.net == key.net_low
+            && self.net_low() == key.net_low
             && self.hash == key.hash
             && self.is_recent(now);
         if !is_its_own {
@@ -119,7 +117,6 @@ impl Note {
         }
         let mark = match self.state {
             EVICTED | SUCCEEDED => Mark::Evicted,
-            COUNTED => Mark::Counted,
             _ => Mark::Armed,
         };
         self.state = FREE;
@@ -135,14 +132,24 @@ impl Note {
         made
     }
 
-    /// Notes that the call that was entered at this position is over. If it has made no room,
-    /// the program that calls this counts the packet. False if this is not its note.
-    pub const fn leave(&mut self, frame: u32, made_room: bool, now: u32) -> bool {
-        let is_its_own = self.is_under_way() && self.frame == frame && self.is_recent(now);
-        if is_its_own {
-            self.state = if made_room { SUCCEEDED } else { COUNTED };
+    /// Ends the note of the call that was entered at this position, and gives the allocation
+    /// that made it. If it has made no room, the program that calls this counts the packet.
+    /// None if this is not its note.
+    pub const fn leave(&mut self, frame: u32, made_room: bool, now: u32) -> Option<AllocationKey> {
+        if !(self.is_under_way() && self.frame == frame && self.is_recent(now)) {
+            return None;
         }
-        is_its_own
+        self.state = if made_room { SUCCEEDED } else { FREE };
+        Some(AllocationKey {
+            net: self.net,
+            net_low: self.net_low(),
+            hash: self.hash,
+        })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "it is half of it")]
+    const fn net_low(&self) -> u32 {
+        self.net as u32
     }
 
     const fn is_under_way(&self) -> bool {

@@ -196,15 +196,12 @@ fn note_early_drop(frame: u32, key: &AllocationKey) {
     }
 }
 
-/// Notes that the call of `early_drop` that was entered at this position is over. False if
-/// there is no note of its entry.
-pub fn leave_early_drop(frame: u32, made_room: bool) -> bool {
+/// Ends the note of the call of `early_drop` that was entered at this position, and gives the
+/// allocation that made it. None if there is no note of its entry.
+pub fn leave_early_drop(frame: u32, made_room: bool) -> Option<AllocationKey> {
     let place = early_drop_note::place_of(frame);
-    maps::EARLY_DROP_NOTES
-        .get_ptr_mut(place)
-        .is_some_and(|note| {
-            kernel::update(note, |note| note.leave(frame, made_room, kernel::jiffies()))
-        })
+    let note = maps::EARLY_DROP_NOTES.get_ptr_mut(place)?;
+    kernel::update(note, |note| note.leave(frame, made_room, kernel::jiffies()))
 }
 
 /// Notes that an allocation is entered.
@@ -215,24 +212,23 @@ pub fn enter_allocation(call: &AllocationNote) {
     }
 }
 
-/// The allocation that called the function that was entered at this position.
-pub fn allocation_around(position: u32) -> Option<AllocationNote> {
+/// Takes the note of this allocation, which called the function that was entered at this
+/// position. None if the note of another allocation has overwritten it.
+pub fn take_allocation(position: u32, key: &AllocationKey) -> Option<AllocationNote> {
     let now = kernel::jiffies();
     let [place, other] = early_drop_note::places_above(position);
-    let at = |place| {
+    let take = |place| {
         let note = maps::ALLOCATION_NOTES.get_ptr_mut(place)?;
-        kernel::update(note, |note| note.contains(position, now).then_some(*note))
+        kernel::update(note, |note| note.take(position, key, now))
     };
-    at(place).or_else(|| at(other))
+    take(place).or_else(|| take(other))
 }
 
-/// The allocation that was entered at this position.
-pub fn allocation_at(position: u32) -> Option<AllocationNote> {
+/// Takes the note of the allocation that was entered at this position.
+pub fn take_allocation_at(position: u32) -> Option<AllocationNote> {
     let place = early_drop_note::place_of(position);
     let note = maps::ALLOCATION_NOTES.get_ptr_mut(place)?;
-    kernel::update(note, |note| {
-        note.is_at(position, kernel::jiffies()).then_some(*note)
-    })
+    kernel::update(note, |note| note.take_at(position, kernel::jiffies()))
 }
 
 /// The same, for programs at its exit, in a map that loses no notes.

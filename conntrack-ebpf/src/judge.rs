@@ -16,9 +16,8 @@ pub enum Mark {
     Armed,
     /// Left at rest, by a program that counted the packet itself.
     AtRest,
-    /// Left while armed, by a program that has counted the packet before the program that
-    /// takes the mark: the second one that sees a refused allocation, or the one at the
-    /// return of `early_drop`.
+    /// Left while armed, by the second program that sees a refused allocation if it came
+    /// before the first: the packet is counted.
     Counted,
     /// Left while armed, where the call has killed an entry to make room.
     Evicted,
@@ -56,25 +55,6 @@ pub fn allocation(
         _ if full() => Refusal::Count(Reason::TableFull),
         _ => Refusal::Count(Reason::NoMemory),
     }
-}
-
-/// Judges a refused allocation with kprobes. If the table was full, its packet is counted at
-/// the exit of `early_drop`, and the mark of `early_drop` says so. Without a mark, `early_drop`
-/// was not called, or its note is lost. In the latter case the packet may be counted already.
-pub fn allocation_after_early_drop(
-    hash: u32,
-    mark: Option<Mark>,
-    full: impl FnOnce() -> bool,
-) -> Refusal {
-    let reason = match mark {
-        Some(Mark::Counted | Mark::AtRest) => return Refusal::Counted,
-        None if full() => return Refusal::Counted,
-        _ if hash == 0 => Reason::NonPacket,
-        // No program has seen the exit of `early_drop`.
-        Some(Mark::Armed) => Reason::TableFull,
-        Some(Mark::Evicted) | None => Reason::NoMemory,
-    };
-    Refusal::Count(reason)
 }
 
 /// The same allocation, seen by a second program in case the kernel skipped the
@@ -156,24 +136,6 @@ mod tests {
                 assert_eq!(armed(true), Count(Reason::TableFull));
             }
         }
-    }
-
-    #[test]
-    fn what_the_end_of_early_drop_counted_is_not_counted_again() {
-        use Refusal::{Count, Counted};
-        let judged = |hash, mark, full| allocation_after_early_drop(hash, mark, || full);
-        for (hash, full) in [(0, false), (0, true), (7, false), (7, true)] {
-            assert_eq!(judged(hash, Some(Mark::Counted), full), Counted);
-        }
-        assert_eq!(judged(7, None, true), Counted);
-        assert_eq!(judged(7, None, false), Count(Reason::NoMemory));
-        assert_eq!(
-            judged(7, Some(Mark::Evicted), true),
-            Count(Reason::NoMemory)
-        );
-        assert_eq!(judged(7, Some(Mark::Armed), true), Count(Reason::TableFull));
-        assert_eq!(judged(0, None, false), Count(Reason::NonPacket));
-        assert_eq!(judged(0, Some(Mark::Armed), true), Count(Reason::NonPacket));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use conntrack_ebpf::{
     EARLY_DROP_FAILED, Epoch, Fault, FlowKey, Phase, Reason, TABLE_FULL_AT_REST,
     TABLE_FULL_WITNESSED,
     allocation_note::AllocationNote,
-    early_drops::Witness,
+    early_drops::{AllocationKey, Witness},
     flow_slots::SlotKey,
     judge::{self, Mark, Refusal, Refused},
 };
@@ -60,45 +60,49 @@ pub fn early_drop<R: Access>(
 /// the flow, if the entry of the allocation was noted.
 pub fn early_drop_alone(frame: u32, found_victim: bool) {
     let epoch = count::epoch();
-    if join::leave_early_drop(frame, found_victim) {
+    if let Some(key) = join::leave_early_drop(frame, found_victim) {
         if !found_victim {
-            refused_around(epoch, frame);
+            refused_from(epoch, frame, &key);
         }
     } else if let Some(key) = join::early_drop_at(frame) {
         join::forget(frame);
         if !found_victim && !is_no_packet(key.hash) {
-            let netns = Net::<Probed>::at(key.net).inum().unwrap_or(0);
-            count::in_slot(epoch, netns, TABLE_FULL_AT_REST);
+            without_flow(epoch, &key);
         }
     } else if !found_victim && epoch.phase().is_armed() {
-        // The note of another call has overwritten the note of its entry.
-        refused_around(epoch, frame);
+        // Another call has overwritten the note of its entry. Nothing tells the namespace, so
+        // only the kernel's counter has the packet.
+        count::fault(Fault::JoinLost);
     }
 }
 
-/// The allocation that called `early_drop` at this position is refused for a full table.
-fn refused_around(epoch: Epoch, frame: u32) {
-    let Some(note) = join::allocation_around(frame) else {
+/// This allocation, which called `early_drop` at this position, is refused for a full table.
+fn refused_from(epoch: Epoch, frame: u32, key: &AllocationKey) {
+    let note = join::take_allocation(frame, key);
+    if note.is_none() {
         count::fault(Fault::JoinLost);
-        return count::in_slot(epoch, 0, TABLE_FULL_AT_REST);
-    };
-    let reason = if is_no_packet(note.hash) {
-        Reason::NonPacket
-    } else {
-        Reason::TableFull
-    };
-    count_noted(epoch, note, reason);
+    }
+    match note {
+        _ if is_no_packet(key.hash) => count_no_packet(epoch, Net::<Probed>::at(key.net)),
+        Some(note) => count_noted(epoch, note, Reason::TableFull),
+        None => without_flow(epoch, key),
+    }
+}
+
+/// Counts a packet that a full table refused, and whose flow no program knows.
+fn without_flow(epoch: Epoch, key: &AllocationKey) {
+    let netns = Net::<Probed>::at(key.net).inum().unwrap_or(0);
+    count::in_slot(epoch, netns, TABLE_FULL_AT_REST);
+}
+
+/// Counts a refusal that is no packet.
+fn count_no_packet<R: Access>(epoch: Epoch, net: Net<R>) {
+    count::total(epoch, net.inum().unwrap_or(0), Reason::NonPacket);
 }
 
 /// Counts a refused allocation whose entry was noted.
 fn count_noted(epoch: Epoch, note: AllocationNote, reason: Reason) {
-    let allocation = Allocation::from(note);
-    if reason == Reason::NonPacket {
-        let netns = allocation.net.inum().unwrap_or(0);
-        count::total(epoch, netns, reason);
-    } else {
-        count_allocation(epoch, &allocation, reason, || sender::of(Locks::None));
-    }
+    count_allocation(epoch, &note.into(), reason, || sender::of(Locks::None));
 }
 
 /// `nf_conntrack_alloc`, which ctnetlink and BPF programs call, passes 0 where
@@ -179,7 +183,7 @@ pub fn refused_allocation<R: Access>(allocation: &Allocation<R>, sender: impl Fn
         return;
     };
     if is_no_packet(allocation.hash) {
-        return count::total(epoch, allocation.net.inum().unwrap_or(0), reason);
+        return count_no_packet(epoch, allocation.net);
     }
     if note.is_none() && reason == Reason::TableFull {
         count_witnessed(epoch, allocation.net);
@@ -200,17 +204,18 @@ fn refused_allocation_again<R: Access>(allocation: &Allocation<R>, sender: impl 
 }
 
 /// `__nf_conntrack_alloc`, entered at this position, seen by a kprobe. Counts the packet if
-/// the probe at the exit of `early_drop` has not.
+/// the probe at the return of `early_drop` has not: then the note is still there.
 pub fn alloc_after_early_drop(entry: u64, position: u32) {
     if is_err(entry)
-        && let Some(note) = join::allocation_at(position)
+        && let Some(note) = join::take_allocation_at(position)
     {
         let net = Net::<Probed>::at(note.net);
         let mark = join::take_note(position, &net.allocation_key(note.hash));
         let full = || net.is_full().unwrap_or(false);
-        let judged = judge::allocation_after_early_drop(note.hash, mark, full);
-        if let Refusal::Count(reason) = judged {
-            count_noted(count::epoch(), note, reason);
+        match judge::allocation(note.hash, mark, Phase::Armed, full) {
+            Refusal::Counted => {}
+            Refusal::Count(Reason::NonPacket) => count_no_packet(count::epoch(), net),
+            Refusal::Count(reason) => count_noted(count::epoch(), note, reason),
         }
     }
 }

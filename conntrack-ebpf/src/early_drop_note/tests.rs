@@ -60,9 +60,16 @@ impl Notes {
         });
     }
 
-    /// A call of `early_drop` ends. Gives whether it was noted.
-    fn leave(&mut self, frame: u32, made_room: bool) -> bool {
-        self.places[place_of(frame) as usize].leave(frame, made_room, self.now)
+    /// A call of `early_drop` ends. Gives the hash of the allocation that was noted.
+    fn leave(&mut self, frame: u32, made_room: bool) -> Option<u32> {
+        let note = &mut self.places[place_of(frame) as usize];
+        let key = note.leave(frame, made_room, self.now)?;
+        assert_eq!(
+            key,
+            self::key(key.hash),
+            "the whole address of the namespace"
+        );
+        Some(key.hash)
     }
 
     /// An entry dies `below` bytes below this frame. Gives whether it is a victim.
@@ -233,17 +240,17 @@ fn stacks_that_follow_one_another_have_places_of_their_own() {
 /// If a program is at the exit of `early_drop`, none may be at the exit of the allocation.
 #[test]
 fn a_call_whose_end_is_seen_is_over() {
-    for (made_room, mark) in [(false, Mark::Counted), (true, Mark::Evicted)] {
+    for (made_room, mark) in [(false, None), (true, Some(Mark::Evicted))] {
         let mut notes = Notes::new();
         notes.enter(PROCESS, 7);
         assert!(notes.dies(PROCESS, BELOW));
-        assert!(!notes.leave(PROCESS + 64, made_room), "another call");
-        assert!(notes.leave(PROCESS, made_room));
-        assert!(!notes.leave(PROCESS, made_room), "it is over");
+        assert_eq!(notes.leave(PROCESS + 64, made_room), None, "another call");
+        assert_eq!(notes.leave(PROCESS, made_room), Some(7));
+        assert_eq!(notes.leave(PROCESS, made_room), None, "it is over");
         assert!(!notes.dies(PROCESS, BELOW), "what dies now is no victim");
         notes.enter(PROCESS, 7);
         notes.leave(PROCESS, made_room);
-        assert_eq!(notes.fail(PROCESS, 7), Some(mark));
+        assert_eq!(notes.fail(PROCESS, 7), mark);
         assert_eq!(notes.fail(PROCESS, 7), None);
     }
 }
@@ -253,5 +260,5 @@ fn a_call_of_long_ago_has_no_end() {
     let mut notes = Notes::new();
     notes.enter(PROCESS, 7);
     notes.now = notes.now.wrapping_add(VALID_FOR);
-    assert!(!notes.leave(PROCESS, false));
+    assert_eq!(notes.leave(PROCESS, false), None);
 }

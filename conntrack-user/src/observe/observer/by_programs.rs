@@ -29,7 +29,7 @@ use crate::{
             totals::TotalsByNetns,
         },
         observer::{
-            by_programs::failing::Failing,
+            by_programs::{failing::Failing, pressure::RareRefusals},
             event::Event,
             options::Wanted,
             snapshot::{Setup, Snapshot},
@@ -61,8 +61,8 @@ pub struct ProgramObserver {
     refusals: u64,
     /// While armed: when to attach the programs that see rare refusals.
     confirming: Arming,
-    /// The rare refusals that counters showed when that was last decided.
-    seldom_refused: u64,
+    /// The most that were ever seen of them.
+    rare: RareRefusals,
     /// Which load of the module the counters are of.
     instance: Option<u64>,
     /// Since when it cannot be attached to.
@@ -117,7 +117,7 @@ impl ProgramObserver {
             missed: Missed::default(),
             looked: Instant::now(),
             refusals: 0,
-            seldom_refused: 0,
+            rare: RareRefusals::default(),
             instance: attachment::instance(),
             failing: Failing::default(),
         };

@@ -93,7 +93,7 @@ impl Prepared {
         };
         programs.attach(besides, object)?;
         if confirming {
-            programs.attach(When::Seldom, object)?;
+            programs.attach(When::Rare, object)?;
         }
         programs.attach(When::Always, object)?;
         Ok(Attached {
@@ -158,7 +158,7 @@ impl Attachment {
     /// Attaches the programs that see rare refusals, mainly refused confirmations. They count
     /// from now on.
     pub(crate) fn confirm(&mut self) -> Result<()> {
-        self.attach(When::Seldom)?;
+        self.attach(When::Rare)?;
         let now = Moment::now();
         self.wait_for_packets()?;
         self.prepared.confirmations.count_since(now)?;
@@ -169,7 +169,7 @@ impl Attachment {
     /// Detaches them.
     pub(crate) fn end_confirming(&mut self) -> Result<()> {
         self.prepared.confirmations.end()?;
-        self.attached.programs.detach(When::Seldom);
+        self.attached.programs.detach(When::Rare);
         self.attached.confirming = false;
         Ok(())
     }

@@ -118,6 +118,10 @@ impl Programs {
                 Sees::Confirmations => missed.confirmations += runs,
                 Sees::Evictions => missed.evictions += runs,
                 Sees::Clashes => missed.clashes += runs,
+                Sees::EarlyDrops => {
+                    missed.allocations += runs;
+                    missed.evictions += runs;
+                }
                 Sees::Nothing => {}
             }
         }

@@ -1,7 +1,7 @@
 //! Which programs each backend has, and where they go.
 
-use Sees::{Allocations, Clashes, Confirmations, Evictions, Nothing};
-use When::{Always, Armed, Seldom, Skipping, Witnessing};
+use Sees::{Allocations, Clashes, Confirmations, EarlyDrops, Evictions, Nothing};
+use When::{Always, Armed, Rare, Skipping, Witnessing};
 
 use crate::observe::{backend::Backend, programs::types::Deletion};
 
@@ -32,6 +32,8 @@ pub(crate) enum Sees {
     Allocations,
     Confirmations,
     Evictions,
+    /// Both of them.
+    EarlyDrops,
     Clashes,
     /// A mark or a second count, which nothing depends on alone.
     Nothing,
@@ -49,7 +51,7 @@ pub(crate) enum When {
     Skipping,
     /// Only while armed, and only after packets were refused that no other program sees: its
     /// function runs for each new flow, too.
-    Seldom,
+    Rare,
     /// When the programs of [`When::Armed`] are not enough: at rest, and after the kernel has
     /// skipped programs.
     Witnessing,
@@ -129,7 +131,7 @@ static FEXIT: &[Program] = &[
         "confirm_exit",
         "__nf_conntrack_confirm",
         Confirmations,
-        Seldom,
+        Rare,
     ),
 ];
 
@@ -143,7 +145,7 @@ static FEXIT_DELETION_PARTED: &[Program] = &[program(
 )];
 
 static KPROBE: &[Program] = &[
-    kprobe("early_drop_call", "early_drop", Evictions, Always),
+    kprobe("early_drop_call", "early_drop", EarlyDrops, Always),
     kprobe("early_drop_return", "early_drop", Allocations, Always),
     kprobe("resolve_clash_call", "nf_ct_resolve_clash", Clashes, Always),
     kprobe(
@@ -164,19 +166,20 @@ static KPROBE: &[Program] = &[
         Nothing,
         Always,
     ),
-    kprobe("alloc_call", "__nf_conntrack_alloc", Allocations, Armed),
-    kprobe("alloc_return", "__nf_conntrack_alloc", Allocations, Seldom),
+    // Where it is skipped, a packet is counted without its flow.
+    kprobe("alloc_call", "__nf_conntrack_alloc", Nothing, Armed),
+    kprobe("alloc_return", "__nf_conntrack_alloc", Allocations, Rare),
     kprobe(
         "confirm_call",
         "__nf_conntrack_confirm",
         Confirmations,
-        Seldom,
+        Rare,
     ),
     kprobe(
         "confirm_return",
         "__nf_conntrack_confirm",
         Confirmations,
-        Seldom,
+        Rare,
     ),
 ];
 

@@ -7,6 +7,7 @@ use conntrack_ebpf::Reason;
 
 use crate::observe::{
     arming::{Change, TableState},
+    backend::Backend,
     check::{counter::Counter, excess::Coverage},
     counts::totals::{Totals, TotalsByNetns},
     observer::{by_programs::ProgramObserver, event::Event},
@@ -25,7 +26,7 @@ impl ProgramObserver {
             self.check()?;
         }
         let event = self.follow_allocations()?;
-        self.follow_seldom()?;
+        self.follow_rare()?;
         Ok(event)
     }
 
@@ -62,13 +63,15 @@ impl ProgramObserver {
     /// Attaches and detaches the programs that see refused confirmations, and with kprobes
     /// allocations without memory. They are attached separately because they run for each new
     /// flow, too, and most full tables refuse nothing else.
-    fn follow_seldom(&mut self) -> Result<()> {
-        let refused = self.refused_confirmations() + self.unseen_allocations();
+    fn follow_rare(&mut self) -> Result<()> {
+        let rare = RareRefusals {
+            confirmations: self.refused_confirmations(),
+            allocations: self.refused_for_no_full_table(),
+        };
         let state = TableState {
             fill: 0.0,
-            refusing: refused != self.seldom_refused,
+            refusing: self.rare.grow(rare),
         };
-        self.seldom_refused = refused;
         let Some(attachment) = &mut self.attachment else {
             return Ok(());
         };
@@ -103,15 +106,65 @@ impl ProgramObserver {
         self.followed.grown(&counters).saturating_sub(clashes)
     }
 
-    /// What the counter `drop` has certainly shown and no program saw, beyond the runs that the
-    /// kernel has skipped.
-    fn unseen_allocations(&self) -> u64 {
+    /// The refused allocations for which no full table was seen: what the counter `drop` has
+    /// certainly shown and no program saw, beyond the runs that the kernel has skipped, and with
+    /// kprobes what the program that is attached for it has counted.
+    fn refused_for_no_full_table(&self) -> u64 {
         let skipped = self.missed.allocations + self.missed.clashes;
-        self.ledger.unseen_of(Counter::Drop).saturating_sub(skipped)
+        let unseen = self.ledger.unseen_of(Counter::Drop).saturating_sub(skipped);
+        let no_memory = match self.backend {
+            Backend::Kprobe => self
+                .counted
+                .values()
+                .map(|it| it.of(Reason::NoMemory))
+                .sum(),
+            Backend::Fexit | Backend::Tracepoint | Backend::Counters => 0,
+        };
+        unseen + no_memory
+    }
+}
+
+/// How many packets were refused for reasons that are rare.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RareRefusals {
+    confirmations: u64,
+    allocations: u64,
+}
+
+impl RareRefusals {
+    /// Takes in what there is now; gives whether there are more than ever before. A number can
+    /// fall: a run that the kernel skipped can explain a packet later.
+    fn grow(&mut self, now: Self) -> bool {
+        let more = now.confirmations > self.confirmations || now.allocations > self.allocations;
+        self.confirmations = self.confirmations.max(now.confirmations);
+        self.allocations = self.allocations.max(now.allocations);
+        more
     }
 }
 
 /// Everything that programs counted, whatever it was.
 fn sum_of_all(totals: &TotalsByNetns) -> u64 {
     totals.values().map(Totals::drops).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_number_hides_that_the_other_grows() {
+        let mut rare = RareRefusals::default();
+        let mut grow = |confirmations, allocations| {
+            rare.grow(RareRefusals {
+                confirmations,
+                allocations,
+            })
+        };
+        assert!(!grow(0, 0));
+        assert!(grow(0, 3));
+        assert!(!grow(0, 3), "it is calm");
+        assert!(grow(1, 1), "though the other falls");
+        assert!(!grow(1, 3), "it was there before");
+        assert!(grow(1, 4));
+    }
 }
