@@ -76,7 +76,10 @@ pub fn early_drop_alone(frame: u32, found_victim: bool) {
     }
 }
 
-/// This allocation, which called `early_drop` at this position, is refused for a full table.
+/// This allocation, which called `early_drop` at this position, is refused for a full table. A
+/// function of its own: otherwise the compiler joins it with what follows other notes, and
+/// reads from the stack what it has not written there, which kernels before 6.3 refuse.
+#[inline(never)]
 fn refused_from(epoch: Epoch, frame: u32, key: &AllocationKey) {
     let note = join::take_allocation(frame, key);
     if note.is_none() {
