@@ -72,7 +72,7 @@ impl Builder {
     }
 
     /// An array of `length` elements.
-    pub(super) fn array(&mut self, element: u32, length: u32) -> u32 {
+    pub(crate) fn array(&mut self, element: u32, length: u32) -> u32 {
         self.record((ARRAY, false), "", 0, 0, &[element, 1, length])
     }
 
@@ -102,7 +102,7 @@ impl Builder {
     }
 
     /// An enum of 32-bit values.
-    pub(super) fn enumeration(&mut self, name: &str, signed: bool, values: &[(&str, u32)]) -> u32 {
+    pub(crate) fn enumeration(&mut self, name: &str, signed: bool, values: &[(&str, u32)]) -> u32 {
         let tail: Vec<u32> = values
             .iter()
             .flat_map(|&(name, value)| [self.string(name), value])

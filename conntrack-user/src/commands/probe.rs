@@ -28,6 +28,8 @@ use crate::{
 pub struct Options {
     /// Form of the output.
     pub output: Output,
+    /// Whether text has what failed in the kernel.
+    pub verbose: bool,
 }
 
 /// What was found.
@@ -58,6 +60,9 @@ struct Tried {
     why: Option<String>,
     /// The same as codes.
     missing: Vec<Obstacle>,
+    /// At which step it failed, and what the kernel answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
     /// The end of the verifier's log, if it rejected a program.
     #[serde(skip_serializing_if = "Option::is_none")]
     verifier_log: Option<String>,
@@ -70,6 +75,7 @@ impl Tried {
             works: unusable.is_none(),
             sees_packets: backend.has_packets(),
             why: unusable.as_ref().map(Unusable::why),
+            failed: unusable.as_ref().map(|it| it.failure.to_string()),
             verifier_log: unusable
                 .as_ref()
                 .and_then(Unusable::verifier_log)
@@ -100,7 +106,7 @@ pub fn run(options: &Options) -> Result<()> {
         unseen: unseen(&surroundings),
         surroundings: Surroundings::clone(&surroundings),
     };
-    say(&findings, options.output).context("cannot write to standard output")?;
+    say(&findings, *options).context("cannot write to standard output")?;
     if findings.backends.iter().all(|finding| !finding.works) {
         bail!("no backend works on this host");
     }
@@ -131,43 +137,98 @@ fn unseen(around: &Surroundings) -> Vec<Unseen> {
         .collect()
 }
 
-fn say(findings: &Findings, output: Output) -> io::Result<()> {
+fn say(findings: &Findings, options: Options) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    match output {
+    match options.output {
         Output::Json => {
             serde_json::to_writer(&mut out, findings)?;
             writeln!(out)?;
         }
         Output::Text => {
-            writeln!(out, "kernel     {}", findings.release)?;
-            writeln!(out, "conntrack  {}", findings.conntrack)?;
-            for it in &findings.backends {
-                let works = if it.sees_packets {
-                    "works"
-                } else {
-                    "works, but sees no packets for watch --pcap"
-                };
-                let verdict = it.why.as_deref().unwrap_or(works);
-                writeln!(out, "{:10} {verdict}", it.backend.to_string())?;
-                for line in it.verifier_log.iter().flat_map(|log| log.lines()) {
-                    writeln!(out, "{:10} verifier: {line}", "")?;
-                }
-            }
-            for Unseen { missing, what } in &findings.unseen {
-                writeln!(
-                    out,
-                    "not seen   without {}: {what}",
-                    capability_name(*missing)
-                )?;
+            for line in lines(findings, options.verbose) {
+                writeln!(out, "{line}")?;
             }
         }
     }
     out.flush()
 }
 
+fn lines(findings: &Findings, verbose: bool) -> Vec<String> {
+    let mut lines = vec![
+        format!("kernel     {}", findings.release),
+        format!("conntrack  {}", findings.conntrack),
+    ];
+    for it in &findings.backends {
+        let works = if it.sees_packets {
+            "works"
+        } else {
+            "works, but sees no packets for watch --pcap"
+        };
+        let verdict = it.why.as_deref().unwrap_or(works);
+        lines.push(format!("{:10} {verdict}", it.backend.to_string()));
+        if verbose {
+            let failed = it
+                .failed
+                .iter()
+                .map(|step| format!("{:10} failed: {step}", ""));
+            let log = it.verifier_log.iter().flat_map(|log| log.lines());
+            lines.extend(failed);
+            lines.extend(log.map(|line| format!("{:10} verifier: {line}", "")));
+        }
+    }
+    for Unseen { missing, what } in &findings.unseen {
+        let capability = capability_name(*missing);
+        lines.push(format!("not seen   without {capability}: {what}"));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        kernel::surroundings::Lockdown,
+        observe::failure::{Cause, LoadFailure, Step},
+    };
+
+    #[test]
+    fn the_verifiers_log_is_only_in_a_verbose_answer() {
+        let around = Arc::new(Surroundings {
+            lockdown: Some(Lockdown::Confidentiality),
+            ..Surroundings::good()
+        });
+        let rejected = Cause::Rejected {
+            errno: libc::EINVAL,
+            log: "R1=ctx()\nunknown func bpf_probe_read_kernel#113".to_owned(),
+        };
+        let failure = LoadFailure::new(Step::LoadProgram("alloc_exit"), rejected);
+        let unusable = Unusable::new(Backend::Fexit, failure, &around);
+        let findings = Findings {
+            release: "6.12".to_owned(),
+            conntrack: Presence::BuiltIn,
+            backends: vec![
+                Tried::new(Backend::Fexit, Some(unusable)),
+                Tried::new(Backend::Counters, None),
+            ],
+            unseen: Vec::new(),
+            surroundings: Surroundings::clone(&around),
+        };
+        let short = lines(&findings, false);
+        assert_eq!(short.len(), 4, "one line for each backend: {short:?}");
+        assert!(
+            short[2].starts_with("fexit      the kernel is locked down"),
+            "{short:?}"
+        );
+        let long = lines(&findings, true);
+        let more = [
+            "           failed: cannot load eBPF program alloc_exit: the verifier rejects it: Invalid \
+             argument (os error 22)",
+            "           verifier: R1=ctx()",
+            "           verifier: unknown func bpf_probe_read_kernel#113",
+        ];
+        assert_eq!(long[3..6], more);
+        assert_eq!(long.len(), short.len() + more.len());
+    }
 
     #[test]
     fn what_is_not_seen_is_said() {

@@ -102,17 +102,30 @@ impl Symbols {
     /// own name: `NAME.isra.0` with fewer arguments, `NAME.constprop.0` with
     /// some known beforehand. Parts that it has split off are not the function.
     pub fn variant(&self, name: &str) -> Option<&str> {
-        let prefix = format!(" {name}.");
-        memmem::find_iter(&self.text, &prefix)
-            .filter_map(|at| {
-                let rest = &self.text[at + 1..];
-                let end = rest.iter().position(u8::is_ascii_whitespace);
-                std::str::from_utf8(&rest[..end.unwrap_or(rest.len())]).ok()
-            })
-            .find(|symbol| {
-                let parts = &symbol[name.len()..];
-                !parts.contains(".part.") && !parts.contains(".cold")
-            })
+        self.made_of(name).find(|symbol| !symbol.contains(".part."))
+    }
+
+    /// What the compiler has made of a function besides, so that some callers may call it
+    /// instead: a variant, or a part split off, whose other part they have in their own code.
+    pub fn detour(&self, name: &str) -> Option<&str> {
+        self.made_of(name).next()
+    }
+
+    /// Functions that the compiler has made of one. Code that hardly ever runs is not called.
+    fn made_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        let prefix = format!(" {name}.").into_bytes();
+        let finder = memmem::Finder::new(&prefix).into_owned();
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let at = from + finder.find(&self.text[from..])? + 1;
+            let rest = &self.text[at..];
+            let end = rest.iter().position(u8::is_ascii_whitespace);
+            let end = end.unwrap_or(rest.len());
+            from = at + end;
+            Some(&rest[..end])
+        })
+        .filter_map(|symbol| std::str::from_utf8(symbol).ok())
+        .filter(|symbol| !symbol.contains(".cold"))
     }
 
     /// Finds `name` in lines of `address type name [module]`.
@@ -153,6 +166,20 @@ mod tests {
             symbols.variant("__nf_conntrack_alloc"),
             Some("__nf_conntrack_alloc.isra.35")
         );
+    }
+
+    #[test]
+    fn callers_may_take_a_part_or_a_variant_instead() {
+        let symbols = Symbols::of(
+            "0 t early_drop\t[nf_conntrack]\n0 t early_drop.cold\t[nf_conntrack]\n\
+             0 t early_drop.part.0\t[nf_conntrack]\n0 t nf_ct_resolve_clash.cold\n\
+             0 t __nf_conntrack_alloc.constprop.0\n",
+        );
+        assert_eq!(symbols.detour("early_drop"), Some("early_drop.part.0"));
+        assert_eq!(symbols.variant("early_drop"), None);
+        assert_eq!(symbols.detour("nf_ct_resolve_clash"), None);
+        let copy = Some("__nf_conntrack_alloc.constprop.0");
+        assert_eq!(symbols.detour("__nf_conntrack_alloc"), copy);
     }
 
     #[test]

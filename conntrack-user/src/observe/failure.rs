@@ -6,6 +6,8 @@
 
 use std::{error::Error, fmt, io};
 
+use aya::programs::ProgramError;
+
 use crate::{kernel::surroundings::Kprobes, observe::obstacle::Obstacle};
 
 /// A step of making a backend work that failed.
@@ -59,6 +61,10 @@ pub enum Cause {
     NoBtf,
     /// The kernel shows no type information of the conntrack module.
     NoModuleBtf,
+    /// The kernel shows none of it, but some of a module that it needs.
+    ModuleBtfLeftOut,
+    /// The kernel shows some that cannot be used, for this reason.
+    BadModuleBtf(String),
     /// The type information lacks these fields.
     NoFields(Vec<String>),
     /// The kernel has no such function.
@@ -72,6 +78,14 @@ pub enum Cause {
         function: &'static str,
         /// Its symbol.
         variant: String,
+    },
+    /// The compiler has made another function of this one besides, which some callers
+    /// may call instead.
+    FunctionPassedBy {
+        /// Its name in the source.
+        function: &'static str,
+        /// The symbol of the other.
+        detour: String,
     },
     /// A function or tracepoint passes other arguments than the programs read, or
     /// the function returns something else.
@@ -136,8 +150,39 @@ impl Cause {
         error
             .chain()
             .find_map(errno)
-            .map_or_else(|| Self::Other(format!("{error:#}")), Self::Errno)
+            .map_or_else(|| Self::Other(one_line(&format!("{error:#}"))), Self::Errno)
     }
+
+    /// The kernel did not take a program. Without a log it never came to the verifier.
+    pub(crate) fn refused(error: io::Error, log: &str) -> Self {
+        /// Lines of the log that are kept: its end says why.
+        const KEPT: usize = 8;
+        let lines: Vec<&str> = log.lines().collect();
+        let end = lines[lines.len().saturating_sub(KEPT)..].join("\n");
+        match Self::from(error) {
+            Self::Errno(errno) if !end.is_empty() => Self::Rejected { errno, log: end },
+            cause => cause,
+        }
+    }
+}
+
+/// What is behind an error of aya, whose text may have the whole log of the verifier.
+impl From<ProgramError> for Cause {
+    fn from(error: ProgramError) -> Self {
+        match error {
+            ProgramError::LoadError {
+                io_error,
+                verifier_log,
+            } => Self::refused(io_error, &verifier_log.to_string()),
+            error => Self::of(&error.into()),
+        }
+    }
+}
+
+/// The lines of a text as one.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Display for LoadFailure {
@@ -155,6 +200,16 @@ impl fmt::Display for LoadFailure {
             Cause::NoModuleBtf => f.write_str(
                 "module nf_conntrack has no type information: modules have it since Linux 5.11, \
                  if the kernel is built with CONFIG_DEBUG_INFO_BTF_MODULES=y",
+            ),
+            Cause::ModuleBtfLeftOut => f.write_str(
+                "module nf_conntrack has no type information though other modules have: it was \
+                 stripped, or is of another build than the kernel, which then refuses its types; \
+                 install the modules of this kernel again and load them",
+            ),
+            Cause::BadModuleBtf(why) => write!(
+                f,
+                "the type information of module nf_conntrack cannot be used ({why}): install the \
+                 modules of this kernel again and load them"
             ),
             Cause::NoFields(fields) => write!(
                 f,
@@ -174,6 +229,11 @@ impl fmt::Display for LoadFailure {
                 f,
                 "the compiler has changed the kernel's function {function} to {variant}, whose \
                  arguments may differ"
+            ),
+            Cause::FunctionPassedBy { function, detour } => write!(
+                f,
+                "the compiler has made {detour} of the kernel's function {function}, so that some \
+                 calls pass it by"
             ),
             Cause::PrototypeChanged {
                 hook,
@@ -260,6 +320,7 @@ impl From<io::Error> for Cause {
 #[cfg(test)]
 mod tests {
     use anyhow::{Context as _, anyhow};
+    use aya_obj::VerifierLog;
 
     use super::*;
 
@@ -275,5 +336,36 @@ mod tests {
         let failure = LoadFailure::of(Step::CreateMaps, &anyhow!("no").context("why"));
         assert_eq!(failure.cause, Cause::Other("why: no".to_owned()));
         assert_eq!(failure.errno(), None);
+    }
+
+    #[test]
+    fn a_failure_is_one_line_however_long_the_verifiers_log_is() {
+        let log: Vec<String> = (0..170).map(|line| format!("{line}: R1_w=0")).collect();
+        let rejected = ProgramError::LoadError {
+            io_error: io::Error::from_raw_os_error(libc::EINVAL),
+            verifier_log: VerifierLog::new(log.join("\n")),
+        };
+        let step = Step::LoadProgram("alloc_call");
+        let failure = LoadFailure::new(step, rejected.into());
+        assert_eq!(
+            failure.to_string(),
+            "cannot load eBPF program alloc_call: the verifier rejects it: Invalid argument (os \
+             error 22)"
+        );
+        let Cause::Rejected { log, .. } = &failure.cause else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(
+            (log.lines().count(), log.lines().last()),
+            (8, Some("169: R1_w=0"))
+        );
+
+        let refused = ProgramError::LoadError {
+            io_error: io::Error::from_raw_os_error(libc::EPERM),
+            verifier_log: VerifierLog::new(String::new()),
+        };
+        assert_eq!(Cause::from(refused), Cause::Errno(libc::EPERM));
+        let failure = LoadFailure::of(step, &anyhow!("one\n  two\n").context("why"));
+        assert_eq!(failure.cause, Cause::Other("why: one; two".to_owned()));
     }
 }

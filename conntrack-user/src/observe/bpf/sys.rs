@@ -99,7 +99,7 @@ struct ProgLoad {
 pub(crate) struct LoadError {
     /// What the kernel answered.
     pub(crate) error: io::Error,
-    /// The verifier's last lines, empty if it did not get that far.
+    /// The verifier's log, empty if it did not get that far.
     pub(crate) verifier: String,
 }
 
@@ -146,19 +146,13 @@ pub(crate) fn load_program(
     let _ = load(&mut log);
     Err(LoadError {
         error,
-        verifier: last_lines(&text(&log)),
+        verifier: text(&log),
     })
 }
 
 fn text(log: &[u8]) -> String {
     let text = log.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
-}
-
-/// The end of a verifier's log, which says why it rejected a program.
-pub(crate) fn last_lines(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(8)..].join("\n")
 }
 
 /// Attaches a tracing program to what it was loaded for. It stays until the

@@ -8,7 +8,7 @@ use crate::{
     btf::Btf,
     kernel::symbols::Symbols,
     observe::programs::{
-        blind_spots::{BlindSpot, Unseen},
+        blind_spots::{BlindSpot, NotFound, Unseen},
         preempt_count::PreemptCount,
     },
 };
@@ -58,8 +58,11 @@ pub fn resolve(
     } else {
         max
     };
+    let generic_count = optional(module.unwrap_or(btf), "nf_conntrack_net.count", 4);
     if let Err(why) = counted {
         blind(Unseen::Fullness, why.into());
+    } else if net_count == ABSENT && generic_count == ABSENT {
+        blind(Unseen::Fullness, NotFound::Field("nf_conntrack_net.count"));
     }
     let layout = Layout {
         ext_genid_address,
@@ -74,8 +77,13 @@ pub fn resolve(
         net_inum: fields.required("net.ns.inum", 4),
         net_count,
         net_gen: fields.optional("net.gen", 8),
-        generic_ptr: fields.optional("net_generic.ptr", 0),
-        generic_count: optional(module.unwrap_or(btf), "nf_conntrack_net.count", 4),
+        // The one leads to the other: without the module's types neither is known.
+        generic_ptr: if generic_count == ABSENT {
+            ABSENT
+        } else {
+            fields.optional("net_generic.ptr", 0)
+        },
+        generic_count,
         ct_status: fields.required("nf_conn.status", 8),
         ct_timeout: fields.required("nf_conn.timeout", 4),
         ct_zone: fields.optional("nf_conn.zone.id", 2),

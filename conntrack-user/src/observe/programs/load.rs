@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use anyhow::Context as _;
-use aya::programs::{KProbe, ProgramError, kprobe::KProbeLink};
+use aya::programs::{KProbe, kprobe::KProbeLink};
 
 use crate::observe::{
     backend::Backend,
@@ -178,7 +177,7 @@ fn load(
         .program(program.name)
         .map_err(|error| Cause::of(&error))?;
     sys::load_program(program.name, kind, instructions, &license)
-        .map_err(|LoadError { error, verifier }| refused(error, verifier))
+        .map_err(|LoadError { error, verifier }| Cause::refused(error, &verifier))
 }
 
 fn function_target(
@@ -207,33 +206,13 @@ fn tracepoint_target(tracepoint: &'static str, types: &Types) -> Result<Target, 
     Ok(Target { id, module: None })
 }
 
-/// A program that the kernel did not take. Without a log it never came to the
-/// verifier.
-fn refused(error: io::Error, log: String) -> Cause {
-    match Cause::from(error) {
-        Cause::Errno(errno) if !log.is_empty() => Cause::Rejected { errno, log },
-        cause => cause,
-    }
-}
-
 /// aya loads and attaches these by itself, in modules too.
 fn load_kprobe(name: &str, object: &mut Object) -> Result<OwnedFd, Cause> {
     let program = object.kprobe(name).map_err(|error| Cause::of(&error))?;
     if program.fd().is_err() {
-        program.load().map_err(kprobe_refused)?;
+        program.load()?;
     }
-    let fd = program.fd().map_err(kprobe_refused)?;
-    Ok(fd.as_fd().try_clone_to_owned()?)
-}
-
-fn kprobe_refused(error: ProgramError) -> Cause {
-    match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => refused(io_error, sys::last_lines(&verifier_log.to_string())),
-        error => Cause::of(&error.into()),
-    }
+    Ok(program.fd()?.as_fd().try_clone_to_owned()?)
 }
 
 fn attach_one(
@@ -266,8 +245,7 @@ fn attach_one(
 fn attach_kprobe(program: &mut KProbe, function: &str) -> Result<Link, Cause> {
     let link = program
         .attach(function, 0)
-        .and_then(|id| program.take_link(id))
-        .map_err(|error| Cause::of(&error.into()))?;
+        .and_then(|id| program.take_link(id))?;
     Ok(Link::Kprobe { _link: link })
 }
 

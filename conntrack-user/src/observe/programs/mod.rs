@@ -9,5 +9,7 @@ mod preempt_count;
 pub(crate) mod pressure_signal;
 mod prototypes;
 pub(crate) mod requirements;
+#[cfg(test)]
+pub(crate) mod staged;
 pub(crate) mod table;
 pub mod types;

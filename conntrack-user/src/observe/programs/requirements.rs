@@ -42,7 +42,19 @@ fn of_kernel(backend: Backend, types: &Types, around: &Surroundings) -> Result<(
         Backend::Tracepoint if lacks_drop_counter(&types.layout) => Err(Cause::NoDropCounter),
         // Switched off they could be attached all the same, and see nothing.
         Backend::Kprobe if around.kprobes != Kprobes::On => Err(Cause::Kprobes(around.kprobes)),
-        Backend::Fexit if around.module_btf == Some(false) => Err(Cause::NoModuleBtf),
+        Backend::Fexit => of_module(types, around),
+        _ => Ok(()),
+    }
+}
+
+/// Demands the type information of the module that the functions are in, if they are in one.
+fn of_module(types: &Types, around: &Surroundings) -> Result<(), Cause> {
+    if let Some(why) = &types.bad_module {
+        return Err(Cause::BadModuleBtf(why.clone()));
+    }
+    match around.module_btf {
+        Some(false) if around.other_module_btf => Err(Cause::ModuleBtfLeftOut),
+        Some(false) => Err(Cause::NoModuleBtf),
         _ => Ok(()),
     }
 }
@@ -78,11 +90,25 @@ fn target(program: &Program, types: &Types) -> Result<(), Cause> {
     prototypes::check(&program.hook, btf)
 }
 
-/// Demands that a function is there under its own name: by any other its arguments
-/// may be others.
+/// Functions that are called in the file that defines them, where the compiler can have the
+/// callers call something else (`net/netfilter/nf_conntrack_core.c`, 5.7 to 7.3). Of
+/// `nf_ct_delete` it does, which [`Deletion`](super::types::Deletion) is for.
+const CALLED_WHERE_DEFINED: [&str; 3] =
+    ["early_drop", "__nf_conntrack_alloc", "nf_ct_resolve_clash"];
+
+/// Demands that a function is there under its own name, as by any other its arguments
+/// may be others, and that every call is a call of it.
 fn is_unchanged(function: &'static str, symbols: &Symbols) -> Result<(), Cause> {
     if symbols.has(function) {
-        return Ok(());
+        return match symbols.detour(function) {
+            Some(detour) if CALLED_WHERE_DEFINED.contains(&function) => {
+                Err(Cause::FunctionPassedBy {
+                    function,
+                    detour: detour.to_owned(),
+                })
+            }
+            _ => Ok(()),
+        };
     }
     Err(match symbols.variant(function) {
         Some(variant) => Cause::FunctionChanged {

@@ -25,6 +25,8 @@ pub struct Types {
     pub kernel: Arc<Btf>,
     /// Of `nf_conntrack`, where it is a module.
     pub module: Option<Btf>,
+    /// Why those of the module cannot be used, if it shows some that cannot.
+    pub bad_module: Option<String>,
     /// How victims are deleted.
     pub deletion: Deletion,
     /// Where the fields lie that the programs read.
@@ -43,8 +45,21 @@ impl Types {
         let kernel = Btf::vmlinux()
             .map(Arc::new)
             .map_err(|error| no_btf(&error))?;
-        let module = Btf::module("nf_conntrack", Arc::clone(&kernel))
-            .map_err(|error| LoadFailure::of(Step::ReadBtf, &error))?;
+        let module = Btf::module("nf_conntrack", Arc::clone(&kernel));
+        Self::of(symbols, kernel, module)
+    }
+
+    /// Those of a kernel with these symbols and these types, of its own and of the module.
+    pub(crate) fn of(
+        symbols: Symbols,
+        kernel: Arc<Btf>,
+        module: anyhow::Result<Option<Btf>>,
+    ) -> Result<Self, LoadFailure> {
+        // Only fexit needs them.
+        let (module, bad_module) = match module {
+            Ok(module) => (module, None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
         let resolved = layout::resolve(&kernel, module.as_ref(), &symbols)
             .map_err(|fields| LoadFailure::new(Step::FindFields, Cause::NoFields(fields)))?;
         Ok(Self {
@@ -52,6 +67,7 @@ impl Types {
             blind_spots: resolved.blind_spots,
             kernel,
             module,
+            bad_module,
             deletion: Deletion::of(&symbols),
             symbols,
         })

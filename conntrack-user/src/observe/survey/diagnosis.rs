@@ -36,15 +36,30 @@ pub(super) fn obstacles(
         // Whatever else is missing: a program that may not read the kernel is rejected.
         _ if around.lockdown == Some(Lockdown::Confidentiality) => vec![Obstacle::Lockdown],
         Cause::NoModuleBtf if around.is_before(MODULE_BTF) => vec![Obstacle::Kernel],
-        Cause::NoModuleBtf => vec![Obstacle::ModuleBtf],
-        Cause::NoFunction(_) | Cause::NoFunctionType(_) | Cause::FunctionChanged { .. } => {
-            vec![Obstacle::Function]
+        Cause::NoModuleBtf | Cause::ModuleBtfLeftOut | Cause::BadModuleBtf(_) => {
+            vec![Obstacle::ModuleBtf]
         }
+        Cause::NoFunction(_)
+        | Cause::NoFunctionType(_)
+        | Cause::FunctionChanged { .. }
+        | Cause::FunctionPassedBy { .. } => vec![Obstacle::Function],
         Cause::PrototypeChanged { .. } => vec![Obstacle::Prototype],
         Cause::NoTracepoint(_) | Cause::NoDropReason => vec![Obstacle::Kernel],
         Cause::NoFields(_) | Cause::NoDropCounter | Cause::Other(_) => vec![Obstacle::Unknown],
+        // The file that says so may not be there, as in a container.
+        Cause::Rejected { log, .. } if may_not_read(log) => vec![Obstacle::Lockdown],
         Cause::Rejected { .. } => vec![Obstacle::Verifier],
     }
+}
+
+/// Whether the kernel keeps its programs from reading its memory, by what its verifier
+/// says: it has no such function for them then (`bpf_base_func_proto`,
+/// `kernel/bpf/helpers.c`, and `check_helper_call`, `kernel/bpf/verifier.c`, 5.10 to 7.3).
+fn may_not_read(log: &str) -> bool {
+    log.lines().any(|line| {
+        line.contains("bpf_probe_read_kernel#")
+            && (line.contains("unknown func") || line.contains("cannot use helper"))
+    })
 }
 
 /// What would stand in the way of a backend, told without trying it: rights, and

@@ -34,6 +34,11 @@ impl<'a> Expectation<'a> {
         if backend == Backend::Counters {
             return find_counters();
         }
+        self.of_programs(backend)
+    }
+
+    /// Whether the programs of a backend will probably work where there is conntrack.
+    fn of_programs(&self, backend: Backend) -> Result<(), LoadFailure> {
         let types = self.types.as_ref().map_err(Clone::clone)?;
         requirements::check(backend, types, false, self.around)?;
         let obstacles = diagnosis::expected(backend, types.has_direct_calls(), self.around);
@@ -43,3 +48,6 @@ impl<'a> Expectation<'a> {
         Err(LoadFailure::new(Step::Expect, Cause::Expected(obstacles)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,15 @@ pub(super) fn sentence(
     obstacles: &[Obstacle],
     around: &Surroundings,
 ) -> String {
+    let certain = !obstacles.is_empty()
+        && obstacles
+            .iter()
+            .all(|&obstacle| is_certain(obstacle, around));
     let what = match failure.cause {
         // What was not tried has not failed.
         Cause::Expected(_) => None,
+        // At which step it failed tells nothing more.
+        _ if certain => None,
         _ => Some(failure.to_string()),
     };
     let clauses: Vec<String> = what
@@ -24,6 +30,15 @@ pub(super) fn sentence(
         .chain(remedies(obstacles, around))
         .collect();
     clauses.join("; ")
+}
+
+/// Whether the surroundings say that an obstacle is there, and that nothing gets past it.
+fn is_certain(obstacle: Obstacle, around: &Surroundings) -> bool {
+    match obstacle {
+        Obstacle::Capability(_) | Obstacle::UserNamespace => true,
+        Obstacle::Lockdown => around.lockdown == Some(Lockdown::Confidentiality),
+        _ => false,
+    }
 }
 
 /// What to do about each obstacle, where the failure does not say.
@@ -101,13 +116,13 @@ fn remedy(obstacle: Obstacle, around: &Surroundings) -> Option<&'static str> {
             "before Linux 5.11 the maps must fit into locked memory: raise the limit (ulimit -l \
              unlimited, systemd: LimitMEMLOCK=infinity), or grant CAP_SYS_RESOURCE"
         }
-        Obstacle::Lockdown if around.lockdown == Some(Lockdown::Confidentiality) => {
-            "the kernel is locked down (confidentiality), so no program may read its memory: boot \
-             with lockdown=integrity or lockdown=none"
-        }
-        Obstacle::Lockdown => {
+        Obstacle::Lockdown if around.lockdown == Some(Lockdown::Integrity) => {
             "the kernel is locked down (integrity), which probably forbids tracing here: boot with \
              lockdown=none"
+        }
+        Obstacle::Lockdown => {
+            "the kernel is locked down (confidentiality), so no program may read its memory: boot \
+             with lockdown=integrity or lockdown=none"
         }
         Obstacle::Selinux => {
             "SELinux probably denies bpf(2): look for AVC denials of class bpf or perf_event \
@@ -215,6 +230,39 @@ mod tests {
         };
         let text = advice(&[Obstacle::Tracing], &x86);
         assert!(text.contains("CONFIG_DYNAMIC_FTRACE"), "{text}");
+    }
+
+    #[test]
+    fn a_certain_cause_is_said_without_the_step_that_met_it() {
+        let locked = Surroundings {
+            lockdown: Some(Lockdown::Confidentiality),
+            ..Surroundings::good()
+        };
+        let rejected = Cause::Rejected {
+            errno: libc::EINVAL,
+            log: "unknown func bpf_probe_read_kernel#113\n".repeat(8),
+        };
+        let said = |program, cause| {
+            let failure = LoadFailure::new(Step::LoadProgram(program), cause);
+            sentence(&failure, &[Obstacle::Lockdown], &locked)
+        };
+        let text = said("alloc_exit", rejected);
+        assert_eq!(
+            text,
+            "the kernel is locked down (confidentiality), so no program may read its memory: boot \
+             with lockdown=integrity or lockdown=none"
+        );
+        assert_eq!(text, said("kfree_skb", Cause::Errno(libc::EPERM)));
+        let integrity = Surroundings {
+            lockdown: Some(Lockdown::Integrity),
+            ..locked
+        };
+        let failure = LoadFailure::new(Step::LoadProgram("kfree_skb"), Cause::Errno(libc::EPERM));
+        let text = sentence(&failure, &[Obstacle::Lockdown], &integrity);
+        assert!(
+            text.starts_with("cannot load eBPF program kfree_skb") && text.contains("probably"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -8,81 +8,16 @@ use crate::{
     btf::builder::Builder,
     observe::{
         backend::Backend,
-        programs::{table::Program, types::Deletion},
+        programs::{
+            staged::{
+                BOOL, HASH, INT, NET, SKB, Staged, VOID, alloc, delete, early_drop, kfree_skb,
+                known, resolve_clash, staged,
+            },
+            table::Program,
+            types::Deletion,
+        },
     },
 };
-
-/// A function or tracepoint as a kernel has it.
-#[derive(Clone)]
-struct Staged {
-    name: &'static str,
-    parameters: Vec<(&'static str, Value)>,
-    returns: Value,
-}
-
-fn staged(name: &'static str, parameters: &[(&'static str, Value)], returns: Value) -> Staged {
-    Staged {
-        name,
-        parameters: parameters.to_vec(),
-        returns,
-    }
-}
-
-const INT: Value = Value::Integer(4);
-const BOOL: Value = Value::Integer(1);
-const NET: Value = pointer("struct net");
-const SKB: Value = pointer("struct sk_buff");
-const CT: Value = pointer("struct nf_conn");
-const ZONE: Value = pointer("struct nf_conntrack_zone");
-const TUPLE: Value = pointer("struct nf_conntrack_tuple");
-const HASH: Value = pointer("struct nf_conntrack_tuple_hash");
-const VOID: Value = pointer("void");
-
-fn early_drop() -> Staged {
-    staged("early_drop", &[("net", NET), ("hash", INT)], INT)
-}
-
-fn alloc() -> Staged {
-    let parameters = [
-        ("net", NET),
-        ("zone", ZONE),
-        ("orig", TUPLE),
-        ("repl", TUPLE),
-        ("gfp", INT),
-        ("hash", INT),
-    ];
-    staged("__nf_conntrack_alloc", &parameters, CT)
-}
-
-fn resolve_clash() -> Staged {
-    let parameters = [("skb", SKB), ("h", HASH), ("reply_hash", INT)];
-    staged("nf_ct_resolve_clash", &parameters, INT)
-}
-
-fn delete() -> Staged {
-    let parameters = [("ct", CT), ("portid", INT), ("report", INT)];
-    staged("nf_ct_delete", &parameters, BOOL)
-}
-
-/// Debian's 6.1.192, 6.12.117, 6.12.118 and 7.3.4, and a 6.18.44 with conntrack built
-/// in, as their BTFs say; all have the same.
-fn known() -> Vec<Staged> {
-    vec![
-        early_drop(),
-        alloc(),
-        resolve_clash(),
-        delete(),
-        staged("__nf_conntrack_confirm", &[("skb", SKB)], INT),
-        staged("__nf_ct_delete_from_lists", &[("ct", CT)], Value::Void),
-        staged("nf_ct_delete_from_lists", &[("ct", CT)], Value::Void),
-        staged("nf_conntrack_hash_check_insert", &[("ct", CT)], INT),
-    ]
-}
-
-/// The tracepoint of 6.1; 6.12 and later also pass `rx_sk`.
-fn kfree_skb() -> Vec<(&'static str, Value)> {
-    vec![("skb", SKB), ("location", VOID), ("reason", INT)]
-}
 
 fn types(functions: &[Staged], tracepoint: &[(&str, Value)]) -> Btf {
     let mut b = Builder::new();

@@ -1,3 +1,5 @@
+mod lockdown;
+
 use super::*;
 
 /// A host without these capabilities.
@@ -134,6 +136,15 @@ fn a_module_without_type_information_stops_fexit() {
         obstacles(Backend::Fexit, &failure, &Surroundings::good()),
         [Obstacle::ModuleBtf]
     );
+    for cause in [
+        Cause::ModuleBtfLeftOut,
+        Cause::BadModuleBtf("a string has no end".to_owned()),
+    ] {
+        assert_eq!(
+            obstacles(Backend::Fexit, &absent(cause), &Surroundings::good()),
+            [Obstacle::ModuleBtf]
+        );
+    }
     let old = Surroundings {
         release: Some((5, 10)),
         ..Surroundings::good()
@@ -180,51 +191,6 @@ fn a_function_with_other_arguments_is_named() {
     assert_eq!(
         obstacles(Backend::Fexit, &failure, &Surroundings::good()),
         [Obstacle::Prototype]
-    );
-}
-
-#[test]
-fn locked_down_against_reading_nothing_works() {
-    let around = Surroundings {
-        lockdown: Some(Lockdown::Confidentiality),
-        ..Surroundings::good()
-    };
-    let rejected = Cause::Rejected {
-        errno: libc::EINVAL,
-        log: "unknown func bpf_probe_read_kernel#113".to_owned(),
-    };
-    let failures = [
-        refused(LOAD, libc::EPERM),
-        refused(LOAD, libc::EINVAL),
-        LoadFailure::new(LOAD, rejected),
-        absent(Cause::NoModuleBtf),
-        absent(Cause::NoDropReason),
-    ];
-    for backend in Backend::PROGRAMS {
-        for failure in &failures {
-            assert_eq!(obstacles(backend, failure, &around), [Obstacle::Lockdown]);
-        }
-    }
-}
-
-#[test]
-fn integrity_is_suspected_only_when_nothing_else_is() {
-    let around = Surroundings {
-        lockdown: Some(Lockdown::Integrity),
-        ..Surroundings::good()
-    };
-    let fexit = refused(LOAD, libc::EPERM);
-    assert_eq!(
-        obstacles(Backend::Fexit, &fexit, &around),
-        [Obstacle::Lockdown]
-    );
-    let filtered = Surroundings {
-        seccomp: true,
-        ..around
-    };
-    assert_eq!(
-        obstacles(Backend::Fexit, &no_maps(), &filtered),
-        [Obstacle::Seccomp]
     );
 }
 
