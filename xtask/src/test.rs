@@ -15,6 +15,7 @@ use crate::{
     architecture::Architecture,
     build, cargo, dist,
     host::{self, command, has, is_root},
+    kernel_table,
     needs::Purpose,
     setup,
 };
@@ -59,6 +60,10 @@ pub(crate) struct Options {
     /// other kernels have what finds most
     #[arg(long)]
     all: bool,
+    /// Write what each backend does on the kernels that ran into the table of
+    /// docs/kernels.md; with `--all` or `--kernel`
+    #[arg(long, conflicts_with = "unit")]
+    table: bool,
     /// Only tests with this text in their name, such as `6.12::boots`
     filter: Option<String>,
 }
@@ -91,6 +96,8 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     prepare(&tests, options)?;
     let packages = cargo::target()?.join("packages-under-test");
     dist::under_test(&ctdrop, &packages)?;
+    let consoles = cargo::target()?.join("vm-logs");
+    kernel_table::begin(&consoles)?;
     eprintln!("test: scenarios, then tests of whole systems");
     let executables = executables()?;
     let mut failed = Vec::new();
@@ -108,8 +115,19 @@ pub(crate) fn test(options: &Options) -> Result<()> {
             failed.push(name);
         }
     }
+    let table = kernel_table::end(&consoles, &kernels(&tests)?, options.table);
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
-    Ok(())
+    table
+}
+
+/// The names of all kernels.
+fn kernels(tests: &Path) -> Result<Vec<String>> {
+    let list = host::answer(Command::new(tests).arg("list"));
+    let kernels = list.lines().filter_map(|line| line.strip_prefix("kernel "));
+    let names = kernels.filter_map(|line| line.split_whitespace().next());
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    ensure!(!names.is_empty(), "{} lists no kernel", tests.display());
+    Ok(names)
 }
 
 /// The architectures besides this machine's of these kernels, or of all.

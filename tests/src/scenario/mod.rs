@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use self::{
     command::{
-        bench_who, demo, errors, incident, picture, probe, screen, status, unit_rights, who,
+        bench_who, demo, errors, incident, matrix, picture, probe, screen, status, unit_rights, who,
     },
     evidence::{culprits, disk, kills, limits},
     life::{boots, churn, lifecycle, module_life, net_check},
@@ -65,6 +65,7 @@ pub static ALL: &[&Scenario] = &[
     &probe::PROBE,
     &probe::CONFINED,
     &probe::BENT,
+    &matrix::MATRIX,
     &unit_rights::UNIT_RIGHTS,
     &status::STATUS,
     &status::MODULE,

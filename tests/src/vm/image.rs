@@ -32,7 +32,7 @@ impl Image {
     pub fn provide(kernel: &Kernel) -> Result<Self> {
         let root = cache::root()?;
         let packages = packages(
-            kernel.name,
+            kernel.image(),
             kernel.architecture,
             kernel.suite,
             kernel.package,
@@ -41,7 +41,7 @@ impl Image {
         let key = key(&packages, &tools)?;
         let directory = root
             .join("images")
-            .join(format!("{}-{key:016x}", kernel.name));
+            .join(format!("{}-{key:016x}", kernel.image()));
         cache::provide(&directory, |directory| unpack(&packages, &tools, directory))?;
         Ok(Self { directory })
     }

@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use super::architecture::Architecture::{self, Arm64, X86_64};
 use crate::stage::{
     Auto, Backend,
-    Backend::{Fexit, Kprobe, Tracepoint},
+    Backend::{Counters, Fexit, Kprobe, Tracepoint},
     Scenario, Takes,
+    places::USER_NAMESPACE,
 };
 
 /// A stock Debian kernel.
@@ -28,12 +29,25 @@ pub struct Kernel {
     pub backends: &'static [Backend],
     /// What is tried there by default.
     pub tried: Tried,
+    /// Kernel parameters besides those of every guest.
+    pub parameters: &'static str,
+}
+
+impl Kernel {
+    /// What the packages and the image of the kernel are kept under: the name of the first that has
+    /// the same. They do not depend on how it is booted.
+    pub fn image(&self) -> &'static str {
+        let same = |other: &&Self| (other.suite, other.package) == (self.suite, self.package);
+        ALL.iter().find(same).map_or(self.name, |first| first.name)
+    }
 }
 
 /// Which scenarios are tried on a kernel by default. Of kernels with the same drop paths and
 /// the same backend only the newest has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
+    /// None: those of [`SHORT`] if all are asked for.
+    Asked,
     /// None, unless all are asked for.
     Nothing,
     /// Those of [`ELSEWHERE`], with one backend.
@@ -56,6 +70,7 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-amd64",
         backends: &[Kprobe],
         tried: Tried::Counts,
+        parameters: "",
     },
     Kernel {
         name: "6.1",
@@ -64,6 +79,7 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-amd64",
         backends: &[Fexit],
         tried: Tried::Paths,
+        parameters: "",
     },
     Kernel {
         name: "6.12",
@@ -72,6 +88,7 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-6.12-amd64",
         backends: &[Fexit, Kprobe],
         tried: Tried::Paths,
+        parameters: "",
     },
     // No package here stands for a series: the newest kernel of the suite.
     Kernel {
@@ -81,6 +98,71 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-amd64",
         backends: &[Fexit, Kprobe],
         tried: Tried::All,
+        parameters: "",
+    },
+    // The same kernels, built or booted otherwise.
+    Kernel {
+        name: "6.12-rt",
+        architecture: X86_64,
+        suite: "bookworm",
+        package: "linux-image-6.12-rt-amd64",
+        backends: &[Fexit, Kprobe],
+        tried: Tried::Asked,
+        parameters: "",
+    },
+    Kernel {
+        name: "6.12-cloud",
+        architecture: X86_64,
+        suite: "bookworm",
+        package: "linux-image-6.12-cloud-amd64",
+        backends: &[Fexit, Kprobe],
+        tried: Tried::Asked,
+        parameters: "",
+    },
+    Kernel {
+        name: "6.12-integrity",
+        architecture: X86_64,
+        suite: "bookworm",
+        package: "linux-image-6.12-amd64",
+        backends: &[Fexit, Kprobe],
+        tried: Tried::Asked,
+        parameters: "lockdown=integrity module.sig_enforce=1",
+    },
+    Kernel {
+        name: "6.12-confidentiality",
+        architecture: X86_64,
+        suite: "bookworm",
+        package: "linux-image-6.12-amd64",
+        backends: &[Counters],
+        tried: Tried::Asked,
+        parameters: "lockdown=confidentiality",
+    },
+    Kernel {
+        name: "5.10-confidentiality",
+        architecture: X86_64,
+        suite: "bullseye",
+        package: "linux-image-amd64",
+        backends: &[Counters],
+        tried: Tried::Asked,
+        parameters: "lockdown=confidentiality",
+    },
+    Kernel {
+        name: "6.12-restricted",
+        architecture: X86_64,
+        suite: "bookworm",
+        package: "linux-image-6.12-amd64",
+        backends: &[Fexit, Kprobe],
+        tried: Tried::Asked,
+        parameters: "sysctl.kernel.kptr_restrict=2 sysctl.kernel.unprivileged_bpf_disabled=1",
+    },
+    Kernel {
+        name: "6.12-user-namespace",
+        architecture: X86_64,
+        suite: "bookworm",
+        package: "linux-image-6.12-amd64",
+        backends: &[Counters],
+        tried: Tried::Asked,
+        parameters: USER_NAMESPACE,
     },
     // It has no fexit: that came with 6.4 there.
     Kernel {
@@ -90,6 +172,7 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-arm64",
         backends: &[Kprobe],
         tried: Tried::Elsewhere,
+        parameters: "",
     },
     Kernel {
         name: "6.12-arm64",
@@ -98,6 +181,7 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-6.12-arm64",
         backends: &[Fexit, Kprobe, Tracepoint],
         tried: Tried::Elsewhere,
+        parameters: "",
     },
     // With pages of 16 KiB.
     Kernel {
@@ -107,12 +191,16 @@ pub const ALL: &[Kernel] = &[
         package: "linux-image-6.12-arm64-16k",
         backends: &[Fexit],
         tried: Tried::Nothing,
+        parameters: "",
     },
 ];
 
 /// What shows on another architecture that the programs read its registers, its stacks and its
 /// structures right: exact counts of all protocols and of two namespaces, victims, and senders.
 const ELSEWHERE: [&str; 4] = ["protocols", "two_namespaces", "eviction", "senders"];
+
+/// What is tried on a kernel that differs only in how it is built or booted.
+const SHORT: [&str; 5] = ["matrix", "protocols", "eviction", "clash", "senders"];
 
 /// A kernel, and the backend to be tried there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +271,9 @@ impl Target {
         scenario.backends.contains(&self.backend)
             && self.has(scenario)
             && match asked {
+                Asked::All if self.kernel.tried == Tried::Asked => {
+                    SHORT.contains(&scenario.name) && !self.auto && !self.is_forced()
+                }
                 Asked::All => true,
                 Asked::Chosen { here } => {
                     let tried_here =
@@ -212,7 +303,7 @@ impl Target {
         scenario.takes != Takes::Minutes
             && (newest || !scenario.once)
             && match self.kernel.tried {
-                Tried::Nothing => false,
+                Tried::Asked | Tried::Nothing => false,
                 Tried::Elsewhere => ELSEWHERE.contains(&scenario.name) && !second_look,
                 Tried::Paths => of_every_path && !second_look,
                 Tried::Counts if !second_look => match scenario.auto {
@@ -287,6 +378,39 @@ mod tests {
         assert!(!find("6.12-16k-arm64").unwrap().fits(&SENDERS, chosen));
         let kprobe = find("6.12-arm64-kprobe").unwrap();
         assert!(!kprobe.fits(&SENDERS, chosen) && kprobe.fits(&SENDERS, Asked::All));
+    }
+
+    #[test]
+    fn another_way_to_boot_has_a_short_look_if_asked_for() {
+        use crate::scenario::{self, command::matrix::MATRIX, life::churn::CPU_HOTPLUG};
+        let fitting = |name, asked| {
+            let target = find(name).unwrap();
+            let all = scenario::ALL.iter();
+            let fit = all.filter(|scenario| target.fits(scenario, asked));
+            fit.map(|scenario| scenario.name).collect::<Vec<_>>()
+        };
+        let chosen = Asked::Chosen { here: false };
+        for kernel in ALL {
+            assert!(find(kernel.name).unwrap().fits(&MATRIX, Asked::All));
+            assert!(!find(kernel.name).unwrap().fits(&MATRIX, chosen));
+            if kernel.tried == Tried::Asked {
+                assert!(fitting(kernel.name, chosen).is_empty());
+                assert!(fitting(kernel.name, Asked::All).len() <= SHORT.len());
+            }
+        }
+        assert!(!find("6.12-rt").unwrap().fits(&CPU_HOTPLUG, Asked::All));
+        assert_eq!(fitting("6.12-rt", Asked::All).len(), SHORT.len());
+        assert_eq!(fitting("6.12-confidentiality", Asked::All), ["matrix"]);
+        assert!(fitting("6.12-rt-kprobe", Asked::All).is_empty());
+    }
+
+    #[test]
+    fn an_image_does_not_depend_on_how_it_is_booted() {
+        let image = |name| find(name).unwrap().kernel.image();
+        assert_eq!(image("6.12-confidentiality"), "6.12");
+        assert_eq!(image("5.10-confidentiality"), "5.10");
+        assert_eq!(image("6.12-rt"), "6.12-rt");
+        assert_eq!(image("backports"), "backports");
     }
 
     #[test]

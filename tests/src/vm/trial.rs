@@ -98,7 +98,11 @@ pub(super) fn prepare(
         architecture,
         kernel: image.kernel(),
         initramfs,
-        parameters: format!("ctdrop.kernel={target} {}{task}", all()),
+        parameters: format!(
+            "ctdrop.kernel={target} {} {}{task}",
+            target.kernel.parameters,
+            all()
+        ),
         devices: Vec::new(),
         clock: Clock::Time,
         limit: LIMIT,

@@ -4,8 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::section;
-use crate::{build, cargo, host, needs::Purpose, setup};
+use crate::{build, cargo, host, needs::Purpose, section::Section, setup};
 
 const STORE: &str = "\
 \n| evidence | intervals | read for a report |
@@ -36,7 +35,7 @@ pub(super) fn bench() -> Result<()> {
     );
     let tables = [HEAD, &rows(&text)?, STORE, &rows(&read()?)?].concat();
     print!("{tables}");
-    section::write("daemon", &tables)
+    Section::of_bench("daemon").write(&tables)
 }
 
 /// How long a report reads a full store, as a test that makes one tells.

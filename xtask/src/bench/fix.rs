@@ -4,8 +4,8 @@ use std::{fmt::Write as _, process::Command};
 
 use anyhow::Result;
 
-use super::{figures::Figures, section};
-use crate::{build, needs::Purpose, setup};
+use super::figures::Figures;
+use crate::{build, needs::Purpose, section::Section, setup};
 
 /// The kernel of the virtual machine.
 const KERNEL: &str = "6.12";
@@ -25,7 +25,7 @@ pub(super) fn bench() -> Result<()> {
     command.args(["bench", "bench_fix", "--kernel", KERNEL, "--ctdrop"]);
     let text = table(&Figures::of(command.arg(&ctdrop))?)?;
     print!("{text}");
-    section::write("fix", &text)
+    Section::of_bench("fix").write(&text)
 }
 
 fn table(figures: &Figures) -> Result<String> {

@@ -11,11 +11,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use wait4::Wait4 as _;
 
-use super::section;
 use crate::{
     build, cargo,
     host::{command, has},
     needs::Purpose,
+    section::Section,
     setup,
 };
 
@@ -78,7 +78,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         text.push_str(&table(&log, &ways));
     }
     println!("{text}");
-    section::write("logs", &text)
+    Section::of_bench("logs").write(&text)
 }
 
 fn heading(options: &Options) -> Result<String> {

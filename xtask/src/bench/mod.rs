@@ -10,7 +10,6 @@ mod fix;
 mod logs;
 mod observe;
 mod screen;
-mod section;
 mod tables;
 mod who;
 mod who_from;

@@ -4,11 +4,12 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Result, ensure};
 
-use super::{aims, figures::Figures, section, tables};
+use super::{aims, figures::Figures, tables};
 use crate::{
     build, cargo,
     host::{self, answer, command},
     needs::Purpose,
+    section::Section,
     setup,
 };
 
@@ -44,7 +45,7 @@ pub(super) fn bench() -> Result<()> {
     ]
     .join("\n");
     println!("{text}");
-    section::write("observe", &text)
+    Section::of_bench("observe").write(&text)
 }
 
 /// The programs that measure and are measured.

@@ -4,9 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::{build, cargo, host, needs::Purpose, setup};
-
-use super::section;
+use crate::{build, cargo, host, needs::Purpose, section::Section, setup};
 
 const HEAD: &str = "\
 | program | terminal | refused packets/s | of a processor | memory |
@@ -34,7 +32,7 @@ pub(super) fn bench() -> Result<()> {
         .args(["a_frame_costs_little", "--", "--ignored", "--nocapture"]);
     let tables = [HEAD, &measured, FRAMES, &rows(&mut test)?].concat();
     print!("{tables}");
-    section::write("screen", &tables)
+    Section::of_bench("screen").write(&tables)
 }
 
 /// The rows of tables in what a command prints.

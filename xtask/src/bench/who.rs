@@ -4,8 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::section;
-use crate::{build, host, needs::Purpose, setup};
+use crate::{build, host, needs::Purpose, section::Section, setup};
 
 /// The kernel of the virtual machine.
 const KERNEL: &str = "6.12";
@@ -44,7 +43,7 @@ pub(super) fn bench() -> Result<()> {
     eprintln!("bench: measuring in a virtual machine; this takes some minutes");
     table += &measure(&["--kernel", KERNEL])?;
     print!("{table}");
-    section::write("who", &table)
+    Section::of_bench("who").write(&table)
 }
 
 /// The rows of the table in what was printed.

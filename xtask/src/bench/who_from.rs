@@ -13,8 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use wait4::Wait4 as _;
 
-use super::section;
-use crate::{build, cargo, needs::Purpose, setup};
+use crate::{build, cargo, needs::Purpose, section::Section, setup};
 
 /// How to measure.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,7 +62,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     let memory = memory(&table)?;
     let text = section_text(options, &table, memory, &ways);
     println!("{text}");
-    section::write("who-from", &text)
+    Section::of_bench("who-from").write(&text)
 }
 
 /// A table as `conntrack -L` writes it: half TCP connections of 5,000 clients, half

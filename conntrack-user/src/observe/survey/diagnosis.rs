@@ -54,10 +54,12 @@ pub(super) fn obstacles(
 
 /// Whether the kernel keeps its programs from reading its memory, by what its verifier
 /// says: it has no such function for them then (`bpf_base_func_proto`,
-/// `kernel/bpf/helpers.c`, and `check_helper_call`, `kernel/bpf/verifier.c`, 5.10 to 7.3).
+/// `kernel/bpf/helpers.c`, and `check_helper_call`, `kernel/bpf/verifier.c`, 5.10 to 7.3). In
+/// kprobes, aya calls the older function of the two if it finds that the newer one is not there.
 fn may_not_read(log: &str) -> bool {
+    let reads = ["bpf_probe_read_kernel#", "bpf_probe_read#"];
     log.lines().any(|line| {
-        line.contains("bpf_probe_read_kernel#")
+        reads.iter().any(|name| line.contains(name))
             && (line.contains("unknown func") || line.contains("cannot use helper"))
     })
 }

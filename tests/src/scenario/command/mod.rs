@@ -5,6 +5,7 @@ pub mod demo;
 pub mod errors;
 mod golden;
 pub mod incident;
+pub mod matrix;
 pub mod picture;
 pub mod probe;
 pub mod screen;

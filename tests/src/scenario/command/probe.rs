@@ -184,6 +184,14 @@ fn confined(machine: &Machine) -> Result<()> {
         fs::write(PARANOID, before.to_string())?;
         findings?.expect(backend, &[])?;
     }
+    // It lets nobody trace, whatever it is.
+    if machine.guest {
+        let before = fs::read_to_string(UNPRIVILEGED)?;
+        fs::write(UNPRIVILEGED, "0")?;
+        let findings = probe(Confinement::Nobody);
+        fs::write(UNPRIVILEGED, before)?;
+        findings?.expect(backend, &and_admin(&["cap_bpf", "cap_perfmon"]))?;
+    }
     probe(Confinement::UserNamespace)?.expect(backend, &["user_namespace"])?;
     probe(Confinement::FilteredBpf)?.expect(backend, &["seccomp"])?;
 
@@ -201,6 +209,8 @@ fn confined(machine: &Machine) -> Result<()> {
     );
     Ok(())
 }
+
+const UNPRIVILEGED: &str = "/proc/sys/kernel/unprivileged_bpf_disabled";
 
 const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
 
@@ -226,6 +236,10 @@ fn bent(machine: &Machine) -> Result<()> {
     let nothing = probe()?;
     fs::write(format!("{BTF}/vmlinux"), vmlinux)?;
     let no_module = probe()?;
+    fs::write(format!("{BTF}/nf_defrag_ipv4"), "")?;
+    let left_out = probe()?;
+    fs::write(format!("{BTF}/nf_conntrack"), "of another build")?;
+    let damaged = probe()?;
     unmount(BTF)?;
     for backend in programs {
         nothing.expect(backend, &["btf"])?;
@@ -236,13 +250,25 @@ fn bent(machine: &Machine) -> Result<()> {
         "module_btf"
     };
     no_module.expect(Backend::Fexit, &[expected])?;
+    for (findings, said) in [
+        (&left_out, "though other modules have"),
+        (&damaged, "cannot be used"),
+    ] {
+        findings.expect(Backend::Fexit, &["module_btf"])?;
+        findings.expect(Backend::Kprobe, &[])?;
+        let why = findings.of(Backend::Fexit)?.why.as_deref();
+        ensure!(why.is_some_and(|why| why.contains(said)), "{findings:?}");
+    }
+    no_module.expect(Backend::Kprobe, &[])?;
 
     fs::write(KPROBES, "0").with_context(|| format!("cannot write {KPROBES}"))?;
     probe()?.expect(Backend::Kprobe, &["kprobes"])?;
     fs::write(KPROBES, "1")?;
     probe()?.expect(machine.backend, &[])?;
 
-    // There is no way back from this one.
+    // There is no way back from these.
+    fs::write(UNPRIVILEGED, "1").with_context(|| format!("cannot write {UNPRIVILEGED}"))?;
+    probe()?.expect(machine.backend, &[])?;
     mount("securityfs", "/sys/kernel/security")?;
     fs::write(LOCKDOWN, "confidentiality").with_context(|| format!("cannot write {LOCKDOWN}"))?;
     let locked = probe()?;

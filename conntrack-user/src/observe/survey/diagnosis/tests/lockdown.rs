@@ -32,10 +32,11 @@ fn the_verifier_tells_of_lockdown_where_no_file_does() {
         lockdown: None,
         ..Surroundings::good()
     };
-    // Before 6.9, and since.
+    // Before 6.9, since, and as aya changes kprobes.
     for log in [
         "12: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113",
         "program of this type cannot use helper bpf_probe_read_kernel#113",
+        "78: (85) call bpf_probe_read#4\nunknown func bpf_probe_read#4",
     ] {
         let log = log.to_owned();
         let failure = LoadFailure::new(
