@@ -14,7 +14,7 @@ use crate::{
         Capability::{Bpf, Perfmon, SysAdmin, SysPtrace, Syslog},
         Confinement, Public,
     },
-    stage::{Auto, Backend, Machine, Scenario, Takes, mount, setup, unmount},
+    stage::{Auto, Backend, Machine, Scenario, Takes, attach, mount, setup, unmount},
 };
 
 /// On every kernel, from every backend.
@@ -266,6 +266,8 @@ fn bent(machine: &Machine) -> Result<()> {
     fs::write(KPROBES, "1")?;
     probe()?.expect(machine.backend, &[])?;
 
+    hidden_addresses(machine)?;
+
     // There is no way back from these.
     fs::write(UNPRIVILEGED, "1").with_context(|| format!("cannot write {UNPRIVILEGED}"))?;
     probe()?.expect(machine.backend, &[])?;
@@ -274,6 +276,48 @@ fn bent(machine: &Machine) -> Result<()> {
     let locked = probe()?;
     for backend in programs {
         locked.expect(backend, &["lockdown"])?;
+    }
+    Ok(())
+}
+
+/// Addresses that the kernel hides from everybody, and a kernel without symbols of data: ctdrop
+/// observes by the same backend, and says which of the two it is.
+fn hidden_addresses(machine: &Machine) -> Result<()> {
+    const RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
+    const SYMBOLS: &str = "/proc/kallsyms";
+    const FUNCTIONS: &str = "/run/functions";
+    let header = || {
+        let mut watch = Command::new(&machine.ctdrop);
+        watch.args(["watch", "--duration", "300ms"]);
+        let output = watch.args(machine.arguments()).output()?;
+        ensure!(output.status.success(), "ctdrop watch failed: {output:?}");
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let symbols = fs::read_to_string(SYMBOLS)?;
+    let before = fs::read_to_string(RESTRICT)?;
+    fs::write(RESTRICT, "2")?;
+    let restricted = header();
+    fs::write(RESTRICT, before)?;
+
+    let is_function = |line: &&str| {
+        let kind = line.split(' ').nth(1);
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("t"))
+    };
+    let functions: Vec<&str> = symbols.lines().filter(is_function).collect();
+    fs::write(FUNCTIONS, functions.join("\n") + "\n")?;
+    attach(FUNCTIONS, SYMBOLS, "", libc::MS_BIND)?;
+    let left_out = header();
+    unmount(SYMBOLS)?;
+
+    let uses = format!("backend  {}:", machine.backend);
+    for (header, cause) in [
+        (restricted?, "kernel.kptr_restrict"),
+        (left_out?, "CONFIG_KALLSYMS_ALL"),
+    ] {
+        ensure!(
+            header.contains(&uses) && header.contains(cause),
+            "not {uses} or not {cause}: {header}"
+        );
     }
     Ok(())
 }
