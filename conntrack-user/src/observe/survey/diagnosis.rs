@@ -109,6 +109,10 @@ impl Refusal {
         let mut found = Vec::new();
         if matches!(self.errno, libc::EPERM | libc::EACCES | libc::ENOSYS) {
             found = self.denied(around);
+        } else if self.step == Step::CreateMaps {
+            // Who may make some maps and not all (kernel.unprivileged_bpf_disabled=0) is told
+            // that the others are invalid.
+            found = self.rights(around);
         }
         if self.backend == Backend::Kprobe && around.kprobes != Kprobes::On {
             found.push(Obstacle::Kprobes);
@@ -129,14 +133,19 @@ impl Refusal {
         }]
     }
 
-    /// What is behind "not permitted": the surest cause first.
-    fn denied(&self, around: &Surroundings) -> Vec<Obstacle> {
+    /// The rights that are missing.
+    fn rights(&self, around: &Surroundings) -> Vec<Obstacle> {
         if around.user_namespace {
             return vec![Obstacle::UserNamespace];
         }
-        let lacking = lacking(self.backend, around);
-        if !lacking.is_empty() {
-            return lacking;
+        lacking(self.backend, around)
+    }
+
+    /// What is behind "not permitted": the surest cause first.
+    fn denied(&self, around: &Surroundings) -> Vec<Obstacle> {
+        let rights = self.rights(around);
+        if !rights.is_empty() {
+            return rights;
         }
         let maps = self.step == Step::CreateMaps;
         let causes = [

@@ -64,6 +64,27 @@ fn each_missing_capability_is_named() {
 }
 
 #[test]
+fn maps_that_are_invalid_for_lack_of_rights_are_told_by_these() {
+    use Capability::{CapBpf, CapPerfmon};
+    let invalid = refused(Step::CreateMaps, libc::EINVAL);
+    let mut nobody = without(&Capability::ALL);
+    nobody.unprivileged_bpf_disabled = Some(0);
+    assert_eq!(
+        obstacles(Backend::Tracepoint, &invalid, &nobody),
+        [cap(CapBpf), cap(CapPerfmon)]
+    );
+    nobody.user_namespace = true;
+    assert_eq!(
+        obstacles(Backend::Tracepoint, &invalid, &nobody),
+        [Obstacle::UserNamespace]
+    );
+    assert_eq!(
+        obstacles(Backend::Tracepoint, &invalid, &Surroundings::good()),
+        [Obstacle::Unknown]
+    );
+}
+
+#[test]
 fn kprobes_of_a_paranoid_kernel_are_for_admin() {
     let mut around = Surroundings::good();
     around.capabilities = vec![Capability::CapBpf, Capability::CapPerfmon];
