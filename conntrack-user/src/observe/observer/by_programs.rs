@@ -5,6 +5,7 @@
 mod failing;
 mod module_life;
 mod pressure;
+mod rare_refusals;
 
 use std::{collections::BTreeMap, future, sync::Arc, time::Instant};
 
@@ -29,7 +30,7 @@ use crate::{
             totals::TotalsByNetns,
         },
         observer::{
-            by_programs::{failing::Failing, pressure::RareRefusals},
+            by_programs::{failing::Failing, rare_refusals::RareRefusals},
             event::Event,
             options::Wanted,
             snapshot::{Setup, Snapshot},

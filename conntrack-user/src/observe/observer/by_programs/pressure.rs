@@ -10,7 +10,10 @@ use crate::observe::{
     backend::Backend,
     check::{counter::Counter, excess::Coverage},
     counts::totals::{Totals, TotalsByNetns},
-    observer::{by_programs::ProgramObserver, event::Event},
+    observer::{
+        by_programs::{ProgramObserver, rare_refusals::RareRefusals},
+        event::Event,
+    },
 };
 
 /// How often the counters are looked at when arming depends on it.
@@ -124,47 +127,7 @@ impl ProgramObserver {
     }
 }
 
-/// How many packets were refused for reasons that are rare.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RareRefusals {
-    confirmations: u64,
-    allocations: u64,
-}
-
-impl RareRefusals {
-    /// Takes in what there is now; gives whether there are more than ever before. A number can
-    /// fall: a run that the kernel skipped can explain a packet later.
-    fn grow(&mut self, now: Self) -> bool {
-        let more = now.confirmations > self.confirmations || now.allocations > self.allocations;
-        self.confirmations = self.confirmations.max(now.confirmations);
-        self.allocations = self.allocations.max(now.allocations);
-        more
-    }
-}
-
 /// Everything that programs counted, whatever it was.
 fn sum_of_all(totals: &TotalsByNetns) -> u64 {
     totals.values().map(Totals::drops).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neither_number_hides_that_the_other_grows() {
-        let mut rare = RareRefusals::default();
-        let mut grow = |confirmations, allocations| {
-            rare.grow(RareRefusals {
-                confirmations,
-                allocations,
-            })
-        };
-        assert!(!grow(0, 0));
-        assert!(grow(0, 3));
-        assert!(!grow(0, 3), "it is calm");
-        assert!(grow(1, 1), "though the other falls");
-        assert!(!grow(1, 3), "it was there before");
-        assert!(grow(1, 4));
-    }
 }
