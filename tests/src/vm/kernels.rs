@@ -46,11 +46,11 @@ impl Kernel {
 /// the same backend only the newest has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
-    /// None: those of [`SHORT`] if all are asked for.
+    /// None: those of `SHORT` if all are asked for.
     Asked,
     /// None, unless all are asked for.
     Nothing,
-    /// Those of [`ELSEWHERE`], with one backend.
+    /// Those of `ELSEWHERE`, with one backend.
     Elsewhere,
     /// Those in which packets are lost on every path, with one backend.
     Paths,
