@@ -5,8 +5,9 @@ use std::{fmt, fs};
 use anyhow::{Context as _, Result};
 use memchr::{memmem, memrchr};
 
-/// A variable that every kernel has (`init/init_task.c`, 2.6.12 to 7.3).
-const VARIABLE: &str = "init_task";
+/// How the table says that a symbol is a variable: with a value, without, or either with local
+/// binding (`nm(1)`).
+const VARIABLES: [&str; 4] = [" D ", " d ", " B ", " b "];
 
 /// The value of `kernel.kptr_restrict` from which on not even `CAP_SYSLOG` shows addresses
 /// (`kallsyms_show_value`, `kernel/kallsyms.c`, 4.15 to 7.3).
@@ -84,7 +85,8 @@ impl Symbols {
 
     /// Whether there are variables in the table (`CONFIG_KALLSYMS_ALL`), not only functions.
     pub fn has_variables(&self) -> bool {
-        self.has(VARIABLE)
+        let mut kinds = VARIABLES.iter();
+        kinds.any(|kind| memmem::find(&self.text, kind.as_bytes()).is_some())
     }
 
     /// The address of a variable.

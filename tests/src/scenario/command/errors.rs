@@ -49,11 +49,7 @@ fn errors(machine: &Machine) -> Result<()> {
     let mut command = ctdrop.command();
     command.args(["watch", "--duration", "1s", "--backend", &backend]);
     let output = Confinement::Nobody.apply(&mut command).output()?;
-    expect(
-        &output,
-        1,
-        &["not permitted", "CAP_BPF", "missing", &backend],
-    )?;
+    expect(&output, 1, &["CAP_BPF", "CAP_PERFMON", "missing", &backend])?;
 
     let output = watch().args(["--netns", "no-such-place"]).output()?;
     expect(&output, 1, &["no-such-place"])?;
