@@ -7,7 +7,7 @@
 
 use aya_ebpf::bindings::BPF_ANY;
 use conntrack_ebpf::{
-    Fault, Phase,
+    Epoch, Fault,
     allocation_note::AllocationNote,
     early_drop_note::{self, Note},
     early_drops::{AllocationKey, EarlyDrops, Noted, Witness},
@@ -165,22 +165,12 @@ fn is_noted(position: u32) -> bool {
     find_note(places, |note| note.contains(position, now).then_some(())).is_some()
 }
 
-/// Notes that `early_drop` is entered, at this position on the stack. The note is for the
-/// programs at its exit. While they are not attached, it is for the program at the exit of
-/// the allocation.
-pub fn enter_early_drop(frame: u32, key: AllocationKey) {
+/// Notes that `early_drop` is entered, at this position on the stack. If `leaves_note` for the
+/// current epoch, the note is for the program that counts the packet later
+/// ([`take_note`], [`leave_early_drop`]). Otherwise it is for the programs at the exit.
+pub fn enter_early_drop(frame: u32, key: AllocationKey, leaves_note: impl FnOnce(Epoch) -> bool) {
     pressure::signal();
-    if count::epoch().is(Phase::Armed) {
-        note_early_drop(frame, &key);
-    } else {
-        begin_early_drop(frame, key);
-    }
-}
-
-/// The same, if the program at its exit is always attached ([`leave_early_drop`]).
-pub fn enter_early_drop_until_end(frame: u32, key: AllocationKey) {
-    pressure::signal();
-    if count::epoch().phase().is_armed() {
+    if leaves_note(count::epoch()) {
         note_early_drop(frame, &key);
     } else {
         begin_early_drop(frame, key);

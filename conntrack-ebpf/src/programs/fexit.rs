@@ -13,7 +13,7 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use conntrack_ebpf::early_drops::Witness;
+use conntrack_ebpf::{Phase, early_drops::Witness};
 
 use crate::{
     join,
@@ -27,7 +27,10 @@ use crate::{
 #[fentry(function = "early_drop")]
 pub fn early_drop_enter(ctx: FEntryContext) -> i32 {
     let key = Net::<Typed>::at(ctx.arg(0)).allocation_key(ctx.arg(1));
-    join::enter_early_drop(kernel::stack_position(&ctx), key);
+    // In other phases the programs at the exit are attached.
+    join::enter_early_drop(kernel::stack_position(&ctx), key, |epoch| {
+        epoch.is(Phase::Armed)
+    });
     0
 }
 

@@ -77,7 +77,8 @@ fn take(ctx: &RetProbeContext, function: Function) -> Option<[u64; 4]> {
 pub fn early_drop_call(ctx: ProbeContext) -> u32 {
     let net = Net::<Probed>::at(ctx.arg(0).unwrap_or(0));
     let key = net.allocation_key(ctx.arg(1).unwrap_or(0));
-    join::enter_early_drop_until_end(kernel::low(kernel::position_at_entry(&ctx)), key);
+    let frame = kernel::low(kernel::position_at_entry(&ctx));
+    join::enter_early_drop(frame, key, |epoch| epoch.phase().is_armed());
     0
 }
 
